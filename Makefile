@@ -1,0 +1,24 @@
+# `make demo` and `make test` each do all the set-up they need: a virtual environment in .venv, then the install.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint benchmark
+
+.venv/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: .venv/.installed
+	$(BIN)/planner demo
+
+test: .venv/.installed
+	$(BIN)/pytest
+
+lint: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+benchmark: .venv/.installed
+	$(BIN)/pytest -m benchmark -s

@@ -1,0 +1,31 @@
+"""What can be built, and what it exactly costs: base networks, scaling rules, spaces, first designs (numpy only)."""
+
+from sampler.architecture import Architecture, Architectures, BaseNetwork, Stage
+from sampler.bases import base, base_names
+from sampler.complexity import Complexity, architecture_complexity
+from sampler.designs import random_design, sobol_design, stratified_design, target_design
+from sampler.scaling import RULES, ScalingRule, rule_named, scale
+from sampler.solve import SolvedWidth, solve_width
+from sampler.space import SearchSpace
+
+__all__ = [
+    "RULES",
+    "Architecture",
+    "Architectures",
+    "BaseNetwork",
+    "Complexity",
+    "ScalingRule",
+    "SearchSpace",
+    "SolvedWidth",
+    "Stage",
+    "architecture_complexity",
+    "base",
+    "base_names",
+    "random_design",
+    "rule_named",
+    "scale",
+    "sobol_design",
+    "solve_width",
+    "stratified_design",
+    "target_design",
+]

@@ -1,0 +1,227 @@
+"""Base networks as tables of stages, and architectures as plain integers.
+
+Everything a network of a family needs in order to be counted or built is here, as data:
+no torch, and no behaviour beyond refusing impossible values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+# Larger values are mistakes (a typo, a wrong unit), and products of them would leave int64.
+MAX_PIXELS = 16_384
+MAX_CHANNELS = 131_072
+MAX_BLOCKS = 4_096
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One run of equal blocks at one spatial size.
+
+    Attributes:
+        block: The block's kind, a name the family knows (`"ds"` or `"mb"` for MBConv).
+        kernel: Side of the depthwise kernel, in pixels.
+        stride: Stride of the stage's first block; the others have 1.
+        expansion: Hidden channels over a block's input channels.
+        se_ratio: Squeeze-excite channels over a block's *input* channels; 0 for none.
+        width: Output channels at base size.
+        depth: Blocks at base size.
+    """
+
+    block: str
+    kernel: int
+    stride: int
+    expansion: float
+    se_ratio: float
+    width: int
+    depth: int
+
+
+@dataclass(frozen=True)
+class BaseNetwork:
+    """A base network: a table of stages, a stem, a head and an input resolution.
+
+    Attributes:
+        name: timm's model name where timm has the network.
+        family: The family that counts and builds it (`"mbconv"`).
+        resolution: Input side at base size, in pixels.
+        stem: Channels of the first convolution.
+        stages: The stages, input side first.
+        head: Channels of the last 1x1 convolution.
+        rule: Name of the scaling rule that gives the published larger and smaller versions.
+        stem_stride: Stride of the first convolution.
+    """
+
+    name: str
+    family: str
+    resolution: int
+    stem: int
+    stages: tuple[Stage, ...]
+    head: int
+    rule: str
+    stem_stride: int = 2
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Output channels of each stage at base size."""
+        return tuple(stage.width for stage in self.stages)
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Blocks of each stage at base size."""
+        return tuple(stage.depth for stage in self.stages)
+
+    @property
+    def stride(self) -> int:
+        """Input pixels per pixel of the last feature map, along one side."""
+        return int(np.prod([self.stem_stride, *(stage.stride for stage in self.stages)]))
+
+    def architecture(self) -> Architecture:
+        """The base network itself, as an architecture."""
+        return Architecture(self.name, self.resolution, self.stem, self.widths, self.depths, self.head)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One buildable member of a base network's family: integers only.
+
+    Attributes:
+        base: Name of the base network.
+        resolution: Input side, in pixels.
+        stem: Channels of the first convolution.
+        widths: Output channels of each stage.
+        depths: Blocks of each stage.
+        head: Channels of the last 1x1 convolution.
+
+    Raises:
+        ValueError: If a value is not a positive integer within reason, or the two lists differ in length.
+
+    Example:
+        >>> from sampler import base
+        >>> base("efficientnet_b0").architecture().widths
+        (16, 24, 40, 80, 112, 192, 320)
+    """
+
+    base: str
+    resolution: int
+    stem: int
+    widths: tuple[int, ...]
+    depths: tuple[int, ...]
+    head: int
+
+    def __post_init__(self) -> None:
+        if len(self.widths) != len(self.depths):
+            raise ValueError(f"{len(self.widths)} widths and {len(self.depths)} depths: give one of each per stage")
+        check_range("resolution", self.resolution, MAX_PIXELS)
+        for name, channels in (("stem", self.stem), ("widths", self.widths), ("head", self.head)):
+            check_range(name, channels, MAX_CHANNELS)
+        check_range("depths", self.depths, MAX_BLOCKS)
+
+
+@dataclass(frozen=True, eq=False)
+class Architectures:
+    """`n` architectures of one base network with `s` stages, as integer arrays.
+
+    Attributes:
+        base: Name of the base network.
+        resolution: `(n,)` input sides, in pixels.
+        stem: `(n,)` channels of the first convolution.
+        widths: `(n, s)` output channels.
+        depths: `(n, s)` blocks.
+        head: `(n,)` channels of the last 1x1 convolution.
+        multipliers: `(n, 3)` r, d, w over the base: as drawn for uniform scaling, effective for per-stage.
+    """
+
+    base: str
+    resolution: IntArray
+    stem: IntArray
+    widths: IntArray
+    depths: IntArray
+    head: IntArray
+    multipliers: FloatArray = field(default_factory=lambda: np.empty((0, 3)))
+
+    def __len__(self) -> int:
+        return len(self.resolution)
+
+    def __getitem__(self, row: int) -> Architecture:
+        return Architecture(
+            self.base,
+            int(self.resolution[row]),
+            int(self.stem[row]),
+            tuple(int(width) for width in self.widths[row]),
+            tuple(int(depth) for depth in self.depths[row]),
+            int(self.head[row]),
+        )
+
+    def __iter__(self) -> Iterator[Architecture]:
+        return (self[row] for row in range(len(self)))
+
+    def take(self, rows: ArrayLike) -> Architectures:
+        """The rows named by an index or a mask, in that order."""
+        index = np.asarray(rows)
+        return Architectures(
+            self.base,
+            self.resolution[index],
+            self.stem[index],
+            self.widths[index],
+            self.depths[index],
+            self.head[index],
+            self.multipliers[index] if len(self.multipliers) else self.multipliers,
+        )
+
+    def integers(self) -> IntArray:
+        """`(n, 3 + 2 s)` rows that are equal exactly where the architectures are."""
+        return np.column_stack([self.resolution, self.stem, self.widths, self.depths, self.head])
+
+
+def stack(architectures: Sequence[Architecture]) -> Architectures:
+    """Architectures of one base network, as arrays.
+
+    Raises:
+        ValueError: If there are none, or they belong to different base networks.
+    """
+    names = sorted({one.base for one in architectures})
+    if len(names) != 1:
+        raise ValueError(f"architectures of exactly one base network are wanted, got {names or 'none'}")
+    return Architectures(
+        names[0],
+        np.array([one.resolution for one in architectures], dtype=np.int64),
+        np.array([one.stem for one in architectures], dtype=np.int64),
+        np.array([one.widths for one in architectures], dtype=np.int64),
+        np.array([one.depths for one in architectures], dtype=np.int64),
+        np.array([one.head for one in architectures], dtype=np.int64),
+    )
+
+
+def concatenate(parts: Sequence[Architectures]) -> Architectures:
+    """Batches of one base network, one after the other."""
+    names = {part.base for part in parts}
+    assert len(names) == 1, names
+    return Architectures(
+        names.pop(),
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("resolution", "stem", "widths", "depths", "head", "multipliers")
+        ),
+    )
+
+
+def check_range(name: str, values: ArrayLike, largest: int) -> None:
+    """Refuses anything but integers between 1 and `largest`.
+
+    Raises:
+        ValueError: With the name and the first value outside.
+    """
+    numbers = np.asarray(values)
+    if numbers.dtype.kind not in "iu":
+        raise ValueError(f"{name} must be whole numbers, got {values!r}")
+    wrong = (numbers < 1) | (numbers > largest)
+    if wrong.any():
+        raise ValueError(f"{name} must be between 1 and {largest}, got {numbers[wrong].flat[0]}")

@@ -1,0 +1,209 @@
+"""Exact MACs, params and activations, for one architecture and for arrays of a million.
+
+One MAC is one multiply and one add of a convolution or a linear layer; bias, norm, activation and pooling are
+not counted. This is half of torch's FlopCounterMode, and fvcore's `conv` + `linear`; the papers call it FLOPs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sampler.architecture import (
+    MAX_BLOCKS,
+    MAX_CHANNELS,
+    MAX_PIXELS,
+    Architecture,
+    Architectures,
+    BaseNetwork,
+    IntArray,
+    check_range,
+    stack,
+)
+from sampler.bases import base as base_named
+from sampler.families import mbconv
+from sampler.scaling import ScalingRule, rule_named, scale
+
+# Rows counted at a time: the temporaries of one chunk stay in a core's cache.
+CHUNK = 8_192
+FAMILIES = {"mbconv": mbconv.count}
+
+
+@dataclass(frozen=True, eq=False)
+class Complexity:
+    """Exact counts of one architecture (ints) or of `n` (int64 arrays).
+
+    Attributes:
+        macs: Multiply-accumulates of one forward pass of one image.
+        params: Learnable scalars.
+        activations: Output elements of convolutions and linear layers (pycls' "acts").
+    """
+
+    macs: Any
+    params: Any
+    activations: Any
+
+
+def count(architectures: Architectures, classes: int = 1000) -> Complexity:
+    """Exact counts of `n` architectures, as int64 arrays.
+
+    Raises:
+        ValueError: If the number of classes or an architecture is out of range.
+    """
+    network = base_named(architectures.base)
+    check(network, architectures, classes)
+    parts = [
+        FAMILIES[network.family](
+            network,
+            architectures.resolution[rows],
+            architectures.stem[rows],
+            architectures.widths[rows],
+            architectures.depths[rows],
+            architectures.head[rows],
+            classes,
+        )
+        for rows in chunks(len(architectures))
+    ]
+    return Complexity(*(_joined([part[i] for part in parts]) for i in range(3)))
+
+
+def chunks(n: int, size: int = CHUNK) -> list[slice]:
+    """Slices of at most `size` rows that cover `n` rows."""
+    return [slice(start, start + size) for start in range(0, n, size)]
+
+
+def check(network: BaseNetwork, architectures: Architectures, classes: int) -> None:
+    """Refuses what could not be built, or whose count would leave int64.
+
+    Raises:
+        ValueError: Naming what is out of range.
+    """
+    stages = len(network.stages)
+    for name, array in (("widths", architectures.widths), ("depths", architectures.depths)):
+        if array.ndim != 2 or array.shape[1] != stages:
+            raise ValueError(f"{network.name} has {stages} stages, but {name} gives {array.shape[-1]}")
+    check_range("classes", classes, MAX_CHANNELS)
+    check_range("resolution", architectures.resolution, MAX_PIXELS)
+    check_range("depths", architectures.depths, MAX_BLOCKS)
+    for name, channels in (
+        ("stem", architectures.stem),
+        ("widths", architectures.widths),
+        ("head", architectures.head),
+    ):
+        check_range(name, channels, MAX_CHANNELS)
+    smallest = int(architectures.resolution.min(initial=MAX_PIXELS))
+    if smallest < network.stride:
+        raise ValueError(f"{smallest} px is below {network.name}'s stride of {network.stride}; use at least that")
+    _check_int64(network, architectures)
+
+
+def _check_int64(network: BaseNetwork, architectures: Architectures) -> None:
+    """Refuses architectures whose MACs could pass 2^62, by a bound that needs no count."""
+    if not len(architectures):
+        return
+    widest = float(max(architectures.widths.max(), architectures.stem.max()))
+    expansion = max(stage.expansion for stage in network.stages)
+    blocks = float(architectures.depths.max()) * len(network.stages)
+    area = float(architectures.resolution.max()) ** 2
+    bound = 4 * expansion * widest * (widest + 49) * blocks * area + float(architectures.head.max()) * widest * area
+    if bound > 2.0**62:
+        raise ValueError("such a network needs more than 2^62 MACs; check the resolution, widths and depths given")
+
+
+def complexity(
+    base: str,
+    resolution: ArrayLike | None = None,
+    width: ArrayLike = 1.0,
+    depth: ArrayLike = 1.0,
+    widths: ArrayLike | None = None,
+    depths: ArrayLike | None = None,
+    rule: str | None = None,
+    classes: int = 1000,
+) -> Complexity:
+    """Exact complexity of scaled versions of a base network.
+
+    Args:
+        base: Name of the base network.
+        resolution: Input side(s) in pixels; the base's own by default. A scalar or `(n,)`.
+        width: Width multiplier(s). A scalar or `(n,)`.
+        depth: Depth multiplier(s). A scalar or `(n,)`.
+        widths: Channels of each stage instead of what `width` gives; `(s,)` or `(n, s)`.
+            Stem and head stay what the rule makes of `width`.
+        depths: Blocks of each stage instead of what `depth` gives; `(s,)` or `(n, s)`.
+        rule: How multipliers become integers; the base network's own rule by default.
+        classes: Outputs of the classifier.
+
+    Returns:
+        Ints where all arguments are scalars or single lists, int64 arrays of `n` otherwise.
+
+    Raises:
+        ValueError: If a name is unknown or a value impossible.
+
+    Example:
+        >>> complexity("efficientnet_b0").macs
+        385814752
+        >>> complexity("efficientnet_b0", resolution=[224, 225]).macs.tolist()
+        [385814752, 449473248]
+    """
+    network = base_named(base)
+    chosen = rule_named(rule or network.rule)
+    pixels = network.resolution if resolution is None else resolution
+    scalar = all(np.ndim(value) == 0 for value in (pixels, width, depth)) and all(
+        value is None or np.ndim(value) == 1 for value in (widths, depths)
+    )
+    check_range("resolution", pixels, MAX_PIXELS)
+    result = _count_scaled(network, chosen, pixels, width, depth, widths, depths, classes)
+    if not scalar:
+        return result
+    return Complexity(int(result.macs[0]), int(result.params[0]), int(result.activations[0]))
+
+
+def _count_scaled(
+    network: BaseNetwork,
+    rule: ScalingRule,
+    pixels: ArrayLike,
+    width: ArrayLike,
+    depth: ArrayLike,
+    widths: ArrayLike | None,
+    depths: ArrayLike | None,
+    classes: int,
+) -> Complexity:
+    """Scales and counts chunk by chunk, so that a million rows never stand in memory at once."""
+    lists = [None if value is None else np.atleast_2d(np.asarray(value)) for value in (widths, depths)]
+    for name, given in zip(("widths", "depths"), lists, strict=True):
+        if given is not None:
+            check_range(name, given, MAX_CHANNELS)
+    columns = [np.atleast_1d(np.asarray(value)) for value in (pixels, depth, width)]
+    n = max(len(part) for part in [*columns, *(given for given in lists if given is not None)])
+    columns = [np.broadcast_to(part, (n,)) for part in columns]
+    counted = []
+    for rows in chunks(n):
+        scaled = scale(network, rule, *(part[rows] for part in columns))
+        shape = (len(scaled), -1)
+        final = [
+            part if given is None else np.broadcast_to(given, (n, given.shape[1]))[rows].reshape(shape)
+            for part, given in zip((scaled.widths, scaled.depths), lists, strict=True)
+        ]
+        counted.append(count(Architectures(network.name, scaled.resolution, scaled.stem, *final, scaled.head), classes))
+    return Complexity(*(_joined([getattr(part, name) for part in counted]) for name in ("macs", "params", "activations")))
+
+
+def _joined(parts: list[IntArray]) -> IntArray:
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+
+def architecture_complexity(architecture: Architecture, classes: int = 1000) -> Complexity:
+    """Exact counts of one architecture, as ints.
+
+    Example:
+        >>> from sampler import base
+        >>> architecture_complexity(base("efficientnet_b0").architecture()).params
+        5288548
+    """
+    result = count(stack([architecture]), classes)
+    return Complexity(int(result.macs[0]), int(result.params[0]), int(result.activations[0]))
+
+

@@ -1,0 +1,142 @@
+"""First designs: the architectures to try before anything is known. Every one is deterministic by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sampler.architecture import Architectures, FloatArray, IntArray, concatenate
+from sampler.complexity import count
+from sampler.scaling import rule_named, scale
+from sampler.solve import width_brackets
+from sampler.space import BATCH, SearchSpace, stream
+
+TARGET_TOLERANCE = 0.03  # TinyNet section 3.1
+
+
+def random_design(space: SearchSpace, n: int, seed: int, seen: Architectures | None = None) -> Architectures:
+    """TinyNet's design: every factor uniform between its bounds, kept when its MACs lie in the window.
+
+    Args:
+        space: The search space.
+        n: Architectures wanted; all distinct.
+        seed: Same seed, same architectures.
+        seen: Architectures not to be drawn again.
+
+    Raises:
+        ValueError: If the space holds too few.
+
+    Example:
+        >>> from sampler import SearchSpace
+        >>> len(random_design(SearchSpace("efficientnet_b0", 224, rule="tinynet"), n=5, seed=0))
+        5
+    """
+    rng = np.random.default_rng(seed)
+    return _first(space, lambda k: rng.random((k, space.dimensions)), n, seen)
+
+
+def sobol_design(space: SearchSpace, n: int, seed: int, seen: Architectures | None = None) -> Architectures:
+    """A scrambled Sobol sequence over the factors, kept when its MACs lie in the window.
+
+    Arguments and errors as for `random_design`.
+    """
+    from scipy.stats import qmc  # slow to import, and only this design needs it
+
+    engine = qmc.Sobol(space.dimensions, scramble=True, rng=np.random.default_rng(seed))
+    return _first(space, engine.random, n, seen)
+
+
+def stratified_design(
+    space: SearchSpace, n: int, seed: int, seen: Architectures | None = None, bins: int | None = None
+) -> Architectures:
+    """Random architectures with equal counts in every bin of log MACs (differing by one at most).
+
+    A random design puts few architectures where networks are small; a front needs them everywhere.
+
+    Args:
+        space: The search space.
+        n: Architectures wanted; all distinct.
+        seed: Same seed, same architectures.
+        seen: Architectures not to be drawn again.
+        bins: Bins over the window; as many as architectures, at most 10, by default.
+
+    Raises:
+        ValueError: If a bin holds too few.
+    """
+    bins = bins or max(1, min(10, n))
+    rng = np.random.default_rng(seed)
+    edges = np.geomspace(*space.macs_window, bins + 1)
+    quota = np.full(bins, n // bins)
+    quota[rng.permutation(bins)[: n % bins]] += 1
+    parts = []
+    for batch, macs in stream(space, lambda k: rng.random((k, space.dimensions)), seen):
+        rows = _fill(quota, np.clip(np.searchsorted(edges, macs, side="right") - 1, 0, bins - 1))
+        parts.append(batch.take(rows))
+        if not quota.any():
+            break
+    # Shuffled, so that a study stopped early has not trained only what was drawn easily.
+    return concatenate(parts).take(rng.permutation(n))
+
+
+def target_design(
+    space: SearchSpace, macs: float, n: int, seed: int, tolerance: float = TARGET_TOLERANCE
+) -> Architectures:
+    """Uniform architectures that all cost about the same: r and d drawn, w solved on the exact count.
+
+    The experiment behind TinyNet's Figure 2: which of r, d, w matters at one budget?
+
+    Args:
+        space: A uniform search space.
+        macs: The MACs wanted.
+        n: Architectures wanted; all distinct.
+        seed: Same seed, same architectures.
+        tolerance: Largest distance from `macs`, as a share of it.
+
+    Raises:
+        ValueError: If the space is per stage, or holds too few.
+    """
+    if space.kind != "uniform":
+        raise ValueError("a target design solves one width for all stages; it needs a uniform space")
+    rng = np.random.default_rng(seed)
+    rule = rule_named(space.rule)
+    found: dict[bytes, Architectures] = {}
+    for _ in range(40):
+        points = rng.random((BATCH // 16, 3))
+        drawn = space.decode(points)
+        low, high = width_brackets(
+            space.network, rule, drawn.resolution, drawn.multipliers[:, 1], macs, space.classes
+        )
+        for w in (low, high):
+            inside = np.flatnonzero((w >= space.w[0]) & (w <= space.w[1]))
+            solved = scale(space.network, rule, drawn.resolution[inside], drawn.multipliers[inside, 1], w[inside])
+            error = np.abs(count(solved, space.classes).macs / macs - 1)
+            for row in np.flatnonzero(error <= tolerance):
+                found.setdefault(solved.integers()[row].tobytes(), solved.take([row]))
+        if len(found) >= n:
+            return concatenate(list(found.values())[:n])
+    raise ValueError(
+        f"only {len(found)} of {n} distinct architectures cost {macs:,.0f} MACs within {tolerance:.0%}; "
+        "widen the bounds of r, d or w"
+    )
+
+
+def _first(space: SearchSpace, draw: Callable[[int], FloatArray], n: int, seen: Architectures | None) -> Architectures:
+    """The first `n` distinct architectures inside the window."""
+    parts, total = [], 0
+    for batch, _ in stream(space, draw, seen):
+        parts.append(batch.take(np.arange(min(len(batch), n - total))))
+        total += len(parts[-1])
+        if total == n:
+            break
+    return concatenate(parts)
+
+
+def _fill(quota: IntArray, which: IntArray) -> IntArray:
+    """Rows taken while their bin has places left; takes the places."""
+    rows = []
+    for row, one in enumerate(which):
+        if quota[one]:
+            quota[one] -= 1
+            rows.append(row)
+    return np.array(rows, dtype=np.int64)

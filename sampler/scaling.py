@@ -1,0 +1,194 @@
+"""Scaling rules: how multipliers of a base network become integers.
+
+The rounding is part of every published result, so it is data. Notation: r, d, w are the multipliers
+of resolution, depth and width; a rule never changes the number of stages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sampler.architecture import Architectures, BaseNetwork, FloatArray, IntArray
+
+MAX_MULTIPLIER = 1000.0
+
+
+@dataclass(frozen=True)
+class ScalingRule:
+    """How multipliers become integers.
+
+    Attributes:
+        name: The rule's name.
+        depth: `"ceil"` or `"round"` (halves to even, as Python rounds) of base depth times d; at least 1.
+        divisor: Widths are multiples of it.
+        guard: Whether a width rounded below 90 % of the exact product goes up by one divisor.
+        stem: `"scaled"` with w, or `"fixed"`.
+        head: `"scaled"` with w, `"fixed"`, or `"never_below"` its base size.
+        resolution: `"nearest"` integer of base resolution times r, or `"floor"`.
+        smallest: The fewest channels of a stage, stem or head.
+    """
+
+    name: str
+    depth: Literal["ceil", "round"]
+    divisor: int
+    guard: bool
+    stem: Literal["scaled", "fixed"]
+    head: Literal["scaled", "fixed", "never_below"]
+    resolution: Literal["nearest", "floor"]
+    smallest: int = 8
+
+    def pixels(self, base_resolution: int, r: ArrayLike) -> IntArray:
+        """`(n,)` input sides for `(n,)` resolution multipliers."""
+        exact = base_resolution * checked_multiplier("resolution", r)
+        if self.resolution == "floor":
+            # 0.86 * 50 is 42.999..: without the slack a product that is whole on paper loses a pixel.
+            return np.floor(exact + 1e-9).astype(np.int64)
+        return np.rint(exact).astype(np.int64)
+
+    def blocks(self, depth: int, d: FloatArray) -> IntArray:
+        """`(n,)` depths of one stage."""
+        exact = depth * d
+        rounded = np.ceil(exact) if self.depth == "ceil" else np.rint(exact)
+        return np.maximum(rounded, 1.0).astype(np.int64)
+
+    def channels(self, width: int, w: FloatArray) -> IntArray:
+        """`(n,)` widths of one stage, stem or head: multiples of the divisor, at least `smallest`."""
+        exact = width * w
+        rounded = np.floor((exact + self.divisor / 2) / self.divisor) * self.divisor
+        np.maximum(rounded, float(self.smallest), out=rounded)
+        if self.guard:
+            rounded += self.divisor * (rounded < 0.9 * exact)
+        return rounded.astype(np.int64)
+
+    def stem_channels(self, network: BaseNetwork, w: FloatArray) -> IntArray:
+        """`(n,)` channels of the first convolution."""
+        if self.stem == "fixed":
+            return np.full(len(w), network.stem, dtype=np.int64)
+        return self.channels(network.stem, w)
+
+    def head_channels(self, network: BaseNetwork, w: FloatArray) -> IntArray:
+        """`(n,)` channels of the last 1x1 convolution."""
+        if self.head == "fixed":
+            return np.full(len(w), network.head, dtype=np.int64)
+        scaled = self.channels(network.head, w)
+        return np.maximum(scaled, network.head) if self.head == "never_below" else scaled
+
+
+RULES: dict[str, ScalingRule] = {
+    rule.name: rule
+    for rule in (
+        ScalingRule("efficientnet", "ceil", 8, True, "scaled", "scaled", "nearest"),
+        ScalingRule("inverse", "round", 8, True, "scaled", "scaled", "nearest"),
+        ScalingRule("tinynet", "round", 8, True, "fixed", "never_below", "floor"),
+        # Three channels are the fewest that leave EfficientNet's squeeze-excite one.
+        ScalingRule("free", "round", 1, False, "scaled", "scaled", "nearest", smallest=3),
+    )
+}
+
+
+def rule_named(name: str) -> ScalingRule:
+    """The scaling rule of that name.
+
+    Raises:
+        ValueError: If there is none; names them all.
+    """
+    if name not in RULES:
+        raise ValueError(f"scaling rule {name!r} is unknown; known rules: {', '.join(RULES)}")
+    return RULES[name]
+
+
+def checked_multiplier(name: str, values: ArrayLike) -> FloatArray:
+    """The values as float64, all finite and within (0, 1000].
+
+    Raises:
+        ValueError: With the first value outside.
+    """
+    numbers = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    wrong = ~((numbers > 0) & (numbers <= MAX_MULTIPLIER))  # also true for NaN
+    if wrong.any():
+        raise ValueError(f"the {name} multiplier must lie in (0, {MAX_MULTIPLIER:g}], got {numbers[wrong].flat[0]:g}")
+    return numbers
+
+
+def scale(
+    network: BaseNetwork, rule: ScalingRule, resolution: ArrayLike, depth: ArrayLike = 1.0, width: ArrayLike = 1.0
+) -> Architectures:
+    """Scales a base network uniformly: one depth and one width multiplier for all stages.
+
+    Args:
+        network: The base network.
+        rule: How products become integers.
+        resolution: `(n,)` input sides, in pixels (not multipliers).
+        depth: `(n,)` depth multipliers, or one for all.
+        width: `(n,)` width multipliers, or one for all.
+
+    Returns:
+        The `n` architectures; `multipliers` holds r over the network's own resolution, and d, w as given.
+
+    Raises:
+        ValueError: If a multiplier is not finite and positive.
+
+    Example:
+        >>> from sampler import base
+        >>> scale(base("efficientnet_b0"), rule_named("efficientnet"), 240, depth=1.1)[0].depths
+        (2, 3, 3, 4, 4, 5, 2)
+    """
+    pixels, d, w = np.broadcast_arrays(
+        np.atleast_1d(np.asarray(resolution, dtype=np.int64)),
+        checked_multiplier("depth", depth),
+        checked_multiplier("width", width),
+    )
+    return Architectures(
+        network.name,
+        pixels,
+        rule.stem_channels(network, w),
+        np.stack([rule.channels(stage.width, w) for stage in network.stages]).T,
+        np.stack([rule.blocks(stage.depth, d) for stage in network.stages]).T,
+        rule.head_channels(network, w),
+        np.column_stack([pixels / network.resolution, d, w]),
+    )
+
+
+def scale_stages(
+    network: BaseNetwork, rule: ScalingRule, resolution: ArrayLike, depths: ArrayLike, widths: ArrayLike
+) -> Architectures:
+    """Scales each stage by its own multipliers; the stem follows the first stage, the head the last.
+
+    Args:
+        network: The base network, of `s` stages.
+        rule: How products become integers.
+        resolution: `(n,)` input sides, in pixels.
+        depths: `(n, s)` depth multipliers.
+        widths: `(n, s)` width multipliers.
+
+    Returns:
+        The `n` architectures; their effective multipliers are total blocks over the base's, and the
+        geometric mean of the width ratios.
+    """
+    d = np.atleast_2d(checked_multiplier("depth", depths))
+    w = np.atleast_2d(checked_multiplier("width", widths))
+    pixels = np.atleast_1d(np.asarray(resolution, dtype=np.int64))
+    blocks = np.column_stack([rule.blocks(stage.depth, d[:, i]) for i, stage in enumerate(network.stages)])
+    channels = np.column_stack([rule.channels(stage.width, w[:, i]) for i, stage in enumerate(network.stages)])
+    return Architectures(
+        network.name,
+        pixels,
+        rule.stem_channels(network, w[:, 0]),
+        channels,
+        blocks,
+        rule.head_channels(network, w[:, -1]),
+        effective_multipliers(network, pixels, blocks, channels),
+    )
+
+
+def effective_multipliers(
+    network: BaseNetwork, resolution: IntArray, depths: IntArray, widths: IntArray
+) -> FloatArray:
+    """`(n, 3)` r, d, w that a non-uniform architecture amounts to: pixels, total blocks, mean log width."""
+    d = depths.sum(axis=1) / sum(network.depths)
+    w = np.exp(np.log(widths / np.array(network.widths)).mean(axis=1))
+    return np.column_stack([resolution / network.resolution, d, w])

@@ -1,0 +1,141 @@
+"""The search space: which architectures may be drawn, and inside which window of cost.
+
+A point of the space is a vector of the unit cube: resolution first, then d and w (uniform), or each stage's
+depth and width multiplier (per stage). Between its bounds every factor is linear, as TinyNet draws them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from sampler.architecture import Architectures, BaseNetwork, FloatArray, IntArray
+from sampler.bases import base
+from sampler.complexity import count
+from sampler.scaling import rule_named, scale, scale_stages
+
+SpaceKind = Literal["uniform", "stage"]
+SHRINK_WINDOW = (0.03, 1.05)  # TinyNet section 3.2, in base MACs
+ENLARGE_WINDOW = (1.0, 8.0)
+BOUNDS = (0.35, 2.8)  # TinyNet section 4.1, for each factor
+BATCH = 4_096
+MAX_DRAWS = 100 * BATCH
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """Scaled versions of a base network inside a window of MACs.
+
+    Attributes:
+        base: Name of the base network.
+        resolution: The resolution that r multiplies, in pixels; the base network's own, or a proxy task's.
+        classes: Outputs of the classifier.
+        rule: Name of the scaling rule.
+        kind: `"uniform"` (one d and one w for all stages) or `"stage"` (one each per stage).
+        window: Lowest and highest MACs, as multiples of the base network's at `resolution` and `classes`.
+        r: Lowest and highest resolution multiplier.
+        d: Lowest and highest depth multiplier.
+        w: Lowest and highest width multiplier.
+
+    Raises:
+        ValueError: If bounds are not ordered and positive, or a name is unknown.
+    """
+
+    base: str
+    resolution: int
+    classes: int = 1000
+    rule: str = "inverse"
+    kind: SpaceKind = "uniform"
+    window: tuple[float, float] = SHRINK_WINDOW
+    r: tuple[float, float] = BOUNDS
+    d: tuple[float, float] = BOUNDS
+    w: tuple[float, float] = BOUNDS
+
+    def __post_init__(self) -> None:
+        rule_named(self.rule)
+        for name in ("window", "r", "d", "w"):
+            low, high = getattr(self, name)
+            if not 0 < low < high < np.inf:
+                raise ValueError(f"{name} must be two rising positive numbers, got {low:g} and {high:g}")
+        smallest = self.network.stride / self.resolution
+        if self.r[1] <= smallest:
+            raise ValueError(
+                f"r up to {self.r[1]:g} of {self.resolution} px stays below {self.base}'s stride of "
+                f"{self.network.stride} px; raise the resolution"
+            )
+        if self.r[0] < smallest:
+            object.__setattr__(self, "r", (smallest, self.r[1]))
+
+    @property
+    def network(self) -> BaseNetwork:
+        """The base network, at this space's resolution."""
+        return replace(base(self.base), resolution=self.resolution)
+
+    @property
+    def base_macs(self) -> int:
+        """MACs of the base network at this space's resolution and classes: what c is measured in."""
+        return int(count(scale(self.network, rule_named(self.rule), self.resolution), self.classes).macs[0])
+
+    @property
+    def macs_window(self) -> tuple[float, float]:
+        """Lowest and highest MACs."""
+        return self.window[0] * self.base_macs, self.window[1] * self.base_macs
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a point: 3, or 1 and two per stage."""
+        return 3 if self.kind == "uniform" else 1 + 2 * len(self.network.stages)
+
+    def decode(self, points: FloatArray) -> Architectures:
+        """Architectures at `(n, dimensions)` points of the unit cube, whatever they cost."""
+        stages = 1 if self.kind == "uniform" else len(self.network.stages)
+        rule = rule_named(self.rule)
+        pixels = np.maximum(rule.pixels(self.resolution, _between(self.r, points[:, 0])), self.network.stride)
+        d, w = _between(self.d, points[:, 1 : 1 + stages]), _between(self.w, points[:, 1 + stages :])
+        if self.kind == "uniform":
+            return scale(self.network, rule, pixels, d[:, 0], w[:, 0])
+        return scale_stages(self.network, rule, pixels, d, w)
+
+    def inside(self, architectures: Architectures) -> tuple[np.ndarray, IntArray]:
+        """`(n,)` bools, whether each costs what the window allows, and the `(n,)` MACs."""
+        macs = count(architectures, self.classes).macs
+        low, high = self.macs_window
+        return (macs >= low) & (macs <= high), macs
+
+
+def stream(
+    space: SearchSpace, draw: Callable[[int], FloatArray], seen: Architectures | None = None
+) -> Iterator[tuple[Architectures, IntArray]]:
+    """Batches of distinct architectures that cost what the window allows, with their MACs.
+
+    Args:
+        space: The search space.
+        draw: Gives the next `k` points of the unit cube, `(k, dimensions)`.
+        seen: Architectures not to be given again.
+
+    Raises:
+        ValueError: After `MAX_DRAWS` points: whoever still asks wants more than the space seems to hold.
+    """
+    known = {row.tobytes() for row in seen.integers()} if seen is not None else set()
+    for _ in range(MAX_DRAWS // BATCH):
+        batch = space.decode(draw(BATCH))
+        mask, macs = space.inside(batch)
+        rows = []
+        for row, integers in zip(np.flatnonzero(mask), batch.integers()[mask], strict=True):
+            if integers.tobytes() not in known:
+                known.add(integers.tobytes())
+                rows.append(row)
+        index = np.array(rows, dtype=np.int64)
+        yield batch.take(index), macs[index]
+    low, high = space.macs_window
+    raise ValueError(
+        f"too few distinct architectures between {low:.4g} and {high:.4g} MACs in {MAX_DRAWS} draws; "
+        "ask for fewer, or widen the window or the bounds"
+    )
+
+
+def _between(bounds: tuple[float, float], unit: FloatArray) -> FloatArray:
+    return bounds[0] + (bounds[1] - bounds[0]) * unit

@@ -1,0 +1,1 @@
+"""An architecture in, a measurement out (torch and timm)."""
