@@ -1,1 +1,48 @@
-"""What to believe and what to do next."""
+"""Learns how to scale a neural network: budget in, resolution, depth and width out.
+
+The public API; everything heavy is imported when it is first used, so that `import planner` costs little more than
+numpy.
+
+    planner.base(name)           the base network's table of stages
+    planner.complexity(base, ..) exact MACs, params and activations
+    planner.build(architecture)  a torch module made of timm's blocks
+    planner.fit(table, ..)       a formula; `.predict(macs=200e6)`, `.save(path)`
+    planner.Formula.load(path)   a formula that was saved
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from planner.errors import PlannerError
+    from planner.formulas.fit import fit
+    from planner.formulas.formula import Formula, Prediction
+    from sampler import Architecture, base
+    from sampler.complexity import complexity
+    from trainer.network import build
+
+# Where each public name lives.
+PUBLIC = {
+    "Architecture": "sampler",
+    "Formula": "planner.formulas.formula",
+    "PlannerError": "planner.errors",
+    "Prediction": "planner.formulas.formula",
+    "base": "sampler",
+    "build": "trainer.network",
+    "complexity": "sampler.complexity",
+    "fit": "planner.formulas.fit",
+}
+
+__all__ = ["Architecture", "Formula", "PlannerError", "Prediction", "base", "build", "complexity", "fit"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'planner' has no attribute {name!r}; public names: {', '.join(__all__)}")
+    return getattr(import_module(PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,1 +1,72 @@
-def main(): pass
+"""The command line: the list of commands, and what becomes of errors."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from planner.errors import InputError
+
+# A command is the module of its name in planner.commands, imported when it is needed.
+COMMANDS = ("bases", "cost", "sample", "train", "front", "fit", "predict", "run")
+
+
+class Lazy(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names, in the order in which a study uses them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"planner.commands.{cmd_name}").command
+        return command
+
+
+@click.group(
+    cls=Lazy,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="scaling-planner", prog_name="planner")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Learns how to scale a neural network: budget in, resolution, depth and width out.
+
+    \b
+    First answer:      planner predict --flops 200M
+    Your own network:  planner run --data imagefolder:PATH --trials 24
+
+    "FLOPs" here are MACs, as in the papers: multiply-accumulates of convolutions and linear layers.
+    """  # noqa: D301 - \b is click's mark for lines not to be joined
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def main() -> None:
+    """Runs the command line; 0 done, 2 the user can mend it (one line says how), 1 a defect."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        hint = f" (see `{context.command_path} --help`)" if context else ""
+        _fail(" ".join(error.format_message().split()) + hint)
+    except (click.Abort, KeyboardInterrupt):
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+    except InputError as error:
+        _fail(str(error))
+    except BrokenPipeError:  # the reader of a pipe has had enough
+        sys.stderr.close()
+
+
+def _fail(message: str) -> None:
+    print(f"planner: {message}", file=sys.stderr)
+    sys.exit(2)

@@ -1,9 +1,10 @@
-"""What can be built, and what it exactly costs: base networks, scaling rules, spaces, first designs (numpy only)."""
+"""What can be built, and what it exactly costs: base networks, rules, spaces, first designs (numpy only)."""
 
 from sampler.architecture import Architecture, Architectures, BaseNetwork, Stage
 from sampler.bases import base, base_names
 from sampler.complexity import Complexity, architecture_complexity
 from sampler.designs import random_design, sobol_design, stratified_design, target_design
+from sampler.errors import InputError
 from sampler.scaling import RULES, ScalingRule, rule_named, scale
 from sampler.solve import SolvedWidth, solve_width
 from sampler.space import SearchSpace
@@ -14,6 +15,7 @@ __all__ = [
     "Architectures",
     "BaseNetwork",
     "Complexity",
+    "InputError",
     "ScalingRule",
     "SearchSpace",
     "SolvedWidth",

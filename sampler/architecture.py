@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sampler.errors import InputError
+
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
@@ -101,7 +103,7 @@ class Architecture:
         head: Channels of the last 1x1 convolution.
 
     Raises:
-        ValueError: If a value is not a positive integer within reason, or the two lists differ in length.
+        InputError: If a value is not a positive integer within reason, or the two lists differ in length.
 
     Example:
         >>> from sampler import base
@@ -118,7 +120,7 @@ class Architecture:
 
     def __post_init__(self) -> None:
         if len(self.widths) != len(self.depths):
-            raise ValueError(f"{len(self.widths)} widths and {len(self.depths)} depths: give one of each per stage")
+            raise InputError(f"{len(self.widths)} widths and {len(self.depths)} depths: give one of each per stage")
         check_range("resolution", self.resolution, MAX_PIXELS)
         for name, channels in (("stem", self.stem), ("widths", self.widths), ("head", self.head)):
             check_range(name, channels, MAX_CHANNELS)
@@ -185,11 +187,11 @@ def stack(architectures: Sequence[Architecture]) -> Architectures:
     """Architectures of one base network, as arrays.
 
     Raises:
-        ValueError: If there are none, or they belong to different base networks.
+        InputError: If there are none, or they belong to different base networks.
     """
     names = sorted({one.base for one in architectures})
     if len(names) != 1:
-        raise ValueError(f"architectures of exactly one base network are wanted, got {names or 'none'}")
+        raise InputError(f"architectures of exactly one base network are wanted, got {names or 'none'}")
     return Architectures(
         names[0],
         np.array([one.resolution for one in architectures], dtype=np.int64),
@@ -217,11 +219,12 @@ def check_range(name: str, values: ArrayLike, largest: int) -> None:
     """Refuses anything but integers between 1 and `largest`.
 
     Raises:
-        ValueError: With the name and the first value outside.
+        InputError: With the name and the first value outside.
     """
     numbers = np.asarray(values)
-    if numbers.dtype.kind not in "iu":
-        raise ValueError(f"{name} must be whole numbers, got {values!r}")
+    whole = numbers.dtype.kind in "iu" or (numbers.size > 0 and all(type(one) is int for one in numbers.flat))
+    if not whole:  # whole numbers beyond 64 bits come as objects, and are refused below
+        raise InputError(f"{name} must be whole numbers, got {values!r}")
     wrong = (numbers < 1) | (numbers > largest)
     if wrong.any():
-        raise ValueError(f"{name} must be between 1 and {largest}, got {numbers[wrong].flat[0]}")
+        raise InputError(f"{name} must be between 1 and {largest}, got {numbers[wrong].flat[0]}")

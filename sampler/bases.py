@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 
 from sampler.architecture import BaseNetwork, Stage
+from sampler.errors import InputError
 
 
 def _mbconv_stages(rows: tuple[tuple[str, int, int, float, int, int], ...], se_ratio: float) -> tuple[Stage, ...]:
@@ -41,7 +42,7 @@ def base(name: str) -> BaseNetwork:
     """The base network of that name.
 
     Raises:
-        ValueError: If there is none; names the nearest.
+        InputError: If there is none; names the nearest.
 
     Example:
         >>> base("efficientnet_b0").depths
@@ -49,7 +50,7 @@ def base(name: str) -> BaseNetwork:
     """
     if name not in BASES:
         near = difflib.get_close_matches(name, BASES, n=3, cutoff=0.4) or list(BASES)[:3]
-        raise ValueError(f"base network {name!r} is unknown; nearest: {', '.join(near)} (`planner bases` lists all)")
+        raise InputError(f"base network {name!r} is unknown; nearest: {', '.join(near)} (`planner bases` lists all)")
     return BASES[name]
 
 

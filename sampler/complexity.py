@@ -24,6 +24,7 @@ from sampler.architecture import (
     stack,
 )
 from sampler.bases import base as base_named
+from sampler.errors import InputError
 from sampler.families import mbconv
 from sampler.scaling import ScalingRule, rule_named, scale
 
@@ -51,7 +52,7 @@ def count(architectures: Architectures, classes: int = 1000) -> Complexity:
     """Exact counts of `n` architectures, as int64 arrays.
 
     Raises:
-        ValueError: If the number of classes or an architecture is out of range.
+        InputError: If the number of classes or an architecture is out of range.
     """
     network = base_named(architectures.base)
     check(network, architectures, classes)
@@ -79,12 +80,12 @@ def check(network: BaseNetwork, architectures: Architectures, classes: int) -> N
     """Refuses what could not be built, or whose count would leave int64.
 
     Raises:
-        ValueError: Naming what is out of range.
+        InputError: Naming what is out of range.
     """
     stages = len(network.stages)
     for name, array in (("widths", architectures.widths), ("depths", architectures.depths)):
         if array.ndim != 2 or array.shape[1] != stages:
-            raise ValueError(f"{network.name} has {stages} stages, but {name} gives {array.shape[-1]}")
+            raise InputError(f"{network.name} has {stages} stages, but {name} gives {array.shape[-1]}")
     check_range("classes", classes, MAX_CHANNELS)
     check_range("resolution", architectures.resolution, MAX_PIXELS)
     check_range("depths", architectures.depths, MAX_BLOCKS)
@@ -96,7 +97,7 @@ def check(network: BaseNetwork, architectures: Architectures, classes: int) -> N
         check_range(name, channels, MAX_CHANNELS)
     smallest = int(architectures.resolution.min(initial=MAX_PIXELS))
     if smallest < network.stride:
-        raise ValueError(f"{smallest} px is below {network.name}'s stride of {network.stride}; use at least that")
+        raise InputError(f"{smallest} px is below {network.name}'s stride of {network.stride}; use at least that")
     _check_int64(network, architectures)
 
 
@@ -110,7 +111,7 @@ def _check_int64(network: BaseNetwork, architectures: Architectures) -> None:
     area = float(architectures.resolution.max()) ** 2
     bound = 4 * expansion * widest * (widest + 49) * blocks * area + float(architectures.head.max()) * widest * area
     if bound > 2.0**62:
-        raise ValueError("such a network needs more than 2^62 MACs; check the resolution, widths and depths given")
+        raise InputError("such a network needs more than 2^62 MACs; check the resolution, widths and depths given")
 
 
 def complexity(
@@ -140,13 +141,13 @@ def complexity(
         Ints where all arguments are scalars or single lists, int64 arrays of `n` otherwise.
 
     Raises:
-        ValueError: If a name is unknown or a value impossible.
+        InputError: If a name is unknown or a value impossible.
 
     Example:
         >>> complexity("efficientnet_b0").macs
         385814752
         >>> complexity("efficientnet_b0", resolution=[224, 225]).macs.tolist()
-        [385814752, 449473248]
+        [385814752, 449497408]
     """
     network = base_named(base)
     chosen = rule_named(rule or network.rule)
@@ -172,23 +173,30 @@ def _count_scaled(
     classes: int,
 ) -> Complexity:
     """Scales and counts chunk by chunk, so that a million rows never stand in memory at once."""
-    lists = [None if value is None else np.atleast_2d(np.asarray(value)) for value in (widths, depths)]
-    for name, given in zip(("widths", "depths"), lists, strict=True):
-        if given is not None:
-            check_range(name, given, MAX_CHANNELS)
+    lists: list[IntArray | None] = []
+    for name, value, largest in (("widths", widths, MAX_CHANNELS), ("depths", depths, MAX_BLOCKS)):
+        if value is not None:
+            check_range(name, value, largest)
+        # int64 whatever was given: products of a narrower type would wrap around.
+        lists.append(None if value is None else np.atleast_2d(np.asarray(value, dtype=np.int64)))
     columns = [np.atleast_1d(np.asarray(value)) for value in (pixels, depth, width)]
-    n = max(len(part) for part in [*columns, *(given for given in lists if given is not None)])
+    lengths = {len(part) for part in [*columns, *lists] if part is not None} - {1}
+    if len(lengths) > 1:
+        raise InputError(f"arguments of {' and '.join(map(str, sorted(lengths)))} rows; give one length, or one value")
+    n = lengths.pop() if lengths else 1
     columns = [np.broadcast_to(part, (n,)) for part in columns]
     counted = []
     for rows in chunks(n):
         scaled = scale(network, rule, *(part[rows] for part in columns))
-        shape = (len(scaled), -1)
-        final = [
-            part if given is None else np.broadcast_to(given, (n, given.shape[1]))[rows].reshape(shape)
+        channels, blocks = (
+            part if given is None else np.broadcast_to(given, (n, given.shape[1]))[rows]
             for part, given in zip((scaled.widths, scaled.depths), lists, strict=True)
-        ]
-        counted.append(count(Architectures(network.name, scaled.resolution, scaled.stem, *final, scaled.head), classes))
-    return Complexity(*(_joined([getattr(part, name) for part in counted]) for name in ("macs", "params", "activations")))
+        )
+        replaced = Architectures(network.name, scaled.resolution, scaled.stem, channels, blocks, scaled.head)
+        counted.append(count(replaced, classes))
+    return Complexity(
+        *(_joined([getattr(part, name) for part in counted]) for name in ("macs", "params", "activations"))
+    )
 
 
 def _joined(parts: list[IntArray]) -> IntArray:
@@ -205,5 +213,3 @@ def architecture_complexity(architecture: Architecture, classes: int = 1000) -> 
     """
     result = count(stack([architecture]), classes)
     return Complexity(int(result.macs[0]), int(result.params[0]), int(result.activations[0]))
-
-

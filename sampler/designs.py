@@ -8,6 +8,7 @@ import numpy as np
 
 from sampler.architecture import Architectures, FloatArray, IntArray, concatenate
 from sampler.complexity import count
+from sampler.errors import InputError
 from sampler.scaling import rule_named, scale
 from sampler.solve import width_brackets
 from sampler.space import BATCH, SearchSpace, stream
@@ -25,7 +26,7 @@ def random_design(space: SearchSpace, n: int, seed: int, seen: Architectures | N
         seen: Architectures not to be drawn again.
 
     Raises:
-        ValueError: If the space holds too few.
+        InputError: If the space holds too few.
 
     Example:
         >>> from sampler import SearchSpace
@@ -62,7 +63,7 @@ def stratified_design(
         bins: Bins over the window; as many as architectures, at most 10, by default.
 
     Raises:
-        ValueError: If a bin holds too few.
+        InputError: If a bin holds too few.
     """
     bins = bins or max(1, min(10, n))
     rng = np.random.default_rng(seed)
@@ -94,19 +95,17 @@ def target_design(
         tolerance: Largest distance from `macs`, as a share of it.
 
     Raises:
-        ValueError: If the space is per stage, or holds too few.
+        InputError: If the space is per stage, or holds too few.
     """
     if space.kind != "uniform":
-        raise ValueError("a target design solves one width for all stages; it needs a uniform space")
+        raise InputError("a target design solves one width for all stages; it needs a uniform space")
     rng = np.random.default_rng(seed)
     rule = rule_named(space.rule)
     found: dict[bytes, Architectures] = {}
     for _ in range(40):
         points = rng.random((BATCH // 16, 3))
         drawn = space.decode(points)
-        low, high = width_brackets(
-            space.network, rule, drawn.resolution, drawn.multipliers[:, 1], macs, space.classes
-        )
+        low, high = width_brackets(space.network, rule, drawn.resolution, drawn.multipliers[:, 1], macs, space.classes)
         for w in (low, high):
             inside = np.flatnonzero((w >= space.w[0]) & (w <= space.w[1]))
             solved = scale(space.network, rule, drawn.resolution[inside], drawn.multipliers[inside, 1], w[inside])
@@ -115,7 +114,7 @@ def target_design(
                 found.setdefault(solved.integers()[row].tobytes(), solved.take([row]))
         if len(found) >= n:
             return concatenate(list(found.values())[:n])
-    raise ValueError(
+    raise InputError(
         f"only {len(found)} of {n} distinct architectures cost {macs:,.0f} MACs within {tolerance:.0%}; "
         "widen the bounds of r, d or w"
     )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sampler.architecture import Architectures, BaseNetwork, FloatArray, IntArray
+from sampler.errors import InputError
 
 MAX_MULTIPLIER = 1000.0
 
@@ -94,10 +95,10 @@ def rule_named(name: str) -> ScalingRule:
     """The scaling rule of that name.
 
     Raises:
-        ValueError: If there is none; names them all.
+        InputError: If there is none; names them all.
     """
     if name not in RULES:
-        raise ValueError(f"scaling rule {name!r} is unknown; known rules: {', '.join(RULES)}")
+        raise InputError(f"scaling rule {name!r} is unknown; known rules: {', '.join(RULES)}")
     return RULES[name]
 
 
@@ -105,17 +106,21 @@ def checked_multiplier(name: str, values: ArrayLike) -> FloatArray:
     """The values as float64, all finite and within (0, 1000].
 
     Raises:
-        ValueError: With the first value outside.
+        InputError: With the first value outside.
     """
     numbers = np.atleast_1d(np.asarray(values, dtype=np.float64))
     wrong = ~((numbers > 0) & (numbers <= MAX_MULTIPLIER))  # also true for NaN
     if wrong.any():
-        raise ValueError(f"the {name} multiplier must lie in (0, {MAX_MULTIPLIER:g}], got {numbers[wrong].flat[0]:g}")
+        raise InputError(f"the {name} multiplier must lie in (0, {MAX_MULTIPLIER:g}], got {numbers[wrong].flat[0]:g}")
     return numbers
 
 
 def scale(
-    network: BaseNetwork, rule: ScalingRule, resolution: ArrayLike, depth: ArrayLike = 1.0, width: ArrayLike = 1.0
+    network: BaseNetwork,
+    rule: ScalingRule,
+    resolution: ArrayLike,
+    depth: ArrayLike = 1.0,
+    width: ArrayLike = 1.0,
 ) -> Architectures:
     """Scales a base network uniformly: one depth and one width multiplier for all stages.
 
@@ -130,7 +135,7 @@ def scale(
         The `n` architectures; `multipliers` holds r over the network's own resolution, and d, w as given.
 
     Raises:
-        ValueError: If a multiplier is not finite and positive.
+        InputError: If a multiplier is not finite and positive.
 
     Example:
         >>> from sampler import base
@@ -185,9 +190,7 @@ def scale_stages(
     )
 
 
-def effective_multipliers(
-    network: BaseNetwork, resolution: IntArray, depths: IntArray, widths: IntArray
-) -> FloatArray:
+def effective_multipliers(network: BaseNetwork, resolution: IntArray, depths: IntArray, widths: IntArray) -> FloatArray:
     """`(n, 3)` r, d, w that a non-uniform architecture amounts to: pixels, total blocks, mean log width."""
     d = depths.sum(axis=1) / sum(network.depths)
     w = np.exp(np.log(widths / np.array(network.widths)).mean(axis=1))

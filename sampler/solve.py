@@ -7,17 +7,30 @@ step, the resolution moves by pixels, and then one stage by one divisor.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sampler.architecture import Architecture, Architectures, BaseNetwork, FloatArray, IntArray, concatenate
+from sampler.architecture import (
+    MAX_PIXELS,
+    Architecture,
+    Architectures,
+    BaseNetwork,
+    FloatArray,
+    IntArray,
+    check_range,
+    concatenate,
+)
 from sampler.complexity import count
+from sampler.errors import InputError
 from sampler.scaling import ScalingRule, scale
 
 HALVINGS = 40  # of the bracket of w: to 1e-12, far below one channel
-MAX_NUDGE = 0.08  # of the resolution: beyond that a neighbouring staircase step is another answer
+NEAR = 0.08  # of the resolution: a nudge that hardly changes the answer
+STEP_PENALTY = 0.05  # as if the resolution had moved by this share
+FAR = 0.5  # of the resolution: where r and d ask for more than the narrowest network affords
 TOLERANCE = 0.01
 
 
@@ -48,24 +61,27 @@ class _Candidates:
 
     architectures: Architectures
     macs: IntArray
+    moved: FloatArray  # relative: pixels over the resolution asked for, channels over the stage's width
     pixels: IntArray
     stage: IntArray
     channels: IntArray
 
-    def best(self, budget: float, tolerance: float) -> int | None:
-        """The row within tolerance that moved least: at or below the budget before above it."""
+    def best(self, budget: float, lowest: float, highest: float) -> int | None:
+        """The row that moved least, of those whose distance from the budget, as a share of it, is in a range."""
         error = self.macs / budget - 1
-        good = np.flatnonzero(np.abs(error) <= tolerance)
+        good = np.flatnonzero((error >= lowest) & (error <= highest))
         if not len(good):
             return None
-        order = np.lexsort(
-            (np.abs(error[good]), np.abs(self.channels[good]), np.abs(self.pixels[good]), error[good] > 0)
-        )
-        return int(good[order[0]])
+        return int(good[np.lexsort([np.abs(error[good]), self.moved[good]])[0]])
 
 
 def width_brackets(
-    network: BaseNetwork, rule: ScalingRule, resolution: ArrayLike, depth: ArrayLike, budget: float, classes: int
+    network: BaseNetwork,
+    rule: ScalingRule,
+    resolution: ArrayLike,
+    depth: ArrayLike,
+    budget: float,
+    classes: int,
 ) -> tuple[FloatArray, FloatArray]:
     """Width multipliers on the two sides of the step at which MACs pass a budget.
 
@@ -86,7 +102,8 @@ def width_brackets(
     )
 
     def macs(w: FloatArray) -> IntArray:
-        return count(scale(network, rule, pixels, d, w), classes).macs
+        counted: IntArray = count(scale(network, rule, pixels, d, w), classes).macs
+        return counted
 
     low = np.full(len(pixels), 1e-3)
     affordable = macs(low) <= budget
@@ -111,8 +128,8 @@ def solve_width(
 ) -> SolvedWidth:
     """The architecture of about this resolution and depth that costs the budget.
 
-    Within the tolerance an architecture at or below the budget is taken before one above it; among those the
-    one that moved the resolution least, then a single stage's width least.
+    Within the tolerance an architecture at or below the budget is taken before one above it; among those the one
+    that moved least: pixels and, rather, no step of the MACs' staircase over the resolution; one stage's width.
 
     Args:
         network: The base network.
@@ -124,25 +141,49 @@ def solve_width(
         tolerance: Largest distance from the budget, as a share of it.
 
     Raises:
-        ValueError: If nothing near comes within the tolerance; says what comes nearest.
+        InputError: If nothing near comes within the tolerance; says what comes nearest.
 
     Example:
         >>> from sampler import base, rule_named
         >>> solve_width(base("efficientnet_b0"), rule_named("tinynet"), 188, 1.1, 201e6).macs
         200709360
     """
-    reach = max(2, int(resolution * MAX_NUDGE))
-    sides = np.arange(max(network.stride, resolution - reach), resolution + reach + 1)
-    exact = _at_width_steps(network, rule, sides[sides == resolution], depth, budget, classes, resolution)
-    tried = [exact]
-    if exact.best(budget, tolerance) is None:
-        near = _at_width_steps(network, rule, sides, depth, budget, classes, resolution)
-        tried += [near, _one_stage_nudged(near, rule.divisor, classes)]
-    for candidates in tried:
-        row = candidates.best(budget, tolerance)
-        if row is not None:
-            return _solved(candidates, row)
-    raise ValueError(_nothing_near(tried, resolution, depth, budget))
+    if not 0 < budget < np.inf:
+        raise InputError(f"the budget must be a positive number of MACs, got {budget:g}")
+    check_range("resolution", resolution, MAX_PIXELS)
+    if resolution < network.stride:
+        raise InputError(f"{resolution} px is below {network.name}'s stride of {network.stride}; use at least that")
+    tried: list[_Candidates] = []
+    for reaches in ((0.0, NEAR), (FAR,)):
+        found = [
+            candidates
+            for reach in reaches
+            for candidates in _within_reach(network, rule, resolution, reach, depth, budget, classes)
+        ]
+        tried += found
+        for lowest, highest in ((-tolerance, 0.0), (0.0, tolerance)):
+            rows = [(one, row) for one in found if (row := one.best(budget, lowest, highest)) is not None]
+            if rows:
+                return _solved(*min(rows, key=lambda pair: pair[0].moved[pair[1]]))
+    raise InputError(_nothing_near(tried, resolution, depth, budget))
+
+
+def _within_reach(
+    network: BaseNetwork,
+    rule: ScalingRule,
+    resolution: int,
+    reach: float,
+    depth: float,
+    budget: float,
+    classes: int,
+) -> Iterator[_Candidates]:
+    """The widths nearest the budget at every resolution within reach; then the same with one stage nudged."""
+    low, high = int(resolution * (1 - reach)), int(np.ceil(resolution * (1 + reach)))
+    sides = np.arange(max(network.stride, low), high + 1)
+    candidates = _at_width_steps(network, rule, sides, depth, budget, classes, resolution)
+    yield candidates
+    if reach:
+        yield _one_stage_nudged(candidates, rule, classes)
 
 
 def _at_width_steps(
@@ -160,30 +201,41 @@ def _at_width_steps(
     pixels = np.concatenate([sides[~np.isnan(low)], sides])
     architectures = scale(network, rule, pixels, depth, w)
     still = np.zeros(len(pixels), dtype=np.int64)
-    return _Candidates(architectures, count(architectures, classes).macs, pixels - wanted, still - 1, still)
+    # MACs jump where the feature maps of the last two strides grow: pixels that pass such a step are ill spent.
+    half = network.stride // 2
+    passed = np.abs(-(-pixels // half) + wanted // -half)
+    moved = np.abs(pixels - wanted) / wanted + STEP_PENALTY * passed
+    return _Candidates(architectures, count(architectures, classes).macs, moved, pixels - wanted, still - 1, still)
 
 
-def _one_stage_nudged(near: _Candidates, divisor: int, classes: int) -> _Candidates:
+def _one_stage_nudged(near: _Candidates, rule: ScalingRule, classes: int) -> _Candidates:
     """Every candidate with one stage wider or narrower by one or two divisors."""
     parts, stages, channels = [], [], []
     plain = near.architectures
-    for stage in range(plain.widths.shape[1]):
-        for step in (-2 * divisor, -divisor, divisor, 2 * divisor):
+    for index in range(plain.widths.shape[1]):
+        for step in (-2 * rule.divisor, -rule.divisor, rule.divisor, 2 * rule.divisor):
             widths = plain.widths.copy()
-            widths[:, stage] += step
-            widths = np.maximum(widths, divisor if divisor > 1 else 3)
+            widths[:, index] += step
+            np.maximum(widths, rule.smallest, out=widths)
             parts.append(
                 Architectures(
-                    plain.base, plain.resolution, plain.stem, widths, plain.depths, plain.head, plain.multipliers
+                    plain.base,
+                    plain.resolution,
+                    plain.stem,
+                    widths,
+                    plain.depths,
+                    plain.head,
+                    plain.multipliers,
                 )
             )
-            stages.append(np.full(len(plain), stage))
-            channels.append(widths[:, stage] - plain.widths[:, stage])
-    moved = concatenate(parts)
+            stages.append(np.full(len(plain), index))
+            channels.append(widths[:, index] - plain.widths[:, index])
+    nudged = concatenate(parts)
+    stage, change = np.concatenate(stages), np.concatenate(channels)
+    share = np.abs(change) / np.concatenate([plain.widths[:, i] for i in stage[:: len(plain)]])
     pixels = np.tile(near.pixels, len(parts))
-    return _Candidates(
-        moved, count(moved, classes).macs, pixels, np.concatenate(stages), np.concatenate(channels)
-    )
+    moved = np.tile(near.moved, len(parts)) + share
+    return _Candidates(nudged, count(nudged, classes).macs, moved, pixels, stage, change)
 
 
 def _solved(candidates: _Candidates, row: int) -> SolvedWidth:

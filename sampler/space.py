@@ -8,13 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
-from sampler.architecture import Architectures, BaseNetwork, FloatArray, IntArray
+from sampler.architecture import (
+    MAX_CHANNELS,
+    MAX_PIXELS,
+    Architectures,
+    BaseNetwork,
+    FloatArray,
+    IntArray,
+    check_range,
+)
 from sampler.bases import base
 from sampler.complexity import count
+from sampler.errors import InputError
 from sampler.scaling import rule_named, scale, scale_stages
 
 SpaceKind = Literal["uniform", "stage"]
@@ -41,7 +50,7 @@ class SearchSpace:
         w: Lowest and highest width multiplier.
 
     Raises:
-        ValueError: If bounds are not ordered and positive, or a name is unknown.
+        InputError: If bounds are not ordered and positive, or a name is unknown.
     """
 
     base: str
@@ -56,13 +65,17 @@ class SearchSpace:
 
     def __post_init__(self) -> None:
         rule_named(self.rule)
+        check_range("resolution", self.resolution, MAX_PIXELS)
+        check_range("classes", self.classes, MAX_CHANNELS)
+        if self.kind not in get_args(SpaceKind):
+            raise InputError(f"kind {self.kind!r} is unknown; known kinds: {', '.join(get_args(SpaceKind))}")
         for name in ("window", "r", "d", "w"):
             low, high = getattr(self, name)
             if not 0 < low < high < np.inf:
-                raise ValueError(f"{name} must be two rising positive numbers, got {low:g} and {high:g}")
+                raise InputError(f"{name} must be two rising positive numbers, got {low:g} and {high:g}")
         smallest = self.network.stride / self.resolution
         if self.r[1] <= smallest:
-            raise ValueError(
+            raise InputError(
                 f"r up to {self.r[1]:g} of {self.resolution} px stays below {self.base}'s stride of "
                 f"{self.network.stride} px; raise the resolution"
             )
@@ -117,7 +130,7 @@ def stream(
         seen: Architectures not to be given again.
 
     Raises:
-        ValueError: After `MAX_DRAWS` points: whoever still asks wants more than the space seems to hold.
+        InputError: After `MAX_DRAWS` points: whoever still asks wants more than the space seems to hold.
     """
     known = {row.tobytes() for row in seen.integers()} if seen is not None else set()
     for _ in range(MAX_DRAWS // BATCH):
@@ -131,7 +144,7 @@ def stream(
         index = np.array(rows, dtype=np.int64)
         yield batch.take(index), macs[index]
     low, high = space.macs_window
-    raise ValueError(
+    raise InputError(
         f"too few distinct architectures between {low:.4g} and {high:.4g} MACs in {MAX_DRAWS} draws; "
         "ask for fewer, or widen the window or the bounds"
     )

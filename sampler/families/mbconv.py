@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from sampler.architecture import BaseNetwork, IntArray, Stage
+from sampler.errors import InputError
 
 BLOCKS = ("ds", "mb")
 Counts = tuple[IntArray, IntArray, IntArray]
@@ -71,7 +72,7 @@ def block_counts(stage: Stage, c_in: IntArray, c_out: IntArray, area_in: IntArra
     """MACs, params and activations of one block of a stage, for `n` architectures.
 
     Raises:
-        ValueError: If a width is so small that squeeze-excite would have no channel.
+        InputError: If a width is so small that squeeze-excite would have no channel.
     """
     expands = stage.block == "mb"
     c_mid = hidden_channels(c_in, stage.expansion) if expands else c_in
@@ -105,17 +106,18 @@ def hidden_channels(channels: IntArray, expansion: float) -> IntArray:
         return channels * int(expansion)  # already multiples of 8, which rounding would not change
     exact = channels * expansion
     rounded = np.maximum(8.0, np.floor((exact + 4) / 8) * 8)
-    return (rounded + 8 * (rounded < 0.9 * exact)).astype(np.int64)
+    result: IntArray = (rounded + 8 * (rounded < 0.9 * exact)).astype(np.int64)
+    return result
 
 
 def squeeze_channels(hidden: IntArray, ratio: float) -> IntArray:
     """Channels of the squeeze-excite bottleneck: nearest integer, halves to even, as Python's round.
 
     Raises:
-        ValueError: If that is zero for any architecture.
+        InputError: If that is zero for any architecture.
     """
-    channels = np.rint(hidden * ratio).astype(np.int64)
+    channels: IntArray = np.rint(hidden * ratio).astype(np.int64)
     if channels.size and channels.min() < 1:
         narrow = int(hidden[channels < 1].max())
-        raise ValueError(f"{narrow} hidden channels leave squeeze-excite none at ratio {ratio:.3g}; widen the stage")
+        raise InputError(f"{narrow} hidden channels leave squeeze-excite none at ratio {ratio:.3g}; widen the stage")
     return channels

@@ -1,0 +1,166 @@
+"""`planner predict`: the architecture for a budget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from planner.commands.options import Count, as_json, echo_json
+from planner.errors import PlannerError
+from planner.quantities import format_count
+
+if TYPE_CHECKING:
+    from planner.formulas.formula import Formula, Prediction
+
+
+@click.command(
+    name="predict",
+    epilog="Example: planner predict --flops 200M --json",
+    short_help="The architecture for a budget.",
+)
+@click.option("--flops", type=Count(), required=True, help="Budget in MACs, which papers call FLOPs, such as 200M.")
+@click.option("--formula", metavar="FILE", help="A formula written by `planner fit`.")
+@click.option("--study", metavar="NAME", help="The study whose formula answers.")
+@click.option("--base", metavar="NAME", help="Base network; efficientnet_b0 by default.")
+@click.option("--base-resolution", type=int, metavar="PX", help="Apply the formula to the base network at this side.")
+@click.option("--classes", type=int, metavar="N", help="Apply the formula to so many classes.")
+@click.option("--extrapolate", is_flag=True, help="Answer outside the range that the formula was fitted on.")
+@as_json
+def command(
+    flops: float,
+    formula: str | None,
+    study: str | None,
+    base: str | None,
+    base_resolution: int | None,
+    classes: int | None,
+    extrapolate: bool,
+    json_: bool,
+) -> None:
+    """Gives one buildable architecture whose exact MACs are within 1 % of the budget.
+
+    The formula is the one given, or the last study's where it covers the budget, or the one shipped for the base
+    network; the answer says which.
+    """
+    source, chosen = choose(flops, formula, study, base, base_resolution, classes)
+    prediction = chosen.predict(flops, extrapolate)
+    rival = compound_at(prediction)
+    if json_:
+        answer = prediction.as_dict()
+        answer.update(formula=source, compound=None if rival is None else rival.as_dict())
+        echo_json(answer)
+    else:
+        show_prediction(prediction, rival, source)
+
+
+def choose(
+    macs: float,
+    formula: str | None,
+    study: str | None,
+    base: str | None,
+    resolution: int | None = None,
+    classes: int | None = None,
+) -> tuple[str, Formula]:
+    """Where the formula that answers comes from, and the formula.
+
+    Raises:
+        PlannerError: If there is none.
+    """
+    from planner.formulas.formula import Formula, in_range
+    from planner.study import LAST, folder_of
+
+    if formula and study:
+        raise PlannerError("give --formula or --study, not both")
+    if formula or study:
+        path = Path(formula) if formula else folder_of(study) / "formula.json"
+        if study and not path.is_file():
+            raise PlannerError(f"{path.parent}: no formula yet; run `planner fit --study {study}`")
+        return str(path), _of_base(Formula.load(path), base, str(path)).at(resolution, classes)
+    own = folder_of(None) / "formula.json"
+    if LAST.is_file() and own.is_file():
+        loaded = Formula.load(own)
+        applied = loaded.at(resolution, classes)
+        if base in (None, loaded.base) and in_range(macs / applied.base_macs, applied.c_range):
+            return str(own), applied
+    name = base or "efficientnet_b0"
+    return f"shipped with the planner, from published {name} networks", _shipped(name).at(resolution, classes)
+
+
+def _shipped(base: str) -> Formula:
+    """The formula shipped for a base network.
+
+    Raises:
+        PlannerError: If there is none; says how to get one.
+    """
+    from planner.formulas.codec import loads
+    from planner.resources import shipped_formula
+    from sampler import base as base_named
+
+    base_named(base)
+    text = shipped_formula(base)
+    if text is None:
+        raise PlannerError(
+            f"no formula is shipped for {base}; learn one with `planner run --base {base}`, or fit a table of yours "
+            f"with `planner fit TABLE.csv --base {base}`"
+        )
+    return loads(text, "the shipped formula")
+
+
+def _of_base(formula: Formula, base: str | None, name: str) -> Formula:
+    if base is not None and base != formula.base:
+        raise PlannerError(f"{name} is a formula for {formula.base}, not for {base}; leave --base out")
+    return formula
+
+
+def compound_at(prediction: Prediction) -> Prediction | None:
+    """What compound scaling gives at the same MACs; None where it gives nothing buildable."""
+    from planner.rules import compound
+
+    formula = prediction.formula
+    try:
+        return compound(formula.base, formula.resolution, formula.classes).predict(prediction.budget)
+    except PlannerError:
+        return None
+
+
+def show_prediction(prediction: Prediction, rival: Prediction | None, source: str) -> None:
+    """Prints a prediction for people."""
+    formula = prediction.formula
+    low, high = (format_count(value) for value in formula.macs_range)
+    click.echo(f"{formula.base} for {format_count(prediction.budget)} MACs, {formula.classes} classes")
+    click.echo(f"formula: {source} ({len(formula.front)} points, {low} to {high} MACs)")
+    if not prediction.in_range:
+        click.echo("OUTSIDE that range: an extrapolation")
+    show_architecture("planner", prediction)
+    if rival is not None:
+        show_architecture("compound" if prediction.c > 1 else "inverse compound", rival)
+    accuracy = prediction.accuracy
+    if accuracy is not None:
+        click.echo(
+            f"accuracy of the front here: {accuracy['mean']:.1%} "
+            f"({accuracy['lower']:.1%} to {accuracy['upper']:.1%}, 90 %), on the data it was fitted on"
+        )
+
+
+def show_architecture(name: str, prediction: Prediction) -> None:
+    """Prints one architecture."""
+    one = prediction.architecture
+    click.echo(f"{name}:")
+    click.echo(f"  resolution  {one.resolution} px  (r {prediction.r:.3f}, d {prediction.d:.3f}, w {prediction.w:.3f})")
+    click.echo(f"  depths      {' '.join(str(depth) for depth in one.depths)}")
+    click.echo(f"  widths      {' '.join(str(width) for width in one.widths)}  (stem {one.stem}, head {one.head})")
+    off = 100 * (prediction.macs / prediction.budget - 1)
+    click.echo(f"  MACs        {prediction.macs:,} ({off:+.2f} % of the budget), params {prediction.params:,}")
+    nudges = _nudges(prediction)
+    if nudges:
+        click.echo(f"  nudged      {nudges}, to meet the budget")
+
+
+def _nudges(prediction: Prediction) -> str:
+    parts: list[Any] = []
+    if prediction.pixels_nudged:
+        parts.append(f"resolution {prediction.pixels_nudged:+d} px")
+    if prediction.stage_nudged is not None:
+        parts.append(f"stage {prediction.stage_nudged + 1} {prediction.channels_nudged:+d} channels")
+    return ", ".join(parts)

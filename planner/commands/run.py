@@ -1,0 +1,71 @@
+"""`planner run`: the whole loop."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import click
+
+from planner.commands.options import Count, as_json, echo_json, made_with, resources, study
+
+
+@click.command(
+    name="run",
+    epilog="Example: planner run --study dogs --data imagefolder:photos --trials 24 --epochs 3",
+    short_help="The whole loop, from nothing to a prediction.",
+)
+@study
+@click.option("--trials", type=click.IntRange(1, 100_000), default=24, show_default=True, help="Trainings in all.")
+@click.option("--method", type=click.Choice(["stratified", "random", "sobol"]), default="stratified", show_default=True)
+@click.option("--flops", type=Count(), help="Budget to predict for; the middle of the fitted range by default.")
+@made_with
+@resources
+@as_json
+def command(
+    study: str | None,
+    trials: int,
+    method: str,
+    flops: float | None,
+    workers: int,
+    device: str,
+    minutes: float | None,
+    json_: bool,
+    **options: Any,
+) -> None:
+    """Samples, trains, takes the front, fits the formula and predicts; resumes where it was stopped.
+
+    Without options it runs on generated fractal images, with nothing to download.
+    """
+    from planner.commands.fit import show_fit, summary
+    from planner.commands.front import front_of, show_front
+    from planner.commands.predict import compound_at, show_prediction
+    from planner.formulas.fit import fit
+    from planner.loop import Resources, queue, train_queued
+    from planner.progress import TerminalProgress, decoding
+    from planner.study import cache_of, open_or_make
+
+    ledger = open_or_make(study, options, decoding)
+    with ledger.coordinating():
+        queue(ledger, trials, method)
+    train_queued(ledger, cache_of(ledger.folder), Resources(workers, device, minutes), TerminalProgress())
+    ledger.export()
+    table = ledger.table()
+    front = front_of(table, 0.2)
+    formula = fit(table)
+    path = ledger.folder / "formula.json"
+    formula.save(path)
+    prediction = formula.predict(flops or math.sqrt(math.prod(formula.macs_range)), extrapolate=True)
+    rival = compound_at(prediction)
+    if json_:
+        answer = {"study": ledger.folder.name, "front": front, "fit": summary(formula, path), **ledger.counts()}
+        answer["prediction"] = prediction.as_dict()
+        answer["compound"] = None if rival is None else rival.as_dict()
+        echo_json(answer)
+        return
+    click.echo(f"\nFront ({ledger.folder / 'trials.csv'} has every training)")
+    show_front(front)
+    click.echo("\nFormula")
+    show_fit(formula, path)
+    click.echo("\nPrediction")
+    show_prediction(prediction, rival, str(path))

@@ -1,0 +1,43 @@
+"""`planner sample`: queues architectures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from planner.commands.options import as_json, echo_json, made_with, study
+from planner.quantities import format_count
+
+
+@click.command(
+    name="sample",
+    epilog="Example: planner sample --study dogs --trials 40 --data imagefolder:photos --window 1M 10M",
+    short_help="Queue architectures inside the cost window.",
+)
+@study
+@click.option("--trials", type=click.IntRange(1, 100_000), required=True, help="Architectures to add.")
+@click.option("--method", type=click.Choice(["stratified", "random", "sobol"]), default="stratified", show_default=True)
+@made_with
+@as_json
+def command(study: str | None, trials: int, method: str, json_: bool, **options: Any) -> None:
+    """Queues architectures inside the window of MACs; makes the study where there is none.
+
+    stratified: equal counts per bin of log MACs; random: each factor uniform, as TinyNet drew them.
+    """
+    from planner.loop import queue
+    from planner.progress import decoding
+    from planner.study import open_or_make
+
+    ledger = open_or_make(study, options, decoding)
+    with ledger.coordinating():
+        added = queue(ledger, ledger.asked() + trials, method)
+    low, high = ledger.space.macs_window
+    answer = {"study": ledger.folder.name, "added": added, "macs_window": [low, high], **ledger.counts()}
+    if json_:
+        echo_json(answer)
+        return
+    click.echo(
+        f"{ledger.folder}: {added} architectures queued between {format_count(low)} and {format_count(high)} MACs; "
+        f"{answer['waiting']} wait. Next: planner train --study {ledger.folder.name}"
+    )

@@ -1,0 +1,107 @@
+"""One learned curve: a power law (or zero) plus a Gaussian process, in closed form.
+
+Notation, for m fitted points:
+
+    x             the input, c or log c               c = MACs over the base network's MACs
+    inputs (m,)   the x of the fitted points
+    alpha (m,)    (K + noise I)^-1 (y - offset)       Eq. 4 of TinyNet (arXiv:2010.14819)
+    precision     (K + noise I)^-1, (m, m)
+
+    mean(x) = offset + slope * x + variance * sum_i alpha_i exp(-(x - inputs_i)^2 / (2 length_scale^2))
+
+The slope is the posterior mean of a linear kernel's weight, so the sum is one Gaussian process: far from the data
+the second term vanishes and a power law is left, which is what compound scaling is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sampler.architecture import FloatArray
+
+Scale = Literal["identity", "log"]
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A quantity as a function of c.
+
+    Attributes:
+        input_scale: `"log"` where x = log c, `"identity"` where x = c.
+        output_scale: `"log"` where the curve gives the logarithm of the quantity.
+        offset: Constant of the mean.
+        slope: Of x in the mean: the exponent of a power law where both scales are logs.
+        slope_variance: Prior variance of the slope; 0 for a fixed slope.
+        variance: Of the RBF kernel; 0 for a pure power law.
+        length_scale: Of the RBF kernel, in units of x.
+        noise_variance: Of one fitted point about the curve, in units of the output squared.
+        inputs: `(m,)`.
+        alpha: `(m,)`.
+        precision: `(m, m)`.
+    """
+
+    input_scale: Scale
+    output_scale: Scale
+    offset: float
+    slope: float
+    slope_variance: float
+    variance: float
+    length_scale: float
+    noise_variance: float
+    inputs: FloatArray
+    alpha: FloatArray
+    precision: FloatArray
+
+    def __call__(self, c: ArrayLike) -> FloatArray:
+        """The quantity at `(n,)` values of c."""
+        mean = self.mean(c)
+        result: FloatArray = np.exp(mean) if self.output_scale == "log" else mean
+        return result
+
+    def mean(self, c: ArrayLike) -> FloatArray:
+        """Posterior mean at `(n,)` values of c, on the output's scale."""
+        x = self._x(c)
+        result: FloatArray = self.offset + self.slope * x + self._rbf(x) @ self.alpha
+        return result
+
+    def posterior_variance(self, c: ArrayLike) -> FloatArray:
+        """Variance of a new point about the mean (noise included) at `(n,)` values of c, on the output's scale."""
+        x = self._x(c)
+        cross = self.slope_variance * np.outer(x, self.inputs) + self._rbf(x)
+        prior = self.slope_variance * x**2 + self.variance
+        explained = np.einsum("ni,ij,nj->n", cross, self.precision, cross)
+        # Rounding can leave a tiny negative number where data are dense; the noise is a floor in any case.
+        result: FloatArray = np.maximum(prior - explained, 0.0) + self.noise_variance
+        return result
+
+    def interval(self, c: float, level: float = 0.9) -> tuple[float, float]:
+        """Bounds between which a new point falls with probability `level`, under the fitted model."""
+        half = _normal_quantile(0.5 + level / 2) * float(np.sqrt(self.posterior_variance(c)[0]))
+        mean = float(self.mean(c)[0])
+        low, high = mean - half, mean + half
+        return (float(np.exp(low)), float(np.exp(high))) if self.output_scale == "log" else (low, high)
+
+    def _x(self, c: ArrayLike) -> FloatArray:
+        values = np.atleast_1d(np.asarray(c, dtype=np.float64))
+        return np.log(values) if self.input_scale == "log" else values
+
+    def _rbf(self, x: FloatArray) -> FloatArray:
+        distance = (x[:, None] - self.inputs[None, :]) / self.length_scale
+        result: FloatArray = self.variance * np.exp(-0.5 * distance**2)
+        return result
+
+
+def power_law(exponent: float) -> Curve:
+    """The curve c^exponent, as a fixed rule has it."""
+    nothing = np.empty(0)
+    return Curve("log", "log", 0.0, exponent, 0.0, 0.0, 1.0, 0.0, nothing, nothing, np.empty((0, 0)))
+
+
+def _normal_quantile(probability: float) -> float:
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf(probability)

@@ -1,0 +1,245 @@
+"""A fitted formula: for a budget, the architecture of one base network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from planner.errors import PlannerError
+from planner.formulas.curve import Curve
+from planner.quantities import format_count
+from sampler import Architecture, BaseNetwork, architecture_complexity, base, rule_named, solve_width
+from sampler.complexity import complexity
+
+Direction = Literal["shrink", "enlarge"]
+Kind = Literal["loglinear", "tinynet", "compound"]
+# A budget this little outside the range is a rounding of the range's own end.
+RANGE_SLACK = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """The curves of one direction.
+
+    Attributes:
+        rule: Scaling rule that makes integers.
+        c_range: Smallest and largest c of the trainings that the front was taken of.
+        r: Resolution multiplier over c.
+        d: Depth multiplier over c.
+    """
+
+    rule: str
+    c_range: tuple[float, float]
+    r: Curve
+    d: Curve
+
+
+@dataclass(frozen=True, eq=False)
+class Formula:
+    """Budget -> (r, d, w), learned for one base network.
+
+    Attributes:
+        base: Name of the base network.
+        resolution: The resolution that r multiplies, in pixels.
+        classes: Outputs of the classifier that c counts.
+        base_macs: MACs of the base network at that resolution and classes: c = 1.
+        kind: How the curves were fitted.
+        branches: Curves for shrinking (c < 1) and for enlarging, where they were fitted.
+        accuracy: Top-1 error of the front over c, where it was fitted.
+        front: The fitted points, one dict each with c, r, d, w, macs, accuracy and, where known, the trial.
+        errors: Cross-validated errors, by name.
+        provenance: What it was fitted on: rows, sha256 of the table, seed, versions.
+    """
+
+    base: str
+    resolution: int
+    classes: int
+    base_macs: int
+    kind: Kind
+    branches: dict[Direction, Branch]
+    accuracy: Curve | None = None
+    front: tuple[dict[str, Any], ...] = ()
+    errors: dict[str, float] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def network(self) -> BaseNetwork:
+        """The base network, at this formula's resolution."""
+        return replace(base(self.base), resolution=self.resolution)
+
+    @property
+    def c_range(self) -> tuple[float, float]:
+        """Smallest and largest c that the fit saw, both directions together."""
+        lows, highs = zip(*(branch.c_range for branch in self.branches.values()), strict=True)
+        return min(lows), max(highs)
+
+    @property
+    def macs_range(self) -> tuple[float, float]:
+        """Smallest and largest MACs that the fit saw."""
+        low, high = self.c_range
+        return low * self.base_macs, high * self.base_macs
+
+    def branch(self, c: float) -> Branch:
+        """The curves that answer for c: its own direction's, or the only ones there are."""
+        wanted: Direction = "shrink" if c <= 1 else "enlarge"
+        return self.branches.get(wanted) or next(iter(self.branches.values()))
+
+    def at(self, resolution: int | None = None, classes: int | None = None) -> Formula:
+        """The same rule for the base network at another resolution or number of classes: c stays relative.
+
+        Raises:
+            InputError: If the base network cannot have them.
+        """
+        pixels = self.resolution if resolution is None else resolution
+        outputs = self.classes if classes is None else classes
+        macs = int(complexity(self.base, resolution=pixels, classes=outputs).macs)
+        return replace(self, resolution=pixels, classes=outputs, base_macs=macs)
+
+    def predict(self, macs: float, extrapolate: bool = False) -> Prediction:
+        """The architecture for a budget.
+
+        r and d come from the curves; the width is solved on the exact count, so that the result is within 1 %
+        of the budget.
+
+        Args:
+            macs: The budget, in multiply-accumulates of one image.
+            extrapolate: Whether to answer outside the range that the fit saw.
+
+        Raises:
+            PlannerError: If the budget is outside the range and `extrapolate` is not set, or nothing buildable
+                comes within 1 % of it.
+        """
+        c = macs / self.base_macs
+        branch = self.branch(c)
+        inside = in_range(c, self.c_range)
+        if not inside and not extrapolate:
+            low, high = (format_count(value) for value in self.macs_range)
+            raise PlannerError(
+                f"{format_count(macs)} MACs is outside the {low} to {high} that this formula was fitted on; "
+                "choose a budget inside, or give --extrapolate"
+            )
+        r, d = float(branch.r(c)[0]), float(branch.d(c)[0])
+        rule = rule_named(branch.rule)
+        pixels = max(int(rule.pixels(self.resolution, r)[0]), self.network.stride)
+        solved = solve_width(self.network, rule, pixels, d, macs, self.classes)
+        return Prediction(
+            formula=self,
+            budget=macs,
+            architecture=solved.architecture,
+            macs=solved.macs,
+            params=architecture_complexity(solved.architecture, self.classes).params,
+            c=c,
+            r=solved.architecture.resolution / self.resolution,
+            d=d,
+            w=solved.width_multiplier,
+            rule=branch.rule,
+            in_range=inside,
+            pixels_nudged=solved.pixels_nudged,
+            stage_nudged=solved.stage_nudged,
+            channels_nudged=solved.channels_nudged,
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Writes the formula file, schema `planner-formula/1`.
+
+        Raises:
+            PlannerError: If the file cannot be written.
+        """
+        from planner.formulas.codec import dumps
+        from trainer.files import write_atomically
+
+        try:
+            write_atomically(Path(path), dumps(self))
+        except OSError as error:
+            raise PlannerError(f"{path}: {error.strerror or error}; choose another --out") from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> Formula:
+        """Reads a formula file.
+
+        Raises:
+            PlannerError: If the file is missing, not of the schema, or holds impossible values.
+        """
+        from planner.formulas.codec import load
+
+        return load(Path(path))
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The answer to one budget.
+
+    Attributes:
+        formula: Whose answer it is.
+        budget: MACs asked for.
+        architecture: The answer, integers only.
+        macs: Its exact MACs.
+        params: Its exact params.
+        c: Budget over the base network's MACs.
+        r: Its resolution over the base resolution.
+        d: Its depth multiplier, from the curve.
+        w: Its width multiplier, solved on the exact count.
+        rule: The scaling rule that made the integers.
+        in_range: Whether the budget lies in the range that the fit saw.
+        pixels_nudged: Pixels the resolution was moved to meet the budget.
+        stage_nudged: Index of the stage whose width was moved to meet the budget, or None.
+        channels_nudged: Channels by which it was moved.
+    """
+
+    formula: Formula
+    budget: float
+    architecture: Architecture
+    macs: int
+    params: int
+    c: float
+    r: float
+    d: float
+    w: float
+    rule: str
+    in_range: bool
+    pixels_nudged: int
+    stage_nudged: int | None
+    channels_nudged: int
+
+    @property
+    def accuracy(self) -> dict[str, float] | None:
+        """Expected top-1 accuracy of the front at this budget with its 90 % interval, or None."""
+        if self.formula.accuracy is None:
+            return None
+        low, high = self.formula.accuracy.interval(self.c)
+        mean = float(self.formula.accuracy(self.c)[0])
+        return {"mean": 1 - mean, "lower": max(0.0, 1 - high), "upper": min(1.0, 1 - low), "level": 0.9}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything a reader needs to build the network, in JSON's types."""
+        return {
+            "accuracy": self.accuracy,
+            "base": self.architecture.base,
+            "budget_macs": self.budget,
+            "c": self.c,
+            "c_range": list(self.formula.c_range),
+            "channels_nudged": self.channels_nudged,
+            "classes": self.formula.classes,
+            "d": self.d,
+            "depths": list(self.architecture.depths),
+            "head": self.architecture.head,
+            "in_range": self.in_range,
+            "kind": self.formula.kind,
+            "macs": self.macs,
+            "macs_range": list(self.formula.macs_range),
+            "params": self.params,
+            "pixels_nudged": self.pixels_nudged,
+            "r": self.r,
+            "resolution": self.architecture.resolution,
+            "rule": self.rule,
+            "stage_nudged": self.stage_nudged,
+            "stem": self.architecture.stem,
+            "w": self.w,
+            "widths": list(self.architecture.widths),
+        }
+
+
+def in_range(c: float, c_range: tuple[float, float]) -> bool:
+    """Whether c lies between two values, up to rounding."""
+    return c_range[0] * (1 - RANGE_SLACK) <= c <= c_range[1] * (1 + RANGE_SLACK)

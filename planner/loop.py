@@ -1,0 +1,197 @@
+"""From nothing to a prediction: queue, train, fit. What the commands `sample`, `train` and `run` do."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from planner.errors import PlannerError
+from planner.store import Ledger
+from sampler import Architectures, random_design, sobol_design, stratified_design
+from trainer.engines.local import Event, LocalEngine
+from trainer.observation import Observation, Training
+
+DESIGNS: dict[str, Callable[..., Architectures]] = {
+    "stratified": stratified_design,
+    "random": random_design,
+    "sobol": sobol_design,
+}
+
+
+class Progress(Protocol):
+    """What wants to know how the trainings go."""
+
+    def start(self, waiting: int, finished: int) -> None:
+        """Trainings begin; so many wait, so many were finished before."""
+
+    def epoch(self, number: int, epoch: int, of: int) -> None:
+        """A training finished an epoch."""
+
+    def done(self, number: int, observation: Observation) -> None:
+        """A training ended."""
+
+    def note(self, text: str) -> None:
+        """Something worth a line."""
+
+    def close(self) -> None:
+        """No more trainings."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Where and how long to train.
+
+    Attributes:
+        workers: Processes; 0 for one per core, or one on a GPU.
+        device: A torch device, or `auto`.
+        minutes: Trainings begin no later than this; None for no limit.
+    """
+
+    workers: int = 0
+    device: str = "auto"
+    minutes: float | None = None
+
+    def resolved(self) -> tuple[int, int, str]:
+        """Processes, threads of each, and the device.
+
+        Raises:
+            PlannerError: If the device is not there.
+        """
+        import torch
+
+        device = self.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise PlannerError(f"--device {device}: no CUDA device on this machine; use --device cpu")
+        cores = len(os.sched_getaffinity(0))
+        workers = self.workers or (1 if device.startswith("cuda") else cores)
+        return workers, max(1, cores // workers), device
+
+
+def queue(ledger: Ledger, n: int, method: str = "stratified") -> int:
+    """Queues architectures until the study has asked for `n` in all.
+
+    Args:
+        ledger: The study's ledger.
+        n: Architectures in all, those already queued or trained included.
+        method: `stratified`, `random` or `sobol`.
+
+    Returns:
+        How many were added.
+    """
+    asked = ledger.asked()
+    if n <= asked:
+        return 0
+    # Offset by what is there, so that adding 10 twice does not draw the same 10 again.
+    design = DESIGNS[method](ledger.space, n - asked, ledger.settings.seed + asked, seen=ledger.tried())
+    ledger.enqueue(design, method)
+    return len(design)
+
+
+def train_queued(ledger: Ledger, cache: Path, resources: Resources, progress: Progress) -> int:
+    """Trains what is queued; resumes what a dead coordinator left.
+
+    Args:
+        ledger: The study's ledger.
+        cache: Folder of decoded images.
+        resources: Where and how long.
+        progress: Told of every epoch and ending.
+
+    Returns:
+        How many trainings ended.
+
+    Raises:
+        PlannerError: If the images, the disk or the device refuse; nothing recorded is lost.
+    """
+    from optuna.exceptions import StorageInternalError
+
+    try:
+        with ledger.coordinating():
+            found, queued = ledger.reconcile()
+            if found or queued:
+                progress.note(f"resumed: {found} finished trainings recorded, {queued} interrupted ones queued again")
+            counts = ledger.counts()
+            if not counts["waiting"]:
+                return found
+            check_images(ledger, cache)
+            progress.start(counts["waiting"], counts["ok"])
+            return found + _Coordinator(ledger, cache, resources, progress).run()
+    except StorageInternalError as error:
+        reason = str(error.__cause__ or error).split("\n")[0]
+        message = f"{ledger.folder}: the ledger cannot be written ({reason}); free space, then run again"
+        raise PlannerError(message) from error
+    finally:
+        progress.close()
+
+
+def check_images(ledger: Ledger, cache: Path) -> None:
+    """Decodes the images once, before the workers map them, and refuses others than the study was made with.
+
+    Raises:
+        PlannerError: If the images are not the same.
+    """
+    from trainer.images import load_images
+
+    wanted = ledger.settings.data
+    found = load_images(wanted.source, wanted.side, cache=cache)
+    if found.fingerprint != wanted.fingerprint:
+        raise PlannerError(
+            f"{wanted.source}: not the images that study {ledger.folder.name} was made with; put them back, "
+            "or make another --study"
+        )
+
+
+class _Coordinator:
+    """Hands trainings to the engine and writes down what comes back."""
+
+    def __init__(self, ledger: Ledger, cache: Path, resources: Resources, progress: Progress) -> None:
+        self.ledger, self.progress = ledger, progress
+        self.workers, self.threads, self.device = resources.resolved()
+        self.deadline = None if resources.minutes is None else time.monotonic() + 60 * resources.minutes
+        settings = ledger.settings
+        self.common: dict[str, Any] = {
+            "fidelity": settings.training_fidelity(),
+            "recipe": settings.training_recipe(),
+            "data": settings.data_spec(cache),
+        }
+
+    def run(self) -> int:
+        ended = 0
+        workers = min(self.workers, self.ledger.counts()["waiting"])
+        with LocalEngine(self.ledger.observations, workers, self.threads, self.device) as engine:
+            for event in engine.run(self._next):
+                ended += self._handle(event)
+        return ended
+
+    def _next(self) -> tuple[int, Training] | None:
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            return None
+        claimed = self.ledger.claim()
+        if claimed is None:
+            return None
+        number, architecture, seed = claimed
+        return number, Training(architecture=architecture, seed=seed, **self.common)
+
+    def _handle(self, event: Event) -> int:
+        """Acts on one event; gives how many trainings it ended."""
+        if event.kind == "epoch":
+            self.progress.epoch(event.key, event.epoch, self.common["fidelity"].epochs)
+            return 0
+        if event.kind == "done":
+            observation = self.ledger.on_disk(event.key)
+            assert observation is not None, f"trial {event.key} reported an observation that is not on disk"
+            self.ledger.record(event.key, observation)
+            self.progress.done(event.key, observation)
+            return 1
+        if event.kind == "died":
+            again = "queued again" if self.ledger.requeue(event.key, event.text) else "given up after several tries"
+            self.progress.note(f"trial {event.key}: {event.text}; {again}")
+            return 0
+        if event.kind == "refused":
+            raise PlannerError(event.text)
+        raise RuntimeError(f"trial {event.key} failed, which is a defect:\n{event.text}")

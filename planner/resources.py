@@ -1,0 +1,26 @@
+"""What ships with the planner: tables and formulas, in a wheel or a checkout."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+
+def shipped(*parts: str) -> Traversable:
+    """A shipped file or folder, such as `shipped("results", "published", "efficientnet_b0.csv")`."""
+    packaged = files("planner") / "_shipped"
+    root: Traversable = packaged if packaged.is_dir() else Path(__file__).resolve().parent.parent
+    return root.joinpath(*parts)
+
+
+def shipped_formula(base: str) -> str | None:
+    """The text of the formula shipped for a base network, or None."""
+    import json
+
+    for path in sorted(shipped("results", "published").iterdir(), key=lambda one: one.name):
+        if path.name.endswith("formula.json"):
+            text = path.read_text(encoding="utf-8")
+            if json.loads(text)["base"]["name"] == base:
+                return text
+    return None

@@ -1,0 +1,151 @@
+"""A study's settings: `study.toml`, read through pydantic."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from planner.errors import PlannerError
+from sampler import InputError, SearchSpace
+from sampler import base as base_named
+from sampler.space import BOUNDS, SHRINK_WINDOW
+from trainer.files import write_atomically
+from trainer.observation import DataSpec, Fidelity, Recipe
+
+Bounds = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+Share = Annotated[float, Field(gt=0, le=1)]
+CLOSED = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSettings(BaseModel):
+    """Images: where from, how large, which of them score a training."""
+
+    model_config = CLOSED
+    source: str = "fractal"
+    side: Annotated[int, Field(ge=8, le=4096)]
+    holdout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    classes: Annotated[int, Field(ge=2)]
+    fingerprint: str = ""
+
+
+class SpaceSettings(BaseModel):
+    """Which architectures may be drawn: bounds of r, d, w over the base network, and the window of MACs."""
+
+    model_config = CLOSED
+    kind: Literal["uniform", "stage"] = "uniform"
+    resolution: Annotated[int, Field(ge=1, le=4096)]
+    rule: str = "inverse"
+    window: Bounds = SHRINK_WINDOW
+    r: Bounds = BOUNDS
+    d: Bounds = BOUNDS
+    w: Bounds = BOUNDS
+
+
+class FidelitySettings(BaseModel):
+    """How much of the target task a proxy training does."""
+
+    model_config = CLOSED
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 3
+    data_share: Share = 1.0
+
+
+class RecipeSettings(BaseModel):
+    """Optimiser, schedule, augmentation and regularisation (`trainer.observation.Recipe`)."""
+
+    model_config = CLOSED
+    name: str = Recipe.name
+    optimizer: str = Recipe.optimizer
+    learning_rate: Annotated[float, Field(gt=0)] = Recipe.learning_rate
+    weight_decay: Annotated[float, Field(ge=0)] = Recipe.weight_decay
+    batch_size: Annotated[int, Field(ge=2)] = Recipe.batch_size
+    warmup: Annotated[float, Field(ge=0, lt=1)] = Recipe.warmup
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Recipe.label_smoothing
+    crop: Share = Recipe.crop
+    flip: Annotated[float, Field(ge=0, le=1)] = Recipe.flip
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Recipe.dropout
+    ema: Annotated[float, Field(ge=0, le=1)] = Recipe.ema
+
+
+class StudySettings(BaseModel):
+    """Everything a study's results depend on; written once, when the study is made."""
+
+    model_config = CLOSED
+    base: str = "efficientnet_b0"
+    seed: Annotated[int, Field(ge=0)] = 0
+    storage: str = ""
+    data: DataSettings
+    space: SpaceSettings
+    fidelity: FidelitySettings = FidelitySettings()
+    recipe: RecipeSettings = RecipeSettings()
+
+    @model_validator(mode="after")
+    def _buildable(self) -> StudySettings:
+        base_named(self.base)
+        self.search_space()
+        return self
+
+    def search_space(self) -> SearchSpace:
+        """The search space of these settings."""
+        return SearchSpace(base=self.base, classes=self.data.classes, **dict(self.space))
+
+    def data_spec(self, cache: Path) -> DataSpec:
+        """The images of these settings, decoded into `cache`."""
+        return DataSpec(self.data.source, self.data.side, self.data.holdout, str(cache))
+
+    def training_fidelity(self) -> Fidelity:
+        """The fidelity of these settings."""
+        return Fidelity(**dict(self.fidelity))
+
+    def training_recipe(self) -> Recipe:
+        """The recipe of these settings."""
+        return Recipe(**dict(self.recipe))
+
+
+def read_settings(path: Path) -> StudySettings:
+    """Reads `study.toml`.
+
+    Raises:
+        PlannerError: If it is missing, not TOML, or a value is unknown or impossible; names the value.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PlannerError(f"{path}: {error.strerror}; name another --study, or make one with `planner run`") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PlannerError(f"{path}: not TOML ({error}); mend that line") from error
+    return checked(document, str(path))
+
+
+def checked(document: object, name: str) -> StudySettings:
+    """Settings from a parsed document.
+
+    Raises:
+        PlannerError: If a value is unknown or impossible; names it.
+    """
+    try:
+        return StudySettings.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the settings"
+        message = first["msg"].removeprefix("Value error, ")
+        given = "" if isinstance(first["input"], dict) else f" (given: {first['input']!r})"
+        raise PlannerError(f"{name}: {where}: {message}{given}") from error
+    except InputError as error:
+        raise PlannerError(f"{name}: {error}") from error
+
+
+def write_settings(path: Path, settings: StudySettings) -> None:
+    """Writes `study.toml`.
+
+    Raises:
+        PlannerError: If it cannot be written.
+    """
+    import tomli_w
+
+    try:
+        write_atomically(path, tomli_w.dumps(settings.model_dump()))
+    except OSError as error:
+        raise PlannerError(f"{path}: {error.strerror or error}; free space or choose another folder") from error

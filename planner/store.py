@@ -1,0 +1,292 @@
+"""The ledger: an Optuna study, and the only file that talks to its storage.
+
+One trial is one observation. A trial's parameters are the resolution and the per-stage integers; everything else
+(stem, head, multipliers, costs, provenance) is an attribute, so that any Optuna sampler and dashboard can read it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from planner.errors import PlannerError
+from planner.settings import StudySettings
+from planner.table import Table, csv_text, frame_sha256, usable
+from sampler import Architecture, Architectures, rule_named
+from sampler.architecture import stack
+from trainer.engines.local import observation_path
+from trainer.files import write_atomically
+from trainer.observation import Observation
+
+if TYPE_CHECKING:
+    import optuna
+    import pandas as pd
+
+# Trainings of a coordinator that died are queued again, but not for ever: what kills them may be the training.
+MOST_TRIES = 3
+
+
+class Ledger:
+    """A study's trials.
+
+    Args:
+        folder: The study's folder.
+        settings: The study's settings.
+
+    Raises:
+        PlannerError: If the storage cannot be opened.
+    """
+
+    def __init__(self, folder: Path, settings: StudySettings) -> None:
+        import optuna
+        from sqlalchemy.exc import SQLAlchemyError
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.folder, self.settings = folder, settings
+        self.space = settings.search_space()
+        self.observations = folder / "observations"
+        url = settings.storage or f"sqlite:///{folder / 'ledger.db'}"
+        try:
+            self.study = optuna.create_study(
+                study_name=folder.name,
+                storage=url,
+                directions=["maximize", "minimize"],
+                sampler=optuna.samplers.RandomSampler(seed=settings.seed),
+                load_if_exists=True,
+            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                self.study.set_metric_names(["accuracy", "macs"])  # what dashboards call the two values
+        except (SQLAlchemyError, ImportError, ValueError) as error:
+            reason = str(error).split("\n")[0]
+            raise PlannerError(
+                f"{url}: cannot be opened as a ledger ({reason}); check `storage` in study.toml"
+            ) from error
+
+    @contextmanager
+    def coordinating(self) -> Iterator[None]:
+        """Holds the study's lock: one coordinator at a time.
+
+        Raises:
+            PlannerError: If another process coordinates this study.
+        """
+        with (self.folder / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise PlannerError(
+                    f"{self.folder}: another process is training this study; wait for it or stop it"
+                ) from error
+            yield
+
+    def enqueue(self, architectures: Architectures, origin: str) -> None:
+        """Queues architectures.
+
+        Args:
+            architectures: What to train; `multipliers` hold r, d, w.
+            origin: What chose them, such as `stratified`.
+        """
+        r_d_w = architectures.multipliers
+        for architecture, (r, d, w) in zip(architectures, r_d_w, strict=True):
+            self._enqueue(architecture, {"r": float(r), "d": float(d), "w": float(w), "origin": origin, "tries": 1})
+
+    def _enqueue(self, architecture: Architecture, attributes: dict[str, Any]) -> None:
+        self.study.enqueue_trial(
+            parameters(architecture),
+            user_attrs={**attributes, "architecture": asdict(architecture), "rule": self.settings.space.rule},
+        )
+
+    def claim(self) -> tuple[int, Architecture, int] | None:
+        """Takes the oldest queued trial: its number, architecture and seed; None where the queue is empty."""
+        if not self.counts()["waiting"]:
+            return None
+        trial = self.study.ask(self.distributions())
+        return trial.number, architecture_of(trial.user_attrs), self.settings.seed
+
+    def record(self, number: int, observation: Observation) -> None:
+        """Writes an observation to its trial; a second time changes nothing."""
+        from optuna.trial import TrialState
+
+        trial = self._frozen(number)
+        if trial.state.is_finished():
+            return
+        facts = asdict(observation)
+        del facts["architecture"]
+        facts.update(facts.pop("fidelity"))
+        self._annotate(trial, facts)
+        if observation.status == "ok":
+            assert observation.accuracy is not None
+            self.study.tell(number, [observation.accuracy, float(observation.macs)])
+        else:
+            self.study.tell(number, state=TrialState.FAIL)
+
+    def requeue(self, number: int, reason: str) -> bool:
+        """Ends a running trial as killed and queues its architecture again.
+
+        Returns:
+            Whether it was queued again; not after `MOST_TRIES`.
+        """
+        from optuna.trial import TrialState
+
+        trial = self._frozen(number)
+        self._annotate(trial, {"status": "killed", "message": reason})
+        self.study.tell(number, state=TrialState.FAIL)
+        tries = trial.user_attrs["tries"]
+        if tries >= MOST_TRIES:
+            return False
+        kept = {name: trial.user_attrs[name] for name in ("r", "d", "w", "origin")}
+        self._enqueue(architecture_of(trial.user_attrs), {**kept, "tries": tries + 1, "retry_of": number})
+        return True
+
+    def reconcile(self) -> tuple[int, int]:
+        """Brings the ledger up to date after a coordinator died; only while holding the lock.
+
+        Returns:
+            How many finished observations were found on disk and recorded, and how many trainings queued again.
+        """
+        from optuna.trial import TrialState
+
+        found = queued = 0
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            observation = self.on_disk(trial.number)
+            if observation is not None:
+                self.record(trial.number, observation)
+                found += 1
+            elif "architecture" in trial.user_attrs:
+                queued += self.requeue(trial.number, "its coordinator was killed")
+        return found, queued
+
+    def on_disk(self, number: int) -> Observation | None:
+        """The observation that a worker wrote for a trial, or None."""
+        path = observation_path(self.observations, number)
+        try:
+            return Observation.from_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # not there, or not whole: the training is done again
+            return None
+
+    def counts(self) -> dict[str, int]:
+        """Trials by what became of them: ok, failed, running, waiting."""
+        from optuna.trial import TrialState
+
+        names = {
+            TrialState.COMPLETE: "ok",
+            TrialState.FAIL: "failed",
+            TrialState.RUNNING: "running",
+            TrialState.WAITING: "waiting",
+            TrialState.PRUNED: "failed",
+        }
+        counts = dict.fromkeys(("ok", "failed", "running", "waiting"), 0)
+        for trial in self.study.get_trials(deepcopy=False):
+            counts[names[trial.state]] += 1
+        return counts
+
+    def tried(self) -> Architectures | None:
+        """Every architecture that was queued, whatever became of it; None where there is none."""
+        found = [
+            architecture_of(trial.user_attrs)
+            for trial in self.study.get_trials(deepcopy=False)
+            if "architecture" in trial.user_attrs
+        ]
+        return stack(found) if found else None
+
+    def asked(self) -> int:
+        """Architectures queued so far, those tried again counted once."""
+        return sum("retry_of" not in trial.user_attrs for trial in self.study.get_trials(deepcopy=False))
+
+    def frame(self) -> pd.DataFrame:
+        """Every finished trial as a row, in the columns of `planner.table`."""
+        import pandas as pd
+
+        rows = [
+            self._row(trial)
+            for trial in self.study.get_trials(deepcopy=False)
+            if trial.state.is_finished() and "architecture" in trial.user_attrs
+        ]
+        return pd.DataFrame(rows, columns=self._columns())
+
+    def export(self) -> Path:
+        """Writes every finished trial to `trials.csv`.
+
+        Raises:
+            PlannerError: If it cannot be written.
+        """
+        path = self.folder / "trials.csv"
+        try:
+            write_atomically(path, csv_text(self.frame()))
+        except OSError as error:
+            raise PlannerError(f"{path}: {error.strerror or error}; free space, then run again") from error
+        return path
+
+    def table(self) -> Table:
+        """The finished trials that can be fitted.
+
+        Raises:
+            PlannerError: If there are none.
+        """
+        frame = self.frame()
+        return usable(frame, frame_sha256(frame), str(self.folder), self.settings.base)
+
+    def distributions(self) -> dict[str, optuna.distributions.BaseDistribution]:
+        """The range of every parameter: what the space's lowest and highest corner make of it."""
+        from optuna.distributions import IntDistribution
+
+        corners = self.space.decode(np.array([[0.0] * self.space.dimensions, [1.0] * self.space.dimensions]))
+        low, high = parameters(corners[0]), parameters(corners[1])
+        step = rule_named(self.space.rule).divisor
+        return {
+            name: IntDistribution(low[name], high[name], step=step if name.startswith("width") else 1) for name in low
+        }
+
+    def _frozen(self, number: int) -> optuna.trial.FrozenTrial:
+        return self.study.get_trials(deepcopy=False)[number]
+
+    def _annotate(self, trial: optuna.trial.FrozenTrial, facts: dict[str, Any]) -> None:
+        import optuna
+
+        live = optuna.trial.Trial(self.study, trial._trial_id)
+        for name, value in facts.items():
+            live.set_user_attr(name, value)
+
+    def _columns(self) -> list[str]:
+        stages = range(1, len(self.space.network.stages) + 1)
+        return [
+            *("trial", "status", "base", "rule", "origin", "base_resolution", "classes", "resolution", "stem"),
+            *(f"width_{i}" for i in stages),
+            *(f"depth_{i}" for i in stages),
+            *("head", "r", "d", "w", "macs", "params", "activations", "accuracy", "loss"),
+            *("epochs", "data_share", "seed", "seconds", "device", "message"),
+        ]
+
+    def _row(self, trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
+        facts = trial.user_attrs
+        architecture = architecture_of(facts)
+        return {
+            "trial": trial.number,
+            "base": architecture.base,
+            "base_resolution": self.settings.space.resolution,
+            "classes": self.settings.data.classes,
+            "stem": architecture.stem,
+            "head": architecture.head,
+            **parameters(architecture),
+            **{name: facts[name] for name in self._columns() if name in facts},
+        }
+
+
+def parameters(architecture: Architecture) -> dict[str, int]:
+    """A trial's parameters: the resolution and the per-stage integers."""
+    widths = {f"width_{i}": width for i, width in enumerate(architecture.widths, start=1)}
+    depths = {f"depth_{i}": depth for i, depth in enumerate(architecture.depths, start=1)}
+    return {"resolution": architecture.resolution, **widths, **depths}
+
+
+def architecture_of(attributes: dict[str, Any]) -> Architecture:
+    """The architecture that a trial's attributes hold."""
+    fields = dict(attributes["architecture"])
+    return Architecture(**{**fields, "widths": tuple(fields["widths"]), "depths": tuple(fields["depths"])})

@@ -1,0 +1,198 @@
+"""Tables of observations: a study's own, or a CSV that somebody trained elsewhere.
+
+One row is one training. Columns that mean something here:
+
+    accuracy, macs                      always wanted; accuracy in [0, 1] (percent is recognised and said)
+    status                              only `ok` rows are used; without the column all are
+    base, base_resolution, classes      what c is measured against; the base network's own by default
+    rule                                the scaling rule that made the integers
+    resolution, width_1.., depth_1..    the architecture; r, d, w its multipliers
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from planner.errors import PlannerError
+from sampler import base as base_named
+from sampler.complexity import complexity
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LARGEST_FILE = 1_000_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Usable observations of one base network.
+
+    Attributes:
+        frame: Rows with finite `accuracy` (in [0, 1]), `macs`, `c`, `r`, `d`, `w`, and what else there was.
+        base: Name of the base network.
+        resolution: The resolution that r multiplies, in pixels.
+        classes: Outputs of the classifier.
+        base_macs: MACs of c = 1.
+        sha256: Of the file, or of the CSV that the ledger exports.
+        left_out: Rows that were not used, by status.
+    """
+
+    frame: pd.DataFrame
+    base: str
+    resolution: int
+    classes: int
+    base_macs: int
+    sha256: str
+    left_out: dict[str, int]
+
+
+def as_table(source: Table | pd.DataFrame | str | Path, base: str | None = None) -> Table:
+    """A table from whatever holds one: itself, a frame, or the path of a CSV file.
+
+    Raises:
+        PlannerError: If it cannot be used.
+    """
+    if isinstance(source, Table):
+        return source
+    if isinstance(source, str | Path):
+        return read_csv(Path(source), base)
+    return usable(source, frame_sha256(source), "the table", base)
+
+
+def frame_sha256(frame: pd.DataFrame) -> str:
+    """The sha256 of a frame's CSV text."""
+    return hashlib.sha256(csv_text(frame).encode()).hexdigest()
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """A frame as CSV, the same on every machine."""
+    return frame.to_csv(index=False, lineterminator="\n")
+
+
+def read_csv(path: Path, base: str | None = None) -> Table:
+    """Reads a table of observations.
+
+    Args:
+        path: A CSV file (plain or .gz) with the columns of the module's description.
+        base: The base network, where the table does not say.
+
+    Raises:
+        PlannerError: If the file cannot be read, a column is missing, or a row is impossible.
+    """
+    import pandas as pd
+
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise PlannerError(f"{path}: larger than {LARGEST_FILE:,} bytes; give a table of trainings")
+        frame = pd.read_csv(path)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise PlannerError(f"{path}: {error.strerror or error}; give a CSV file of trainings") from error
+    except (ValueError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        reason = str(error).split("\n")[0]
+        raise PlannerError(f"{path}: not a CSV table ({reason}); give one row per training, with a header") from error
+    return usable(frame, digest, str(path), base)
+
+
+def usable(frame: pd.DataFrame, sha256: str, name: str, base: str | None = None) -> Table:
+    """The rows of a frame that can be fitted, with c, r, d and w filled in.
+
+    Raises:
+        PlannerError: If a column is missing, a row impossible, or no row is left.
+    """
+    missing = [column for column in ("accuracy", "macs") if column not in frame]
+    if missing:
+        raise PlannerError(
+            f"{name}: no column {' or '.join(missing)}; its columns are {', '.join(map(str, frame.columns))}"
+        )
+    left_out: dict[str, int] = {}
+    if "status" in frame:
+        others = frame.loc[frame["status"] != "ok", "status"]
+        left_out = {str(status): int(n) for status, n in others.value_counts().sort_index().items()}
+        frame = frame[frame["status"] == "ok"]
+    frame = frame.reset_index(drop=True).copy()
+    if frame.empty:
+        raise PlannerError(f"{name}: no finished training (status ok) in it; run `planner train` first")
+    for column in ("accuracy", "macs"):
+        frame[column] = _numbers(frame, column, name)
+    if frame["accuracy"].max() > 1:
+        print(f"{name}: accuracy looks like percent; divided by 100", file=sys.stderr)
+        frame["accuracy"] /= 100
+    _check_rows(frame, name)
+    found = str(_single(frame, "base", base or "efficientnet_b0", name))
+    network = base_named(found)
+    resolution = _whole(frame, "base_resolution", network.resolution, name)
+    classes = _whole(frame, "classes", 1000, name)
+    base_macs = int(complexity(found, resolution=resolution, classes=classes).macs)
+    _fill_multipliers(frame, found, resolution, name)
+    frame["c"] = frame["macs"] / base_macs
+    return Table(frame, found, resolution, classes, base_macs, sha256, left_out)
+
+
+def _numbers(frame: pd.DataFrame, column: str, name: str) -> pd.Series:
+    import pandas as pd
+
+    numbers = pd.to_numeric(frame[column], errors="coerce").astype(float)
+    if not np.isfinite(numbers).all():
+        row = int(np.flatnonzero(~np.isfinite(numbers))[0])
+        raise PlannerError(f"{name}: {column} of row {row + 1} is {frame[column].iloc[row]!r}; a number is wanted")
+    return numbers
+
+
+def _check_rows(frame: pd.DataFrame, name: str) -> None:
+    wrong = (frame["accuracy"] < 0) | (frame["accuracy"] > 1) | (frame["macs"] < 1)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise PlannerError(
+            f"{name}: row {row + 1} has accuracy {frame['accuracy'][row]:g} and macs {frame['macs'][row]:g}; "
+            "accuracy must lie in [0, 1] (or all in percent) and macs be positive"
+        )
+
+
+def _single(frame: pd.DataFrame, column: str, default: Any, name: str) -> Any:
+    """The one value of a column, or the default where the column is missing."""
+    values: Any = frame[column].dropna().unique() if column in frame else []
+    if len(values) > 1:
+        raise PlannerError(
+            f"{name}: {column} differs between rows ({values[0]} and {values[1]}); fit one table per {column}"
+        )
+    return values[0] if len(values) else default
+
+
+def _whole(frame: pd.DataFrame, column: str, default: int, name: str) -> int:
+    """The one whole number of a column, or the default where the column is missing."""
+    value = _single(frame, column, default, name)
+    try:
+        if float(value) == int(float(value)):
+            return int(float(value))
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise PlannerError(f"{name}: {column} is {value!r}; a whole number is wanted")
+
+
+def _fill_multipliers(frame: pd.DataFrame, base: str, resolution: int, name: str) -> None:
+    """Makes r, d, w from the architecture's integers where the table does not hold them."""
+    network = base_named(base)
+    if "r" not in frame and "resolution" in frame:
+        frame["r"] = _numbers(frame, "resolution", name) / resolution
+    depths = [f"depth_{i + 1}" for i in range(len(network.stages))]
+    widths = [f"width_{i + 1}" for i in range(len(network.stages))]
+    if "d" not in frame and set(depths) <= set(frame):
+        frame["d"] = sum(_numbers(frame, column, name) for column in depths) / sum(network.depths)
+    if "w" not in frame and set(widths) <= set(frame):
+        frame["w"] = np.exp(np.log(frame[widths] / np.array(network.widths)).mean(axis=1))
+    missing = [column for column in ("r", "d") if column not in frame]
+    if missing:
+        raise PlannerError(f"{name}: no column {' or '.join(missing)}, nor the integers that give it; add the column")
+    if "w" not in frame:
+        frame["w"] = np.nan
+    for column in ("r", "d"):
+        frame[column] = _numbers(frame, column, name)
+        if (frame[column] <= 0).any():
+            raise PlannerError(f"{name}: {column} must be positive in every row")

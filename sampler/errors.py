@@ -1,0 +1,8 @@
+"""The one error that says: the caller can mend this."""
+
+
+class InputError(ValueError):
+    """A value from outside that cannot be used; the one-line message says what, where and how to mend it.
+
+    The command line prints it as one line and exits with 2; everything else is a defect and keeps its traceback.
+    """

@@ -1,0 +1,194 @@
+"""Trainings on this machine: one spawned process per worker, kept for many trainings.
+
+A worker writes its observation to a file before it reports it, so that a coordinator that dies in between finds
+it at the next start. A worker that dies takes nothing with it but its own training.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, Literal
+
+from trainer.files import write_atomically
+from trainer.observation import Observation, Training
+
+Kind = Literal["epoch", "done", "died", "refused", "failed"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something a worker reports.
+
+    Attributes:
+        kind: `epoch` (one more epoch), `done` (the observation is written), `died` (its process ended without
+            an observation), `refused` (the user can mend it: one line in `text`), `failed` (a defect: the
+            traceback in `text`).
+        key: The training's key.
+        epoch: Epochs done, of an `epoch` event.
+        loss: Mean training loss of that epoch.
+        text: Why, of `died`, `refused` and `failed`.
+    """
+
+    kind: Kind
+    key: int
+    epoch: int = 0
+    loss: float = 0.0
+    text: str = ""
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    key: int | None = None
+
+
+class LocalEngine:
+    """Runs trainings on `workers` processes of this machine.
+
+    Args:
+        folder: Where observations are written, as `KEY.json`.
+        workers: Processes, each with its share of the threads.
+        threads: Torch threads of each process. Two processes of two threads each on two cores are four times
+            slower than two of one: keep `workers * threads` at the number of cores.
+        device: The torch device of every worker.
+
+    Use it as a context manager: leaving it ends the processes, whatever they are doing.
+    """
+
+    def __init__(self, folder: Path, workers: int, threads: int = 1, device: str = "cpu") -> None:
+        self.folder, self.threads, self.device = folder, threads, device
+        self.context = multiprocessing.get_context("spawn")
+        self.workers = [self._start() for _ in range(workers)]
+
+    def __enter__(self) -> LocalEngine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self.workers:
+            worker.process.terminate()
+        for worker in self.workers:
+            worker.process.join(timeout=10)
+            worker.pipe.close()
+
+    def run(self, next_training: Callable[[], tuple[int, Training] | None]) -> Iterator[Event]:
+        """Runs trainings until there are none left.
+
+        Args:
+            next_training: Gives the next key and training, or None where there is none at present; asked
+                again after every event.
+
+        Yields:
+            Events, in the order in which they arrive. After `died` the worker has been replaced.
+        """
+        while True:
+            for worker in self.workers:
+                if worker.key is None and (job := next_training()) is not None:
+                    worker.key = job[0]
+                    worker.pipe.send(job)
+            busy = [worker for worker in self.workers if worker.key is not None]
+            if not busy:
+                return
+            ready = wait([worker.pipe for worker in busy])
+            for worker in busy:
+                if worker.pipe in ready:
+                    yield self._receive(worker)
+
+    def _receive(self, worker: _Worker) -> Event:
+        key = worker.key
+        assert key is not None
+        try:
+            event: Event = worker.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            worker.process.join(timeout=10)
+            code = worker.process.exitcode
+            self.workers[self.workers.index(worker)] = self._start()
+            return Event("died", key, text=f"its process ended with exit code {code}")
+        if event.kind != "epoch":
+            worker.key = None
+        return event
+
+    def _start(self) -> _Worker:
+        ours, theirs = self.context.Pipe()
+        process = self.context.Process(target=_work, args=(theirs, self.folder, self.threads, self.device), daemon=True)
+        process.start()
+        theirs.close()
+        return _Worker(process, ours)
+
+
+def observation_path(folder: Path, key: int) -> Path:
+    """Where a training's observation is written."""
+    return folder / f"{key:06d}.json"
+
+
+def _work(pipe: Connection, folder: Path, threads: int, device: str) -> None:
+    """The life of a worker: receive a training, run it, write and report, until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's to handle
+    _end_with_parent()
+    images: dict[Any, Any] = {}
+    while True:
+        try:
+            key, training = pipe.recv()
+        except (EOFError, ConnectionResetError):
+            return
+        try:
+            observation = _train(training, images, threads, device, partial(_report_epoch, pipe, key))
+            write_atomically(observation_path(folder, key), observation.to_json())
+            pipe.send(Event("done", key))
+        except Exception as error:
+            pipe.send(_explained(key, error))
+
+
+def _report_epoch(pipe: Connection, key: int, epoch: int, loss: float) -> None:
+    pipe.send(Event("epoch", key, epoch, loss))
+
+
+def _train(
+    training: Training, images: dict[Any, Any], threads: int, device: str, on_epoch: Callable[[int, float], None]
+) -> Observation:
+    import torch
+
+    from trainer.images import load_images
+    from trainer.proxy import train
+
+    torch.set_num_threads(threads)
+    spec = training.data
+    if spec not in images:
+        images.clear()  # one data set in memory at a time
+        images[spec] = load_images(spec.source, spec.side, cache=Path(spec.cache) if spec.cache else None)
+    return train(training, images[spec], device, on_epoch)
+
+
+def _explained(key: int, error: Exception) -> Event:
+    """One line for what the user can mend, the traceback for a defect."""
+    import traceback
+
+    from sampler import InputError
+
+    if isinstance(error, InputError):
+        return Event("refused", key, text=str(error))
+    if isinstance(error, OSError):
+        where = error.filename or "a file"
+        return Event("refused", key, text=f"{where}: {error.strerror or error}; free space or rights, then run again")
+    return Event("failed", key, text="".join(traceback.format_exception(error)))
+
+
+def _end_with_parent() -> None:
+    """A worker must not outlive its coordinator, even one that was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait_for_it() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait_for_it, daemon=True).start()

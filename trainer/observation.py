@@ -1,0 +1,159 @@
+"""What was asked of a training, and what came of it: plain records, no torch."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from sampler import Architecture
+
+Status = Literal["ok", "diverged", "out_of_memory", "killed"]
+STATUSES: tuple[Status, ...] = ("ok", "diverged", "out_of_memory", "killed")
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How much of the target task a proxy training does.
+
+    Attributes:
+        epochs: Passes over the images used.
+        data_share: Share of the training images used, the same of every class.
+    """
+
+    epochs: int = 3
+    data_share: float = 1.0
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Where the images come from, and which of them score a training.
+
+    Attributes:
+        source: `fractal..`, `npz:PATH` or `imagefolder:PATH`.
+        side: Side to which images are decoded once, in pixels.
+        holdout: Share of the *training* images held out to score trainings, so that the validation split stays
+            untouched for reports; 0 scores on the validation split.
+        cache: Folder of decoded images, or None.
+    """
+
+    source: str = "fractal"
+    side: int = 64
+    holdout: float = 0.2
+    cache: str | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Optimiser, schedule, augmentation and regularisation of a training.
+
+    Attributes:
+        name: The recipe's name.
+        optimizer: A timm optimiser.
+        learning_rate: Peak learning rate at a batch of 64; scales with the batch size.
+        weight_decay: Decoupled weight decay.
+        batch_size: Images per step.
+        warmup: Share of all steps in which the learning rate rises linearly; it then falls as a cosine.
+        label_smoothing: Probability spread over the other classes.
+        crop: Smallest share of an image's area that a random resized crop keeps.
+        flip: Probability of a horizontal flip.
+        dropout: Dropout before the classifier.
+        ema: Share of all steps over which weights are averaged (the decay is 1 - 1 / (ema * steps)); 0 for none.
+    """
+
+    name: str = "fast"
+    optimizer: str = "adamw"
+    learning_rate: float = 6e-3
+    weight_decay: float = 0.02
+    batch_size: int = 64
+    warmup: float = 0.1
+    label_smoothing: float = 0.1
+    crop: float = 0.5
+    flip: float = 0.5
+    dropout: float = 0.0
+    ema: float = 0.02
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training asked for: everything its result depends on.
+
+    Attributes:
+        architecture: What to train.
+        fidelity: How much of the task.
+        recipe: How.
+        data: On what.
+        seed: Of the initial weights, the batches and the augmentation.
+    """
+
+    architecture: Architecture
+    fidelity: Fidelity
+    recipe: Recipe
+    data: DataSpec
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One architecture, one fidelity, one seed: its numbers and its status.
+
+    Attributes:
+        architecture: What was trained.
+        fidelity: How much of the task.
+        seed: Of the training.
+        status: `ok`, or why there is no accuracy: `diverged`, `out_of_memory`, `killed`.
+        accuracy: Top-1, in [0, 1]; None unless `ok`.
+        loss: Cross-entropy on the scoring images, in nats; None unless `ok`.
+        macs: Exact multiply-accumulates of one image.
+        params: Exact learnable scalars.
+        activations: Exact output elements of convolutions and linear layers.
+        seconds: Wall-clock seconds of the training, data loading left out.
+        device: Where it ran.
+        versions: Of the libraries a result depends on.
+        message: What went wrong, in one line.
+    """
+
+    architecture: Architecture
+    fidelity: Fidelity
+    seed: int
+    status: Status
+    accuracy: float | None
+    loss: float | None
+    macs: int
+    params: int
+    activations: int
+    seconds: float
+    device: str
+    versions: dict[str, str] = field(default_factory=dict)
+    message: str = ""
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise ValueError(f"status {self.status!r} is unknown; known: {', '.join(STATUSES)}")
+        if self.status == "ok":
+            for name in ("accuracy", "loss"):
+                value = getattr(self, name)
+                if value is None or not math.isfinite(value):
+                    raise ValueError(f"an observation with status 'ok' needs a finite {name}, got {value}")
+
+    def to_json(self) -> str:
+        """One line of JSON; NaN is refused."""
+        return json.dumps(asdict(self), allow_nan=False, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Observation:
+        """The observation that `to_json` wrote.
+
+        Raises:
+            ValueError: If the text is not JSON, or a field is missing, unknown or impossible.
+        """
+        try:
+            fields: dict[str, Any] = json.loads(text)
+            architecture = fields.pop("architecture")
+            for name in ("widths", "depths"):
+                architecture[name] = tuple(architecture[name])
+            fidelity = Fidelity(**fields.pop("fidelity"))
+            return cls(architecture=Architecture(**architecture), fidelity=fidelity, **fields)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"not an observation: {error}") from error
