@@ -10,7 +10,7 @@ BIN := .venv/bin
 	touch $@
 
 demo: .venv/.installed
-	$(BIN)/planner run --study demo --trials 18 --epochs 5 --window 1M 6M
+	$(BIN)/planner run --study demo --trials 18 --epochs 4 --window 1M 6M
 
 test: .venv/.installed
 	$(BIN)/pytest

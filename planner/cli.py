@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib import import_module
 
@@ -11,6 +12,8 @@ from planner.errors import InputError
 
 # A command is the module of its name in planner.commands, imported when it is needed.
 COMMANDS = ("bases", "cost", "sample", "train", "front", "fit", "predict", "run")
+# What the system refuses and the user can mend: a full or read-only disk, missing rights.
+MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class Lazy(click.Group):
@@ -65,6 +68,10 @@ def main() -> None:
         _fail(str(error))
     except BrokenPipeError:  # the reader of a pipe has had enough
         sys.stderr.close()
+    except OSError as error:
+        if error.errno not in MENDABLE:
+            raise
+        _fail(f"{error.filename or 'a file'}: {error.strerror}; free space or rights, then run the same command again")
 
 
 def _fail(message: str) -> None:

@@ -108,8 +108,6 @@ def train_queued(ledger: Ledger, cache: Path, resources: Resources, progress: Pr
     Raises:
         PlannerError: If the images, the disk or the device refuse; nothing recorded is lost.
     """
-    from optuna.exceptions import StorageInternalError
-
     try:
         with ledger.coordinating():
             found, queued = ledger.reconcile()
@@ -121,10 +119,6 @@ def train_queued(ledger: Ledger, cache: Path, resources: Resources, progress: Pr
             check_images(ledger, cache)
             progress.start(counts["waiting"], counts["ok"])
             return found + _Coordinator(ledger, cache, resources, progress).run()
-    except StorageInternalError as error:
-        reason = str(error.__cause__ or error).split("\n")[0]
-        message = f"{ledger.folder}: the ledger cannot be written ({reason}); free space, then run again"
-        raise PlannerError(message) from error
     finally:
         progress.close()
 

@@ -21,6 +21,7 @@ from planner.settings import StudySettings
 from planner.table import Table, csv_text, frame_sha256, usable
 from sampler import Architecture, Architectures, rule_named
 from sampler.architecture import stack
+from sampler.complexity import count
 from trainer.engines.local import observation_path
 from trainer.files import write_atomically
 from trainer.observation import Observation
@@ -31,6 +32,27 @@ if TYPE_CHECKING:
 
 # Trainings of a coordinator that died are queued again, but not for ever: what kills them may be the training.
 MOST_TRIES = 3
+COSTS = ("macs", "params", "activations")
+WHOLE = {"base_resolution", "classes", "resolution", "stem", "head", "epochs", "seed", *COSTS}
+
+
+@contextmanager
+def storage_errors(url: str) -> Iterator[None]:
+    """Turns what a storage refuses (a full disk, a damaged file, a server away) into one line.
+
+    Raises:
+        PlannerError: Instead of the storage's own errors.
+    """
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError, ImportError) as error:
+        reason = str(error.__cause__ or error).split("\n")[0]
+        raise PlannerError(
+            f"{url}: the ledger refuses ({reason}); free space or mend the storage, then run the same command again"
+        ) from error
 
 
 class Ledger:
@@ -46,17 +68,16 @@ class Ledger:
 
     def __init__(self, folder: Path, settings: StudySettings) -> None:
         import optuna
-        from sqlalchemy.exc import SQLAlchemyError
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.folder, self.settings = folder, settings
         self.space = settings.search_space()
         self.observations = folder / "observations"
-        url = settings.storage or f"sqlite:///{folder / 'ledger.db'}"
-        try:
+        self.url = settings.storage or f"sqlite:///{folder / 'ledger.db'}"
+        with storage_errors(self.url):
             self.study = optuna.create_study(
                 study_name=folder.name,
-                storage=url,
+                storage=self.url,
                 directions=["maximize", "minimize"],
                 sampler=optuna.samplers.RandomSampler(seed=settings.seed),
                 load_if_exists=True,
@@ -64,18 +85,13 @@ class Ledger:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 self.study.set_metric_names(["accuracy", "macs"])  # what dashboards call the two values
-        except (SQLAlchemyError, ImportError, ValueError) as error:
-            reason = str(error).split("\n")[0]
-            raise PlannerError(
-                f"{url}: cannot be opened as a ledger ({reason}); check `storage` in study.toml"
-            ) from error
 
     @contextmanager
     def coordinating(self) -> Iterator[None]:
-        """Holds the study's lock: one coordinator at a time.
+        """Holds the study's lock while the ledger is written: one coordinator at a time.
 
         Raises:
-            PlannerError: If another process coordinates this study.
+            PlannerError: If another process coordinates this study, or the storage refuses.
         """
         with (self.folder / "lock").open("w") as file:
             try:
@@ -84,7 +100,8 @@ class Ledger:
                 raise PlannerError(
                     f"{self.folder}: another process is training this study; wait for it or stop it"
                 ) from error
-            yield
+            with storage_errors(self.url):
+                yield
 
     def enqueue(self, architectures: Architectures, origin: str) -> None:
         """Queues architectures.
@@ -93,9 +110,14 @@ class Ledger:
             architectures: What to train; `multipliers` hold r, d, w.
             origin: What chose them, such as `stratified`.
         """
-        r_d_w = architectures.multipliers
-        for architecture, (r, d, w) in zip(architectures, r_d_w, strict=True):
-            self._enqueue(architecture, {"r": float(r), "d": float(d), "w": float(w), "origin": origin, "tries": 1})
+        cost = count(architectures, self.settings.data.classes)
+        for row, architecture in enumerate(architectures):
+            facts: dict[str, Any] = {"origin": origin, "tries": 1}
+            facts.update(
+                {name: float(value) for name, value in zip("rdw", architectures.multipliers[row], strict=True)}
+            )
+            facts.update({name: int(getattr(cost, name)[row]) for name in COSTS})
+            self._enqueue(architecture, facts)
 
     def _enqueue(self, architecture: Architecture, attributes: dict[str, Any]) -> None:
         self.study.enqueue_trial(
@@ -141,7 +163,7 @@ class Ledger:
         tries = trial.user_attrs["tries"]
         if tries >= MOST_TRIES:
             return False
-        kept = {name: trial.user_attrs[name] for name in ("r", "d", "w", "origin")}
+        kept = {name: trial.user_attrs[name] for name in ("r", "d", "w", "origin", *COSTS)}
         self._enqueue(architecture_of(trial.user_attrs), {**kept, "tries": tries + 1, "retry_of": number})
         return True
 
@@ -209,7 +231,11 @@ class Ledger:
             for trial in self.study.get_trials(deepcopy=False)
             if trial.state.is_finished() and "architecture" in trial.user_attrs
         ]
-        return pd.DataFrame(rows, columns=self._columns())
+        frame = pd.DataFrame(rows, columns=self._columns())
+        # Whole numbers stay whole where a row has none (a killed training has no epochs).
+        return frame.astype(
+            {name: "Int64" for name in self._columns() if name in WHOLE or name.startswith(("width_", "depth_"))}
+        )
 
     def export(self) -> Path:
         """Writes every finished trial to `trials.csv`.

@@ -178,21 +178,28 @@ def _whole(frame: pd.DataFrame, column: str, default: int, name: str) -> int:
 
 def _fill_multipliers(frame: pd.DataFrame, base: str, resolution: int, name: str) -> None:
     """Makes r, d, w from the architecture's integers where the table does not hold them."""
+    import pandas as pd
+
     network = base_named(base)
     if "r" not in frame and "resolution" in frame:
-        frame["r"] = _numbers(frame, "resolution", name) / resolution
+        frame["r"] = _positive(frame, "resolution", name) / resolution
     depths = [f"depth_{i + 1}" for i in range(len(network.stages))]
     widths = [f"width_{i + 1}" for i in range(len(network.stages))]
     if "d" not in frame and set(depths) <= set(frame):
-        frame["d"] = sum(_numbers(frame, column, name) for column in depths) / sum(network.depths)
+        frame["d"] = sum(_positive(frame, column, name) for column in depths) / sum(network.depths)
     if "w" not in frame and set(widths) <= set(frame):
-        frame["w"] = np.exp(np.log(frame[widths] / np.array(network.widths)).mean(axis=1))
+        ratios = [_positive(frame, column, name) / width for column, width in zip(widths, network.widths, strict=True)]
+        frame["w"] = np.exp(np.log(ratios).mean(axis=0))
     missing = [column for column in ("r", "d") if column not in frame]
     if missing:
         raise PlannerError(f"{name}: no column {' or '.join(missing)}, nor the integers that give it; add the column")
-    if "w" not in frame:
-        frame["w"] = np.nan
+    frame["w"] = pd.to_numeric(frame["w"], errors="coerce") if "w" in frame else np.nan  # shown, never fitted
     for column in ("r", "d"):
-        frame[column] = _numbers(frame, column, name)
-        if (frame[column] <= 0).any():
-            raise PlannerError(f"{name}: {column} must be positive in every row")
+        frame[column] = _positive(frame, column, name)
+
+
+def _positive(frame: pd.DataFrame, column: str, name: str) -> pd.Series:
+    numbers = _numbers(frame, column, name)
+    if (numbers <= 0).any():
+        raise PlannerError(f"{name}: {column} must be positive in every row")
+    return numbers

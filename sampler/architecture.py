@@ -119,6 +119,8 @@ class Architecture:
     head: int
 
     def __post_init__(self) -> None:
+        for name in ("widths", "depths"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # lists would not be hashable
         if len(self.widths) != len(self.depths):
             raise InputError(f"{len(self.widths)} widths and {len(self.depths)} depths: give one of each per stage")
         check_range("resolution", self.resolution, MAX_PIXELS)
@@ -138,7 +140,8 @@ class Architectures:
         widths: `(n, s)` output channels.
         depths: `(n, s)` blocks.
         head: `(n,)` channels of the last 1x1 convolution.
-        multipliers: `(n, 3)` r, d, w over the base: as drawn for uniform scaling, effective for per-stage.
+        multipliers: `(n, 3)` r, d, w over the base: as drawn for uniform scaling, effective for per-stage, NaN where
+            nobody said.
     """
 
     base: str
@@ -148,6 +151,10 @@ class Architectures:
     depths: IntArray
     head: IntArray
     multipliers: FloatArray = field(default_factory=lambda: np.empty((0, 3)))
+
+    def __post_init__(self) -> None:
+        if len(self.multipliers) != len(self.resolution):  # architectures made from integers alone
+            object.__setattr__(self, "multipliers", np.full((len(self.resolution), 3), np.nan))
 
     def __len__(self) -> int:
         return len(self.resolution)
@@ -175,7 +182,7 @@ class Architectures:
             self.widths[index],
             self.depths[index],
             self.head[index],
-            self.multipliers[index] if len(self.multipliers) else self.multipliers,
+            self.multipliers[index],
         )
 
     def integers(self) -> IntArray:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sampler.architecture import Architectures, FloatArray, IntArray, concatenate
 from sampler.complexity import count
 from sampler.errors import InputError
 from sampler.scaling import rule_named, scale
 from sampler.solve import width_brackets
-from sampler.space import BATCH, SearchSpace, stream
+from sampler.space import BATCH, SearchSpace, stream, too_few
 
 TARGET_TOLERANCE = 0.03  # TinyNet section 3.1
 
@@ -33,7 +34,7 @@ def random_design(space: SearchSpace, n: int, seed: int, seen: Architectures | N
         >>> len(random_design(SearchSpace("efficientnet_b0", 224, rule="tinynet"), n=5, seed=0))
         5
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(_checked_count(n, seed))
     return _first(space, lambda k: rng.random((k, space.dimensions)), n, seen)
 
 
@@ -44,7 +45,7 @@ def sobol_design(space: SearchSpace, n: int, seed: int, seen: Architectures | No
     """
     from scipy.stats import qmc  # slow to import, and only this design needs it
 
-    engine = qmc.Sobol(space.dimensions, scramble=True, rng=np.random.default_rng(seed))
+    engine = qmc.Sobol(space.dimensions, scramble=True, rng=np.random.default_rng(_checked_count(n, seed)))
     return _first(space, engine.random, n, seen)
 
 
@@ -52,6 +53,8 @@ def stratified_design(
     space: SearchSpace, n: int, seed: int, seen: Architectures | None = None, bins: int | None = None
 ) -> Architectures:
     """Random architectures with equal counts in every bin of log MACs (differing by one at most).
+
+    Where a bin holds too few distinct architectures, as the smallest may, the nearest other bin takes its places.
 
     A random design puts few architectures where networks are small; a front needs them everywhere.
 
@@ -63,19 +66,25 @@ def stratified_design(
         bins: Bins over the window; as many as architectures, at most 10, by default.
 
     Raises:
-        InputError: If a bin holds too few.
+        InputError: If the space holds too few.
     """
-    bins = bins or max(1, min(10, n))
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(_checked_count(n, seed))
+    bins = bins or min(10, n)
     edges = np.geomspace(*space.macs_window, bins + 1)
     quota = np.full(bins, n // bins)
     quota[rng.permutation(bins)[: n % bins]] += 1
-    parts = []
-    for batch, macs in stream(space, lambda k: rng.random((k, space.dimensions)), seen):
-        rows = _fill(quota, np.clip(np.searchsorted(edges, macs, side="right") - 1, 0, bins - 1))
-        parts.append(batch.take(rows))
-        if not quota.any():
-            break
+    parts = [seen] if seen is not None else []
+    exhausted = np.zeros(bins, dtype=bool)
+    while quota.any():
+        for batch, macs in stream(space, lambda k: _related(rng, k, space), concatenate(parts) if parts else None):
+            parts.append(batch.take(_fill(quota, np.clip(np.searchsorted(edges, macs, side="right") - 1, 0, bins - 1))))
+            if not quota.any():
+                break
+        exhausted |= quota > 0
+        if exhausted.all():
+            raise too_few(*space.macs_window)
+        _hand_on(quota, exhausted)
+    parts = parts[1:] if seen is not None else parts
     # Shuffled, so that a study stopped early has not trained only what was drawn easily.
     return concatenate(parts).take(rng.permutation(n))
 
@@ -99,7 +108,7 @@ def target_design(
     """
     if space.kind != "uniform":
         raise InputError("a target design solves one width for all stages; it needs a uniform space")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(_checked_count(n, seed))
     rule = rule_named(space.rule)
     found: dict[bytes, Architectures] = {}
     for _ in range(40):
@@ -120,6 +129,13 @@ def target_design(
     )
 
 
+def _checked_count(n: int, seed: int) -> int:
+    """The seed, once the number of architectures is known to make sense."""
+    if n < 1:
+        raise InputError(f"a design has at least one architecture, got {n}")
+    return seed
+
+
 def _first(space: SearchSpace, draw: Callable[[int], FloatArray], n: int, seen: Architectures | None) -> Architectures:
     """The first `n` distinct architectures inside the window."""
     parts, total = [], 0
@@ -127,8 +143,32 @@ def _first(space: SearchSpace, draw: Callable[[int], FloatArray], n: int, seen: 
         parts.append(batch.take(np.arange(min(len(batch), n - total))))
         total += len(parts[-1])
         if total == n:
-            break
-    return concatenate(parts)
+            return concatenate(parts)
+    raise too_few(*space.macs_window)
+
+
+def _related(rng: np.random.Generator, k: int, space: SearchSpace) -> FloatArray:
+    """Points whose stages are alike to a random degree: stages drawn independently are never all small.
+
+    Depths and widths each lie around a common centre, within a random share of the way to independent draws.
+    """
+    points = rng.random((k, space.dimensions))
+    if space.kind == "uniform":
+        return points
+    stages = (space.dimensions - 1) // 2
+    spread = rng.random((k, 1)) ** 2
+    for columns in (slice(1, 1 + stages), slice(1 + stages, None)):
+        centre = rng.random((k, 1)) ** rng.choice([1.0, 3.0], (k, 1))  # the small end is the rare one
+        points[:, columns] = centre + spread * (points[:, columns] - centre)
+    return points
+
+
+def _hand_on(quota: IntArray, exhausted: NDArray[np.bool_]) -> None:
+    """Gives the places left in exhausted bins to the nearest bin that is not."""
+    open_bins = np.flatnonzero(~exhausted)
+    for one in np.flatnonzero(quota * exhausted):
+        quota[open_bins[np.argmin(np.abs(open_bins - one))]] += quota[one]
+        quota[one] = 0
 
 
 def _fill(quota: IntArray, which: IntArray) -> IntArray:

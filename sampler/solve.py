@@ -27,6 +27,7 @@ from sampler.complexity import count
 from sampler.errors import InputError
 from sampler.scaling import ScalingRule, scale
 
+WIDEST = 64.0  # times the base width: 80,000 channels in EfficientNet's head
 HALVINGS = 40  # of the bracket of w: to 1e-12, far below one channel
 NEAR = 0.08  # of the resolution: a nudge that hardly changes the answer
 STEP_PENALTY = 0.05  # as if the resolution had moved by this share
@@ -108,8 +109,10 @@ def width_brackets(
     low = np.full(len(pixels), 1e-3)
     affordable = macs(low) <= budget
     high = np.ones(len(pixels))
-    while (macs(high) <= budget).any():
-        high = np.where(macs(high) <= budget, 2 * high, high)
+    while (below := macs(high) <= budget).any():
+        if high.max() >= WIDEST:
+            raise InputError(f"a budget of {budget:.4g} MACs is beyond any width; give a smaller one")
+        high = np.where(below, 2 * high, high)
     for _ in range(HALVINGS):
         middle = np.sqrt(low * high)
         below = macs(middle) <= budget
@@ -179,7 +182,7 @@ def _within_reach(
 ) -> Iterator[_Candidates]:
     """The widths nearest the budget at every resolution within reach; then the same with one stage nudged."""
     low, high = int(resolution * (1 - reach)), int(np.ceil(resolution * (1 + reach)))
-    sides = np.arange(max(network.stride, low), high + 1)
+    sides = np.arange(max(network.stride, low), min(high, MAX_PIXELS) + 1)
     candidates = _at_width_steps(network, rule, sides, depth, budget, classes, resolution)
     yield candidates
     if reach:

@@ -129,8 +129,9 @@ def stream(
         draw: Gives the next `k` points of the unit cube, `(k, dimensions)`.
         seen: Architectures not to be given again.
 
-    Raises:
-        InputError: After `MAX_DRAWS` points: whoever still asks wants more than the space seems to hold.
+    Yields:
+        What `BATCH` points gave, possibly nothing; ends after `MAX_DRAWS` points: whoever still wants more asks
+        for more than the space seems to hold.
     """
     known = {row.tobytes() for row in seen.integers()} if seen is not None else set()
     for _ in range(MAX_DRAWS // BATCH):
@@ -143,10 +144,13 @@ def stream(
                 rows.append(row)
         index = np.array(rows, dtype=np.int64)
         yield batch.take(index), macs[index]
-    low, high = space.macs_window
-    raise InputError(
-        f"too few distinct architectures between {low:.4g} and {high:.4g} MACs in {MAX_DRAWS} draws; "
-        "ask for fewer, or widen the window or the bounds"
+
+
+def too_few(low: float, high: float) -> InputError:
+    """The error for a stream that ended too early, between two costs in MACs."""
+    return InputError(
+        f"too few distinct architectures between {low:,.0f} and {high:,.0f} MACs in {MAX_DRAWS:,} draws; "
+        "ask for fewer, or change the window or the bounds"
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.options import Count, as_json, echo_json
-from planner.errors import PlannerError
+from planner.errors import InputError, PlannerError
 from planner.quantities import format_count
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def compound_at(prediction: Prediction) -> Prediction | None:
     formula = prediction.formula
     try:
         return compound(formula.base, formula.resolution, formula.classes).predict(prediction.budget)
-    except PlannerError:
+    except InputError:
         return None
 
 

@@ -74,7 +74,7 @@ def loads(text: str, name: str = "formula") -> Formula:
         return _formula_in(document)
     except PlannerError as error:
         raise PlannerError(f"{name}: {error}; write it again with `planner fit --out`") from error
-    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         what = f"{type(error).__name__}: {error}"
         raise PlannerError(f"{name}: damaged formula ({what}); write it again with `planner fit --out`") from error
 

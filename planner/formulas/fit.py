@@ -165,8 +165,8 @@ def _point(row: pd.Series) -> dict[str, Any]:
         name: float(row[name]) for name in ("c", "r", "d", "w", "accuracy") if np.isfinite(row[name])
     }
     point["macs"] = int(row["macs"])
-    trial = row.get("trial", float("nan"))
-    if isinstance(trial, str) or np.isfinite(trial):
+    trial = row.get("trial")
+    if trial is not None and trial == trial:  # a missing one is None or NaN
         point["trial"] = trial if isinstance(trial, str) else int(trial)
     return point
 

@@ -107,9 +107,11 @@ class Formula:
             extrapolate: Whether to answer outside the range that the fit saw.
 
         Raises:
-            PlannerError: If the budget is outside the range and `extrapolate` is not set, or nothing buildable
-                comes within 1 % of it.
+            PlannerError: If the budget is outside the range and `extrapolate` is not set, or is no positive number.
+            InputError: If nothing buildable comes within 1 % of it.
         """
+        if not 0 < macs < float("inf"):
+            raise PlannerError(f"the budget must be a positive number of MACs, got {macs:g}")
         c = macs / self.base_macs
         branch = self.branch(c)
         inside = in_range(c, self.c_range)
@@ -209,7 +211,8 @@ class Prediction:
             return None
         low, high = self.formula.accuracy.interval(self.c)
         mean = float(self.formula.accuracy(self.c)[0])
-        return {"mean": 1 - mean, "lower": max(0.0, 1 - high), "upper": min(1.0, 1 - low), "level": 0.9}
+        # A power law of the error passes 1 where it is extrapolated far enough.
+        return {"mean": max(0.0, 1 - mean), "lower": max(0.0, 1 - high), "upper": max(0.0, 1 - low), "level": 0.9}
 
     def as_dict(self) -> dict[str, Any]:
         """Everything a reader needs to build the network, in JSON's types."""

@@ -22,7 +22,7 @@ def shipped():
     from planner.formulas.codec import loads
     from planner.resources import shipped_formula
 
-    return loads(shipped_formula("efficientnet_b0").read_text(encoding="utf-8"), "the shipped formula")
+    return loads(shipped_formula("efficientnet_b0"), "the shipped formula")
 
 
 @pytest.fixture(scope="session")

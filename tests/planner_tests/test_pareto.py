@@ -149,7 +149,8 @@ def test_spearman_is_scipys_with_ties_and_without(seed):
 
 
 @pytest.mark.parametrize(
-    ("x", "y"), [([1, 1, 1, 1], [1, 2, 3, 4]), ([1, 2, 3], [5, 5, 5]), ([1, 2], [1, 2]), ([], []), ([np.nan] * 4, range(4))]
+    ("x", "y"),
+    [([1, 1, 1, 1], [1, 2, 3, 4]), ([1, 2, 3], [5, 5, 5]), ([1, 2], [1, 2]), ([], []), ([np.nan] * 4, range(4))],
 )
 def test_no_correlation_of_what_is_constant_too_short_or_missing(x, y):
     assert math.isnan(spearman(x, y))

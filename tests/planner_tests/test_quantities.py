@@ -27,14 +27,16 @@ def test_a_count_is_read_as_people_write_it(text, count):
     assert parse_count(text) == pytest.approx(count, rel=1e-15)
 
 
-@pytest.mark.parametrize("text", ["", " ", "abc", "-5M", "+5M", "nan", "inf", "5X", "5 M M", "1_000", "1,000", "M", "."])
+@pytest.mark.parametrize(
+    "text", ["", " ", "abc", "-5M", "+5M", "nan", "inf", "5X", "5 M M", "1_000", "1,000", "M", "."]
+)
 def test_what_is_no_count_is_refused_with_the_text_itself(text):
     with pytest.raises(PlannerError, match=r"is not a count; write a number with an optional k, M, G, B or T") as error:
         parse_count(text)
     assert str(error.value).startswith(repr(text))
 
 
-@pytest.mark.parametrize("text", ["0", "0M", "0.5", "1e30", "1.1e18", "9e9999", "1000000T"])
+@pytest.mark.parametrize("text", ["0", "0M", "0.5", "1e30", "1.1e18", "9e9999", "10000000T"])
 def test_a_count_no_network_has_is_refused_with_the_text_itself(text):
     with pytest.raises(PlannerError, match=r"is not between 1 and 1e18") as error:
         parse_count(text)

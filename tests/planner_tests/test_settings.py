@@ -118,7 +118,9 @@ def test_settings_that_cannot_be_written_are_refused(tmp_path):
         write_settings(tmp_path / "file" / "study.toml", StudySettings.model_validate(WHOLE))
 
 
-@pytest.mark.parametrize("name", ["../x", "/tmp/x", "a/b", "a\\b", ".", "..", ".hidden", "", "a b", "a\nb", "é", "x" * 101])
+@pytest.mark.parametrize(
+    "name", ["../x", "/tmp/x", "a/b", "a\\b", ".", "..", ".hidden", "", "a b", "a\nb", "é", "x" * 101]
+)
 def test_a_name_that_could_leave_the_results_folder_is_refused(name):
     with pytest.raises(PlannerError, match="letters, digits, dot, dash and underscore are wanted") as error:
         folder_of(name)

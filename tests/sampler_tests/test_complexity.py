@@ -61,7 +61,7 @@ def random_multipliers(n, seed):
 @pytest.mark.parametrize("classes", [1, 10, 1000])
 @pytest.mark.parametrize("rule", RULES)
 def test_counts_equal_a_sum_over_convolutions(rule, classes):
-    drawn = random_multipliers(200, seed=classes)
+    drawn = random_multipliers(80, seed=classes)
     scaled = scale(B0, rule_named(rule), drawn["resolution"], drawn["depth"], drawn["width"])
     counted = count(scaled, classes)
     for row, architecture in enumerate(scaled):
@@ -71,7 +71,7 @@ def test_counts_equal_a_sum_over_convolutions(rule, classes):
 
 def test_counts_of_arbitrary_widths_and_depths_equal_a_sum_over_convolutions():
     rng = np.random.default_rng(7)
-    for _ in range(200):
+    for _ in range(100):
         pixels, *channels = (int(one) for one in rng.integers(32, 300, 10))
         depths = tuple(int(one) for one in rng.integers(1, 9, 7))
         one = Architecture("efficientnet_b0", pixels, channels[0], tuple(channels[1:8]), depths, channels[8])

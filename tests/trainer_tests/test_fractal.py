@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from trainer import fractal
-from trainer.fractal import draw_system, fractal_images
+from trainer import fractal, fractal_systems
+from trainer.fractal import fractal_images
+from trainer.fractal_systems import draw_system
 
 
 @pytest.fixture(scope="module")
@@ -154,8 +155,9 @@ def test_impossible_requests_are_refused(wrong, words):
         fractal_images(**{"classes": 2, "images": 1, "side": 16, "seed": 0} | wrong)
 
 
-def test_settings_follow_the_constants(monkeypatch):
+@pytest.mark.parametrize("file, name", [(fractal, "JITTER"), (fractal_systems, "BURN_IN")])
+def test_settings_follow_the_constants(monkeypatch, file, name):
     before = fractal.settings()
-    monkeypatch.setattr(fractal, "JITTER", 0.123)
+    monkeypatch.setattr(file, name, 0.123)
     after = fractal.settings()
-    assert {name for name in before if before[name] != after[name]} == {"JITTER"}
+    assert {name for name in before if before[name] != after[name]} == {name}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer import images
+from trainer import fractal, image_sources
 from trainer.images import DataError, ImageSplit, hold_out, load_images, stratified_share
 
 SHARED_IMAGES = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "images"
@@ -61,13 +61,13 @@ def image_folder(root, splits=("train", "val"), classes=("ant", "bee"), count=3,
 @pytest.fixture
 def decodes(monkeypatch):
     """Sizes of the picture lists that were decoded."""
-    calls, decode = [], images._decode
+    calls, decode = [], image_sources._decode
 
     def counted(pictures, *rest):
         calls.append(len(pictures))
         return decode(pictures, *rest)
 
-    monkeypatch.setattr(images, "_decode", counted)
+    monkeypatch.setattr(image_sources, "_decode", counted)
     return calls
 
 
@@ -371,7 +371,7 @@ def test_a_changed_folder_is_decoded_again(tmp_path, decodes):
 def test_changed_fractal_constants_draw_again(tmp_path, monkeypatch):
     source = "fractal:classes=2,train=2,validation=1"
     before = load_images(source, 16, cache=tmp_path)
-    monkeypatch.setattr(images.fractal, "PIXEL_NOISE", 0.9)
+    monkeypatch.setattr(fractal, "PIXEL_NOISE", 0.9)
     assert load_images(source, 16, cache=tmp_path).fingerprint != before.fingerprint
 
 

@@ -1,0 +1,311 @@
+"""The ledger: nothing lost, nothing twice, one coordinator, one line for what is broken."""
+
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict
+
+import pandas as pd
+import pytest
+
+from planner import PlannerError
+from planner.settings import StudySettings
+from planner.store import MOST_TRIES, Ledger
+from planner.table import read_csv, usable
+from sampler import architecture_complexity, random_design
+from trainer.observation import Fidelity, Observation
+
+SETTINGS = {"data": {"source": "fractal", "side": 90, "classes": 4}, "space": {"resolution": 64, "r": (0.5, 1.4)}}
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """A folder with the storage of a ledger in which three architectures are queued: half a second, made once."""
+    folder = tmp_path_factory.mktemp("begun") / "mine"
+    folder.mkdir()
+    ledger = Ledger(folder, StudySettings.model_validate(SETTINGS))
+    assert ledger.study.study_name == "mine"
+    ledger.enqueue(random_design(ledger.space, 3, seed=0), "random")
+    return folder
+
+
+@pytest.fixture
+def make(tmp_path):
+    """A function: the ledger of the folder `mine`, opened anew at every call."""
+    (tmp_path / "mine").mkdir()
+
+    def ledger(**space):
+        document = {**SETTINGS, "space": {**SETTINGS["space"], **space}}
+        return Ledger(tmp_path / "mine", StudySettings.model_validate(document))
+
+    return ledger
+
+
+@pytest.fixture
+def ledger(begun, make, tmp_path):
+    """A ledger with three architectures queued."""
+    shutil.copy(begun / "ledger.db", tmp_path / "mine" / "ledger.db")
+    return make()
+
+
+def observed(architecture, accuracy=0.5, status="ok"):
+    """What a worker would report."""
+    cost = architecture_complexity(architecture, 4)
+    return Observation(
+        architecture=architecture,
+        fidelity=Fidelity(epochs=3, data_share=0.5),
+        seed=0,
+        status=status,
+        accuracy=accuracy if status == "ok" else None,
+        loss=1.25 if status == "ok" else None,
+        macs=cost.macs,
+        params=cost.params,
+        activations=cost.activations,
+        seconds=1.5,
+        device="cpu",
+        versions={"torch": "2"},
+        message="" if status == "ok" else "loss is nan",
+    )
+
+
+def write(ledger, number, text):
+    """Puts an observation file where a worker would."""
+    ledger.observations.mkdir(exist_ok=True)
+    (ledger.observations / f"{number:06d}.json").write_text(text)
+
+
+def states(ledger):
+    """Counts of trials: ok, failed, running, waiting."""
+    return tuple(ledger.counts().values())
+
+
+def everything(ledger):
+    """All that the storage says of every trial."""
+    return [(trial.state, trial.params, trial.user_attrs, trial.values) for trial in ledger.study.get_trials()]
+
+
+def test_a_new_ledger_is_empty(make):
+    ledger = make()
+    assert states(ledger) == (0, 0, 0, 0)
+    assert ledger.claim() is None
+    assert ledger.tried() is None
+    assert ledger.asked() == 0
+    assert len(ledger.frame()) == 0
+    with pytest.raises(PlannerError, match="mine: no finished training .* run `planner train` first"):
+        ledger.table()
+
+
+def test_what_is_queued_is_claimed_in_order_and_once(ledger):
+    queued = list(random_design(ledger.space, 3, seed=0))
+    assert states(ledger) == (0, 0, 0, 3)
+    assert [ledger.claim() for _ in range(3)] == [(number, queued[number], 0) for number in range(3)]
+    assert states(ledger) == (0, 0, 3, 0)
+    assert ledger.claim() is None
+
+
+@pytest.mark.parametrize("rule", ["inverse", "free"])
+@pytest.mark.parametrize("kind", ["uniform", "stage"])
+def test_parameters_are_the_integers_and_lie_in_their_distributions(make, kind, rule):
+    ledger = make(kind=kind, rule=rule)
+    ledger.enqueue(random_design(ledger.space, 3, seed=1), "random")
+    for _ in range(3):
+        number, architecture, _ = ledger.claim()
+        trial = ledger.study.get_trials()[number]
+        expected = {"resolution": architecture.resolution}
+        expected.update({f"width_{i}": width for i, width in enumerate(architecture.widths, 1)})
+        expected.update({f"depth_{i}": depth for i, depth in enumerate(architecture.depths, 1)})
+        assert trial.params == expected
+        assert set(trial.distributions) == set(expected)
+        for name, value in trial.params.items():
+            one = trial.distributions[name]
+            assert one.low <= value <= one.high and (value - one.low) % one.step == 0
+
+
+def test_any_optuna_sampler_sees_one_space(ledger):
+    ledger.claim()
+    ledger.claim()
+    one, other = ledger.study.get_trials()[:2]
+    assert one.distributions == other.distributions
+
+
+def test_an_observation_is_recorded_with_all_it_says(ledger):
+    number, architecture, _ = ledger.claim()
+    ledger.record(number, observed(architecture, 0.625))
+    cost = architecture_complexity(architecture, 4)
+    trial = ledger.study.get_trials()[number]
+    assert trial.values == [0.625, cost.macs]
+    row = ledger.frame().iloc[0]
+    expected = {"trial": 0, "status": "ok", "base": "efficientnet_b0", "rule": "inverse", "origin": "random"}
+    expected |= {"base_resolution": 64, "classes": 4, "resolution": architecture.resolution, "stem": architecture.stem}
+    expected |= {"head": architecture.head, "width_2": architecture.widths[1], "depth_7": architecture.depths[6]}
+    expected |= {"macs": cost.macs, "params": cost.params, "activations": cost.activations, "accuracy": 0.625}
+    expected |= {"loss": 1.25, "epochs": 3, "data_share": 0.5, "seed": 0, "seconds": 1.5, "device": "cpu"}
+    assert {name: row[name] for name in expected} == expected
+    assert row["r"] == architecture.resolution / 64
+
+
+@pytest.mark.parametrize("status", ["ok", "diverged"])
+def test_recording_twice_changes_nothing(ledger, status):
+    number, architecture, _ = ledger.claim()
+    ledger.record(number, observed(architecture, status=status))
+    before = everything(ledger)
+    ledger.record(number, observed(architecture, 0.9))
+    assert everything(ledger) == before
+
+
+def test_a_diverged_training_is_a_fact_and_not_tried_again(ledger):
+    number, architecture, _ = ledger.claim()
+    ledger.record(number, observed(architecture, status="diverged"))
+    assert states(ledger) == (0, 1, 0, 2)
+    row = ledger.frame().iloc[0]
+    assert (row["status"], row["message"]) == ("diverged", "loss is nan")
+    assert pd.isna(row["accuracy"])
+    assert ledger.reconcile() == (0, 0)
+
+
+def test_what_a_dead_coordinator_finished_is_recorded_once(ledger, make):
+    number, architecture, _ = ledger.claim()
+    write(ledger, number, observed(architecture, 0.75).to_json())
+    again = make()
+    assert again.reconcile() == (1, 0)
+    assert states(again) == (1, 0, 0, 2)
+    assert again.frame()["accuracy"].tolist() == [0.75]
+    assert again.reconcile() == (0, 0)
+    assert states(again) == (1, 0, 0, 2)
+
+
+@pytest.mark.parametrize("text", [None, "", '{"architecture"', "null", '{"status": "ok"}'])
+def test_what_a_dead_coordinator_left_unfinished_is_queued_again(ledger, text):
+    number, architecture, _ = ledger.claim()
+    if text is not None:
+        write(ledger, number, text)
+    assert ledger.reconcile() == (0, 1)
+    assert states(ledger) == (0, 1, 0, 3)
+    trials = ledger.study.get_trials()
+    assert (trials[number].user_attrs["status"], trials[number].user_attrs["message"]) == (
+        "killed",
+        "its coordinator was killed",
+    )
+    again = trials[-1].user_attrs
+    assert (again["retry_of"], again["tries"], again["origin"]) == (number, 2, "random")
+    for name in ("architecture", "r", "d", "w", "rule"):
+        assert again[name] == trials[number].user_attrs[name]
+    assert ledger.asked() == 3  # a second try is not a second question
+
+
+def test_an_architecture_that_kills_its_training_every_time_is_given_up(make):
+    ledger = make()
+    ledger.enqueue(random_design(ledger.space, 1, seed=0), "random")
+    for tries in range(1, MOST_TRIES + 1):
+        number, _, _ = ledger.claim()
+        assert ledger.requeue(number, "its process ended with exit code -9") is (tries < MOST_TRIES)
+    assert ledger.claim() is None
+    assert states(ledger) == (0, MOST_TRIES, 0, 0)
+    assert ledger.frame()["message"].tolist() == ["its process ended with exit code -9"] * MOST_TRIES
+    assert ledger.asked() == 1
+
+
+def test_what_was_tried_is_everything_that_was_queued(ledger):
+    number, architecture, _ = ledger.claim()
+    ledger.record(number, observed(architecture))
+    queued = {str(asdict(one)) for one in random_design(ledger.space, 3, seed=0)}
+    assert {str(asdict(one)) for one in ledger.tried()} == queued
+    assert ledger.asked() == 3
+
+
+def test_new_architectures_are_none_that_were_tried(ledger):
+    more = random_design(ledger.space, 3, seed=0, seen=ledger.tried())
+    assert not {str(asdict(one)) for one in more} & {str(asdict(one)) for one in ledger.tried()}
+
+
+def test_a_ledger_opened_again_holds_the_same(ledger, make):
+    number, architecture, _ = ledger.claim()
+    ledger.record(number, observed(architecture))
+    assert everything(make()) == everything(ledger)
+
+
+def test_the_columns_of_the_ledger_can_be_fitted_and_so_can_its_export(ledger):
+    for accuracy in (0.25, 0.5):
+        number, architecture, _ = ledger.claim()
+        ledger.record(number, observed(architecture, accuracy))
+    number, architecture, _ = ledger.claim()
+    ledger.record(number, observed(architecture, status="diverged"))
+    table = ledger.table()
+    assert (table.base, table.resolution, table.classes) == ("efficientnet_b0", 64, 4)
+    assert table.left_out == {"diverged": 1}
+    assert table.frame["accuracy"].tolist() == [0.25, 0.5]
+    assert table.base_macs == ledger.space.base_macs
+    other = read_csv(ledger.export())
+    assert other.sha256 == table.sha256
+    for name in ("c", "r", "d", "w", "macs", "accuracy"):
+        assert other.frame[name].tolist() == pytest.approx(table.frame[name].tolist(), rel=1e-12)
+    again = usable(ledger.frame().drop(columns=["r", "d", "w"]), "", "without multipliers")
+    assert again.frame["r"].tolist() == table.frame["r"].tolist()
+
+
+def test_the_export_is_the_same_bytes_every_time(ledger, make):
+    number, architecture, _ = ledger.claim()
+    ledger.record(number, observed(architecture))
+    assert ledger.export().read_bytes() == make().export().read_bytes()
+
+
+def test_a_second_coordinator_is_refused_until_the_first_is_done(ledger, make):
+    other = make()
+    with ledger.coordinating():
+        with pytest.raises(PlannerError, match="mine: another process is training this study; wait for it or stop it"):
+            with other.coordinating():
+                pass
+    with other.coordinating():
+        pass
+
+
+def test_a_coordinator_of_another_process_is_refused_and_its_death_frees_the_lock(ledger):
+    program = (
+        "import fcntl, sys, time\n"
+        "file = open(sys.argv[1], 'w'); fcntl.flock(file, fcntl.LOCK_EX)\n"
+        "print('locked', flush=True); time.sleep(60)\n"
+    )
+    arguments = [sys.executable, "-c", program, str(ledger.folder / "lock")]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "locked\n"
+        with pytest.raises(PlannerError, match="another process is training this study"):
+            with ledger.coordinating():
+                pass
+        other.kill()
+    with ledger.coordinating():
+        pass
+
+
+@pytest.mark.parametrize("damage", ["not a database " * 200, "cut", "header"])
+def test_a_damaged_ledger_is_refused_in_one_line(ledger, make, damage):
+    path = ledger.folder / "ledger.db"
+    whole = path.read_bytes()
+    contents = {"cut": whole[:5000], "header": b"\0" * 100 + whole[100:]}
+    path.write_bytes(contents.get(damage, damage.encode()))
+    with pytest.raises(PlannerError, match="ledger.db: the ledger refuses .* mend the storage, then run the same") as e:
+        make()
+    assert "\n" not in str(e.value)
+
+
+def test_a_ledger_damaged_while_it_is_used_is_refused_in_one_line(ledger):
+    with pytest.raises(PlannerError, match="the ledger refuses .*; free space or mend the storage") as error:
+        with ledger.coordinating():
+            (ledger.folder / "ledger.db").write_bytes(b"not a database " * 2000)
+            ledger.claim()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("url", ["nothing", "oracle://x", "sqlite:////nowhere/at/all/ledger.db"])
+def test_a_storage_that_cannot_be_reached_is_refused_in_one_line(tmp_path, url):
+    settings = StudySettings.model_validate({**SETTINGS, "storage": url})
+    with pytest.raises(
+        PlannerError, match="the ledger refuses .* mend the storage, then run the same command again"
+    ) as error:
+        Ledger(tmp_path, settings)
+    assert "\n" not in str(error.value) and str(error.value).startswith(url)
+
+
+def test_a_file_where_the_export_belongs_to_a_folder_is_refused(ledger):
+    (ledger.folder / "trials.csv").mkdir()
+    with pytest.raises(PlannerError, match="trials.csv: .*free space, then run again"):
+        ledger.export()

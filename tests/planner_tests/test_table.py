@@ -1,0 +1,240 @@
+"""Tables of trainings: what is filled in, what is left out, what is refused."""
+
+import gzip
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from planner import PlannerError
+from planner.table import as_table, read_csv
+from sampler import InputError
+
+B0_MACS = 385_814_752
+HEADER = "accuracy,macs,r,d\n"
+B0_DEPTHS = (1, 2, 2, 3, 3, 4, 1)
+B0_WIDTHS = (16, 24, 40, 80, 112, 192, 320)
+
+
+@pytest.fixture
+def read(tmp_path):
+    """A function: the table of a CSV text."""
+
+    def table(text, base=None):
+        path = tmp_path / "mine.csv"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return read_csv(path, base)
+
+    return table
+
+
+def refused(read, text, base=None):
+    """The one line with which a CSV text is refused."""
+    with pytest.raises(PlannerError) as error:
+        read(text, base)
+    assert "\n" not in str(error.value) and "mine.csv: " in str(error.value)
+    return str(error.value)
+
+
+def test_percent_gives_the_same_table_as_fractions_and_says_so(read, published, capsys):
+    fractions = pd.read_csv(published)
+    percent = fractions.assign(accuracy=100 * fractions["accuracy"])
+    one = read(fractions.to_csv(index=False))
+    assert capsys.readouterr().err == ""
+    other = read(percent.to_csv(index=False))
+    assert capsys.readouterr().err.endswith("mine.csv: accuracy looks like percent; divided by 100\n")
+    np.testing.assert_allclose(other.frame["accuracy"], one.frame["accuracy"], rtol=1e-12)
+    pd.testing.assert_frame_equal(other.frame.drop(columns="accuracy"), one.frame.drop(columns="accuracy"))
+
+
+def test_a_table_is_measured_against_its_base_network(read):
+    table = read(HEADER + f"0.7,{2 * B0_MACS},1.1,1.2\n")
+    assert (table.base, table.resolution, table.classes, table.base_macs) == ("efficientnet_b0", 224, 1000, B0_MACS)
+    assert table.frame["c"].tolist() == [2.0]
+    assert table.left_out == {}
+
+
+def test_a_table_may_name_another_resolution_and_number_of_classes(read):
+    from sampler.complexity import complexity
+
+    table = read("accuracy,macs,r,d,base_resolution,classes\n0.7,1000000,0.9,0.8,64,10\n")
+    assert (table.resolution, table.classes) == (64, 10)
+    assert table.frame["c"][0] == 1e6 / complexity("efficientnet_b0", resolution=64, classes=10).macs
+
+
+def test_multipliers_are_filled_from_the_integers(read):
+    names = ["resolution", *(f"width_{i}" for i in range(1, 8)), *(f"depth_{i}" for i in range(1, 8))]
+    rows = [(224, *B0_WIDTHS, *B0_DEPTHS), (112, *(2 * w for w in B0_WIDTHS), *(3 * d for d in B0_DEPTHS))]
+    text = ",".join(["accuracy", "macs", *names]) + "\n"
+    text += "".join(",".join(map(str, (0.5, 10**8, *row))) + "\n" for row in rows)
+    frame = read(text).frame
+    assert frame["r"].tolist() == [1.0, 0.5]
+    assert frame["d"].tolist() == [1.0, 3.0]
+    assert frame["w"].tolist() == pytest.approx([1.0, 2.0])
+
+
+def test_multipliers_of_the_table_stand_before_its_integers(read):
+    frame = read("accuracy,macs,resolution,r,d\n0.5,100000000,112,0.51,0.9\n").frame
+    assert frame["r"].tolist() == [0.51]
+    assert math.isnan(frame["w"][0])
+
+
+def test_the_published_table_gives_its_own_multipliers(published):
+    frame, given = read_csv(published).frame, pd.read_csv(published)
+    for name in ("r", "d", "w"):
+        assert frame[name].tolist() == given[name].tolist()
+
+
+def test_only_finished_trainings_are_used_and_the_others_counted(read):
+    text = "status,accuracy,macs,r,d\nok,0.5,1e8,1,1\ndiverged,,1e8,1,1\nkilled,,,1,1\ndiverged,,1e8,1,1\n"
+    table = read(text)
+    assert len(table.frame) == 1
+    assert table.left_out == {"diverged": 2, "killed": 1}
+
+
+def test_no_finished_training_is_refused_with_what_to_do(read):
+    message = refused(read, "status,accuracy,macs,r,d\ndiverged,,1e8,1,1\n")
+    assert "no finished training (status ok) in it; run `planner train` first" in message
+    assert "no finished training" in refused(read, HEADER)
+
+
+@pytest.mark.parametrize(
+    ("header", "missing"),
+    [
+        ("macs,r,d", "no column accuracy; its columns are macs, r, d"),
+        ("accuracy,r,d", "no column macs; its columns are accuracy, r, d"),
+        ("r,d", "no column accuracy or macs; its columns are r, d"),
+        ("accuracy,macs,d", "no column r, nor the integers that give it; add the column"),
+        ("accuracy,macs,r", "no column d, nor the integers that give it; add the column"),
+        ("accuracy,macs,r,depth_1,depth_2", "no column d, nor the integers"),
+        ("accuracy,macs", "no column r or d, nor the integers"),
+    ],
+)
+def test_a_missing_column_is_named(read, header, missing):
+    row = ",".join("0.5" if name == "accuracy" else "3" for name in header.split(","))
+    assert missing in refused(read, f"{header}\n{row}\n")
+
+
+@pytest.mark.parametrize("column", ["accuracy", "macs", "r", "d"])
+@pytest.mark.parametrize("bad", ["", "nan", "inf", "-inf", "n/a", "fast"])
+@pytest.mark.parametrize("row", [1, 3])
+def test_what_is_no_number_is_refused_with_its_column_and_row(read, column, bad, row):
+    rows = [{"accuracy": "0.5", "macs": "1000", "r": "1.5", "d": "1"} for _ in range(3)]
+    rows[row - 1][column] = bad
+    message = refused(read, HEADER + "".join(",".join(one.values()) + "\n" for one in rows))
+    assert f"{column} of row {row} is " in message and "a number is wanted" in message
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [("", "of row 2 is"), ("wide", "of row 2 is"), ("0", "must be positive"), ("-8", "must be positive")],
+)
+@pytest.mark.parametrize("column", ["depth_3", "width_7", "resolution"])
+def test_an_integer_that_is_missing_or_impossible_is_refused(read, column, bad, words):
+    names = ["resolution", *(f"width_{i}" for i in range(1, 8)), *(f"depth_{i}" for i in range(1, 8))]
+    row = dict(zip(names, map(str, (224, *B0_WIDTHS, *B0_DEPTHS)), strict=True))
+    text = ",".join(["accuracy", "macs", *names]) + "\n0.5,100000000," + ",".join(row.values()) + "\n"
+    row[column] = bad
+    text += "0.5,100000000," + ",".join(row.values()) + "\n"
+    assert f"{column} {words}" in refused(read, text)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("-0.1,1000,1,1", "row 2 has accuracy -0.1 and macs 1000"),
+        ("0.5,0,1,1", "row 2 has accuracy 0.5 and macs 0"),
+        ("0.5,-7,1,1", "row 2 has accuracy 0.5 and macs -7"),
+        ("101,1000,1,1", "row 2 has accuracy 1.01 and macs 1000"),
+        ("0.5,1000,0,1", "r must be positive in every row"),
+        ("0.5,1000,1,-2", "d must be positive in every row"),
+    ],
+)
+def test_an_impossible_row_is_refused(read, row, words):
+    assert words in refused(read, HEADER + "0.5,1000,1,1\n" + row + "\n")
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "words"),
+    [
+        ("base", ("efficientnet_b0", "resnet50"), "base differs between rows (efficientnet_b0 and resnet50)"),
+        ("base_resolution", (224, 192), "base_resolution differs between rows (224 and 192); fit one table per"),
+        ("classes", (10, 1000), "classes differs between rows (10 and 1000)"),
+    ],
+)
+def test_rows_that_cannot_be_compared_are_refused(read, column, values, words):
+    text = f"accuracy,macs,r,d,{column}\n" + "".join(f"0.5,1000,1,1,{value}\n" for value in values)
+    assert words in refused(read, text)
+
+
+@pytest.mark.parametrize("column", ["base_resolution", "classes"])
+@pytest.mark.parametrize("bad", ["large", "224.5", "inf"])
+def test_what_must_be_whole_is_refused_otherwise(read, column, bad):
+    message = refused(read, f"accuracy,macs,r,d,{column}\n0.5,1000,1,1,{bad}\n")
+    assert f"{column} is " in message and "a whole number is wanted" in message
+
+
+def test_an_unknown_base_network_is_refused_by_name(read):
+    with pytest.raises(InputError, match="base network 'resnet50' is unknown"):
+        read(HEADER + "0.5,1000,1,1\n", "resnet50")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "not a CSV table (No columns to parse from file)"),
+        (b"\n\n", "not a CSV table"),
+        (b"\x89PNG\r\n\x1a\n\x00\xff\xfe", "not a CSV table"),
+        (b"accuracy,macs\n1,2\n1,2,3,4,5\n", "not a CSV table (Error tokenizing data"),
+        (b'{"schema": "planner-formula/1"}', "no column accuracy or macs"),
+        (b"accuracy;macs;r;d\n0.5;1000;1;1\n", "no column accuracy or macs; its columns are accuracy;macs;r;d"),
+    ],
+)
+def test_what_is_no_table_is_refused(read, content, words):
+    assert words in refused(read, content)
+
+
+def test_a_missing_file_and_a_folder_are_refused_with_what_to_do(tmp_path):
+    for path, reason in ((tmp_path / "none.csv", "No such file or directory"), (tmp_path, "Is a directory")):
+        with pytest.raises(PlannerError, match=f"{reason}; give a CSV file of trainings") as error:
+            read_csv(path)
+        assert str(error.value).startswith(f"{path}: ")
+
+
+def test_a_huge_file_is_refused_unread(tmp_path):
+    with (tmp_path / "huge.csv").open("wb") as file:
+        file.truncate(2_000_000_000)  # sparse: nothing is written
+    with pytest.raises(PlannerError, match="huge.csv: larger than 1,000,000,000 bytes"):
+        read_csv(tmp_path / "huge.csv")
+
+
+def test_a_compressed_table_is_read(published, tmp_path):
+    path = tmp_path / "mine.csv.gz"
+    path.write_bytes(gzip.compress(published.read_bytes()))
+    pd.testing.assert_frame_equal(read_csv(path).frame, read_csv(published).frame)
+
+
+def test_a_file_that_only_claims_to_be_compressed_is_refused(tmp_path):
+    path = tmp_path / "mine.csv.gz"
+    path.write_bytes(b"accuracy,macs\n")
+    with pytest.raises(PlannerError, match="mine.csv.gz: .*give"):
+        read_csv(path)
+
+
+def test_a_frame_is_as_good_as_a_file_and_stays_untouched(published):
+    frame = pd.read_csv(published)
+    before = frame.copy()
+    pd.testing.assert_frame_equal(as_table(frame).frame, read_csv(published).frame)
+    pd.testing.assert_frame_equal(frame, before)
+
+
+def test_a_frame_without_names_is_refused():
+    with pytest.raises(PlannerError, match="the table: no column accuracy or macs; its columns are 0, 1"):
+        as_table(pd.DataFrame([[1, 2]]))
+
+
+def test_the_row_numbers_of_a_frame_do_not_matter(published):
+    frame = pd.read_csv(published)
+    shifted = frame.set_index(frame.index[::-1] * 3)
+    pd.testing.assert_frame_equal(as_table(shifted).frame, as_table(frame).frame)

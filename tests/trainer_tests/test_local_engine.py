@@ -1,0 +1,58 @@
+"""Workers: observations are on disk before they are reported, and a dead worker is one event."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from sampler import Architecture
+from trainer.engines.local import LocalEngine, observation_path
+from trainer.observation import DataSpec, Fidelity, Observation, Recipe, Training
+
+SMALL = Architecture("efficientnet_b0", 32, 8, (8, 8, 8, 8, 8, 8, 8), (1, 1, 1, 1, 1, 1, 1), 16)
+DATA = DataSpec("fractal:classes=2,train=20,validation=4", 32)
+
+
+def jobs(*trainings):
+    queue = list(enumerate(trainings))
+    return lambda: queue.pop(0) if queue else None
+
+
+def training(epochs=1, data=DATA):
+    return Training(SMALL, Fidelity(epochs), Recipe(batch_size=8), data)
+
+
+def test_observations_are_on_disk_when_they_are_reported_and_the_same_for_the_same_training(tmp_path):
+    found = {}
+    with LocalEngine(tmp_path, workers=2) as engine:
+        for event in engine.run(jobs(training(), training(), training(epochs=2))):
+            if event.kind == "done":
+                found[event.key] = Observation.from_json(observation_path(tmp_path, event.key).read_text())
+    assert sorted(found) == [0, 1, 2]
+    assert (found[0].accuracy, found[0].loss) == (found[1].accuracy, found[1].loss)
+    assert found[2].fidelity.epochs == 2
+
+
+def test_a_killed_worker_costs_its_own_training_only(tmp_path):
+    events = []
+    with LocalEngine(tmp_path, workers=1) as engine:
+        next_one = jobs(training(epochs=500), training())
+        for event in engine.run(next_one):
+            if event.key == 0 and event.kind == "epoch" and not [e for e in events if e.kind == "died"]:
+                os.kill(engine.workers[0].process.pid, signal.SIGKILL)
+                time.sleep(0.2)
+            events.append(event)
+    assert [(e.kind, e.key) for e in events if e.kind != "epoch"] == [("died", 0), ("done", 1)]
+    assert "exit code -9" in next(e for e in events if e.kind == "died").text
+    assert not observation_path(tmp_path, 0).exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(DataSpec("npz:nowhere.npz", 32), "nowhere.npz"), (DataSpec("fractal:colour=3", 32), "colour")],
+)
+def test_what_the_user_can_mend_comes_back_as_one_line(tmp_path, data, words):
+    with LocalEngine(tmp_path, workers=1) as engine:
+        (event,) = list(engine.run(jobs(training(data=data))))
+    assert event.kind == "refused" and words in event.text and "\n" not in event.text

@@ -1,0 +1,114 @@
+"""Decoded images kept on disk, so that later runs and other processes only map them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from trainer.files import write_atomically
+from trainer.image_data import DataError, ImageData, ImageSplit, Recipe, fingerprint_of, one_line
+
+# Raise it when the same source would decode to other arrays; older cache entries are then rebuilt.
+CACHE_VERSION = 1
+
+
+class CacheEntry:
+    """One source at one side in a cache folder: four .npy files, and a card written after them.
+
+    Args:
+        folder: The cache folder; made when something is written.
+        recipe: Its identity names the entry; its stamp tells whether the entry is of this state.
+        side: Side of the square pictures, in pixels.
+    """
+
+    _PARTS = ("train-images", "train-labels", "validation-images", "validation-labels")
+
+    def __init__(self, folder: Path, recipe: Recipe, side: int) -> None:
+        self._key = {"version": CACHE_VERSION, "side": side, **recipe.identity, "stamp": dict(recipe.stamp)}
+        # Without the stamp in its name, a changed source takes the place of its old entry.
+        name = hashlib.sha256(json.dumps([dict(recipe.identity), side]).encode()).hexdigest()[:16]
+        self._card = folder / f"{name}.json"
+        self._files = {part: folder / f"{name}-{part}.npy" for part in self._PARTS}
+
+    def read(self) -> ImageData | None:
+        """The data kept, or None where it is absent, of another state of the source, or damaged."""
+        try:
+            card = json.loads(self._card.read_text())
+            if card["key"] != self._key:
+                return None
+            arrays = [np.load(file, mmap_mode="r") for file in self._files.values()]
+            data = self._data(arrays, card)
+            # Hashing costs a second per GB or two, so only files touched since are hashed again.
+            if card["files"] != self._facts() and fingerprint_of(data.train, data.validation, data.classes) != (
+                data.fingerprint
+            ):
+                return None
+        except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError):
+            return None
+        return data
+
+    def write(self, data: ImageData) -> None:
+        """Writes the files, each under a temporary name first; all of them or none.
+
+        Raises:
+            DataError: If they cannot be written, as on a full disk.
+        """
+        arrays = (data.train.images, data.train.labels, data.validation.images, data.validation.labels)
+        try:
+            self._card.parent.mkdir(parents=True, exist_ok=True)
+            for file, array in zip(self._files.values(), arrays, strict=True):
+                _replace(file, partial(np.save, arr=array, allow_pickle=False))
+            card = {
+                "key": self._key,
+                "classes": data.classes,
+                "fingerprint": data.fingerprint,
+                "files": self._facts(),
+            }
+            write_atomically(self._card, json.dumps(card, indent=1, sort_keys=True, allow_nan=False))
+        except OSError as error:
+            for file in (self._card, *self._files.values()):
+                _remove(file)
+            size = sum(array.nbytes for array in arrays) / 1e6
+            raise DataError(
+                f"cannot write the image cache in {self._card.parent} ({one_line(error)}); it takes "
+                f"{size:.0f} MB: free space there or give another cache folder"
+            ) from error
+
+    def _data(self, arrays: Sequence[np.ndarray], card: Mapping[str, Any]) -> ImageData:
+        side = self._key["side"]
+        train, validation = ImageSplit(*arrays[:2]), ImageSplit(*arrays[2:])
+        for split in (train, validation):
+            if split.images.dtype != np.uint8 or split.images.shape[1:3] != (side, side):
+                raise ValueError(f"cached images are {split.images.dtype} {split.images.shape}, not of side {side}")
+        return ImageData(train, validation, tuple(card["classes"]), "", side, card["fingerprint"])
+
+    def _facts(self) -> dict[str, list[int]]:
+        facts = {part: file.stat() for part, file in self._files.items()}
+        return {part: [fact.st_size, fact.st_mtime_ns] for part, fact in facts.items()}
+
+
+def _replace(file: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Writes a file that other processes see whole or not at all."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as stream:
+            write(stream)
+            stream.flush()
+            os.fsync(stream.fileno())  # a power cut must not leave a whole-looking file of zeros
+        os.replace(temporary, file)
+    finally:
+        _remove(temporary)
+
+
+def _remove(file: Path) -> None:
+    try:
+        file.unlink(missing_ok=True)
+    except OSError:  # the folder itself may be the trouble; the error that led here is reported
+        pass

@@ -1,0 +1,154 @@
+"""What image data is: pictures with their classes, how a source makes them, and shares of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sampler import InputError
+
+# Called with (what, done, total) while pictures are made.
+Progress = Callable[[str, int, int], None]
+
+
+class DataError(InputError):
+    """Image data that cannot be used; the message is one line: what, where, how to fix it."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSplit:
+    """Pictures and their classes.
+
+    Attributes:
+        images: `(n, side, side, 3)` uint8, RGB; may be a read-only memory map.
+        labels: `(n,)` int64 positions in the class names.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.shape[3] != 3 or self.labels.shape != self.images.shape[:1]:
+            raise ValueError(
+                f"images must be (n, side, side, 3) and labels (n,), got {self.images.shape} and {self.labels.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def subset(self, index: Any) -> ImageSplit:
+        """The pictures at `index` (integers, bools or a slice), in its order."""
+        return ImageSplit(self.images[index], self.labels[index])
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """A decoded source.
+
+    Attributes:
+        train: Pictures to fit on.
+        validation: Pictures to score on.
+        classes: Class names; a label is a position in it.
+        source: The text given.
+        side: Side of the square pictures, in pixels.
+        fingerprint: sha256 (hex) over class names, labels and image bytes of both splits.
+    """
+
+    train: ImageSplit
+    validation: ImageSplit
+    classes: tuple[str, ...]
+    source: str
+    side: int
+    fingerprint: str
+
+
+Decoded = tuple[ImageSplit, ImageSplit, tuple[str, ...]]  # train, validation, class names
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to make the pictures of a source at one side.
+
+    Attributes:
+        identity: What the source is, as plain JSON values.
+        stamp: What tells that it changed, as plain JSON values.
+        decode: The work itself.
+    """
+
+    identity: Mapping[str, Any]
+    stamp: Mapping[str, Any]
+    decode: Callable[[Progress], Decoded]
+
+
+def fingerprint_of(train: ImageSplit, validation: ImageSplit, classes: Sequence[str]) -> str:
+    """The sha256 (hex) over class names, labels and image bytes of both splits."""
+    digest = hashlib.sha256(json.dumps([list(classes), len(train), len(validation)]).encode())
+    for split in (train, validation):
+        digest.update(np.ascontiguousarray(split.labels, dtype="<i8").data)
+        digest.update(np.ascontiguousarray(split.images).data)
+    return digest.hexdigest()
+
+
+def one_line(error: Exception) -> str:
+    """An error's text without its line breaks, or its type where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+# --- shares of a split ---
+
+
+def stratified_share(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """The same share of every class, at least one picture each.
+
+    A larger share of the same seed holds the smaller one, so that fidelities are nested.
+
+    Args:
+        labels: `(n,)` class of every picture.
+        share: In (0, 1]; each class's count is rounded to the nearest whole number.
+        seed: Decides which; part of the data's description, not of a training run.
+
+    Returns:
+        Positions in `labels`, sorted, int64.
+
+    Raises:
+        ValueError: If `share` is outside (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"share={share} of the images must be in (0, 1]; 1 keeps them all")
+    chosen = [np.empty(0, np.int64)]
+    for label in np.unique(labels).tolist():
+        members = np.flatnonzero(labels == label)
+        order = np.random.default_rng([seed, label]).permutation(members)
+        chosen.append(order[: max(1, int(share * len(members) + 0.5))])
+    return np.sort(np.concatenate(chosen))
+
+
+def hold_out(split: ImageSplit, share: float, seed: int) -> tuple[ImageSplit, ImageSplit]:
+    """Splits pictures in two, the same share of every class held out.
+
+    Args:
+        split: What to divide.
+        share: To hold out, in (0, 1); at least one picture of every class.
+        seed: Decides which.
+
+    Returns:
+        What is left to fit on, and what is held out: disjoint, together the whole.
+
+    Raises:
+        DataError: If a class would have nothing left to fit on.
+    """
+    held = np.zeros(len(split), bool)
+    held[stratified_share(split.labels, share, seed)] = True
+    emptied = sorted(set(split.labels.tolist()) - set(split.labels[~held].tolist()))
+    if emptied:
+        count = int(np.sum(split.labels == emptied[0]))
+        raise DataError(
+            f"holding out {share} of the images leaves none of class {emptied[0]} ({count} images) "
+            "to fit on; hold out less or add images, at least 2 per class"
+        )
+    return split.subset(~held), split.subset(held)
