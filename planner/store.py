@@ -48,11 +48,24 @@ def storage_errors(url: str) -> Iterator[None]:
 
     try:
         yield
-    except (StorageInternalError, SQLAlchemyError, ImportError) as error:
+    except (StorageInternalError, SQLAlchemyError) as error:
         reason = str(error.__cause__ or error).split("\n")[0]
         raise PlannerError(
             f"{url}: the ledger refuses ({reason}); free space or mend the storage, then run the same command again"
         ) from error
+
+
+@contextmanager
+def driver_errors(url: str) -> Iterator[None]:
+    """Turns a missing database driver into one line.
+
+    Raises:
+        PlannerError: Instead of the import's error.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise PlannerError(f"{url}: needs a driver that is not installed ({error}); install it with pip") from error
 
 
 class Ledger:
@@ -74,7 +87,7 @@ class Ledger:
         self.space = settings.search_space()
         self.observations = folder / "observations"
         self.url = settings.storage or f"sqlite:///{folder / 'ledger.db'}"
-        with storage_errors(self.url):
+        with storage_errors(self.url), driver_errors(self.url):
             self.study = optuna.create_study(
                 study_name=folder.name,
                 storage=self.url,

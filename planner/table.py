@@ -114,7 +114,7 @@ def usable(frame: pd.DataFrame, sha256: str, name: str, base: str | None = None)
     left_out: dict[str, int] = {}
     if "status" in frame:
         others = frame.loc[frame["status"] != "ok", "status"]
-        left_out = {str(status): int(n) for status, n in others.value_counts().sort_index().items()}
+        left_out = {str(status): int(n) for status, n in others.fillna("no status").value_counts().sort_index().items()}
         frame = frame[frame["status"] == "ok"]
     frame = frame.reset_index(drop=True).copy()
     if frame.empty:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Count(click.ParamType[float]):
+class Count(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.5
     """A quantity such as 200M."""
 
     name = "quantity"
