@@ -35,6 +35,9 @@ class Stage:
         se_ratio: Squeeze-excite channels over a block's *input* channels; 0 for none.
         width: Output channels at base size.
         depth: Blocks at base size.
+        group_width: Channels per group of a grouped convolution; 0 where the family has none.
+        expansions: Expansion of each block at base size where they differ, else empty; deeper stages repeat the last.
+        se_ratios: The same for the squeeze-excite ratio.
     """
 
     block: str
@@ -44,6 +47,9 @@ class Stage:
     se_ratio: float
     width: int
     depth: int
+    group_width: int = 0
+    expansions: tuple[float, ...] = ()
+    se_ratios: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,9 +62,10 @@ class BaseNetwork:
         resolution: Input side at base size, in pixels.
         stem: Channels of the first convolution.
         stages: The stages, input side first.
-        head: Channels of the last 1x1 convolution.
+        head: Channels of the last 1x1 convolution; 0 where the network has none.
         rule: Name of the scaling rule that gives the published larger and smaller versions.
-        stem_stride: Stride of the first convolution.
+        stem_stride: Input pixels per pixel before the first stage (a stem's pooling included), along one side.
+        variant: What its family needs to know beyond the table, such as the activation; "" for the plain network.
     """
 
     name: str
@@ -69,6 +76,7 @@ class BaseNetwork:
     head: int
     rule: str
     stem_stride: int = 2
+    variant: str = ""
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -100,7 +108,7 @@ class Architecture:
         stem: Channels of the first convolution.
         widths: Output channels of each stage.
         depths: Blocks of each stage.
-        head: Channels of the last 1x1 convolution.
+        head: Channels of the last 1x1 convolution; 0 for none.
 
     Raises:
         InputError: If a value is not a positive integer within reason, or the two lists differ in length.
@@ -124,8 +132,9 @@ class Architecture:
         if len(self.widths) != len(self.depths):
             raise InputError(f"{len(self.widths)} widths and {len(self.depths)} depths: give one of each per stage")
         check_range("resolution", self.resolution, MAX_PIXELS)
-        for name, channels in (("stem", self.stem), ("widths", self.widths), ("head", self.head)):
+        for name, channels in (("stem", self.stem), ("widths", self.widths)):
             check_range(name, channels, MAX_CHANNELS)
+        check_range("head", self.head, MAX_CHANNELS, smallest=0)
         check_range("depths", self.depths, MAX_BLOCKS)
 
 
@@ -222,8 +231,8 @@ def concatenate(parts: Sequence[Architectures]) -> Architectures:
     )
 
 
-def check_range(name: str, values: ArrayLike, largest: int) -> None:
-    """Refuses anything but integers between 1 and `largest`.
+def check_range(name: str, values: ArrayLike, largest: int, smallest: int = 1) -> None:
+    """Refuses anything but integers between `smallest` and `largest`.
 
     Raises:
         InputError: With the name and the first value outside.
@@ -232,6 +241,6 @@ def check_range(name: str, values: ArrayLike, largest: int) -> None:
     whole = numbers.dtype.kind in "iu" or (numbers.size > 0 and all(type(one) is int for one in numbers.flat))
     if not whole:  # whole numbers beyond 64 bits come as objects, and are refused below
         raise InputError(f"{name} must be whole numbers, got {values!r}")
-    wrong = (numbers < 1) | (numbers > largest)
+    wrong = (numbers < smallest) | (numbers > largest)
     if wrong.any():
-        raise InputError(f"{name} must be between 1 and {largest}, got {numbers[wrong].flat[0]}")
+        raise InputError(f"{name} must be between {smallest} and {largest}, got {numbers[wrong].flat[0]}")

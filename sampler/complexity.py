@@ -25,12 +25,11 @@ from sampler.architecture import (
 )
 from sampler.bases import base as base_named
 from sampler.errors import InputError
-from sampler.families import mbconv
+from sampler.families import COUNTS
 from sampler.scaling import ScalingRule, rule_named, scale
 
 # Rows counted at a time: the temporaries of one chunk stay in a core's cache.
 CHUNK = 8_192
-FAMILIES = {"mbconv": mbconv.count}
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +56,7 @@ def count(architectures: Architectures, classes: int = 1000) -> Complexity:
     network = base_named(architectures.base)
     check(network, architectures, classes)
     parts = [
-        FAMILIES[network.family](
+        COUNTS[network.family](
             network,
             architectures.resolution[rows],
             architectures.stem[rows],
@@ -92,9 +91,9 @@ def check(network: BaseNetwork, architectures: Architectures, classes: int) -> N
     for name, channels in (
         ("stem", architectures.stem),
         ("widths", architectures.widths),
-        ("head", architectures.head),
     ):
         check_range(name, channels, MAX_CHANNELS)
+    check_range("head", architectures.head, MAX_CHANNELS if network.head else 0, smallest=1 if network.head else 0)
     smallest = int(architectures.resolution.min(initial=MAX_PIXELS))
     if smallest < network.stride:
         raise InputError(f"{smallest} px is below {network.name}'s stride of {network.stride}; use at least that")
@@ -106,7 +105,7 @@ def _check_int64(network: BaseNetwork, architectures: Architectures) -> None:
     if not len(architectures):
         return
     widest = float(max(architectures.widths.max(), architectures.stem.max()))
-    expansion = max(stage.expansion for stage in network.stages)
+    expansion = max(max(stage.expansion, *stage.expansions, 1.0) for stage in network.stages)
     blocks = float(architectures.depths.max()) * len(network.stages)
     area = float(architectures.resolution.max()) ** 2
     bound = 4 * expansion * widest * (widest + 49) * blocks * area + float(architectures.head.max()) * widest * area

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from sampler.architecture import Architectures, BaseNetwork, FloatArray, IntArray
 from sampler.errors import InputError
+from sampler.families import ADJUSTMENTS
 
 MAX_MULTIPLIER = 1000.0
 
@@ -73,7 +74,7 @@ class ScalingRule:
 
     def head_channels(self, network: BaseNetwork, w: FloatArray) -> IntArray:
         """`(n,)` channels of the last 1x1 convolution."""
-        if self.head == "fixed":
+        if self.head == "fixed" or not network.head:
             return np.full(len(w), network.head, dtype=np.int64)
         scaled = self.channels(network.head, w)
         return np.maximum(scaled, network.head) if self.head == "never_below" else scaled
@@ -151,7 +152,7 @@ def scale(
         network.name,
         pixels,
         rule.stem_channels(network, w),
-        np.stack([rule.channels(stage.width, w) for stage in network.stages]).T,
+        buildable(network, np.stack([rule.channels(stage.width, w) for stage in network.stages]).T),
         np.stack([rule.blocks(stage.depth, d) for stage in network.stages]).T,
         rule.head_channels(network, w),
         np.column_stack([pixels / network.resolution, d, w]),
@@ -179,6 +180,7 @@ def scale_stages(
     pixels = np.atleast_1d(np.asarray(resolution, dtype=np.int64))
     blocks = np.column_stack([rule.blocks(stage.depth, d[:, i]) for i, stage in enumerate(network.stages)])
     channels = np.column_stack([rule.channels(stage.width, w[:, i]) for i, stage in enumerate(network.stages)])
+    channels = buildable(network, channels)
     return Architectures(
         network.name,
         pixels,
@@ -188,6 +190,12 @@ def scale_stages(
         rule.head_channels(network, w[:, -1]),
         effective_multipliers(network, pixels, blocks, channels),
     )
+
+
+def buildable(network: BaseNetwork, widths: IntArray) -> IntArray:
+    """`(n, s)` widths, moved to the nearest that the family's blocks can have (multiples of a group's width)."""
+    adjust = ADJUSTMENTS.get(network.family)
+    return widths if adjust is None else adjust(network, widths)
 
 
 def effective_multipliers(network: BaseNetwork, resolution: IntArray, depths: IntArray, widths: IntArray) -> FloatArray:

@@ -23,9 +23,10 @@ from sampler.architecture import (
     check_range,
     concatenate,
 )
+from sampler.bases import base
 from sampler.complexity import count
 from sampler.errors import InputError
-from sampler.scaling import ScalingRule, scale
+from sampler.scaling import ScalingRule, buildable, scale
 
 WIDEST = 64.0  # times the base width: 80,000 channels in EfficientNet's head
 HALVINGS = 40  # of the bracket of w: to 1e-12, far below one channel
@@ -219,7 +220,7 @@ def _one_stage_nudged(near: _Candidates, rule: ScalingRule, classes: int) -> _Ca
         for step in (-2 * rule.divisor, -rule.divisor, rule.divisor, 2 * rule.divisor):
             widths = plain.widths.copy()
             widths[:, index] += step
-            np.maximum(widths, rule.smallest, out=widths)
+            widths = buildable(base(plain.base), np.maximum(widths, rule.smallest))
             parts.append(
                 Architectures(
                     plain.base,

@@ -100,12 +100,21 @@ def _formula_in(document: dict[str, Any]) -> Formula:
         errors={key: _number(value, key) for key, value in document["errors"].items()},
         provenance=dict(document["provenance"]),
     )
-    if json.loads(json.dumps(asdict(formula.network))) != network:
+    if not _agrees(network, json.loads(json.dumps(asdict(formula.network)))):
         raise PlannerError(f"its table of {name} is not this version's ({base(name).name})")
     macs = formula.at().base_macs
     if formula.base_macs != macs:
         raise PlannerError(f"macs of {name} is {formula.base_macs}; this version counts {macs}")
     return formula
+
+
+def _agrees(theirs: Any, ours: Any) -> bool:
+    """Whether a file's table says nothing else than ours; ours may say more, as later versions do."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        return all(key in ours and _agrees(value, ours[key]) for key, value in theirs.items())
+    if isinstance(theirs, list) and isinstance(ours, list):
+        return len(theirs) == len(ours) and all(map(_agrees, theirs, ours))
+    return bool(theirs == ours)
 
 
 def _branch_out(branch: Branch) -> dict[str, Any]:

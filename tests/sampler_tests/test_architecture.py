@@ -41,7 +41,7 @@ def random_architectures(n, seed=0):
         ("resolution", True, "resolution must be whole numbers, got True$"),
         ("stem", 0, "stem must be between 1 and 131072, got 0$"),
         ("stem", 131_073, "stem must be between 1 and 131072, got 131073$"),
-        ("head", -32, "head must be between 1 and 131072, got -32$"),
+        ("head", -32, "head must be between 0 and 131072, got -32$"),
         ("head", 1.5, "head must be whole numbers, got 1.5$"),
         ("widths", (16, 0), "widths must be between 1 and 131072, got 0$"),
         ("widths", (16, 24.0), r"widths must be whole numbers, got \(16, 24.0\)$"),

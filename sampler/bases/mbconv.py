@@ -1,11 +1,8 @@
-"""The base networks, each a table of stages."""
+"""MBConv networks: MobileNetV2 to EfficientNet."""
 
 from __future__ import annotations
 
-import difflib
-
 from sampler.architecture import BaseNetwork, Stage
-from sampler.errors import InputError
 
 
 def _mbconv_stages(rows: tuple[tuple[str, int, int, float, int, int], ...], se_ratio: float) -> tuple[Stage, ...]:
@@ -35,25 +32,4 @@ EFFICIENTNET_B0 = BaseNetwork(
     rule="efficientnet",
 )
 
-BASES: dict[str, BaseNetwork] = {network.name: network for network in (EFFICIENTNET_B0,)}
-
-
-def base(name: str) -> BaseNetwork:
-    """The base network of that name.
-
-    Raises:
-        InputError: If there is none; names the nearest.
-
-    Example:
-        >>> base("efficientnet_b0").depths
-        (1, 2, 2, 3, 3, 4, 1)
-    """
-    if name not in BASES:
-        near = difflib.get_close_matches(name, BASES, n=3, cutoff=0.4) or list(BASES)[:3]
-        raise InputError(f"base network {name!r} is unknown; nearest: {', '.join(near)} (`planner bases` lists all)")
-    return BASES[name]
-
-
-def base_names() -> list[str]:
-    """Names of all base networks, in the order of their families."""
-    return list(BASES)
+NETWORKS = (EFFICIENTNET_B0,)

@@ -1,0 +1,67 @@
+"""Every base network: timm's numbers at base size, timm's state dict, and random architectures counted by torch."""
+
+import numpy as np
+import pytest
+import timm
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from sampler import architecture_complexity, base, base_names, rule_named
+from sampler.complexity import count
+from sampler.scaling import scale, scale_stages
+from trainer.network import build
+
+# Ours by timm's names, except where timm's name carries a prefix, or timm has no such network.
+TIMM = {name: name for name in base_names() if "cifar" not in name and name != "s_ghostnet"}
+TIMM.update({name: f"tf_{name}" for name in base_names() if name.startswith("efficientnetv2")})
+RANDOM = 3
+CLASSES = 37
+
+
+def on_meta(make):
+    """A module without weights: no counter reads one."""
+    with torch.device("meta"):
+        return make().eval()
+
+
+def counted(module, resolution):
+    """MACs by torch's counter, and params."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(torch.zeros(1, 3, resolution, resolution, device="meta"))
+    return counter.get_total_flops() // 2, sum(p.numel() for p in module.parameters())
+
+
+@pytest.mark.parametrize("name", TIMM)
+def test_at_base_size_it_is_timms_network(name):
+    network = base(name)
+    theirs = on_meta(lambda: timm.create_model(TIMM[name]))
+    cost = architecture_complexity(network.architecture())
+    assert (cost.macs, cost.params) == counted(theirs, network.resolution)
+    ours = on_meta(lambda: build(network.architecture()))
+    ours.load_state_dict(theirs.state_dict(), strict=True, assign=True)
+
+
+def check_random(name, kind, n, seed):
+    network = base(name)
+    rng = np.random.default_rng(seed)
+    shape = (n,) if kind == "uniform" else (n, len(network.stages))
+    pixels = rng.integers(network.stride, 4 * network.stride, n)
+    d, w = rng.uniform(0.35, 2.0, shape), rng.uniform(0.35, 2.0, shape)
+    architectures = (scale if kind == "uniform" else scale_stages)(network, rule_named(network.rule), pixels, d, w)
+    ours = count(architectures, CLASSES)
+    for row, architecture in enumerate(architectures):
+        module = on_meta(lambda one=architecture: build(one, CLASSES))
+        assert (ours.macs[row], ours.params[row]) == counted(module, architecture.resolution), architecture
+
+
+@pytest.mark.parametrize("kind", ["uniform", "stage"])
+@pytest.mark.parametrize("name", base_names())
+def test_random_architectures_are_counted_as_torch_counts_them(name, kind):
+    check_random(name, kind, RANDOM, seed=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["uniform", "stage"])
+@pytest.mark.parametrize("name", base_names())
+def test_fifty_random_architectures_are_counted_as_torch_counts_them(name, kind):
+    check_random(name, kind, 50, seed=1)
