@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     epilog="Example: planner predict --flops 200M --json",
     short_help="The architecture for a budget.",
 )
-@click.option("--flops", type=Count(), required=True, help="Budget in MACs, which papers call FLOPs, such as 200M.")
+@click.option("--flops", type=Count(), help="Budget in MACs, which papers call FLOPs, such as 200M.")
+@click.option("--params", type=Count(), help="Budget in learnable parameters, such as 4M; alone or beside --flops.")
 @click.option("--formula", metavar="FILE", help="A formula written by `planner fit`.")
 @click.option("--study", metavar="NAME", help="The study whose formula answers.")
 @click.option("--base", metavar="NAME", help="Base network; efficientnet_b0 by default.")
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 @click.option("--extrapolate", is_flag=True, help="Answer outside the range that the formula was fitted on.")
 @as_json
 def command(
-    flops: float,
+    flops: float | None,
+    params: float | None,
     formula: str | None,
     study: str | None,
     base: str | None,
@@ -40,11 +42,16 @@ def command(
 ) -> None:
     """Gives one buildable architecture whose exact MACs are within 1 % of the budget.
 
+    With --params it is the largest architecture of the formula that has no more parameters; with both, the answer
+    names the budget that decides.
+
     The formula is the one given, or the last study's where it covers the budget, or the one shipped for the base
     network; the answer says which.
     """
-    source, chosen = choose(flops, formula, study, base, base_resolution, classes)
-    prediction = chosen.predict(flops, extrapolate)
+    from planner.formulas.budgets import within
+
+    source, chosen = choose(flops, params, formula, study, base, base_resolution, classes)
+    prediction = within(chosen, flops, params, extrapolate)
     rival = compound_at(prediction)
     if json_:
         answer = prediction.as_dict()
@@ -55,7 +62,8 @@ def command(
 
 
 def choose(
-    macs: float,
+    macs: float | None,
+    params: float | None,
     formula: str | None,
     study: str | None,
     base: str | None,
@@ -67,7 +75,8 @@ def choose(
     Raises:
         PlannerError: If there is none.
     """
-    from planner.formulas.formula import Formula, in_range
+    from planner.formulas.budgets import covers
+    from planner.formulas.formula import Formula
     from planner.study import LAST, folder_of
 
     if formula and study:
@@ -81,7 +90,7 @@ def choose(
     if LAST.is_file() and own.is_file():
         loaded = Formula.load(own)
         applied = loaded.at(resolution, classes)
-        if base in (None, loaded.base) and in_range(macs / applied.base_macs, applied.c_range):
+        if base in (None, loaded.base) and covers(applied, macs, params):
             return str(own), applied
     name = base or "efficientnet_b0"
     return f"shipped with the planner, from published {name} networks", _shipped(name).at(resolution, classes)
@@ -128,7 +137,11 @@ def show_prediction(prediction: Prediction, rival: Prediction | None, source: st
     """Prints a prediction for people."""
     formula = prediction.formula
     low, high = (format_count(value) for value in formula.macs_range)
-    click.echo(f"{formula.base} for {format_count(prediction.budget)} MACs, {formula.classes} classes")
+    decided = {"params": ", decided by the budget of params", "range": ", the end of the fitted range"}
+    click.echo(
+        f"{formula.base} for {format_count(prediction.budget)} MACs{decided.get(prediction.binding, '')}, "
+        f"{formula.classes} classes"
+    )
     click.echo(f"formula: {source} ({len(formula.front)} points, {low} to {high} MACs)")
     if not prediction.in_range:
         click.echo("OUTSIDE that range: an extrapolation")

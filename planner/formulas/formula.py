@@ -187,6 +187,7 @@ class Prediction:
         pixels_nudged: Pixels the resolution was moved to meet the budget.
         stage_nudged: Index of the stage whose width was moved to meet the budget, or None.
         channels_nudged: Channels by which it was moved.
+        binding: The budget that decides: `macs`, `params`, or `range` where the fitted range ends before it.
     """
 
     formula: Formula
@@ -203,6 +204,7 @@ class Prediction:
     pixels_nudged: int
     stage_nudged: int | None
     channels_nudged: int
+    binding: str = "macs"
 
     @property
     def accuracy(self) -> dict[str, float] | None:
@@ -219,6 +221,7 @@ class Prediction:
         return {
             "accuracy": self.accuracy,
             "base": self.architecture.base,
+            "binding": self.binding,
             "budget_macs": self.budget,
             "c": self.c,
             "c_range": list(self.formula.c_range),

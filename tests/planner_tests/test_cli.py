@@ -216,7 +216,7 @@ MISTAKES = {
     "cost efficientnet_b0 --depths 1,2,2,3,3,4,0": "depths must be between 1 and 4096, got 0",
     "cost efficientnet_b0 --rule mine": "scaling rule 'mine' is unknown; known rules: efficientnet, inverse",
     "cost efficientnet_b0 --classes 0": "classes must be between 1 and 131072, got 0",
-    "predict": "Missing option '--flops'. (see `planner predict --help`)",
+    "predict": "no budget: give --flops, --params or both",
     "predict 200M": "planner predict --help",
     "predict --flops 5X": "'5X' is not a count; write a number with an optional k, M, G, B or T, such as 200M",
     "predict --flops -5M": "'-5M' is not a count",
