@@ -32,7 +32,7 @@ class Stage:
         kernel: Side of the depthwise kernel, in pixels.
         stride: Stride of the stage's first block; the others have 1.
         expansion: Hidden channels over a block's input channels.
-        se_ratio: Squeeze-excite channels over a block's *input* channels; 0 for none.
+        se_ratio: Squeeze-excite channels over a block's *input* channels (in MobileNetV3 hidden ones); 0 for none.
         width: Output channels at base size.
         depth: Blocks at base size.
         group_width: Channels per group of a grouped convolution; 0 where the family has none.

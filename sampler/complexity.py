@@ -93,7 +93,9 @@ def check(network: BaseNetwork, architectures: Architectures, classes: int) -> N
         ("widths", architectures.widths),
     ):
         check_range(name, channels, MAX_CHANNELS)
-    check_range("head", architectures.head, MAX_CHANNELS if network.head else 0, smallest=1 if network.head else 0)
+    if not network.head and architectures.head.any():
+        raise InputError(f"{network.name} has no head convolution; its head must be 0, not {architectures.head.max()}")
+    check_range("head", architectures.head, MAX_CHANNELS, smallest=1 if network.head else 0)
     smallest = int(architectures.resolution.min(initial=MAX_PIXELS))
     if smallest < network.stride:
         raise InputError(f"{smallest} px is below {network.name}'s stride of {network.stride}; use at least that")
@@ -108,7 +110,11 @@ def _check_int64(network: BaseNetwork, architectures: Architectures) -> None:
     expansion = max(max(stage.expansion, *stage.expansions, 1.0) for stage in network.stages)
     blocks = float(architectures.depths.max()) * len(network.stages)
     area = float(architectures.resolution.max()) ** 2
-    bound = 4 * expansion * widest * (widest + 49) * blocks * area + float(architectures.head.max()) * widest * area
+    # Twice what a full 3 x 3 convolution or an expansion and a projection cost, whichever is more.
+    bound = (
+        max(4 * expansion, 18.0) * widest * (widest + 49) * blocks * area
+        + float(architectures.head.max()) * widest * area
+    )
     if bound > 2.0**62:
         raise InputError("such a network needs more than 2^62 MACs; check the resolution, widths and depths given")
 

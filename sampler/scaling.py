@@ -26,21 +26,22 @@ class ScalingRule:
     Attributes:
         name: The rule's name.
         depth: `"ceil"` or `"round"` (halves to even, as Python rounds) of base depth times d; at least 1.
+            `"ceil_inside"` leaves the first and the last stage as they are.
         divisor: Widths are multiples of it.
         guard: Whether a width rounded below 90 % of the exact product goes up by one divisor.
-        stem: `"scaled"` with w, or `"fixed"`.
+        stem: `"scaled"` with w, `"fixed"`, or `"never_below"` its base size.
         head: `"scaled"` with w, `"fixed"`, or `"never_below"` its base size.
-        resolution: `"nearest"` integer of base resolution times r, or `"floor"`.
+        resolution: `"nearest"` integer of base resolution times r, `"floor"`, or nearest `"multiple_of_4"`.
         smallest: The fewest channels of a stage, stem or head.
     """
 
     name: str
-    depth: Literal["ceil", "round"]
+    depth: Literal["ceil", "round", "ceil_inside"]
     divisor: int
     guard: bool
-    stem: Literal["scaled", "fixed"]
+    stem: Literal["scaled", "fixed", "never_below"]
     head: Literal["scaled", "fixed", "never_below"]
-    resolution: Literal["nearest", "floor"]
+    resolution: Literal["nearest", "floor", "multiple_of_4"]
     smallest: int = 8
 
     def pixels(self, base_resolution: int, r: ArrayLike) -> IntArray:
@@ -49,12 +50,16 @@ class ScalingRule:
         if self.resolution == "floor":
             # 0.86 * 50 is 42.999..: without the slack a product that is whole on paper loses a pixel.
             return np.floor(exact + 1e-9).astype(np.int64)
+        if self.resolution == "multiple_of_4":
+            return 4 * np.rint(exact / 4).astype(np.int64)
         return np.rint(exact).astype(np.int64)
 
-    def blocks(self, depth: int, d: FloatArray) -> IntArray:
-        """`(n,)` depths of one stage."""
+    def blocks(self, depth: int, d: FloatArray, end: bool = False) -> IntArray:
+        """`(n,)` depths of one stage; `end` says that it is the network's first or last."""
+        if end and self.depth == "ceil_inside":
+            return np.full(len(d), depth, dtype=np.int64)
         exact = depth * d
-        rounded = np.ceil(exact) if self.depth == "ceil" else np.rint(exact)
+        rounded = np.rint(exact) if self.depth == "round" else np.ceil(exact)
         return np.maximum(rounded, 1.0).astype(np.int64)
 
     def channels(self, width: int, w: FloatArray) -> IntArray:
@@ -70,7 +75,8 @@ class ScalingRule:
         """`(n,)` channels of the first convolution."""
         if self.stem == "fixed":
             return np.full(len(w), network.stem, dtype=np.int64)
-        return self.channels(network.stem, w)
+        scaled = self.channels(network.stem, w)
+        return np.maximum(scaled, network.stem) if self.stem == "never_below" else scaled
 
     def head_channels(self, network: BaseNetwork, w: FloatArray) -> IntArray:
         """`(n,)` channels of the last 1x1 convolution."""
@@ -86,6 +92,14 @@ RULES: dict[str, ScalingRule] = {
         ScalingRule("efficientnet", "ceil", 8, True, "scaled", "scaled", "nearest"),
         ScalingRule("inverse", "round", 8, True, "scaled", "scaled", "nearest"),
         ScalingRule("tinynet", "round", 8, True, "fixed", "never_below", "floor"),
+        ScalingRule("lite", "ceil_inside", 8, True, "fixed", "fixed", "nearest"),
+        ScalingRule("efficientnetv2", "ceil", 8, False, "scaled", "scaled", "nearest"),
+        ScalingRule("mobilenetv2", "ceil", 8, True, "scaled", "never_below", "nearest"),
+        ScalingRule("mobilenetv3", "ceil", 8, True, "never_below", "fixed", "nearest"),
+        ScalingRule("mnasnet", "ceil", 8, True, "scaled", "fixed", "nearest"),
+        # Dollar et al. 2021, https://arxiv.org/abs/2103.06877; pycls also scales group widths, but no RegNet's stem.
+        ScalingRule("pycls", "round", 8, False, "scaled", "scaled", "multiple_of_4"),
+        ScalingRule("ghost", "round", 4, True, "scaled", "scaled", "nearest", smallest=4),
         # Three channels are the fewest that leave EfficientNet's squeeze-excite one.
         ScalingRule("free", "round", 1, False, "scaled", "scaled", "nearest", smallest=3),
     )
@@ -148,12 +162,13 @@ def scale(
         checked_multiplier("depth", depth),
         checked_multiplier("width", width),
     )
+    ends = (0, len(network.stages) - 1)
     return Architectures(
         network.name,
         pixels,
         rule.stem_channels(network, w),
         buildable(network, np.stack([rule.channels(stage.width, w) for stage in network.stages]).T),
-        np.stack([rule.blocks(stage.depth, d) for stage in network.stages]).T,
+        np.stack([rule.blocks(stage.depth, d, i in ends) for i, stage in enumerate(network.stages)]).T,
         rule.head_channels(network, w),
         np.column_stack([pixels / network.resolution, d, w]),
     )
@@ -178,7 +193,8 @@ def scale_stages(
     d = np.atleast_2d(checked_multiplier("depth", depths))
     w = np.atleast_2d(checked_multiplier("width", widths))
     pixels = np.atleast_1d(np.asarray(resolution, dtype=np.int64))
-    blocks = np.column_stack([rule.blocks(stage.depth, d[:, i]) for i, stage in enumerate(network.stages)])
+    ends = (0, len(network.stages) - 1)
+    blocks = np.column_stack([rule.blocks(stage.depth, d[:, i], i in ends) for i, stage in enumerate(network.stages)])
     channels = np.column_stack([rule.channels(stage.width, w[:, i]) for i, stage in enumerate(network.stages)])
     channels = buildable(network, channels)
     return Architectures(

@@ -7,10 +7,16 @@ from collections.abc import Callable
 from torch import nn
 
 from sampler import Architecture, BaseNetwork, base
-from trainer.builders import mbconv
+from trainer.builders import convnext, ghost, mbconv, regnet, residual
 
 Builder = Callable[[BaseNetwork, Architecture, int, float], nn.Module]
-BUILDERS: dict[str, Builder] = {"mbconv": mbconv.build}
+BUILDERS: dict[str, Builder] = {
+    "mbconv": mbconv.build,
+    "regnet": regnet.build,
+    "residual": residual.build,
+    "ghost": ghost.build,
+    "convnext": convnext.build,
+}
 
 
 def build(architecture: Architecture, classes: int = 1000, drop_rate: float = 0.0) -> nn.Module:

@@ -5,10 +5,19 @@ from __future__ import annotations
 import difflib
 
 from sampler.architecture import BaseNetwork
-from sampler.bases import mbconv
+from sampler.bases import convnext, ghost, mbconv, regnet, residual
 from sampler.errors import InputError
 
-BASES: dict[str, BaseNetwork] = {network.name: network for network in (*mbconv.NETWORKS,)}
+BASES: dict[str, BaseNetwork] = {
+    network.name: network
+    for network in (
+        *mbconv.NETWORKS,
+        *regnet.NETWORKS,
+        *residual.NETWORKS,
+        *ghost.NETWORKS,
+        *convnext.NETWORKS,
+    )
+}
 
 
 def base(name: str) -> BaseNetwork:
@@ -22,7 +31,7 @@ def base(name: str) -> BaseNetwork:
         (1, 2, 2, 3, 3, 4, 1)
     """
     if name not in BASES:
-        near = difflib.get_close_matches(name, BASES, n=3, cutoff=0.4) or list(BASES)[:3]
+        near = sorted(BASES, key=lambda known: -difflib.SequenceMatcher(None, name, known).ratio())[:3]
         raise InputError(f"base network {name!r} is unknown; nearest: {', '.join(near)} (`planner bases` lists all)")
     return BASES[name]
 

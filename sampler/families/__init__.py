@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sampler.architecture import BaseNetwork, IntArray
-from sampler.families import mbconv
+from sampler.families import convnext, ghost, mbconv, regnet, residual
 
 Counts = tuple[IntArray, IntArray, IntArray]
 # (network, resolution, stem, widths, depths, head, classes) -> MACs, params, activations
 Count = Callable[[BaseNetwork, IntArray, IntArray, IntArray, IntArray, IntArray, int], Counts]
 Adjustment = Callable[[BaseNetwork, IntArray], IntArray]
 
-COUNTS: dict[str, Count] = {"mbconv": mbconv.count}
+COUNTS: dict[str, Count] = {
+    "mbconv": mbconv.count,
+    "regnet": regnet.count,
+    "residual": residual.count,
+    "ghost": ghost.count,
+    "convnext": convnext.count,
+}
 # Families whose blocks cannot have every width.
-ADJUSTMENTS: dict[str, Adjustment] = {}
+ADJUSTMENTS: dict[str, Adjustment] = {"regnet": regnet.adjustment}

@@ -136,7 +136,7 @@ def test_another_schema_is_refused_by_name(refusal, text, found):
     [
         (("kind",), "cubic", "kind 'cubic' is unknown; known: loglinear, tinynet, compound"),
         (("kind",), None, "kind None is unknown"),
-        (("base", "name"), "resnet50", "base network 'resnet50' is unknown to this version"),
+        (("base", "name"), "resnet51", "base network 'resnet51' is unknown to this version"),
         (("base", "network", "stem"), 31, "its table of efficientnet_b0 is not this version's"),
         (("base", "network", "resolution"), 224.5, "resolution is 224.5; a positive whole number is wanted"),
         (("base", "network", "resolution"), True, "resolution is True; a positive whole number is wanted"),

@@ -176,8 +176,8 @@ def test_what_must_be_whole_is_refused_otherwise(read, column, bad):
 
 
 def test_an_unknown_base_network_is_refused_by_name(read):
-    with pytest.raises(InputError, match="base network 'resnet50' is unknown"):
-        read(HEADER + "0.5,1000,1,1\n", "resnet50")
+    with pytest.raises(InputError, match="base network 'resnet51' is unknown"):
+        read(HEADER + "0.5,1000,1,1\n", "resnet51")
 
 
 @pytest.mark.parametrize(

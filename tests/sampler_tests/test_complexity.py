@@ -200,7 +200,7 @@ def test_each_class_costs_one_row_of_the_classifier():
     assert eleven.activations - ten.activations == 1
 
 
-@pytest.mark.parametrize("name", ["efficentnet_b0", "efficientnet-b0", "EfficientNet_B0", "efficientnet_b1"])
+@pytest.mark.parametrize("name", ["efficentnet_b0", "efficientnet-b0", "EfficientNet_B0", "efficientnetb0"])
 def test_a_mistyped_base_network_is_refused_with_the_nearest(name):
     refusal = rf"base network '{name}' is unknown; nearest: .*efficientnet_b0.*\(`planner bases` lists all\)"
     with pytest.raises(InputError, match=refusal):

@@ -6,7 +6,7 @@ import torch
 from fvcore.nn import FlopCountAnalysis
 from torch.utils.flop_counter import FlopCounterMode
 
-from sampler import RULES, base, rule_named
+from sampler import base, rule_named
 from sampler.complexity import complexity, count
 from sampler.scaling import scale, scale_stages
 from trainer.network import build
@@ -52,7 +52,7 @@ def check(counted_by, name, rule, kind, n):
 
 
 @pytest.mark.parametrize("kind", ["uniform", "stage"])
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", ["efficientnet", "inverse", "tinynet", "free"])
 @pytest.mark.parametrize("name", ["efficientnet_b0"])
 def test_macs_and_params_of_random_architectures_equal_half_of_torchs_counter(name, rule, kind):
     check(macs_by_torch, name, rule, kind, n=25)
@@ -66,7 +66,7 @@ def test_macs_equal_fvcores_conv_and_linear(name, kind):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["uniform", "stage"])
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", ["efficientnet", "inverse", "tinynet", "free"])
 @pytest.mark.parametrize("name", ["efficientnet_b0"])
 def test_macs_of_two_hundred_random_architectures_equal_fvcores(name, rule, kind):
     check(macs_by_fvcore, name, rule, kind, n=25)

@@ -242,7 +242,7 @@ def test_a_target_design_of_a_stage_space_is_refused():
         ({"r": (0.0, 1.0)}, "r must be two rising positive numbers, got 0 and 1"),
         ({"d": (np.nan, 1.0)}, "d must be two rising positive numbers, got nan and 1"),
         ({"w": (1.0, np.inf)}, "w must be two rising positive numbers, got 1 and inf"),
-        ({"rule": "x"}, "scaling rule 'x' is unknown; known rules: efficientnet, inverse, tinynet, free"),
+        ({"rule": "x"}, "scaling rule 'x' is unknown; known rules: efficientnet, inverse, tinynet"),
         ({"kind": "stages"}, "kind 'stages' is unknown; known kinds: uniform, stage"),
         ({"classes": 0}, "classes must be between 1 and 131072, got 0"),
         ({"resolution": 0}, "resolution must be between 1 and 16384, got 0"),

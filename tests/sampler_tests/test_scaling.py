@@ -27,26 +27,50 @@ def nearest_integer(v):
     return max(3, int(v + 0.5))
 
 
+def nearest_eight(v):
+    """Without the guard against losing more than a tenth."""
+    return max(8, int(v + 4) // 8 * 8)
+
+
+def nearest_four(v):
+    """GhostNet's: TensorFlow's with 4."""
+    new = max(4, int(v + 2) // 4 * 4)
+    return new + 4 if new < 0.9 * v else new
+
+
 CHANNELS = {
     "efficientnet": make_divisible,
     "inverse": make_divisible,
     "tinynet": make_divisible,
+    "lite": make_divisible,
+    "efficientnetv2": nearest_eight,
+    "mobilenetv2": make_divisible,
+    "mobilenetv3": make_divisible,
+    "mnasnet": make_divisible,
+    "pycls": nearest_eight,
+    "ghost": nearest_four,
     "free": nearest_integer,
 }
-BLOCKS = {"efficientnet": math.ceil, "inverse": round, "tinynet": round, "free": round}
+UP = ("efficientnet", "lite", "efficientnetv2", "mobilenetv2", "mobilenetv3", "mnasnet")
+BLOCKS = {rule: math.ceil if rule in UP else round for rule in CHANNELS}
+FIXED_STEM = ("tinynet", "lite")
+FIXED_HEAD = ("lite", "mobilenetv3", "mnasnet")
+HEAD_NEVER_BELOW = ("tinynet", "mobilenetv2")
 
 
 def by_definition(rule, d, w):
     """Stem, widths, depths and head of a scaled EfficientNet-B0, in plain Python."""
     channels = CHANNELS[rule]
-    stem, head = channels(STEM * w), channels(HEAD * w)
-    if rule == "tinynet":
-        stem, head = STEM, max(HEAD, head)
+    head = HEAD if rule in FIXED_HEAD else channels(HEAD * w)
+    stem = STEM if rule in FIXED_STEM else channels(STEM * w)
+    blocks = [max(1, BLOCKS[rule](depth * d)) for depth in DEPTHS]
+    if rule == "lite":  # the released code leaves the first and the last stage alone
+        blocks[0], blocks[-1] = DEPTHS[0], DEPTHS[-1]
     return (
-        stem,
+        max(STEM, stem) if rule == "mobilenetv3" else stem,
         tuple(channels(width * w) for width in WIDTHS),
-        tuple(max(1, BLOCKS[rule](depth * d)) for depth in DEPTHS),
-        head,
+        tuple(blocks),
+        max(HEAD, head) if rule in HEAD_NEVER_BELOW else head,
     )
 
 
@@ -57,7 +81,7 @@ def multipliers(seed, n):
     return np.concatenate([spread, rng.integers(1, 400, (n - n // 2, 2)) / 100])
 
 
-def test_the_rules_are_the_four_that_are_defined_here():
+def test_the_rules_are_those_that_are_defined_here():
     assert set(RULES) == set(CHANNELS)
     assert all(rule_named(name).name == name for name in CHANNELS)
 

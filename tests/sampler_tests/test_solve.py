@@ -42,8 +42,9 @@ def width_steps(rule):
         if rule == "free":
             steps |= {(channels + 0.5) / layer for channels in range(int(WIDEST * layer) + 1)}
         else:
-            channels = range(0, int(WIDEST * layer) + 8, 8)
-            steps |= {(one + 4) / layer for one in channels} | {one / 0.9 / layer for one in channels}
+            unit = 4 if rule == "ghost" else 8
+            channels = range(0, int(WIDEST * layer) + unit, unit)
+            steps |= {(one + unit / 2) / layer for one in channels} | {one / 0.9 / layer for one in channels}
     steps = np.array(sorted({1e-3, *(step for step in steps if 1e-3 < step < WIDEST)}))
     middles = (steps[1:] + steps[:-1]) / 2
     return middles[np.diff(steps) > 1e-9]

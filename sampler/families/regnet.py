@@ -1,0 +1,164 @@
+"""Exact complexity of RegNetX and RegNetY, over arrays of architectures.
+
+Counted as timm builds them: bottleneck ratio 1, every stage's first block with stride 2 and a projected shortcut,
+squeeze-excite reduced from a block's input channels, no head convolution. Notation, all int64 of shape (n,):
+
+    c_in, c_out          channels of a block: input, output (and hidden, the bottleneck ratio being 1)
+    c_group, c_se        channels of one group of its 3x3 convolution, and of its squeeze-excite bottleneck
+    area_in, area_out    pixels of its input and output feature maps
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sampler.architecture import BaseNetwork, IntArray, Stage
+from sampler.errors import InputError
+
+Counts = tuple[IntArray, IntArray, IntArray]
+
+
+def count(
+    network: BaseNetwork,
+    resolution: IntArray,
+    stem: IntArray,
+    widths: IntArray,
+    depths: IntArray,
+    head: IntArray,
+    classes: int,
+) -> Counts:
+    """MACs, params and activations of `n` architectures with `s` stages.
+
+    Activations are pycls' (https://arxiv.org/abs/2003.13678, section 3.2): output elements of all convolutions,
+    squeeze-excite's included, and of the classifier.
+
+    Args:
+        network: The base network whose blocks are used.
+        resolution: `(n,)` pixels.
+        stem: `(n,)` channels.
+        widths: `(n, s)` channels, multiples of the stages' group widths.
+        depths: `(n, s)` blocks.
+        head: `(n,)` zeros: a RegNet has no head convolution.
+        classes: Outputs of the classifier.
+
+    Returns:
+        Three `(n,)` int64 arrays: MACs, params, activations.
+
+    Raises:
+        InputError: If a width does not divide into groups, or is too small for squeeze-excite.
+    """
+    groups = group_widths(network, widths)
+    side = -(-resolution // network.stem_stride)
+    area = side * side
+    macs = 27 * stem * area
+    params = 29 * stem  # 3 x 3 x 3 weights and a batch norm's two
+    activations = stem * area
+    c_in = stem
+    for index, stage in enumerate(network.stages):
+        side = -(-side // stage.stride)
+        area_out = side * side
+        c_out, c_group = (np.ascontiguousarray(part[:, index]) for part in (widths, groups))
+        repeats = depths[:, index] - 1
+        first = block_counts(stage, c_in, c_out, c_group, area, area_out, projects=True)
+        rest = block_counts(stage, c_out, c_out, c_group, area_out, area_out, projects=False)
+        macs = macs + first[0] + repeats * rest[0]
+        params = params + first[1] + repeats * rest[1]
+        activations = activations + first[2] + repeats * rest[2]
+        c_in, area = c_out, area_out
+    classifier = c_in * classes
+    return macs + classifier, params + classifier + classes, activations + classes
+
+
+def block_counts(
+    stage: Stage,
+    c_in: IntArray,
+    c_out: IntArray,
+    c_group: IntArray,
+    area_in: IntArray,
+    area_out: IntArray,
+    projects: bool,
+) -> Counts:
+    """MACs, params and activations of one block of a stage, for `n` architectures.
+
+    Args:
+        stage: For its squeeze-excite ratio.
+        c_in: Input channels.
+        c_out: Output channels.
+        c_group: Channels per group.
+        area_in: Pixels before the block.
+        area_out: Pixels after it.
+        projects: Whether the shortcut is a 1x1 convolution, as in a stage's first block.
+
+    Raises:
+        InputError: If the input is so narrow that squeeze-excite would have no channel.
+    """
+    reduce = c_in * c_out
+    inner: IntArray = c_out * (9 * c_group + c_out)  # the grouped 3x3 and the last 1x1
+    macs: IntArray = reduce * area_in + inner * area_out
+    params: IntArray = reduce + inner + 6 * c_out
+    activations: IntArray = c_out * (area_in + 2 * area_out)
+    if projects:
+        macs = macs + reduce * area_out
+        params = params + reduce + 2 * c_out
+        activations = activations + c_out * area_out
+    if stage.se_ratio:
+        c_se = squeeze_channels(c_in, stage.se_ratio)
+        weights = 2 * c_out * c_se
+        macs = macs + weights
+        params = params + weights + c_out + c_se
+        activations = activations + c_out + c_se
+    return macs, params, activations
+
+
+def squeeze_channels(channels: IntArray, ratio: float) -> IntArray:
+    """Channels of the squeeze-excite bottleneck: nearest integer, halves to even, as Python's round.
+
+    Raises:
+        InputError: If that is zero for any architecture.
+    """
+    squeezed: IntArray = np.rint(channels * ratio).astype(np.int64)
+    if squeezed.size and squeezed.min() < 1:
+        narrow = int(channels[squeezed < 1].max())
+        raise InputError(f"{narrow} input channels leave squeeze-excite none at ratio {ratio:.3g}; widen stem or stage")
+    return squeezed
+
+
+def group_widths(network: BaseNetwork, widths: IntArray) -> IntArray:
+    """`(n, s)` channels per group: the stage's group width, or all channels of a narrower stage.
+
+    Raises:
+        InputError: If a width is not a multiple of it; says which is.
+    """
+    groups = np.minimum(widths, _table_group_widths(network))
+    wrong = widths % groups != 0
+    if wrong.any():
+        row, index = np.argwhere(wrong)[0]
+        raise InputError(
+            f"width {widths[row, index]} of stage {index + 1} of {network.name} is not a multiple of its group width "
+            f"{groups[row, index]}; the nearest is {compatible(widths, groups)[row, index]}"
+        )
+    return groups
+
+
+def adjustment(network: BaseNetwork, widths: IntArray) -> IntArray:
+    """`(n, s)` widths, moved to the nearest that divide into groups."""
+    return compatible(widths, _table_group_widths(network))
+
+
+def compatible(widths: IntArray, group_width: IntArray) -> IntArray:
+    """Widths of any shape, moved to the nearest multiple of their group width (of two as near, the even multiple).
+
+    A width below its group width is one group, and stays. This is pycls' rule at bottleneck ratio 1
+    (`adjust_block_compatibility` in https://github.com/facebookresearch/pycls/blob/main/pycls/models/blocks.py).
+
+    Example:
+        >>> compatible(np.array([9, 80, 83, 85]), np.array(24)).tolist()
+        [9, 72, 72, 96]
+    """
+    group = np.minimum(widths, group_width)
+    multiples: IntArray = np.rint(widths / group).astype(np.int64)
+    return multiples * group
+
+
+def _table_group_widths(network: BaseNetwork) -> IntArray:
+    return np.array([stage.group_width for stage in network.stages], dtype=np.int64)
