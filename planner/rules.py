@@ -12,6 +12,8 @@ from sampler.complexity import complexity
 
 # Tan & Le 2019, section 3.3: depth, width and resolution at alpha^phi, beta^phi, gamma^phi.
 ALPHA, BETA, GAMMA = 1.2, 1.1, 1.15
+# Of c: from TinyNet's smallest comparison (0.03 of the base, with room) to a little beyond EfficientNet-B7's 98.
+SHRUNK, GROWN = (0.02, 1.0), (1.0, 128.0)
 
 
 def compound(base: str, resolution: int | None = None, classes: int = 1000) -> Formula:
@@ -35,5 +37,5 @@ def compound(base: str, resolution: int | None = None, classes: int = 1000) -> F
         classes=classes,
         base_macs=int(complexity(base, resolution=network.resolution, classes=classes).macs),
         kind="compound",
-        branches={"shrink": Branch("inverse", (1e-9, 1.0), r, d), "enlarge": Branch("efficientnet", (1.0, 1e9), r, d)},
+        branches={"shrink": Branch("inverse", SHRUNK, r, d), "enlarge": Branch("efficientnet", GROWN, r, d)},
     )

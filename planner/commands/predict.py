@@ -14,6 +14,11 @@ from planner.quantities import format_count
 if TYPE_CHECKING:
     from planner.formulas.formula import Formula, Prediction
 
+NO_FORMULA = (
+    "none learned for {base} yet, so this is compound scaling with EfficientNet's constants; "
+    "learn its own with `planner run --base {base}`"
+)
+
 
 @click.command(
     name="predict",
@@ -46,7 +51,7 @@ def command(
     names the budget that decides.
 
     The formula is the one given, or the last study's where it covers the budget, or the one shipped for the base
-    network; the answer says which.
+    network, or else compound scaling; the answer says which.
     """
     from planner.formulas.budgets import within
 
@@ -73,11 +78,15 @@ def choose(
     """Where the formula that answers comes from, and the formula.
 
     Raises:
-        PlannerError: If there is none.
+        PlannerError: If the one asked for is not there.
     """
     from planner.formulas.budgets import covers
+    from planner.formulas.codec import loads
     from planner.formulas.formula import Formula
+    from planner.resources import shipped_formula
+    from planner.rules import compound
     from planner.study import LAST, folder_of
+    from sampler import base as base_named
 
     if formula and study:
         raise PlannerError("give --formula or --study, not both")
@@ -93,27 +102,11 @@ def choose(
         if base in (None, loaded.base) and covers(applied, macs, params):
             return str(own), applied
     name = base or "efficientnet_b0"
-    return f"shipped with the planner, from published {name} networks", _shipped(name).at(resolution, classes)
-
-
-def _shipped(base: str) -> Formula:
-    """The formula shipped for a base network.
-
-    Raises:
-        PlannerError: If there is none; says how to get one.
-    """
-    from planner.formulas.codec import loads
-    from planner.resources import shipped_formula
-    from sampler import base as base_named
-
-    base_named(base)
-    text = shipped_formula(base)
+    text = shipped_formula(base_named(name).name)
     if text is None:
-        raise PlannerError(
-            f"no formula is shipped for {base}; learn one with `planner run --base {base}`, or fit a table of yours "
-            f"with `planner fit TABLE.csv --base {base}`"
-        )
-    return loads(text, "the shipped formula")
+        return NO_FORMULA.format(base=name), compound(name, resolution, classes or 1000)
+    shipped = loads(text, "the shipped formula").at(resolution, classes)
+    return f"shipped with the planner, from published {name} networks", shipped
 
 
 def _of_base(formula: Formula, base: str | None, name: str) -> Formula:
@@ -127,8 +120,10 @@ def compound_at(prediction: Prediction) -> Prediction | None:
     from planner.rules import compound
 
     formula = prediction.formula
+    if formula.kind == "compound":
+        return None
     try:
-        return compound(formula.base, formula.resolution, formula.classes).predict(prediction.budget)
+        return compound(formula.base, formula.resolution, formula.classes).predict(prediction.budget, extrapolate=True)
     except InputError:
         return None
 
@@ -136,16 +131,17 @@ def compound_at(prediction: Prediction) -> Prediction | None:
 def show_prediction(prediction: Prediction, rival: Prediction | None, source: str) -> None:
     """Prints a prediction for people."""
     formula = prediction.formula
+    learned = formula.kind != "compound"
     low, high = (format_count(value) for value in formula.macs_range)
     decided = {"params": ", decided by the budget of params", "range": ", the end of the fitted range"}
     click.echo(
         f"{formula.base} for {format_count(prediction.budget)} MACs{decided.get(prediction.binding, '')}, "
         f"{formula.classes} classes"
     )
-    click.echo(f"formula: {source} ({len(formula.front)} points, {low} to {high} MACs)")
+    click.echo(f"formula: {source}" + (f" ({len(formula.front)} points, {low} to {high} MACs)" if learned else ""))
     if not prediction.in_range:
         click.echo("OUTSIDE that range: an extrapolation")
-    show_architecture("planner", prediction)
+    show_architecture("planner" if learned else "compound", prediction)
     if rival is not None:
         show_architecture("compound" if prediction.c > 1 else "inverse compound", rival)
     accuracy = prediction.accuracy

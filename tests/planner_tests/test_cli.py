@@ -126,7 +126,7 @@ def test_where_compound_scaling_has_no_answer_the_prediction_stands_alone(run, m
     from sampler import InputError
 
     class Hopeless:
-        def predict(self, *_):
+        def predict(self, *_, **__):
             raise InputError("no width at 32 px costs that")
 
     monkeypatch.setattr(planner.rules, "compound", lambda *_: Hopeless())
@@ -348,3 +348,13 @@ def test_a_reader_that_has_had_enough_is_no_error(tmp_path):
     done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert done.stderr == ""
     assert done.stdout in ("0\n", "1\n")  # click ends with 1 where it was cut off
+
+
+def test_a_base_network_without_a_formula_gets_compound_scaling_and_is_told_so(run):
+    found = answer(run, "predict", "--base", "resnet50", "--flops", "2G")
+    assert found["kind"] == "compound" and found["base"] == "resnet50" and found["compound"] is None
+    assert "learn its own with `planner run --base resnet50`" in found["formula"]
+    integers = {name: tuple(found[name]) for name in ("widths", "depths")}
+    architecture = Architecture("resnet50", found["resolution"], found["stem"], head=found["head"], **integers)
+    assert found["macs"] == architecture_complexity(architecture).macs
+    assert abs(found["macs"] / 2e9 - 1) <= 0.01
