@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from sampler.architecture import BaseNetwork, IntArray
 from sampler.families import convnext, ghost, mbconv, regnet, residual
+from sampler.families.parts import Counts
 
-Counts = tuple[IntArray, IntArray, IntArray]
 # (network, resolution, stem, widths, depths, head, classes) -> MACs, params, activations
 Count = Callable[[BaseNetwork, IntArray, IntArray, IntArray, IntArray, IntArray, int], Counts]
 Adjustment = Callable[[BaseNetwork, IntArray], IntArray]

@@ -11,8 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from sampler.architecture import BaseNetwork, IntArray, Stage
-
-Counts = tuple[IntArray, IntArray, IntArray]
+from sampler.families.parts import Counts
 
 
 def count(

@@ -13,13 +13,13 @@ from __future__ import annotations
 import numpy as np
 
 from sampler.architecture import BaseNetwork, FloatArray, IntArray, Stage
+from sampler.families.parts import Counts, strided
 
 # Channels of the 1x1 convolution between pooling and classifier; timm scales it with nothing.
 FEATURES = 1280
 # Side of the depthwise kernel that makes a module's cheap half, squared.
 CHEAP_AREA = 9
 DIVISOR = 4
-Counts = tuple[IntArray, IntArray, IntArray]
 
 
 def count(
@@ -199,8 +199,3 @@ def divisible(exact: FloatArray) -> IntArray:
     rounded += DIVISOR * (rounded < 0.9 * exact)
     result: IntArray = rounded.astype(np.int64)
     return result
-
-
-def strided(side: IntArray, stride: int) -> IntArray:
-    """Output side of an odd kernel with symmetric padding: the side over the stride, rounded up."""
-    return side if stride == 1 else -(-side // stride)

@@ -19,10 +19,10 @@ import numpy as np
 
 from sampler.architecture import BaseNetwork, IntArray, Stage
 from sampler.errors import InputError
+from sampler.families.parts import Counts, strided
 
 # Variants whose head convolves, with a bias and no norm, after pooling; their squeeze-excite differs too.
 MOBILENETV3 = ("mobilenetv3_large", "mobilenetv3_small")
-Counts = tuple[IntArray, IntArray, IntArray]
 
 
 def count(
@@ -137,11 +137,6 @@ def block_counts(
         params = params + weights + c_mid + c_se
         activations = activations + c_mid + c_se
     return macs, params, activations
-
-
-def strided(side: IntArray, stride: int) -> IntArray:
-    """Output side of an odd kernel, padded symmetrically or as TensorFlow does: side over stride, rounded up."""
-    return side if stride == 1 else -(-side // stride)
 
 
 def rounded_to_8(channels: IntArray, ratio: float) -> IntArray:

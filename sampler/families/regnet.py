@@ -14,8 +14,7 @@ import numpy as np
 
 from sampler.architecture import BaseNetwork, IntArray, Stage
 from sampler.errors import InputError
-
-Counts = tuple[IntArray, IntArray, IntArray]
+from sampler.families.parts import Counts
 
 
 def count(

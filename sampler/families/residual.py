@@ -14,7 +14,7 @@ import numpy as np
 
 from sampler.architecture import MAX_CHANNELS, MAX_PIXELS, BaseNetwork, IntArray, Stage, check_range
 from sampler.errors import InputError
-from sampler.families.mbconv import Counts, strided
+from sampler.families.parts import Counts, strided
 
 BLOCKS = ("basic", "bottleneck")
 PADDINGS = ("max", "local")
