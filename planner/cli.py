@@ -66,8 +66,6 @@ def main() -> None:
         sys.exit(130)
     except InputError as error:
         _fail(str(error))
-    except BrokenPipeError:  # the reader of a pipe has had enough
-        sys.stderr.close()
     except OSError as error:
         if error.errno not in MENDABLE:
             raise

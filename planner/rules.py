@@ -8,7 +8,7 @@ from dataclasses import replace
 from planner.formulas.curve import power_law
 from planner.formulas.formula import Branch, Formula
 from sampler import base as base_named
-from sampler.complexity import complexity
+from sampler.complexity import base_macs
 
 # Tan & Le 2019, section 3.3: depth, width and resolution at alpha^phi, beta^phi, gamma^phi.
 ALPHA, BETA, GAMMA = 1.2, 1.1, 1.15
@@ -35,7 +35,7 @@ def compound(base: str, resolution: int | None = None, classes: int = 1000) -> F
         base=base,
         resolution=network.resolution,
         classes=classes,
-        base_macs=int(complexity(base, resolution=network.resolution, classes=classes).macs),
+        base_macs=base_macs(base, network.resolution, classes),
         kind="compound",
         branches={"shrink": Branch("inverse", SHRUNK, r, d), "enlarge": Branch("efficientnet", GROWN, r, d)},
     )

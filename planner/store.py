@@ -140,7 +140,9 @@ class Ledger:
 
     def claim(self) -> tuple[int, Architecture, int] | None:
         """Takes the oldest queued trial: its number, architecture and seed; None where the queue is empty."""
-        if not self.counts()["waiting"]:
+        from optuna.trial import TrialState
+
+        if not self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             return None
         trial = self.study.ask(self.distributions())
         return trial.number, architecture_of(trial.user_attrs), self.settings.seed
@@ -327,5 +329,4 @@ def parameters(architecture: Architecture) -> dict[str, int]:
 
 def architecture_of(attributes: dict[str, Any]) -> Architecture:
     """The architecture that a trial's attributes hold."""
-    fields = dict(attributes["architecture"])
-    return Architecture(**{**fields, "widths": tuple(fields["widths"]), "depths": tuple(fields["depths"])})
+    return Architecture(**attributes["architecture"])

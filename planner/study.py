@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from planner.quantities import parse_count
 if TYPE_CHECKING:
     from planner.settings import StudySettings
     from planner.store import Ledger
+    from trainer.image_data import Progress
 
 RESULTS = Path("results")
 LAST = RESULTS / ".last-study"
@@ -21,7 +21,6 @@ DEFAULT_RESOLUTION = 64
 SIDE = 1.4  # decoded side over the base resolution: the largest r drawn
 # Multiples of the base network's MACs are small numbers, MACs are not.
 LARGEST_MULTIPLE = 1000.0
-Tell = Callable[[str, int, int], None]
 
 
 def folder_of(name: str | None) -> Path:
@@ -54,7 +53,7 @@ def open_ledger(name: str | None) -> Ledger:
     return ledger
 
 
-def open_or_make(name: str | None, options: dict[str, Any], tell: Tell | None = None) -> Ledger:
+def open_or_make(name: str | None, options: dict[str, Any], tell: Progress | None = None) -> Ledger:
     """The ledger of a study, made from options where there is none yet.
 
     Args:
@@ -94,7 +93,7 @@ def cache_of(folder: Path) -> Path:
     return folder / "cache"
 
 
-def settings_of(folder: Path, options: dict[str, Any], tell: Tell | None = None) -> StudySettings:
+def settings_of(folder: Path, options: dict[str, Any], tell: Progress | None = None) -> StudySettings:
     """Settings from options: base, data, resolution, side, window, space, rule, epochs, share, holdout, seed, storage.
 
     The images are decoded once here, because the number of classes is part of every cost.
@@ -160,7 +159,7 @@ def refuse_changes(folder: Path, settings: StudySettings, options: dict[str, Any
 
 def _multiples(window: tuple[str, str], base: str, resolution: int, classes: int) -> tuple[float, float]:
     """A window as multiples of the base network's MACs; `1M 10M` are MACs, `0.03 1.05` are multiples."""
-    from sampler.complexity import complexity
+    from sampler.complexity import base_macs
 
     try:
         low, high = (float(text) for text in window)
@@ -168,6 +167,6 @@ def _multiples(window: tuple[str, str], base: str, resolution: int, classes: int
             return low, high
     except ValueError:
         pass
-    base_macs = complexity(base, resolution=resolution, classes=classes).macs
-    low, high = (parse_count(text) / base_macs for text in window)
+    one = base_macs(base, resolution, classes)
+    low, high = (parse_count(text) / one for text in window)
     return low, high

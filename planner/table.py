@@ -21,7 +21,7 @@ import numpy as np
 
 from planner.errors import PlannerError
 from sampler import base as base_named
-from sampler.complexity import complexity
+from sampler.complexity import base_macs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,10 +129,10 @@ def usable(frame: pd.DataFrame, sha256: str, name: str, base: str | None = None)
     network = base_named(found)
     resolution = _whole(frame, "base_resolution", network.resolution, name)
     classes = _whole(frame, "classes", 1000, name)
-    base_macs = int(complexity(found, resolution=resolution, classes=classes).macs)
     _fill_multipliers(frame, found, resolution, name)
-    frame["c"] = frame["macs"] / base_macs
-    return Table(frame, found, resolution, classes, base_macs, sha256, left_out)
+    one = base_macs(found, resolution, classes)
+    frame["c"] = frame["macs"] / one
+    return Table(frame, found, resolution, classes, one, sha256, left_out)
 
 
 def _numbers(frame: pd.DataFrame, column: str, name: str) -> pd.Series:

@@ -208,6 +208,16 @@ def _joined(parts: list[IntArray]) -> IntArray:
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
 
+def base_macs(base: str, resolution: int, classes: int) -> int:
+    """MACs of a base network itself at a resolution and number of classes: c = 1.
+
+    Example:
+        >>> base_macs("efficientnet_b0", resolution=224, classes=1000)
+        385814752
+    """
+    return int(complexity(base, resolution=resolution, classes=classes).macs)
+
+
 def architecture_complexity(architecture: Architecture, classes: int = 1000) -> Complexity:
     """Exact counts of one architecture, as ints.
 

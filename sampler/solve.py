@@ -8,7 +8,7 @@ step, the resolution moves by pixels, and then one stage by one divisor.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -221,17 +221,7 @@ def _one_stage_nudged(near: _Candidates, rule: ScalingRule, classes: int) -> _Ca
             widths = plain.widths.copy()
             widths[:, index] += step
             widths = buildable(base(plain.base), np.maximum(widths, rule.smallest))
-            parts.append(
-                Architectures(
-                    plain.base,
-                    plain.resolution,
-                    plain.stem,
-                    widths,
-                    plain.depths,
-                    plain.head,
-                    plain.multipliers,
-                )
-            )
+            parts.append(replace(plain, widths=widths))
             stages.append(np.full(len(plain), index))
             channels.append(widths[:, index] - plain.widths[:, index])
     nudged = concatenate(parts)

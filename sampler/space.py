@@ -22,7 +22,7 @@ from sampler.architecture import (
     check_range,
 )
 from sampler.bases import base
-from sampler.complexity import count
+from sampler.complexity import base_macs, count
 from sampler.errors import InputError
 from sampler.scaling import rule_named, scale, scale_stages
 
@@ -90,12 +90,13 @@ class SearchSpace:
     @property
     def base_macs(self) -> int:
         """MACs of the base network at this space's resolution and classes: what c is measured in."""
-        return int(count(scale(self.network, rule_named(self.rule), self.resolution), self.classes).macs[0])
+        return base_macs(self.base, self.resolution, self.classes)
 
     @property
     def macs_window(self) -> tuple[float, float]:
         """Lowest and highest MACs."""
-        return self.window[0] * self.base_macs, self.window[1] * self.base_macs
+        one = self.base_macs
+        return self.window[0] * one, self.window[1] * one
 
     @property
     def dimensions(self) -> int:

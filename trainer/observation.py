@@ -151,8 +151,6 @@ class Observation:
         try:
             fields: dict[str, Any] = json.loads(text)
             architecture = fields.pop("architecture")
-            for name in ("widths", "depths"):
-                architecture[name] = tuple(architecture[name])
             fidelity = Fidelity(**fields.pop("fidelity"))
             return cls(architecture=Architecture(**architecture), fidelity=fidelity, **fields)
         except (TypeError, KeyError, AttributeError) as error:

@@ -10,7 +10,7 @@ from planner.errors import PlannerError
 from planner.formulas.curve import Curve
 from planner.quantities import format_count
 from sampler import Architecture, BaseNetwork, architecture_complexity, base, rule_named, solve_width
-from sampler.complexity import complexity
+from sampler.complexity import base_macs
 
 Direction = Literal["shrink", "enlarge"]
 Kind = Literal["loglinear", "tinynet", "compound"]
@@ -93,8 +93,7 @@ class Formula:
         """
         pixels = self.resolution if resolution is None else resolution
         outputs = self.classes if classes is None else classes
-        macs = int(complexity(self.base, resolution=pixels, classes=outputs).macs)
-        return replace(self, resolution=pixels, classes=outputs, base_macs=macs)
+        return replace(self, resolution=pixels, classes=outputs, base_macs=base_macs(self.base, pixels, outputs))
 
     def predict(self, macs: float, extrapolate: bool = False) -> Prediction:
         """The architecture for a budget.

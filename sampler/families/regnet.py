@@ -14,7 +14,7 @@ import numpy as np
 
 from sampler.architecture import BaseNetwork, IntArray, Stage
 from sampler.errors import InputError
-from sampler.families.parts import Counts
+from sampler.families.parts import Counts, strided
 
 
 def count(
@@ -47,14 +47,14 @@ def count(
         InputError: If a width does not divide into groups, or is too small for squeeze-excite.
     """
     groups = group_widths(network, widths)
-    side = -(-resolution // network.stem_stride)
+    side = strided(resolution, network.stem_stride)
     area = side * side
     macs = 27 * stem * area
     params = 29 * stem  # 3 x 3 x 3 weights and a batch norm's two
     activations = stem * area
     c_in = stem
     for index, stage in enumerate(network.stages):
-        side = -(-side // stage.stride)
+        side = strided(side, stage.stride)
         area_out = side * side
         c_out, c_group = (np.ascontiguousarray(part[:, index]) for part in (widths, groups))
         repeats = depths[:, index] - 1
