@@ -181,9 +181,9 @@ class Architectures:
     def __iter__(self) -> Iterator[Architecture]:
         return (self[row] for row in range(len(self)))
 
-    def take(self, rows: ArrayLike) -> Architectures:
-        """The rows named by an index or a mask, in that order."""
-        index = np.asarray(rows)
+    def take(self, rows: ArrayLike | slice) -> Architectures:
+        """The rows named by an index, a mask or a slice, in that order."""
+        index = rows if isinstance(rows, slice) else np.asarray(rows)
         return Architectures(
             self.base,
             self.resolution[index],

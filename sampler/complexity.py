@@ -1,12 +1,19 @@
-"""Exact MACs, params and activations, for one architecture and for arrays of a million.
+"""Exact MACs, params, activations and memory, for one architecture and for arrays of a million.
 
 One MAC is one multiply and one add of a convolution or a linear layer; bias, norm, activation and pooling are
 not counted. This is half of torch's FlopCounterMode, and fvcore's `conv` + `linear`; the papers call it FLOPs.
+
+Memory is the peak of inference in bytes: one image through timm's module, run by torch operation by operation in
+evaluation mode, every number of the same type. It is the weights, the batch norms' buffers, and the largest sum of
+feature maps alive at once, the image included. A feature map lives while a running function of the forward pass
+still refers to it, as in torch, so a stage's input is alive until the stage is done. Not in it: vectors of one
+number per channel (squeeze-excite's), what convolutions need to work in, and torch itself.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -25,11 +32,17 @@ from sampler.architecture import (
 )
 from sampler.bases import base as base_named
 from sampler.errors import InputError
-from sampler.families import COUNTS
+from sampler.families import BLOCKS
+from sampler.families.parts import Block
 from sampler.scaling import ScalingRule, rule_named, scale
+from sampler.totals import memory, totals
 
 # Rows counted at a time: the temporaries of one chunk stay in a core's cache.
 CHUNK = 8_192
+
+
+# Bytes of a number.
+SIZES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,34 +53,50 @@ class Complexity:
         macs: Multiply-accumulates of one forward pass of one image.
         params: Learnable scalars.
         activations: Output elements of convolutions and linear layers (pycls' "acts").
+        memory: Peak bytes of inference with one image, as the module's description defines it.
     """
 
     macs: Any
     params: Any
     activations: Any
+    memory: Any
+
+    def scalars(self) -> Complexity:
+        """The counts of the only architecture, as ints."""
+        return Complexity(**{one.name: int(getattr(self, one.name)[0]) for one in fields(self)})
 
 
-def count(architectures: Architectures, classes: int = 1000) -> Complexity:
+def count(architectures: Architectures, classes: int = 1000, dtype: str = "float32") -> Complexity:
     """Exact counts of `n` architectures, as int64 arrays.
 
     Raises:
-        InputError: If the number of classes or an architecture is out of range.
+        InputError: If the number of classes or an architecture is out of range, or the type of numbers unknown.
     """
     network = base_named(architectures.base)
     check(network, architectures, classes)
-    parts = [
-        COUNTS[network.family](
-            network,
-            architectures.resolution[rows],
-            architectures.stem[rows],
-            architectures.widths[rows],
-            architectures.depths[rows],
-            architectures.head[rows],
-            classes,
-        )
-        for rows in chunks(len(architectures))
-    ]
-    return Complexity(*(_joined([part[i] for part in parts]) for i in range(3)))
+    if dtype not in SIZES:
+        raise InputError(f"dtype {dtype!r} is unknown; known: {', '.join(SIZES)}")
+    return _joined(
+        [_count_chunk(network, architectures.take(rows), classes, SIZES[dtype]) for rows in chunks(len(architectures))]
+    )
+
+
+def _count_chunk(network: BaseNetwork, architectures: Architectures, classes: int, size: int) -> Complexity:
+    total, alive = totals(blocks_of(network, architectures, classes))
+    return Complexity(total.macs, total.params, total.activations, memory(total, alive, size))
+
+
+def blocks_of(network: BaseNetwork, architectures: Architectures, classes: int) -> Iterator[Block]:
+    """The blocks of `n` architectures, input side first."""
+    return BLOCKS[network.family](
+        network,
+        architectures.resolution,
+        architectures.stem,
+        architectures.widths,
+        architectures.depths,
+        architectures.head,
+        classes,
+    )
 
 
 def chunks(n: int, size: int = CHUNK) -> list[slice]:
@@ -128,6 +157,7 @@ def complexity(
     depths: ArrayLike | None = None,
     rule: str | None = None,
     classes: int = 1000,
+    dtype: str = "float32",
 ) -> Complexity:
     """Exact complexity of scaled versions of a base network.
 
@@ -141,6 +171,7 @@ def complexity(
         depths: Blocks of each stage instead of what `depth` gives; `(s,)` or `(n, s)`.
         rule: How multipliers become integers; the base network's own rule by default.
         classes: Outputs of the classifier.
+        dtype: Type of the numbers in memory: float32, float16 or bfloat16.
 
     Returns:
         Ints where all arguments are scalars or single lists, int64 arrays of `n` otherwise.
@@ -161,10 +192,8 @@ def complexity(
         value is None or np.ndim(value) == 1 for value in (widths, depths)
     )
     check_range("resolution", pixels, MAX_PIXELS)
-    result = _count_scaled(network, chosen, pixels, width, depth, widths, depths, classes)
-    if not scalar:
-        return result
-    return Complexity(int(result.macs[0]), int(result.params[0]), int(result.activations[0]))
+    result = _count_scaled(network, chosen, pixels, width, depth, widths, depths, classes, dtype)
+    return result.scalars() if scalar else result
 
 
 def _count_scaled(
@@ -176,6 +205,7 @@ def _count_scaled(
     widths: ArrayLike | None,
     depths: ArrayLike | None,
     classes: int,
+    dtype: str,
 ) -> Complexity:
     """Scales and counts chunk by chunk, so that a million rows never stand in memory at once."""
     lists: list[IntArray | None] = []
@@ -198,14 +228,16 @@ def _count_scaled(
             for part, given in zip((scaled.widths, scaled.depths), lists, strict=True)
         )
         replaced = Architectures(network.name, scaled.resolution, scaled.stem, channels, blocks, scaled.head)
-        counted.append(count(replaced, classes))
+        counted.append(count(replaced, classes, dtype))
+    return _joined(counted)
+
+
+def _joined(parts: list[Complexity]) -> Complexity:
+    """Counts of several batches, one after the other."""
+    none = np.empty(0, dtype=np.int64)
     return Complexity(
-        *(_joined([getattr(part, name) for part in counted]) for name in ("macs", "params", "activations"))
+        **{one.name: np.concatenate([none, *(getattr(part, one.name) for part in parts)]) for one in fields(Complexity)}
     )
-
-
-def _joined(parts: list[IntArray]) -> IntArray:
-    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
 
 def base_macs(base: str, resolution: int, classes: int) -> int:
@@ -218,7 +250,7 @@ def base_macs(base: str, resolution: int, classes: int) -> int:
     return int(complexity(base, resolution=resolution, classes=classes).macs)
 
 
-def architecture_complexity(architecture: Architecture, classes: int = 1000) -> Complexity:
+def architecture_complexity(architecture: Architecture, classes: int = 1000, dtype: str = "float32") -> Complexity:
     """Exact counts of one architecture, as ints.
 
     Example:
@@ -226,5 +258,4 @@ def architecture_complexity(architecture: Architecture, classes: int = 1000) -> 
         >>> architecture_complexity(base("efficientnet_b0").architecture()).params
         5288548
     """
-    result = count(stack([architecture]), classes)
-    return Complexity(int(result.macs[0]), int(result.params[0]), int(result.activations[0]))
+    return count(stack([architecture]), classes, dtype).scalars()

@@ -1,23 +1,19 @@
-"""One file per family of blocks: its exact, vectorised count, and which widths its blocks can have."""
+"""One file per family: its networks as blocks of layers, vectorised, and which widths its blocks can have."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from sampler.architecture import BaseNetwork, IntArray
 from sampler.families import convnext, ghost, mbconv, regnet, residual
-from sampler.families.parts import Counts
+from sampler.families.parts import Block
 
-# (network, resolution, stem, widths, depths, head, classes) -> MACs, params, activations
-Count = Callable[[BaseNetwork, IntArray, IntArray, IntArray, IntArray, IntArray, int], Counts]
+# (network, resolution, stem, widths, depths, head, classes) -> blocks, input side first
+Blocks = Callable[[BaseNetwork, IntArray, IntArray, IntArray, IntArray, IntArray, int], Iterator[Block]]
 Adjustment = Callable[[BaseNetwork, IntArray], IntArray]
 
-COUNTS: dict[str, Count] = {
-    "mbconv": mbconv.count,
-    "regnet": regnet.count,
-    "residual": residual.count,
-    "ghost": ghost.count,
-    "convnext": convnext.count,
+BLOCKS: dict[str, Blocks] = {
+    name: getattr(m,"blocks",None) for name, m in dict(mbconv=mbconv, residual=residual,regnet=regnet,ghost=ghost,convnext=convnext).items()
 }
 # Families whose blocks cannot have every width.
 ADJUSTMENTS: dict[str, Adjustment] = {"regnet": regnet.adjustment}

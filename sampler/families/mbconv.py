@@ -1,6 +1,6 @@
-"""Exact complexity of MBConv networks (MobileNetV2 to EfficientNetV2), over arrays of architectures.
+"""MBConv networks (MobileNetV2 to EfficientNetV2) as blocks of layers, over arrays of architectures.
 
-Counted as timm builds them: padding that halves odd sides upwards, hidden channels rounded to 8 by timm's blocks,
+As timm builds them: padding that halves odd sides upwards, hidden channels rounded to 8 by timm's blocks,
 squeeze-excite reduced from a block's input channels (in MobileNetV3 from the hidden ones, rounded to 8). Blocks:
 
     ds   depthwise, project                       mb   expand, depthwise, project
@@ -15,17 +15,21 @@ Notation, all int64 of shape (n,):
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from sampler.architecture import BaseNetwork, IntArray, Stage
 from sampler.errors import InputError
-from sampler.families.parts import Counts, strided
+from sampler.families.parts import Block, Layer, strided
 
 # Variants whose head convolves, with a bias and no norm, after pooling; their squeeze-excite differs too.
 MOBILENETV3 = ("mobilenetv3_large", "mobilenetv3_small")
+# The variant that pads as TensorFlow does: before a stride, into a copy.
+COPIES = "efficientnetv2"
 
 
-def count(
+def blocks(
     network: BaseNetwork,
     resolution: IntArray,
     stem: IntArray,
@@ -33,11 +37,8 @@ def count(
     depths: IntArray,
     head: IntArray,
     classes: int,
-) -> Counts:
-    """MACs, params and activations of `n` architectures with `s` stages.
-
-    Activations are pycls' (https://arxiv.org/abs/2003.13678, section 3.2): output elements of all convolutions,
-    squeeze-excite's included, and of the classifier.
+) -> Iterator[Block]:
+    """The blocks of `n` architectures with `s` stages, input side first.
 
     Args:
         network: The base network whose blocks are used.
@@ -48,33 +49,47 @@ def count(
         head: `(n,)` channels.
         classes: Outputs of the classifier.
 
-    Returns:
-        Three `(n,)` int64 arrays: MACs, params, activations.
+    Raises:
+        InputError: If a width is so small that squeeze-excite would have no channel.
     """
-    mobilenetv3 = network.variant in MOBILENETV3
+    mobilenetv3, copies = network.variant in MOBILENETV3, network.variant == COPIES
+    image = 3 * resolution * resolution
     side = strided(resolution, network.stem_stride)
     area = side * side
-    macs = 27 * stem * area
-    params = 29 * stem  # 3 x 3 x 3 weights and a batch norm's two
-    activations = stem * area
+    held = image + stem * area  # the forward pass keeps both until the last stage is done
+    copy = 3 * padded_area(resolution, 3, network.stem_stride) if copies else 0
+    convolution = Layer("convolution", 27 * stem, stem, area, "batch")
+    yield Block("stem", [convolution], held + np.maximum(stem * area, copy))
     c_in = stem
     for index, stage in enumerate(network.stages):
         side_out = strided(side, stage.stride)
         area_out = side_out * side_out
         c_out = np.ascontiguousarray(widths[:, index])
-        for block, repeats in runs(stage, depths[:, index]):
-            counts = block_counts(stage, block, mobilenetv3, c_in, c_out, area, area_out)
-            if repeats is not None:
-                counts = (repeats * counts[0], repeats * counts[1], repeats * counts[2])
-            macs = macs + counts[0]
-            params = params + counts[1]
-            activations = activations + counts[2]
+        kept = held + c_in * area if index else held  # the first stage's input is the stem's output
+        for position, repeats in runs(stage, depths[:, index]):
+            area_copy = padded_area(side, stage.kernel, stage.stride) if copies and position == 0 else 0
+            layers, alive = block_layers(stage, position, mobilenetv3, c_in, c_out, area, area_out, area_copy)
+            yield Block(index + 1, layers, kept + alive + (c_in * area if position else 0), repeats)
             c_in, side, area = c_out, side_out, area_out
-    pixels = 1 if mobilenetv3 else area  # that the head's convolution sees
-    macs = macs + head * (c_in * pixels + classes)
-    params = params + head * (c_in + (1 if mobilenetv3 else 2) + classes) + classes  # a bias, or a batch norm's two
-    activations = activations + head * pixels
-    return macs, params, activations + classes
+    features, pixels = c_in * area, 1 if mobilenetv3 else area  # that the head's convolution sees
+    outputs = head * pixels
+    yield Block(
+        "head",
+        [
+            Layer("convolution", c_in * head, head, pixels, "" if mobilenetv3 else "batch", bias=mobilenetv3),
+            Layer("classifier", head * classes, classes, 1, bias=True),
+        ],
+        image + outputs + np.maximum(features, outputs),
+    )
+
+
+def padded_area(side: IntArray, kernel: int, stride: int) -> IntArray | int:
+    """Pixels of the padded copy that TensorFlow's padding makes before a stride; 0 without one."""
+    if stride == 1:
+        return 0
+    padding = np.maximum((strided(side, stride) - 1) * stride + kernel - side, 0)
+    copy: IntArray = np.where(padding > 0, (side + padding) ** 2, 0)
+    return copy
 
 
 def runs(stage: Stage, depth: IntArray) -> list[tuple[int, IntArray | None]]:
@@ -100,43 +115,47 @@ def block_ratios(stage: Stage, block: int) -> tuple[float, float]:
     return expansions[min(block, len(expansions) - 1)], se_ratios[min(block, len(se_ratios) - 1)]
 
 
-def block_counts(
+def block_layers(
     stage: Stage,
-    block: int,
+    position: int,
     mobilenetv3: bool,
     c_in: IntArray,
     c_out: IntArray,
     area_in: IntArray,
     area_out: IntArray,
-) -> Counts:
-    """MACs, params and activations of one block of a stage, for `n` architectures.
+    area_copy: IntArray | int,
+) -> tuple[list[Layer], IntArray]:
+    """The layers of one block of a stage, and the `(n,)` elements alive at once beside its input.
+
+    A norm's input and output are alive together; activations are in place.
 
     Raises:
         InputError: If a width is so small that squeeze-excite would have no channel.
     """
     kernel_area = stage.kernel * stage.kernel
+    outputs = c_out * area_out
     if stage.block == "cn":
-        weights = kernel_area * c_in * c_out
-        return weights * area_out, weights + 2 * c_out, c_out * area_out
-    expansion, se_ratio = block_ratios(stage, block)
+        layer = Layer("convolution", kernel_area * c_in * c_out, c_out, area_out, "batch")
+        return [layer], outputs + np.maximum(outputs, c_in * area_copy)
+    expansion, se_ratio = block_ratios(stage, position)
     c_mid = c_in if stage.block == "ds" else rounded_to_8(c_in, expansion)
-    spatial = kernel_area * c_mid * (c_in if stage.block == "er" else 1)
-    project = c_mid * c_out
-    macs = (spatial + project) * area_out
-    params = spatial + 2 * c_mid + project + 2 * c_out
-    activations = (c_mid + c_out) * area_out
+    hidden = c_mid * area_out
+    layers = []
     if stage.block == "mb":
-        expand = c_in * c_mid
-        macs = macs + expand * area_in
-        params = params + expand + 2 * c_mid
-        activations = activations + c_mid * area_in
+        hidden_in = c_mid * area_in
+        layers.append(Layer("expand", c_in * c_mid, c_mid, area_in, "batch"))
+        alive = np.maximum(2 * hidden_in, hidden_in + hidden + c_mid * area_copy)
+    else:
+        alive = hidden + np.maximum(hidden, c_in * area_copy)
+    full = stage.block == "er"
+    spatial = kernel_area * c_mid * c_in if full else kernel_area * c_mid
+    layers.append(Layer("expand" if full else "depthwise", spatial, c_mid, area_out, "batch"))
     if se_ratio:
         c_se = rounded_to_8(c_mid, se_ratio) if mobilenetv3 else squeeze_channels(c_mid, se_ratio / expansion)
-        weights = 2 * c_mid * c_se
-        macs = macs + weights
-        params = params + weights + c_mid + c_se
-        activations = activations + c_mid + c_se
-    return macs, params, activations
+        weights = c_mid * c_se
+        layers += [Layer("squeeze", weights, c_se, 1, bias=True), Layer("excite", weights, c_mid, 1, bias=True)]
+    layers.append(Layer("project", c_mid * c_out, c_out, area_out, "batch"))
+    return layers, np.maximum(alive, 2 * outputs)
 
 
 def rounded_to_8(channels: IntArray, ratio: float) -> IntArray:
