@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from planner.errors import PlannerError
 from planner.store import Ledger
-from sampler import Architectures, random_design, sobol_design, stratified_design
+from sampler import Architectures, Limit, random_design, sobol_design, stratified_design
 from trainer.engines.local import Event, LocalEngine
 from trainer.observation import Observation, Training
 
@@ -73,13 +73,14 @@ class Resources:
         return workers, max(1, cores // workers), device
 
 
-def queue(ledger: Ledger, n: int, method: str = "stratified") -> int:
+def queue(ledger: Ledger, n: int, method: str = "stratified", limits: Sequence[Limit] = ()) -> int:
     """Queues architectures until the study has asked for `n` in all.
 
     Args:
         ledger: The study's ledger.
         n: Architectures in all, those already queued or trained included.
         method: `stratified`, `random` or `sobol`.
+        limits: What those added may not pass.
 
     Returns:
         How many were added.
@@ -88,7 +89,8 @@ def queue(ledger: Ledger, n: int, method: str = "stratified") -> int:
     if n <= asked:
         return 0
     # Offset by what is there, so that adding 10 twice does not draw the same 10 again.
-    design = DESIGNS[method](ledger.space, n - asked, ledger.settings.seed + asked, seen=ledger.tried())
+    space = replace(ledger.space, limits=tuple(limits))
+    design = DESIGNS[method](space, n - asked, ledger.settings.seed + asked, seen=ledger.tried())
     ledger.enqueue(design, method)
     return len(design)
 

@@ -1,10 +1,11 @@
 """What can be built, and what it exactly costs: base networks, rules, spaces, first designs (numpy only)."""
 
-from sampler.architecture import Architecture, Architectures, BaseNetwork, Stage
+from sampler.architecture import Architecture, Architectures, BaseNetwork, Stage, stack
 from sampler.bases import base, base_names
 from sampler.complexity import Complexity, architecture_complexity
 from sampler.designs import random_design, sobol_design, stratified_design, target_design
 from sampler.errors import InputError
+from sampler.limits import Limit, exact_limit
 from sampler.scaling import RULES, ScalingRule, rule_named, scale
 from sampler.solve import SolvedWidth, solve_width
 from sampler.space import SearchSpace
@@ -16,6 +17,7 @@ __all__ = [
     "BaseNetwork",
     "Complexity",
     "InputError",
+    "Limit",
     "ScalingRule",
     "SearchSpace",
     "SolvedWidth",
@@ -23,10 +25,12 @@ __all__ = [
     "architecture_complexity",
     "base",
     "base_names",
+    "exact_limit",
     "random_design",
     "rule_named",
     "scale",
     "sobol_design",
+    "stack",
     "solve_width",
     "stratified_design",
     "target_design",

@@ -7,7 +7,8 @@ Memory is the peak of inference in bytes: one image through timm's module, run b
 evaluation mode, every number of the same type. It is the weights, the batch norms' buffers, and the largest sum of
 feature maps alive at once, the image included. A feature map lives while a running function of the forward pass
 still refers to it, as in torch, so a stage's input is alive until the stage is done. Not in it: vectors of one
-number per channel (squeeze-excite's), what convolutions need to work in, and torch itself.
+number per channel (squeeze-excite's), what convolutions need to work in (reordered copies of weights or images, some
+per cent where there are any), and torch itself.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def count(architectures: Architectures, classes: int = 1000, dtype: str = "float
 
 
 def _count_chunk(network: BaseNetwork, architectures: Architectures, classes: int, size: int) -> Complexity:
-    total, alive = totals(blocks_of(network, architectures, classes))
+    total, alive = totals(blocks_of(network, architectures, classes), size)
     return Complexity(total.macs, total.params, total.activations, memory(total, alive, size))
 
 

@@ -82,7 +82,7 @@ def stratified_design(
                 break
         exhausted |= quota > 0
         if exhausted.all():
-            raise too_few(*space.macs_window)
+            raise too_few(space)
         _hand_on(quota, exhausted)
     parts = parts[1:] if seen is not None else parts
     # Shuffled, so that a study stopped early has not trained only what was drawn easily.
@@ -144,7 +144,7 @@ def _first(space: SearchSpace, draw: Callable[[int], FloatArray], n: int, seen: 
         total += len(parts[-1])
         if total == n:
             return concatenate(parts)
-    raise too_few(*space.macs_window)
+    raise too_few(space)
 
 
 def _related(rng: np.random.Generator, k: int, space: SearchSpace) -> FloatArray:

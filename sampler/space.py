@@ -24,6 +24,7 @@ from sampler.architecture import (
 from sampler.bases import base
 from sampler.complexity import base_macs, count
 from sampler.errors import InputError
+from sampler.limits import Limit, within
 from sampler.scaling import rule_named, scale, scale_stages
 
 SpaceKind = Literal["uniform", "stage"]
@@ -48,6 +49,7 @@ class SearchSpace:
         r: Lowest and highest resolution multiplier.
         d: Lowest and highest depth multiplier.
         w: Lowest and highest width multiplier.
+        limits: What else an architecture may not pass.
 
     Raises:
         InputError: If bounds are not ordered and positive, or a name is unknown.
@@ -62,6 +64,7 @@ class SearchSpace:
     r: tuple[float, float] = BOUNDS
     d: tuple[float, float] = BOUNDS
     w: tuple[float, float] = BOUNDS
+    limits: tuple[Limit, ...] = ()
 
     def __post_init__(self) -> None:
         rule_named(self.rule)
@@ -114,10 +117,10 @@ class SearchSpace:
         return scale_stages(self.network, rule, pixels, d, w)
 
     def inside(self, architectures: Architectures) -> tuple[np.ndarray, IntArray]:
-        """`(n,)` bools, whether each costs what the window allows, and the `(n,)` MACs."""
+        """`(n,)` bools, whether each costs what the window and the limits allow, and the `(n,)` MACs."""
         macs = count(architectures, self.classes).macs
         low, high = self.macs_window
-        return (macs >= low) & (macs <= high), macs
+        return (macs >= low) & (macs <= high) & within(architectures, self.classes, self.limits), macs
 
 
 def stream(
@@ -147,11 +150,22 @@ def stream(
         yield batch.take(index), macs[index]
 
 
-def too_few(low: float, high: float) -> InputError:
-    """The error for a stream that ended too early, between two costs in MACs."""
+def too_few(space: SearchSpace) -> InputError:
+    """The error for a stream that ended too early; says how far the limits are from what the window holds."""
+    low, high = space.macs_window
+    probe = space.decode(np.random.default_rng(0).random((BATCH, space.dimensions)))
+    probe = probe.take(replace(space, limits=()).inside(probe)[0])
+    reasons = []
+    for limit in space.limits if len(probe) else ():
+        smallest = float(limit.cost(probe, space.classes).min())
+        if smallest > limit.largest:
+            reasons.append(
+                f" (the least {limit.name} found between them is {smallest:,.0f}, {smallest / limit.largest:.3g} times "
+                f"the {limit.largest:,.0f} allowed)"
+            )
     return InputError(
-        f"too few distinct architectures between {low:,.0f} and {high:,.0f} MACs in {MAX_DRAWS:,} draws; "
-        "ask for fewer, or change the window or the bounds"
+        f"too few distinct architectures between {low:,.0f} and {high:,.0f} MACs in {MAX_DRAWS:,} draws"
+        f"{''.join(reasons)}; ask for fewer, or change the window, the bounds or the budgets"
     )
 
 

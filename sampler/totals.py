@@ -14,6 +14,8 @@ Sum = IntArray | int
 
 # torch counts the batches that a batch norm has seen, in int64 whatever the network's own type.
 BYTES_PER_BATCH_NORM = 8
+# A max pool's indices are int64, too.
+BYTES_PER_INDEX = 8
 
 
 class Totals(NamedTuple):
@@ -46,7 +48,7 @@ def layer_totals(layers: Iterable[Layer]) -> Totals:
     params: Sum = 0
     activations: Sum = 0
     normed: Sum = 0
-    norms = 0
+    norms: Sum = 0
     for layer in layers:
         if layer.computes:
             macs = macs + layer.weights * layer.area
@@ -56,20 +58,37 @@ def layer_totals(layers: Iterable[Layer]) -> Totals:
             params = params + layer.params_per_channel * layer.channels
         if layer.norm == "batch":
             normed = normed + layer.channels
-            norms += 1
+            norms = norms + layer.present
     return Totals(macs, params, activations, normed, norms)
 
 
-def totals(blocks: Iterable[Block]) -> tuple[Totals, Sum]:
-    """What blocks sum up to, and the most elements of feature maps that are alive at once in any of them."""
-    total, most = Totals(), 0
+def totals(blocks: Iterable[Block], size: int) -> tuple[Totals, Sum]:
+    """What blocks sum up to, and the most elements of feature maps that are alive at once in any of them.
+
+    Args:
+        blocks: All of a network.
+        size: Bytes of an element, in which a max pool's indices are counted.
+    """
+    total = Totals()
+    most: Sum = 0
     for block in blocks:
         total = total.plus(layer_totals(block.layers), block.repeats)
         alive = block.alive if block.repeats is None else block.alive * (block.repeats > 0)
         most = np.maximum(most, alive)
+        if block.pooling is not None:
+            elements, indices = block.pooling
+            most = np.maximum(most, elements + BYTES_PER_INDEX // size * indices)
     return total, most
 
 
 def memory(total: Totals, alive: Sum, size: int) -> Sum:
     """Bytes of weights, batch norms' buffers and feature maps, for elements of so many bytes."""
     return size * (total.params + 2 * total.normed + alive) + BYTES_PER_BATCH_NORM * total.norms
+
+
+def by_part(blocks: Iterable[Block]) -> dict[str | int, Totals]:
+    """What the stem, every stage (from 1) and the head sum up to."""
+    parts: dict[str | int, Totals] = {}
+    for block in blocks:
+        parts[block.part] = parts.get(block.part, Totals()).plus(layer_totals(block.layers), block.repeats)
+    return parts

@@ -2,87 +2,132 @@
 
 from __future__ import annotations
 
-from typing import Any
+from math import isqrt
+from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
-from planner.commands.options import as_json, echo_json
+from planner.commands.options import DTYPES, LARGEST_INTEGER, architecture_of, as_json, described, echo_json, echo_table
 from planner.errors import PlannerError
 
-MOST_NUMBERS = 1000
+if TYPE_CHECKING:
+    from sampler import Architecture
+    from sampler.families.parts import Block
 
-
-def integers(_: click.Context, __: click.Parameter, text: str | None) -> list[int] | None:
-    """A list such as 16,24,40."""
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.split(",")][:MOST_NUMBERS]
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} is not a list of whole numbers such as 16,24,40") from error
+COUNTS = ("macs", "params", "activations")
 
 
 @click.command(
     name="cost",
-    epilog="Example: planner cost efficientnet_b0 --resolution 188 --width 0.75 --depth 1.1 --rule tinynet",
-    short_help="Exact MACs, params and activations of an architecture.",
+    epilog="Example: planner cost efficientnet_b0 --resolution 188 --width 0.75 --depth 1.1 --rule tinynet --explain",
+    short_help="Exact MACs, params, activations and memory of an architecture.",
 )
-@click.argument("base")
-@click.option("--resolution", type=int, metavar="PX", help="Input side in pixels; the base network's by default.")
-@click.option("--width", type=float, default=1.0, show_default=True, help="Width multiplier.")
-@click.option("--depth", type=float, default=1.0, show_default=True, help="Depth multiplier.")
-@click.option("--widths", callback=integers, metavar="N,N,..", help="Channels of each stage, instead of --width.")
-@click.option("--depths", callback=integers, metavar="N,N,..", help="Blocks of each stage, instead of --depth.")
-@click.option("--rule", metavar="NAME", help="How products become integers; the base network's rule by default.")
+@described
 @click.option("--classes", type=int, default=1000, show_default=True, help="Outputs of the classifier.")
+@click.option(
+    "--dtype",
+    type=click.Choice(DTYPES),
+    default=DTYPES[0],
+    show_default=True,
+    help="Type of the numbers in memory.",
+)
+@click.option("--explain", is_flag=True, help="Counts per stage, and what other counters say and why.")
 @as_json
-def command(
-    base: str,
-    resolution: int | None,
-    width: float,
-    depth: float,
-    widths: list[int] | None,
-    depths: list[int] | None,
-    rule: str | None,
-    classes: int,
-    json_: bool,
-) -> None:
+def command(classes: int, dtype: str, explain: bool, json_: bool, **options: Any) -> None:
     """Counts one architecture of the base network BASE, exactly.
 
     MACs (which papers call FLOPs) are multiply-accumulates of convolutions and linear layers: half of torch's
     FlopCounterMode. Bias, norm, activation and pooling are not counted.
-    """
-    from sampler import base as base_named
-    from sampler import rule_named, scale
-    from sampler.complexity import complexity
 
-    network = base_named(base)
-    chosen = rule or network.rule
-    pixels = network.resolution if resolution is None else resolution
-    for name, value in (("resolution", pixels), ("classes", classes)):
-        if abs(value) > 10**9:
-            raise PlannerError(f"--{name} {value} is impossible; give a small positive number")
-    cost = complexity(base, pixels, width, depth, widths, depths, chosen, classes)
-    scaled = scale(network, rule_named(chosen), pixels, depth, width)[0]
+    Memory is the peak of inference with one image in PyTorch: weights, batch norms' buffers and the feature maps
+    alive at once.
+    """
+    from sampler import architecture_complexity
+    from sampler import base as base_named
+
+    if abs(classes) > LARGEST_INTEGER:
+        raise PlannerError(f"--classes {classes} is impossible; give a small positive number")
+    architecture = architecture_of(**options)
+    cost = architecture_complexity(architecture, classes, dtype)
     answer: dict[str, Any] = {
-        "base": base,
-        "resolution": pixels,
-        "stem": scaled.stem,
-        "widths": widths or list(scaled.widths),
-        "depths": depths or list(scaled.depths),
-        "head": scaled.head,
-        "rule": chosen,
+        "base": architecture.base,
+        "resolution": architecture.resolution,
+        "stem": architecture.stem,
+        "widths": list(architecture.widths),
+        "depths": list(architecture.depths),
+        "head": architecture.head,
+        "rule": options["rule"] or base_named(architecture.base).rule,
         "classes": classes,
-        "macs": cost.macs,
-        "params": cost.params,
-        "activations": cost.activations,
+        "dtype": dtype,
+        **{name: getattr(cost, name) for name in (*COUNTS, "memory")},
     }
+    if explain:
+        answer.update(explained(architecture, classes))
     if json_:
         echo_json(answer)
         return
-    click.echo(f"{base} at {pixels} px, {classes} classes, rule {chosen}")
-    click.echo(f"  stem {scaled.stem}, head {scaled.head}")
+    show(answer)
+
+
+def explained(architecture: Architecture, classes: int) -> dict[str, Any]:
+    """Counts per part of the network, and other counters' totals, in JSON's types."""
+    from planner.counters import others
+    from sampler import base as base_named
+    from sampler.architecture import stack
+    from sampler.complexity import blocks_of
+    from sampler.totals import by_part
+
+    network = base_named(architecture.base)
+    blocks = list(blocks_of(network, stack([architecture]), classes))
+    widths: dict[str | int, int] = {"stem": architecture.stem, "head": architecture.head}
+    depths: dict[str | int, int] = {}
+    for number, (width, depth) in enumerate(zip(architecture.widths, architecture.depths, strict=True), start=1):
+        widths[number], depths[number] = width, depth
+    sides = {block.part: isqrt(_pixels(block)) for block in blocks}
+    parts = [
+        {
+            "part": f"stage {part}" if isinstance(part, int) else part,
+            "blocks": depths.get(part, 1),
+            "width": widths[part],
+            "side": sides[part],
+            **{name: int(np.max(getattr(total, name))) for name in COUNTS},
+        }
+        for part, total in by_part(blocks).items()
+    ]
+    return {"parts": parts, "counters": [vars(said) for said in others(architecture, classes)]}
+
+
+def _pixels(block: Block) -> int:
+    """Pixels of a block's last feature map; 1 where it comes after the pooling."""
+    return min((int(layer.area[0]) for layer in block.layers if not isinstance(layer.area, int)), default=1)
+
+
+def show(answer: dict[str, Any]) -> None:
+    """Prints an answer for people."""
+    click.echo(f"{answer['base']} at {answer['resolution']} px, {answer['classes']} classes, rule {answer['rule']}")
+    click.echo(f"  stem {answer['stem']}, head {answer['head']}")
     for name in ("widths", "depths"):
         click.echo(f"  {name:12s}{' '.join(str(value) for value in answer[name])}")
-    for name in ("macs", "params", "activations"):
+    for name in COUNTS:
         click.echo(f"  {name:12s}{answer[name]:,}")
+    click.echo(f"  {'memory':12s}{answer['memory']:,} bytes in {answer['dtype']}, one image")
+    if "parts" not in answer:
+        return
+    click.echo()
+    rows = [
+        [
+            one["part"],
+            *(str(one[name]) for name in ("blocks", "width", "side")),
+            f"{one['macs']:,}",
+            f"{one['macs'] / answer['macs']:.1%}",
+            f"{one['params']:,}",
+            f"{one['activations']:,}",
+        ]
+        for one in answer["parts"]
+    ]
+    echo_table(["part", "blocks", "width", "px out", "MACs", "share", "params", "activations"], rows)
+    click.echo("\nThe same network in other counters (computed, not run):")
+    for said in answer["counters"]:
+        click.echo(f"  {said['tool']:27s}{said['value']:>17,}")
+        click.echo(f"    {said['why']}")

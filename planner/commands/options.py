@@ -4,37 +4,168 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from planner.errors import PlannerError
-from planner.quantities import parse_count
+from planner.quantities import parse_bytes, parse_count, parse_ms
 
 if TYPE_CHECKING:
     from planner.table import Table
+    from sampler import Architecture, Limit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Count(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.5
-    """A quantity such as 200M."""
+class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.5
+    """A positive quantity with a unit, such as 200M, 12ms or 8MB."""
 
     name = "quantity"
+
+    def __init__(self, parse: Callable[[str], float]) -> None:
+        self.parse = parse
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number of a text."""
         if isinstance(value, float):
             return value
         try:
-            return parse_count(value)
+            return self.parse(value)
         except PlannerError as error:
             self.fail(str(error), param, ctx)
 
 
+LATENCY_FILE = "results/latency.json"
+MOST_NUMBERS = 1000
+DTYPES = ("float32", "float16", "bfloat16")
+LARGEST_INTEGER = 10**9  # beyond any network; a typo
+
+
+def integers(_: click.Context, __: click.Parameter, text: str | None) -> list[int] | None:
+    """A list such as 16,24,40."""
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")][:MOST_NUMBERS]
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not a list of whole numbers such as 16,24,40") from error
+
+
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")
 study = click.option("--study", metavar="NAME", help="The study, a folder in results/; the last one used by default.")
+
+
+def described(command: F) -> F:
+    """The argument and the options that describe one architecture; `architecture_of` takes them."""
+    options = (
+        click.argument("base"),
+        click.option(
+            "--resolution", type=int, metavar="PX", help="Input side in pixels; the base network's by default."
+        ),
+        click.option("--width", type=float, default=1.0, show_default=True, help="Width multiplier."),
+        click.option("--depth", type=float, default=1.0, show_default=True, help="Depth multiplier."),
+        click.option(
+            "--widths", callback=integers, metavar="N,N,..", help="Channels of each stage, instead of --width."
+        ),
+        click.option("--depths", callback=integers, metavar="N,N,..", help="Blocks of each stage, instead of --depth."),
+        click.option(
+            "--rule", metavar="NAME", help="How products become integers; the base network's rule by default."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def architecture_of(
+    base: str,
+    resolution: int | None,
+    width: float,
+    depth: float,
+    widths: list[int] | None,
+    depths: list[int] | None,
+    rule: str | None,
+) -> Architecture:
+    """The architecture that the options of `described` describe.
+
+    Raises:
+        InputError: If a name is unknown or a value impossible.
+    """
+    from sampler import base as base_named
+    from sampler import rule_named, scale
+
+    network = base_named(base)
+    pixels = network.resolution if resolution is None else resolution
+    if abs(pixels) > LARGEST_INTEGER:
+        raise PlannerError(f"--resolution {pixels} is impossible; give a small positive number")
+    scaled = scale(network, rule_named(rule or network.rule), pixels, depth, width)[0]
+    for name, given in (("widths", widths), ("depths", depths)):
+        if given is not None and len(given) != len(network.stages):
+            raise PlannerError(f"{base} has {len(network.stages)} stages, but --{name} gives {len(given)}")
+    return replace(scaled, widths=tuple(widths or scaled.widths), depths=tuple(depths or scaled.depths))
+
+
+def budgets(command: F) -> F:
+    """The budgets, alone or together; `limits_of` takes all but --flops."""
+    options = (
+        click.option(
+            "--flops", type=Quantity(parse_count), help="Budget in MACs, which papers call FLOPs, such as 200M."
+        ),
+        click.option("--params", type=Quantity(parse_count), help="Budget in learnable parameters, such as 4M."),
+        click.option("--latency", type=Quantity(parse_ms), help="Budget in time, such as 12ms, by a --latency-model."),
+        click.option(
+            "--memory", type=Quantity(parse_bytes), help="Budget in peak memory of inference with one image, as 8MB."
+        ),
+        click.option("--dtype", type=click.Choice(DTYPES), help="Type of the numbers in memory; float32 by default."),
+        click.option(
+            "--latency-model",
+            metavar="FILE",
+            help=f"What `planner latency fit` wrote for the device; {LATENCY_FILE} by default.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def limits_of(
+    params: float | None, latency: float | None, memory: float | None, dtype: str | None, latency_model: str | None
+) -> list[Limit]:
+    """The limits that the options of `budgets` set.
+
+    Raises:
+        PlannerError: If there is a budget of latency and no latency model.
+    """
+    from sampler import exact_limit
+
+    limits = []
+    if params is not None:
+        limits.append(exact_limit("params", params))
+    if latency is not None:
+        limits.append(latency_limit(latency, Path(latency_model or LATENCY_FILE)))
+    if memory is not None:
+        limits.append(exact_limit("memory", memory, dtype or DTYPES[0]))
+    return limits
+
+
+def latency_limit(milliseconds: float, path: Path) -> Limit:
+    """A limit on the latency that a model predicts.
+
+    Raises:
+        PlannerError: If there is no such model.
+    """
+    from planner.latency.model import LatencyModel
+    from sampler import Limit
+
+    if not path.is_file():
+        raise PlannerError(
+            f"{path}: no latency model for --latency; measure with `planner latency BASE --random 40 --out m.csv`, "
+            f"then `planner latency fit --from m.csv --out {path}`"
+        )
+    return Limit("latency", milliseconds, LatencyModel.load(path).of)
 
 
 def made_with(command: F) -> F:

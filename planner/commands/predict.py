@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import Count, as_json, echo_json
+from planner.commands.options import as_json, budgets, echo_json, limits_of
 from planner.errors import InputError, PlannerError
-from planner.quantities import format_count
+from planner.quantities import format_cost, format_count
 
 if TYPE_CHECKING:
     from planner.formulas.formula import Formula, Prediction
+    from sampler import Limit
 
 NO_FORMULA = (
     "none learned for {base} yet, so this is compound scaling with EfficientNet's constants; "
@@ -25,8 +27,7 @@ NO_FORMULA = (
     epilog="Example: planner predict --flops 200M --json",
     short_help="The architecture for a budget.",
 )
-@click.option("--flops", type=Count(), help="Budget in MACs, which papers call FLOPs, such as 200M.")
-@click.option("--params", type=Count(), help="Budget in learnable parameters, such as 4M; alone or beside --flops.")
+@budgets
 @click.option("--formula", metavar="FILE", help="A formula written by `planner fit`.")
 @click.option("--study", metavar="NAME", help="The study whose formula answers.")
 @click.option("--base", metavar="NAME", help="Base network; efficientnet_b0 by default.")
@@ -36,7 +37,6 @@ NO_FORMULA = (
 @as_json
 def command(
     flops: float | None,
-    params: float | None,
     formula: str | None,
     study: str | None,
     base: str | None,
@@ -44,19 +44,21 @@ def command(
     classes: int | None,
     extrapolate: bool,
     json_: bool,
+    **others: Any,
 ) -> None:
     """Gives one buildable architecture whose exact MACs are within 1 % of the budget.
 
-    With --params it is the largest architecture of the formula that has no more parameters; with both, the answer
-    names the budget that decides.
+    With --params, --latency or --memory it is the largest architecture of the formula that keeps to them; with
+    several budgets, the answer names the one that decides.
 
     The formula is the one given, or the last study's where it covers the budget, or the one shipped for the base
     network, or else compound scaling; the answer says which.
     """
     from planner.formulas.budgets import within
 
-    source, chosen = choose(flops, params, formula, study, base, base_resolution, classes)
-    prediction = within(chosen, flops, params, extrapolate)
+    limits = limits_of(**others)
+    source, chosen = choose(flops, limits, formula, study, base, base_resolution, classes)
+    prediction = within(chosen, flops, limits, extrapolate)
     rival = compound_at(prediction)
     if json_:
         answer = prediction.as_dict()
@@ -68,7 +70,7 @@ def command(
 
 def choose(
     macs: float | None,
-    params: float | None,
+    limits: Sequence[Limit],
     formula: str | None,
     study: str | None,
     base: str | None,
@@ -99,7 +101,7 @@ def choose(
     if LAST.is_file() and own.is_file():
         loaded = Formula.load(own)
         applied = loaded.at(resolution, classes)
-        if base in (None, loaded.base) and covers(applied, macs, params):
+        if base in (None, loaded.base) and covers(applied, macs, limits):
             return str(own), applied
     name = base or "efficientnet_b0"
     text = shipped_formula(base_named(name).name)
@@ -133,11 +135,9 @@ def show_prediction(prediction: Prediction, rival: Prediction | None, source: st
     formula = prediction.formula
     learned = formula.kind != "compound"
     low, high = (format_count(value) for value in formula.macs_range)
-    decided = {"params": ", decided by the budget of params", "range": ", the end of the fitted range"}
-    click.echo(
-        f"{formula.base} for {format_count(prediction.budget)} MACs{decided.get(prediction.binding, '')}, "
-        f"{formula.classes} classes"
-    )
+    decided = {"macs": "", "range": ", the end of the fitted range"}
+    by = decided.get(prediction.binding, f", decided by the budget of {prediction.binding}")
+    click.echo(f"{formula.base} for {format_count(prediction.budget)} MACs{by}, {formula.classes} classes")
     click.echo(f"formula: {source}" + (f" ({len(formula.front)} points, {low} to {high} MACs)" if learned else ""))
     if not prediction.in_range:
         click.echo("OUTSIDE that range: an extrapolation")
@@ -161,6 +161,8 @@ def show_architecture(name: str, prediction: Prediction) -> None:
     click.echo(f"  widths      {' '.join(str(width) for width in one.widths)}  (stem {one.stem}, head {one.head})")
     off = 100 * (prediction.macs / prediction.budget - 1)
     click.echo(f"  MACs        {prediction.macs:,} ({off:+.2f} % of the budget), params {prediction.params:,}")
+    for kind, cost in prediction.costs.items():
+        click.echo(f"  {kind:12s}{format_cost(kind, cost)} of {format_cost(kind, prediction.limits[kind])}")
     nudges = _nudges(prediction)
     if nudges:
         click.echo(f"  nudged      {nudges}, to meet the budget")

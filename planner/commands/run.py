@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from planner.commands.options import Count, as_json, echo_json, made_with, resources, study
+from planner.commands.options import as_json, budgets, echo_json, limits_of, made_with, resources, study
 
 
 @click.command(
@@ -18,7 +18,7 @@ from planner.commands.options import Count, as_json, echo_json, made_with, resou
 @study
 @click.option("--trials", type=click.IntRange(1, 100_000), default=24, show_default=True, help="Trainings in all.")
 @click.option("--method", type=click.Choice(["stratified", "random", "sobol"]), default="stratified", show_default=True)
-@click.option("--flops", type=Count(), help="Budget to predict for; the middle of the fitted range by default.")
+@budgets
 @made_with
 @resources
 @as_json
@@ -27,6 +27,11 @@ def command(
     trials: int,
     method: str,
     flops: float | None,
+    params: float | None,
+    latency: float | None,
+    memory: float | None,
+    dtype: str | None,
+    latency_model: str | None,
     workers: int,
     device: str,
     minutes: float | None,
@@ -35,16 +40,19 @@ def command(
 ) -> None:
     """Samples, trains, takes the front, fits the formula and predicts; resumes where it was stopped.
 
+    The prediction is for the budgets given, or else for the middle of the fitted range.
     Without options it runs on generated fractal images, with nothing to download.
     """
     from planner.commands.fit import show_fit, summary
     from planner.commands.front import front_of, show_front
     from planner.commands.predict import compound_at, show_prediction
+    from planner.formulas.budgets import within
     from planner.formulas.fit import fit
     from planner.loop import Resources, queue, train_queued
     from planner.progress import TerminalProgress, decoding
     from planner.study import cache_of, open_or_make
 
+    limits = limits_of(params, latency, memory, dtype, latency_model)
     ledger = open_or_make(study, options, decoding)
     with ledger.coordinating():
         queue(ledger, trials, method)
@@ -55,7 +63,9 @@ def command(
     formula = fit(table)
     path = ledger.folder / "formula.json"
     formula.save(path)
-    prediction = formula.predict(flops or math.sqrt(math.prod(formula.macs_range)), extrapolate=True)
+    if flops is None and not limits:
+        flops = math.sqrt(math.prod(formula.macs_range))
+    prediction = within(formula, flops, limits, extrapolate=True)
     rival = compound_at(prediction)
     if json_:
         answer = {"study": ledger.folder.name, "front": front, "fit": summary(formula, path), **ledger.counts()}

@@ -6,32 +6,51 @@ from typing import Any
 
 import click
 
-from planner.commands.options import as_json, echo_json, made_with, study
+from planner.commands.options import as_json, budgets, echo_json, limits_of, made_with, study
 from planner.quantities import format_count
 
 
 @click.command(
     name="sample",
-    epilog="Example: planner sample --study dogs --trials 40 --data imagefolder:photos --window 1M 10M",
+    epilog="Example: planner sample --study dogs --trials 40 --data imagefolder:photos --window 1M 10M --params 4M",
     short_help="Queue architectures inside the cost window.",
 )
 @study
 @click.option("--trials", type=click.IntRange(1, 100_000), required=True, help="Architectures to add.")
 @click.option("--method", type=click.Choice(["stratified", "random", "sobol"]), default="stratified", show_default=True)
+@budgets
 @made_with
 @as_json
-def command(study: str | None, trials: int, method: str, json_: bool, **options: Any) -> None:
+def command(
+    study: str | None,
+    trials: int,
+    method: str,
+    flops: float | None,
+    params: float | None,
+    latency: float | None,
+    memory: float | None,
+    dtype: str | None,
+    latency_model: str | None,
+    json_: bool,
+    **options: Any,
+) -> None:
     """Queues architectures inside the window of MACs; makes the study where there is none.
+
+    With --flops, --params, --latency or --memory none of those queued costs more.
 
     stratified: equal counts per bin of log MACs; random: each factor uniform, as TinyNet drew them.
     """
     from planner.loop import queue
     from planner.progress import decoding
     from planner.study import open_or_make
+    from sampler import exact_limit
 
+    limits = limits_of(params, latency, memory, dtype, latency_model)
+    if flops is not None:
+        limits.append(exact_limit("macs", flops))
     ledger = open_or_make(study, options, decoding)
     with ledger.coordinating():
-        added = queue(ledger, ledger.asked() + trials, method)
+        added = queue(ledger, ledger.asked() + trials, method, limits)
     low, high = ledger.space.macs_window
     answer = {"study": ledger.folder.name, "added": added, "macs_window": [low, high], **ledger.counts()}
     if json_:

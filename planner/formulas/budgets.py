@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from planner.errors import PlannerError
 from planner.formulas.formula import Formula, Prediction, in_range
-from planner.quantities import format_count
+from planner.quantities import format_cost
+from sampler import Limit, stack
 
 # Of the range of log MACs: to about 0.1 % of a budget over a range of four decades.
 HALVINGS = 14
+# Rounding makes costs along a formula rise in steps, with setbacks of some per cent: where to look for one.
+BEYOND = (1.12, 1.08, 1.05, 1.03, 1.015)
+NO_BUDGET = "no budget: give --flops, --params, --latency or --memory"
 
 
-def within(formula: Formula, macs: float | None, params: float | None, extrapolate: bool = False) -> Prediction:
-    """The formula's architecture for a budget of MACs, of params, or of both.
+def within(formula: Formula, macs: float | None, limits: Sequence[Limit] = (), extrapolate: bool = False) -> Prediction:
+    """The formula's architecture for a budget of MACs, for other limits, or for all of them together.
 
-    Params grow with c along a formula, so a budget of params is the largest c that keeps to it.
+    Costs grow with c along a formula, up to the setbacks of rounding: the answer to limits is the largest c found, by
+    bisection and a look beyond, that keeps to all of them.
 
     Args:
         formula: The formula.
         macs: Budget of multiply-accumulates of one image, or None.
-        params: Budget of learnable scalars, or None.
+        limits: What else must not be passed.
         extrapolate: Whether to answer outside the range that the fit saw.
 
     Returns:
@@ -30,44 +36,71 @@ def within(formula: Formula, macs: float | None, params: float | None, extrapola
     Raises:
         PlannerError: If neither is given, or no architecture of the formula keeps to them; says by how much.
     """
-    if macs is None and params is None:
-        raise PlannerError("no budget: give --flops, --params or both")
-    if params is None:
-        assert macs is not None
-        return formula.predict(macs, extrapolate)
+    if macs is None and not limits:
+        raise PlannerError(NO_BUDGET)
     low, high = formula.macs_range
     if macs is not None:
-        answer = formula.predict(macs, extrapolate)
-        if answer.params <= params:
+        answer = _priced(formula.predict(macs, extrapolate), limits)
+        if not _passed(answer, limits):
             return answer
-        high = min(high, macs)
-    return _largest(formula, params, low, high)
+        low, high = min(low, macs), min(high, macs)
+    return _largest(formula, limits, low, high)
 
 
-def covers(formula: Formula, macs: float | None, params: float | None) -> bool:
-    """Whether a formula's range reaches a budget of MACs or, without one, a budget of params."""
+def covers(formula: Formula, macs: float | None, limits: Sequence[Limit] = ()) -> bool:
+    """Whether a formula's range reaches a budget of MACs or, without one, the limits."""
     if macs is not None:
         return in_range(macs / formula.base_macs, formula.c_range)
-    low, high = (formula.predict(end).params for end in formula.macs_range)
-    return params is None or low <= params <= high
+    low, high = (_passed(_priced(formula.predict(end), limits), limits) for end in formula.macs_range)
+    return not limits or bool(high and not low)
 
 
-def _largest(formula: Formula, params: float, low: float, high: float) -> Prediction:
-    """The dearest prediction between two budgets of MACs that has at most so many params."""
-    best = formula.predict(low)
-    if best.params > params:
-        raise PlannerError(
-            f"{format_count(params)} params cannot be had: the smallest architecture of this formula has "
-            f"{best.params:,}, {best.params / params - 1:.0%} more; give at least that"
-        )
-    below, above = math.log(low), math.log(high)
-    if (top := formula.predict(high)).params <= params:
+def _priced(prediction: Prediction, limits: Sequence[Limit]) -> Prediction:
+    """A prediction with its costs of the limits' kinds."""
+    alone, classes = stack([prediction.architecture]), prediction.formula.classes
+    costs = {limit.name: float(limit.cost(alone, classes)[0]) for limit in limits}
+    return replace(prediction, costs=costs, limits={limit.name: limit.largest for limit in limits})
+
+
+def _passed(prediction: Prediction, limits: Sequence[Limit]) -> list[Limit]:
+    """The limits that a prediction passes, the one passed most first."""
+    passed = [limit for limit in limits if prediction.costs[limit.name] > limit.largest]
+    return sorted(passed, key=lambda limit: limit.largest / prediction.costs[limit.name])
+
+
+def _largest(formula: Formula, limits: Sequence[Limit], low: float, high: float) -> Prediction:
+    """The dearest prediction between two budgets of MACs that keeps to all limits."""
+    best = _priced(formula.predict(low, extrapolate=True), limits)
+    if passed := _passed(best, limits):
+        raise PlannerError(_impossible(best, passed))
+    top = _priced(formula.predict(high, extrapolate=True), limits)
+    binding = _passed(top, limits)
+    if not binding:
         return replace(top, binding="range")
+    below, above = math.log(low), math.log(high)
     for _ in range(HALVINGS):
         middle = (below + above) / 2
-        tried = formula.predict(math.exp(middle))
-        if tried.params <= params:
-            below, best = middle, tried
+        tried = _priced(formula.predict(math.exp(middle), extrapolate=True), limits)
+        if passed := _passed(tried, limits):
+            above, binding = middle, passed
         else:
-            above = middle
-    return replace(best, binding="params")
+            below, best = middle, tried
+    for factor in BEYOND:
+        if math.exp(below) * factor <= high:
+            tried = _priced(formula.predict(math.exp(below) * factor, extrapolate=True), limits)
+            if not _passed(tried, limits):
+                best = tried
+                break
+    return replace(best, binding=binding[0].name)
+
+
+def _impossible(smallest: Prediction, passed: Sequence[Limit]) -> str:
+    """Which limits even the smallest architecture passes, and by how much."""
+    parts = []
+    for limit in passed:
+        cost = smallest.costs[limit.name]
+        parts.append(
+            f"at most {format_cost(limit.name, limit.largest)} {limit.name} cannot be kept: the smallest architecture "
+            f"of this formula has {format_cost(limit.name, cost)}, {cost / limit.largest:.3g} times as much"
+        )
+    return "; ".join(parts) + "; give more, or take another base network"

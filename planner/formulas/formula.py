@@ -124,12 +124,14 @@ class Formula:
         rule = rule_named(branch.rule)
         pixels = max(int(rule.pixels(self.resolution, r)[0]), self.network.stride)
         solved = solve_width(self.network, rule, pixels, d, macs, self.classes)
+        cost = architecture_complexity(solved.architecture, self.classes)
         return Prediction(
             formula=self,
             budget=macs,
             architecture=solved.architecture,
             macs=solved.macs,
-            params=architecture_complexity(solved.architecture, self.classes).params,
+            params=cost.params,
+            memory=cost.memory,
             c=c,
             r=solved.architecture.resolution / self.resolution,
             d=d,
@@ -177,6 +179,7 @@ class Prediction:
         architecture: The answer, integers only.
         macs: Its exact MACs.
         params: Its exact params.
+        memory: Its peak bytes of inference with one image in float32.
         c: Budget over the base network's MACs.
         r: Its resolution over the base resolution.
         d: Its depth multiplier, from the curve.
@@ -186,7 +189,9 @@ class Prediction:
         pixels_nudged: Pixels the resolution was moved to meet the budget.
         stage_nudged: Index of the stage whose width was moved to meet the budget, or None.
         channels_nudged: Channels by which it was moved.
-        binding: The budget that decides: `macs`, `params`, or `range` where the fitted range ends before it.
+        binding: The budget that decides: `macs`, the name of a limit, or `range` where the fitted range ends before.
+        costs: What it costs of each limit's kind.
+        limits: The most it was allowed to cost, by the same names.
     """
 
     formula: Formula
@@ -194,6 +199,7 @@ class Prediction:
     architecture: Architecture
     macs: int
     params: int
+    memory: int
     c: float
     r: float
     d: float
@@ -204,6 +210,8 @@ class Prediction:
     stage_nudged: int | None
     channels_nudged: int
     binding: str = "macs"
+    costs: dict[str, float] = field(default_factory=dict)
+    limits: dict[str, float] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> dict[str, float] | None:
@@ -229,10 +237,13 @@ class Prediction:
             "d": self.d,
             "depths": list(self.architecture.depths),
             "head": self.architecture.head,
+            "costs": self.costs,
             "in_range": self.in_range,
             "kind": self.formula.kind,
+            "limits": self.limits,
             "macs": self.macs,
             "macs_range": list(self.formula.macs_range),
+            "memory": self.memory,
             "params": self.params,
             "pixels_nudged": self.pixels_nudged,
             "r": self.r,

@@ -13,7 +13,11 @@ Blocks = Callable[[BaseNetwork, IntArray, IntArray, IntArray, IntArray, IntArray
 Adjustment = Callable[[BaseNetwork, IntArray], IntArray]
 
 BLOCKS: dict[str, Blocks] = {
-    name: getattr(m,"blocks",None) for name, m in dict(mbconv=mbconv, residual=residual,regnet=regnet,ghost=ghost,convnext=convnext).items()
+    "mbconv": mbconv.blocks,
+    "regnet": regnet.blocks,
+    "residual": residual.blocks,
+    "ghost": ghost.blocks,
+    "convnext": convnext.blocks,
 }
 # Families whose blocks cannot have every width.
 ADJUSTMENTS: dict[str, Adjustment] = {"regnet": regnet.adjustment}

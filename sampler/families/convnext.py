@@ -1,20 +1,22 @@
-"""Exact complexity of ConvNeXt networks, over arrays of architectures.
+"""ConvNeXt networks as blocks of layers, over arrays of architectures.
 
-Counted as timm builds them: stem and downsampling convolutions are unpadded, so sides are rounded down; biases,
-layer norms and layer scale are params but no MACs. Whether a block's two pointwise layers are linear layers or 1x1
-convolutions changes no count. A stem as wide as the first stage, as in all published networks, leads straight into
-it; any other is followed by timm's downsampling at stride 1, a layer norm and a 1x1 convolution.
+As timm builds them: stem and downsampling convolutions are unpadded, so sides are rounded down. Whether a block's two
+pointwise layers are linear layers or 1x1 convolutions changes no number. A stem as wide as the first stage, as in all
+published networks, leads straight into it; any other is followed by timm's downsampling at stride 1, a layer norm and
+a 1x1 convolution.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from sampler.architecture import BaseNetwork, IntArray, Stage
-from sampler.families.parts import Counts
+from sampler.families.parts import Block, Layer
 
 
-def count(
+def blocks(
     network: BaseNetwork,
     resolution: IntArray,
     stem: IntArray,
@@ -22,10 +24,10 @@ def count(
     depths: IntArray,
     head: IntArray,
     classes: int,
-) -> Counts:
-    """MACs, params and activations of `n` architectures with `s` stages.
+) -> Iterator[Block]:
+    """The blocks of `n` architectures with `s` stages, downsamplings as blocks of their own, input side first.
 
-    Activations are output elements of all convolutions and linear layers.
+    A layer norm's mean and deviation of every pixel are feature maps, too.
 
     Args:
         network: The base network whose blocks are used.
@@ -35,38 +37,40 @@ def count(
         depths: `(n, s)` blocks.
         head: `(n,)` zeros: these networks have no 1x1 convolution after the last stage.
         classes: Outputs of the classifier.
-
-    Returns:
-        Three `(n,)` int64 arrays: MACs, params, activations.
     """
+    image = 3 * resolution * resolution
     patch = network.stem_stride
     side = resolution // patch
     area = side * side
-    weights = 3 * patch * patch * stem
-    macs = weights * area
-    params = weights + 3 * stem  # a bias and a layer norm's two
-    activations = stem * area
+    held = image + stem * area  # the forward pass keeps both until the last stage is done
+    convolution = Layer("convolution", 3 * patch * patch * stem, stem, area, "layer", bias=True)
+    yield Block("stem", [convolution], held + (stem + 2) * area)
     c_in = stem
     for index, stage in enumerate(network.stages):
         side = side // stage.stride
-        area = side * side
+        area_out = side * side
         c_out = np.ascontiguousarray(widths[:, index])
+        depth = np.ascontiguousarray(depths[:, index])
+        inputs, outputs = c_in * area, c_out * area_out
+        kept = held + inputs if index else held  # the first stage's input is the stem's output
         # Only a stage that keeps side and width has no convolution before its first block.
-        changes = 1 if stage.stride > 1 else (c_in != c_out).astype(np.int64)
-        weights = changes * (stage.stride * stage.stride) * c_in * c_out
-        depth = depths[:, index]
-        block = block_counts(stage, c_out, area)
-        macs = macs + weights * area + depth * block[0]
-        params = params + weights + changes * (2 * c_in + c_out) + depth * block[1]
-        activations = activations + changes * c_out * area + depth * block[2]
-        c_in = c_out
-    macs = macs + c_in * classes
-    params = params + (2 + classes) * c_in + classes
-    return macs, params, activations + classes
+        changes = None if stage.stride > 1 else (c_in != c_out).astype(np.int64)
+        downsampling = [
+            Layer("norm", 0, c_in, area, "layer", computes=False),
+            Layer("downsample", stage.stride * stage.stride * c_in * c_out, c_out, area_out, bias=True),
+        ]
+        yield Block(index + 1, downsampling, kept + inputs + np.maximum(2 * area, outputs), changes)
+        # Alive in the last block of several: what the downsampling made, if any, and the block's own input.
+        made = (1 if changes is None else changes) + (depth > 1)
+        layers, alive = block_layers(stage, c_out, area_out)
+        yield Block(index + 1, layers, kept + made * outputs + alive, depth)
+        c_in, area = c_out, area_out
+    classifier = Layer("classifier", c_in * classes, classes, 1, bias=True)
+    yield Block("head", [Layer("norm", 0, c_in, 1, "layer", computes=False), classifier], image + c_in * area)
 
 
-def block_counts(stage: Stage, channels: IntArray, area: IntArray) -> Counts:
-    """MACs, params and activations of one block of a stage, for `n` architectures.
+def block_layers(stage: Stage, channels: IntArray, area: IntArray) -> tuple[list[Layer], IntArray]:
+    """The layers of one block of a stage, and the `(n,)` elements alive at once beside its input.
 
     Args:
         stage: The stage.
@@ -74,6 +78,11 @@ def block_counts(stage: Stage, channels: IntArray, area: IntArray) -> Counts:
         area: `(n,)` pixels of its feature maps.
     """
     hidden = int(stage.expansion) * channels
-    weights = (stage.kernel * stage.kernel + 2 * hidden) * channels
-    params = weights + hidden + 5 * channels  # three biases, a layer norm's two, layer scale
-    return weights * area, params, (hidden + 2 * channels) * area
+    weights = hidden * channels
+    layers = [
+        Layer("depthwise", stage.kernel * stage.kernel * channels, channels, area, "layer", bias=True),
+        Layer("expand", weights, hidden, area, bias=True),
+        Layer("project", weights, channels, area, bias=True, scale=True),
+    ]
+    # The activation is not in place; its input, its output and the norm's output are alive together.
+    return layers, (channels + 2 * hidden) * area

@@ -1,7 +1,10 @@
-"""Exact complexity of Ghost networks (GhostNet, S-GhostNet), over arrays of architectures.
+"""Ghost networks (GhostNet, S-GhostNet) as blocks of layers, over arrays of architectures.
 
-Counted as timm's `GhostBottleneck` builds them: a block's `se_ratio` is over its *hidden* channels, rounded to 4;
-the width after the last pooling is 1280 at every size. Notation, all int64 of shape (n,):
+As timm's `GhostBottleneck` builds them: a block's `se_ratio` is over its *hidden* channels, rounded to 4; the width
+after the last pooling is 1280 at every size. A ghost module makes half its channels (rounded up) by a 1x1 convolution
+and as many from those by a cheap depthwise 3x3. If its width is odd, it is counted before its cut to that width, which
+frees no memory.
+Notation, all int64 of shape (n,):
 
     c_in, c_mid, c_out   channels of a block: input, hidden, output
     c_se                 channels of its squeeze-excite bottleneck
@@ -10,10 +13,12 @@ the width after the last pooling is 1280 at every size. Notation, all int64 of s
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from sampler.architecture import BaseNetwork, FloatArray, IntArray, Stage
-from sampler.families.parts import Counts, strided
+from sampler.families.parts import Block, Layer, runs, strided
 
 # Channels of the 1x1 convolution between pooling and classifier; timm scales it with nothing.
 FEATURES = 1280
@@ -22,7 +27,7 @@ CHEAP_AREA = 9
 DIVISOR = 4
 
 
-def count(
+def blocks(
     network: BaseNetwork,
     resolution: IntArray,
     stem: IntArray,
@@ -30,125 +35,113 @@ def count(
     depths: IntArray,
     head: IntArray,
     classes: int,
-) -> Counts:
-    """MACs, params and activations of `n` architectures with `s` stages.
-
-    Activations are pycls' (https://arxiv.org/abs/2003.13678, section 3.2): output elements of all convolutions,
-    squeeze-excite's included, and of the classifier. A module of odd width is counted before its cut to that width.
+) -> Iterator[Block]:
+    """The blocks of `n` architectures with `s` stages, input side first.
 
     Args:
         network: The base network whose blocks are used.
         resolution: `(n,)` pixels.
         stem: `(n,)` channels.
         widths: `(n, s)` channels.
-        depths: `(n, s)` blocks.
+        depths: `(n, s)` blocks; those beyond the base's are like a stage's last.
         head: `(n,)` channels of the 1x1 convolution before pooling (960 at base size).
         classes: Outputs of the classifier.
-
-    Returns:
-        Three `(n,)` int64 arrays: MACs, params, activations.
     """
     side = strided(resolution, network.stem_stride)
     area = side * side
-    macs = 27 * stem * area
-    params = 29 * stem  # 3 x 3 x 3 weights and a batch norm's two
-    activations = stem * area
-    c_in = stem
+    outputs = stem * area
+    held = 3 * resolution * resolution + outputs  # the forward pass keeps both until the head is done
+    yield Block("stem", [Layer("convolution", 27 * stem, stem, area, "batch")], held + outputs)
+    # timm's groups of blocks: the first of a stage with a stride alone, all others up to the next stride together.
+    # A group's input is alive (in `kept`) while it runs; `inputs` are a block's own, the stem's being in `held`.
+    c_in, inputs, kept, grouped = stem, np.zeros_like(stem), held, np.zeros_like(stem)
     multipliers = width_multipliers(network, widths, head)
     for index, stage in enumerate(network.stages):
         side_out = strided(side, stage.stride)
         area_out = side_out * side_out
         c_out = np.ascontiguousarray(widths[:, index])
-        depth = np.ascontiguousarray(depths[:, index])
-        parts = stage_counts(stage, multipliers[index], depth, c_in, c_out, area, area_out)
-        macs = macs + parts[0]
-        params = params + parts[1]
-        activations = activations + parts[2]
-        c_in, side, area = c_out, side_out, area_out
-    macs = macs + head * (c_in * area + FEATURES) + FEATURES * classes
-    params = params + head * (c_in + 2 + FEATURES) + FEATURES + (FEATURES + 1) * classes
-    activations = activations + head * area
-    return macs, params, activations + FEATURES + classes
+        kinds = base_blocks(stage)
+        c_mids = {hidden: divisible(hidden * multipliers[index]) for hidden, _ in kinds}
+        outputs = 2 * half(c_out) * area_out
+        for position, repeats in runs(stage, np.ascontiguousarray(depths[:, index])):
+            hidden, se_ratio = kinds[min(position, len(kinds) - 1)]
+            stride = 1 if position else stage.stride
+            layers, alive = block_layers(stage.kernel, stride, se_ratio, c_in, c_mids[hidden], c_out, area, area_out)
+            if stride > 1:
+                yield Block(index + 1, layers, held + inputs + alive)
+                kept, grouped = held + outputs, np.zeros_like(stem)
+            else:
+                grouped = grouped + (1 if repeats is None else repeats)
+                # Only the first block of a group has the group's input.
+                yield Block(index + 1, layers, kept + (grouped > 1) * inputs + alive, repeats)
+            c_in, inputs, side, area = c_out, outputs, side_out, area_out
+    layers = [
+        Layer("convolution", c_in * head, head, area, "batch"),
+        Layer("features", head * FEATURES, FEATURES, 1, bias=True),
+        Layer("classifier", FEATURES * classes, classes, 1, bias=True),
+    ]
+    yield Block("head", layers, held + inputs + 2 * head * area)
 
 
-def stage_counts(
-    stage: Stage,
-    multiplier: FloatArray,
-    depth: IntArray,
+def block_layers(
+    kernel: int,
+    stride: int,
+    se_ratio: float,
     c_in: IntArray,
+    c_mid: IntArray,
     c_out: IntArray,
     area_in: IntArray,
     area_out: IntArray,
-) -> Counts:
-    """MACs, params and activations of one stage, for `n` architectures.
+) -> tuple[list[Layer], IntArray]:
+    """The layers of one block, and the `(n,)` elements alive at once beside its input.
+
+    A module's halves are alive together with what they are joined to; a norm's input with its output.
 
     Args:
-        stage: The stage.
-        multiplier: `(n,)` factors on its hidden channels at base size.
-        depth: `(n,)` blocks; those beyond the base's are like its last.
+        kernel: Side of the depthwise kernels, of the block and of its shortcut.
+        stride: Its stride; the depthwise convolution is only there for one.
+        se_ratio: Squeeze-excite channels over hidden ones; 0 for none.
         c_in: `(n,)` channels.
+        c_mid: `(n,)` channels.
         c_out: `(n,)` channels.
         area_in: `(n,)` pixels.
         area_out: `(n,)` pixels.
     """
-    blocks = base_blocks(stage)
-    c_mids = {hidden: divisible(hidden * multiplier) for hidden, _ in blocks}
-    c_mid = c_mids[blocks[0][0]]
-    macs, params, activations = body_counts(c_in, c_mid, c_out, area_in, area_out)
-    kernel_area = stage.kernel * stage.kernel
-    if stage.stride > 1:
-        macs = macs + kernel_area * c_mid * area_out
-        params = params + (kernel_area + 2) * c_mid
-        activations = activations + c_mid * area_out
-    # A block that keeps side and width adds its input; any other sends it through two convolutions.
-    converted = 1 if stage.stride > 1 else (c_in != c_out).astype(np.int64)
-    weights = (kernel_area + c_out) * c_in
-    both = c_in + c_out
-    macs = macs + converted * weights * area_out
-    params = params + converted * (weights + 2 * both)
-    activations = activations + converted * both * area_out
-
-    # Further blocks differ in hidden channels and squeeze-excite only: how many there are of each.
-    repeats: dict[int, IntArray] = {}
-    squeezes = {blocks[0]: np.ones_like(depth)} if blocks[0][1] else {}
-    last = max(len(blocks) - 1, 1)
-    for position in range(1, last + 1):
-        block = blocks[min(position, len(blocks) - 1)]
-        times = np.maximum(depth - position, 0)
-        if position < last:
-            times = np.minimum(times, 1)
-        repeats[block[0]] = repeats.get(block[0], 0) + times
-        if block[1]:
-            squeezes[block] = squeezes.get(block, 0) + times
-    for hidden, times in repeats.items():
-        body = body_counts(c_out, c_mids[hidden], c_out, area_out, area_out)
-        macs = macs + times * body[0]
-        params = params + times * body[1]
-        activations = activations + times * body[2]
-    for (hidden, ratio), times in squeezes.items():
-        c_mid = c_mids[hidden]
-        c_se = divisible(np.multiply(c_mid, ratio, dtype=np.float64))
-        squeeze = times * (2 * c_mid * c_se)
-        both = times * (c_mid + c_se)
-        macs = macs + squeeze
-        params = params + squeeze + both
-        activations = activations + both
-    return macs, params, activations
+    kernel_area = kernel * kernel
+    outputs = 2 * half(c_out) * area_out
+    alive = np.maximum(4 * half(c_mid) * area_in, c_mid * area_out + 2 * outputs)
+    layers = module_layers("expand", c_in, c_mid, area_in)
+    if stride > 1:
+        layers.append(Layer("depthwise", kernel_area * c_mid, c_mid, area_out, "batch"))
+    if se_ratio:
+        c_se = divisible(np.multiply(c_mid, se_ratio, dtype=np.float64))
+        weights = c_mid * c_se
+        layers += [Layer("squeeze", weights, c_se, 1, bias=True), Layer("excite", weights, c_mid, 1, bias=True)]
+    layers += module_layers("project", c_mid, c_out, area_out)
+    if stride > 1 or c_in is not c_out:  # a stage's further blocks are given one array as both
+        # A block that keeps side and width adds its input; any other sends it through two convolutions.
+        converted = 1 if stride > 1 else (c_in != c_out).astype(np.int64)
+        inside, after = converted * c_in, converted * c_out
+        layers += [
+            Layer("shortcut depthwise", kernel_area * inside, inside, area_out, "batch", present=converted),
+            Layer("shortcut project", inside * c_out, after, area_out, "batch", present=converted),
+        ]
+        alive = np.maximum(alive, outputs + 2 * np.maximum(inside, after) * area_out)
+    return layers, alive
 
 
-def body_counts(c_in: IntArray, c_mid: IntArray, c_out: IntArray, area_in: IntArray, area_out: IntArray) -> Counts:
-    """MACs, params and activations of a block's two ghost modules, for `n` architectures.
+def module_layers(name: str, c_in: IntArray, c_out: IntArray, area: IntArray) -> list[Layer]:
+    """The two convolutions of a ghost module."""
+    primary = half(c_out)
+    return [
+        Layer(name, c_in * primary, primary, area, "batch"),
+        Layer(f"{name} cheap", CHEAP_AREA * primary, primary, area, "batch"),
+    ]
 
-    A module makes half its channels (rounded up) by a 1x1 convolution, and as many from those by a depthwise 3x3.
-    """
-    mid_half = (c_mid + 1) >> 1
-    out_half = (c_out + 1) >> 1
-    expand = mid_half * (c_in + CHEAP_AREA)
-    project = out_half * (c_mid + CHEAP_AREA)
-    macs = expand * area_in + project * area_out
-    params = expand + project + 4 * (mid_half + out_half)
-    activations = 2 * (mid_half * area_in + out_half * area_out)
-    return macs, params, activations
+
+def half(channels: IntArray) -> IntArray:
+    """Channels of either half of a ghost module."""
+    return (channels + 1) >> 1
 
 
 def base_blocks(stage: Stage) -> list[tuple[int, float]]:

@@ -21,7 +21,7 @@ import numpy as np
 
 from sampler.architecture import BaseNetwork, IntArray, Stage
 from sampler.errors import InputError
-from sampler.families.parts import Block, Layer, strided
+from sampler.families.parts import Block, Layer, block_ratios, runs, strided
 
 # Variants whose head convolves, with a bias and no norm, after pooling; their squeeze-excite differs too.
 MOBILENETV3 = ("mobilenetv3_large", "mobilenetv3_small")
@@ -90,29 +90,6 @@ def padded_area(side: IntArray, kernel: int, stride: int) -> IntArray | int:
     padding = np.maximum((strided(side, stride) - 1) * stride + kernel - side, 0)
     copy: IntArray = np.where(padding > 0, (side + padding) ** 2, 0)
     return copy
-
-
-def runs(stage: Stage, depth: IntArray) -> list[tuple[int, IntArray | None]]:
-    """Runs of equal blocks of a stage: the index of each one's first block, and how often `(n,)` it comes.
-
-    The first block is a run of its own, that comes once (None), for its stride and its input channels.
-    """
-    listed = max(len(stage.expansions), len(stage.se_ratios), 1)
-    starts = [1, *(i for i in range(2, listed) if block_ratios(stage, i) != block_ratios(stage, i - 1))]
-    ends: list[int | None] = [*starts[1:], None]
-    pairs = zip(starts, ends, strict=True)
-    return [(0, None), *((start, np.maximum(_until(depth, end) - start, 0)) for start, end in pairs)]
-
-
-def _until(depth: IntArray, end: int | None) -> IntArray:
-    return depth if end is None else np.minimum(depth, end)
-
-
-def block_ratios(stage: Stage, block: int) -> tuple[float, float]:
-    """Expansion and squeeze-excite ratio of a stage's block, counted from 0."""
-    expansions = stage.expansions or (stage.expansion,)
-    se_ratios = stage.se_ratios or (stage.se_ratio,)
-    return expansions[min(block, len(expansions) - 1)], se_ratios[min(block, len(se_ratios) - 1)]
 
 
 def block_layers(

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sampler.architecture import IntArray
+import numpy as np
+
+from sampler.architecture import IntArray, Stage
 
 Norm = Literal["", "batch", "layer"]
-STEM, HEAD = "stem", "head"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +25,8 @@ class Layer:
         norm: What normalises its output: `"batch"`, `"layer"`, or `""` for nothing.
         bias: Whether it adds a bias.
         scale: Whether its output is multiplied by a learned scalar per channel (ConvNeXt's layer scale).
+        present: `(n,)` 0 in the architectures without it, where its weights and channels are 0 too, 1 in the others.
+        computes: Whether it is a convolution or a linear layer, not a norm alone.
     """
 
     name: str
@@ -33,11 +36,8 @@ class Layer:
     norm: Norm = ""
     bias: bool = False
     scale: bool = False
-
-    @property
-    def computes(self) -> bool:
-        """Whether it is a convolution or a linear layer, not a norm alone."""
-        return not isinstance(self.weights, int)
+    present: IntArray | int = 1
+    computes: bool = True
 
     @property
     def params_per_channel(self) -> int:
@@ -54,12 +54,15 @@ class Block:
         layers: Its layers, input side first.
         alive: `(n,)` elements of the feature maps alive at once, at most, while it runs (the image included).
         repeats: `(n,)` how often it comes, one after the other; None for once.
+        pooling: `(n,)` elements and `(n,)` int64 alive while it max-pools, for torch also says where it found each
+            maximum; None without a max pool.
     """
 
     part: str | int
     layers: Sequence[Layer]
     alive: IntArray
     repeats: IntArray | None = None
+    pooling: tuple[IntArray, IntArray] | None = None
 
 
 def strided(side: IntArray, stride: int) -> IntArray:
@@ -67,4 +70,24 @@ def strided(side: IntArray, stride: int) -> IntArray:
     return side if stride == 1 else -(-side // stride)
 
 
-Counts = tuple[IntArray, IntArray, IntArray]
+def runs(stage: Stage, depth: IntArray) -> list[tuple[int, IntArray | None]]:
+    """Runs of equal blocks of a stage: the index of each one's first block, and how often `(n,)` it comes.
+
+    The first block is a run of its own, that comes once (None), for its stride and its input channels.
+    """
+    listed = max(len(stage.expansions), len(stage.se_ratios), 1)
+    starts = [1, *(i for i in range(2, listed) if block_ratios(stage, i) != block_ratios(stage, i - 1))]
+    ends: list[int | None] = [*starts[1:], None]
+    pairs = zip(starts, ends, strict=True)
+    return [(0, None), *((start, np.maximum(_until(depth, end) - start, 0)) for start, end in pairs)]
+
+
+def _until(depth: IntArray, end: int | None) -> IntArray:
+    return depth if end is None else np.minimum(depth, end)
+
+
+def block_ratios(stage: Stage, block: int) -> tuple[float, float]:
+    """Expansion and squeeze-excite ratio of a stage's block, counted from 0."""
+    expansions = stage.expansions or (stage.expansion,)
+    se_ratios = stage.se_ratios or (stage.se_ratio,)
+    return expansions[min(block, len(expansions) - 1)], se_ratios[min(block, len(se_ratios) - 1)]

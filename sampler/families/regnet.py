@@ -1,7 +1,9 @@
-"""Exact complexity of RegNetX and RegNetY, over arrays of architectures.
+"""RegNetX and RegNetY as blocks of layers, over arrays of architectures.
 
-Counted as timm builds them: bottleneck ratio 1, every stage's first block with stride 2 and a projected shortcut,
-squeeze-excite reduced from a block's input channels, no head convolution. Notation, all int64 of shape (n,):
+As timm builds them: bottleneck ratio 1, every stage's first block with stride 2 and a projected shortcut,
+squeeze-excite reduced from a block's input channels, no head convolution. A block's layers are reduce (1x1),
+spatial (3x3, in groups), squeeze and excite, expand (1x1), as in a bottleneck of any ratio, and shortcut (1x1).
+Notation, all int64 of shape (n,):
 
     c_in, c_out          channels of a block: input, output (and hidden, the bottleneck ratio being 1)
     c_group, c_se        channels of one group of its 3x3 convolution, and of its squeeze-excite bottleneck
@@ -10,14 +12,16 @@ squeeze-excite reduced from a block's input channels, no head convolution. Notat
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from sampler.architecture import BaseNetwork, IntArray, Stage
 from sampler.errors import InputError
-from sampler.families.parts import Counts, strided
+from sampler.families.parts import Block, Layer, strided
 
 
-def count(
+def blocks(
     network: BaseNetwork,
     resolution: IntArray,
     stem: IntArray,
@@ -25,11 +29,11 @@ def count(
     depths: IntArray,
     head: IntArray,
     classes: int,
-) -> Counts:
-    """MACs, params and activations of `n` architectures with `s` stages.
+) -> Iterator[Block]:
+    """The blocks of `n` architectures with `s` stages, input side first.
 
-    Activations are pycls' (https://arxiv.org/abs/2003.13678, section 3.2): output elements of all convolutions,
-    squeeze-excite's included, and of the classifier.
+    Their activations sum up to pycls' (https://arxiv.org/abs/2003.13678, section 3.2): output elements of all
+    convolutions, squeeze-excite's included, and of the classifier.
 
     Args:
         network: The base network whose blocks are used.
@@ -40,35 +44,30 @@ def count(
         head: `(n,)` zeros: a RegNet has no head convolution.
         classes: Outputs of the classifier.
 
-    Returns:
-        Three `(n,)` int64 arrays: MACs, params, activations.
-
     Raises:
         InputError: If a width does not divide into groups, or is too small for squeeze-excite.
     """
     groups = group_widths(network, widths)
+    image = 3 * resolution * resolution  # the forward pass keeps it to the end
     side = strided(resolution, network.stem_stride)
-    area = side * side
-    macs = 27 * stem * area
-    params = 29 * stem  # 3 x 3 x 3 weights and a batch norm's two
-    activations = stem * area
-    c_in = stem
+    area, c_in = side * side, stem
+    yield Block("stem", [Layer("convolution", 27 * stem, stem, area, "batch")], image + 2 * stem * area)
     for index, stage in enumerate(network.stages):
         side = strided(side, stage.stride)
         area_out = side * side
         c_out, c_group = (np.ascontiguousarray(part[:, index]) for part in (widths, groups))
-        repeats = depths[:, index] - 1
-        first = block_counts(stage, c_in, c_out, c_group, area, area_out, projects=True)
-        rest = block_counts(stage, c_out, c_out, c_group, area_out, area_out, projects=False)
-        macs = macs + first[0] + repeats * rest[0]
-        params = params + first[1] + repeats * rest[1]
-        activations = activations + first[2] + repeats * rest[2]
+        held = image + c_in * area  # as is the stage's input until the stage is done
+        # The next layer's norm runs before a layer's output is let go, its own input and output alive too.
+        reduced, outputs = c_out * area, c_out * area_out
+        layers = block_layers(stage, c_in, c_out, c_group, area, area_out, projects=True)
+        yield Block(index + 1, layers, held + reduced + np.maximum(reduced, 2 * outputs))
+        layers = block_layers(stage, c_out, c_out, c_group, area_out, area_out, projects=False)
+        yield Block(index + 1, layers, held + 4 * outputs, depths[:, index] - 1)
         c_in, area = c_out, area_out
-    classifier = c_in * classes
-    return macs + classifier, params + classifier + classes, activations + classes
+    yield Block("head", [Layer("classifier", c_in * classes, classes, 1, bias=True)], image + c_in * area)
 
 
-def block_counts(
+def block_layers(
     stage: Stage,
     c_in: IntArray,
     c_out: IntArray,
@@ -76,8 +75,8 @@ def block_counts(
     area_in: IntArray,
     area_out: IntArray,
     projects: bool,
-) -> Counts:
-    """MACs, params and activations of one block of a stage, for `n` architectures.
+) -> list[Layer]:
+    """The layers of one block of a stage, for `n` architectures.
 
     Args:
         stage: For its squeeze-excite ratio.
@@ -91,22 +90,19 @@ def block_counts(
     Raises:
         InputError: If the input is so narrow that squeeze-excite would have no channel.
     """
-    reduce = c_in * c_out
-    inner: IntArray = c_out * (9 * c_group + c_out)  # the grouped 3x3 and the last 1x1
-    macs: IntArray = reduce * area_in + inner * area_out
-    params: IntArray = reduce + inner + 6 * c_out
-    activations: IntArray = c_out * (area_in + 2 * area_out)
-    if projects:
-        macs = macs + reduce * area_out
-        params = params + reduce + 2 * c_out
-        activations = activations + c_out * area_out
+    pointwise = c_in * c_out
+    layers = [
+        Layer("reduce", pointwise, c_out, area_in, "batch"),
+        Layer("spatial", 9 * c_group * c_out, c_out, area_out, "batch"),
+    ]
     if stage.se_ratio:
         c_se = squeeze_channels(c_in, stage.se_ratio)
-        weights = 2 * c_out * c_se
-        macs = macs + weights
-        params = params + weights + c_out + c_se
-        activations = activations + c_out + c_se
-    return macs, params, activations
+        weights = c_out * c_se
+        layers += [Layer("squeeze", weights, c_se, 1, bias=True), Layer("excite", weights, c_out, 1, bias=True)]
+    layers.append(Layer("expand", c_out * c_out, c_out, area_out, "batch"))
+    if projects:
+        layers.append(Layer("shortcut", pointwise, c_out, area_out, "batch"))
+    return layers
 
 
 def squeeze_channels(channels: IntArray, ratio: float) -> IntArray:

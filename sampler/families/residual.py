@@ -1,8 +1,12 @@
-"""Exact complexity of residual networks (ResNets), over arrays of architectures.
+"""Residual networks (ResNets) as blocks of layers, over arrays of architectures.
 
-Counted as timm builds them: 3x3 convolutions padded symmetrically, the stride in a bottleneck's 3x3, a 1x1
+As timm builds them: 3x3 convolutions padded symmetrically, the stride in a bottleneck's 3x3, a 1x1
 projection where the stride or the width changes. CIFAR's variant has a 3x3 stem and shortcuts without
-parameters, subsampled and padded with zero channels. Notation, all int64 of shape (n,):
+parameters, subsampled and padded with zero channels. Blocks:
+
+    basic        first, second: two 3x3          bottleneck   reduce (1x1), spatial (3x3), expand (1x1)
+
+Notation, all int64 of shape (n,):
 
     c_in, c_mid, c_out   channels of a block: input, hidden, output
     area_in, area_out    pixels of its input and output feature maps
@@ -10,17 +14,19 @@ parameters, subsampled and padded with zero channels. Notation, all int64 of sha
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from sampler.architecture import MAX_CHANNELS, MAX_PIXELS, BaseNetwork, IntArray, Stage, check_range
 from sampler.errors import InputError
-from sampler.families.parts import Counts, strided
+from sampler.families.parts import Block, Layer, strided
 
 BLOCKS = ("basic", "bottleneck")
 PADDINGS = ("max", "local")
 
 
-def count(
+def blocks(
     network: BaseNetwork,
     resolution: IntArray,
     stem: IntArray,
@@ -28,11 +34,10 @@ def count(
     depths: IntArray,
     head: IntArray,
     classes: int,
-) -> Counts:
-    """MACs, params and activations of `n` architectures with `s` stages.
+) -> Iterator[Block]:
+    """The blocks of `n` architectures with `s` stages, input side first.
 
-    Activations are the output elements of all convolutions, projections included, and of the classifier. pycls
-    adds those of the max pool: stem channels times the pixels before the first stage.
+    pycls also counts the max pool's outputs as activations: stem channels times the pixels before the first stage.
 
     Args:
         network: The base network whose blocks are used.
@@ -43,72 +48,73 @@ def count(
         head: `(n,)` zeros: there is no convolution between the last block and the classifier.
         classes: Outputs of the classifier.
 
-    Returns:
-        Three `(n,)` int64 arrays: MACs, params, activations.
-
     Raises:
         InputError: If a width is so small that a bottleneck would have no hidden channel.
     """
-    macs, params, activations = stem_counts(network, resolution, stem)
+    yield stem_block(network, resolution, stem)
+    image = 3 * resolution * resolution  # the forward pass keeps it to the end
     side = strided(resolution, network.stem_stride)
     area, c_in = side * side, stem
     for index, stage in enumerate(network.stages):
         side = strided(side, stage.stride)
         area_out = side * side
         c_out = np.ascontiguousarray(widths[:, index])
-        repeats = depths[:, index] - 1
         c_mid = hidden_channels(stage, c_out)
-        first = block_counts(stage, c_in, c_mid, c_out, area, area_out)
-        rest = block_counts(stage, c_out, c_mid, c_out, area_out, area_out)
-        macs = macs + first[0] + repeats * rest[0]
-        params = params + first[1] + repeats * rest[1]
-        activations = activations + first[2] + repeats * rest[2]
-        if network.variant != "cifar":
-            projected = (c_in != c_out) | (stage.stride != 1)
-            outputs = projected * c_out
-            macs = macs + c_in * outputs * area_out
-            params = params + (c_in + 2) * outputs
-            activations = activations + outputs * area_out
+        held = image + c_in * area  # as is the stage's input until the stage is done
+        outputs = c_out * area_out
+        layers = block_layers(stage, c_in, c_mid, c_out, area, area_out)
+        if network.variant == "cifar":
+            pools = stage.stride > 1
+            pooling = max_pooling(held + outputs, c_in * area_out) if pools else None
+            alive = zero_padded_alive(c_in, c_mid, c_out, c_out, area_out, pools)
+            yield Block(index + 1, layers, held + alive, pooling=pooling)
+        else:
+            shortcut = projection(stage, c_in, c_out, area_out)
+            alive = np.maximum((2 + shortcut.present) * outputs, 2 * c_mid * layers[0].area)
+            yield Block(index + 1, [*layers, shortcut], held + alive)
+        layers = block_layers(stage, c_out, c_mid, c_out, area_out, area_out)
+        yield Block(index + 1, layers, held + 3 * outputs, depths[:, index] - 1)
         c_in, area = c_out, area_out
-    return macs + c_in * classes, params + (c_in + 1) * classes, activations + classes
+    yield head_block(image, c_in, area, classes)
 
 
-def count_layers(
+def layer_blocks(
     network: BaseNetwork, resolution: IntArray, stem: IntArray, widths: IntArray, padding: str, classes: int
-) -> Counts:
-    """MACs, params and activations of `n` CIFAR ResNets with one free width per layer.
+) -> Iterator[Block]:
+    """The blocks of `n` CIFAR ResNets with one free width per layer, input side first.
 
     The zero padding of Network Adjustment (https://arxiv.org/abs/2004.02767): a block whose shortcut is narrower
     than its second convolution pads the shortcut. Where the shortcut is wider, `"max"` pads the convolution's
     output, so that blocks never get narrower; `"local"` drops the shortcut's last channels.
 
     Args:
-        network: A CIFAR base network, which gives the blocks of each stage.
+        network: A CIFAR base network, which gives the number of blocks of each stage.
         resolution: `(n,)` pixels.
         stem: `(n,)` channels.
         widths: `(n, l)` output channels of the blocks' convolutions, two per block, input side first.
         padding: `"max"` or `"local"`.
         classes: Outputs of the classifier.
 
-    Returns:
-        Three `(n,)` int64 arrays: MACs, params, activations.
-
     Raises:
         InputError: If the network is not CIFAR's, the padding is unknown, or numbers are missing or out of range.
     """
     check_layers(network, resolution, stem, widths, padding, classes)
-    macs, params, activations = stem_counts(network, resolution, stem)
     side, area, c_in, layer = resolution, resolution * resolution, stem, 0
-    for stage in network.stages:
+    image = 3 * area
+    yield stem_block(network, resolution, stem)
+    for index, stage in enumerate(network.stages):
+        held = image + c_in * area
         for block in range(stage.depth):
-            side = strided(side, 1 if block else stage.stride)
+            stride = 1 if block else stage.stride
+            side = strided(side, stride)
             area_out = side * side
             c_mid, c_conv = widths[:, layer], widths[:, layer + 1]
-            counts = block_counts(stage, c_in, c_mid, c_conv, area, area_out)
-            macs, params, activations = macs + counts[0], params + counts[1], activations + counts[2]
-            c_in = np.maximum(c_in, c_conv) if padding == "max" else c_conv
-            area, layer = area_out, layer + 2
-    return macs + c_in * classes, params + (c_in + 1) * classes, activations + classes
+            c_out = np.maximum(c_in, c_conv) if padding == "max" else c_conv
+            alive = zero_padded_alive(c_in, c_mid, c_conv, c_out, area_out, stride > 1)
+            inputs = c_in * area if block else 0  # the first block's is the stage's
+            yield Block(index + 1, block_layers(stage, c_in, c_mid, c_conv, area, area_out), held + inputs + alive)
+            c_in, area, layer = c_out, area_out, layer + 2
+    yield head_block(image, c_in, area, classes)
 
 
 def check_layers(
@@ -135,27 +141,72 @@ def check_layers(
         raise InputError("such a network needs more than 2^62 MACs; check the resolution and widths given")
 
 
-def stem_counts(network: BaseNetwork, resolution: IntArray, stem: IntArray) -> Counts:
-    """MACs, params and activations of the first convolution: CIFAR's 3x3, or the 7x7 of stride 2 before a pooling."""
-    kernel, stride = (3, 1) if network.variant == "cifar" else (7, 2)
+def stem_block(network: BaseNetwork, resolution: IntArray, stem: IntArray) -> Block:
+    """The first convolution: CIFAR's 3x3, or the 7x7 of stride 2 before a max pool of stride 2."""
+    cifar = network.variant == "cifar"
+    kernel, stride = (3, 1) if cifar else (7, 2)
     side = strided(resolution, stride)
-    outputs = stem * side * side
-    return 3 * kernel * kernel * outputs, (3 * kernel * kernel + 2) * stem, outputs
+    area, area_pooled = side * side, strided(side, 2) ** 2
+    image, outputs = 3 * resolution * resolution, stem * area
+    layer = Layer("convolution", 3 * kernel * kernel * stem, stem, area, "batch")
+    pooling = None if cifar else max_pooling(image + outputs, stem * area_pooled)
+    return Block("stem", [layer], image + 2 * outputs, pooling=pooling)
 
 
-def block_counts(
+def max_pooling(alive: IntArray, outputs: IntArray) -> tuple[IntArray, IntArray]:
+    """A `Block.pooling`: of so many outputs, with so many elements alive beside them."""
+    return alive + outputs, outputs
+
+
+def projection(stage: Stage, c_in: IntArray, c_out: IntArray, area_out: IntArray) -> Layer:
+    """The 1x1 convolution in the shortcut of a stage's first block, where the stride or the width changes."""
+    if stage.stride > 1:
+        return Layer("shortcut", c_in * c_out, c_out, area_out, "batch")
+    present = (c_in != c_out).astype(np.int64)
+    channels = present * c_out
+    return Layer("shortcut", c_in * channels, channels, area_out, "batch", present=present)
+
+
+def head_block(image: IntArray, c_in: IntArray, area: IntArray, classes: int) -> Block:
+    """The classifier, after a global pooling."""
+    return Block("head", [Layer("classifier", c_in * classes, classes, 1, bias=True)], image + c_in * area)
+
+
+def block_layers(
     stage: Stage, c_in: IntArray, c_mid: IntArray, c_out: IntArray, area_in: IntArray, area_out: IntArray
-) -> Counts:
-    """MACs, params and activations of the convolutions and norms of one block, without its shortcut."""
+) -> list[Layer]:
+    """The layers of one block of a stage, without its shortcut."""
     kernel_area = stage.kernel * stage.kernel
-    basic = stage.block == "basic"
-    first = c_in * c_mid * kernel_area if basic else c_in * c_mid
-    rest = c_mid * c_out * kernel_area if basic else c_mid * (kernel_area * c_mid + c_out)
-    area_first = area_out if basic else area_in
-    macs = first * area_first + rest * area_out
-    params = first + rest + (2 if basic else 4) * c_mid + 2 * c_out
-    activations = c_mid * area_first + (c_out if basic else c_mid + c_out) * area_out
-    return macs, params, activations
+    if stage.block == "basic":
+        return [
+            Layer("first", kernel_area * c_in * c_mid, c_mid, area_out, "batch"),
+            Layer("second", kernel_area * c_mid * c_out, c_out, area_out, "batch"),
+        ]
+    return [
+        Layer("reduce", c_in * c_mid, c_mid, area_in, "batch"),
+        Layer("spatial", kernel_area * c_mid * c_mid, c_mid, area_out, "batch"),
+        Layer("expand", c_mid * c_out, c_out, area_out, "batch"),
+    ]
+
+
+def zero_padded_alive(
+    c_in: IntArray, c_mid: IntArray, c_conv: IntArray, c_out: IntArray, area_out: IntArray, pools: bool
+) -> IntArray:
+    """The `(n,)` elements alive at once beside the input of a block whose paths are padded with zeros.
+
+    Args:
+        c_in: Input channels.
+        c_mid: Channels of the first convolution.
+        c_conv: Channels of the second.
+        c_out: Channels of the sum of both paths.
+        area_out: Pixels of all of these after the convolutions' stride.
+        pools: Whether the shortcut subsamples its input, which lives on until the padded copy is made.
+    """
+    shortcut = c_out * (c_in < c_out)
+    if pools:
+        shortcut = shortcut + c_in
+    channels: IntArray = np.maximum(np.maximum(2 * c_mid, c_conv + c_out), c_out + shortcut)
+    return channels * area_out
 
 
 def hidden_channels(stage: Stage, width: IntArray) -> IntArray:

@@ -12,6 +12,7 @@ from sampler.architecture import stack
 from sampler.complexity import complexity, count
 from sampler.families import convnext, ghost
 from sampler.scaling import scale_stages
+from sampler.totals import layer_totals
 from trainer.network import build
 
 GHOST = ("ghostnet_100", "s_ghostnet")
@@ -41,6 +42,12 @@ def seen_by_hooks(module, channels, height):
 
 def numbers(cost):
     return cost.macs, cost.params, cost.activations
+
+
+def summed(layers):
+    """MACs, params and activations of the layers of one block of one architecture."""
+    total = layer_totals(layers)
+    return tuple(int(one[0]) for one in (total.macs, total.params, total.activations))
 
 
 def ints(*values):
@@ -162,23 +169,25 @@ def test_a_ghost_module_by_hand(out_channels):
     half = {24: 12, 25: 13}[out_channels]
     by_hand = (half * 16 * 64 + half * 9 * 64, half * 16 + half * 9 + 4 * half, 2 * half * 64)
     assert seen_by_hooks(on_meta(lambda: GhostModule(16, out_channels)), 16, 8) == by_hand
-    nothing = ints(0, 0)  # a first module alone: the second at no pixels, less its params
-    macs, params, activations = ghost.body_counts(*ints(16, out_channels, 0), *ints(64), nothing[0])
-    assert (macs[0], params[0], activations[0]) == by_hand
+    assert summed(ghost.module_layers("expand", *ints(16, out_channels, 64))) == by_hand
 
 
 @pytest.mark.parametrize(
-    ("block", "c_in", "c_out", "depth"),
-    [(0, 16, 16, 1), (0, 12, 16, 1), (1, 16, 24, 1), (2, 23, 41, 1), (4, 81, 111, 1), (4, 112, 112, 1)],
+    ("block", "c_in", "c_out"),
+    [(0, 16, 16), (0, 12, 16), (1, 16, 24), (2, 23, 41), (4, 81, 111), (4, 112, 112)],
 )
-def test_one_ghost_block_counts_as_hooks_see_it(block, c_in, c_out, depth):
+def test_one_ghost_block_counts_as_hooks_see_it(block, c_in, c_out):
     stage = base("ghostnet_100").stages[block]
     hidden = {0: 16, 1: 48, 2: 72, 4: 480}[block]
     ratio = {0: 0.0, 1: 0.0, 2: 0.25, 4: 0.25}[block]
     module = on_meta(lambda: GhostBottleneck(c_in, hidden, c_out, stage.kernel, stage.stride, se_ratio=ratio))
     area_out = {1: 49, 2: 16}[stage.stride]
-    counts = ghost.stage_counts(stage, np.ones(1), *ints(depth, c_in, c_out, 49, area_out))
-    assert tuple(int(one[0]) for one in counts) == seen_by_hooks(module, c_in, 7)
+    channels_and_areas = ints(c_in, hidden, c_out, 49, area_out)
+    layers, _ = ghost.block_layers(stage.kernel, stage.stride, ratio, *channels_and_areas)
+    assert summed(layers) == seen_by_hooks(module, c_in, 7)
+    norms = [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
+    total = layer_totals(layers)
+    assert (total.norms, total.normed) == (len(norms), sum(norm.num_features for norm in norms))
 
 
 def test_blocks_beyond_the_base_depth_are_like_the_last():
@@ -212,12 +221,12 @@ def test_names_keep_their_place_at_every_depth():
 def test_a_convnext_block_by_hand():
     # 49 weights a channel, two matrices of 4 c^2; three biases (c, 4c, c), a norm's 2c, layer scale c.
     stage = base("convnext_tiny").stages[1]
-    macs, params, activations = convnext.block_counts(stage, *ints(10, 36))
-    assert (macs[0], params[0], activations[0]) == ((490 + 800) * 36, 490 + 800 + 60 + 20 + 10, 60 * 36)
+    layers, _ = convnext.block_layers(stage, *ints(10, 36))
+    assert summed(layers) == ((490 + 800) * 36, 490 + 800 + 60 + 20 + 10, 60 * 36)
     for variant in ("convnext_tiny", "convnext_atto"):
         architecture = Architecture(variant, 32, 10, (10, 10, 10, 10), (1, 1, 1, 1), 0)
         block = on_meta(lambda one=architecture: build(one)).stages[1].blocks[0]
-        assert seen_by_hooks(block, 10, 6) == (int(macs[0]), int(params[0]), int(activations[0]))
+        assert seen_by_hooks(block, 10, 6) == summed(layers)
 
 
 @pytest.mark.parametrize("rule", ["free", "tinynet"])  # odd widths; a stem that stays

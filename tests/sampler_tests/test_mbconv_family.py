@@ -14,8 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from sampler import Architecture, InputError, architecture_complexity, base, rule_named, scale
 from sampler.architecture import stack
 from sampler.bases.mbconv import NETWORKS
-from sampler.complexity import complexity
-from sampler.families.mbconv import MOBILENETV3, count
+from sampler.complexity import blocks_of, complexity
+from sampler.families.mbconv import MOBILENETV3
+from sampler.totals import totals
 from trainer.builders import mbconv
 from trainer.builders.mbconv import VARIANTS
 from trainer.network import build
@@ -196,11 +197,8 @@ def test_stages_may_list_squeeze_excite_ratios_too():
     for depth in (1, 2, 3, 5):
         one = replace(network.architecture(), depths=(depth,) * len(network.stages))
         module = on_meta(lambda one=one: mbconv.build(mixed, one, 1000, 0.0))
-        columns = stack([one])
-        macs, params, _ = count(
-            mixed, columns.resolution, columns.stem, columns.widths, columns.depths, columns.head, 1000
-        )
-        assert (macs[0], params[0]) == counted(module, 224)
+        total, _ = totals(blocks_of(mixed, stack([one]), 1000), size=4)
+        assert (total.macs[0], total.params[0]) == counted(module, 224)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from timm.models.regnet import adjust_widths_groups_comp, generate_regnet, model
 from sampler import Architecture, InputError, architecture_complexity, base, base_names, rule_named
 from sampler.bases.regnet import X_PARAMETERS, Y_PARAMETERS, quantised_linear
 from sampler.complexity import complexity
-from sampler.families.regnet import adjustment, block_counts
+from sampler.families.regnet import adjustment, block_layers
 from sampler.scaling import scale, scale_stages
+from sampler.totals import layer_totals
 from trainer.network import build
 
 ZOO = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "tables" / "pycls_zoo.csv"
@@ -131,10 +132,10 @@ def test_the_first_y_block_costs_what_a_hand_count_says():
     # Stage 1 of RegNetY-400MF: 32 -> 48 channels in 6 groups of 8, 112 -> 56 pixels, squeeze-excite 48 -> 8 -> 48.
     c_in, c_out, c_group, area_in, area_out = (np.array([one]) for one in (32, 48, 8, 12544, 3136))
     stage = base("regnety_004").stages[0]
-    macs, params, activations = block_counts(stage, c_in, c_out, c_group, area_in, area_out, projects=True)
-    assert macs == 32 * 48 * 12544 + (48 * 8 * 9 + 48 * 48 + 32 * 48) * 3136 + 48 * 8 + 8 * 48
-    assert params == 32 * 48 + 48 * 8 * 9 + 48 * 48 + 32 * 48 + 4 * 2 * 48 + (48 * 8 + 8) + (8 * 48 + 48)
-    assert activations == 48 * 12544 + 3 * 48 * 3136 + 8 + 48
+    cost = layer_totals(block_layers(stage, c_in, c_out, c_group, area_in, area_out, projects=True))
+    assert cost.macs == 32 * 48 * 12544 + (48 * 8 * 9 + 48 * 48 + 32 * 48) * 3136 + 48 * 8 + 8 * 48
+    assert cost.params == 32 * 48 + 48 * 8 * 9 + 48 * 48 + 32 * 48 + 4 * 2 * 48 + (48 * 8 + 8) + (8 * 48 + 48)
+    assert cost.activations == 48 * 12544 + 3 * 48 * 3136 + 8 + 48
 
 
 def by_definition(width, group_width):

@@ -14,8 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from sampler import Architecture, architecture_complexity, base, rule_named
 from sampler.complexity import complexity, count
 from sampler.errors import InputError
-from sampler.families.residual import block_counts, count_layers
+from sampler.families.residual import block_layers, layer_blocks
 from sampler.scaling import scale_stages
+from sampler.totals import layer_totals, totals
 from trainer.builders.residual import ZeroPad, build_layers
 from trainer.network import build
 
@@ -64,18 +65,18 @@ def test_torchvisions_params_of_the_basic_networks(name, params):
 
 def test_a_basic_block_counted_by_hand():
     stage = base("resnet18").stages[1]  # 3x3 of stride 2
-    macs, params, activations = block_counts(stage, ints(16), ints(32), ints(32), ints(81), ints(25))
-    assert macs == 9 * 16 * 32 * 25 + 9 * 32 * 32 * 25
-    assert params == 9 * 16 * 32 + 2 * 32 + 9 * 32 * 32 + 2 * 32
-    assert activations == 32 * 25 + 32 * 25
+    cost = layer_totals(block_layers(stage, ints(16), ints(32), ints(32), ints(81), ints(25)))
+    assert cost.macs == 9 * 16 * 32 * 25 + 9 * 32 * 32 * 25
+    assert cost.params == 9 * 16 * 32 + 2 * 32 + 9 * 32 * 32 + 2 * 32
+    assert cost.activations == 32 * 25 + 32 * 25
 
 
 def test_a_bottleneck_counted_by_hand():
     stage = base("resnet50").stages[1]  # 1x1 to a quarter of 64, 3x3 of stride 2, 1x1
-    macs, params, activations = block_counts(stage, ints(32), ints(16), ints(64), ints(81), ints(25))
-    assert macs == 32 * 16 * 81 + 9 * 16 * 16 * 25 + 16 * 64 * 25
-    assert params == 32 * 16 + 2 * 16 + 9 * 16 * 16 + 2 * 16 + 16 * 64 + 2 * 64
-    assert activations == 16 * 81 + 16 * 25 + 64 * 25
+    cost = layer_totals(block_layers(stage, ints(32), ints(16), ints(64), ints(81), ints(25)))
+    assert cost.macs == 32 * 16 * 81 + 9 * 16 * 16 * 25 + 16 * 64 * 25
+    assert cost.params == 32 * 16 + 2 * 16 + 9 * 16 * 16 + 2 * 16 + 16 * 64 + 2 * 64
+    assert cost.activations == 16 * 81 + 16 * 25 + 64 * 25
 
 
 def basic(c_in, width, area_in, area_out):
@@ -215,18 +216,19 @@ def test_a_cifar_shortcut_subsamples_and_one_per_layer_averages():
 def test_all_three_counts_of_free_widths_per_layer_are_observed_in_the_built_network(padding):
     widths = np.random.default_rng(5).integers(4, 90, (4, LAYERS))
     pixels, stem = ints(32, 33, 19, 4), ints(16, 5, 60, 16)
-    macs, params, activations = count_layers(RESNET20, pixels, stem, widths, padding, 7)
+    cost, _ = totals(layer_blocks(RESNET20, pixels, stem, widths, padding, 7), size=4)
     for row in range(len(widths)):
         module = on_meta(partial(build_layers, RESNET20, int(stem[row]), widths[row].tolist(), padding, 7))
-        assert (macs[row], params[row], activations[row]) == observed(module, int(pixels[row]))
+        ours = (cost.macs[row], cost.params[row], cost.activations[row])
+        assert ours == observed(module, int(pixels[row]))
 
 
 @pytest.mark.parametrize("padding", ["max", "local"])
 def test_equal_widths_per_layer_are_the_plain_network(padding):
     widths = ints(*[16] * 6, *[32] * 6, *[64] * 6)[None]
     plain = complexity("resnet20_cifar", classes=10)
-    counts = count_layers(RESNET20, ints(32), ints(16), widths, padding, 10)
-    assert [int(one[0]) for one in counts] == [plain.macs, plain.params, plain.activations]
+    cost, _ = totals(layer_blocks(RESNET20, ints(32), ints(16), widths, padding, 10), size=4)
+    assert (cost.macs, cost.params, cost.activations) == (plain.macs, plain.params, plain.activations)
     ours, theirs = (
         {name: tuple(value.shape) for name, value in on_meta(make).state_dict().items()}
         for make in (
@@ -262,7 +264,7 @@ def test_a_network_of_free_widths_trains(padding):
 
 def layers(**changes):
     given = dict(network=RESNET20, resolution=ints(32), stem=ints(16), padding="max", classes=10)
-    return count_layers(**{**given, "widths": np.full((1, LAYERS), 16), **changes})
+    return totals(layer_blocks(**{**given, "widths": np.full((1, LAYERS), 16), **changes}), size=4)
 
 
 @pytest.mark.parametrize(

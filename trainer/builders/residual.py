@@ -70,7 +70,7 @@ def build(network: BaseNetwork, architecture: Architecture, classes: int, drop_r
 def build_layers(
     network: BaseNetwork, stem: int, widths: Sequence[int], padding: str, classes: int, drop_rate: float = 0.0
 ) -> nn.Module:
-    """Builds a CIFAR ResNet with one free width per layer, as `sampler.families.residual.count_layers` counts it.
+    """Builds a CIFAR ResNet with one free width per layer, as `sampler.families.residual.layer_blocks` says.
 
     Shortcuts into a stage are average-pooled, as in the code released with https://arxiv.org/abs/2004.02767.
 
