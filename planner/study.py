@@ -113,7 +113,7 @@ def settings_of(folder: Path, options: dict[str, Any], tell: Progress | None = N
     space: dict[str, Any] = {"resolution": resolution, "r": (0.35, min(2.8, side / resolution))}
     space.update({new: given[old] for old, new in (("space", "kind"), ("rule", "rule")) if old in given})
     if "window" in given:
-        space["window"] = _multiples(given["window"], base.name, resolution, len(data.classes))
+        space["window"] = window_multiples(given["window"], base.name, resolution, len(data.classes))
     document: dict[str, Any] = {
         "base": base.name,
         "data": {"side": side, "classes": len(data.classes), "fingerprint": data.fingerprint, "source": data.source},
@@ -146,7 +146,7 @@ def refuse_changes(folder: Path, settings: StudySettings, options: dict[str, Any
     }
     wanted = {name: value for name, value in options.items() if value is not None}
     if "window" in wanted:
-        window = _multiples(wanted.pop("window"), settings.base, settings.space.resolution, settings.data.classes)
+        window = window_multiples(wanted.pop("window"), settings.base, settings.space.resolution, settings.data.classes)
         wanted["window"] = tuple(f"{value:.4g}" for value in window)
         now["window"] = tuple(f"{value:.4g}" for value in settings.space.window)
     for name, value in wanted.items():
@@ -157,7 +157,7 @@ def refuse_changes(folder: Path, settings: StudySettings, options: dict[str, Any
             )
 
 
-def _multiples(window: tuple[str, str], base: str, resolution: int, classes: int) -> tuple[float, float]:
+def window_multiples(window: tuple[str, str], base: str, resolution: int, classes: int) -> tuple[float, float]:
     """A window as multiples of the base network's MACs; `1M 10M` are MACs, `0.03 1.05` are multiples."""
     from sampler.complexity import base_macs
 

@@ -6,7 +6,7 @@ from sampler.complexity import Complexity, architecture_complexity
 from sampler.designs import random_design, sobol_design, stratified_design, target_design
 from sampler.errors import InputError
 from sampler.limits import Limit, exact_limit
-from sampler.scaling import RULES, ScalingRule, rule_named, scale
+from sampler.scaling import RULES, ScalingRule, rule_named, scale, scaled
 from sampler.solve import SolvedWidth, solve_width
 from sampler.space import SearchSpace
 
@@ -29,6 +29,7 @@ __all__ = [
     "random_design",
     "rule_named",
     "scale",
+    "scaled",
     "sobol_design",
     "stack",
     "solve_width",

@@ -6,13 +6,25 @@ of resolution, depth and width; a rule never changes the number of stages.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sampler.architecture import Architectures, BaseNetwork, FloatArray, IntArray
+from sampler.architecture import (
+    MAX_BLOCKS,
+    MAX_CHANNELS,
+    MAX_PIXELS,
+    Architecture,
+    Architectures,
+    BaseNetwork,
+    FloatArray,
+    IntArray,
+    check_range,
+)
+from sampler.bases import base
 from sampler.errors import InputError
 from sampler.families import ADJUSTMENTS
 
@@ -219,3 +231,43 @@ def effective_multipliers(network: BaseNetwork, resolution: IntArray, depths: In
     d = depths.sum(axis=1) / sum(network.depths)
     w = np.exp(np.log(widths / np.array(network.widths)).mean(axis=1))
     return np.column_stack([resolution / network.resolution, d, w])
+
+
+def scaled(
+    name: str,
+    resolution: int | None = None,
+    width: float = 1.0,
+    depth: float = 1.0,
+    widths: Sequence[int] | None = None,
+    depths: Sequence[int] | None = None,
+    rule: str | None = None,
+) -> Architecture:
+    """One scaled version of a base network.
+
+    Args:
+        name: The base network.
+        resolution: Pixels; the base network's own by default.
+        width: Width multiplier.
+        depth: Depth multiplier.
+        widths: Channels of each stage, instead of what `width` gives.
+        depths: Blocks of each stage, instead of what `depth` gives.
+        rule: Scaling rule; the base network's own by default.
+
+    Raises:
+        InputError: If a name is unknown or a value impossible.
+
+    Example:
+        >>> scaled("efficientnet_b0", width=0.5).widths
+        (8, 16, 24, 40, 56, 96, 160)
+    """
+    network = base(name)
+    pixels = network.resolution if resolution is None else resolution
+    check_range("resolution", pixels, MAX_PIXELS)
+    one = scale(network, rule_named(rule or network.rule), pixels, depth, width)[0]
+    for key, values, largest in (("widths", widths, MAX_CHANNELS), ("depths", depths, MAX_BLOCKS)):
+        if values is not None:
+            check_range(key, values, largest)
+            if len(values) != len(network.stages):
+                raise InputError(f"{name} has {len(network.stages)} stages, but {key} gives {len(values)}")
+            one = replace(one, **{key: tuple(values)})  # type: ignore[arg-type]
+    return one

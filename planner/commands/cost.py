@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from planner.commands.options import DTYPES, LARGEST_INTEGER, architecture_of, as_json, described, echo_json, echo_table
-from planner.errors import PlannerError
+from planner.commands.options import DTYPES, as_json, described, echo_json, echo_table
 
 if TYPE_CHECKING:
     from sampler import Architecture
@@ -24,7 +23,6 @@ COUNTS = ("macs", "params", "activations")
     short_help="Exact MACs, params, activations and memory of an architecture.",
 )
 @described
-@click.option("--classes", type=int, default=1000, show_default=True, help="Outputs of the classifier.")
 @click.option(
     "--dtype",
     type=click.Choice(DTYPES),
@@ -43,12 +41,10 @@ def command(classes: int, dtype: str, explain: bool, json_: bool, **options: Any
     Memory is the peak of inference with one image in PyTorch: weights, batch norms' buffers and the feature maps
     alive at once.
     """
-    from sampler import architecture_complexity
+    from sampler import architecture_complexity, scaled
     from sampler import base as base_named
 
-    if abs(classes) > LARGEST_INTEGER:
-        raise PlannerError(f"--classes {classes} is impossible; give a small positive number")
-    architecture = architecture_of(**options)
+    architecture = scaled(**options)
     cost = architecture_complexity(architecture, classes, dtype)
     answer: dict[str, Any] = {
         "base": architecture.base,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +14,7 @@ from planner.quantities import parse_bytes, parse_count, parse_ms
 
 if TYPE_CHECKING:
     from planner.table import Table
-    from sampler import Architecture, Limit
+    from sampler import Limit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,7 +40,6 @@ class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic only since
 LATENCY_FILE = "results/latency.json"
 MOST_NUMBERS = 1000
 DTYPES = ("float32", "float16", "bfloat16")
-LARGEST_INTEGER = 10**9  # beyond any network; a typo
 
 
 def integers(_: click.Context, __: click.Parameter, text: str | None) -> list[int] | None:
@@ -59,9 +57,9 @@ study = click.option("--study", metavar="NAME", help="The study, a folder in res
 
 
 def described(command: F) -> F:
-    """The argument and the options that describe one architecture; `architecture_of` takes them."""
+    """The argument and the options that describe one architecture, by the names of `sampler.scaled`, and its classes."""
     options = (
-        click.argument("base"),
+        click.argument("name", metavar="BASE"),
         click.option(
             "--resolution", type=int, metavar="PX", help="Input side in pixels; the base network's by default."
         ),
@@ -74,38 +72,11 @@ def described(command: F) -> F:
         click.option(
             "--rule", metavar="NAME", help="How products become integers; the base network's rule by default."
         ),
+        click.option("--classes", type=int, default=1000, show_default=True, help="Outputs of the classifier."),
     )
     for option in reversed(options):
         command = option(command)
     return command
-
-
-def architecture_of(
-    base: str,
-    resolution: int | None,
-    width: float,
-    depth: float,
-    widths: list[int] | None,
-    depths: list[int] | None,
-    rule: str | None,
-) -> Architecture:
-    """The architecture that the options of `described` describe.
-
-    Raises:
-        InputError: If a name is unknown or a value impossible.
-    """
-    from sampler import base as base_named
-    from sampler import rule_named, scale
-
-    network = base_named(base)
-    pixels = network.resolution if resolution is None else resolution
-    if abs(pixels) > LARGEST_INTEGER:
-        raise PlannerError(f"--resolution {pixels} is impossible; give a small positive number")
-    scaled = scale(network, rule_named(rule or network.rule), pixels, depth, width)[0]
-    for name, given in (("widths", widths), ("depths", depths)):
-        if given is not None and len(given) != len(network.stages):
-            raise PlannerError(f"{base} has {len(network.stages)} stages, but --{name} gives {len(given)}")
-    return replace(scaled, widths=tuple(widths or scaled.widths), depths=tuple(depths or scaled.depths))
 
 
 def budgets(command: F) -> F:

@@ -1,0 +1,1 @@
+"""Measured latency: sweeps and their staircases, tables of measurements, models fitted to them."""

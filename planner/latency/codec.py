@@ -1,0 +1,166 @@
+"""The latency file, both ways: JSON of schema `planner-latency/1`. No pickle, no code, no NaN."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from planner.errors import PlannerError
+from planner.latency.model import COUNTS, FEATURES, Departure, LatencyModel
+from sampler.architecture import FloatArray
+
+SCHEMA = "planner-latency/1"
+UNITS = "coefficients: ms, and ms per MAC, activation, param, block; resolution: pixels; log_residuals: natural logs"
+KERNEL = "matern32"
+LARGEST_FILE = 16_000_000
+LARGEST_POINTS = 10_000
+AGAIN = "write it again with `planner latency fit --out`"
+
+
+def dumps(model: LatencyModel) -> str:
+    """The text of a latency file: sorted keys, so that a diff is readable."""
+    document = {
+        "schema": SCHEMA,
+        "units": UNITS,
+        "measured_on": model.measured_on,
+        "per": model.per,
+        "features": list(model.features),
+        "coefficients": model.coefficients,
+        "departure": {
+            "kernel": KERNEL,
+            "inputs": model.departure.inputs.tolist(),
+            "alpha": model.departure.alpha.tolist(),
+            "variance": model.departure.variance,
+            "length_scale": model.departure.length_scale,
+        },
+        "ranges": {name: list(ends) for name, ends in model.ranges.items()},
+        "log_residuals": model.log_residuals.tolist(),
+        "errors": model.errors,
+        "provenance": model.provenance,
+    }
+    return json.dumps(document, allow_nan=False, sort_keys=True, indent=1) + "\n"
+
+
+def load(path: Path) -> LatencyModel:
+    """Reads a latency file.
+
+    Raises:
+        PlannerError: If it is missing, too large, not of the schema, or holds impossible values.
+    """
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise PlannerError(f"{path}: larger than {LARGEST_FILE:,} bytes, so no latency model; {AGAIN}")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise PlannerError(f"{path}: {reason}; give a file written by `planner latency fit --out`") from error
+    return loads(text, str(path))
+
+
+def loads(text: str, name: str = "latency model") -> LatencyModel:
+    """The latency model of a text; `name` is what errors call it.
+
+    Raises:
+        PlannerError: If the text is not of the schema, or holds impossible values.
+    """
+    try:
+        document = json.loads(text, parse_float=_finite, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise PlannerError(f"{name}: not a latency file ({error}); {AGAIN}") from error
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        found = document.get("schema") if isinstance(document, dict) else type(document).__name__
+        raise PlannerError(f"{name}: schema {found!r} is unknown, {SCHEMA!r} is read; {AGAIN}")
+    try:
+        return _model_in(document)
+    except PlannerError as error:
+        raise PlannerError(f"{name}: {error}; {AGAIN}") from error
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise PlannerError(f"{name}: damaged latency model ({what}); {AGAIN}") from error
+
+
+def _model_in(document: dict[str, Any]) -> LatencyModel:
+    if document["per"] not in ("pass", "image"):
+        raise PlannerError(f"per is {document['per']!r}; pass or image is wanted")
+    features = tuple(name for name in FEATURES if name in document["features"])
+    if list(features) != document["features"] or "macs" not in features:
+        raise PlannerError(f"features are {document['features']!r}; macs and more of {', '.join(FEATURES)} are wanted")
+    residuals = _array(document["log_residuals"], "log_residuals")
+    if not len(residuals) or residuals[0] < 0 or (np.diff(residuals) < 0).any():
+        raise PlannerError("log_residuals must be at least one number, none negative, rising")
+    return LatencyModel(
+        measured_on=_described(document["measured_on"]),
+        per=document["per"],
+        features=features,
+        coefficients=_coefficients_in(document["coefficients"], features),
+        departure=_departure_in(document["departure"], len(features)),
+        ranges={name: _range_in(document["ranges"][name], name) for name in features},
+        log_residuals=residuals,
+        errors={key: _number(value, key) for key, value in document["errors"].items()},
+        provenance=dict(document["provenance"]),
+    )
+
+
+def _described(measured_on: dict[str, Any]) -> dict[str, Any]:
+    for key, value in measured_on.items():
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise PlannerError(f"{key} of measured_on is {value!r}; a text or number is wanted")
+    return dict(measured_on)
+
+
+def _coefficients_in(document: dict[str, Any], features: tuple[str, ...]) -> dict[str, float]:
+    wanted = {"fixed", *(name for name in COUNTS if name in features)}
+    if set(document) != wanted:
+        raise PlannerError(f"coefficients are {sorted(document)}; {sorted(wanted)} are wanted")
+    coefficients = {name: _number(value, f"coefficient {name}") for name, value in document.items()}
+    if min(coefficients.values()) < 0 or max(coefficients.values()) == 0:
+        raise PlannerError("coefficients must not be negative, and one must be positive")
+    return coefficients
+
+
+def _departure_in(document: dict[str, Any], p: int) -> Departure:
+    if document["kernel"] != KERNEL:
+        raise PlannerError(f"kernel {document['kernel']!r} is unknown; known: {KERNEL}")
+    alpha = _array(document["alpha"], "alpha")
+    m = len(alpha)
+    inputs = np.array(document["inputs"], dtype=np.float64) if m else np.empty((0, p))
+    if inputs.shape != (m, p) or not np.isfinite(inputs).all():
+        raise PlannerError(f"inputs of shape {inputs.shape}; finite numbers, {m} x {p}, are wanted")
+    variance, length_scale = (_number(document[key], key) for key in ("variance", "length_scale"))
+    if variance < 0 or length_scale <= 0:
+        raise PlannerError(f"variance {variance:g} and length scale {length_scale:g} must be positive")
+    return Departure(inputs, alpha, variance, length_scale)
+
+
+def _range_in(value: list[Any], name: str) -> tuple[float, float]:
+    low, high = (_number(end, f"range of {name}") for end in value)
+    if not 0 < low <= high:
+        raise PlannerError(f"range of {name} is {low:g} to {high:g}; rising positive numbers are wanted")
+    return low, high
+
+
+def _array(values: Any, name: str) -> FloatArray:
+    if not isinstance(values, list) or len(values) > LARGEST_POINTS:
+        raise PlannerError(f"{name} must be a list of at most {LARGEST_POINTS} numbers")
+    return np.array([_number(value, name) for value in values], dtype=np.float64)
+
+
+def _number(value: Any, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise PlannerError(f"{name} is {value!r}; a finite number is wanted")
+    return float(value)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is too large a number")
+    return value
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not allowed")

@@ -1,0 +1,280 @@
+"""Tables of measured latencies: our own, timm's published ones, or anybody's with latency_ms and macs.
+
+One row is one measured architecture. Columns that mean something here:
+
+    latency_ms, macs                    always wanted; ms of a forward pass of the batch, MACs of one image
+    activations, params, resolution     features where the table has them; pixels
+    depth_1..                           their sum is the feature `blocks`
+    model, base                         what `--models` selects by
+    device, runtime, threads, batch, dtype      how it was measured; one value for all rows
+
+timm's inference benchmarks have other names and units (`TIMM`). Where their batch differs between rows, the time of
+one image (step time over batch) is taken.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from planner.errors import PlannerError
+from planner.latency.model import FEATURES, Per
+from sampler.architecture import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LARGEST_FILE = 1_000_000_000
+FEWEST_ARCHITECTURES = 5
+# timm's column: ours, and what one of its units is in ours.
+TIMM = {
+    "infer_gmacs": ("macs", 1e9),
+    "infer_macts": ("activations", 1e6),
+    "param_count": ("params", 1e6),
+    "infer_img_size": ("resolution", 1.0),
+    "infer_step_time": ("latency_ms", 1.0),
+    "infer_batch_size": ("batch", 1.0),
+}
+TIMM_COUNTING = "timm's gmacs, 3 to 5 % above exact MACs"
+MEASURED_ON = ("device", "runtime", "threads", "batch", "dtype")
+
+
+@dataclass(frozen=True, eq=False)
+class LatencyTable:
+    """Usable rows of one device.
+
+    Attributes:
+        features: `(n,)` positive values by name, of `planner.latency.model.FEATURES`.
+        latency_ms: `(n,)` milliseconds.
+        per: What one latency is of: a forward pass of the batch, or one image.
+        measured_on: The one value of each of `MEASURED_ON` that the table has.
+        sources: Name, sha256, rows and counting of each file.
+    """
+
+    features: dict[str, FloatArray]
+    latency_ms: FloatArray
+    per: Per
+    measured_on: dict[str, Any]
+    sources: tuple[dict[str, Any], ...]
+
+    @property
+    def architecture(self) -> IntArray:
+        """`(n,)` numbers that are equal where all features are: one architecture under several names."""
+        rows = np.column_stack(list(self.features.values()))
+        return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+    @property
+    def network(self) -> IntArray:
+        """`(n,)` numbers that are equal where params are: one network at several resolutions; else `architecture`.
+
+        Rows of one network resemble each other beyond what the counts say (its layers, its normalisation), so an
+        error for new networks is only seen by leaving out whole ones. A table of few networks has no such error.
+        """
+        if "params" not in self.features:
+            return self.architecture
+        number = np.unique(self.features["params"], return_inverse=True)[1].reshape(-1).astype(np.int64)
+        return number if number.max() + 1 >= FEWEST_ARCHITECTURES else self.architecture
+
+
+def as_latency_table(
+    source: pd.DataFrame | str | Path | Sequence[str | Path], models: str | None = None
+) -> LatencyTable:
+    """The rows of a frame, of a CSV file, or of several.
+
+    Args:
+        source: A frame, or the path(s) of CSV files (plain or .gz) with the columns of the module's description.
+        models: A pattern such as `resnet*` for the column `model` or `base`; all rows without it.
+
+    Raises:
+        PlannerError: If a file cannot be read, a column is missing, a value is impossible, or rows of different
+            devices, runtimes, threads, batches or types would be mixed.
+    """
+    import pandas as pd
+
+    named = _named(source)
+    parts, sources = [], []
+    for name, frame, digest in named:
+        part, counting = _renamed(frame.reset_index(drop=True), name)
+        part = _selected(part, models, name)
+        parts.append(_checked(part, name))
+        sources.append({"name": Path(name).name, "sha256": digest, "rows": len(part), "counting": counting})
+    together = ", ".join(name for name, _, _ in named)
+    return _usable(pd.concat(parts, ignore_index=True), together, tuple(sources))
+
+
+def _named(source: pd.DataFrame | str | Path | Sequence[str | Path]) -> list[tuple[str, pd.DataFrame, str]]:
+    """Name, rows and sha256 of each table."""
+    import pandas as pd
+
+    if isinstance(source, pd.DataFrame):
+        from planner.table import frame_sha256
+
+        return [("the table", source, frame_sha256(source))]
+    paths = [source] if isinstance(source, str | Path) else list(source)
+    if not paths:
+        raise PlannerError("no table of latencies given; give at least one CSV file")
+    return [(str(path), *_read_csv(Path(path))) for path in paths]
+
+
+def _read_csv(path: Path) -> tuple[pd.DataFrame, str]:
+    import pandas as pd
+
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise PlannerError(f"{path}: larger than {LARGEST_FILE:,} bytes; give a table of latencies")
+        return pd.read_csv(path), hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise PlannerError(f"{path}: {error.strerror or error}; give a CSV file of latencies") from error
+    except (ValueError, EOFError, pd.errors.ParserError) as error:
+        reason = str(error).split("\n")[0]
+        raise PlannerError(
+            f"{path}: not a CSV table ({reason}); give one row per measurement, with a header"
+        ) from error
+
+
+def _renamed(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, str]:
+    """The frame in our names and units, and whose MACs it counts."""
+    known = {column: ours for column, (ours, _) in TIMM.items() if column in frame and ours not in frame}
+    if not {"infer_step_time", "infer_gmacs"} & set(known):
+        return frame, "macs as given"
+    renamed = frame.rename(columns=known)
+    for column, ours in known.items():
+        # Large counts come as "1,014.45", which makes text of the whole column.
+        text = renamed[ours].map(lambda value: value.replace(",", "") if isinstance(value, str) else value)
+        numbers = _numbers(text, frame[column], column, name)
+        renamed[ours] = np.round(numbers * TIMM[column][1], 3)
+    print(f"{name}: timm's columns read as {', '.join(f'{a} = {b}' for a, b in known.items())}", file=sys.stderr)
+    return renamed, TIMM_COUNTING
+
+
+def _selected(frame: pd.DataFrame, models: str | None, name: str) -> pd.DataFrame:
+    """The rows whose model or base matches; the index keeps the row's place in the file."""
+    if models is None:
+        return frame
+    column = next((one for one in ("model", "base") if one in frame), None)
+    if column is None:
+        raise PlannerError(f"{name}: no column model or base to select {models!r} by; leave --models out")
+    names = frame[column].astype(str)
+    chosen = frame[[fnmatch.fnmatchcase(one, models) for one in names]]
+    if chosen.empty:
+        some = ", ".join(sorted(set(names))[:4])
+        raise PlannerError(f"{name}: no {column} matches {models!r}; there are {some} ..")
+    return chosen
+
+
+def _checked(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The columns that are used, as positive numbers; blocks from the depths."""
+    for column in ("latency_ms", "macs"):
+        if column not in frame:
+            raise PlannerError(f"{name}: no column {column}; its columns are {', '.join(map(str, frame.columns))}")
+    if frame.empty:
+        raise PlannerError(f"{name}: no row in it; measure with `planner latency` first")
+    frame = frame.copy()
+    for column in ("latency_ms", "batch", *FEATURES):
+        if column in frame:
+            frame[column] = _positive(frame, column, name)
+    depths = [column for column in map(str, frame.columns) if re.fullmatch(r"depth_\d+", column)]
+    if depths and "blocks" not in frame:
+        frame["blocks"] = _blocks(frame, depths, name)
+    return frame
+
+
+def _blocks(frame: pd.DataFrame, depths: list[str], name: str) -> pd.Series:
+    """The sum of all depths. Base networks differ in stages: the columns of those that one has not are empty."""
+    import pandas as pd
+
+    bases = frame["base"] if "base" in frame else pd.Series("", index=frame.index)
+    blocks = pd.Series(0.0, index=frame.index)
+    for _, rows in frame.groupby(bases, dropna=False):
+        for column in depths:
+            if column == "depth_1" or rows[column].notna().any():
+                blocks[rows.index] += _positive(rows, column, name)
+    return blocks
+
+
+def _numbers(values: pd.Series, original: pd.Series, column: str, name: str) -> pd.Series:
+    import pandas as pd
+
+    numbers = pd.to_numeric(values, errors="coerce").astype(float)
+    wrong = np.flatnonzero(~np.isfinite(numbers) & values.notna())
+    if len(wrong):
+        raise _impossible(name, original, wrong[0], column)
+    return numbers
+
+
+def _positive(frame: pd.DataFrame, column: str, name: str) -> pd.Series:
+    numbers = _numbers(frame[column], frame[column], column, name)
+    wrong = np.flatnonzero(~(numbers > 0))
+    if len(wrong):
+        raise _impossible(name, frame[column], wrong[0], column)
+    return numbers
+
+
+def _impossible(name: str, values: pd.Series, place: Any, column: str) -> PlannerError:
+    row, value = int(values.index[place]) + 1, _one_line(str(values.iloc[place]))
+    return PlannerError(f"{name}: {column} of row {row} is {value}; a positive number is wanted, or leave the row out")
+
+
+def _one_line(text: str) -> str:
+    """A cell as an error may show it."""
+    return " ".join(text.split())[:80]
+
+
+def _usable(frame: pd.DataFrame, name: str, sources: tuple[dict[str, Any], ...]) -> LatencyTable:
+    """One table of all files' rows."""
+    columns = [column for column in FEATURES if column in frame and frame[column].notna().all()]
+    lacking = [column for column in FEATURES if column in frame and column not in columns]
+    if lacking:
+        print(f"{name}: not every file has {', '.join(lacking)}; fitted without", file=sys.stderr)
+    frame, per = _per_image(frame, name, sources)
+    table = LatencyTable(
+        {column: frame[column].to_numpy(dtype=np.float64) for column in columns},
+        frame["latency_ms"].to_numpy(dtype=np.float64),
+        per,
+        {column: _single(frame, column, name) for column in MEASURED_ON if column in frame},
+        sources,
+    )
+    distinct = len(np.unique(table.architecture))
+    if distinct < FEWEST_ARCHITECTURES:
+        raise PlannerError(f"{name}: {distinct} architectures are too few to fit; measure {FEWEST_ARCHITECTURES}")
+    return table
+
+
+def _per_image(frame: pd.DataFrame, name: str, sources: tuple[dict[str, Any], ...]) -> tuple[pd.DataFrame, Per]:
+    """Step time over batch where timm's batch differs between rows: each took the largest that fits its memory."""
+    published = sum(source["counting"] == TIMM_COUNTING for source in sources)
+    if published > 1:
+        raise PlannerError(f"{name}: timm's tables do not say on which device they were measured; fit one at a time")
+    if not published or len(sources) > 1 or "batch" not in frame or frame["batch"].nunique() == 1:
+        return frame, "pass"
+    batches = f"{frame['batch'].min():g} to {frame['batch'].max():g}"
+    print(f"{name}: batch {batches}; fitting the time of one image", file=sys.stderr)
+    return frame.assign(latency_ms=frame["latency_ms"] / frame["batch"], batch=batches), "image"
+
+
+def _single(frame: pd.DataFrame, column: str, name: str) -> Any:
+    """The one value of a column, in JSON's types; a missing one is a value of its own."""
+    values = [_plain(value) for value in frame[column].drop_duplicates()]
+    if len(values) > 1:
+        raise PlannerError(
+            f"{name}: {column} differs between rows ({values[0]} and {values[1]}); fit one table per {column}"
+        )
+    return values[0]
+
+
+def _plain(value: Any) -> str | int | float:
+    """A table's value in JSON's types."""
+    if isinstance(value, str):
+        return _one_line(value)
+    number = float("nan" if value is None else value)
+    if not np.isfinite(number):
+        return "not given"
+    return int(number) if number.is_integer() else number
