@@ -4,7 +4,7 @@ The public API; everything heavy is imported when it is first used, so that `imp
 numpy.
 
     planner.base(name)           the base network's table of stages
-    planner.complexity(base, ..) exact MACs, params and activations
+    planner.complexity(base, ..) exact MACs, params, activations and memory
     planner.build(architecture)  a torch module made of timm's blocks
     planner.fit(table, ..)       a formula; `.predict(macs=200e6)`, `.save(path)`
     planner.Formula.load(path)   a formula that was saved

@@ -57,7 +57,7 @@ study = click.option("--study", metavar="NAME", help="The study, a folder in res
 
 
 def described(command: F) -> F:
-    """The argument and the options that describe one architecture, by the names of `sampler.scaled`, and its classes."""
+    """The argument and the options that describe one architecture, as `sampler.scaled` takes them, and its classes."""
     options = (
         click.argument("name", metavar="BASE"),
         click.option(

@@ -69,8 +69,8 @@ def staircase(sizes: ArrayLike, cost: ArrayLike, noise: ArrayLike | None = None)
 
     A step is a jump where the root of the least cost rises by more than 1.25 times the mean rise and more than
     twice the median rise. In a measurement it must exceed 2.5 median rises, and 4 standard errors of the
-    difference of its two costs, each taken to be at least the sweep's median error; and the last step is left out,
-    because there a jump looks the same as one slow median.
+    difference of its two costs, each taken to be at least the sweep's median error; and the last step counts for
+    nothing, because there a jump looks the same as one slow median.
 
     Args:
         sizes: `(n,)` rising integers: pixels, or channels.
@@ -92,7 +92,8 @@ def staircase(sizes: ArrayLike, cost: ArrayLike, noise: ArrayLike | None = None)
     root = np.sqrt(least)
     rise = np.diff(root)
     over_median = OVER_MEDIAN if noise is None else OVER_MEDIAN_MEASURED
-    jumped = (rise > OVER_MEAN * rise.mean()) & (rise > over_median * np.median(rise))
+    usual = rise if noise is None else rise[:-1]
+    jumped = (rise > OVER_MEAN * usual.mean()) & (rise > over_median * np.median(usual))
     if noise is not None:
         jumped &= np.diff(least) > OVER_NOISE * _difference_error(np.asarray(noise, dtype=np.float64))
         jumped[-1] = False

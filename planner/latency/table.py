@@ -152,7 +152,10 @@ def _renamed(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, str]:
         numbers = _numbers(text, frame[column], column, name)
         renamed[ours] = np.round(numbers * TIMM[column][1], 3)
     print(f"{name}: timm's columns read as {', '.join(f'{a} = {b}' for a, b in known.items())}", file=sys.stderr)
-    return renamed, TIMM_COUNTING
+    lacking = renamed[list(known.values())].isna().any(axis=1)
+    if lacking.any():  # timm publishes rows of models that it could not count
+        print(f"{name}: {lacking.sum()} of {len(renamed)} rows lack a value; left out", file=sys.stderr)
+    return renamed[~lacking], TIMM_COUNTING
 
 
 def _selected(frame: pd.DataFrame, models: str | None, name: str) -> pd.DataFrame:

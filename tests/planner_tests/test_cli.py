@@ -1,15 +1,17 @@
 """The command line: its numbers, its files, and one line for each of the likeliest mistakes."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import ANY
 
 import pandas as pd
 import pytest
 
-from sampler import Architecture
-from sampler.complexity import architecture_complexity
+from sampler import Architecture, SearchSpace, random_design
+from sampler.complexity import architecture_complexity, count
 
 # Published networks: resolution, width and depth multipliers, rule; exact MACs and params of the released models.
 PUBLISHED = {
@@ -199,6 +201,52 @@ def test_a_fit_for_people_says_its_range_and_error(run, compound_frame, tmp_path
         assert words in out and "formula: formula.json" in out
 
 
+def test_an_explanation_adds_up_and_says_what_other_counters_say(run):
+    code, out, _ = run("cost", "resnet50", "--width", "0.5", "--explain", "--json")
+    assert code == 0
+    found = json.loads(out)
+    for name in ("macs", "params", "activations"):
+        assert sum(part[name] for part in found["parts"]) == found[name]
+    assert [part["part"] for part in found["parts"]] == ["stem", "stage 1", "stage 2", "stage 3", "stage 4", "head"]
+    assert [part["side"] for part in found["parts"][:5]] == [112, 56, 28, 14, 7]
+    assert found["counters"][0] == {"tool": "torch FlopCounterMode", "value": 2 * found["macs"], "why": ANY}
+    code, out, _ = run("cost", "resnet50", "--width", "0.5", "--explain")
+    assert code == 0 and f"{found['counters'][2]['value']:,}" in out and "stage 3" in out
+
+
+def test_milliseconds_are_a_budget_where_a_latency_model_is(run):
+    networks = random_design(SearchSpace("efficientnet_b0", 224), n=30, seed=0)
+    cost = count(networks)
+    frame = pd.DataFrame({"macs": cost.macs, "activations": cost.activations, "params": cost.params})
+    frame["latency_ms"] = 1 + cost.macs / 4e7  # a device that adds a millisecond and does 40 MMACs in each
+    frame.to_csv("m.csv", index=False)
+    code, out, err = run("latency", "fit", "--from", "m.csv", "--out", "results/latency.json")
+    assert code == 0, err
+    code, out, _ = run("predict", "--latency", "6ms", "--json")
+    found = json.loads(out)
+    assert code == 0 and found["binding"] == "latency"
+    assert 5.8 < found["costs"]["latency"] <= 6 and abs(found["macs"] - 200e6) < 10e6
+    code, out, _ = run("predict", "--latency", "6ms", "--flops", "100M", "--params", "9M")
+    assert code == 0 and "decided" not in out and "latency" in out
+    code, out, err = run("predict", "--latency", "1.1ms")
+    assert code == 2 and "at most 1.1 ms latency cannot be kept: the smallest architecture of this formula has" in err
+
+
+def test_nothing_is_queued_that_passes_a_budget(run):
+    code, out, err = run("sample", "--study", "s", "--trials", "6", "--window", "0.03", "1", "--params", "1M")
+    assert code == 0, err
+    code, out, err = run("sample", "--study", "s", "--trials", "2", "--memory", "4MB", "--flops", "3M", "--json")
+    assert code == 0, err
+    from planner.study import open_ledger
+
+    ledger = open_ledger("s")
+    cost = count(ledger.tried(), ledger.settings.data.classes)
+    assert cost.params.max() <= 1e6 and len(cost.params) == 8
+    assert cost.memory[6:].max() <= 4e6 and cost.macs[6:].max() <= 3e6
+    code, out, err = run("sample", "--study", "s", "--trials", "2", "--params", "10k")
+    assert code == 2 and re.search(r"the least params found between them is [\d,]+, [\d.e+]+ times the 10,000", err)
+
+
 MISTAKES = {
     "prdict": "No such command 'prdict'",
     "--nope": "No such option '--nope'",
@@ -207,7 +255,7 @@ MISTAKES = {
     "cost efficientnet_b0 --resolution big": "'big' is not a valid integer",
     "cost efficientnet_b0 --resolution 16": "16 px is below efficientnet_b0's stride of 32",
     "cost efficientnet_b0 --resolution 99999": "resolution must be between 1 and 16384, got 99999",
-    "cost efficientnet_b0 --resolution 99999999999999999999": "is impossible; give a small positive number",
+    "cost efficientnet_b0 --resolution 99999999999999999999": "resolution must be between 1 and 16384, got 99999999",
     "cost efficientnet_b0 --width 0": "the width multiplier must lie in (0, 1000], got 0",
     "cost efficientnet_b0 --width nan": "the width multiplier must lie in (0, 1000], got nan",
     "cost efficientnet_b0 --depth -1": "the depth multiplier must lie in (0, 1000], got -1",
@@ -216,7 +264,22 @@ MISTAKES = {
     "cost efficientnet_b0 --depths 1,2,2,3,3,4,0": "depths must be between 1 and 4096, got 0",
     "cost efficientnet_b0 --rule mine": "scaling rule 'mine' is unknown; known rules: efficientnet, inverse",
     "cost efficientnet_b0 --classes 0": "classes must be between 1 and 131072, got 0",
-    "predict": "no budget: give --flops, --params or both",
+    "predict": "no budget: give --flops, --params, --latency or --memory",
+    "predict --params 0": "'0' is not between 1 and 1e18; write a count such as 200M",
+    "predict --params nan": "'nan' is not a count",
+    "predict --memory -8MB": "'-8MB' is not a size; write a number with kB, MB, GB, KiB, MiB or GiB, such as 8MB",
+    "predict --memory 8MB --dtype float8": "'float8' is not one of 'float32', 'float16', 'bfloat16'",
+    "predict --memory 1MB --params 1M": "at most 1 MB memory cannot be kept: the smallest architecture of this formula",
+    "predict --flops 1G --params 1M": "has 2.028M, 2.03 times as much; give more, or take another base network",
+    "predict --latency 12": "'12' is not a duration; write a number with us, ms or s, such as 12ms",
+    "predict --latency 0ms": "'0ms' is not between 0 and 1e6 s; write a duration such as 12ms",
+    "predict --latency 12ms": "no latency model for --latency; measure with `planner latency BASE --random 40",
+    "predict --latency 12ms --latency-model nowhere.json": "nowhere.json: no latency model",
+    "cost efficientnet_b0 --widths 16,24,40,80,112,-192,320": "widths must be between 1 and 131072, got -192",
+    "cost efficientnet_b0 --resolution 1000000000000000000000000000000": "resolution must be between 1 and 16384",
+    "cost efficientnet_b0 --classes 1000000000000000000000000000000": "classes must be between 1 and 131072, got 10",
+    "cost efficientnet_b0 --width 1e30": "the width multiplier must lie in (0, 1000], got 1e+30",
+    "predict --flops 1e30": "'1e30' is not between 1 and 1e18",
     "predict 200M": "planner predict --help",
     "predict --flops 5X": "'5X' is not a count; write a number with an optional k, M, G, B or T, such as 200M",
     "predict --flops -5M": "'-5M' is not a count",
@@ -304,23 +367,23 @@ def test_the_version_is_the_installed_one(run):
 
 
 def test_a_defect_keeps_its_traceback(run, monkeypatch):
-    import sampler.complexity
+    import sampler
 
     def broken(*_, **__):
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr(sampler.complexity, "complexity", broken)
+    monkeypatch.setattr(sampler, "architecture_complexity", broken)
     with pytest.raises(ZeroDivisionError, match="a defect"):
         run("cost", "efficientnet_b0")
 
 
 def test_being_stopped_says_how_to_go_on(run, monkeypatch):
-    import sampler.complexity
+    import sampler
 
     def stopped(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sampler.complexity, "complexity", stopped)
+    monkeypatch.setattr(sampler, "architecture_complexity", stopped)
     code, out, err = run("cost", "efficientnet_b0")
     assert (code, out, err.strip()) == (130, "", "stopped; the same command goes on from here")
 

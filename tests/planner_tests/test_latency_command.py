@@ -10,7 +10,7 @@ import pytest
 from planner import cli
 from planner.latency import designs
 from planner.latency.measure import Measurement, table
-from sampler import architecture_complexity, base
+from sampler import architecture_complexity, base, scaled
 from trainer import latency
 
 TINY = ("--width", "0.25", "--depth", "0.3", "--rule", "inverse", "--classes", "10")
@@ -54,7 +54,7 @@ def test_the_table_has_the_architecture_its_counts_and_how_it_was_measured(run, 
     frame = pd.read_csv(tmp_path / "new" / "m.csv")
     assert list(frame) == COLUMNS
     row = frame.iloc[0]
-    expected = architecture_complexity(designs.scaled("efficientnet_b0", 32, 0.25, 0.3, rule="inverse"), 10)
+    expected = architecture_complexity(scaled("efficientnet_b0", 32, 0.25, 0.3, rule="inverse"), 10)
     assert (row["macs"], row["params"], row["activations"]) == (expected.macs, expected.params, expected.activations)
     assert (row["batch"], row["threads"], row["runtime"], row["dtype"]) == (2, 1, "torch", "float32")
     assert row["latency_low_ms"] <= row["latency_ms"] <= row["latency_high_ms"]
@@ -106,7 +106,7 @@ def test_random_architectures_become_a_table(run, tmp_path):
     found = answered(run, "--resolution", "32", "--classes", "10", "--random", "6", "--window", "0.05", "0.5")
     frame = pd.read_csv(tmp_path / "latency-efficientnet_b0-random-torch.csv")
     assert len(frame) == len(found["rows"]) == 6
-    one = architecture_complexity(designs.scaled("efficientnet_b0", 32), 10).macs
+    one = architecture_complexity(scaled("efficientnet_b0", 32), 10).macs
     assert frame["macs"].between(0.05 * one, 0.5 * one).all()
     assert not frame[COLUMNS[: COLUMNS.index("macs")]].duplicated().any()
 
@@ -147,7 +147,7 @@ def test_a_sweep_begins_and_ends_around_the_base_on_its_grid(name):
 
 
 def test_a_sweep_stays_above_the_stride():
-    small = designs.scaled("efficientnet_b0", 40)
+    small = scaled("efficientnet_b0", 40)
     assert designs.resolution_sweep(small, None, None, 4).sizes == (32, 36, 40, 44, 48, 52, 56, 60)
 
 
@@ -160,7 +160,7 @@ def test_widths_that_cannot_be_built_are_left_out():
 
 
 def test_timings_that_are_missing_are_left_out_of_the_table():
-    architectures = [designs.scaled("efficientnet_b0", size) for size in (32, 36)]
+    architectures = [scaled("efficientnet_b0", size) for size in (32, 36)]
     from trainer.runtimes import Setting
 
     frame = table(architectures, 10, [None, latency.timing_of([1.0] * 4, 4)], Setting())
@@ -169,7 +169,7 @@ def test_timings_that_are_missing_are_left_out_of_the_table():
 
 
 def test_a_staircase_needs_every_size():
-    sweep = designs.resolution_sweep(designs.scaled("efficientnet_b0", 64), 32, 64, 8)
+    sweep = designs.resolution_sweep(scaled("efficientnet_b0", 64), 32, 64, 8)
     measurement = Measurement(sweep.architectures, sweep=sweep, timings=[None] * 5)
     assert measurement.measured is None and measurement.counted is not None
 
@@ -185,10 +185,10 @@ MISTAKES = {
     "efficientnet_b0 --resolution 99999999999999999999": "resolution must be between 1 and 16384",
     "efficientnet_b0 --width nan": "the width multiplier must lie in (0, 1000], got nan",
     "efficientnet_b0 --depth 0": "the depth multiplier must lie in (0, 1000], got 0",
-    "efficientnet_b0 --widths 1,2": "2 widths and 7 depths",
+    "efficientnet_b0 --widths 1,2": "efficientnet_b0 has 7 stages, but widths gives 2",
     "efficientnet_b0 --depths 1,2,2,3,3,4,0": "depths must be between 1 and 4096, got 0",
     "efficientnet_b0 --classes 0": "classes must be between 1 and 131072, got 0",
-    "efficientnet_b0 --classes 99999999999999999999": "is impossible; give a small positive number",
+    "efficientnet_b0 --classes 99999999999999999999": "classes must be between 1 and 131072",
     "efficientnet_b0 --rule mine": "scaling rule 'mine' is unknown",
     "efficientnet_b0 --threads 0": "0 is not in the range 1<=x<=1024",
     "efficientnet_b0 --batch 0": "0 is not in the range 1<=x<=1000000",
@@ -254,7 +254,7 @@ def test_a_missing_runtime_says_how_to_install_it(run, monkeypatch):
 def test_help_explains_measuring_and_fitting(run):
     code, out, err = run("latency", "--help")
     assert (code, err) == (0, "")
-    for words in ("--sweep", "--random", "--no-measure", "planner latency fit measured.csv", "\n  fit "):
+    for words in ("--sweep", "--random", "--no-measure", "planner latency fit --from measured.csv", "\n  fit "):
         assert words in out
     assert "Example: planner latency" in out
 
