@@ -12,8 +12,9 @@ BIN := .venv/bin
 demo: .venv/.installed
 	$(BIN)/planner run --study demo --trials 18 --epochs 4 --window 1M 6M
 
+# One torch thread: the tests' networks are small, and two busy processes with two threads each crawl on two cores.
 test: .venv/.installed
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

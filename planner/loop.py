@@ -73,7 +73,7 @@ class Resources:
         return workers, max(1, cores // workers), device
 
 
-def queue(ledger: Ledger, n: int, method: str = "stratified", limits: Sequence[Limit] = ()) -> int:
+def queue(ledger: Ledger, n: int, method: str = "stratified", limits: Sequence[Limit] = (), seeds: int = 1) -> int:
     """Queues architectures until the study has asked for `n` in all.
 
     Args:
@@ -81,9 +81,10 @@ def queue(ledger: Ledger, n: int, method: str = "stratified", limits: Sequence[L
         n: Architectures in all, those already queued or trained included.
         method: `stratified`, `random` or `sobol`.
         limits: What those added may not pass.
+        seeds: How often each of those added is trained.
 
     Returns:
-        How many were added.
+        How many architectures were added.
     """
     asked = ledger.asked()
     if n <= asked:
@@ -91,7 +92,7 @@ def queue(ledger: Ledger, n: int, method: str = "stratified", limits: Sequence[L
     # Offset by what is there, so that adding 10 twice does not draw the same 10 again.
     space = replace(ledger.space, limits=tuple(limits))
     design = DESIGNS[method](space, n - asked, ledger.settings.seed + asked, seen=ledger.tried())
-    ledger.enqueue(design, method)
+    ledger.enqueue(design, method, seeds)
     return len(design)
 
 

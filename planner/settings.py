@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -13,7 +14,8 @@ from sampler import InputError, SearchSpace
 from sampler import base as base_named
 from sampler.space import BOUNDS, SHRINK_WINDOW
 from trainer.files import write_atomically
-from trainer.observation import DataSpec, Fidelity, Recipe
+from trainer.observation import DataSpec, Fidelity
+from trainer.recipe import LARGEST_MAGNITUDE, Optimizer, Recipe, Schedule, recipe_named
 
 Bounds = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -53,20 +55,59 @@ class FidelitySettings(BaseModel):
 
 
 class RecipeSettings(BaseModel):
-    """Optimiser, schedule, augmentation and regularisation (`trainer.observation.Recipe`)."""
+    """Optimiser, schedule, augmentation and regularisation: a recipe by name, and what differs from it.
+
+    `name = "tinynet"` alone is that recipe; every other field (see `trainer.recipe.Recipe`) overrides one value.
+    """
 
     model_config = CLOSED
-    name: str = Recipe.name
-    optimizer: str = Recipe.optimizer
-    learning_rate: Annotated[float, Field(gt=0)] = Recipe.learning_rate
-    weight_decay: Annotated[float, Field(ge=0)] = Recipe.weight_decay
-    batch_size: Annotated[int, Field(ge=2)] = Recipe.batch_size
-    warmup: Annotated[float, Field(ge=0, lt=1)] = Recipe.warmup
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Recipe.label_smoothing
-    crop: Share = Recipe.crop
-    flip: Annotated[float, Field(ge=0, le=1)] = Recipe.flip
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Recipe.dropout
-    ema: Annotated[float, Field(ge=0, le=1)] = Recipe.ema
+    name: str
+    optimizer: Optimizer
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    reference_batch: Annotated[int, Field(ge=1)]
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    batch_size: Annotated[int, Field(ge=2)]
+    schedule: Schedule
+    warmup: Annotated[float, Field(ge=0, lt=1)]
+    final: Annotated[float, Field(ge=0, le=1)]
+    decay_rate: Share
+    decay_every: Share
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    crop: Share
+    flip: Annotated[float, Field(ge=0, le=1)]
+    randaugment: Annotated[int, Field(ge=0, le=LARGEST_MAGNITUDE)]
+    mixup: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    erasing: Annotated[float, Field(ge=0, le=1)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    drop_path: Annotated[float, Field(ge=0, lt=1)]
+    norm_momentum: Share
+    ema: Annotated[float, Field(ge=0, le=1)]
+    teacher: str
+    distillation: Annotated[float, Field(ge=0, le=1)]
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        name = given.get("name", Recipe.name)
+        return {**asdict(recipe_named(name) if isinstance(name, str) else Recipe()), **given}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> RecipeSettings:
+        self.recipe()
+        return self
+
+    def recipe(self) -> Recipe:
+        """The recipe of these settings."""
+        return Recipe(**dict(self))
+
+    def written(self) -> dict[str, Any]:
+        """The name and what differs from the recipe of that name, so that changing the name is enough."""
+        named = asdict(recipe_named(self.name))
+        return {name: value for name, value in self if name == "name" or value != named[name]}
 
 
 class StudySettings(BaseModel):
@@ -79,7 +120,7 @@ class StudySettings(BaseModel):
     data: DataSettings
     space: SpaceSettings
     fidelity: FidelitySettings = FidelitySettings()
-    recipe: RecipeSettings = RecipeSettings()
+    recipe: RecipeSettings = RecipeSettings.model_validate({})
 
     @model_validator(mode="after")
     def _buildable(self) -> StudySettings:
@@ -101,7 +142,7 @@ class StudySettings(BaseModel):
 
     def training_recipe(self) -> Recipe:
         """The recipe of these settings."""
-        return Recipe(**dict(self.recipe))
+        return self.recipe.recipe()
 
 
 def read_settings(path: Path) -> StudySettings:
@@ -146,6 +187,6 @@ def write_settings(path: Path, settings: StudySettings) -> None:
     import tomli_w
 
     try:
-        write_atomically(path, tomli_w.dumps(settings.model_dump()))
+        write_atomically(path, tomli_w.dumps({**settings.model_dump(), "recipe": settings.recipe.written()}))
     except OSError as error:
         raise PlannerError(f"{path}: {error.strerror or error}; free space or choose another folder") from error

@@ -116,12 +116,13 @@ class Ledger:
             with storage_errors(self.url):
                 yield
 
-    def enqueue(self, architectures: Architectures, origin: str) -> None:
+    def enqueue(self, architectures: Architectures, origin: str, seeds: int = 1) -> None:
         """Queues architectures.
 
         Args:
             architectures: What to train; `multipliers` hold r, d, w.
             origin: What chose them, such as `stratified`.
+            seeds: How often to train each, from the study's seed upwards.
         """
         cost = count(architectures, self.settings.data.classes)
         for row, architecture in enumerate(architectures):
@@ -130,7 +131,8 @@ class Ledger:
                 {name: float(value) for name, value in zip("rdw", architectures.multipliers[row], strict=True)}
             )
             facts.update({name: int(getattr(cost, name)[row]) for name in COSTS})
-            self._enqueue(architecture, facts)
+            for repeat in range(seeds):
+                self._enqueue(architecture, {**facts, "seed": self.settings.seed + repeat, "repeat": repeat})
 
     def _enqueue(self, architecture: Architecture, attributes: dict[str, Any]) -> None:
         self.study.enqueue_trial(
@@ -145,7 +147,7 @@ class Ledger:
         if not self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             return None
         trial = self.study.ask(self.distributions())
-        return trial.number, architecture_of(trial.user_attrs), self.settings.seed
+        return trial.number, architecture_of(trial.user_attrs), trial.user_attrs.get("seed", self.settings.seed)
 
     def record(self, number: int, observation: Observation) -> None:
         """Writes an observation to its trial; a second time changes nothing."""
@@ -178,7 +180,8 @@ class Ledger:
         tries = trial.user_attrs["tries"]
         if tries >= MOST_TRIES:
             return False
-        kept = {name: trial.user_attrs[name] for name in ("r", "d", "w", "origin", *COSTS)}
+        names = ("r", "d", "w", "origin", "seed", "repeat", *COSTS)
+        kept = {name: trial.user_attrs[name] for name in names if name in trial.user_attrs}
         self._enqueue(architecture_of(trial.user_attrs), {**kept, "tries": tries + 1, "retry_of": number})
         return True
 
@@ -234,8 +237,9 @@ class Ledger:
         return stack(found) if found else None
 
     def asked(self) -> int:
-        """Architectures queued so far, those tried again counted once."""
-        return sum("retry_of" not in trial.user_attrs for trial in self.study.get_trials(deepcopy=False))
+        """Architectures queued so far, those tried again or with other seeds counted once."""
+        attributes = [trial.user_attrs for trial in self.study.get_trials(deepcopy=False)]
+        return sum("retry_of" not in facts and not facts.get("repeat") for facts in attributes)
 
     def frame(self) -> pd.DataFrame:
         """Every finished trial as a row, in the columns of `planner.table`."""

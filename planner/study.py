@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,12 +105,16 @@ def settings_of(folder: Path, options: dict[str, Any], tell: Progress | None = N
     from planner.settings import checked
     from sampler import base as base_named
     from trainer.images import load_images
+    from trainer.pictures import first_names
 
-    given = {name: value for name, value in options.items() if value is not None}
+    given = _with_source(options)
     base = base_named(given.get("base", "efficientnet_b0"))
     resolution = given.get("resolution", DEFAULT_RESOLUTION)
     side = given.get("side", round(SIDE * resolution))
     data = load_images(given.get("data", "fractal"), side, cache=cache_of(folder), progress=tell)
+    if data.unread:
+        names = first_names(data.unread, 3)
+        print(f"{data.source}: {len(data.unread)} images cannot be read and are left out: {names}", file=sys.stderr)
     space: dict[str, Any] = {"resolution": resolution, "r": (0.35, min(2.8, side / resolution))}
     space.update({new: given[old] for old, new in (("space", "kind"), ("rule", "rule")) if old in given})
     if "window" in given:
@@ -144,7 +149,7 @@ def refuse_changes(folder: Path, settings: StudySettings, options: dict[str, Any
         "seed": settings.seed,
         "storage": settings.storage,
     }
-    wanted = {name: value for name, value in options.items() if value is not None}
+    wanted = _with_source(options)
     if "window" in wanted:
         window = window_multiples(wanted.pop("window"), settings.base, settings.space.resolution, settings.data.classes)
         wanted["window"] = tuple(f"{value:.4g}" for value in window)
@@ -155,6 +160,16 @@ def refuse_changes(folder: Path, settings: StudySettings, options: dict[str, Any
                 f"study {folder.name} was made with --{name} {now[name]}, not {value}; leave the option out, "
                 "or take another --study"
             )
+
+
+def _with_source(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given; whether corrupt images are skipped is part of their source."""
+    from trainer.images import skipping
+
+    given = {name: value for name, value in options.items() if value is not None}
+    if given.pop("skip_corrupt", False) and "data" in given:
+        given["data"] = skipping(given["data"])
+    return given
 
 
 def window_multiples(window: tuple[str, str], base: str, resolution: int, classes: int) -> tuple[float, float]:

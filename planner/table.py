@@ -7,11 +7,13 @@ One row is one training. Columns that mean something here:
     base, base_resolution, classes      what c is measured against; the base network's own by default
     rule                                the scaling rule that made the integers
     resolution, width_1.., depth_1..    the architecture; r, d, w its multipliers
+    seed                                of the training: rows that differ in nothing else are averaged
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LARGEST_FILE = 1_000_000_000
+# Columns that, with the widths and depths, say what was trained and how.
+TASK = ("base", "base_resolution", "classes", "resolution", "stem", "head", "epochs", "data_share")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +45,8 @@ class Table:
         base_macs: MACs of c = 1.
         sha256: Of the file, or of the CSV that the ledger exports.
         left_out: Rows that were not used, by status.
+        noise_variance: Of accuracy between trainings of one architecture that differ in their seed, pooled over
+            all that were repeated; None where none was. Rows are means over the seeds (`repeats` of them).
     """
 
     frame: pd.DataFrame
@@ -50,6 +56,7 @@ class Table:
     base_macs: int
     sha256: str
     left_out: dict[str, int]
+    noise_variance: float | None = None
 
 
 def as_table(source: Table | pd.DataFrame | str | Path, base: str | None = None) -> Table:
@@ -125,6 +132,7 @@ def usable(frame: pd.DataFrame, sha256: str, name: str, base: str | None = None)
         print(f"{name}: accuracy looks like percent; divided by 100", file=sys.stderr)
         frame["accuracy"] /= 100
     _check_rows(frame, name)
+    frame, noise_variance = averaged(frame)
     found = str(_single(frame, "base", base or "efficientnet_b0", name))
     network = base_named(found)
     resolution = _whole(frame, "base_resolution", network.resolution, name)
@@ -132,7 +140,30 @@ def usable(frame: pd.DataFrame, sha256: str, name: str, base: str | None = None)
     _fill_multipliers(frame, found, resolution, name)
     one = base_macs(found, resolution, classes)
     frame["c"] = frame["macs"] / one
-    return Table(frame, found, resolution, classes, one, sha256, left_out)
+    return Table(frame, found, resolution, classes, one, sha256, left_out, noise_variance)
+
+
+def averaged(frame: pd.DataFrame) -> tuple[pd.DataFrame, float | None]:
+    """Trainings that differ in nothing but their seed, as one row each with their mean accuracy.
+
+    Args:
+        frame: Rows with the columns of the module's description; repeats are known by a column `seed`.
+
+    Returns:
+        The rows, in their order, with a column `repeats`, and the pooled variance of accuracy between seeds (None
+        without repeats).
+    """
+    same = [str(column) for column in frame if re.fullmatch(rf"{'|'.join(TASK)}|width_\d+|depth_\d+", str(column))]
+    if "seed" not in frame or not {"resolution", "width_1", "depth_1"} <= set(same):
+        return frame, None
+    groups = frame.groupby(same, dropna=False, sort=False)["accuracy"]
+    repeats = groups.transform("size")
+    variance = None
+    if (repeats > 1).any():
+        freedom = len(frame) - groups.ngroups
+        variance = float(((frame["accuracy"] - groups.transform("mean")) ** 2).sum() / freedom)
+    together = frame.assign(accuracy=groups.transform("mean"), repeats=repeats)
+    return together.drop_duplicates(same).reset_index(drop=True), variance
 
 
 def _numbers(frame: pd.DataFrame, column: str, name: str) -> pd.Series:

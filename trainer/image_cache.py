@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -13,10 +14,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from trainer.files import write_atomically
-from trainer.image_data import DataError, ImageData, ImageSplit, Recipe, fingerprint_of, one_line
+from trainer.image_data import DataError, ImageData, ImageSplit, Recipe, Unread, fingerprint_of, one_line
 
 # Raise it when the same source would decode to other arrays; older cache entries are then rebuilt.
 CACHE_VERSION = 1
+_log = logging.getLogger(__name__)
 
 
 class CacheEntry:
@@ -38,21 +40,30 @@ class CacheEntry:
         self._files = {part: folder / f"{name}-{part}.npy" for part in self._PARTS}
 
     def read(self) -> ImageData | None:
-        """The data kept, or None where it is absent, of another state of the source, or damaged."""
+        """The data kept, or None where it is absent, of another state of the source, or damaged.
+
+        Damage is told in one line, because decoding again may take minutes. It is sought where a file's size or time
+        is not as it was written: hashing costs a second per GB or two.
+        """
         try:
             card = json.loads(self._card.read_text())
             if card["key"] != self._key:
                 return None
-            arrays = [np.load(file, mmap_mode="r") for file in self._files.values()]
-            data = self._data(arrays, card)
-            # Hashing costs a second per GB or two, so only files touched since are hashed again.
-            if card["files"] != self._facts() and fingerprint_of(data.train, data.validation, data.classes) != (
-                data.fingerprint
-            ):
+            data = self._data([np.load(file, mmap_mode="r") for file in self._files.values()], card)
+            found = card["fingerprint"]
+            if card["files"] != self._facts():
+                found = fingerprint_of(data.train, data.validation, data.classes)
+            if found == card["fingerprint"]:
+                return data
+            reason = f"checksum {found[:12]}.. instead of {card['fingerprint'][:12]}.."
+        except FileNotFoundError as error:
+            if not self._card.exists():
                 return None
-        except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError):
-            return None
-        return data
+            reason = f"{Path(str(error.filename)).name} is missing"
+        except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
+            reason = one_line(error)
+        _log.warning("%s: the image cache is damaged (%s); the source is decoded again", self._card, reason)
+        return None
 
     def write(self, data: ImageData) -> None:
         """Writes the files, each under a temporary name first; all of them or none.
@@ -69,6 +80,7 @@ class CacheEntry:
                 "key": self._key,
                 "classes": data.classes,
                 "fingerprint": data.fingerprint,
+                "unread": [[one.name, one.reason] for one in data.unread],
                 "files": self._facts(),
             }
             write_atomically(self._card, json.dumps(card, indent=1, sort_keys=True, allow_nan=False))
@@ -87,7 +99,8 @@ class CacheEntry:
         for split in (train, validation):
             if split.images.dtype != np.uint8 or split.images.shape[1:3] != (side, side):
                 raise ValueError(f"cached images are {split.images.dtype} {split.images.shape}, not of side {side}")
-        return ImageData(train, validation, tuple(card["classes"]), "", side, card["fingerprint"])
+        unread = tuple(Unread(*one) for one in card.get("unread", []))
+        return ImageData(train, validation, tuple(card["classes"]), "", side, card["fingerprint"], unread)
 
     def _facts(self) -> dict[str, list[int]]:
         facts = {part: file.stat() for part, file in self._files.items()}

@@ -20,6 +20,14 @@ class DataError(InputError):
     """Image data that cannot be used; the message is one line: what, where, how to fix it."""
 
 
+@dataclass(frozen=True)
+class Unread:
+    """A picture that cannot be read: what it is called, and why."""
+
+    name: str
+    reason: str
+
+
 @dataclass(frozen=True, eq=False)
 class ImageSplit:
     """Pictures and their classes.
@@ -57,6 +65,7 @@ class ImageData:
         source: The text given.
         side: Side of the square pictures, in pixels.
         fingerprint: sha256 (hex) over class names, labels and image bytes of both splits.
+        unread: Pictures that could not be read and were left out, as the source asked.
     """
 
     train: ImageSplit
@@ -65,9 +74,28 @@ class ImageData:
     source: str
     side: int
     fingerprint: str
+    unread: tuple[Unread, ...] = ()
 
 
-Decoded = tuple[ImageSplit, ImageSplit, tuple[str, ...]]  # train, validation, class names
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """What a source decodes to.
+
+    Attributes:
+        train: Pictures to fit on.
+        validation: Pictures to score on.
+        classes: Class names.
+        unread: Pictures that could not be read.
+        names: What each picture is called, train's before validation's.
+        sizes: `(m, 2)` int32, width and height of the stored pictures in pixels, in the same order.
+    """
+
+    train: ImageSplit
+    validation: ImageSplit
+    classes: tuple[str, ...]
+    unread: tuple[Unread, ...]
+    names: Sequence[str]
+    sizes: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -142,13 +170,23 @@ def hold_out(split: ImageSplit, share: float, seed: int) -> tuple[ImageSplit, Im
     Raises:
         DataError: If a class would have nothing left to fit on.
     """
-    held = np.zeros(len(split), bool)
-    held[stratified_share(split.labels, share, seed)] = True
-    emptied = sorted(set(split.labels.tolist()) - set(split.labels[~held].tolist()))
+    held = held_out(split.labels, share, seed)
+    return split.subset(~held), split.subset(held)
+
+
+def held_out(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Which of the pictures with these labels `hold_out` holds out, `(n,)` bools.
+
+    Raises:
+        DataError: If a class would have nothing left to fit on.
+    """
+    held = np.zeros(len(labels), bool)
+    held[stratified_share(labels, share, seed)] = True
+    emptied = sorted(set(labels.tolist()) - set(labels[~held].tolist()))
     if emptied:
-        count = int(np.sum(split.labels == emptied[0]))
+        count = int(np.sum(labels == emptied[0]))
         raise DataError(
             f"holding out {share} of the images leaves none of class {emptied[0]} ({count} images) "
             "to fit on; hold out less or add images, at least 2 per class"
         )
-    return split.subset(~held), split.subset(held)
+    return held

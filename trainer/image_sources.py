@@ -7,34 +7,35 @@ tell that it changed.
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from trainer.image_data import DataError, Decoded, ImageSplit, Progress, Recipe, hold_out, one_line
+from trainer.image_data import DataError, Decoded, ImageSplit, Progress, Recipe, held_out, one_line
+from trainer.packed import NPZ_KEYS, check_card
+from trainer.pictures import Picture, Pixels, bytes_picture, decode, file_picture, refuse_unread
 
-NPZ_KEYS = ("jpeg", "offset", "label", "split", "classes")
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 # Of a folder without train/ and val/; its choice is part of the data, so the seed is fixed.
 VALIDATION_SHARE, VALIDATION_SEED = 0.2, 0
-# Pictures decoded between two calls of the progress function, and per task of a thread.
-PICTURES_AT_ONCE = 256
 
 
 # --- an archive ---
 
 
-def archive_recipe(path: Path, side: int) -> Recipe:
+def archive_recipe(path: Path, side: int, skip: bool) -> Recipe:
     """The recipe of an npz archive with the keys `NPZ_KEYS`.
+
+    Args:
+        path: The file; a card that `planner data make` wrote beside it is checked.
+        side: Side of the square pictures, in pixels.
+        skip: Leave out pictures that cannot be read.
 
     Raises:
         DataError: If it is not there; when decoding, if it is not as described.
@@ -43,23 +44,24 @@ def archive_recipe(path: Path, side: int) -> Recipe:
         raise DataError(f"{path} is not a file; check the path after npz:")
     facts = path.stat()
     stamp = {"bytes": facts.st_size, "mtime_ns": facts.st_mtime_ns}
-    return Recipe({"kind": "npz", "path": str(path)}, stamp, partial(_unpack, path, side))
+    return Recipe({"kind": "npz", "path": str(path)}, stamp, partial(_unpack, path, side, skip))
 
 
-def _unpack(path: Path, side: int, progress: Progress) -> Decoded:
+def _unpack(path: Path, side: int, skip: bool, progress: Progress) -> Decoded:
+    check_card(path)
     arrays = _archive_arrays(path)
     _check_archive(path, arrays)
     stream, offset, label = arrays["jpeg"], arrays["offset"].tolist(), arrays["label"].astype(np.int64)
 
-    def picture(index: int) -> tuple[Any, str]:
-        return io.BytesIO(stream[offset[index] : offset[index + 1]].tobytes()), f"{path}: image {index}"
+    def picture(index: int) -> Picture:
+        return bytes_picture(f"image {index}", lambda: stream[offset[index] : offset[index + 1]].tobytes())
 
-    splits = []
-    for value, name in ((0, "train"), (1, "validation")):
+    parts = []
+    for value, name in enumerate(("train", "validation")):
         chosen = np.flatnonzero(arrays["split"] == value)
-        images = _decode([partial(picture, i) for i in chosen.tolist()], side, partial(progress, f"decoding {name}"))
-        splits.append(ImageSplit(images, label[chosen]))
-    return splits[0], splits[1], tuple(str(name) for name in arrays["classes"])
+        pictures = [picture(index) for index in chosen.tolist()]
+        parts.append(Part(pictures, label[chosen], decode(pictures, side, partial(progress, f"decoding {name}"))))
+    return joined(str(path), parts, tuple(str(name) for name in arrays["classes"]), skip)
 
 
 def _archive_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -100,9 +102,9 @@ def _check_archive(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     starts, ends = offset[:-1].astype(np.int64), offset[1:].astype(np.int64)
     _refuse(
         path,
-        (starts < 0) | (ends <= starts) | (ends > len(stream)),
+        (starts < 0) | (ends < starts) | (ends > len(stream)),
         offset[:-1],
-        f"an offset outside the {len(stream)} bytes of jpeg, or no bytes",
+        f"an offset outside the {len(stream)} bytes of jpeg, or below the one before",
         "rebuild the archive",
     )
     _refuse(
@@ -139,42 +141,69 @@ def _refuse(path: Path, bad: np.ndarray, values: np.ndarray, what: str, remedy: 
 # --- folders ---
 
 
-def folder_recipe(path: Path, side: int) -> Recipe:
+Listing = Mapping[str, list[Path]]  # class name -> its pictures
+
+
+def folder_recipe(path: Path, side: int, skip: bool) -> Recipe:
     """The recipe of a folder of class folders, or of two such folders, train and val.
+
+    Args:
+        path: The folder.
+        side: Side of the square pictures, in pixels.
+        skip: Leave out pictures that cannot be read.
 
     Raises:
         DataError: If the folders are not as described; when decoding, if a picture is unreadable.
     """
+    listings = folder_listings(path)
+    stamp = hashlib.sha256()
+    for file in (file for files in listings for group in files.values() for file in group):
+        stamp.update(f"{file}\0{_facts(file)}\n".encode())
+    identity = {"kind": "imagefolder", "path": str(path)}
+    return Recipe(identity, {"listing": stamp.hexdigest()}, partial(_read_folder, path, listings, side, skip))
+
+
+def folder_listings(path: Path) -> list[Listing]:
+    """The pictures of train and of validation, or one listing where the folder is not divided.
+
+    Raises:
+        DataError: If the folders are not as described.
+    """
     if not path.is_dir():
-        raise DataError(f"{path} is not a folder; check the path after imagefolder:")
+        raise DataError(f"{path} is not a folder; check the path")
     names = {name for name in ("train", "val", "validation") if (path / name).is_dir()}
     if names and len(names - {"train"}) + 2 * ("train" in names) != 3:
         raise DataError(f"{path} has {sorted(names)}; give it train and one of val, validation, or none of them")
-    listing = {name: _class_files(path / name) for name in sorted(names)} or {"": _class_files(path)}
-    if names and len({tuple(files) for files in listing.values()}) > 1:
-        train, other = (set(files) for files in listing.values())
+    listings: list[Listing] = [class_files(path / name) for name in sorted(names)] or [class_files(path)]
+    if names and set(listings[0]) != set(listings[1]):
         raise DataError(
-            f"{path}: classes {sorted(train ^ other)[:5]} are in only one of {sorted(names)}; "
+            f"{path}: classes {sorted(set(listings[0]) ^ set(listings[1]))[:5]} are in only one of {sorted(names)}; "
             "both need the same class folders"
         )
-    stamp = hashlib.sha256()
-    for file in (file for files in listing.values() for group in files.values() for file in group):
-        stamp.update(f"{file}\0{file.stat().st_size}\0{file.stat().st_mtime_ns}\n".encode())
-    identity = {"kind": "imagefolder", "path": str(path)}
-    return Recipe(identity, {"listing": stamp.hexdigest()}, partial(_read_folder, list(listing.values()), side))
+    return listings
 
 
-def _class_files(folder: Path) -> dict[str, list[Path]]:
-    """The pictures of each class folder, both in order of name; sub-folders of a class count."""
-    classes = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if len(classes) < 2:
+def class_folders(folder: Path) -> list[str]:
+    """The names of the class folders in a folder, sorted."""
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+
+
+def class_files(folder: Path, classes: Iterable[str] | None = None) -> dict[str, list[Path]]:
+    """The pictures of each class folder, both in order of name; sub-folders of a class count.
+
+    Args:
+        folder: Holds the class folders.
+        classes: Those wanted, all of them there; all by default.
+
+    Raises:
+        DataError: If there are fewer than two, or one without pictures.
+    """
+    names = class_folders(folder) if classes is None else sorted(classes)
+    if len(names) < 2:
         raise DataError(
-            f"{folder} has {len(classes)} class folders; give it one folder of pictures per class, at least 2"
+            f"{folder} has {len(names)} class folders; give it one folder of pictures per class, at least 2"
         )
-    files = {
-        entry.name: sorted(file for file in entry.rglob("*") if file.suffix.lower() in PICTURE_SUFFIXES)
-        for entry in classes
-    }
+    files = {name: _pictures_in(folder / name) for name in names}
     for name, pictures in files.items():
         if not pictures:
             raise DataError(
@@ -183,57 +212,72 @@ def _class_files(folder: Path) -> dict[str, list[Path]]:
     return files
 
 
-def _read_folder(listing: Sequence[Mapping[str, Sequence[Path]]], side: int, progress: Progress) -> Decoded:
-    splits = []
-    for name, files in zip(("train", "validation") if len(listing) == 2 else ("all",), listing, strict=True):
-        pictures = [partial(lambda file: (file, str(file)), file) for group in files.values() for file in group]
-        images = _decode(pictures, side, partial(progress, f"decoding {name}"))
-        splits.append(ImageSplit(images, np.repeat(np.arange(len(files)), [len(group) for group in files.values()])))
-    if len(splits) == 1:
-        splits = list(hold_out(splits[0], VALIDATION_SHARE, VALIDATION_SEED))
-    return splits[0], splits[1], tuple(listing[0])
+def _pictures_in(folder: Path) -> list[Path]:
+    def refuse(error: OSError) -> None:
+        raise DataError(f"{error.filename} cannot be listed ({error.strerror}); give the rights or remove it")
+
+    return sorted(
+        Path(place, name)
+        for place, _, names in os.walk(folder, onerror=refuse)
+        for name in names
+        if os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
+    )
 
 
-# --- one picture ---
-
-
-def _decode(
-    pictures: Sequence[Callable[[], tuple[Any, str]]], side: int, report: Callable[[int, int], None]
-) -> np.ndarray:
-    """Decodes pictures, each given as a function to (file or path, its name), with a thread per core."""
-    images = np.empty((len(pictures), side, side, 3), np.uint8)
-
-    def decode_group(start: int) -> None:
-        for index in range(start, min(start + PICTURES_AT_ONCE, len(pictures))):
-            images[index] = np.asarray(_square(*pictures[index](), side))
-
-    Image.init()  # Pillow loads its formats on first use, which threads would race for.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        starts = range(0, len(pictures), PICTURES_AT_ONCE)
-        for start, _ in zip(starts, pool.map(decode_group, starts), strict=True):
-            report(min(start + PICTURES_AT_ONCE, len(pictures)), len(pictures))
-    return images
-
-
-def _square(file: Any, name: str, side: int) -> Image.Image:
-    """The central square of a picture, RGB, resized to `side`."""
+def _facts(file: Path) -> str:
     try:
-        with Image.open(file) as picture:
-            colour = _rgb(picture)
-    except Exception as error:  # Pillow's decoders raise a dozen types on bad bytes
-        # Pillow's own text for unknown bytes holds a memory address.
-        reason = "unknown format" if isinstance(error, UnidentifiedImageError) else one_line(error)
-        raise DataError(f"{name} is no readable image ({reason}); replace or remove it") from error
-    short = min(colour.size)
-    left, top = (colour.width - short) // 2, (colour.height - short) // 2
-    return colour.crop((left, top, left + short, top + short)).resize((side, side), Image.Resampling.BICUBIC)
+        facts = file.stat()
+    except OSError as error:  # a dangling link; named as unreadable when decoding
+        return str(error.strerror)
+    return f"{facts.st_size}\0{facts.st_mtime_ns}"
 
 
-def _rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I"):
-        # 16-bit grey: convert() would clip everything above 255 to white.
-        grey = np.clip(np.asarray(picture).astype(np.int64) >> 8, 0, 255)
-        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
-    if picture.mode == "P" and "transparency" in picture.info:
-        picture = picture.convert("RGBA")  # Pillow warns about the direct way
-    return picture.convert("RGB")
+def _read_folder(path: Path, listings: list[Listing], side: int, skip: bool, progress: Progress) -> Decoded:
+    parts = []
+    for name, files in zip(("train", "validation") if len(listings) == 2 else ("all",), listings, strict=True):
+        pictures = [file_picture(file) for group in files.values() for file in group]
+        labels = np.repeat(np.arange(len(files)), [len(group) for group in files.values()])
+        parts.append(Part(pictures, labels, decode(pictures, side, partial(progress, f"decoding {name}"))))
+    return joined(str(path), parts, tuple(listings[0]), skip)
+
+
+# --- both ---
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Pictures as given, their labels `(n,)`, and what could be decoded of them."""
+
+    given: list[Picture]
+    labels: np.ndarray
+    pixels: Pixels
+
+
+def joined(where: str, parts: list[Part], classes: tuple[str, ...], skip: bool) -> Decoded:
+    """What a source decodes to, of its train and validation parts, or of one part that is divided here.
+
+    Raises:
+        DataError: If pictures cannot be read and `skip` is not set, or too few are left.
+    """
+    unread = tuple(one for part in parts for one in part.pixels.unread)
+    if not skip:
+        refuse_unread(where, unread, sum(len(part.given) for part in parts))
+    splits = [ImageSplit(part.pixels.images, part.labels[part.pixels.readable]) for part in parts]
+    names = [one.name for part in parts for one, kept in zip(part.given, part.pixels.readable, strict=True) if kept]
+    sizes = np.concatenate([part.pixels.sizes for part in parts])
+    if len(splits) == 1:
+        held = held_out(splits[0].labels, VALIDATION_SHARE, VALIDATION_SEED)
+        order = np.argsort(held, kind="stable")  # train first, each in its order
+        splits = [splits[0].subset(~held), splits[0].subset(held)]
+        names, sizes = [names[index] for index in order.tolist()], sizes[order]
+    if unread:
+        _refuse_emptied(where, splits, classes)
+    return Decoded(splits[0], splits[1], classes, unread, names, sizes)
+
+
+def _refuse_emptied(where: str, splits: list[ImageSplit], classes: tuple[str, ...]) -> None:
+    lost = np.flatnonzero(np.bincount(splits[0].labels, minlength=len(classes)) == 0)
+    if len(lost):
+        raise DataError(f"{where}: class {classes[lost[0]]} has no readable train images; add some or drop the class")
+    if not len(splits[1]):
+        raise DataError(f"{where} has no readable validation images; add some")

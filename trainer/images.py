@@ -1,8 +1,11 @@
-"""Image data, decoded once to uint8 arrays: generated fractals, an npz archive or folders of pictures.
+"""Image data, decoded once to uint8 arrays: generated fractals, an npz archive, folders of pictures, CIFAR.
 
-A source is a text: `fractal[:classes=..,train=..,validation=..,seed=..]`, `npz:PATH` or
-`imagefolder:PATH`. Pictures are cropped to their central square and resized to one side; what a
-training run then does to them (smaller proxy resolution, augmentation) is not this file's business.
+A source is a text: `fractal[:classes=..,train=..,validation=..,seed=..]`, `npz:PATH`, `imagefolder:PATH`,
+`cifar10:PATH` or `cifar100:PATH`. Those with a path may end in `,skip-corrupt`: pictures that cannot be
+read are then left out, not refused. It is part of the text because it decides which data it is: a study
+that skips remembers so, and its workers do the same. Pictures are cropped to their central square and
+resized to one side; what a training run then does to them (smaller proxy resolution, augmentation) is not
+this file's business.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from trainer import fractal
+from trainer.cifar import FORMS, cifar_recipe
 from trainer.image_cache import CacheEntry
 from trainer.image_data import (
     DataError,
@@ -23,15 +27,28 @@ from trainer.image_data import (
     ImageSplit,
     Progress,
     Recipe,
+    Unread,
     fingerprint_of,
     hold_out,
     stratified_share,
 )
 from trainer.image_sources import archive_recipe, folder_recipe
 
-__all__ = ["DataError", "ImageData", "ImageSplit", "hold_out", "load_images", "stratified_share"]
+__all__ = [
+    "DataError",
+    "ImageData",
+    "ImageSplit",
+    "Unread",
+    "decode_source",
+    "hold_out",
+    "load_images",
+    "skipping",
+    "stratified_share",
+]
 
 LEAST_SIDE = 8
+KINDS = ("fractal", "npz", "imagefolder", *FORMS)
+SKIP_CORRUPT = ",skip-corrupt"
 FRACTAL_DEFAULTS = {"classes": 20, "train": 180, "validation": 45, "seed": 0}
 
 
@@ -40,8 +57,9 @@ def load_images(source: str, side: int, *, cache: Path | None = None, progress: 
 
     Args:
         source: `fractal[:key=value,..]` (keys classes, train, validation, seed; counts per class),
-            `npz:PATH` (keys jpeg, offset, label, split, classes) or `imagefolder:PATH`
-            (train/CLASS/* with val/CLASS/*, or CLASS/*, of which a fixed fifth validates).
+            `npz:PATH` (keys jpeg, offset, label, split, classes), `imagefolder:PATH` (train/CLASS/* with
+            val/CLASS/*, or CLASS/*, of which a fixed fifth validates), `cifar10:PATH` or `cifar100:PATH` (folder or
+            .tar.gz of the binary version); `,skip-corrupt` after a path leaves out what cannot be read.
         side: Side of the square pictures, in pixels; at least 8.
         cache: Folder that keeps the decoded arrays, one entry per source and side. An entry is used
             while the source's size and time, and its own, are as recorded; else it is checked or rebuilt.
@@ -53,40 +71,67 @@ def load_images(source: str, side: int, *, cache: Path | None = None, progress: 
     Raises:
         DataError: If the source cannot be read as described, or the cache cannot be written.
     """
-    if side < LEAST_SIDE:
-        raise DataError(f"side={side} px is too small for image data; give at least {LEAST_SIDE}")
     recipe = _recipe(source, side)
     if cache is None:
-        return _decoded(recipe, source, side, progress)
+        return _whole(recipe, source, side, progress)
     entry = CacheEntry(cache, recipe, side)
     kept = entry.read()
     if kept is None:
-        fresh = _decoded(recipe, source, side, progress)
+        fresh = _whole(recipe, source, side, progress)
         entry.write(fresh)
         kept = entry.read() or fresh
     return replace(kept, source=source)
 
 
-def _decoded(recipe: Recipe, source: str, side: int, progress: Progress | None) -> ImageData:
+def decode_source(source: str, side: int, progress: Progress | None = None) -> Decoded:
+    """Decodes a source, as `load_images` does, and tells what else there is to know about its pictures.
+
+    Raises:
+        DataError: If the source cannot be read as described.
+    """
+    return _decoded(_recipe(source, side), source, side, progress)
+
+
+def skipping(source: str) -> str:
+    """The same source, without what cannot be read of it."""
+    kind, _, path = source.partition(":")
+    # Generated pictures can all be read; a source that is wrong anyway is refused in the words it was given in.
+    return source + SKIP_CORRUPT if kind in KINDS[1:] and path and not path.endswith(SKIP_CORRUPT) else source
+
+
+def _whole(recipe: Recipe, source: str, side: int, progress: Progress | None) -> ImageData:
+    found = _decoded(recipe, source, side, progress)
+    fingerprint = fingerprint_of(found.train, found.validation, found.classes)
+    return ImageData(found.train, found.validation, found.classes, source, side, fingerprint, found.unread)
+
+
+def _decoded(recipe: Recipe, source: str, side: int, progress: Progress | None) -> Decoded:
     try:
-        train, validation, classes = recipe.decode(progress or (lambda what, done, total: None))
+        return recipe.decode(progress or (lambda what, done, total: None))
     except MemoryError:
         raise DataError(f"{source} at side={side} needs more memory than is free; use a smaller side") from None
-    return ImageData(train, validation, classes, source, side, fingerprint_of(train, validation, classes))
 
 
 def _recipe(source: str, side: int) -> Recipe:
+    if side < LEAST_SIDE:
+        raise DataError(f"side={side} px is too small for image data; give at least {LEAST_SIDE}")
     kind, _, rest = source.partition(":")
     if kind == "fractal":
         return _fractal(rest, side)
-    if kind in ("npz", "imagefolder"):
-        if not rest:
-            raise DataError(f"data source {source!r} lacks a path; write {kind}:PATH")
-        path = Path(rest).expanduser().absolute()
-        return archive_recipe(path, side) if kind == "npz" else folder_recipe(path, side)
-    raise DataError(
-        f"data source {source!r} is unknown; known: fractal, fractal:classes=30,train=100, npz:PATH, imagefolder:PATH"
-    )
+    if kind not in KINDS:
+        raise DataError(
+            f"data source {source!r} is unknown; known: fractal, fractal:classes=30,train=100, "
+            + ", ".join(f"{name}:PATH" for name in KINDS[1:])
+        )
+    skip = rest.endswith(SKIP_CORRUPT)
+    rest = rest.removesuffix(SKIP_CORRUPT)
+    if not rest:
+        raise DataError(f"data source {source!r} lacks a path; write {kind}:PATH")
+    path = Path(rest).expanduser().absolute()
+    if kind in FORMS:
+        return cifar_recipe(kind, path, side)  # plain pixels: none of them can be unreadable
+    recipe = archive_recipe(path, side, skip) if kind == "npz" else folder_recipe(path, side, skip)
+    return replace(recipe, identity={**recipe.identity, "skip_corrupt": True}) if skip else recipe
 
 
 # --- generated ---
@@ -107,9 +152,11 @@ def _fractal(text: str, side: int) -> Recipe:
 
 
 def _draw(options: Mapping[str, int], side: int, progress: Progress) -> Decoded:
-    classes, splits = options["classes"], []
+    classes, splits, names = options["classes"], [], []
     for part in fractal.PARTS:
         report = partial(progress, f"drawing {part} classes")
         pictures = fractal.fractal_images(classes, options[part], side, options["seed"], part, report)
         splits.append(ImageSplit(pictures, np.repeat(np.arange(classes), options[part])))
-    return splits[0], splits[1], tuple(f"fractal{label:03d}" for label in range(classes))
+        names += [f"{part} picture {number}" for number in range(len(pictures))]
+    sizes = np.full((len(names), 2), side, np.int32)
+    return Decoded(splits[0], splits[1], tuple(f"fractal{label:03d}" for label in range(classes)), (), names, sizes)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from sampler import Architecture
+from trainer.recipe import Recipe
 
 Status = Literal["ok", "diverged", "out_of_memory", "killed"]
 STATUSES: tuple[Status, ...] = ("ok", "diverged", "out_of_memory", "killed")
@@ -45,37 +46,6 @@ class DataSpec:
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Optimiser, schedule, augmentation and regularisation of a training.
-
-    Attributes:
-        name: The recipe's name.
-        optimizer: A timm optimiser.
-        learning_rate: Peak learning rate at a batch of 64; scales with the batch size.
-        weight_decay: Decoupled weight decay.
-        batch_size: Images per step.
-        warmup: Share of all steps in which the learning rate rises linearly; it then falls as a cosine.
-        label_smoothing: Probability spread over the other classes.
-        crop: Smallest share of an image's area that a random resized crop keeps.
-        flip: Probability of a horizontal flip.
-        dropout: Dropout before the classifier.
-        ema: Share of all steps over which weights are averaged (the decay is 1 - 1 / (ema * steps)); 0 for none.
-    """
-
-    name: str = "fast"
-    optimizer: str = "adamw"
-    learning_rate: float = 6e-3
-    weight_decay: float = 0.02
-    batch_size: int = 64
-    warmup: float = 0.1
-    label_smoothing: float = 0.1
-    crop: float = 0.5
-    flip: float = 0.5
-    dropout: float = 0.0
-    ema: float = 0.02
-
-
-@dataclass(frozen=True)
 class Training:
     """One training asked for: everything its result depends on.
 
@@ -92,6 +62,23 @@ class Training:
     recipe: Recipe
     data: DataSpec
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What was seen at the end of one epoch; nothing in it changed the training.
+
+    Attributes:
+        epoch: Epochs done.
+        training_loss: Mean of the loss that was minimised, smoothing, mixup and distillation included.
+        accuracy: Top-1 on the scoring images, in [0, 1]; None after an epoch that was not scored.
+        loss: Cross-entropy on the scoring images, in nats; None likewise.
+    """
+
+    epoch: int
+    training_loss: float
+    accuracy: float | None = None
+    loss: float | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +99,8 @@ class Observation:
         device: Where it ran.
         versions: Of the libraries a result depends on.
         message: What went wrong, in one line.
+        history: Every epoch that ended with a finite loss; empty in records older than it.
+        memory: Estimate of the peak memory of inference for one image, in bytes; None in older records.
     """
 
     architecture: Architecture
@@ -127,6 +116,8 @@ class Observation:
     device: str
     versions: dict[str, str] = field(default_factory=dict)
     message: str = ""
+    history: tuple[EpochRecord, ...] = ()
+    memory: int | None = None
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -152,6 +143,7 @@ class Observation:
             fields: dict[str, Any] = json.loads(text)
             architecture = fields.pop("architecture")
             fidelity = Fidelity(**fields.pop("fidelity"))
-            return cls(architecture=Architecture(**architecture), fidelity=fidelity, **fields)
+            history = tuple(EpochRecord(**record) for record in fields.pop("history", ()))
+            return cls(architecture=Architecture(**architecture), fidelity=fidelity, history=history, **fields)
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"not an observation: {error}") from error

@@ -1,40 +1,52 @@
 """One architecture, one fidelity, one seed in; one observation out.
 
 A training is a pure function of its `Training` and the images on one device: every random number comes from the
-seed, and nothing that was trained before it in the same process changes it.
+seed and the step's number, and nothing that was trained before it in the same process changes it. The images that
+score are looked at after epochs for the record only; nothing in the training depends on what they say.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping
+from dataclasses import astuple, dataclass, field
+from pathlib import Path
+from typing import Any
 
 import timm
 import torch
-from timm.loss import LabelSmoothingCrossEntropy
-from timm.optim import create_optimizer_v2
-from timm.scheduler import CosineLRScheduler
-from timm.utils import ModelEmaV3
 from torch import nn
-from torch.nn import functional
 
-from sampler import architecture_complexity
-from trainer.batches import CROP_MARGIN, DeviceImages, steps_per_epoch
-from trainer.images import ImageData, ImageSplit, hold_out, stratified_share
+from sampler import InputError, architecture_complexity
+from trainer.augment import CROP_MARGIN, Augmentation, seed_of
+from trainer.batches import DeviceImages, steps_per_epoch
+from trainer.checkpoint import identity_of, read_checkpoint, write_checkpoint
+from trainer.distillation import Distillation
+from trainer.images import ImageData
+from trainer.micro_batches import accumulated, can_halve, is_out_of_memory
 from trainer.network import build
-from trainer.observation import Fidelity, Observation, Recipe, Training
+from trainer.observation import EpochRecord, Observation, Training
+from trainer.optimization import averaged, label_loss, optimizer, schedule, set_drop_path, set_norm_momentum
+from trainer.scoring import EVALUATION_BATCH, evaluate, evaluation_interval, precision, splits
+from trainer.weights import save_network
 
-# Which images are held out and which share is used must not change with a training's own seed.
-SPLIT_SEED = 0
-REFERENCE_BATCH = 64
-EVALUATION_BATCH = 256
+# A kill loses at most this much of a training.
+CHECKPOINT_SECONDS = 60.0
 
 OnEpoch = Callable[[int, float], None]
+Weights = Mapping[str, torch.Tensor]
 
 
-def train(training: Training, data: ImageData, device: str = "cpu", on_epoch: OnEpoch | None = None) -> Observation:
+def train(
+    training: Training,
+    data: ImageData,
+    device: str = "cpu",
+    on_epoch: OnEpoch | None = None,
+    checkpoint: Path | None = None,
+    weights: Weights | None = None,
+    keep: Path | None = None,
+) -> Observation:
     """Trains one architecture on a proxy task.
 
     Args:
@@ -42,162 +54,258 @@ def train(training: Training, data: ImageData, device: str = "cpu", on_epoch: On
         data: The decoded images of `training.data`.
         device: A torch device.
         on_epoch: Called after every epoch with the epochs done and the mean training loss.
+        checkpoint: File of the training's state, written after every epoch and every `CHECKPOINT_SECONDS`, from
+            which it goes on where it is the same training's: on a CPU, with as many threads, to the bit as if it
+            had never been interrupted. Removing it, when the observation is safe, is the caller's. None for none.
+        weights: A state dict to start from (an inherited network's); None for random weights.
+        keep: Where the trained (averaged) network is written, for `trainer.weights.load_network`; None for nowhere.
 
     Returns:
-        The observation. A loss that is not finite gives `diverged`, a device out of memory `out_of_memory`.
+        The observation. A loss that is not finite gives `diverged`, a device out of memory `out_of_memory`. A
+        checkpoint that could not be used is named in its message.
 
     Raises:
-        ValueError: If there are fewer training images than one batch.
+        InputError: If there are fewer training images than one batch, or the teacher cannot be used.
+        OSError: If the checkpoint or the network cannot be written.
     """
-    start = time.perf_counter()
+    outcome = _Outcome(time.perf_counter())
     try:
-        accuracy, loss = _Run(training, data, torch.device(device)).scores(on_epoch)
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        return _observation(training, data, device, start, "out_of_memory", message=str(error).split("\n")[0])
+        run = _Run(training, data, torch.device(device), weights, outcome)
+        run.resume(checkpoint, identity_of(training, data.fingerprint, _name(device), weights))
+        outcome.accuracy, outcome.loss = run.scores(on_epoch)
+        if keep:
+            save_network(keep, run.scored, training.architecture, len(data.classes))
     except _DivergedError as error:
-        return _observation(training, data, device, start, "diverged", message=str(error))
-    return _observation(training, data, device, start, "ok", accuracy, loss)
+        outcome.fail("diverged", error)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        outcome.fail("out_of_memory", error)
+    return outcome.observation(training, data, device)
 
 
 class _DivergedError(Exception):
-    """The training loss is not finite."""
+    """The loss is not finite."""
+
+
+@dataclass
+class _Outcome:
+    """What is known of a training so far."""
+
+    start: float
+    history: list[EpochRecord] = field(default_factory=list)
+    status: str = "ok"
+    accuracy: float | None = None
+    loss: float | None = None
+    message: str = ""
+
+    def fail(self, status: str, error: BaseException) -> None:
+        self.status, self.message = status, str(error).split("\n")[0]
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self.start
+
+    def observation(self, training: Training, data: ImageData, device: str) -> Observation:
+        cost = architecture_complexity(training.architecture, len(data.classes))
+        return Observation(
+            architecture=training.architecture,
+            fidelity=training.fidelity,
+            seed=training.seed,
+            status=self.status,  # type: ignore[arg-type]
+            accuracy=self.accuracy,
+            loss=self.loss,
+            macs=cost.macs,
+            params=cost.params,
+            activations=cost.activations,
+            seconds=round(self.seconds(), 3),
+            device=_name(device),
+            versions={"torch": torch.__version__, "timm": timm.__version__},
+            message=self.message,
+            history=tuple(self.history),
+            memory=cost.memory,
+        )
 
 
 class _Run:
     """The state of one training."""
 
-    def __init__(self, training: Training, data: ImageData, device: torch.device) -> None:
-        self.training, self.device = training, device
+    def __init__(
+        self, training: Training, data: ImageData, device: torch.device, weights: Weights | None, outcome: _Outcome
+    ) -> None:
+        self.training, self.device, self.outcome = training, device, outcome
+        recipe, resolution, classes = training.recipe, training.architecture.resolution, len(data.classes)
         torch.manual_seed(training.seed)
-        self.generator = torch.Generator().manual_seed(training.seed)
-        resolution = training.architecture.resolution
         fit, score = splits(training, data)
         self.images = DeviceImages(fit, min(data.side, math.ceil(resolution * CROP_MARGIN)), device)
         self.scoring = DeviceImages(score, resolution, device)
-        recipe = training.recipe
         self.steps = steps_per_epoch(len(self.images), recipe.batch_size)
         if self.steps < 1:
-            raise ValueError(
+            raise InputError(
                 f"{len(self.images)} training images make no batch of {recipe.batch_size}; "
                 "raise the share of the data or lower the batch size"
             )
-        self.model = build(training.architecture, len(data.classes), recipe.dropout)
-        self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = create_optimizer_v2(
-            self.model,
-            opt=recipe.optimizer,
-            lr=recipe.learning_rate * recipe.batch_size / REFERENCE_BATCH,
-            weight_decay=recipe.weight_decay,
-        )
-        self.scheduler = schedule(self.optimizer, recipe, training.fidelity, self.steps)
-        self.ema = averaged(self.model, recipe, training.fidelity.epochs * self.steps)
-        self.loss = LabelSmoothingCrossEntropy(recipe.label_smoothing)
+        total_steps = training.fidelity.epochs * self.steps
+        self.model = prepared(training, classes, total_steps, weights).to(device)
+        self.augment = Augmentation(recipe, resolution, classes, device)
+        self.optimizer = optimizer(self.model, recipe)
+        self.scheduler = schedule(self.optimizer, recipe, total_steps)
+        self.ema = averaged(self.model, recipe, total_steps)
+        self.label_loss = label_loss(recipe)
+        self.distillation = Distillation(recipe, classes, device) if recipe.teacher else None
+        self.epoch = self.step = 0
+        self.total = torch.zeros((), device=device)  # of this epoch's losses
+        self.parts = 1  # micro-batches of a batch
+        self.evaluation_batch = EVALUATION_BATCH.get(device.type, EVALUATION_BATCH["cpu"])
+        self.checkpoint: Path | None = None
+        self.identity, self.saved = "", time.monotonic()
+
+    @property
+    def scored(self) -> nn.Module:
+        """The network that is scored: the average where there is one."""
+        return self.ema.module if self.ema else self.model
 
     def scores(self, on_epoch: OnEpoch | None) -> tuple[float, float]:
         """Trains; gives top-1 accuracy and cross-entropy on the scoring images."""
-        for epoch in range(self.training.fidelity.epochs):
-            mean_loss = self._epoch(epoch)
+        epochs = self.training.fidelity.epochs
+        while self.epoch < epochs:
+            self._train_epoch()
+            mean_loss = self.total.item() / self.steps
             if not math.isfinite(mean_loss):
-                raise _DivergedError(f"the training loss is {mean_loss} after epoch {epoch + 1}")
+                raise _DivergedError(f"the training loss is {mean_loss} after epoch {self.epoch + 1}")
+            self._end_epoch(mean_loss)
             if on_epoch:
-                on_epoch(epoch + 1, mean_loss)
-        accuracy, loss = evaluate(self.ema.module if self.ema else self.model, self.scoring, self.device)
-        if not math.isfinite(loss):
-            raise _DivergedError(f"the loss on the scoring images is {loss}")
-        return accuracy, loss
+                on_epoch(self.epoch, mean_loss)
+        last = self.outcome.history[-1]
+        assert last.accuracy is not None and last.loss is not None, "the last epoch is always scored"
+        return last.accuracy, last.loss
 
-    def _epoch(self, epoch: int) -> float:
+    def _train_epoch(self) -> None:
         self.model.train()
-        recipe = self.training.recipe
-        total = torch.zeros((), device=self.device)
-        batches = self.images.shuffled(
-            recipe.batch_size, self.training.architecture.resolution, recipe.crop, recipe.flip, self.generator
-        )
-        for step, (images, labels) in enumerate(batches, start=epoch * self.steps):
-            self.scheduler.step_update(step)
-            with precision(self.device):
-                loss = self.loss(self.model(images), labels)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+        seed, batch_size = self.training.seed, self.training.recipe.batch_size
+        order = torch.Generator().manual_seed(seed_of(seed, self.epoch))
+        for images, labels in self.images.shuffled(batch_size, order, self.step):
+            number = self.epoch * self.steps + self.step
+            self.scheduler.step_update(number)
+            images, labels = self.augment(images, labels, seed_of(seed, self.epoch, self.step, 0))
+            self.total += self._gradients(images, labels)  # summed on the device: no wait for it at every step
             self.optimizer.step()
             if self.ema:
-                self.ema.update(self.model, step=step)
-            total += loss.detach().float()  # summed on the device: no wait for it at every step
-        return total.item() / self.steps
+                self.ema.update(self.model, step=number)
+            self.step += 1
+            if self.checkpoint and time.monotonic() - self.saved >= CHECKPOINT_SECONDS:
+                self._save()
+
+    def _end_epoch(self, mean_loss: float) -> None:
+        accuracy = loss = None
+        done = self.epoch + 1
+        last = done == self.training.fidelity.epochs
+        if last or done % evaluation_interval(self.steps * self.training.recipe.batch_size, len(self.scoring)) == 0:
+            accuracy, loss = self._evaluate()
+            if not math.isfinite(loss):
+                if last:
+                    raise _DivergedError(f"the loss on the scoring images is {loss}")
+                accuracy = loss = None
+        self.outcome.history.append(EpochRecord(done, mean_loss, accuracy, loss))
+        self.epoch, self.step = done, 0
+        self.total.zero_()
+        if self.checkpoint:
+            self._save()
+
+    def _gradients(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Leaves the batch's gradients in the network; gives its mean loss.
+
+        Where memory runs out, micro-batches are halved and their gradients added up, weighted by their images: the
+        batch and the recipe stay as they are. Batch norm then sees the statistics of a micro-batch.
+        """
+        while True:
+            # Dropout's numbers: the same however often the batch is tried.
+            torch.manual_seed(seed_of(self.training.seed, self.epoch, self.step, 1))
+            try:
+                return accumulated(self._loss, self.optimizer, images, labels, self.parts)
+            except (RuntimeError, MemoryError) as error:
+                if not can_halve(error, len(images), self.parts):
+                    raise
+            self._free()
+            self.parts *= 2
+
+    def _loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        with precision(self.device):
+            logits = self.model(images)
+            loss: torch.Tensor = self.label_loss(logits, labels)
+            if self.distillation:
+                share = self.training.recipe.distillation
+                loss = (1 - share) * loss + share * self.distillation(logits, images)
+            return loss
+
+    def _evaluate(self) -> tuple[float, float]:
+        while True:
+            try:
+                return evaluate(self.scored, self.scoring, self.device, self.evaluation_batch)
+            except (RuntimeError, MemoryError) as error:
+                if not can_halve(error, self.evaluation_batch, parts=1):
+                    raise
+            self._free()
+            self.evaluation_batch //= 2
+
+    def _free(self) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _save(self) -> None:
+        assert self.checkpoint
+        state = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "total": self.total,
+            "parts": self.parts,
+            "seconds": self.outcome.seconds(),
+            "history": [astuple(record) for record in self.outcome.history],
+            "model": self.model.state_dict(),
+            "ema": self.ema.module.state_dict() if self.ema else {},
+            "optimizer": self.optimizer.state_dict(),
+        }
+        write_checkpoint(self.checkpoint, self.identity, state)
+        self.saved = time.monotonic()
+
+    def resume(self, checkpoint: Path | None, identity: str) -> None:
+        """Goes on from a checkpoint where it is this training's; else notes why not and begins."""
+        self.checkpoint, self.identity = checkpoint, identity
+        if checkpoint is None:
+            return
+        state, self.outcome.message = read_checkpoint(checkpoint, identity, self.device)
+        if state is not None:
+            self._restore(state)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.epoch, self.step, self.parts = state["epoch"], state["step"], state["parts"]
+        self.total = state["total"]
+        self.outcome.start -= state["seconds"]
+        self.outcome.history += [EpochRecord(*record) for record in state["history"]]
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.ema:
+            self.ema.module.load_state_dict(state["ema"])
 
 
-def splits(training: Training, data: ImageData) -> tuple[ImageSplit, ImageSplit]:
-    """The images a training fits and those that score it."""
-    fit, score = data.train, data.validation
-    if training.data.holdout:
-        fit, score = hold_out(data.train, training.data.holdout, SPLIT_SEED)
-    if training.fidelity.data_share < 1:
-        fit = fit.subset(stratified_share(fit.labels, training.fidelity.data_share, SPLIT_SEED))
-    return fit, score
+def prepared(training: Training, classes: int, total_steps: int, weights: Weights | None) -> nn.Module:
+    """The network with what the recipe sets in its modules, channels last.
+
+    Raises:
+        InputError: If the recipe asks for drop path and the family has no place for it.
+    """
+    recipe = training.recipe
+    model = build(training.architecture, classes, recipe.dropout)
+    if weights is not None:
+        model.load_state_dict(weights)
+    if recipe.drop_path and not set_drop_path(model, recipe.drop_path):
+        raise InputError(f"{training.architecture.base}: its blocks have no drop path; set recipe.drop_path to 0")
+    set_norm_momentum(model, recipe, total_steps)
+    for module in model.modules():
+        if isinstance(module, nn.SiLU):
+            module.inplace = False  # autograd keeps its input: in place, that is one more copy
+    return model.to(memory_format=torch.channels_last)
 
 
-def schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, fidelity: Fidelity, steps: int) -> CosineLRScheduler:
-    """Timm's cosine schedule by the step, with linear warm-up, over the whole training."""
-    total = fidelity.epochs * steps
-    return CosineLRScheduler(
-        optimizer,
-        t_initial=total,
-        warmup_t=int(recipe.warmup * total),
-        warmup_lr_init=recipe.learning_rate * 1e-2,
-        warmup_prefix=False,
-        t_in_epochs=False,
-    )
-
-
-def averaged(model: nn.Module, recipe: Recipe, total_steps: int) -> ModelEmaV3 | None:
-    """Timm's moving average of the weights, its horizon a share of the training (0.9999 would average nothing)."""
-    if not recipe.ema:
-        return None
-    return ModelEmaV3(model, decay=max(0.0, 1 - 1 / max(1.0, recipe.ema * total_steps)), use_warmup=True)
-
-
-def precision(device: torch.device) -> AbstractContextManager[object]:
-    """Autocast to bfloat16 on a GPU; on a CPU float32 is faster for depthwise convolutions."""
-    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
-
-
-@torch.inference_mode()
-def evaluate(model: nn.Module, images: DeviceImages, device: torch.device) -> tuple[float, float]:
-    """Top-1 accuracy in [0, 1] and mean cross-entropy in nats."""
-    model.eval()
-    correct = torch.zeros((), device=device)
-    loss = torch.zeros((), dtype=torch.float64, device=device)
-    for batch, labels in images.in_order(EVALUATION_BATCH):
-        with precision(device):
-            logits = model(batch).float()
-        correct += (logits.argmax(1) == labels).sum()
-        loss += functional.cross_entropy(logits, labels, reduction="sum")
-    return correct.item() / len(images), loss.item() / len(images)
-
-
-def _observation(
-    training: Training,
-    data: ImageData,
-    device: str,
-    start: float,
-    status: str,
-    accuracy: float | None = None,
-    loss: float | None = None,
-    message: str = "",
-) -> Observation:
-    cost = architecture_complexity(training.architecture, len(data.classes))
-    return Observation(
-        architecture=training.architecture,
-        fidelity=training.fidelity,
-        seed=training.seed,
-        status=status,  # type: ignore[arg-type]
-        accuracy=accuracy,
-        loss=loss,
-        macs=cost.macs,
-        params=cost.params,
-        activations=cost.activations,
-        seconds=round(time.perf_counter() - start, 3),
-        device=torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
-        versions={"torch": torch.__version__, "timm": timm.__version__},
-        message=message,
-    )
+def _name(device: str) -> str:
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device

@@ -146,7 +146,13 @@ def made_with(command: F) -> F:
         click.option(
             "--data",
             metavar="SOURCE",
-            help="fractal[:classes=20,..], npz:PATH or imagefolder:PATH; fractal by default.",
+            help="fractal[:classes=20,..], npz:PATH, imagefolder:PATH, cifar10:PATH, cifar100:PATH; default fractal.",
+        ),
+        click.option(
+            "--skip-corrupt",
+            is_flag=True,
+            default=None,
+            help="Leave out images that cannot be read, instead of stopping.",
         ),
         click.option(
             "--resolution", type=click.IntRange(8, 4096), help="Pixels of the base network here; 64 by default."

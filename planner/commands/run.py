@@ -16,7 +16,10 @@ from planner.commands.options import as_json, budgets, echo_json, limits_of, mad
     short_help="The whole loop, from nothing to a prediction.",
 )
 @study
-@click.option("--trials", type=click.IntRange(1, 100_000), default=24, show_default=True, help="Trainings in all.")
+@click.option("--trials", type=click.IntRange(1, 100_000), default=24, show_default=True, help="Architectures in all.")
+@click.option(
+    "--seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Trainings of each architecture."
+)
 @click.option("--method", type=click.Choice(["stratified", "random", "sobol"]), default="stratified", show_default=True)
 @budgets
 @made_with
@@ -25,6 +28,7 @@ from planner.commands.options import as_json, budgets, echo_json, limits_of, mad
 def command(
     study: str | None,
     trials: int,
+    seeds: int,
     method: str,
     flops: float | None,
     params: float | None,
@@ -55,7 +59,7 @@ def command(
     limits = limits_of(params, latency, memory, dtype, latency_model)
     ledger = open_or_make(study, options, decoding)
     with ledger.coordinating():
-        queue(ledger, trials, method)
+        queue(ledger, trials, method, seeds=seeds)
     train_queued(ledger, cache_of(ledger.folder), Resources(workers, device, minutes), TerminalProgress())
     ledger.export()
     table = ledger.table()

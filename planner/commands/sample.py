@@ -17,6 +17,9 @@ from planner.quantities import format_count
 )
 @study
 @click.option("--trials", type=click.IntRange(1, 100_000), required=True, help="Architectures to add.")
+@click.option(
+    "--seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Trainings of each architecture."
+)
 @click.option("--method", type=click.Choice(["stratified", "random", "sobol"]), default="stratified", show_default=True)
 @budgets
 @made_with
@@ -24,6 +27,7 @@ from planner.quantities import format_count
 def command(
     study: str | None,
     trials: int,
+    seeds: int,
     method: str,
     flops: float | None,
     params: float | None,
@@ -50,7 +54,7 @@ def command(
         limits.append(exact_limit("macs", flops))
     ledger = open_or_make(study, options, decoding)
     with ledger.coordinating():
-        added = queue(ledger, ledger.asked() + trials, method, limits)
+        added = queue(ledger, ledger.asked() + trials, method, limits, seeds)
     low, high = ledger.space.macs_window
     answer = {"study": ledger.folder.name, "added": added, "macs_window": [low, high], **ledger.counts()}
     if json_:

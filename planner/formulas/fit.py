@@ -31,6 +31,7 @@ NOISE_BOUNDS = (4e-4, 0.5)
 # In log c: shorter scales would follow single trainings.
 LENGTH_BOUNDS = (0.7, 20.0)
 RESTARTS = 4
+SMALLEST_ERROR = 1e-6  # of a training that makes no mistake: its log must be finite
 
 
 def fit(
@@ -68,7 +69,10 @@ def fit(
         branches[direction] = Branch(_rule(points, table.base), (float(seen.min()), float(seen.max())), r, d)
     if not branches:
         raise PlannerError(f"{len(front)} points on the front are too few to fit; train at least {FEWEST_POINTS}")
-    accuracy, errors["log_error"] = _error_curve(front["c"].to_numpy(), 1 - front["accuracy"].to_numpy(), seed)
+    error = 1 - front["accuracy"].to_numpy()
+    accuracy, errors["log_error"] = _error_curve(front["c"].to_numpy(), error, _log_noise(table, front), seed)
+    if table.noise_variance is not None:
+        errors["accuracy_between_seeds"] = float(np.sqrt(table.noise_variance))
     return Formula(
         base=table.base,
         resolution=table.resolution,
@@ -97,22 +101,37 @@ def _curve(c: FloatArray, values: FloatArray, kind: Kind, seed: int) -> tuple[Cu
     raise PlannerError(f"kind {kind!r} is unknown; known kinds: loglinear, tinynet")
 
 
-def _error_curve(c: FloatArray, error: FloatArray, seed: int) -> tuple[Curve, float]:
-    """Top-1 error of the front over c: a power law plus a Gaussian process, in logs."""
-    x, y = np.log(c), np.log(np.clip(error, 1e-6, None))
+def _log_noise(table: Table, front: pd.DataFrame) -> float:
+    """Variance of log error that the seeds alone make in a usual row of the front; 0 where nobody measured it."""
+    if table.noise_variance is None:
+        return 0.0
+    error = np.clip(1 - front["accuracy"], SMALLEST_ERROR, None)  # to first order, d log e = d e / e
+    return float(np.median(table.noise_variance / front["repeats"] / error**2))
+
+
+def _error_curve(c: FloatArray, error: FloatArray, noise: float, seed: int) -> tuple[Curve, float]:
+    """Top-1 error of the front over c: a power law plus a Gaussian process, in logs, of at least that noise."""
+    x, y = np.log(c), np.log(np.clip(error, SMALLEST_ERROR, None))
     offset = float(np.polynomial.Polynomial.fit(x, y, 1).convert().coef[0]) if np.ptp(x) else float(y.mean())
-    return _gaussian_process(x, y, "log", "log", offset, True, seed)
+    return _gaussian_process(x, y, "log", "log", offset, True, seed, noise)
 
 
 def _gaussian_process(
-    x: FloatArray, y: FloatArray, input_scale: Any, output_scale: Any, offset: float, linear: bool, seed: int
+    x: FloatArray,
+    y: FloatArray,
+    input_scale: Any,
+    output_scale: Any,
+    offset: float,
+    linear: bool,
+    seed: int,
+    least_noise: float = 0.0,
 ) -> tuple[Curve, float]:
     """Hyper-parameters by maximum likelihood, then the posterior in closed form, and its leave-one-out RMSE.
 
     Leave-one-out residuals at fixed hyper-parameters are alpha_i / precision_ii (Rasmussen & Williams 2006,
     Eq. 5.12).
     """
-    slope_variance, variance, length_scale, noise = _hyperparameters(x, y - offset, linear, seed)
+    slope_variance, variance, length_scale, noise = _hyperparameters(x, y - offset, linear, seed, least_noise)
     covariance = slope_variance * np.outer(x, x)
     covariance += variance * np.exp(-0.5 * ((x[:, None] - x[None, :]) / length_scale) ** 2)
     precision = np.linalg.inv(covariance + noise * np.eye(len(x))).astype(np.float64)
@@ -124,14 +143,19 @@ def _gaussian_process(
     return curve, float(np.sqrt(np.mean((alpha / np.diag(precision)) ** 2)))
 
 
-def _hyperparameters(x: FloatArray, y: FloatArray, linear: bool, seed: int) -> tuple[float, float, float, float]:
+def _hyperparameters(
+    x: FloatArray, y: FloatArray, linear: bool, seed: int, least_noise: float
+) -> tuple[float, float, float, float]:
     """Variance of the slope, variance and length scale of the RBF, and noise variance."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
 
     lengths = LENGTH_BOUNDS if linear else (0.05, 20.0)  # over raw c the tiny networks lie within 0.06
-    smooth = ConstantKernel(0.05, (1e-4, 10.0)) * RBF(1.0, lengths) + WhiteKernel(0.01, NOISE_BOUNDS)
+    least = min(max(NOISE_BOUNDS[0], least_noise), 0.99 * NOISE_BOUNDS[1])
+    smooth = ConstantKernel(0.05, (1e-4, 10.0)) * RBF(1.0, lengths) + WhiteKernel(
+        max(0.01, least), (least, NOISE_BOUNDS[1])
+    )
     trend = ConstantKernel(0.1, (1e-3, 10.0)) * DotProduct(sigma_0=0.0, sigma_0_bounds="fixed")
     kernel = trend + smooth if linear else smooth
     process = GaussianProcessRegressor(kernel, n_restarts_optimizer=RESTARTS, random_state=seed)

@@ -10,8 +10,10 @@ from planner import PlannerError
 from planner.formulas.codec import dumps
 from planner.formulas.fit import fit
 from planner.formulas.formula import Formula
+from sampler import base
 
 B0_MACS = 385_814_752
+B0 = base("efficientnet_b0")
 KINDS = ["loglinear", "tinynet"]
 
 
@@ -205,3 +207,21 @@ def test_the_shipped_formula_is_the_fit_of_the_shipped_table():
         for name in ("r", "d"):
             ours, theirs = (getattr(one.branch(c), name)(c)[0] for one in (fitted, shipped))
             assert ours == pytest.approx(theirs, rel=1e-4)  # other versions of scikit-learn may stop elsewhere
+
+
+def test_the_noise_between_seeds_is_reported_and_widens_the_interval(compound_frame):
+    frame = compound_frame(0.2, 0.3, 0.1, 1.0)
+    for number, (width, depth) in enumerate(zip(B0.widths, B0.depths, strict=True), start=1):
+        frame[f"width_{number}"], frame[f"depth_{number}"] = width, depth
+    frame["resolution"] = range(100, 100 + len(frame))
+    frames = {}
+    for spread in (0.0, 0.04):
+        pair = [frame.assign(seed=seed, accuracy=frame["accuracy"] + sign * spread) for seed, sign in ((0, -1), (1, 1))]
+        frames[spread] = pd.concat(pair, ignore_index=True)
+    exact, noisy = (fit(frames[spread], share=1.0) for spread in frames)
+    assert exact.errors["accuracy_between_seeds"] == pytest.approx(0, abs=1e-9)
+    assert noisy.errors["accuracy_between_seeds"] == pytest.approx(0.04 * 2**0.5)
+    assert "accuracy_between_seeds" not in fit(frame).errors
+    for c in (0.2, 0.5):
+        widths = [np.log(high / low) for low, high in (one.accuracy.interval(c) for one in (exact, noisy))]
+        assert widths[1] > 1.2 * widths[0]

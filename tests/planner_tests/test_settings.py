@@ -1,12 +1,14 @@
 """Settings of a study: there and back, and every mistake in one line."""
 
 import tomllib
+from dataclasses import replace
 
 import pytest
 
 from planner import PlannerError
 from planner.settings import StudySettings, read_settings, write_settings
 from planner.study import folder_of
+from trainer.recipe import RECIPES, Recipe
 
 WHOLE = {
     "base": "efficientnet_b0",
@@ -23,7 +25,7 @@ WHOLE = {
         "w": [0.4, 2.5],
     },
     "fidelity": {"epochs": 5, "data_share": 0.5},
-    "recipe": {"learning_rate": 1e-5, "name": "mine", "batch_size": 32},
+    "recipe": {"learning_rate": 1e-5, "name": "tinynet", "batch_size": 32},
 }
 SHORT = "[data]\nside = 90\nclasses = 4\n[space]\nresolution = 64\n"
 
@@ -53,8 +55,38 @@ def test_settings_survive_the_file(tmp_path):
 def test_the_file_says_every_value_that_was_given(tmp_path):
     write_settings(tmp_path / "study.toml", StudySettings.model_validate(WHOLE))
     document = tomllib.loads((tmp_path / "study.toml").read_text())
-    document["recipe"] = {name: document["recipe"][name] for name in WHOLE["recipe"]}
     assert document == WHOLE
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipes_name_alone_selects_its_values(tmp_path, name):
+    path = tmp_path / "study.toml"
+    path.write_text(SHORT + f"[recipe]\nname = '{name}'\n")
+    assert read_settings(path).training_recipe() == RECIPES[name]
+    path.write_text(f"recipe.name = '{name}'\n" + SHORT)
+    assert read_settings(path).training_recipe() == RECIPES[name]
+
+
+def test_a_field_beside_the_name_overrides_one_value(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(SHORT + "[recipe]\nname = 'tinynet'\ndropout = 0.5\n")
+    assert read_settings(path).training_recipe() == replace(RECIPES["tinynet"], dropout=0.5)
+
+
+def test_changing_the_name_in_a_written_file_is_enough_to_change_the_recipe(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(SHORT)
+    write_settings(path, read_settings(path))
+    path.write_text(path.read_text().replace('"fast"', '"tinynet"'))
+    assert read_settings(path).training_recipe() == RECIPES["tinynet"]
+
+
+def test_a_file_from_before_recipes_had_names_of_their_own_still_reads(tmp_path):
+    old = """name = "fast"\noptimizer = "adamw"\nlearning_rate = 0.006\nweight_decay = 0.02\nbatch_size = 64
+warmup = 0.1\nlabel_smoothing = 0.1\ncrop = 0.5\nflip = 0.5\ndropout = 0.0\nema = 0.02\n"""
+    path = tmp_path / "study.toml"
+    path.write_text(SHORT + "[recipe]\n" + old)
+    assert read_settings(path).training_recipe() == Recipe()
 
 
 def test_what_is_left_out_is_the_default(tmp_path):
@@ -75,6 +107,17 @@ def test_what_is_left_out_is_the_default(tmp_path):
     [
         ("bogus = 1\n" + SHORT, "bogus: Extra inputs are not permitted"),
         (SHORT + "[recipe]\nlr = 1\n", "recipe.lr: Extra inputs are not permitted"),
+        (SHORT + "[recipe]\nname = 'tinynets'\n", "recipe: recipe 'tinynets' is unknown; known recipes: fast, tinynet"),
+        (SHORT + "[recipe]\nname = [1]\n", r"recipe.name: Input should be a valid string \(given: \[1\]\)"),
+        (SHORT + "recipe = 3\n", "space.recipe: Extra inputs are not permitted"),
+        ("recipe = 3\n" + SHORT, r"recipe: .*dictionary.*\(given: 3\)"),
+        (SHORT + "[recipe]\noptimizer = 'adam9'\n", r"recipe.optimizer: .*'adamw'.*\(given: 'adam9'\)"),
+        (SHORT + "[recipe]\nlearning_rate = inf\n", "recipe.learning_rate: .*finite"),
+        (SHORT + "[recipe]\nrandaugment = 31\n", "recipe.randaugment: .*less than or equal to 30"),
+        (
+            SHORT + "[recipe]\nmixup = 0.2\nbatch_size = 33\n",
+            "recipe: mixup pairs images, so batch_size=33 must be even",
+        ),
         ("seed = 'x'\n" + SHORT, r"seed: .*integer.*\(given: 'x'\)"),
         ("seed = -1\n" + SHORT, r"seed: .*greater than or equal to 0 \(given: -1\)"),
         (SHORT + "window = [2.0, 1.0]\n", "window must be two rising positive numbers, got 2 and 1"),

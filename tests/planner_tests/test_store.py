@@ -103,6 +103,24 @@ def test_what_is_queued_is_claimed_in_order_and_once(ledger):
     assert ledger.claim() is None
 
 
+def test_repeats_differ_in_their_seed_and_count_as_one_architecture(make):
+    ledger = make()
+    drawn = random_design(ledger.space, 2, seed=0)
+    ledger.enqueue(drawn, "random", seeds=3)
+    claimed = [ledger.claim() for _ in range(6)]
+    assert [(one[1], one[2]) for one in claimed] == [(drawn[row], seed) for row in (0, 1) for seed in (0, 1, 2)]
+    assert ledger.asked() == 2 and len(ledger.tried()) == 6
+    ledger.requeue(claimed[4][0], "killed")
+    assert ledger.claim()[1:] == claimed[4][1:]  # with its own seed again
+    for (number, architecture, _), accuracy in zip(claimed[:3], (0.3, 0.4, 0.5), strict=True):
+        ledger.record(number, observed(architecture, accuracy))
+    frame = ledger.frame()
+    frame["seed"] = frame["trial"]  # `observed` says 0 of all
+    table = usable(frame, "", "t")
+    assert table.frame["accuracy"].tolist() == [pytest.approx(0.4)] and table.frame["repeats"].tolist() == [3]
+    assert table.noise_variance == pytest.approx(0.01)
+
+
 @pytest.mark.parametrize("rule", ["inverse", "free"])
 @pytest.mark.parametrize("kind", ["uniform", "stage"])
 def test_parameters_are_the_integers_and_lie_in_their_distributions(make, kind, rule):

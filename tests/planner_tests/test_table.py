@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from planner import PlannerError
-from planner.table import as_table, read_csv
+from planner.table import as_table, read_csv, usable
 from sampler import InputError
 
 B0_MACS = 385_814_752
@@ -238,3 +238,33 @@ def test_the_row_numbers_of_a_frame_do_not_matter(published):
     frame = pd.read_csv(published)
     shifted = frame.set_index(frame.index[::-1] * 3)
     pd.testing.assert_frame_equal(as_table(shifted).frame, as_table(frame).frame)
+
+
+def repeated(accuracies, **more):
+    """Trainings of B0 at rising resolutions: one list of accuracies, by seed, for each."""
+    rows = [
+        {"accuracy": accuracy, "macs": 1e8 + side, "resolution": side, "seed": seed, "trial": f"{side}/{seed}", **more}
+        for side, ofside in enumerate(accuracies, start=200)
+        for seed, accuracy in enumerate(ofside)
+    ]
+    frame = pd.DataFrame(rows)
+    for number, (width, depth) in enumerate(zip(B0_WIDTHS, B0_DEPTHS, strict=True), 1):
+        frame[f"width_{number}"], frame[f"depth_{number}"] = width, depth
+    return frame
+
+
+def test_trainings_that_differ_in_their_seed_become_one_row_with_their_mean():
+    table = usable(repeated([[0.5, 0.7], [0.6], [0.4, 0.5, 0.6]]).sample(frac=1, random_state=0), "", "t")
+    rows = table.frame.sort_values("resolution")
+    assert rows["accuracy"].tolist() == pytest.approx([0.6, 0.6, 0.5]) and rows["repeats"].tolist() == [2, 1, 3]
+    # By hand: (0.1^2 + 0.1^2 + 0.1^2 + 0 + 0.1^2) / (6 rows - 3 architectures).
+    assert table.noise_variance == pytest.approx(0.04 / 3)
+
+
+def test_what_differs_in_more_than_its_seed_is_no_repeat():
+    frame = repeated([[0.5, 0.7]])
+    for column, values in (("epochs", [3, 6]), ("data_share", [0.5, 1]), ("width_3", [40, 48]), ("stem", [32, 24])):
+        table = usable(frame.assign(**{column: values}), "", "t")
+        assert (len(table.frame), table.noise_variance) == (2, None)
+    # Without seeds two equal rows are two rows: nobody said that they are one architecture's repeats.
+    assert len(usable(frame.drop(columns="seed"), "", "t").frame) == 2

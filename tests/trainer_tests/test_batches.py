@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from trainer.batches import MEAN, STD, DeviceImages, crop_grid, normalised, resized, steps_per_epoch
+from trainer.augment import crop_and_flip, crop_boxes, crop_grid
+from trainer.batches import MEAN, STD, DeviceImages, normalised, resized, steps_per_epoch
 from trainer.images import ImageSplit
 
 CPU = torch.device("cpu")
@@ -35,21 +36,30 @@ def test_in_order_gives_every_image_once_and_a_smaller_last_batch():
     assert torch.cat([labels for _, labels in batches]).tolist() == split().labels.tolist()
 
 
-def shuffled(seed=0, crop=0.5):
-    images = DeviceImages(split(), 24, CPU)
-    return list(images.shuffled(4, 16, crop, 0.5, torch.Generator().manual_seed(seed)))
+def shuffled(seed=0, first=0):
+    return list(DeviceImages(split(), 24, CPU).shuffled(4, torch.Generator().manual_seed(seed), first))
 
 
-def test_an_epoch_has_the_stated_number_of_full_batches_at_the_resolution():
+def test_an_epoch_has_the_stated_number_of_full_batches_of_different_images():
     batches = shuffled()
     assert len(batches) == steps_per_epoch(10, 4) == 2
-    assert all(images.shape == (4, 3, 16, 16) for images, _ in batches)
+    assert all(images.shape == (4, 3, 24, 24) and images.dtype == torch.uint8 for images, _ in batches)
+    assert len({image.numpy().tobytes() for images, _ in batches for image in images}) == 8
 
 
-def test_the_generator_decides_everything():
+def test_the_generator_decides_the_order():
     same = zip(shuffled(3), shuffled(3), strict=True)
     assert all(torch.equal(a, b) and torch.equal(c, d) for (a, c), (b, d) in same)
     assert not torch.equal(shuffled(3)[0][0], shuffled(4)[0][0])
+
+
+def test_an_epoch_that_begins_in_the_middle_goes_on_as_the_whole_one():
+    (rest,) = shuffled(first=1)
+    assert torch.equal(rest[0], shuffled()[1][0]) and torch.equal(rest[1], shuffled()[1][1])
+
+
+def drawn(n, flip=0.5):
+    return crop_grid(crop_boxes(n, 0.4, flip, torch.Generator().manual_seed(0)), 8)
 
 
 def corners(grid):
@@ -61,7 +71,7 @@ def corners(grid):
 
 
 def test_crops_lie_inside_the_image_and_keep_the_stated_share_of_it():
-    left, right, top, bottom = corners(crop_grid(2000, 8, 0.4, 0.5, torch.Generator().manual_seed(0)))
+    left, right, top, bottom = corners(drawn(2000))
     for edge in (left, right, top, bottom):
         assert edge.abs().max() <= 1 + 1e-5
     area = (right - left).abs() * (bottom - top).abs() / 4
@@ -70,15 +80,26 @@ def test_crops_lie_inside_the_image_and_keep_the_stated_share_of_it():
 
 
 def test_half_of_the_images_are_mirrored():
-    left, right, _, _ = corners(crop_grid(4000, 8, 0.4, 0.5, torch.Generator().manual_seed(0)))
+    left, right, _, _ = corners(drawn(4000))
     assert 0.46 < (right < left).float().mean() < 0.54
-    left, right, _, _ = corners(crop_grid(500, 8, 0.4, 0.0, torch.Generator().manual_seed(0)))
+    left, right, _, _ = corners(drawn(500, flip=0.0))
     assert (right > left).all()
 
 
+def test_a_grid_is_torchs_own_for_the_same_crop():
+    boxes = crop_boxes(20, 0.4, 0.5, torch.Generator().manual_seed(0))
+    width, height, x, y = boxes
+    zero = torch.zeros(20)
+    theta = torch.stack([width, zero, x, zero, height, y], dim=1).view(20, 2, 3)
+    expected = torch.nn.functional.affine_grid(theta, [20, 3, 8, 8], align_corners=False)
+    assert torch.allclose(crop_grid(boxes, 8), expected, atol=1e-6)
+
+
 def test_the_whole_image_is_a_crop_that_changes_nothing():
-    images = DeviceImages(split(), 24, CPU)
-    (batch, _), *_ = images.shuffled(10, 24, 1.0, 0.0, torch.Generator().manual_seed(0))
+    images = torch.from_numpy(split().images).permute(0, 3, 1, 2)
+    boxes = torch.tensor([[1.0], [1.0], [0.0], [0.0]]).repeat(1, len(images))
+    whole = torch.nn.functional.grid_sample(images.float(), crop_grid(boxes, 24), align_corners=False)
+    assert torch.allclose(whole, images.float(), atol=1e-3)
+    cropped = crop_and_flip(images, 24, 1.0, 0.0, torch.Generator().manual_seed(0))
     # aspect ratios other than 1 are clipped to the image, so some rows or columns are cut; none is invented
-    assert batch.min() >= normalised(images.images).min() - 1e-5
-    assert batch.max() <= normalised(images.images).max() + 1e-5
+    assert cropped.min() >= images.min() - 1e-3 and cropped.max() <= images.max() + 1e-3

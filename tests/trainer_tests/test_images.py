@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import resource
 from pathlib import Path
 
@@ -61,13 +62,13 @@ def image_folder(root, splits=("train", "val"), classes=("ant", "bee"), count=3,
 @pytest.fixture
 def decodes(monkeypatch):
     """Sizes of the picture lists that were decoded."""
-    calls, decode = [], image_sources._decode
+    calls, decode = [], image_sources.decode
 
     def counted(pictures, *rest):
         calls.append(len(pictures))
         return decode(pictures, *rest)
 
-    monkeypatch.setattr(image_sources, "_decode", counted)
+    monkeypatch.setattr(image_sources, "decode", counted)
     return calls
 
 
@@ -159,7 +160,8 @@ def test_unreadable_bytes_are_refused_with_the_image_index(tmp_path, damage):
     blobs = [bytes(arrays["jpeg"][a:b]) for a, b in zip(arrays["offset"][:-1], arrays["offset"][1:], strict=True)]
     blobs[4] = bytes(len(blobs[4])) if damage == "zeroed" else blobs[4][: len(blobs[4]) // 2]
     path = saved(tmp_path, jpeg=np.frombuffer(b"".join(blobs), np.uint8), offset=np.cumsum([0, *map(len, blobs)]))
-    with pytest.raises(DataError, match=r"image 4 is no readable image \(.*\); replace or remove it") as refusal:
+    words = r"1 of 12 images cannot be read: image 4 \(.*\); replace or remove them, or .* --skip-corrupt"
+    with pytest.raises(DataError, match=words) as refusal:
         load_images(f"npz:{path}", 16)
     assert "0x" not in str(refusal.value)
 
@@ -182,9 +184,13 @@ def test_an_array_that_is_no_archive_is_refused(tmp_path):
     "source, side, words",
     [
         ("npz:/nowhere/at/all.npz", 16, "/nowhere/at/all.npz is not a file; check the path after npz:"),
-        ("imagefolder:/nowhere", 16, "/nowhere is not a folder; check the path after imagefolder:"),
+        ("imagefolder:/nowhere", 16, "/nowhere is not a folder; check the path"),
         ("npz:", 16, "lacks a path; write npz:PATH"),
-        ("imagenet", 16, "data source 'imagenet' is unknown; known: fractal, .*npz:PATH, imagefolder:PATH"),
+        (
+            "imagenet",
+            16,
+            "data source 'imagenet' is unknown; known: fractal, .*npz:PATH, .*, cifar10:PATH, cifar100:PATH",
+        ),
         ("fractal", 7, "side=7 px is too small for image data; give at least 8"),
         (
             "fractal:clases=3",
@@ -300,7 +306,7 @@ def test_half_a_pair_of_splits_is_refused(tmp_path, splits):
 def test_an_unreadable_file_is_named(tmp_path):
     bad = image_folder(tmp_path) / "val" / "bee" / "1.png"
     bad.write_bytes(bad.read_bytes()[:60])
-    with pytest.raises(DataError, match="val/bee/1.png is no readable image"):
+    with pytest.raises(DataError, match=r"1 of 12 images cannot be read: .*val/bee/1.png \("):
         load_images(f"imagefolder:{tmp_path}", 8)
 
 
@@ -410,10 +416,19 @@ def card_of_another_version(cache):
     file.write_text(json.dumps(card))
 
 
-@pytest.mark.parametrize(
-    "damage", [cut_short, emptied, removed, flipped, card_garbled, card_emptied, card_of_another_version]
-)
-def test_a_damaged_cache_is_rebuilt(tmp_path, decodes, damage):
+DAMAGES = {
+    cut_short: "mmap length is greater than",
+    emptied: "No data left in file",
+    removed: "train-labels.npy is missing",
+    flipped: r"checksum \w{12}\.\. instead of \w{12}\.\.",
+    card_garbled: "Expecting property name",
+    card_emptied: "list indices",
+    card_of_another_version: None,  # old, not damaged
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_cache_is_rebuilt_and_one_line_says_so(tmp_path, decodes, damage, caplog):
     path, cache = saved(tmp_path), tmp_path / "cache"
     good = load_images(f"npz:{path}", 16, cache=cache)
     pixels = good.train.images.tobytes()
@@ -421,6 +436,10 @@ def test_a_damaged_cache_is_rebuilt(tmp_path, decodes, damage):
     damage(cache)
     rebuilt = load_images(f"npz:{path}", 16, cache=cache)
     assert decodes == [8, 4] * 2
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == (DAMAGES[damage] is not None) and not any("\n" in line for line in told)
+    if told:
+        assert re.search(rf"the image cache is damaged \(.*{DAMAGES[damage]}.*\); the source is decoded", told[0])
     assert rebuilt.train.images.tobytes() == pixels
     load_images(f"npz:{path}", 16, cache=cache)
     assert decodes == [8, 4] * 2

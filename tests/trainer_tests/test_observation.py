@@ -7,15 +7,34 @@ import pytest
 
 from sampler import base
 from trainer.files import write_atomically
-from trainer.observation import Fidelity, Observation
+from trainer.observation import EpochRecord, Fidelity, Observation
 
 FINE = Observation(
-    base("efficientnet_b0").architecture(), Fidelity(3, 0.5), 0, "ok", 0.5, 1.5, 10, 20, 30, 4.2, "cpu", {"torch": "2"}
+    base("efficientnet_b0").architecture(),
+    Fidelity(3, 0.5),
+    0,
+    "ok",
+    0.5,
+    1.5,
+    10,
+    20,
+    30,
+    4.2,
+    "cpu",
+    {"torch": "2"},
+    history=(EpochRecord(1, 3.0), EpochRecord(2, 2.0, 0.5, 1.5)),
+    memory=40,
 )
 
 
 def test_an_observation_survives_its_json():
     assert Observation.from_json(FINE.to_json()) == FINE
+
+
+def test_a_record_from_before_there_was_a_history_still_reads():
+    document = json.loads(FINE.to_json())
+    del document["history"], document["memory"]
+    assert Observation.from_json(json.dumps(document)) == replace(FINE, history=(), memory=None)
 
 
 @pytest.mark.parametrize("field", ["accuracy", "loss"])
@@ -30,7 +49,10 @@ def test_an_unknown_status_is_refused():
         replace(FINE, status="fine")
 
 
-@pytest.mark.parametrize("damage", [lambda d: d.pop("macs"), lambda d: d.update(extra=1), lambda d: d.clear()])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda d: d.pop("macs"), lambda d: d.update(extra=1), lambda d: d.clear(), lambda d: d["history"][0].pop("epoch")],
+)
 def test_a_damaged_record_is_refused(damage):
     document = json.loads(FINE.to_json())
     damage(document)

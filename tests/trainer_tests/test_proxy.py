@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from sampler import Architecture, architecture_complexity
+from sampler import Architecture, InputError, architecture_complexity, base
 from trainer.images import ImageData, ImageSplit
-from trainer.observation import DataSpec, Fidelity, Observation, Recipe, Training
-from trainer.proxy import averaged, schedule, splits, train
+from trainer.micro_batches import accumulated
+from trainer.network import build
+from trainer.observation import DataSpec, Fidelity, Observation, Training
+from trainer.proxy import train
+from trainer.recipe import RECIPES, Recipe
+from trainer.scoring import evaluation_interval, splits
+from trainer.weights import load_network
 
 SMALL = Architecture("efficientnet_b0", 32, 8, (8, 8, 8, 8, 8, 8, 8), (1, 1, 1, 1, 1, 1, 1), 16)
 OTHER = replace(SMALL, resolution=40, widths=(8, 8, 16, 8, 8, 8, 8))
@@ -117,20 +122,162 @@ def test_a_share_of_the_data_is_taken_from_every_class_and_does_not_depend_on_th
     assert (again.images == fit.images).all()
 
 
-def test_the_learning_rate_warms_up_and_then_falls_to_nothing():
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    recipe = replace(Recipe(), learning_rate=1.0, warmup=0.2)
-    rates = []
-    cosine = schedule(optimizer, recipe, Fidelity(epochs=2), steps=50)
-    for step in range(100):
-        cosine.step_update(step)
-        rates.append(optimizer.param_groups[0]["lr"])
-    assert rates[:20] == sorted(rates[:20]) and rates[20:] == sorted(rates[20:], reverse=True)
-    assert max(rates) == pytest.approx(1.0, abs=0.11) and rates[-1] < 0.001
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_trains_and_the_same_seed_gives_the_same_numbers(data, name):
+    asked = replace(training(), recipe=replace(RECIPES[name], batch_size=16))
+    first, again = train(asked, data), train(asked, data)
+    assert first.status == "ok" and replace(again, seconds=first.seconds) == first
 
 
-def test_the_average_of_weights_spans_a_share_of_the_training():
-    model = torch.nn.Linear(2, 2)
-    assert averaged(model, replace(Recipe(), ema=0.1), 1000).decay == pytest.approx(0.99)
-    assert averaged(model, replace(Recipe(), ema=0.1), 5).decay == 0.0
-    assert averaged(model, replace(Recipe(), ema=0.0), 1000) is None
+# --- history ---
+
+
+def test_every_epoch_is_recorded_and_the_last_one_is_the_result(data):
+    observation = train(training(epochs=3), data)
+    assert [record.epoch for record in observation.history] == [1, 2, 3]
+    last = observation.history[-1]
+    assert (last.accuracy, last.loss) == (observation.accuracy, observation.loss)
+    assert observation.history[0].training_loss > last.training_loss
+
+
+def test_scoring_does_not_influence_the_training(data, monkeypatch):
+    scored = train(training(epochs=3), data)
+    monkeypatch.setattr("trainer.proxy.evaluation_interval", lambda fitted, scoring: 100)
+    unscored = train(training(epochs=3), data)
+    assert [record.accuracy for record in unscored.history[:2]] == [None, None]
+    assert numbers(unscored) == numbers(scored)
+    assert [a.training_loss for a in unscored.history] == [b.training_loss for b in scored.history]
+
+
+def test_other_scoring_images_change_the_scores_and_nothing_else(data):
+    asked = replace(training(epochs=2), data=DataSpec("stripes", 40, holdout=0.0))
+    other = replace(data, validation=stripes(40, 9))
+    one, two = train(asked, data), train(asked, other)
+    assert [a.training_loss for a in one.history] == [b.training_loss for b in two.history]
+    assert one.loss != two.loss
+
+
+@pytest.mark.parametrize(
+    ("fitted", "scoring", "epochs"), [(8000, 2000, 1), (1000, 300, 1), (1000, 301, 2), (800, 2000, 9)]
+)
+def test_scoring_costs_about_a_tenth_of_the_training(fitted, scoring, epochs):
+    assert evaluation_interval(fitted, scoring) == epochs
+
+
+def test_a_diverged_training_keeps_the_epochs_before(data, monkeypatch):
+    asked = training(epochs=3)
+    calls = []
+
+    def third_epoch(self, number):
+        calls.append(number)
+        for group in self.optimizer.param_groups:
+            group["lr"] = float("nan") if number >= 16 else 1e-3
+
+    monkeypatch.setattr("timm.scheduler.CosineLRScheduler.step_update", third_epoch)
+    observation = train(asked, data)
+    assert observation.status == "diverged" and [record.epoch for record in observation.history] == [1, 2]
+
+
+# --- memory ---
+
+
+def images_and_labels(n, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, 3, 8, 8, generator=generator), torch.arange(n) % 3
+
+
+@pytest.mark.parametrize("parts", [2, 4, 5])
+def test_micro_batches_add_up_to_the_gradient_of_the_whole_batch(parts):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(144, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    images, labels = images_and_labels(14)
+
+    def loss(some, their):
+        return torch.nn.functional.cross_entropy(model(some), their)
+
+    loss(images, labels).backward()
+    whole = [one.grad.clone() for one in model.parameters()]
+    mean = accumulated(loss, optimizer, images, labels, parts)
+    assert mean.item() == pytest.approx(loss(images, labels).item(), rel=1e-6)
+    for one, expected in zip(model.parameters(), whole, strict=True):
+        assert torch.allclose(one.grad, expected, rtol=1e-5, atol=1e-7)
+
+
+def limited(most, seen):
+    """The builder of a network that fits no more than `most` images into memory while it trains."""
+
+    def building(architecture, classes, dropout):
+        model = build(architecture, classes, dropout)
+
+        def refuse(module, inputs):
+            if module.training and len(inputs[0]) > most:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+            seen.append(len(inputs[0]))
+
+        model.register_forward_pre_hook(refuse)
+        return model
+
+    return building
+
+
+def test_where_memory_is_short_micro_batches_keep_the_batch_and_the_recipe(data, monkeypatch):
+    seen = []
+    monkeypatch.setattr("trainer.proxy.build", limited(7, seen))
+    steps = []
+    monkeypatch.setattr("torch.optim.AdamW.step", count_calls(torch.optim.AdamW.step, steps))
+    observation = train(training(), data)
+    assert observation.status == "ok" and len(observation.history) == 2
+    assert set(seen) <= {4, 32}  # a quarter of a batch of 16, and the scoring images
+    assert len(steps) == 2 * 8  # one step per batch of 16, as without it
+
+
+def count_calls(function, calls):
+    def counting(*arguments, **named):
+        calls.append(1)
+        return function(*arguments, **named)
+
+    return counting
+
+
+def test_a_network_that_fits_no_micro_batch_is_out_of_memory(data, monkeypatch):
+    seen = []
+    monkeypatch.setattr("trainer.proxy.build", limited(3, seen))
+    observation = train(training(), data)
+    assert observation.status == "out_of_memory" and not seen and observation.accuracy is None
+
+
+def test_other_errors_of_a_step_are_defects_and_not_swallowed(data, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr("trainer.proxy.accumulated", broken)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        train(training(), data)
+
+
+# --- weights in and out, teachers ---
+
+
+def test_the_network_that_was_scored_is_kept_and_can_be_started_from(data, tmp_path):
+    path = tmp_path / "network.safetensors"
+    long = train(training(epochs=8), data, keep=path)
+    network, architecture, classes = load_network(path)
+    assert (architecture, classes) == (SMALL, 2)
+    tuned = train(training(epochs=1, learning_rate=1e-9, ema=0.0), data, weights=network.state_dict())
+    assert tuned.history[0].training_loss < long.history[0].training_loss
+
+
+def test_a_teacher_changes_what_is_learned(data, tmp_path):
+    path = tmp_path / "teacher.safetensors"
+    train(training(epochs=4), data, keep=path)
+    taught = train(training(teacher=str(path), distillation=0.9), data)
+    assert taught.status == "ok" and taught.loss != train(training(), data).loss
+    none = train(training(teacher=str(path), distillation=0.0), data)
+    assert numbers(none) == numbers(train(training(), data))
+
+
+def test_drop_path_is_refused_where_the_family_has_none(data):
+    ghost = base("ghostnet_100").architecture()
+    with pytest.raises(InputError, match="ghostnet_100: its blocks have no drop path; set recipe.drop_path to 0"):
+        train(training(replace(ghost, resolution=32), drop_path=0.1), data)

@@ -6,12 +6,14 @@ it at the next start. A worker that dies takes nothing with it but its own train
 
 from __future__ import annotations
 
+import hashlib
+import json
 import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -57,6 +59,8 @@ class LocalEngine:
 
     Args:
         folder: Where observations are written, as `KEY.json`.
+        checkpoints: Where trainings keep what they have done so far, each until its observation is written; None
+            for nowhere.
         workers: Processes, each with its share of the threads.
         threads: Torch threads of each process. Two processes of two threads each on two cores are four times
             slower than two of one: keep `workers * threads` at the number of cores.
@@ -65,8 +69,10 @@ class LocalEngine:
     Use it as a context manager: leaving it ends the processes, whatever they are doing.
     """
 
-    def __init__(self, folder: Path, workers: int, threads: int = 1, device: str = "cpu") -> None:
-        self.folder, self.threads, self.device = folder, threads, device
+    def __init__(
+        self, folder: Path, workers: int, threads: int = 1, device: str = "cpu", checkpoints: Path | None = None
+    ) -> None:
+        self.folder, self.threads, self.device, self.checkpoints = folder, threads, device, checkpoints
         self.context = multiprocessing.get_context("spawn")
         self.workers = [self._start() for _ in range(workers)]
 
@@ -119,7 +125,8 @@ class LocalEngine:
 
     def _start(self) -> _Worker:
         ours, theirs = self.context.Pipe()
-        process = self.context.Process(target=_work, args=(theirs, self.folder, self.threads, self.device), daemon=True)
+        arguments = (theirs, self.folder, self.threads, self.device, self.checkpoints)
+        process = self.context.Process(target=_work, args=arguments, daemon=True)
         process.start()
         theirs.close()
         return _Worker(process, ours)
@@ -130,7 +137,14 @@ def observation_path(folder: Path, key: int) -> Path:
     return folder / f"{key:06d}.json"
 
 
-def _work(pipe: Connection, folder: Path, threads: int, device: str) -> None:
+def checkpoint_path(folder: Path, training: Training) -> Path:
+    """Where a training's state is written: by what was asked and not by its key, which another try does not keep."""
+    asked = asdict(training)
+    del asked["data"]["cache"]
+    return folder / f"{hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]}.pt"
+
+
+def _work(pipe: Connection, folder: Path, threads: int, device: str, checkpoints: Path | None) -> None:
     """The life of a worker: receive a training, run it, write and report, until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's to handle
     _end_with_parent()
@@ -140,9 +154,12 @@ def _work(pipe: Connection, folder: Path, threads: int, device: str) -> None:
             key, training = pipe.recv()
         except (EOFError, ConnectionResetError):
             return
+        checkpoint = checkpoint_path(checkpoints, training) if checkpoints else None
         try:
-            observation = _train(training, images, threads, device, partial(_report_epoch, pipe, key))
+            observation = _train(training, images, threads, device, partial(_report_epoch, pipe, key), checkpoint)
             write_atomically(observation_path(folder, key), observation.to_json())
+            if checkpoint:
+                checkpoint.unlink(missing_ok=True)
             pipe.send(Event("done", key))
         except Exception as error:
             pipe.send(_explained(key, error))
@@ -153,7 +170,12 @@ def _report_epoch(pipe: Connection, key: int, epoch: int, loss: float) -> None:
 
 
 def _train(
-    training: Training, images: dict[Any, Any], threads: int, device: str, on_epoch: Callable[[int, float], None]
+    training: Training,
+    images: dict[Any, Any],
+    threads: int,
+    device: str,
+    on_epoch: Callable[[int, float], None],
+    checkpoint: Path | None,
 ) -> Observation:
     import torch
 
@@ -165,7 +187,7 @@ def _train(
     if spec not in images:
         images.clear()  # one data set in memory at a time
         images[spec] = load_images(spec.source, spec.side, cache=Path(spec.cache) if spec.cache else None)
-    return train(training, images[spec], device, on_epoch)
+    return train(training, images[spec], device, on_epoch, checkpoint)
 
 
 def _explained(key: int, error: Exception) -> Event:

@@ -1,0 +1,228 @@
+"""`planner data`: builds proxies (`make`) and describes image sources (`info`)."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from planner.commands.options import as_json, echo_json, echo_table
+from planner.errors import PlannerError
+
+# Folders of pictures that are taken as they are; the other names are trainer.proxies.IMAGENET.
+FOLDER = "folder"
+NAMES = ("imagenet100", "imagenet100-500", "imagenet1000-100", FOLDER)
+# Holds a training at 112 px with its margin of 1.4, as PyTorch's own 256 px hold one at 224.
+PROXY_SIDE = 160
+INFO_SIDE = 64
+UNREADABLE_SHOWN = 20
+
+
+@click.group(
+    name="data",
+    epilog="Example: planner data info imagefolder:photos",
+    short_help="Build proxies and describe image sources.",
+)
+def command() -> None:
+    """Builds proxies and describes image sources.
+
+    A source is fractal, npz:PATH, imagefolder:PATH, cifar10:PATH or cifar100:PATH.
+    """
+
+
+# --- make ---
+
+
+@command.command(
+    name="make",
+    epilog="Example: planner data make imagenet100-500 --from ILSVRC --classes random --seed 1",
+    short_help="Pack pictures into one archive.",
+)
+@click.argument("name", type=click.Choice(NAMES))
+@click.option("--from", "folder", metavar="DIR", required=True, help="DIR/train/CLASS/* and DIR/val/CLASS/*.")
+@click.option(
+    "--classes",
+    metavar="N|random|FILE",
+    help="How many, drawn by --seed; random for the usual number; or a file that names one class per line.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Draws classes and pictures.")
+@click.option("--side", type=click.IntRange(8, 4096), default=PROXY_SIDE, show_default=True, help="Pixels.")
+@click.option("--out", metavar="PATH", help="The archive; NAME.npz by default. Its card is beside it, as .json.")
+@click.option("--skip-corrupt", is_flag=True, help="Leave out pictures that cannot be read.")
+@as_json
+def make(
+    name: str,
+    folder: str,
+    classes: str | None,
+    seed: int,
+    side: int,
+    out: str | None,
+    skip_corrupt: bool,
+    json_: bool,
+) -> None:
+    """Packs pictures into one archive, for `--data npz:PATH`, with a card of what is in it.
+
+    \b
+    imagenet100       the 100 classes of CMC, all their pictures
+    imagenet100-500   the same classes, 500 training pictures of each
+    imagenet1000-100  1000 classes, 100 training pictures of each; 50 of each
+                      validate, also taken from the training pictures
+    folder            any DIR/train/CLASS/* and DIR/val/CLASS/*, or DIR/CLASS/*,
+                      of which a fixed fifth validates
+
+    The same pictures, options and versions give the same bytes.
+    """  # noqa: D301 - \b is click's mark for lines not to be joined
+    from planner.progress import decoding
+    from trainer.proxies import IMAGENET, pack, select_folder, select_imagenet
+
+    root, path = Path(folder).expanduser(), Path(out or f"{name}.npz").expanduser()
+    if path.suffix != ".npz":
+        raise PlannerError(f"--out {path} does not end in .npz; its card would end in .json")
+    wanted = _classes(name, classes)
+    if name == FOLDER:
+        selection = select_folder(root, wanted, seed)
+    else:
+        selection = select_imagenet(root, IMAGENET[name], wanted or IMAGENET[name].classes, seed)
+    about = {"name": name, "from": folder, "seed": seed, "command": _command_line()}
+    card = pack(selection, path, side, about, skip_corrupt=skip_corrupt, progress=decoding)
+    if json_:
+        echo_json(card)
+        return
+    images = card["images"]
+    click.echo(
+        f"{path}: {images['train']} training and {images['validation']} validation images of "
+        f"{len(images['per_class'])} classes at {side} px, {card['bytes'] / 1e6:.1f} MB"
+    )
+    _show_unreadable(card["unreadable"], "left out")
+    click.echo(f"The card is {path.with_suffix('.json')}. Next: planner data info npz:{path}")
+
+
+def _classes(name: str, text: str | None) -> Sequence[str] | int | None:
+    """What --classes says: names, how many, or None for the proxy's own choice."""
+    from trainer.proxies import IMAGENET
+
+    if text is None:
+        return _cmc() if name in IMAGENET and IMAGENET[name].listed else None
+    if text == "random":
+        if name == FOLDER:
+            raise PlannerError("--classes random: a folder has no usual number of classes; give --classes N")
+        return IMAGENET[name].classes
+    if text.isdecimal():
+        if int(text) < 2:
+            raise PlannerError(f"--classes {text} is too few; give at least 2")
+        return int(text)
+    return _listed(name, Path(text).expanduser())
+
+
+def _cmc() -> list[str]:
+    from planner.resources import shipped
+
+    lines = shipped("datasets", "imagenet100_cmc", "classes.csv").read_text(encoding="utf-8").splitlines()
+    return [line.split(",")[0] for line in lines[1:]]
+
+
+def _listed(name: str, path: Path) -> list[str]:
+    """The classes that a file names, one per line up to a tab or comma (in ImageNet's lists also a space)."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlannerError(f"--classes {path}: no list of classes there; give N, random or a text file") from error
+    end = r"[\t,]" if name == FOLDER else r"[\s,]"
+    found = [re.split(end, line.strip())[0] for line in text.splitlines() if line.strip()]
+    found = found[1:] if found[:1] == ["class"] else found
+    if len(set(found)) < 2:
+        raise PlannerError(f"--classes {path} names {len(set(found))} classes; name at least 2, one per line")
+    return found
+
+
+def _command_line() -> str:
+    import shlex
+
+    return shlex.join(["planner", *sys.argv[1:]])
+
+
+# --- info ---
+
+
+@command.command(
+    name="info",
+    epilog="Example: planner data info cifar10:cifar-10-binary.tar.gz --side 32",
+    short_help="Describe an image source.",
+)
+@click.argument("source")
+@click.option(
+    "--side",
+    type=click.IntRange(8, 4096),
+    default=INFO_SIDE,
+    show_default=True,
+    help="Pixels to decode and compare at.",
+)
+@as_json
+def info(source: str, side: int, json_: bool) -> None:
+    """Describes a source: counts, sizes, colours, checksum, duplicates, and what cannot be read.
+
+    Equal images have the same pixels at --side. Near copies are the same picture resized or saved again; cropped,
+    shifted or mirrored ones are not found. The fingerprint is the one a study with this --side records.
+    """
+    from planner.progress import decoding
+    from trainer.describe import describe
+    from trainer.images import decode_source, skipping
+
+    found = {"source": source, "side": side, **describe(decode_source(skipping(source), side, decoding), decoding)}
+    if json_:
+        echo_json(found)
+    else:
+        _show(found)
+
+
+def _show(found: dict[str, Any]) -> None:
+    width, height = found["stored_px"]["width"], found["stored_px"]["height"]
+    click.echo(f"{found['source']}: {len(found['classes'])} classes, decoded at {found['side']} px")
+    rows = []
+    for split in ("train", "validation"):
+        counts = found[split]["per_class"]
+        rows.append([split, f"{found[split]['images']:,}", *(f"{counts[key]:g}" for key in ("min", "median", "max"))])
+    echo_table(["", "images", "per class: min", "median", "max"], rows)
+    click.echo(
+        f"stored: width {width['min']} to {width['max']} px (median {width['median']:g}), "
+        f"height {height['min']} to {height['max']} px (median {height['median']:g})"
+    )
+    for name in ("mean", "std"):
+        click.echo(f"{name} of red, green, blue: " + ", ".join(f"{value:.4f}" for value in found[name]))
+    click.echo(f"fingerprint: {found['fingerprint']}")
+    _show_duplicates("equal images", found["duplicates"]["equal"])
+    _show_duplicates("near copies", found["duplicates"]["near"])
+    _show_unreadable(found["unreadable"], "cannot be read; trainings refuse the source without --skip-corrupt")
+
+
+def _show_duplicates(what: str, pairs: dict[str, Any] | None) -> None:
+    if pairs is None:
+        click.echo(f"{what}: not sought among so many images")
+        return
+    count = sum(pairs[kind] for kind in ("within_train", "within_validation", "between"))
+    if not count:
+        click.echo(f"{what}: none")
+        return
+    click.echo(
+        f"{what}: {pairs['within_train']} within train, {pairs['within_validation']} within validation, "
+        f"{pairs['between']} between them; {pairs['of_different_classes']} of the {count} in different classes"
+    )
+    for pair in pairs["pairs"]:
+        names = " = ".join(f"{name} ({label})" for name, label in zip(pair["names"], pair["classes"], strict=True))
+        click.echo(f"  {pair['where'].replace('_', ' ')}: {names}")
+    if count > len(pairs["pairs"]):
+        click.echo(f"  and {count - len(pairs['pairs'])} more")
+
+
+def _show_unreadable(unreadable: Sequence[dict[str, str]], what: str) -> None:
+    if not unreadable:
+        return
+    click.echo(f"{len(unreadable)} images {what}:")
+    for one in unreadable[:UNREADABLE_SHOWN]:
+        click.echo(f"  {one['name']} ({one['reason']})")
+    if len(unreadable) > UNREADABLE_SHOWN:
+        click.echo(f"  and {len(unreadable) - UNREADABLE_SHOWN} more (--json names them all)")

@@ -1,0 +1,173 @@
+"""`planner data`: what it prints, what it writes, one line for what it refuses."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+NAMES = ("n02869837", "n01749939", "n09999999")  # two of CMC's and one of nobody's
+
+
+@pytest.fixture
+def planner(run, monkeypatch):
+    """`planner ARGS` as (exit code, stdout, stderr), with the command `data`."""
+    import planner.cli
+
+    if "data" not in planner.cli.COMMANDS:
+        monkeypatch.setattr(planner.cli, "COMMANDS", (*planner.cli.COMMANDS, "data"))
+    return run
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Three classes of 5 training and 2 validation pictures of noise; one is there twice."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 5), ("val", 2)):
+        for name in NAMES:
+            folder = tmp_path / "photos" / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = rng.integers(0, 256, (24, 40, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    twin = tmp_path / "photos" / "val" / NAMES[2] / "1.png"
+    twin.write_bytes((tmp_path / "photos" / "train" / NAMES[0] / "3.png").read_bytes())
+    return tmp_path / "photos"
+
+
+def lines(text):
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+def test_a_source_is_described_in_words_and_in_json(planner, photos):
+    code, out, err = planner("data", "info", "imagefolder:photos", "--side", "16")
+    assert (code, err) == (0, "")
+    found = lines(out)
+    assert found[0] == "imagefolder:photos: 3 classes, decoded at 16 px"
+    assert found[2:5] == [
+        "train 15 5 5 5",
+        "validation 6 2 2 2",
+        "stored: width 40 to 40 px (median 40), height 24 to 24 px (median 24)",
+    ]
+    assert "equal images: 0 within train, 0 within validation, 1 between them; 1 of the 1 in different classes" in found
+    shared = f"between: {photos}/train/{NAMES[0]}/3.png ({NAMES[0]}) = {photos}/val/{NAMES[2]}/1.png ({NAMES[2]})"
+    assert shared in found and "near copies: none" in found
+    code, out, err = planner("data", "info", "imagefolder:photos", "--side", "16", "--json")
+    answer = json.loads(out)
+    assert (code, err) == (0, "") and answer["source"] == "imagefolder:photos"
+    assert answer["duplicates"]["equal"]["between"] == 1 and f"fingerprint: {answer['fingerprint']}" in found
+
+
+def test_unreadable_files_are_listed_by_name_up_to_a_bound(planner, photos, monkeypatch):
+    from planner.commands import data
+
+    for number in (0, 2, 4):
+        (photos / "train" / NAMES[1] / f"{number}.png").write_bytes(b"")
+    monkeypatch.setattr(data, "UNREADABLE_SHOWN", 2)
+    code, out, _ = planner("data", "info", "imagefolder:photos", "--side", "16")
+    found = lines(out)
+    start = found.index("3 images cannot be read; trainings refuse the source without --skip-corrupt:")
+    assert code == 0
+    assert found[start + 1] == f"{photos}/train/{NAMES[1]}/0.png (no bytes)"
+    assert found[start + 3] == "and 1 more (--json names them all)"
+    out = planner("data", "info", "imagefolder:photos", "--side", "16", "--json")[1]
+    assert [Path(one["name"]).stem for one in json.loads(out)["unreadable"]] == ["0", "2", "4"]
+
+
+def test_a_made_proxy_is_a_source_with_a_card(planner, photos):
+    code, out, err = planner("data", "make", "folder", "--from", "photos", "--side", "16", "--out", "mine/p.npz")
+    assert (code, err) == (0, "")
+    assert "mine/p.npz: 15 training and 6 validation images of 3 classes at 16 px, 0.0 MB\n" in out
+    assert "The card is mine/p.json. Next: planner data info npz:mine/p.npz" in out
+    card = json.loads(Path("mine/p.json").read_text())
+    assert card["command"] == "planner data make folder --from photos --side 16 --out mine/p.npz"
+    assert (card["name"], card["from"], card["seed"]) == ("folder", "photos", 0)
+    found = json.loads(planner("data", "info", "npz:mine/p.npz", "--side", "16", "--json")[1])
+    assert found["train"]["images"] == 15 and found["classes"] == sorted(NAMES)
+    assert found["duplicates"]["equal"]["between"] == 1
+
+
+def made(planner, *options):
+    code, out, err = planner("data", "make", *options, "--from", "photos", "--side", "16", "--json")
+    assert (code, err) == (0, "")
+    return json.loads(out)
+
+
+def test_classes_are_a_number_or_those_of_a_file(planner, photos):
+    assert len(made(planner, "imagenet100", "--classes", "2", "--seed", "3")["images"]["per_class"]) == 2
+    # ImageNet's lists put words after the name, with a tab, a comma or a space.
+    Path("list.txt").write_text(f"{NAMES[2]} tench, Tinca tinca\n\n{NAMES[0]}\tbonnet\n")
+    assert list(made(planner, "imagenet100", "--classes", "list.txt")["images"]["per_class"]) == [NAMES[0], NAMES[2]]
+    Path("list.csv").write_text(f"class,name\n{NAMES[1]},green mamba\n{NAMES[0]},bonnet\n")
+    assert list(made(planner, "folder", "--classes", "list.csv")["images"]["per_class"]) == [NAMES[1], NAMES[0]]
+
+
+def test_the_listed_classes_are_those_of_cmc(planner, photos):
+    code, out, err = planner("data", "make", "imagenet100", "--from", "photos")
+    assert (code, out) == (2, "")
+    assert err.startswith("planner: photos/train lacks 98 of 100 classes, such as n01558993, ")
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared lists are not here")
+def test_the_shipped_list_is_the_shared_one():
+    from planner.commands.data import _cmc
+
+    shared = (SHARED / "lists" / "imagenet100_cmc.txt").read_text().splitlines()
+    assert _cmc() == sorted(line.split("\t")[0] for line in shared)
+
+
+def test_corrupt_pictures_stop_it_or_are_left_out(planner, photos):
+    (photos / "val" / NAMES[0] / "1.png").write_text("no picture")
+    options = ("data", "make", "folder", "--from", "photos", "--side", "16", "--out", "p.npz")
+    code, out, err = planner(*options)
+    assert (code, out) == (2, "") and err.count("\n") == 1
+    assert f"p.npz: 1 of 21 images cannot be read: photos/val/{NAMES[0]}/1.png (not an image); replace or" in err
+    assert not list(Path().glob("*p.npz*"))
+    code, out, _ = planner(*options, "--skip-corrupt")
+    assert code == 0 and f"1 images left out:\n  photos/val/{NAMES[0]}/1.png (not an image)\n" in out
+
+
+@pytest.mark.parametrize(
+    "line, words",
+    [
+        ("info", "Missing argument 'SOURCE'"),
+        ("info nonsense", "data source 'nonsense' is unknown; known: fractal, "),
+        ("info cifar10:nowhere", "nowhere: no such file or folder; check the path after cifar10:"),
+        ("info imagefolder:photos --side 4", "4 is not in the range 8<=x<=4096"),
+        ("make", "Missing argument"),
+        ("make imagenet --from photos", "'imagenet' is not one of 'imagenet100', 'imagenet100-500', "),
+        ("make folder", "Missing option '--from'"),
+        ("make folder --from nowhere", "nowhere is not a folder; check the path"),
+        ("make folder --from photos --out p.zip", "--out p.zip does not end in .npz"),
+        ("make folder --from photos --classes random", "a folder has no usual number of classes; give --classes N"),
+        ("make folder --from photos --classes 1", "--classes 1 is too few; give at least 2"),
+        ("make folder --from photos --classes 9", "photos/train has 3 class folders, 9 are wanted"),
+        ("make folder --from photos --classes none.txt", "none.txt: no list of classes there; give N, random or a"),
+        ("make imagenet100 --from photos --classes random", "photos/train has 3 class folders, 100 are wanted"),
+        ("make imagenet1000-100 --from photos", "photos/train has 3 class folders, 1000 are wanted"),
+        ("make imagenet1000-100 --from photos --classes 3", "has 5 images, 150 are wanted; add some"),
+    ],
+)
+def test_a_mistake_is_one_line(planner, photos, line, words):
+    code, out, err = planner("data", *line.split())
+    assert (code, out) == (2, ""), err
+    assert words in err and err.startswith("planner: ") and err.count("\n") == 1
+    assert [entry.name for entry in Path().iterdir()] == ["photos"]
+
+
+@pytest.mark.parametrize("command", [(), ("make",), ("info",)])
+def test_help_has_an_example(planner, command):
+    code, out, _ = planner("data", *command, "--help")
+    assert code == 0 and "Example: planner data" in out
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared images are not here")
+def test_the_duplicates_of_real_images_are_those_found_by_eye(planner):
+    source = f"npz:{SHARED / 'images' / 'imagenet20_128_webp80.npz'}"
+    found = json.loads(planner("data", "info", source, "--json")[1])["duplicates"]
+    kinds = ("within_train", "within_validation", "between")
+    assert [found["equal"][kind] for kind in kinds] == [0, 1, 2]
+    assert [found["near"][kind] for kind in kinds] == [5, 2, 1]

@@ -1,0 +1,141 @@
+"""Weight inheritance: a larger network that computes what its trained parent computes.
+
+Widths grow by repeating channels and dividing their readers' weights (Net2WiderNet), depths by blocks that add nothing
+at first. Net2Net (https://arxiv.org/abs/1511.05641) has neither residual sums, nor squeeze-excite, nor groups; the
+rules for these are ours. What each family allows exactly, in eval mode:
+
+    MBConv, residual, RegNet   any widths and depths at least the parent's, with the exceptions below
+    Ghost                      the same; hidden channels follow the widths' common multiplier and must not shrink either
+    ConvNeXt                   any depths; widths that are whole multiples, as layer norms average over channels
+
+and what none does: a block that has a skip connection only in one of the two networks (a stage without a stride as wide
+as the layer before it), except that a ResNet's or GhostNet's plain shortcut may become a convolution; more blocks in a
+stage without skip connections (MnasNet's first and last, MobileNetV3's last); CIFAR stages whose shortcuts would pad
+fewer zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+
+from sampler import Architecture, InputError, base
+from trainer.inheritance.layers import Transfer
+from trainer.inheritance.parts import PARTS
+from trainer.inheritance.spaces import Space
+from trainer.inheritance.stages import grow_stage, summed_space
+from trainer.network import build
+
+
+def inherit(
+    parent: nn.Module,
+    parent_architecture: Architecture,
+    child_architecture: Architecture,
+    classes: int,
+    seed: int,
+    noise: float = 0.0,
+    drop_rate: float = 0.0,
+) -> nn.Module:
+    """Builds a network at least as large as its parent in every part, with the same outputs in eval mode.
+
+    Equal up to rounding, at any one resolution; a child that differs in resolution only has the parent's weights. In
+    train mode the two differ where the child has a convolution for the parent's plain shortcut: the batch norm there
+    is an identity by its running statistics only. Batch-norm statistics are inherited with the weights.
+
+    Args:
+        parent: A network as `trainer.network.build` makes it; it is not changed.
+        parent_architecture: What it is.
+        child_architecture: What to build: the same base network, nothing narrower or shallower.
+        classes: Outputs of both classifiers.
+        seed: Decides which channels are repeated, the first weights of new blocks, and the noise.
+        noise: Normal noise on the weights that lead to or from a repeated channel, of this many standard deviations of
+            the parent's weight. Outputs are then only nearly equal; without it, equal channels get equal gradients,
+            stay equal, and the added width is of no use to a fine-tuning.
+        drop_rate: Dropout before the child's classifier.
+
+    Returns:
+        The child in train mode, with the parent's dtype and on its device.
+
+    Raises:
+        InputError: If the parent is not as said, the child is smaller somewhere, or exactness is impossible; says
+            where and why.
+    """
+    network = base(parent_architecture.base)
+    if not 0 <= noise < np.inf:
+        raise InputError(f"noise must be zero or a positive number of standard deviations, got {noise}")
+    _check_sizes(parent_architecture, child_architecture)
+    _check_parent(parent, parent_architecture, classes)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        child = build(child_architecture, classes, drop_rate)
+    child.to(next(parent.parameters()))
+    old, new = (
+        PARTS[network.family](model, architecture)
+        for model, architecture in ((parent, parent_architecture), (child, child_architecture))
+    )
+    transfer = Transfer(seed, noise)
+    before, after = parent_architecture, child_architecture
+    with torch.no_grad():
+        with _told_where(f"the stem of {network.name}"):
+            space = summed_space(network, transfer, before.stem, after.stem)
+        transfer.chain(old.stem, new.stem, Space(np.arange(3)), space)
+        width = before.stem
+        for index, stages in enumerate(zip(old.stages, new.stages, strict=True)):
+            widths = width, before.widths[index], after.widths[index]
+            with _told_where(f"stage {index + 1} of {network.name}"):
+                space = grow_stage(network, transfer, *stages, space, widths)
+            width = before.widths[index]
+        transfer.chain(old.tail, new.tail, space, Space(np.arange(classes)))
+    return child
+
+
+@contextmanager
+def _told_where(place: str) -> Iterator[None]:
+    """Says of a refusal where it happened."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{place} cannot inherit its weights: {error}") from error
+
+
+def _check_sizes(parent: Architecture, child: Architecture) -> None:
+    """Refuses a child that is not the parent with more channels or blocks.
+
+    Raises:
+        InputError: Naming the first part that is smaller.
+    """
+    if child.base != parent.base:
+        raise InputError(f"{child.base} cannot inherit from {parent.base}; both must have one base network")
+    for part in ("stem", "head"):
+        if getattr(child, part) < getattr(parent, part):
+            raise InputError(_smaller(part, getattr(child, part), getattr(parent, part)))
+    for part, olds, news in (("width", parent.widths, child.widths), ("depth", parent.depths, child.depths)):
+        for index, (old, new) in enumerate(zip(olds, news, strict=True)):
+            if new < old:
+                raise InputError(_smaller(f"{part} of stage {index + 1}", new, old))
+
+
+def _smaller(part: str, new: int, old: int) -> str:
+    return f"{part} {new} is smaller than the parent's {old}; weights are inherited by larger networks only"
+
+
+def _check_parent(parent: nn.Module, architecture: Architecture, classes: int) -> None:
+    """Refuses a parent that is not what its architecture says.
+
+    Raises:
+        InputError: Naming the first weight that differs.
+    """
+    with torch.device("meta"):
+        expected = {name: value.shape for name, value in build(architecture, classes).state_dict().items()}
+    found = {name: value.shape for name, value in parent.state_dict().items()}
+    wrong = next((name for name in (*expected, *found) if expected.get(name) != found.get(name)), None)
+    if wrong is not None:
+        shapes = [tuple(shape) if shape is not None else "missing" for shape in (found.get(wrong), expected.get(wrong))]
+        raise InputError(
+            f"the parent is not the architecture given with {classes} classes: its {wrong} is {shapes[0]}, "
+            f"not {shapes[1]}"
+        )

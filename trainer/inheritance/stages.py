@@ -1,0 +1,159 @@
+"""Growing one stage: its blocks' common width, their shortcuts, and blocks that the parent does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from sampler import BaseNetwork, InputError
+from trainer.inheritance.layers import SHORTCUTS, Transfer, layers
+from trainer.inheritance.parts import StageParts
+from trainer.inheritance.spaces import Space, halves, multiples, padded, plain
+
+# Where outputs of blocks cannot follow any map.
+SUMMED: dict[str, Callable[[np.random.Generator, int, int], Space]] = {"ghost": halves, "convnext": multiples}
+Skip = Literal["no skip connection", "a plain skip connection", "a convolution beside it"]
+
+
+def summed_space(network: BaseNetwork, transfer: Transfer, old: int, new: int) -> Space:
+    """A map for the stem's or a stage's outputs, from the parent's width to the child's.
+
+    Raises:
+        InputError: If the family cannot grow from one width to the other.
+    """
+    return SUMMED.get(network.family, plain)(transfer.rng, old, new)
+
+
+def grow_stage(
+    network: BaseNetwork,
+    transfer: Transfer,
+    parent: StageParts,
+    child: StageParts,
+    inputs: Space,
+    widths: tuple[int, int, int],
+) -> Space:
+    """Writes a stage's weights into the child.
+
+    Args:
+        network: The base network.
+        transfer: Copies layers.
+        parent: The parent's stage.
+        child: The child's, with as many blocks or more.
+        inputs: What it reads.
+        widths: The parent's channels before and after the stage, and the child's after it.
+
+    Returns:
+        What it writes: one map for all its blocks, as their outputs are added up.
+
+    Raises:
+        InputError: If no weights of the child compute the same.
+    """
+    old_in, old_out, new_out = widths
+    if bool(layers(parent.entry)) != bool(layers(child.entry)):
+        raise InputError(
+            "only one of the two networks has a layer norm and a convolution before its blocks; make what comes "
+            "before it as wide as the stage in both or in neither"
+        )
+    if layers(child.entry):
+        outputs = summed_space(network, transfer, old_out, new_out)
+        transfer.chain([parent.entry], [child.entry], inputs, outputs)
+        inputs = outputs
+    elif network.variant == "cifar":
+        outputs = padded(transfer.rng, inputs, old_in, old_out, new_out)
+    elif _skips(parent.blocks[0], child.blocks[0]) == "a plain skip connection":
+        outputs = inputs
+    else:
+        outputs = summed_space(network, transfer, old_out, new_out)
+    for position, block in enumerate(child.blocks):
+        if position < len(parent.blocks):
+            _grow_block(transfer, parent.blocks[position], block, inputs, outputs)
+        else:
+            _silence(block)
+        inputs = outputs
+    return outputs
+
+
+def _skips(parent: nn.Module, child: nn.Module) -> Skip:
+    """The skip connection of a child's first block.
+
+    Raises:
+        InputError: If the parent's cannot become it.
+    """
+    old, new = _skip(parent), _skip(child)
+    if old != new and (old, new) != ("a plain skip connection", "a convolution beside it"):
+        raise InputError(
+            f"its first block has {old} in the parent and {new} in the larger network, because of the stage's width "
+            "and the one before it; make both equal or both different, as in the parent"
+        )
+    return new
+
+
+def _skip(block: nn.Module) -> Skip:
+    if not getattr(block, "has_skip", True):
+        return "no skip connection"
+    return "a convolution beside it" if layers(_shortcut(block)) else "a plain skip connection"
+
+
+def _shortcut(block: nn.Module) -> nn.Module:
+    found = (getattr(block, name, None) for name in SHORTCUTS)
+    return next((module for module in found if isinstance(module, nn.Module)), nn.Identity())
+
+
+def _grow_block(transfer: Transfer, parent: nn.Module, child: nn.Module, inputs: Space, outputs: Space) -> None:
+    transfer.chain([parent], [child], inputs, outputs)
+    for (name, old), (_, new) in zip(
+        parent.named_parameters(recurse=False), child.named_parameters(recurse=False), strict=True
+    ):
+        assert name == "gamma", name  # ConvNeXt's layer scale
+        transfer.rows(old, new, outputs)
+    beside = _shortcut(child)
+    if layers(beside):
+        old_beside = _shortcut(parent)
+        if not layers(old_beside):
+            old_beside = _identity_like(beside, int(outputs.source.max()) + 1)
+        transfer.chain([old_beside], [beside], inputs, outputs)
+
+
+def _identity_like(shortcut: nn.Module, channels: int) -> nn.Module:
+    """A shortcut with these layers, of so many channels, that changes nothing in eval mode."""
+    made: list[nn.Module] = []
+    for layer in layers(shortcut):
+        like = next(layer.parameters())
+        if isinstance(layer, nn.Conv2d):
+            groups = channels if layer.groups > 1 else 1
+            side = layer.kernel_size[0]
+            same = nn.Conv2d(channels, channels, side, groups=groups, padding=side // 2, bias=False).to(like)
+            made.append(same)
+            nn.init.dirac_(same.weight, groups)
+        else:
+            assert isinstance(layer, nn.BatchNorm2d)
+            norm = nn.BatchNorm2d(channels, layer.eps).to(like)
+            norm.weight.fill_((1 + layer.eps) ** 0.5)  # a running variance of 1 plus epsilon is divided out
+            made.append(norm)
+    return nn.Sequential(*made)
+
+
+def _silence(block: nn.Module) -> None:
+    """Makes a freshly built block an identity: its last norm, or its layer scale, becomes zero.
+
+    After a sum ResNets' blocks rectify what is rectified already.
+
+    Raises:
+        InputError: If it has no skip connection.
+    """
+    if _skip(block) != "a plain skip connection":
+        raise InputError(
+            "its blocks have no skip connections, so that one more would change the outputs; keep its depth"
+        )
+    scale = getattr(block, "gamma", None)
+    last = [scale] if isinstance(scale, torch.Tensor) else []
+    for norm in layers(block)[-1].modules():
+        if isinstance(norm, nn.BatchNorm2d):  # both, in a ghost module: noise of the first would be normalised
+            last += [norm.weight, norm.bias]
+    assert last, f"{type(block).__name__} ends with no norm"
+    for parameter in last:
+        parameter.zero_()

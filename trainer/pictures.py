@@ -1,0 +1,207 @@
+"""Encoded pictures to squares of one side, many at once; those that cannot be read are named, not raised."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from trainer.image_data import DataError, Unread, one_line
+
+T = TypeVar("T")
+# Pictures decoded between two calls of the progress function, and per task of a thread.
+PICTURES_AT_ONCE = 256
+# Unreadable pictures whose names an error message shows.
+NAMES_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture not yet decoded.
+
+    Attributes:
+        name: What to call it where it cannot be read: a file, or a place in an archive.
+        open: Gives it as Pillow does, pixels perhaps still unread.
+    """
+
+    name: str
+    open: Callable[[], Image.Image]
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """Decoded pictures, `m` of the `n` that were given.
+
+    Attributes:
+        images: `(m, side, side, 3)` uint8, RGB.
+        sizes: `(m, 2)` int32, width and height before the crop, in pixels.
+        readable: `(n,)` bools: which were given and could be read.
+        unread: The others, in their order.
+    """
+
+    images: np.ndarray
+    sizes: np.ndarray
+    readable: np.ndarray
+    unread: tuple[Unread, ...]
+
+
+def file_picture(path: Path) -> Picture:
+    """The picture of a file."""
+    return Picture(str(path), partial(_opened, path))
+
+
+def decode(pictures: Sequence[Picture], side: int, report: Callable[[int, int], None]) -> Pixels:
+    """Decodes pictures to central squares of one side, with a thread per core.
+
+    Args:
+        pictures: What to decode.
+        side: Side of the square pictures, in pixels.
+        report: Called with (done, total) now and then.
+
+    Returns:
+        The pixels, and which pictures could not be read.
+    """
+    images = np.empty((len(pictures), side, side, 3), np.uint8)
+    sizes = np.zeros((len(pictures), 2), np.int32)
+
+    def work(index: int) -> Unread | None:
+        found = square(pictures[index], side)
+        if isinstance(found, Unread):
+            return found
+        pixels, sizes[index] = found
+        images[index] = np.asarray(pixels)
+        return None
+
+    answers = list(in_threads(work, len(pictures), report))
+    readable = np.array([answer is None for answer in answers], bool)
+    unread = tuple(answer for answer in answers if answer is not None)
+    return Pixels(images if readable.all() else images[readable], sizes[readable], readable, unread)
+
+
+def in_threads(work: Callable[[int], T], count: int, report: Callable[[int, int], None]) -> Iterator[T]:
+    """The answers of `work(0)` .. `work(count - 1)`, in order, by a thread per core.
+
+    Args:
+        work: Called with a number; Pillow's own work lets other threads run.
+        count: How many.
+        report: Called with (done, total) after each group of them.
+
+    Yields:
+        One answer each. Where it is left early, as by Ctrl-C, no more work is begun.
+    """
+    stopped = Event()
+
+    def group(start: int) -> list[T]:
+        return [work(index) for index in range(start, min(start + PICTURES_AT_ONCE, count)) if not stopped.is_set()]
+
+    Image.init()  # Pillow loads its formats on first use, which threads would race for.
+    with _pillow_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        done = 0
+        try:
+            for answers in pool.map(group, range(0, count, PICTURES_AT_ONCE)):
+                yield from answers
+                done += len(answers)
+                report(done, count)
+        finally:
+            stopped.set()  # before the pool waits for its threads
+
+
+@contextmanager
+def _pillow_warnings() -> Iterator[None]:
+    """A picture too large to be honest is an error; a damaged note inside a good picture is nothing."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def refuse_unread(where: str, unread: Sequence[Unread], total: int) -> None:
+    """Refuses a source of which pictures cannot be read.
+
+    Args:
+        where: The source.
+        unread: Its pictures that cannot be read; none is no error.
+        total: How many pictures it has.
+
+    Raises:
+        DataError: If there are any: how many, the first names, how to leave them out.
+    """
+    if unread:
+        raise DataError(
+            f"{where}: {len(unread)} of {total} images cannot be read: {first_names(unread, NAMES_SHOWN)}; "
+            "replace or remove them, or leave them out with --skip-corrupt (in a source's text: ,skip-corrupt)"
+        )
+
+
+def first_names(unread: Sequence[Unread], most: int) -> str:
+    """The first of them with reasons, and how many more there are."""
+    names = ", ".join(f"{one.name} ({one.reason})" for one in unread[:most])
+    return names + (f" and {len(unread) - most} more" if len(unread) > most else "")
+
+
+# --- one picture ---
+
+
+def square(picture: Picture, side: int) -> tuple[Image.Image, tuple[int, int]] | Unread:
+    """The central square of a picture, RGB, resized to `side`, and its size before; or why it cannot be read."""
+    try:
+        with picture.open() as opened:
+            colour = _rgb(opened)
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's decoders raise a dozen types on bad bytes
+        return Unread(picture.name, _reason(error))
+    short = min(colour.size)
+    left, top = (colour.width - short) // 2, (colour.height - short) // 2
+    cut = colour.crop((left, top, left + short, top + short))
+    return cut.resize((side, side), Image.Resampling.BICUBIC), colour.size
+
+
+def _reason(error: Exception) -> str:
+    # Pillow's own texts hold a memory address, or the path again.
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image"
+    if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
+        return f"more than {Image.MAX_IMAGE_PIXELS} pixels"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return one_line(error)
+
+
+def _opened(path: Path) -> Image.Image:
+    if not path.stat().st_size:
+        raise ValueError("no bytes")
+    return Image.open(path)
+
+
+def bytes_picture(name: str, encoded: Callable[[], bytes]) -> Picture:
+    """The picture of encoded bytes, which are asked for when it is decoded."""
+
+    def opened() -> Image.Image:
+        found = encoded()
+        if not found:
+            raise ValueError("no bytes")
+        return Image.open(io.BytesIO(found))
+
+    return Picture(name, opened)
+
+
+def _rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I"):
+        # 16-bit grey: convert() would clip everything above 255 to white.
+        grey = np.clip(np.asarray(picture).astype(np.int64) >> 8, 0, 255)
+        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+    if picture.mode == "P" and "transparency" in picture.info:
+        picture = picture.convert("RGBA")  # Pillow warns about the direct way
+    return picture.convert("RGB")

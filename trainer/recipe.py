@@ -1,0 +1,174 @@
+"""Recipes by name: how a network is trained, from the papers; plain values, no torch.
+
+A schedule is given in shares of the training, so that it means the same for 3 epochs and for 450. The papers'
+batches of 1024 would leave a proxy a handful of steps; the recipes keep the papers' learning rates with the batch
+they were given for, take smaller batches, and scale the rate in proportion (Goyal et al. 2017).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from sampler import InputError
+
+Optimizer = Literal["adamw", "sgd", "momentum", "rmsproptf"]
+Schedule = Literal["cosine", "step"]
+LARGEST_MAGNITUDE = 30
+
+# TinyNet's 450 epochs of 1,281,167 images in batches of 1024.
+TINYNET_EPOCHS = 450
+TINYNET_STEPS = TINYNET_EPOCHS * 1251
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Optimiser, schedule, augmentation and regularisation of a training.
+
+    Attributes:
+        name: The recipe's name.
+        optimizer: timm's name of an optimiser; `sgd` is Nesterov's, `momentum` is without.
+        learning_rate: Peak learning rate at a batch of `reference_batch`; scales with the batch size.
+        reference_batch: The batch size that `learning_rate` is for.
+        momentum: Of the optimisers that have one.
+        weight_decay: Decoupled in AdamW, an L2 penalty in the others; norms and biases are left out.
+        batch_size: Images per step.
+        schedule: `cosine`, or `step`: times `decay_rate` after every `decay_every`.
+        warmup: Share of all steps in which the learning rate rises linearly.
+        final: Learning rate at the end of a cosine, as a share of the peak.
+        decay_rate: Factor of one step of the `step` schedule.
+        decay_every: Share of all steps between two of them.
+        label_smoothing: Probability spread over the other classes.
+        crop: Smallest share of an image's area that a random resized crop keeps.
+        flip: Probability of a horizontal flip.
+        randaugment: Magnitude of two operations of RandAugment, of torchvision's 30; 0 for none.
+        mixup: Alpha of mixup's Beta distribution; 0 for none.
+        erasing: Probability that a rectangle of an image is erased.
+        dropout: Dropout before the classifier.
+        drop_path: Drop path (stochastic depth) of the last block, growing linearly from the first.
+        norm_momentum: Weight of a new batch in batch norm's statistics (1 - TensorFlow's momentum); at least
+            10 / steps (but at most 0.1) is taken, so that the statistics of a short training are its own.
+        ema: Share of all steps over which weights are averaged (the decay is 1 - 1 / (ema * steps)); 0 for none.
+        teacher: File of a trained network (`trainer.weights`) to distil from; "" for none.
+        distillation: Share of the loss that comes from the teacher.
+        temperature: Of the teacher's and the student's softmax in that share.
+
+    Raises:
+        InputError: If values do not fit together.
+    """
+
+    name: str = "fast"
+    optimizer: Optimizer = "adamw"
+    learning_rate: float = 6e-3
+    reference_batch: int = 64
+    momentum: float = 0.9
+    weight_decay: float = 0.02
+    batch_size: int = 64
+    schedule: Schedule = "cosine"
+    warmup: float = 0.1
+    final: float = 0.0
+    decay_rate: float = 0.1
+    decay_every: float = 1 / 3
+    label_smoothing: float = 0.1
+    crop: float = 0.5
+    flip: float = 0.5
+    randaugment: int = 0
+    mixup: float = 0.0
+    erasing: float = 0.0
+    dropout: float = 0.0
+    drop_path: float = 0.0
+    norm_momentum: float = 0.1
+    ema: float = 0.02
+    teacher: str = ""
+    distillation: float = 0.5
+    temperature: float = 4.0
+
+    def __post_init__(self) -> None:
+        for name, known in (("optimizer", get_args(Optimizer)), ("schedule", get_args(Schedule))):
+            if getattr(self, name) not in known:
+                raise InputError(f"{name} {getattr(self, name)!r} is unknown; known: {', '.join(known)}")
+        if self.mixup and self.batch_size % 2:
+            raise InputError(f"mixup pairs images, so batch_size={self.batch_size} must be even")
+
+    @property
+    def scaled_learning_rate(self) -> float:
+        """Peak learning rate at this batch size."""
+        return self.learning_rate * self.batch_size / self.reference_batch
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        # For short proxies, chosen by measurement.
+        Recipe(),
+        # TinyNet (arXiv 2010.14819), section 4.1, for EfficientNets: RMSProp 0.9/0.9, 0.048 x 0.97 every 2.4 of 450
+        # epochs, 3 of warm-up, batch norm 0.99, EMA 0.9999 (a horizon of 10,000 steps). Label smoothing is
+        # EfficientNet's, whose settings it follows; its colour jitter is left out.
+        Recipe(
+            name="tinynet",
+            optimizer="rmsproptf",
+            learning_rate=0.048,
+            reference_batch=1024,
+            weight_decay=1e-5,
+            schedule="step",
+            warmup=3 / TINYNET_EPOCHS,
+            decay_rate=0.97,
+            decay_every=2.4 / TINYNET_EPOCHS,
+            crop=0.08,
+            dropout=0.2,
+            norm_momentum=0.01,
+            ema=10_000 / TINYNET_STEPS,
+        ),
+        # The same section, for ResNets: 0.4, a tenth of it every 30 of 90 epochs.
+        Recipe(
+            name="resnet",
+            optimizer="momentum",
+            learning_rate=0.4,
+            reference_batch=1024,
+            weight_decay=1e-4,
+            schedule="step",
+            warmup=0.0,
+            decay_rate=0.1,
+            decay_every=30 / 90,
+            label_smoothing=0.0,
+            crop=0.08,
+            ema=0.0,
+        ),
+        # Network Adjustment (arXiv 2004.02767) on CIFAR: 0.15 -> 0.001 by a cosine. A shift by four of 32 pixels is
+        # the nearest to (28 / 32)^2 of the area; its SpatialDropout belongs to the utilisation, not here.
+        Recipe(
+            name="adjust",
+            optimizer="momentum",
+            learning_rate=0.15,
+            reference_batch=128,
+            weight_decay=3e-4,
+            batch_size=128,
+            warmup=0.0,
+            final=1e-3 / 0.15,
+            label_smoothing=0.0,
+            crop=0.75,
+            ema=0.0,
+        ),
+        # Network Amplification (arXiv 2108.00177): fine-tuning of an inherited network, 20 epochs from 0.01 by a
+        # cosine. Optimiser and batch are not said: plain momentum and 64 are our reading.
+        Recipe(
+            name="amplify",
+            optimizer="momentum",
+            learning_rate=0.01,
+            weight_decay=1e-5,
+            warmup=0.0,
+            ema=0.0,
+        ),
+    )
+}
+
+
+def recipe_named(name: str) -> Recipe:
+    """A recipe by its name.
+
+    Raises:
+        InputError: If there is none of that name.
+    """
+    if name not in RECIPES:
+        raise InputError(f"recipe {name!r} is unknown; known recipes: {', '.join(RECIPES)}")
+    return RECIPES[name]

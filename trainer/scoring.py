@@ -1,0 +1,64 @@
+"""How well a network does on images that it was not fitted to."""
+
+from __future__ import annotations
+
+import math
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from trainer.batches import DeviceImages
+from trainer.images import ImageData, ImageSplit, hold_out, stratified_share
+from trainer.observation import Training
+
+# Which images are held out and which share is used must not change with a training's own seed.
+SPLIT_SEED = 0
+# What a CPU's cache holds: 256 images at once take three times as long each. A GPU wants more at once.
+EVALUATION_BATCH = {"cpu": 64, "cuda": 256}
+# Scoring after an epoch may cost this share of it; a forward pass costs about a third of a training step.
+EVALUATION_SHARE = 0.1
+STEP_PER_FORWARD = 3
+
+
+def splits(training: Training, data: ImageData) -> tuple[ImageSplit, ImageSplit]:
+    """The images a training fits and those that score it."""
+    fit, score = data.train, data.validation
+    if training.data.holdout:
+        fit, score = hold_out(data.train, training.data.holdout, SPLIT_SEED)
+    if training.fidelity.data_share < 1:
+        fit = fit.subset(stratified_share(fit.labels, training.fidelity.data_share, SPLIT_SEED))
+    return fit, score
+
+
+def evaluation_interval(fitted: int, scoring: int) -> int:
+    """Epochs from one scoring to the next, so that it costs at most about `EVALUATION_SHARE` of the training.
+
+    Counted in images and not timed: which epochs are scored must not depend on how busy the machine is.
+
+    Args:
+        fitted: Images of one epoch.
+        scoring: Images that score.
+    """
+    share = scoring / (STEP_PER_FORWARD * fitted)
+    return max(1, math.ceil(share / EVALUATION_SHARE))
+
+
+def precision(device: torch.device) -> AbstractContextManager[object]:
+    """Autocast to bfloat16 on a GPU; on a CPU float32 is faster for depthwise convolutions."""
+    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, images: DeviceImages, device: torch.device, batch_size: int) -> tuple[float, float]:
+    """Top-1 accuracy in [0, 1] and mean cross-entropy in nats."""
+    model.eval()
+    correct = torch.zeros((), device=device)
+    loss = torch.zeros((), dtype=torch.float64, device=device)
+    for batch, labels in images.in_order(batch_size):
+        with precision(device):
+            logits = model(batch).float()
+        correct += (logits.argmax(1) == labels).sum()
+        loss += functional.cross_entropy(logits, labels, reduction="sum")
+    return correct.item() / len(images), loss.item() / len(images)

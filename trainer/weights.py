@@ -1,0 +1,49 @@
+"""Trained networks in a file: safetensors, with the architecture in its header."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from sampler import Architecture, InputError
+from trainer.checkpoint import write_whole
+from trainer.network import build
+
+
+def save_network(path: Path, model: nn.Module, architecture: Architecture, classes: int) -> None:
+    """Writes a network, whole or not at all.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    about = {"architecture": json.dumps(asdict(architecture)), "classes": str(classes)}
+    write_whole(path, save(tensors, metadata=about))
+
+
+def load_network(path: Path) -> tuple[nn.Module, Architecture, int]:
+    """The network that `save_network` wrote, its architecture and its number of classes.
+
+    Raises:
+        InputError: If the file is missing, damaged or holds something else.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+        architecture, classes = Architecture(**json.loads(about["architecture"])), int(about["classes"])
+        with torch.random.fork_rng():  # building draws weights, which are then replaced
+            model = build(architecture, classes)
+        model.load_state_dict(tensors)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}; name a network saved by a training") from error
+    except (SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
+        reason = str(error).split("\n")[0]
+        raise InputError(f"{path}: not a saved network ({reason}); name one saved by a training") from error
+    return model, architecture, classes
