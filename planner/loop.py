@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from planner.errors import PlannerError
+from planner.stopping import Curve, cannot_reach_front
 from planner.store import Ledger
 from sampler import Architectures, Limit, random_design, sobol_design, stratified_design
 from trainer.engines.local import Event, LocalEngine
@@ -49,11 +50,13 @@ class Resources:
         workers: Processes; 0 for one per core, or one on a GPU.
         device: A torch device, or `auto`.
         minutes: Trainings begin no later than this; None for no limit.
+        stop_early: Whether trainings end that cannot reach the front any more.
     """
 
     workers: int = 0
     device: str = "auto"
     minutes: float | None = None
+    stop_early: bool = False
 
     def resolved(self) -> tuple[int, int, str]:
         """Processes, threads of each, and the device.
@@ -150,6 +153,7 @@ class _Coordinator:
         self.ledger, self.progress = ledger, progress
         self.workers, self.threads, self.device = resources.resolved()
         self.deadline = None if resources.minutes is None else time.monotonic() + 60 * resources.minutes
+        self.stops = self._stops if resources.stop_early else None
         settings = ledger.settings
         self.common: dict[str, Any] = {
             "fidelity": settings.training_fidelity(),
@@ -160,10 +164,22 @@ class _Coordinator:
     def run(self) -> int:
         ended = 0
         workers = min(self.workers, self.ledger.counts()["waiting"])
-        with LocalEngine(self.ledger.observations, workers, self.threads, self.device) as engine:
+        checkpoints = self.ledger.folder / "checkpoints"
+        with LocalEngine(
+            self.ledger.observations, workers, self.threads, self.device, checkpoints, self.stops
+        ) as engine:
             for event in engine.run(self._next):
                 ended += self._handle(event)
         return ended
+
+    def _stops(self, event: Event) -> bool:
+        """Whether a training cannot reach the front any more, by its accuracies so far."""
+        finished = self.ledger.curves()
+        if not finished:
+            return False
+        so_far = tuple(record.accuracy for record in event.history if record.accuracy is not None)
+        running = Curve(self.ledger.macs_of(event.key), so_far)
+        return bool(so_far) and cannot_reach_front(running, finished, epochs=len(finished[0].accuracies))
 
     def _next(self) -> tuple[int, Training] | None:
         if self.deadline is not None and time.monotonic() > self.deadline:
@@ -177,7 +193,7 @@ class _Coordinator:
     def _handle(self, event: Event) -> int:
         """Acts on one event; gives how many trainings it ended."""
         if event.kind == "epoch":
-            self.progress.epoch(event.key, event.epoch, self.common["fidelity"].epochs)
+            self.progress.epoch(event.key, len(event.history), self.common["fidelity"].epochs)
             return 0
         if event.kind == "done":
             observation = self.ledger.on_disk(event.key)

@@ -18,7 +18,9 @@ import numpy as np
 
 from planner.errors import PlannerError
 from planner.settings import StudySettings
+from planner.stopping import Curve
 from planner.table import Table, csv_text, frame_sha256, usable
+from planner.trials import COSTS, architecture_of, curves_of, epochs_frame, parameters, trials_frame
 from sampler import Architecture, Architectures, rule_named
 from sampler.architecture import stack
 from sampler.complexity import count
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
 
 # Trainings of a coordinator that died are queued again, but not for ever: what kills them may be the training.
 MOST_TRIES = 3
-COSTS = ("macs", "params", "activations")
-WHOLE = {"base_resolution", "classes", "resolution", "stem", "head", "epochs", "seed", *COSTS}
 
 
 @contextmanager
@@ -211,6 +211,14 @@ class Ledger:
         except (OSError, ValueError):  # not there, or not whole: the training is done again
             return None
 
+    def macs_of(self, number: int) -> int:
+        """MACs of a trial's network."""
+        return int(self._frozen(number).user_attrs["macs"])
+
+    def curves(self) -> list[Curve]:
+        """The accuracies by epoch of every training that went through all epochs."""
+        return curves_of(self._finished())
+
     def counts(self) -> dict[str, int]:
         """Trials by what became of them: ok, failed, running, waiting."""
         from optuna.trial import TrialState
@@ -243,28 +251,18 @@ class Ledger:
 
     def frame(self) -> pd.DataFrame:
         """Every finished trial as a row, in the columns of `planner.table`."""
-        import pandas as pd
-
-        rows = [
-            self._row(trial)
-            for trial in self.study.get_trials(deepcopy=False)
-            if trial.state.is_finished() and "architecture" in trial.user_attrs
-        ]
-        frame = pd.DataFrame(rows, columns=self._columns())
-        # Whole numbers stay whole where a row has none (a killed training has no epochs).
-        return frame.astype(
-            {name: "Int64" for name in self._columns() if name in WHOLE or name.startswith(("width_", "depth_"))}
-        )
+        return trials_frame(self._finished(), self.settings)
 
     def export(self) -> Path:
-        """Writes every finished trial to `trials.csv`.
+        """Writes every finished trial to `trials.csv`, and what was seen in their epochs to `epochs.csv`.
 
         Raises:
-            PlannerError: If it cannot be written.
+            PlannerError: If one cannot be written.
         """
         path = self.folder / "trials.csv"
         try:
             write_atomically(path, csv_text(self.frame()))
+            write_atomically(self.folder / "epochs.csv", csv_text(epochs_frame(self._finished())))
         except OSError as error:
             raise PlannerError(f"{path}: {error.strerror or error}; free space, then run again") from error
         return path
@@ -289,6 +287,10 @@ class Ledger:
             name: IntDistribution(low[name], high[name], step=step if name.startswith("width") else 1) for name in low
         }
 
+    def _finished(self) -> list[optuna.trial.FrozenTrial]:
+        trials = self.study.get_trials(deepcopy=False)
+        return [trial for trial in trials if trial.state.is_finished() and "architecture" in trial.user_attrs]
+
     def _frozen(self, number: int) -> optuna.trial.FrozenTrial:
         return self.study.get_trials(deepcopy=False)[number]
 
@@ -298,39 +300,3 @@ class Ledger:
         live = optuna.trial.Trial(self.study, trial._trial_id)
         for name, value in facts.items():
             live.set_user_attr(name, value)
-
-    def _columns(self) -> list[str]:
-        stages = range(1, len(self.space.network.stages) + 1)
-        return [
-            *("trial", "status", "base", "rule", "origin", "base_resolution", "classes", "resolution", "stem"),
-            *(f"width_{i}" for i in stages),
-            *(f"depth_{i}" for i in stages),
-            *("head", "r", "d", "w", "macs", "params", "activations", "accuracy", "loss"),
-            *("epochs", "data_share", "seed", "seconds", "device", "message"),
-        ]
-
-    def _row(self, trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
-        facts = trial.user_attrs
-        architecture = architecture_of(facts)
-        return {
-            "trial": trial.number,
-            "base": architecture.base,
-            "base_resolution": self.settings.space.resolution,
-            "classes": self.settings.data.classes,
-            "stem": architecture.stem,
-            "head": architecture.head,
-            **parameters(architecture),
-            **{name: facts[name] for name in self._columns() if name in facts},
-        }
-
-
-def parameters(architecture: Architecture) -> dict[str, int]:
-    """A trial's parameters: the resolution and the per-stage integers."""
-    widths = {f"width_{i}": width for i, width in enumerate(architecture.widths, start=1)}
-    depths = {f"depth_{i}": depth for i, depth in enumerate(architecture.depths, start=1)}
-    return {"resolution": architecture.resolution, **widths, **depths}
-
-
-def architecture_of(attributes: dict[str, Any]) -> Architecture:
-    """The architecture that a trial's attributes hold."""
-    return Architecture(**attributes["architecture"])

@@ -95,7 +95,7 @@ def cache_of(folder: Path) -> Path:
 
 
 def settings_of(folder: Path, options: dict[str, Any], tell: Progress | None = None) -> StudySettings:
-    """Settings from options: base, data, resolution, side, window, space, rule, epochs, share, holdout, seed, storage.
+    """Settings from options, by the names of `planner.commands.options.made_with`.
 
     The images are decoded once here, because the number of classes is part of every cost.
 
@@ -126,6 +126,7 @@ def settings_of(folder: Path, options: dict[str, Any], tell: Progress | None = N
         "fidelity": {new: given[old] for old, new in (("epochs", "epochs"), ("share", "data_share")) if old in given},
     }
     document.update({name: given[name] for name in ("seed", "storage") if name in given})
+    document.update({"recipe": {"name": given["recipe"]}} if "recipe" in given else {})
     document["data"].update({"holdout": given["holdout"]} if "holdout" in given else {})
     return checked(document, "study")
 
@@ -146,6 +147,7 @@ def refuse_changes(folder: Path, settings: StudySettings, options: dict[str, Any
         "rule": settings.space.rule,
         "epochs": settings.fidelity.epochs,
         "share": settings.fidelity.data_share,
+        "recipe": settings.recipe.name,
         "seed": settings.seed,
         "storage": settings.storage,
     }

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import timm
 import torch
 
+from trainer.files import write_atomically
 from trainer.observation import Training
 
 SCHEMA = "training-checkpoint/1"
@@ -63,7 +63,7 @@ def write_checkpoint(path: Path, identity: str, state: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save({"identity": identity, "state": state}, buffer)
     payload = buffer.getvalue()
-    write_whole(path, hashlib.sha256(payload).digest() + payload)
+    write_atomically(path, hashlib.sha256(payload).digest() + payload)
 
 
 def read_checkpoint(path: Path, identity: str, device: torch.device) -> tuple[dict[str, Any] | None, str]:
@@ -91,23 +91,3 @@ def differences(found: str, wanted: str) -> str:
     """Names of what differs between two identities."""
     ours, theirs = json.loads(wanted), json.loads(found)
     return ", ".join(sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a whole file or nothing, and has it on disk before it returns.
-
-    Raises:
-        OSError: If it cannot be written; names the file.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from sampler import Architecture
 from trainer.recipe import Recipe
 
-Status = Literal["ok", "diverged", "out_of_memory", "killed"]
-STATUSES: tuple[Status, ...] = ("ok", "diverged", "out_of_memory", "killed")
+Status = Literal["ok", "stopped", "diverged", "out_of_memory", "killed"]
+STATUSES: tuple[Status, ...] = ("ok", "stopped", "diverged", "out_of_memory", "killed")
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,10 @@ class Observation:
         architecture: What was trained.
         fidelity: How much of the task.
         seed: Of the training.
-        status: `ok`, or why there is no accuracy: `diverged`, `out_of_memory`, `killed`.
-        accuracy: Top-1, in [0, 1]; None unless `ok`.
-        loss: Cross-entropy on the scoring images, in nats; None unless `ok`.
+        status: `ok`; `stopped` before its last epoch, because it could not reach the front; or why there is no
+            accuracy: `diverged`, `out_of_memory`, `killed`.
+        accuracy: Top-1, in [0, 1], at the last scored epoch; None unless `ok` or `stopped`.
+        loss: Cross-entropy on the scoring images, in nats; likewise.
         macs: Exact multiply-accumulates of one image.
         params: Exact learnable scalars.
         activations: Exact output elements of convolutions and linear layers.

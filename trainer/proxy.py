@@ -34,7 +34,8 @@ from trainer.weights import save_network
 # A kill loses at most this much of a training.
 CHECKPOINT_SECONDS = 60.0
 
-OnEpoch = Callable[[int, float], None]
+# Told every epoch so far; True stops the training there.
+OnEpoch = Callable[[tuple[EpochRecord, ...]], bool | None]
 Weights = Mapping[str, torch.Tensor]
 
 
@@ -53,7 +54,8 @@ def train(
         training: What to train, how, and with which seed.
         data: The decoded images of `training.data`.
         device: A torch device.
-        on_epoch: Called after every epoch with the epochs done and the mean training loss.
+        on_epoch: Called after every epoch with what was seen in each so far; where it answers True, the
+            training ends there, as `stopped`.
         checkpoint: File of the training's state, written after every epoch and every `CHECKPOINT_SECONDS`, from
             which it goes on where it is the same training's: on a CPU, with as many threads, to the bit as if it
             had never been interrupted. Removing it, when the observation is safe, is the caller's. None for none.
@@ -164,8 +166,8 @@ class _Run:
         """The network that is scored: the average where there is one."""
         return self.ema.module if self.ema else self.model
 
-    def scores(self, on_epoch: OnEpoch | None) -> tuple[float, float]:
-        """Trains; gives top-1 accuracy and cross-entropy on the scoring images."""
+    def scores(self, on_epoch: OnEpoch | None) -> tuple[float | None, float | None]:
+        """Trains; gives top-1 accuracy and cross-entropy on the scoring images, None if stopped before any scoring."""
         epochs = self.training.fidelity.epochs
         while self.epoch < epochs:
             self._train_epoch()
@@ -173,10 +175,12 @@ class _Run:
             if not math.isfinite(mean_loss):
                 raise _DivergedError(f"the training loss is {mean_loss} after epoch {self.epoch + 1}")
             self._end_epoch(mean_loss)
-            if on_epoch:
-                on_epoch(self.epoch, mean_loss)
-        last = self.outcome.history[-1]
-        assert last.accuracy is not None and last.loss is not None, "the last epoch is always scored"
+            if on_epoch and on_epoch(tuple(self.outcome.history)) and self.epoch < epochs:
+                self.outcome.status = "stopped"
+                break
+        last = next((record for record in reversed(self.outcome.history) if record.accuracy is not None), None)
+        if last is None:
+            return None, None
         return last.accuracy, last.loss
 
     def _train_epoch(self) -> None:

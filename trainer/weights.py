@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import nn
 
 from sampler import Architecture, InputError
-from trainer.checkpoint import write_whole
+from trainer.files import write_atomically
 from trainer.network import build
 
 
@@ -24,7 +24,7 @@ def save_network(path: Path, model: nn.Module, architecture: Architecture, class
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     about = {"architecture": json.dumps(asdict(architecture)), "classes": str(classes)}
-    write_whole(path, save(tensors, metadata=about))
+    write_atomically(path, save(tensors, metadata=about))
 
 
 def load_network(path: Path) -> tuple[nn.Module, Architecture, int]:

@@ -12,7 +12,8 @@ import click
 from planner.commands.options import as_json, echo_json, echo_table
 
 if TYPE_CHECKING:
-    from planner.audit import Audit, Estimate, Trust
+    from planner.audit import Audit
+    from planner.trust.bootstrap import Estimate, Trust
 
 COLUMNS = 80
 MOST_POINTS = 5000  # of a picture; more only hide each other
@@ -88,7 +89,8 @@ def summary(found: Audit) -> dict[str, Any]:
 
 def show(found: Audit, options: dict[str, Any]) -> None:
     """Prints an audit for people, 80 columns wide; `options` are those of the command."""
-    from planner.audit import FEWEST, LEVEL
+    from planner.trust.bootstrap import LEVEL
+    from planner.trust.ranks import FEWEST
 
     left_out = "".join(f"; {n:,} left out ({reason})" for reason, n in found.left_out.items())
     say(f"target: {found.target}, {found.rows:,} rows{left_out}")

@@ -177,6 +177,7 @@ def made_with(command: F) -> F:
             type=click.FloatRange(0, 0.9),
             help="Share of the training images that scores; 0.2 by default. 0 scores on the validation images.",
         ),
+        click.option("--recipe", metavar="NAME", help="Recipe: fast (default), tinynet, resnet, adjust, amplify."),
         click.option("--seed", type=click.IntRange(0), help="Of designs and trainings; 0 by default."),
         click.option("--storage", metavar="URL", help="Optuna storage; SQLite in the study's folder by default."),
     )
@@ -191,6 +192,11 @@ def resources(command: F) -> F:
         click.option("--workers", type=click.IntRange(0, 1024), default=0, help="Processes; one per core by default."),
         click.option("--device", default="auto", show_default=True, help="Torch device."),
         click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Begin no training later than this."),
+        click.option(
+            "--stop-early",
+            is_flag=True,
+            help="End trainings that, by those of similar MACs, will not reach the front (95 % sure).",
+        ),
     )
     for option in reversed(options):
         command = option(command)

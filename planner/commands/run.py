@@ -39,6 +39,7 @@ def command(
     workers: int,
     device: str,
     minutes: float | None,
+    stop_early: bool,
     json_: bool,
     **options: Any,
 ) -> None:
@@ -60,7 +61,7 @@ def command(
     ledger = open_or_make(study, options, decoding)
     with ledger.coordinating():
         queue(ledger, trials, method, seeds=seeds)
-    train_queued(ledger, cache_of(ledger.folder), Resources(workers, device, minutes), TerminalProgress())
+    train_queued(ledger, cache_of(ledger.folder), Resources(workers, device, minutes, stop_early), TerminalProgress())
     ledger.export()
     table = ledger.table()
     front = front_of(table, 0.2)

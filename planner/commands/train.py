@@ -15,7 +15,7 @@ from planner.commands.options import as_json, echo_json, resources, study
 @study
 @resources
 @as_json
-def command(study: str | None, workers: int, device: str, minutes: float | None, json_: bool) -> None:
+def command(study: str | None, workers: int, device: str, minutes: float | None, stop_early: bool, json_: bool) -> None:
     """Trains every queued architecture on the proxy task and records its accuracy beside its exact cost.
 
     Stop it at any time: the same command goes on, loses no finished training and repeats none.
@@ -25,7 +25,9 @@ def command(study: str | None, workers: int, device: str, minutes: float | None,
     from planner.study import cache_of, open_ledger
 
     ledger = open_ledger(study)
-    ended = train_queued(ledger, cache_of(ledger.folder), Resources(workers, device, minutes), TerminalProgress())
+    ended = train_queued(
+        ledger, cache_of(ledger.folder), Resources(workers, device, minutes, stop_early), TerminalProgress()
+    )
     counts = ledger.counts()
     if json_:
         echo_json({"study": ledger.folder.name, "ended": ended, **counts})

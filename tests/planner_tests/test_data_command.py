@@ -171,3 +171,31 @@ def test_the_duplicates_of_real_images_are_those_found_by_eye(planner):
     kinds = ("within_train", "within_validation", "between")
     assert [found["equal"][kind] for kind in kinds] == [0, 1, 2]
     assert [found["near"][kind] for kind in kinds] == [5, 2, 1]
+
+
+def test_a_study_leaves_out_what_cannot_be_read_only_where_it_is_told_to(run, tmp_path):
+    for label in ("cat", "dog"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for index in range(10):
+            Image.new("RGB", (40, 40), (index, 90, 200)).save(tmp_path / "photos" / label / f"{index}.png")
+    (tmp_path / "photos" / "dog" / "torn.png").write_bytes((tmp_path / "photos" / "dog" / "1.png").read_bytes()[:40])
+    asked = ("sample", "--study", "s", "--trials", "2", "--data", "imagefolder:photos", "--resolution", "32")
+    code, _, err = run(*asked)
+    assert code == 2 and "1 of 21 images cannot be read: " in err and "torn.png" in err and "skip-corrupt" in err
+    code, _, err = run(*asked, "--skip-corrupt")
+    assert code == 0 and "1 images cannot be read and are left out: " in err and "torn.png" in err
+    # It is one of the study's settings: neither leaving it out nor repeating it changes the study.
+    assert run("sample", "--study", "s", "--trials", "1", "--skip-corrupt")[0] == 0
+    assert run(*asked, "--skip-corrupt")[0] == 0
+    code, _, err = run(*asked)
+    assert code == 2 and "was made with --data imagefolder:photos,skip-corrupt, not imagefolder:photos" in err
+
+
+def test_a_study_takes_a_recipe_by_its_name(run, tmp_path):
+    made = ("--data", "fractal:classes=2,train=10,validation=4", "--resolution", "32", "--trials", "1")
+    assert run("sample", "--study", "t", "--recipe", "tinynet", *made)[0] == 0
+    assert 'name = "tinynet"' in (tmp_path / "results" / "t" / "study.toml").read_text()
+    code, _, err = run("sample", "--study", "t", "--recipe", "fast", *made)
+    assert code == 2 and "study t was made with --recipe tinynet, not fast" in err
+    code, _, err = run("sample", "--study", "u", "--recipe", "slow", *made)
+    assert code == 2 and "recipe 'slow' is unknown; known recipes: fast, tinynet, resnet, adjust, amplify" in err

@@ -3,17 +3,20 @@
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pandas as pd
 import pytest
 
 from planner import PlannerError
+from planner.loop import Resources, _Coordinator
 from planner.settings import StudySettings
+from planner.stopping import Curve
 from planner.store import MOST_TRIES, Ledger
 from planner.table import read_csv, usable
 from sampler import architecture_complexity, random_design
-from trainer.observation import Fidelity, Observation
+from trainer.engines.local import Event
+from trainer.observation import EpochRecord, Fidelity, Observation
 
 SETTINGS = {"data": {"source": "fractal", "side": 90, "classes": 4}, "space": {"resolution": 64, "r": (0.5, 1.4)}}
 
@@ -119,6 +122,23 @@ def test_repeats_differ_in_their_seed_and_count_as_one_architecture(make):
     table = usable(frame, "", "t")
     assert table.frame["accuracy"].tolist() == [pytest.approx(0.4)] and table.frame["repeats"].tolist() == [3]
     assert table.noise_variance == pytest.approx(0.01)
+
+
+def test_epochs_are_recorded_and_make_curves(ledger, tmp_path):
+    number, architecture, _ = ledger.claim()
+    history = tuple(
+        EpochRecord(epoch, 2.0 - epoch / 10, accuracy) for epoch, accuracy in ((1, 0.2), (2, None), (3, 0.5))
+    )
+    ledger.record(number, replace(observed(architecture), history=history))
+    other, architecture, _ = ledger.claim()
+    ledger.record(other, replace(observed(architecture, status="stopped"), accuracy=0.1, history=history[:1]))
+    assert ledger.curves() == [Curve(ledger.macs_of(number), (0.2, 0.5))]  # of those that went to the end
+    ledger.export()
+    epochs = pd.read_csv(tmp_path / "mine" / "epochs.csv")
+    assert epochs["trial"].tolist() == [number] * 3 + [other] and epochs["epoch"].tolist() == [1, 2, 3, 1]
+    row = pd.read_csv(tmp_path / "mine" / "trials.csv").iloc[1]
+    assert (row["status"], row["accuracy"]) == ("stopped", 0.1)
+    assert ledger.table().left_out == {"stopped": 1}
 
 
 @pytest.mark.parametrize("rule", ["inverse", "free"])
@@ -332,3 +352,20 @@ def test_a_file_where_the_export_belongs_to_a_folder_is_refused(ledger):
     (ledger.folder / "trials.csv").mkdir()
     with pytest.raises(PlannerError, match="trials.csv: .*free space, then run again"):
         ledger.export()
+
+
+def test_a_coordinator_stops_what_cannot_reach_the_front_of_its_own_ledger(make, tmp_path):
+    ledger = make()
+    # Eight networks of nearly equal cost: seven with like curves to the end, and one far below them.
+    ledger.enqueue(random_design(ledger.space, 40, seed=0), "random")
+    claimed = sorted((ledger.claim() for _ in range(40)), key=lambda one: ledger.macs_of(one[0]))[20:28]
+    for place, (number, architecture, _) in enumerate(claimed[:7]):
+        history = tuple(EpochRecord(epoch, 1.0, 0.4 + epoch / 20 + place / 200) for epoch in range(1, 11))
+        ledger.record(number, replace(observed(architecture, 0.9), history=history))
+    coordinator = _Coordinator(ledger, tmp_path, Resources(workers=1, device="cpu", stop_early=True), None)
+    number = claimed[7][0]
+    low, like = (tuple(EpochRecord(epoch, 1.0, at + epoch / 20) for epoch in range(1, 6)) for at in (0.1, 0.45))
+    assert coordinator.stops(Event("epoch", number, low))
+    assert not coordinator.stops(Event("epoch", number, like))
+    assert not coordinator.stops(Event("epoch", number, low[:2]))  # too early to tell
+    assert _Coordinator(ledger, tmp_path, Resources(workers=1, device="cpu"), None).stops is None

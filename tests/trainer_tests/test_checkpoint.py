@@ -141,8 +141,8 @@ class _Stop(Exception):
 
 
 def stop_after(epochs):
-    def on_epoch(epoch, loss):
-        if epoch == epochs:
+    def on_epoch(history):
+        if len(history) == epochs:
             raise _Stop
 
     return on_epoch
@@ -159,7 +159,7 @@ def stopped(tmp_path):
 
 def test_what_was_done_is_not_done_again(stopped):
     seen = []
-    train(training(), DATA, on_epoch=lambda epoch, loss: seen.append(epoch), checkpoint=stopped)
+    train(training(), DATA, on_epoch=lambda history: seen.append(len(history)), checkpoint=stopped)
     assert seen == [2, 3]
 
 
@@ -173,7 +173,7 @@ def test_seconds_before_the_interruption_count(stopped):
 def test_the_images_may_lie_elsewhere(stopped):
     moved = training(data=replace(training().data, source="elsewhere", cache="other"))
     seen = []
-    train(moved, DATA, on_epoch=lambda epoch, loss: seen.append(epoch), checkpoint=stopped)
+    train(moved, DATA, on_epoch=lambda history: seen.append(len(history)), checkpoint=stopped)
     assert seen == [2, 3]
 
 
@@ -241,8 +241,8 @@ def test_a_training_whose_worker_was_killed_goes_on_under_another_key(tmp_path):
     with LocalEngine(tmp_path, workers=1, checkpoints=checkpoints) as engine:
         for event in engine.run(lambda: jobs.pop(0) if jobs else None):
             if event.kind == "epoch":
-                epochs[event.key].append(event.epoch)
-                if event.key == 0 and event.epoch == 3:
+                epochs[event.key].append(len(event.history))
+                if event.key == 0 and len(event.history) == 3:
                     os.kill(engine.workers[0].process.pid, signal.SIGKILL)
             else:
                 ends.append((event.kind, event.key))

@@ -48,6 +48,21 @@ def test_a_killed_worker_costs_its_own_training_only(tmp_path):
     assert not observation_path(tmp_path, 0).exists()
 
 
+def test_a_training_is_stopped_where_the_coordinator_says_so(tmp_path):
+    asked = []
+
+    def stops(event):
+        asked.append((event.key, len(event.history)))
+        return event.key == 0 and len(event.history) == 2
+
+    with LocalEngine(tmp_path, workers=1, stops=stops) as engine:
+        events = list(engine.run(jobs(training(epochs=4), training(epochs=2))))
+    assert asked == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    assert [event.key for event in events if event.kind == "done"] == [0, 1]
+    found = [Observation.from_json(observation_path(tmp_path, key).read_text()) for key in (0, 1)]
+    assert [(one.status, len(one.history)) for one in found] == [("stopped", 2), ("ok", 2)]
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [(DataSpec("npz:nowhere.npz", 32), "nowhere.npz"), (DataSpec("fractal:colour=3", 32), "colour")],

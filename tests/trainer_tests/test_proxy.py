@@ -97,7 +97,11 @@ def test_too_few_images_for_a_batch_are_refused_in_words(data):
 
 def test_every_epoch_is_reported(data):
     seen = []
-    train(training(epochs=3), data, on_epoch=lambda epoch, loss: seen.append((epoch, math.isfinite(loss))))
+    train(
+        training(epochs=3),
+        data,
+        on_epoch=lambda history: seen.append((len(history), math.isfinite(history[-1].training_loss))),
+    )
     assert seen == [(1, True), (2, True), (3, True)]
 
 
@@ -281,3 +285,13 @@ def test_drop_path_is_refused_where_the_family_has_none(data):
     ghost = base("ghostnet_100").architecture()
     with pytest.raises(InputError, match="ghostnet_100: its blocks have no drop path; set recipe.drop_path to 0"):
         train(training(replace(ghost, resolution=32), drop_path=0.1), data)
+
+
+def test_a_training_ends_where_it_is_told_to_and_keeps_what_it_has_reached(data):
+    whole = train(training(epochs=3), data)
+    stopped = train(training(epochs=3), data, on_epoch=lambda history: len(history) == 2)
+    assert stopped.status == "stopped" and stopped.history == whole.history[:2]
+    assert (stopped.accuracy, stopped.loss) == (whole.history[1].accuracy, whole.history[1].loss)
+    # After the last epoch there is nothing left to stop.
+    assert train(training(epochs=2), data, on_epoch=lambda history: True).status == "stopped"
+    assert train(training(epochs=2), data, on_epoch=lambda history: len(history) == 2).status == "ok"

@@ -13,6 +13,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from trainer.files import write_atomically
-from trainer.observation import Observation, Training
+from trainer.observation import EpochRecord, Observation, Training
 
 Kind = Literal["epoch", "done", "died", "refused", "failed"]
 
@@ -35,15 +36,13 @@ class Event:
             an observation), `refused` (the user can mend it: one line in `text`), `failed` (a defect: the
             traceback in `text`).
         key: The training's key.
-        epoch: Epochs done, of an `epoch` event.
-        loss: Mean training loss of that epoch.
+        history: What was seen in each epoch so far, of an `epoch` event.
         text: Why, of `died`, `refused` and `failed`.
     """
 
     kind: Kind
     key: int
-    epoch: int = 0
-    loss: float = 0.0
+    history: tuple[EpochRecord, ...] = ()
     text: str = ""
 
 
@@ -65,14 +64,22 @@ class LocalEngine:
         threads: Torch threads of each process. Two processes of two threads each on two cores are four times
             slower than two of one: keep `workers * threads` at the number of cores.
         device: The torch device of every worker.
+        stops: Asked at every `epoch` event whether that training shall end there; None for never.
 
     Use it as a context manager: leaving it ends the processes, whatever they are doing.
     """
 
     def __init__(
-        self, folder: Path, workers: int, threads: int = 1, device: str = "cpu", checkpoints: Path | None = None
+        self,
+        folder: Path,
+        workers: int,
+        threads: int = 1,
+        device: str = "cpu",
+        checkpoints: Path | None = None,
+        stops: Callable[[Event], bool] | None = None,
     ) -> None:
         self.folder, self.threads, self.device, self.checkpoints = folder, threads, device, checkpoints
+        self.stops = stops
         self.context = multiprocessing.get_context("spawn")
         self.workers = [self._start() for _ in range(workers)]
 
@@ -121,11 +128,14 @@ class LocalEngine:
             return Event("died", key, text=f"its process ended with exit code {code}")
         if event.kind != "epoch":
             worker.key = None
+        elif self.stops:
+            with suppress(BrokenPipeError, ConnectionResetError):  # it died meanwhile, which comes as an event
+                worker.pipe.send(self.stops(event))
         return event
 
     def _start(self) -> _Worker:
         ours, theirs = self.context.Pipe()
-        arguments = (theirs, self.folder, self.threads, self.device, self.checkpoints)
+        arguments = (theirs, self.folder, self.threads, self.device, self.checkpoints, self.stops is not None)
         process = self.context.Process(target=_work, args=arguments, daemon=True)
         process.start()
         theirs.close()
@@ -144,8 +154,11 @@ def checkpoint_path(folder: Path, training: Training) -> Path:
     return folder / f"{hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]}.pt"
 
 
-def _work(pipe: Connection, folder: Path, threads: int, device: str, checkpoints: Path | None) -> None:
-    """The life of a worker: receive a training, run it, write and report, until the pipe closes."""
+def _work(pipe: Connection, folder: Path, threads: int, device: str, checkpoints: Path | None, asks: bool) -> None:
+    """The life of a worker: receive a training, run it, write and report, until the pipe closes.
+
+    With `asks` it waits after every epoch for the answer whether to go on.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's to handle
     _end_with_parent()
     images: dict[Any, Any] = {}
@@ -156,7 +169,7 @@ def _work(pipe: Connection, folder: Path, threads: int, device: str, checkpoints
             return
         checkpoint = checkpoint_path(checkpoints, training) if checkpoints else None
         try:
-            observation = _train(training, images, threads, device, partial(_report_epoch, pipe, key), checkpoint)
+            observation = _train(training, images, threads, device, partial(_report_epoch, pipe, key, asks), checkpoint)
             write_atomically(observation_path(folder, key), observation.to_json())
             if checkpoint:
                 checkpoint.unlink(missing_ok=True)
@@ -165,8 +178,10 @@ def _work(pipe: Connection, folder: Path, threads: int, device: str, checkpoints
             pipe.send(_explained(key, error))
 
 
-def _report_epoch(pipe: Connection, key: int, epoch: int, loss: float) -> None:
-    pipe.send(Event("epoch", key, epoch, loss))
+def _report_epoch(pipe: Connection, key: int, asks: bool, history: tuple[EpochRecord, ...]) -> bool:
+    """Reports; gives whether the training shall stop."""
+    pipe.send(Event("epoch", key, history))
+    return bool(pipe.recv()) if asks else False
 
 
 def _train(
@@ -174,7 +189,7 @@ def _train(
     images: dict[Any, Any],
     threads: int,
     device: str,
-    on_epoch: Callable[[int, float], None],
+    on_epoch: Callable[[tuple[EpochRecord, ...]], bool],
     checkpoint: Path | None,
 ) -> Observation:
     import torch

@@ -1,0 +1,51 @@
+"""`planner score`: cheap scores beside a study's accuracies."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from planner.commands.options import as_json, echo_json, study
+from planner.errors import PlannerError
+
+
+@click.command(
+    name="score",
+    epilog="Example: planner score --study dogs --zen --inherit 2",
+    short_help="Cheap scores of trained architectures, for `planner audit`.",
+)
+@study
+@click.option("--zen", is_flag=True, help="Zen-score, plain and per block: no training.")
+@click.option(
+    "--inherit",
+    type=click.IntRange(0, 9999),
+    default=0,
+    metavar="EPOCHS",
+    help="Accuracy after so many epochs of fine-tuning weights inherited from one small parent.",
+)
+@click.option("--device", default="cpu", show_default=True, help="Torch device.")
+@as_json
+def command(study: str | None, zen: bool, inherit: int, device: str, json_: bool) -> None:
+    """Scores every architecture that a study has trained, and writes them with their accuracies to scores.csv.
+
+    Stop it at any time: the same command goes on. `planner audit` then says whether a score can be trusted.
+    """
+    from planner.scores import score
+    from planner.study import cache_of, open_ledger
+
+    if not (zen or inherit):
+        raise PlannerError("no score asked for: give --zen, --inherit EPOCHS or both")
+    ledger = open_ledger(study)
+
+    def tell(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    frame = score(ledger, cache_of(ledger.folder), zen, inherit, device, tell)
+    path = ledger.folder / "scores.csv"
+    if json_:
+        echo_json({"study": ledger.folder.name, "scores": str(path), "rows": len(frame)})
+        return
+    names = [name for name in ("zen", "zen_per_block", "inherited") if name in frame]
+    proxies = " ".join(f"--proxy {name}" for name in names)
+    click.echo(f"{path}: {len(frame)} architectures. Next: planner audit {path} {proxies} --target accuracy")

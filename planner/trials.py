@@ -1,0 +1,84 @@
+"""Trials as tables: what a finished trial's attributes say, in rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from planner.settings import StudySettings
+from planner.stopping import Curve
+from sampler import Architecture
+from sampler import base as base_named
+
+if TYPE_CHECKING:
+    import optuna
+    import pandas as pd
+
+COSTS = ("macs", "params", "activations", "memory")
+WHOLE = {"base_resolution", "classes", "resolution", "stem", "head", "epochs", "seed", *COSTS}
+
+
+def trials_frame(trials: Sequence[optuna.trial.FrozenTrial], settings: StudySettings) -> pd.DataFrame:
+    """Finished trials as rows, in the columns of `planner.table`."""
+    import pandas as pd
+
+    columns = _columns(len(base_named(settings.base).stages))
+    frame = pd.DataFrame([_row(trial, settings, columns) for trial in trials], columns=columns)
+    # Whole numbers stay whole where a row has none (a killed training has no epochs).
+    return frame.astype({name: "Int64" for name in columns if name in WHOLE or name.startswith(("width_", "depth_"))})
+
+
+def epochs_frame(trials: Sequence[optuna.trial.FrozenTrial]) -> pd.DataFrame:
+    """Every epoch of finished trials as a row."""
+    import pandas as pd
+
+    rows = [{"trial": trial.number, **record} for trial in trials for record in trial.user_attrs.get("history", [])]
+    return pd.DataFrame(rows, columns=["trial", "epoch", "training_loss", "accuracy", "loss"])
+
+
+def curves_of(trials: Sequence[optuna.trial.FrozenTrial]) -> list[Curve]:
+    """The accuracies by epoch of those trials that went through all epochs."""
+    curves = []
+    for facts in (trial.user_attrs for trial in trials if trial.user_attrs.get("status") == "ok"):
+        scored = tuple(record["accuracy"] for record in facts.get("history", []) if record["accuracy"] is not None)
+        if scored:
+            curves.append(Curve(facts["macs"], scored))
+    return curves
+
+
+def _columns(stages: int) -> list[str]:
+    numbers = range(1, stages + 1)
+    return [
+        *("trial", "status", "base", "rule", "origin", "base_resolution", "classes", "resolution", "stem"),
+        *(f"width_{i}" for i in numbers),
+        *(f"depth_{i}" for i in numbers),
+        *("head", "r", "d", "w", *COSTS, "accuracy", "loss"),
+        *("epochs", "data_share", "seed", "seconds", "device", "message"),
+    ]
+
+
+def _row(trial: optuna.trial.FrozenTrial, settings: StudySettings, columns: Sequence[str]) -> dict[str, Any]:
+    facts = trial.user_attrs
+    architecture = architecture_of(facts)
+    return {
+        "trial": trial.number,
+        "base": architecture.base,
+        "base_resolution": settings.space.resolution,
+        "classes": settings.data.classes,
+        "stem": architecture.stem,
+        "head": architecture.head,
+        **parameters(architecture),
+        **{name: facts[name] for name in columns if name in facts},
+    }
+
+
+def parameters(architecture: Architecture) -> dict[str, int]:
+    """A trial's parameters: the resolution and the per-stage integers."""
+    widths = {f"width_{i}": width for i, width in enumerate(architecture.widths, start=1)}
+    depths = {f"depth_{i}": depth for i, depth in enumerate(architecture.depths, start=1)}
+    return {"resolution": architecture.resolution, **widths, **depths}
+
+
+def architecture_of(attributes: dict[str, Any]) -> Architecture:
+    """The architecture that a trial's attributes hold."""
+    return Architecture(**attributes["architecture"])

@@ -1,0 +1,1 @@
+"""What an audit of a cheap score rests on: rank statistics, intervals, noise, the reading of tables."""
