@@ -45,7 +45,7 @@ def test_an_ok_observation_needs_finite_numbers(field, value):
 
 
 def test_an_unknown_status_is_refused():
-    with pytest.raises(ValueError, match="status 'fine' is unknown; known: ok, diverged"):
+    with pytest.raises(ValueError, match="status 'fine' is unknown; known: ok, stopped, diverged"):
         replace(FINE, status="fine")
 
 
