@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from planner.documents import read_frame
 from planner.errors import PlannerError
 from sampler import base as base_named
 from sampler.complexity import base_macs
@@ -28,7 +29,6 @@ from sampler.complexity import base_macs
 if TYPE_CHECKING:
     import pandas as pd
 
-LARGEST_FILE = 1_000_000_000
 # Columns that, with the widths and depths, say what was trained and how.
 TASK = ("base", "base_resolution", "classes", "resolution", "stem", "head", "epochs", "data_share")
 
@@ -92,18 +92,8 @@ def read_csv(path: Path, base: str | None = None) -> Table:
     Raises:
         PlannerError: If the file cannot be read, a column is missing, or a row is impossible.
     """
-    import pandas as pd
-
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise PlannerError(f"{path}: larger than {LARGEST_FILE:,} bytes; give a table of trainings")
-        frame = pd.read_csv(path)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise PlannerError(f"{path}: {error.strerror or error}; give a CSV file of trainings") from error
-    except (ValueError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        reason = str(error).split("\n")[0]
-        raise PlannerError(f"{path}: not a CSV table ({reason}); give one row per training, with a header") from error
+    frame = read_frame(path, "training", "trainings")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return usable(frame, digest, str(path), base)
 
 

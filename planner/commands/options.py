@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -80,7 +81,13 @@ def described(command: F) -> F:
 
 
 def budgets(command: F) -> F:
-    """The budgets, alone or together; `limits_of` takes all but --flops."""
+    """The budgets, alone or together: `flops`, and all others as the list `limits`."""
+
+    @wraps(command)
+    def limited(**given: Any) -> Any:
+        others = {name: given.pop(name) for name in ("params", "latency", "memory", "dtype", "latency_model")}
+        return command(limits=limits_of(**others), **given)
+
     options = (
         click.option(
             "--flops", type=Quantity(parse_count), help="Budget in MACs, which papers call FLOPs, such as 200M."
@@ -98,8 +105,8 @@ def budgets(command: F) -> F:
         ),
     )
     for option in reversed(options):
-        command = option(command)
-    return command
+        limited = option(limited)
+    return cast(F, limited)
 
 
 def limits_of(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import as_json, budgets, echo_json, limits_of
+from planner.commands.options import as_json, budgets, echo_json
 from planner.errors import InputError, PlannerError
 from planner.quantities import format_cost, format_count
 
@@ -37,6 +37,7 @@ NO_FORMULA = (
 @as_json
 def command(
     flops: float | None,
+    limits: list[Limit],
     formula: str | None,
     study: str | None,
     base: str | None,
@@ -44,7 +45,6 @@ def command(
     classes: int | None,
     extrapolate: bool,
     json_: bool,
-    **others: Any,
 ) -> None:
     """Gives one buildable architecture whose exact MACs are within 1 % of the budget.
 
@@ -56,7 +56,6 @@ def command(
     """
     from planner.formulas.budgets import within
 
-    limits = limits_of(**others)
     source, chosen = choose(flops, limits, formula, study, base, base_resolution, classes)
     prediction = within(chosen, flops, limits, extrapolate)
     rival = compound_at(prediction)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import as_json, budgets, echo_json, limits_of, made_with, resources, study
+from planner.commands.options import as_json, budgets, echo_json, made_with, resources, study
+
+if TYPE_CHECKING:
+    from sampler import Limit
 
 
 @click.command(
@@ -31,11 +34,7 @@ def command(
     seeds: int,
     method: str,
     flops: float | None,
-    params: float | None,
-    latency: float | None,
-    memory: float | None,
-    dtype: str | None,
-    latency_model: str | None,
+    limits: list[Limit],
     workers: int,
     device: str,
     minutes: float | None,
@@ -57,7 +56,6 @@ def command(
     from planner.progress import TerminalProgress, decoding
     from planner.study import cache_of, open_or_make
 
-    limits = limits_of(params, latency, memory, dtype, latency_model)
     ledger = open_or_make(study, options, decoding)
     with ledger.coordinating():
         queue(ledger, trials, method, seeds=seeds)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import as_json, budgets, echo_json, limits_of, made_with, study
+from planner.commands.options import as_json, budgets, echo_json, made_with, study
 from planner.quantities import format_count
+
+if TYPE_CHECKING:
+    from sampler import Limit
 
 
 @click.command(
@@ -30,11 +33,7 @@ def command(
     seeds: int,
     method: str,
     flops: float | None,
-    params: float | None,
-    latency: float | None,
-    memory: float | None,
-    dtype: str | None,
-    latency_model: str | None,
+    limits: list[Limit],
     json_: bool,
     **options: Any,
 ) -> None:
@@ -49,9 +48,8 @@ def command(
     from planner.study import open_or_make
     from sampler import exact_limit
 
-    limits = limits_of(params, latency, memory, dtype, latency_model)
     if flops is not None:
-        limits.append(exact_limit("macs", flops))
+        limits = [*limits, exact_limit("macs", flops)]
     ledger = open_or_make(study, options, decoding)
     with ledger.coordinating():
         added = queue(ledger, ledger.asked() + trials, method, limits, seeds)

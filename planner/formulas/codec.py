@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from planner.documents import number, parse, read_text
 from planner.errors import PlannerError
 from planner.formulas.curve import Curve
 from planner.formulas.formula import Branch, Direction, Formula
@@ -47,13 +47,9 @@ def load(path: Path) -> Formula:
     Raises:
         PlannerError: If it is missing, too large, not of the schema, or holds impossible values.
     """
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise PlannerError(f"{path}: larger than {LARGEST_FILE:,} bytes, so no formula; give a `planner fit` file")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
-        raise PlannerError(f"{path}: {reason}; give a formula written by `planner fit --out`") from error
+    text = read_text(
+        path, LARGEST_FILE, "no formula; give a `planner fit` file", "give a formula written by `planner fit --out`"
+    )
     return loads(text, str(path))
 
 
@@ -64,7 +60,7 @@ def loads(text: str, name: str = "formula") -> Formula:
         PlannerError: If the text is not of the schema, or holds impossible values.
     """
     try:
-        document = json.loads(text, parse_float=_finite, parse_constant=_no_constant)
+        document = parse(text)
     except (ValueError, RecursionError) as error:
         raise PlannerError(f"{name}: not a formula file ({error}); write it again with `planner fit --out`") from error
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
@@ -97,7 +93,7 @@ def _formula_in(document: dict[str, Any]) -> Formula:
         branches={d: _branch_in(document["branches"][d], d) for d in DIRECTIONS if d in document["branches"]},
         accuracy=None if document["accuracy"] is None else _curve_in(document["accuracy"], "accuracy"),
         front=tuple(dict(point) for point in document["front"]),
-        errors={key: _number(value, key) for key, value in document["errors"].items()},
+        errors={key: number(value, key) for key, value in document["errors"].items()},
         provenance=dict(document["provenance"]),
     )
     if not _agrees(network, json.loads(json.dumps(asdict(formula.network)))):
@@ -130,7 +126,7 @@ def _branch_in(document: dict[str, Any], name: str) -> Branch:
     rule = document["rule"]
     if rule["name"] not in RULES or asdict(RULES[rule["name"]]) != rule:
         raise PlannerError(f"scaling rule {rule['name']!r} of {name} is not this version's")
-    low, high = (_number(value, f"c_range of {name}") for value in document["c_range"])
+    low, high = (number(value, f"c_range of {name}") for value in document["c_range"])
     if not 0 < low <= high:
         raise PlannerError(f"c_range of {name} is {low:g} to {high:g}; rising positive numbers are wanted")
     return Branch(
@@ -164,7 +160,7 @@ def _curve_in(document: dict[str, Any], name: str) -> Curve:
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise PlannerError(f"{name} holds numbers that are missing or not finite")
     numbers: dict[str, Any] = {
-        key: _number(document[key], f"{key} of {name}")
+        key: number(document[key], f"{key} of {name}")
         for key in ("offset", "slope", "slope_variance", "variance", "length_scale", "noise_variance")
     }
     if numbers["length_scale"] <= 0 or min(numbers[key] for key in numbers if key.endswith("variance")) < 0:
@@ -172,24 +168,7 @@ def _curve_in(document: dict[str, Any], name: str) -> Curve:
     return Curve(document["input_scale"], document["output_scale"], **numbers, **arrays)
 
 
-def _number(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise PlannerError(f"{name} is {value!r}; a finite number is wanted")
-    return float(value)
-
-
 def _integer(value: Any, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise PlannerError(f"{name} is {value!r}; a positive whole number is wanted")
     return value
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text[:40]} is too large a number")
-    return value
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not allowed")

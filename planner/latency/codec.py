@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from planner.documents import number, parse, read_text
 from planner.errors import PlannerError
 from planner.latency.model import COUNTS, FEATURES, Departure, LatencyModel
 from sampler.architecture import FloatArray
@@ -51,13 +51,9 @@ def load(path: Path) -> LatencyModel:
     Raises:
         PlannerError: If it is missing, too large, not of the schema, or holds impossible values.
     """
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise PlannerError(f"{path}: larger than {LARGEST_FILE:,} bytes, so no latency model; {AGAIN}")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
-        raise PlannerError(f"{path}: {reason}; give a file written by `planner latency fit --out`") from error
+    text = read_text(
+        path, LARGEST_FILE, f"no latency model; {AGAIN}", "give a file written by `planner latency fit --out`"
+    )
     return loads(text, str(path))
 
 
@@ -68,7 +64,7 @@ def loads(text: str, name: str = "latency model") -> LatencyModel:
         PlannerError: If the text is not of the schema, or holds impossible values.
     """
     try:
-        document = json.loads(text, parse_float=_finite, parse_constant=_no_constant)
+        document = parse(text)
     except (ValueError, RecursionError) as error:
         raise PlannerError(f"{name}: not a latency file ({error}); {AGAIN}") from error
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
@@ -100,7 +96,7 @@ def _model_in(document: dict[str, Any]) -> LatencyModel:
         departure=_departure_in(document["departure"], len(features)),
         ranges={name: _range_in(document["ranges"][name], name) for name in features},
         log_residuals=residuals,
-        errors={key: _number(value, key) for key, value in document["errors"].items()},
+        errors={key: number(value, key) for key, value in document["errors"].items()},
         provenance=dict(document["provenance"]),
     )
 
@@ -116,7 +112,7 @@ def _coefficients_in(document: dict[str, Any], features: tuple[str, ...]) -> dic
     wanted = {"fixed", *(name for name in COUNTS if name in features)}
     if set(document) != wanted:
         raise PlannerError(f"coefficients are {sorted(document)}; {sorted(wanted)} are wanted")
-    coefficients = {name: _number(value, f"coefficient {name}") for name, value in document.items()}
+    coefficients = {name: number(value, f"coefficient {name}") for name, value in document.items()}
     if min(coefficients.values()) < 0 or max(coefficients.values()) == 0:
         raise PlannerError("coefficients must not be negative, and one must be positive")
     return coefficients
@@ -130,14 +126,14 @@ def _departure_in(document: dict[str, Any], p: int) -> Departure:
     inputs = np.array(document["inputs"], dtype=np.float64) if m else np.empty((0, p))
     if inputs.shape != (m, p) or not np.isfinite(inputs).all():
         raise PlannerError(f"inputs of shape {inputs.shape}; finite numbers, {m} x {p}, are wanted")
-    variance, length_scale = (_number(document[key], key) for key in ("variance", "length_scale"))
+    variance, length_scale = (number(document[key], key) for key in ("variance", "length_scale"))
     if variance < 0 or length_scale <= 0:
         raise PlannerError(f"variance {variance:g} and length scale {length_scale:g} must be positive")
     return Departure(inputs, alpha, variance, length_scale)
 
 
 def _range_in(value: list[Any], name: str) -> tuple[float, float]:
-    low, high = (_number(end, f"range of {name}") for end in value)
+    low, high = (number(end, f"range of {name}") for end in value)
     if not 0 < low <= high:
         raise PlannerError(f"range of {name} is {low:g} to {high:g}; rising positive numbers are wanted")
     return low, high
@@ -146,21 +142,4 @@ def _range_in(value: list[Any], name: str) -> tuple[float, float]:
 def _array(values: Any, name: str) -> FloatArray:
     if not isinstance(values, list) or len(values) > LARGEST_POINTS:
         raise PlannerError(f"{name} must be a list of at most {LARGEST_POINTS} numbers")
-    return np.array([_number(value, name) for value in values], dtype=np.float64)
-
-
-def _number(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise PlannerError(f"{name} is {value!r}; a finite number is wanted")
-    return float(value)
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text[:40]} is too large a number")
-    return value
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not allowed")
+    return np.array([number(value, name) for value in values], dtype=np.float64)

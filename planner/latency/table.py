@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from planner.documents import read_frame
 from planner.errors import PlannerError
 from planner.latency.model import FEATURES, Per
 from sampler.architecture import FloatArray, IntArray
@@ -32,7 +33,6 @@ from sampler.architecture import FloatArray, IntArray
 if TYPE_CHECKING:
     import pandas as pd
 
-LARGEST_FILE = 1_000_000_000
 FEWEST_ARCHITECTURES = 5
 # timm's column: ours, and what one of its units is in ours.
 TIMM = {
@@ -125,19 +125,7 @@ def _named(source: pd.DataFrame | str | Path | Sequence[str | Path]) -> list[tup
 
 
 def _read_csv(path: Path) -> tuple[pd.DataFrame, str]:
-    import pandas as pd
-
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise PlannerError(f"{path}: larger than {LARGEST_FILE:,} bytes; give a table of latencies")
-        return pd.read_csv(path), hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise PlannerError(f"{path}: {error.strerror or error}; give a CSV file of latencies") from error
-    except (ValueError, EOFError, pd.errors.ParserError) as error:
-        reason = str(error).split("\n")[0]
-        raise PlannerError(
-            f"{path}: not a CSV table ({reason}); give one row per measurement, with a header"
-        ) from error
+    return read_frame(path, "measurement", "latencies"), hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _renamed(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, str]:

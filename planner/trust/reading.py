@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from planner.documents import read_frame
 from planner.errors import PlannerError
 from planner.trust.ranks import FEWEST
 
 if TYPE_CHECKING:
     import pandas as pd
-
-LARGEST_FILE = 1_000_000_000  # bytes
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -23,17 +22,7 @@ def read(path: Path) -> pd.DataFrame:
     Raises:
         PlannerError: If it cannot be read.
     """
-    import pandas as pd
-
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise PlannerError(f"{path}: larger than {LARGEST_FILE:,} bytes; give a table of scores")
-        return pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
-    except OSError as error:
-        raise PlannerError(f"{path}: {error.strerror or error}; give a CSV file of scores") from error
-    except (ValueError, EOFError, pd.errors.ParserError) as error:
-        reason = str(error).split("\n")[0]
-        raise PlannerError(f"{path}: not a CSV table ({reason}); give one row per network, with a header") from error
+    return read_frame(path, "network", "scores", dtype=str, keep_default_na=False, na_values=[""])
 
 
 def check_request(

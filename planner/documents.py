@@ -1,0 +1,94 @@
+"""Files from outside: JSON documents and CSV tables, read whole, and with one line for what is wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planner.errors import PlannerError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LARGEST_TABLE = 1_000_000_000
+
+
+def read_text(path: Path, largest: int, too_large: str, wanted: str) -> str:
+    """The text of a file.
+
+    Args:
+        path: The file.
+        largest: The most bytes it may have.
+        too_large: What to say of a larger one.
+        wanted: What to give instead of a file that cannot be read.
+
+    Raises:
+        PlannerError: If it is missing, too large or no text.
+    """
+    try:
+        if path.stat().st_size > largest:
+            raise PlannerError(f"{path}: larger than {largest:,} bytes, so {too_large}")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise PlannerError(f"{path}: {reason}; {wanted}") from error
+
+
+def parse(text: str) -> Any:
+    """What a JSON text holds.
+
+    Raises:
+        ValueError: If it is not JSON, or holds NaN or an infinite number.
+        RecursionError: If it is nested too deeply.
+    """
+    return json.loads(text, parse_float=_finite, parse_constant=_no_constant)
+
+
+def number(value: Any, name: str) -> float:
+    """A finite number of a document.
+
+    Raises:
+        PlannerError: If it is something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise PlannerError(f"{name} is {value!r}; a finite number is wanted")
+    return float(value)
+
+
+def read_frame(path: Path, row: str, rows: str, **options: Any) -> pd.DataFrame:
+    """A CSV file, plain or compressed.
+
+    Args:
+        path: The file.
+        row: What one row of it is, as errors call it.
+        rows: What it is a table of.
+        options: Of `pandas.read_csv`.
+
+    Raises:
+        PlannerError: If it is missing, too large or no CSV table.
+    """
+    import pandas as pd
+
+    try:
+        if path.stat().st_size > LARGEST_TABLE:
+            raise PlannerError(f"{path}: larger than {LARGEST_TABLE:,} bytes; give a table of {rows}")
+        frame: pd.DataFrame = pd.read_csv(path, **options)
+        return frame
+    except OSError as error:
+        raise PlannerError(f"{path}: {error.strerror or error}; give a CSV file of {rows}") from error
+    except (ValueError, EOFError) as error:  # pandas' own errors are ValueErrors
+        reason = str(error).split("\n")[0]
+        raise PlannerError(f"{path}: not a CSV table ({reason}); give one row per {row}, with a header") from error
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is too large a number")
+    return value
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not allowed")
