@@ -20,6 +20,7 @@ LAST = RESULTS / ".last-study"
 DEFAULT_NAME = "study"
 DEFAULT_RESOLUTION = 64
 SIDE = 1.4  # decoded side over the base resolution: the largest r drawn
+BOUNDED = ("r", "d", "w")
 # Multiples of the base network's MACs are small numbers, MACs are not.
 LARGEST_MULTIPLE = 1000.0
 
@@ -111,12 +112,15 @@ def settings_of(folder: Path, options: dict[str, Any], tell: Progress | None = N
     base = base_named(given.get("base", "efficientnet_b0"))
     resolution = given.get("resolution", DEFAULT_RESOLUTION)
     side = given.get("side", round(SIDE * resolution))
+    space: dict[str, Any] = {"resolution": resolution, "r": (0.35, min(2.8, side / resolution))}
+    space.update({name: given[name] for name in ("rule", *BOUNDED) if name in given})
+    space.update({"kind": given["space"]} if "space" in given else {})
+    # Before images are decoded, which may take long.
+    checked({"base": base.name, "space": space, "data": {"side": side, "classes": 2}}, "study")
     data = load_images(given.get("data", "fractal"), side, cache=cache_of(folder), progress=tell)
     if data.unread:
         names = first_names(data.unread, 3)
         print(f"{data.source}: {len(data.unread)} images cannot be read and are left out: {names}", file=sys.stderr)
-    space: dict[str, Any] = {"resolution": resolution, "r": (0.35, min(2.8, side / resolution))}
-    space.update({new: given[old] for old, new in (("space", "kind"), ("rule", "rule")) if old in given})
     if "window" in given:
         space["window"] = window_multiples(given["window"], base.name, resolution, len(data.classes))
     document: dict[str, Any] = {
@@ -145,6 +149,7 @@ def refuse_changes(folder: Path, settings: StudySettings, options: dict[str, Any
         "resolution": settings.space.resolution,
         "space": settings.space.kind,
         "rule": settings.space.rule,
+        **{name: getattr(settings.space, name) for name in BOUNDED},
         "epochs": settings.fidelity.epochs,
         "share": settings.fidelity.data_share,
         "recipe": settings.recipe.name,

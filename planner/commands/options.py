@@ -174,6 +174,12 @@ def made_with(command: F) -> F:
         click.option(
             "--space", type=click.Choice(["uniform", "stage"]), help="One d and w for all stages, or per stage."
         ),
+        *(
+            click.option(
+                f"--{one}", nargs=2, type=float, metavar="LOW HIGH", help=f"Bounds of {one}; {usual} by default."
+            )
+            for one, usual in (("r", "0.35 to what the images have"), ("d", "0.35 2.8"), ("w", "0.35 2.8"))
+        ),
         click.option("--rule", metavar="NAME", help="Scaling rule: inverse (default), tinynet, free .."),
         click.option("--epochs", type=click.IntRange(1, 9999), help="Epochs of a training; 3 by default."),
         click.option(

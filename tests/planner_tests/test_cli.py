@@ -247,7 +247,22 @@ def test_nothing_is_queued_that_passes_a_budget(run):
     assert code == 2 and re.search(r"the least params found between them is [\d,]+, [\d.e+]+ times the 10,000", err)
 
 
+def test_the_bounds_of_the_multipliers_hold_for_every_architecture_and_are_the_study_s_own(run):
+    sample = ("sample", "--study", "s", "--trials", "5", "--window", "0.03", "0.5", "--w", "0.2", "0.6")
+    code, out, err = run(*sample, "--d", "0.4", "0.9", "--r", "0.6", "0.8")
+    assert code == 0, err
+    from planner.study import open_ledger
+
+    tried = open_ledger("s").tried()
+    assert tried.resolution.min() >= int(0.6 * 64) and tried.resolution.max() <= 0.8 * 64
+    assert tried.widths[:, -1].max() <= 0.6 * 320 + 4 and tried.widths[:, -1].min() >= 0.2 * 320 - 4
+    assert tried.depths.sum(1).max() <= sum(round(0.9 * depth + 0.5) for depth in (1, 2, 2, 3, 3, 4, 1))
+    code, out, err = run("sample", "--study", "s", "--trials", "1", "--w", "0.3", "0.6")
+    assert code == 2 and "study s was made with --w (0.2, 0.6), not (0.3, 0.6)" in err
+
+
 MISTAKES = {
+    "sample --trials 3 --w 2 1": "w must be two rising positive numbers, got 2 and 1",
     "prdict": "No such command 'prdict'",
     "--nope": "No such option '--nope'",
     "cost": "Missing argument 'BASE'. (see `planner cost --help`)",
