@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from planner.stopping import Curve, cannot_reach_front
 from planner.store import Ledger
 from sampler import Architectures, Limit, random_design, sobol_design, stratified_design
 from trainer.engines.local import Event, LocalEngine
+from trainer.engines.placement import Placement, place, training_bytes
 from trainer.observation import Observation, Training
 
 DESIGNS: dict[str, Callable[..., Architectures]] = {
@@ -47,33 +47,18 @@ class Resources:
     """Where and how long to train.
 
     Attributes:
-        workers: Processes; 0 for one per core, or one on a GPU.
-        device: A torch device, or `auto`.
+        workers: Processes; 0 for one per core, or as many as a GPU's memory holds.
+        device: A torch device; `cuda` for all GPUs, `auto` for those or else the CPU.
         minutes: Trainings begin no later than this; None for no limit.
         stop_early: Whether trainings end that cannot reach the front any more.
+        per_device: Processes on each GPU; 0 for as many as its memory holds.
     """
 
     workers: int = 0
     device: str = "auto"
     minutes: float | None = None
     stop_early: bool = False
-
-    def resolved(self) -> tuple[int, int, str]:
-        """Processes, threads of each, and the device.
-
-        Raises:
-            PlannerError: If the device is not there.
-        """
-        import torch
-
-        device = self.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise PlannerError(f"--device {device}: no CUDA device on this machine; use --device cpu")
-        cores = len(os.sched_getaffinity(0))
-        workers = self.workers or (1 if device.startswith("cuda") else cores)
-        return workers, max(1, cores // workers), device
+    per_device: int = 0
 
 
 def queue(ledger: Ledger, n: int, method: str = "stratified", limits: Sequence[Limit] = (), seeds: int = 1) -> int:
@@ -122,15 +107,18 @@ def train_queued(ledger: Ledger, cache: Path, resources: Resources, progress: Pr
             counts = ledger.counts()
             if not counts["waiting"]:
                 return found
-            check_images(ledger, cache)
+            placement = placement_of(ledger, resources, images=check_images(ledger, cache))
             progress.start(counts["waiting"], counts["ok"])
-            return found + _Coordinator(ledger, cache, resources, progress).run()
+            return found + _Coordinator(ledger, cache, resources, placement, progress).run()
     finally:
         progress.close()
 
 
-def check_images(ledger: Ledger, cache: Path) -> None:
+def check_images(ledger: Ledger, cache: Path) -> int:
     """Decodes the images once, before the workers map them, and refuses others than the study was made with.
+
+    Returns:
+        How many there are.
 
     Raises:
         PlannerError: If the images are not the same.
@@ -144,14 +132,34 @@ def check_images(ledger: Ledger, cache: Path) -> None:
             f"{wanted.source}: not the images that study {ledger.folder.name} was made with; put them back, "
             "or make another --study"
         )
+    return len(found.train.labels) + len(found.validation.labels)
+
+
+def placement_of(ledger: Ledger, resources: Resources, images: int) -> Placement:
+    """Workers and devices, by what the largest of the study's architectures needs.
+
+    Args:
+        ledger: The study's ledger.
+        resources: What the user asked for.
+        images: How many a training keeps on its device at most.
+
+    Raises:
+        InputError: If the device is not there.
+    """
+    settings, architectures = ledger.settings, ledger.tried()
+    assert architectures is not None, "nothing is queued"
+    batch, side = settings.training_recipe().batch_size, settings.data.side
+    need = training_bytes(architectures, settings.data.classes, batch, images, side)
+    return place(resources.device, resources.workers, resources.per_device, need)
 
 
 class _Coordinator:
     """Hands trainings to the engine and writes down what comes back."""
 
-    def __init__(self, ledger: Ledger, cache: Path, resources: Resources, progress: Progress) -> None:
-        self.ledger, self.progress = ledger, progress
-        self.workers, self.threads, self.device = resources.resolved()
+    def __init__(
+        self, ledger: Ledger, cache: Path, resources: Resources, placement: Placement, progress: Progress
+    ) -> None:
+        self.ledger, self.placement, self.progress = ledger, placement, progress
         self.deadline = None if resources.minutes is None else time.monotonic() + 60 * resources.minutes
         self.stops = self._stops if resources.stop_early else None
         settings = ledger.settings
@@ -163,11 +171,9 @@ class _Coordinator:
 
     def run(self) -> int:
         ended = 0
-        workers = min(self.workers, self.ledger.counts()["waiting"])
+        devices = self.placement.devices[: self.ledger.counts()["waiting"]]
         checkpoints = self.ledger.folder / "checkpoints"
-        with LocalEngine(
-            self.ledger.observations, workers, self.threads, self.device, checkpoints, self.stops
-        ) as engine:
+        with LocalEngine(self.ledger.observations, devices, self.placement.threads, checkpoints, self.stops) as engine:
             for event in engine.run(self._next):
                 ended += self._handle(event)
         return ended

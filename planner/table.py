@@ -7,6 +7,7 @@ One row is one training. Columns that mean something here:
     base, base_resolution, classes      what c is measured against; the base network's own by default
     rule                                the scaling rule that made the integers
     resolution, width_1.., depth_1..    the architecture; r, d, w its multipliers
+    epochs, data_share, proxy_resolution  the fidelity: passes, share of the images, pixels they are decoded to
     seed                                of the training: rows that differ in nothing else are averaged
 """
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Columns that, with the widths and depths, say what was trained and how.
-TASK = ("base", "base_resolution", "classes", "resolution", "stem", "head", "epochs", "data_share")
+TASK = ("base", "base_resolution", "classes", "resolution", "stem", "head", "epochs", "data_share", "proxy_resolution")
 
 
 @dataclass(frozen=True, eq=False)

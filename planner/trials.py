@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COSTS = ("macs", "params", "activations", "memory")
-WHOLE = {"base_resolution", "classes", "resolution", "stem", "head", "epochs", "seed", *COSTS}
+WHOLE = {"base_resolution", "classes", "resolution", "stem", "head", "epochs", "proxy_resolution", "seed", *COSTS}
 
 
 def trials_frame(trials: Sequence[optuna.trial.FrozenTrial], settings: StudySettings) -> pd.DataFrame:
@@ -53,7 +53,7 @@ def _columns(stages: int) -> list[str]:
         *(f"width_{i}" for i in numbers),
         *(f"depth_{i}" for i in numbers),
         *("head", "r", "d", "w", *COSTS, "accuracy", "loss"),
-        *("epochs", "data_share", "seed", "seconds", "device", "message"),
+        *("epochs", "data_share", "proxy_resolution", "seed", "seconds", "device", "message"),
     ]
 
 
@@ -65,6 +65,7 @@ def _row(trial: optuna.trial.FrozenTrial, settings: StudySettings, columns: Sequ
         "base": architecture.base,
         "base_resolution": settings.space.resolution,
         "classes": settings.data.classes,
+        "proxy_resolution": settings.data.side,
         "stem": architecture.stem,
         "head": architecture.head,
         **parameters(architecture),

@@ -203,7 +203,15 @@ def resources(command: F) -> F:
     """Where trainings run."""
     options = (
         click.option("--workers", type=click.IntRange(0, 1024), default=0, help="Processes; one per core by default."),
-        click.option("--device", default="auto", show_default=True, help="Torch device."),
+        click.option(
+            "--device", default="auto", show_default=True, help="Torch device; cuda for all GPUs, cuda:1 for one."
+        ),
+        click.option(
+            "--per-device",
+            type=click.IntRange(0, 1024),
+            default=0,
+            help="Trainings at once on each GPU; as many as its memory holds by default.",
+        ),
         click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Begin no training later than this."),
         click.option(
             "--stop-early",

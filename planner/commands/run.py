@@ -39,6 +39,7 @@ def command(
     device: str,
     minutes: float | None,
     stop_early: bool,
+    per_device: int,
     json_: bool,
     **options: Any,
 ) -> None:
@@ -59,7 +60,9 @@ def command(
     ledger = open_or_make(study, options, decoding)
     with ledger.coordinating():
         queue(ledger, trials, method, seeds=seeds)
-    train_queued(ledger, cache_of(ledger.folder), Resources(workers, device, minutes, stop_early), TerminalProgress())
+    train_queued(
+        ledger, cache_of(ledger.folder), Resources(workers, device, minutes, stop_early, per_device), TerminalProgress()
+    )
     ledger.export()
     table = ledger.table()
     front = front_of(table, 0.2)

@@ -15,7 +15,9 @@ from planner.commands.options import as_json, echo_json, resources, study
 @study
 @resources
 @as_json
-def command(study: str | None, workers: int, device: str, minutes: float | None, stop_early: bool, json_: bool) -> None:
+def command(
+    study: str | None, workers: int, device: str, minutes: float | None, stop_early: bool, per_device: int, json_: bool
+) -> None:
     """Trains every queued architecture on the proxy task and records its accuracy beside its exact cost.
 
     Stop it at any time: the same command goes on, loses no finished training and repeats none.
@@ -26,7 +28,7 @@ def command(study: str | None, workers: int, device: str, minutes: float | None,
 
     ledger = open_ledger(study)
     ended = train_queued(
-        ledger, cache_of(ledger.folder), Resources(workers, device, minutes, stop_early), TerminalProgress()
+        ledger, cache_of(ledger.folder), Resources(workers, device, minutes, stop_early, per_device), TerminalProgress()
     )
     counts = ledger.counts()
     if json_:

@@ -362,10 +362,10 @@ def test_a_coordinator_stops_what_cannot_reach_the_front_of_its_own_ledger(make,
     for place, (number, architecture, _) in enumerate(claimed[:7]):
         history = tuple(EpochRecord(epoch, 1.0, 0.4 + epoch / 20 + place / 200) for epoch in range(1, 11))
         ledger.record(number, replace(observed(architecture, 0.9), history=history))
-    coordinator = _Coordinator(ledger, tmp_path, Resources(workers=1, device="cpu", stop_early=True), None)
+    coordinator = _Coordinator(ledger, tmp_path, Resources(workers=1, device="cpu", stop_early=True), None, None)
     number = claimed[7][0]
     low, like = (tuple(EpochRecord(epoch, 1.0, at + epoch / 20) for epoch in range(1, 6)) for at in (0.1, 0.45))
     assert coordinator.stops(Event("epoch", number, low))
     assert not coordinator.stops(Event("epoch", number, like))
     assert not coordinator.stops(Event("epoch", number, low[:2]))  # too early to tell
-    assert _Coordinator(ledger, tmp_path, Resources(workers=1, device="cpu"), None).stops is None
+    assert _Coordinator(ledger, tmp_path, Resources(workers=1, device="cpu"), None, None).stops is None

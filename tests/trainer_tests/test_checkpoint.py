@@ -238,7 +238,7 @@ def test_a_training_whose_worker_was_killed_goes_on_under_another_key(tmp_path):
     asked = replace(training(fidelity=Fidelity(30)), data=DataSpec("fractal:classes=2,train=40,validation=4", 40))
     checkpoints, epochs, ends = tmp_path / "checkpoints", {0: [], 7: []}, []
     jobs = [(0, asked), (7, asked)]
-    with LocalEngine(tmp_path, workers=1, checkpoints=checkpoints) as engine:
+    with LocalEngine(tmp_path, checkpoints=checkpoints) as engine:
         for event in engine.run(lambda: jobs.pop(0) if jobs else None):
             if event.kind == "epoch":
                 epochs[event.key].append(len(event.history))

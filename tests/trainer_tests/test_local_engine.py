@@ -25,7 +25,7 @@ def training(epochs=1, data=DATA):
 
 def test_observations_are_on_disk_when_they_are_reported_and_the_same_for_the_same_training(tmp_path):
     found = {}
-    with LocalEngine(tmp_path, workers=2) as engine:
+    with LocalEngine(tmp_path, ("cpu", "cpu")) as engine:
         for event in engine.run(jobs(training(), training(), training(epochs=2))):
             if event.kind == "done":
                 found[event.key] = Observation.from_json(observation_path(tmp_path, event.key).read_text())
@@ -36,7 +36,7 @@ def test_observations_are_on_disk_when_they_are_reported_and_the_same_for_the_sa
 
 def test_a_killed_worker_costs_its_own_training_only(tmp_path):
     events = []
-    with LocalEngine(tmp_path, workers=1) as engine:
+    with LocalEngine(tmp_path) as engine:
         next_one = jobs(training(epochs=500), training())
         for event in engine.run(next_one):
             if event.key == 0 and event.kind == "epoch" and not [e for e in events if e.kind == "died"]:
@@ -55,7 +55,7 @@ def test_a_training_is_stopped_where_the_coordinator_says_so(tmp_path):
         asked.append((event.key, len(event.history)))
         return event.key == 0 and len(event.history) == 2
 
-    with LocalEngine(tmp_path, workers=1, stops=stops) as engine:
+    with LocalEngine(tmp_path, stops=stops) as engine:
         events = list(engine.run(jobs(training(epochs=4), training(epochs=2))))
     assert asked == [(0, 1), (0, 2), (1, 1), (1, 2)]
     assert [event.key for event in events if event.kind == "done"] == [0, 1]
@@ -68,6 +68,6 @@ def test_a_training_is_stopped_where_the_coordinator_says_so(tmp_path):
     [(DataSpec("npz:nowhere.npz", 32), "nowhere.npz"), (DataSpec("fractal:colour=3", 32), "colour")],
 )
 def test_what_the_user_can_mend_comes_back_as_one_line(tmp_path, data, words):
-    with LocalEngine(tmp_path, workers=1) as engine:
+    with LocalEngine(tmp_path) as engine:
         (event,) = list(engine.run(jobs(training(data=data))))
     assert event.kind == "refused" and words in event.text and "\n" not in event.text

@@ -12,7 +12,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -50,20 +50,20 @@ class Event:
 class _Worker:
     process: BaseProcess
     pipe: Connection
+    device: str
     key: int | None = None
 
 
 class LocalEngine:
-    """Runs trainings on `workers` processes of this machine.
+    """Runs trainings on processes of this machine, one for each of `devices`.
 
     Args:
         folder: Where observations are written, as `KEY.json`.
         checkpoints: Where trainings keep what they have done so far, each until its observation is written; None
             for nowhere.
-        workers: Processes, each with its share of the threads.
+        devices: The torch device of each process.
         threads: Torch threads of each process. Two processes of two threads each on two cores are four times
-            slower than two of one: keep `workers * threads` at the number of cores.
-        device: The torch device of every worker.
+            slower than two of one: keep processes times threads at the number of cores.
         stops: Asked at every `epoch` event whether that training shall end there; None for never.
 
     Use it as a context manager: leaving it ends the processes, whatever they are doing.
@@ -72,16 +72,15 @@ class LocalEngine:
     def __init__(
         self,
         folder: Path,
-        workers: int,
+        devices: Sequence[str] = ("cpu",),
         threads: int = 1,
-        device: str = "cpu",
         checkpoints: Path | None = None,
         stops: Callable[[Event], bool] | None = None,
     ) -> None:
-        self.folder, self.threads, self.device, self.checkpoints = folder, threads, device, checkpoints
+        self.folder, self.threads, self.checkpoints = folder, threads, checkpoints
         self.stops = stops
         self.context = multiprocessing.get_context("spawn")
-        self.workers = [self._start() for _ in range(workers)]
+        self.workers = [self._start(device) for device in devices]
 
     def __enter__(self) -> LocalEngine:
         return self
@@ -124,7 +123,7 @@ class LocalEngine:
         except (EOFError, ConnectionResetError):
             worker.process.join(timeout=10)
             code = worker.process.exitcode
-            self.workers[self.workers.index(worker)] = self._start()
+            self.workers[self.workers.index(worker)] = self._start(worker.device)
             return Event("died", key, text=f"its process ended with exit code {code}")
         if event.kind != "epoch":
             worker.key = None
@@ -133,13 +132,13 @@ class LocalEngine:
                 worker.pipe.send(self.stops(event))
         return event
 
-    def _start(self) -> _Worker:
+    def _start(self, device: str) -> _Worker:
         ours, theirs = self.context.Pipe()
-        arguments = (theirs, self.folder, self.threads, self.device, self.checkpoints, self.stops is not None)
+        arguments = (theirs, self.folder, self.threads, device, self.checkpoints, self.stops is not None)
         process = self.context.Process(target=_work, args=arguments, daemon=True)
         process.start()
         theirs.close()
-        return _Worker(process, ours)
+        return _Worker(process, ours, device)
 
 
 def observation_path(folder: Path, key: int) -> Path:
