@@ -53,6 +53,12 @@ def test_datasets_and_results_hold_no_python():
     assert not [name for name in tracked() if name.startswith(("datasets/", "results/")) and name.endswith(".py")]
 
 
+def test_no_images_checkpoints_or_other_big_files_are_kept():
+    large = [name for name in tracked() if (ROOT / name).stat().st_size > 2_000_000]
+    made = [name for name in tracked() if name.endswith((".npy", ".npz", ".pt", ".safetensors"))]
+    assert not large and not made
+
+
 def test_nothing_else_joins_the_top_level():
     found = {name.split("/")[0] for name in tracked()}
     assert {name for name in found if not name.startswith(".")} <= TOP_LEVEL
