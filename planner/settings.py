@@ -81,6 +81,7 @@ class RecipeSettings(BaseModel):
     erasing: Annotated[float, Field(ge=0, le=1)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
     drop_path: Annotated[float, Field(ge=0, lt=1)]
+    zero_init: bool
     norm_momentum: Share
     ema: Annotated[float, Field(ge=0, le=1)]
     teacher: str

@@ -68,6 +68,17 @@ def driver_errors(url: str) -> Iterator[None]:
         raise PlannerError(f"{url}: needs a driver that is not installed ({error}); install it with pip") from error
 
 
+def _study_name(url: str, folder: Path, own: bool) -> str:
+    """The name in the storage: the folder's, or what it was when a folder with a ledger of its own was renamed."""
+    import optuna
+
+    if own and (folder / "ledger.db").is_file():
+        names = optuna.get_all_study_names(url)
+        if len(names) == 1:
+            return names[0]
+    return folder.name
+
+
 class Ledger:
     """A study's trials.
 
@@ -89,7 +100,7 @@ class Ledger:
         self.url = settings.storage or f"sqlite:///{folder / 'ledger.db'}"
         with storage_errors(self.url), driver_errors(self.url):
             self.study = optuna.create_study(
-                study_name=folder.name,
+                study_name=_study_name(self.url, folder, own=not settings.storage),
                 storage=self.url,
                 directions=["maximize", "minimize"],
                 sampler=optuna.samplers.RandomSampler(seed=settings.seed),

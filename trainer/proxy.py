@@ -24,6 +24,7 @@ from trainer.batches import DeviceImages, steps_per_epoch
 from trainer.checkpoint import identity_of, read_checkpoint, write_checkpoint
 from trainer.distillation import Distillation
 from trainer.images import ImageData
+from trainer.inheritance.stages import silence_residual_blocks
 from trainer.micro_batches import accumulated, can_halve, is_out_of_memory
 from trainer.network import build
 from trainer.observation import EpochRecord, Observation, Training
@@ -302,6 +303,8 @@ def prepared(training: Training, classes: int, total_steps: int, weights: Weight
     model = build(training.architecture, classes, recipe.dropout)
     if weights is not None:
         model.load_state_dict(weights)
+    elif recipe.zero_init:
+        silence_residual_blocks(model, training.architecture)
     if recipe.drop_path and not set_drop_path(model, recipe.drop_path):
         raise InputError(f"{training.architecture.base}: its blocks have no drop path; set recipe.drop_path to 0")
     set_norm_momentum(model, recipe, total_steps)

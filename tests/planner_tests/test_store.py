@@ -98,6 +98,13 @@ def test_a_new_ledger_is_empty(make):
         ledger.table()
 
 
+def test_a_folder_that_was_renamed_keeps_its_trials(ledger, tmp_path):
+    ledger.claim()
+    moved = (tmp_path / "mine").rename(tmp_path / "yours")
+    again = Ledger(moved, ledger.settings)
+    assert again.counts()["waiting"] == 2 and again.asked() == 3
+
+
 def test_what_is_queued_is_claimed_in_order_and_once(ledger):
     queued = list(random_design(ledger.space, 3, seed=0))
     assert states(ledger) == (0, 0, 0, 3)

@@ -12,7 +12,7 @@ from trainer.images import ImageData, ImageSplit
 from trainer.micro_batches import accumulated
 from trainer.network import build
 from trainer.observation import DataSpec, Fidelity, Observation, Training
-from trainer.proxy import train
+from trainer.proxy import prepared, train
 from trainer.recipe import RECIPES, Recipe
 from trainer.scoring import evaluation_interval, splits
 from trainer.weights import load_network
@@ -295,3 +295,36 @@ def test_a_training_ends_where_it_is_told_to_and_keeps_what_it_has_reached(data)
     # After the last epoch there is nothing left to stop.
     assert train(training(epochs=2), data, on_epoch=lambda history: True).status == "stopped"
     assert train(training(epochs=2), data, on_epoch=lambda history: len(history) == 2).status == "ok"
+
+
+BLOCKS = ("InvertedResidual", "EdgeResidual", "GhostBottleneck", "BasicBlock", "Bottleneck")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("efficientnet_b0", 9), ("efficientnetv2_b0", 15), ("resnet18", 5), ("ghostnet_100", 11), ("regnety_002", 9)],
+)
+def test_residual_blocks_begin_as_identities_where_the_recipe_says_so(name, expected):
+    identities = {True: 0, False: 0}
+    for zero_init in identities:
+        asked = replace(training(base(name).architecture()), recipe=Recipe(zero_init=zero_init))
+        model = prepared(asked, 10, 100, None).eval()
+        blocks = [block for block in model.modules() if type(block).__name__ in BLOCKS]
+
+        def note(block, inputs, output, zero_init=zero_init):
+            identities[zero_init] += torch.equal(inputs[0], output)
+
+        for block in blocks:
+            block.register_forward_hook(note)
+        model(torch.rand(2, 3, 64, 64))
+    assert identities[True] == expected
+    # timm's ResNets and RegNets begin so on their own.
+    assert identities[False] == (expected if name in ("resnet18", "regnety_002") else 0)
+
+
+def test_inherited_weights_are_not_silenced(data, tmp_path):
+    trained = train(training(epochs=1), data, keep=tmp_path / "kept.safetensors")
+    model = load_network(tmp_path / "kept.safetensors")
+    inherited = prepared(training(), 2, 10, model[0].state_dict())
+    assert trained.status == "ok"
+    assert all(torch.equal(a, b) for a, b in zip(model[0].parameters(), inherited.parameters(), strict=True))

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from sampler import BaseNetwork, InputError
+from sampler import Architecture, BaseNetwork, InputError, base
 from trainer.inheritance.layers import SHORTCUTS, Transfer, layers
-from trainer.inheritance.parts import StageParts
+from trainer.inheritance.parts import PARTS, StageParts
 from trainer.inheritance.spaces import Space, halves, multiples, padded, plain
 
 # Where outputs of blocks cannot follow any map.
@@ -75,6 +75,24 @@ def grow_stage(
             _silence(block)
         inputs = outputs
     return outputs
+
+
+@torch.no_grad()
+def silence_residual_blocks(model: nn.Module, architecture: Architecture) -> int:
+    """Makes every block of a fresh network that has a plain skip connection an identity.
+
+    A deep network then begins as a shallow one (Goyal et al. 2017, section 5.1). timm does so for ResNets and RegNets
+    on its own, and ConvNeXt's layer scale, which is left as it is, amounts to it.
+
+    Returns:
+        How many blocks were changed.
+    """
+    stages = PARTS[base(architecture.base).family](model, architecture).stages
+    blocks = [block for stage in stages for block in stage.blocks if not hasattr(block, "gamma")]
+    residual = [block for block in blocks if _skip(block) == "a plain skip connection"]
+    for block in residual:
+        _silence(block)
+    return len(residual)
 
 
 def _skips(parent: nn.Module, child: nn.Module) -> Skip:
