@@ -30,7 +30,11 @@ def read_text(path: Path, largest: int, too_large: str, wanted: str) -> str:
     try:
         if path.stat().st_size > largest:
             raise PlannerError(f"{path}: larger than {largest:,} bytes, so {too_large}")
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:  # a device has no size
+            content = file.read(largest + 1)
+        if len(content) > largest:
+            raise PlannerError(f"{path}: larger than {largest:,} bytes, so {too_large}")
+        return content.decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text"
         raise PlannerError(f"{path}: {reason}; {wanted}") from error
@@ -40,10 +44,10 @@ def parse(text: str) -> Any:
     """What a JSON text holds.
 
     Raises:
-        ValueError: If it is not JSON, or holds NaN or an infinite number.
+        ValueError: If it is not JSON, holds NaN or an infinite number, or one key of an object twice.
         RecursionError: If it is nested too deeply.
     """
-    return json.loads(text, parse_float=_finite, parse_constant=_no_constant)
+    return json.loads(text, parse_float=_finite, parse_constant=_no_constant, object_pairs_hook=_once)
 
 
 def number(value: Any, name: str) -> float:
@@ -88,6 +92,15 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{text[:40]} is too large a number")
     return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in members:
+            raise ValueError(f"key {key[:40]!r} comes twice")
+        members[key] = value
+    return members
 
 
 def _no_constant(name: str) -> float:

@@ -105,6 +105,8 @@ def test_the_wheel_holds_what_the_planner_ships(wheel):
         "planner/_shipped/results/published/efficientnet_b0.csv",
         "planner/_shipped/results/published/formula.json",
         "planner/_shipped/results/published/README.md",
+        "planner/formulas/formula.schema.json",
+        "planner/formulas/evaluator.js",
         "planner/py.typed",
     ):
         assert wanted in names

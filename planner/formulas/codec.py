@@ -1,7 +1,12 @@
-"""The formula file, both ways: JSON of schema `planner-formula/1`. No pickle, no code, no NaN."""
+"""The formula file, both ways: JSON of schema `planner-formula/1`. No pickle, no code, no NaN.
+
+The schema is `formula.schema.json` beside this file. A new key of the file is a property there (not among the required
+ones, so that older files stay readable) and is written only where there is something to say; the digest covers it.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -9,43 +14,80 @@ from typing import Any
 
 import numpy as np
 
-from planner.documents import number, parse, read_text
+from planner.documents import parse, read_text
 from planner.errors import PlannerError
 from planner.formulas.curve import Curve
 from planner.formulas.formula import Branch, Direction, Formula
-from sampler import RULES, base, base_names
+from planner.formulas.parts import parts_of, resolution_of
+from planner.formulas.schema import shown, violation
+from planner.formulas.vectors import disagreement, vectors_of
+from sampler import RULES, BaseNetwork, base_names
 
 SCHEMA = "planner-formula/1"
 COUNTING = "macs: multiply-accumulates of convolutions and linear layers; no bias, norm, activation or pooling"
 LARGEST_FILE = 16_000_000
-LARGEST_POINTS = 1_000
-KINDS = ("loglinear", "tinynet", "compound")
+AGAIN = "write it again with `planner fit --out`"
 DIRECTIONS: tuple[Direction, ...] = ("shrink", "enlarge")
 ARRAYS = ("inputs", "alpha", "precision")
 
 
 def dumps(formula: Formula) -> str:
-    """The text of a formula file: sorted keys, so that a diff is readable."""
+    """The text of a formula file, with its test vectors and its digest.
+
+    Raises:
+        PlannerError: If the formula gives no architecture for any budget of its range.
+        ValueError: If it holds a number that is not finite.
+    """
+    network = formula.network
     document = {
         "schema": SCHEMA,
         "counting": COUNTING,
-        "base": {"name": formula.base, "network": asdict(formula.network), "macs": formula.base_macs},
+        "base": {"name": formula.base, "network": asdict(network), "macs": formula.base_macs},
         "classes": formula.classes,
         "kind": formula.kind,
-        "branches": {name: _branch_out(branch) for name, branch in formula.branches.items()},
+        "branches": {name: _branch_out(one, network, formula.classes) for name, one in formula.branches.items()},
         "accuracy": None if formula.accuracy is None else _curve_out(formula.accuracy),
         "front": list(formula.front),
         "errors": formula.errors,
         "provenance": formula.provenance,
+        "vectors": vectors_of(formula),
     }
-    return json.dumps(document, allow_nan=False, sort_keys=True, indent=1) + "\n"
+    return canonical(signed(document))
+
+
+def signed(document: dict[str, Any]) -> dict[str, Any]:
+    """A document with the digest of the rest of it, as key `sha256`."""
+    rest = {key: value for key, value in document.items() if key != "sha256"}
+    return {**rest, "sha256": hashlib.sha256(canonical(rest).encode()).hexdigest()}
+
+
+def canonical(document: dict[str, Any]) -> str:
+    """The one text of a document: sorted keys, and one line for what holds no other, so that a diff is readable.
+
+    Raises:
+        ValueError: If it holds a number that is not finite.
+    """
+    return _text(document, "\n") + "\n"
+
+
+def _text(value: Any, line: str) -> str:
+    """A value, whose lines begin with `line`."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    if not any(one and isinstance(one, dict | list | tuple) for one in inner):
+        return json.dumps(value, allow_nan=False, sort_keys=True)
+    deeper = line + " "
+    if isinstance(value, dict):
+        members = [f"{json.dumps(key)}: {_text(value[key], deeper)}" for key in sorted(value)]
+        return "{" + deeper + f",{deeper}".join(members) + line + "}"
+    return "[" + deeper + f",{deeper}".join(_text(one, deeper) for one in value) + line + "]"
 
 
 def load(path: Path) -> Formula:
     """Reads a formula file.
 
     Raises:
-        PlannerError: If it is missing, too large, not of the schema, or holds impossible values.
+        PlannerError: If it is missing, too large, not of the schema, changed since it was written, or from a version
+            that answers otherwise.
     """
     text = read_text(
         path, LARGEST_FILE, "no formula; give a `planner fit` file", "give a formula written by `planner fit --out`"
@@ -57,118 +99,114 @@ def loads(text: str, name: str = "formula") -> Formula:
     """The formula of a text; `name` is what errors call it.
 
     Raises:
-        PlannerError: If the text is not of the schema, or holds impossible values.
+        PlannerError: As `load` does.
     """
     try:
         document = parse(text)
     except (ValueError, RecursionError) as error:
-        raise PlannerError(f"{name}: not a formula file ({error}); write it again with `planner fit --out`") from error
+        raise PlannerError(f"{name}: not a formula file ({error}); {AGAIN}") from error
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        found = document.get("schema") if isinstance(document, dict) else type(document).__name__
-        raise PlannerError(f"{name}: schema {found!r} is unknown, {SCHEMA!r} is read; fit the formula again")
+        found = shown(document.get("schema")) if isinstance(document, dict) else type(document).__name__
+        raise PlannerError(f"{name}: schema {found} is unknown, {SCHEMA!r} is read; fit the formula again")
     try:
-        return _formula_in(document)
+        return _checked(document)
     except PlannerError as error:
-        raise PlannerError(f"{name}: {error}; write it again with `planner fit --out`") from error
-    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        raise PlannerError(f"{name}: {error}; {AGAIN}") from error
+    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
         what = f"{type(error).__name__}: {error}"
-        raise PlannerError(f"{name}: damaged formula ({what}); write it again with `planner fit --out`") from error
+        raise PlannerError(f"{name}: damaged formula ({what}); {AGAIN}") from error
 
 
-def _formula_in(document: dict[str, Any]) -> Formula:
-    name = document["base"]["name"]
-    if name not in base_names():
-        raise PlannerError(f"base network {name!r} is unknown to this version")
-    network = document["base"]["network"]
-    if document["kind"] not in KINDS:
-        raise PlannerError(f"kind {document['kind']!r} is unknown; known: {', '.join(KINDS)}")
-    if not document["branches"] or set(document["branches"]) - set(DIRECTIONS):
-        raise PlannerError(f"branches are {sorted(document['branches'])}; shrink, enlarge or both are wanted")
-    formula = Formula(
-        base=name,
-        resolution=_integer(network["resolution"], "resolution"),
-        classes=_integer(document["classes"], "classes"),
-        base_macs=_integer(document["base"]["macs"], "macs"),
-        kind=document["kind"],
-        branches={d: _branch_in(document["branches"][d], d) for d in DIRECTIONS if d in document["branches"]},
-        accuracy=None if document["accuracy"] is None else _curve_in(document["accuracy"], "accuracy"),
-        front=tuple(dict(point) for point in document["front"]),
-        errors={key: number(value, key) for key, value in document["errors"].items()},
-        provenance=dict(document["provenance"]),
-    )
-    if not _agrees(network, json.loads(json.dumps(asdict(formula.network)))):
-        raise PlannerError(f"its table of {name} is not this version's ({base(name).name})")
-    macs = formula.at().base_macs
-    if formula.base_macs != macs:
-        raise PlannerError(f"macs of {name} is {formula.base_macs}; this version counts {macs}")
+def _checked(document: dict[str, Any]) -> Formula:
+    """The formula of a document: its shape, its digest, its meaning and its answers are checked, in this order."""
+    if problem := violation(document):
+        raise PlannerError(problem)
+    if signed(document)["sha256"] != document["sha256"]:
+        raise PlannerError("it was changed after it was written (its sha256 is another)")
+    formula = _formula_in(document)
+    if problem := disagreement(formula, document["vectors"]):
+        raise PlannerError(problem)
     return formula
 
 
-def _agrees(theirs: Any, ours: Any) -> bool:
-    """Whether a file's table says nothing else than ours; ours may say more, as later versions do."""
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        return all(key in ours and _agrees(value, ours[key]) for key, value in theirs.items())
-    if isinstance(theirs, list) and isinstance(ours, list):
-        return len(theirs) == len(ours) and all(map(_agrees, theirs, ours))
-    return bool(theirs == ours)
+def _formula_in(document: dict[str, Any]) -> Formula:
+    name, network = document["base"]["name"], document["base"]["network"]
+    if name not in base_names():
+        raise PlannerError(f"base network {shown(name)} is unknown to this version")
+    formula = Formula(
+        base=name,
+        resolution=network["resolution"],
+        classes=document["classes"],
+        base_macs=document["base"]["macs"],
+        kind=document["kind"],
+        branches={d: _branch_in(document["branches"][d], d) for d in DIRECTIONS if d in document["branches"]},
+        accuracy=None if document["accuracy"] is None else _curve_in(document["accuracy"], "accuracy"),
+        front=tuple(document["front"]),
+        errors=document["errors"],
+        provenance=document["provenance"],
+    )
+    if not _same(network, asdict(formula.network)):
+        raise PlannerError(f"its table of {name} is not this version's")
+    macs = formula.at().base_macs
+    if formula.base_macs != macs:
+        raise PlannerError(f"macs of {name} is {formula.base_macs}; this version counts {macs}")
+    for direction, branch in formula.branches.items():
+        ours = _building(branch, formula.network, formula.classes)
+        if not all(_same(document["branches"][direction][key], value) for key, value in ours.items()):
+            raise PlannerError(f"resolution or parts of {direction} are not this version's")
+    return formula
 
 
-def _branch_out(branch: Branch) -> dict[str, Any]:
+def _same(theirs: Any, ours: Any) -> bool:
+    return bool(theirs == json.loads(json.dumps(ours)))
+
+
+def _branch_out(branch: Branch, network: BaseNetwork, classes: int) -> dict[str, Any]:
     return {
         "rule": asdict(RULES[branch.rule]),
         "c_range": list(branch.c_range),
         "r": _curve_out(branch.r),
         "d": _curve_out(branch.d),
+        **_building(branch, network, classes),
     }
+
+
+def _building(branch: Branch, network: BaseNetwork, classes: int) -> dict[str, Any]:
+    """What a reader without the planner needs in order to build and to count."""
+    rule = RULES[branch.rule]
+    return {"resolution": resolution_of(network, rule), "parts": parts_of(network, rule, classes)}
 
 
 def _branch_in(document: dict[str, Any], name: str) -> Branch:
     rule = document["rule"]
     if rule["name"] not in RULES or asdict(RULES[rule["name"]]) != rule:
-        raise PlannerError(f"scaling rule {rule['name']!r} of {name} is not this version's")
-    low, high = (number(value, f"c_range of {name}") for value in document["c_range"])
-    if not 0 < low <= high:
-        raise PlannerError(f"c_range of {name} is {low:g} to {high:g}; rising positive numbers are wanted")
+        raise PlannerError(f"scaling rule {shown(rule['name'])} of {name} is not this version's")
+    low, high = document["c_range"]
+    if low > high:
+        raise PlannerError(f"c_range of {name} is {low:g} to {high:g}; rising numbers are wanted")
     return Branch(
         rule["name"], (low, high), _curve_in(document["r"], f"r of {name}"), _curve_in(document["d"], f"d of {name}")
     )
 
 
 def _curve_out(curve: Curve) -> dict[str, Any]:
-    document = {one.name: getattr(curve, one.name) for one in fields(Curve)}
-    document["kernel"] = "rbf"
-    for name in ARRAYS:
-        document[name] = document[name].tolist()
-    return document
+    document: dict[str, Any] = {"kernel": "rbf"}
+    for one in fields(curve):
+        value = getattr(curve, one.name)
+        if value is not None:
+            document[one.name] = _curve_out(value) if isinstance(value, Curve) else value
+    return {**document, **{name: getattr(curve, name).tolist() for name in ARRAYS}}
 
 
 def _curve_in(document: dict[str, Any], name: str) -> Curve:
-    if document["kernel"] != "rbf":
-        raise PlannerError(f"kernel {document['kernel']!r} of {name} is unknown; known: rbf")
-    for scale in ("input_scale", "output_scale"):
-        if document[scale] not in ("identity", "log"):
-            raise PlannerError(f"{scale} {document[scale]!r} of {name} is unknown; known: identity, log")
     m = len(document["inputs"])
-    if m > LARGEST_POINTS:
-        raise PlannerError(f"{name} holds {m} points, more than {LARGEST_POINTS}")
-    arrays: dict[str, Any] = {key: np.array(document[key], dtype=np.float64) for key in ARRAYS}
+    arrays = {key: np.array(document[key], dtype=np.float64) for key in ARRAYS}
     if not m:
         arrays["precision"] = np.empty((0, 0))
     shapes = {key: array.shape for key, array in arrays.items()}
     if shapes != {"inputs": (m,), "alpha": (m,), "precision": (m, m)}:
         raise PlannerError(f"{name} holds arrays of shapes {shapes}; (m,), (m,) and (m, m) are wanted")
-    if not all(np.isfinite(array).all() for array in arrays.values()):
-        raise PlannerError(f"{name} holds numbers that are missing or not finite")
-    numbers: dict[str, Any] = {
-        key: number(document[key], f"{key} of {name}")
-        for key in ("offset", "slope", "slope_variance", "variance", "length_scale", "noise_variance")
-    }
-    if numbers["length_scale"] <= 0 or min(numbers[key] for key in numbers if key.endswith("variance")) < 0:
-        raise PlannerError(f"{name} holds a negative variance or length scale")
-    return Curve(document["input_scale"], document["output_scale"], **numbers, **arrays)
-
-
-def _integer(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise PlannerError(f"{name} is {value!r}; a positive whole number is wanted")
-    return value
+    values = {key: value for key, value in document.items() if key != "kernel"}
+    if "prior" in document:
+        values["prior"] = _curve_in(document["prior"], f"prior of {name}")
+    return Curve(**{**values, **arrays})

@@ -1,0 +1,106 @@
+"""Test vectors of a formula: budgets and what they give, so that any reader of the file can check itself."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from planner.errors import InputError, PlannerError
+from planner.formulas.formula import Formula
+from sampler import Architecture, architecture_complexity, rule_named
+from sampler.scaling import scale
+from sampler.solve import width_brackets
+
+Vector = dict[str, Any]
+COUNT = 10
+# Written numbers: far closer than TOLERANCE, and the same on machines whose exponentials differ in the last bit.
+DIGITS = 12
+TOLERANCE = 1e-9
+NARROWEST = 0.001  # the w of a budget that affords no width at all, where `width_brackets` begins
+
+
+def vectors_of(formula: Formula) -> list[Vector]:
+    """About ten budgets over the formula's range, half of them for each direction where there are two.
+
+    Each holds c, r, d and w as real numbers, the architecture that they round to (`before_nudge`, the widest within
+    the budget), and the formula's answer, or None where nothing buildable comes within 1 % of the budget.
+
+    Raises:
+        PlannerError: If no budget of the range gives an architecture.
+    """
+    found = []
+    for budget in budgets_of(formula):
+        try:
+            found.append(_vector(formula, budget))
+        except (InputError, ArithmeticError):
+            continue
+    if not found:
+        raise PlannerError("no budget of this formula's range gives an architecture")
+    return found
+
+
+def budgets_of(formula: Formula) -> list[int]:
+    """Whole MACs, evenly spaced in their logarithm over each direction's own range."""
+    both = len(formula.branches) == 2
+    budgets: set[int] = set()
+    for direction, branch in formula.branches.items():
+        low, high = branch.c_range
+        if both:  # points this near c = 1 belong to both; their curves do not
+            low, high = (low, min(high, 1.0)) if direction == "shrink" else (max(low, 1.0), high)
+        c = np.geomspace(low, high, COUNT // len(formula.branches))
+        budgets.update(max(1, round(float(value) * formula.base_macs)) for value in c)
+    return sorted(budgets)
+
+
+def multipliers(formula: Formula, budget: float) -> tuple[float, float, float]:
+    """c, r and d of a budget of MACs; r and d are infinite or NaN where a damaged curve overflows."""
+    c = budget / formula.base_macs
+    branch = formula.branch(c)
+    with np.errstate(all="ignore"):
+        return c, float(branch.r(c)[0]), float(branch.d(c)[0])
+
+
+def disagreement(formula: Formula, vectors: list[Vector]) -> str | None:
+    """What a formula gives otherwise than its vectors say, or None."""
+    for vector in vectors:
+        c, r, d = multipliers(formula, vector["budget"])
+        for name, ours in (("c", c), ("r", r), ("d", d)):
+            if not math.isclose(ours, vector[name], rel_tol=TOLERANCE):
+                asked = f"{vector['budget']:,} MACs"
+                return f"{asked} give {name} {ours:.10g} here, but {vector[name]:.10g} in its test vector"
+    return None
+
+
+def _vector(formula: Formula, budget: int) -> Vector:
+    c, r, d = multipliers(formula, budget)
+    network, rule = formula.network, rule_named(formula.branch(c).rule)
+    pixels = max(int(rule.pixels(formula.resolution, r)[0]), network.stride)
+    low, _ = width_brackets(network, rule, [pixels], [d], budget, formula.classes)
+    w = NARROWEST if np.isnan(low[0]) else float(low[0])
+    return {
+        "budget": budget,
+        **{name: float(f"{value:.{DIGITS}g}") for name, value in (("c", c), ("r", r), ("d", d), ("w", w))},
+        "before_nudge": _integers(scale(network, rule, pixels, d, w)[0], formula.classes),
+        "answer": _answer(formula, budget),
+    }
+
+
+def _answer(formula: Formula, budget: int) -> Vector | None:
+    try:
+        architecture = formula.predict(budget, extrapolate=True).architecture  # the ends may round out of the range
+    except InputError:
+        return None
+    return _integers(architecture, formula.classes)
+
+
+def _integers(one: Architecture, classes: int) -> Vector:
+    return {
+        "resolution": one.resolution,
+        "stem": one.stem,
+        "widths": list(one.widths),
+        "depths": list(one.depths),
+        "head": one.head,
+        "macs": architecture_complexity(one, classes).macs,
+    }
