@@ -22,6 +22,7 @@ LARGEST_POINTS = 1_000
 KINDS = ("loglinear", "tinynet", "compound")
 DIRECTIONS: tuple[Direction, ...] = ("shrink", "enlarge")
 ARRAYS = ("inputs", "alpha", "precision")
+DEEPEST = 8  # priors of priors: studies that were each fitted with the one before
 
 
 def dumps(formula: Formula) -> str:
@@ -139,10 +140,14 @@ def _curve_out(curve: Curve) -> dict[str, Any]:
     document["kernel"] = "rbf"
     for name in ARRAYS:
         document[name] = document[name].tolist()
+    if curve.prior is None:
+        del document["prior"], document["prior_weight"]
+    else:
+        document["prior"] = _curve_out(curve.prior)
     return document
 
 
-def _curve_in(document: dict[str, Any], name: str) -> Curve:
+def _curve_in(document: dict[str, Any], name: str, depth: int = 0) -> Curve:
     if document["kernel"] != "rbf":
         raise PlannerError(f"kernel {document['kernel']!r} of {name} is unknown; known: rbf")
     for scale in ("input_scale", "output_scale"):
@@ -165,7 +170,22 @@ def _curve_in(document: dict[str, Any], name: str) -> Curve:
     }
     if numbers["length_scale"] <= 0 or min(numbers[key] for key in numbers if key.endswith("variance")) < 0:
         raise PlannerError(f"{name} holds a negative variance or length scale")
-    return Curve(document["input_scale"], document["output_scale"], **numbers, **arrays)
+    prior, weight = _prior_in(document, name, depth)
+    return Curve(
+        document["input_scale"], document["output_scale"], **numbers, **arrays, prior=prior, prior_weight=weight
+    )
+
+
+def _prior_in(document: dict[str, Any], name: str, depth: int) -> tuple[Curve | None, float]:
+    """The curve from which a curve departs, and its weight; files without one hold neither."""
+    if document.get("prior") is None:
+        return None, 0.0
+    if depth >= DEEPEST:
+        raise PlannerError(f"{name} has priors nested deeper than {DEEPEST}")
+    prior = _curve_in(document["prior"], f"the prior of {name}", depth + 1)
+    if prior.output_scale != document["output_scale"]:
+        raise PlannerError(f"{name} and its prior are on different output scales")
+    return prior, number(document["prior_weight"], f"prior_weight of {name}")
 
 
 def _integer(value: Any, name: str) -> int:
