@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 
 from planner.formulas.curve import power_law
 from planner.formulas.formula import Branch, Formula
@@ -14,6 +14,46 @@ from sampler.complexity import base_macs
 ALPHA, BETA, GAMMA = 1.2, 1.1, 1.15
 # Of c: from TinyNet's smallest comparison (0.03 of the base, with room) to a little beyond EfficientNet-B7's 98.
 SHRUNK, GROWN = (0.02, 1.0), (1.0, 128.0)
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """A compound rule: factors for one step of phi.
+
+    Attributes:
+        alpha: Of depth.
+        beta: Of width.
+        gamma: Of resolution.
+    """
+
+    alpha: float
+    beta: float
+    gamma: float
+
+    @property
+    def cost(self) -> float:
+        """What one step multiplies the ideal cost with: alpha beta^2 gamma^2."""
+        return self.alpha * self.beta**2 * self.gamma**2
+
+    def as_dict(self) -> dict[str, float]:
+        """In JSON's types."""
+        return asdict(self)
+
+
+EFFICIENTNET = Coefficients(ALPHA, BETA, GAMMA)
+
+
+def coefficients(r: float, d: float) -> Coefficients:
+    """The compound rule of r = c^r and d = c^d, for twice the MACs: alpha beta^2 gamma^2 = 2.
+
+    The width's exponent is what the ideal count r^2 d w^2 = c leaves: (1 - d - 2 r) / 2. The exact count, with which
+    a formula solves its width, leaves a little more or less.
+
+    Args:
+        r: Exponent of resolution.
+        d: Exponent of depth.
+    """
+    return Coefficients(alpha=2**d, beta=2 ** ((1 - d - 2 * r) / 2), gamma=2**r)
 
 
 def compound(base: str, resolution: int | None = None, classes: int = 1000) -> Formula:
@@ -29,7 +69,7 @@ def compound(base: str, resolution: int | None = None, classes: int = 1000) -> F
     """
     network = base_named(base)
     network = replace(network, resolution=network.resolution if resolution is None else resolution)
-    per_phi = math.log(ALPHA * BETA**2 * GAMMA**2)
+    per_phi = math.log(EFFICIENTNET.cost)
     r, d = power_law(math.log(GAMMA) / per_phi), power_law(math.log(ALPHA) / per_phi)
     return Formula(
         base=base,

@@ -11,7 +11,10 @@ from planner.commands.options import as_json, echo_json, study, table_of
 from planner.quantities import format_count
 
 if TYPE_CHECKING:
-    from planner.formulas.formula import Formula
+    from planner.formulas.formula import Branch, Formula
+    from planner.rules import Coefficients
+
+NAMES = {"r": "resolution", "d": "depth"}
 
 
 @click.command(
@@ -23,12 +26,21 @@ if TYPE_CHECKING:
 @study
 @click.option(
     "--kind",
-    type=click.Choice(["loglinear", "tinynet"]),
+    type=click.Choice(["loglinear", "tinynet", "compound"]),
     default="loglinear",
     show_default=True,
-    help="loglinear: a power law plus a Gaussian process on log c; tinynet: the paper's zero-mean RBF on c.",
+    help="loglinear: a power law plus a Gaussian process on log c; tinynet: the paper's zero-mean RBF on c; "
+    "compound: the best single alpha, beta, gamma, by grid search.",
 )
 @click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=0.2, show_default=True, help="NSGA-III's.")
+@click.option(
+    "--raw", is_flag=True, help="Select by observed accuracies, as the papers do, not by a surrogate's posterior means."
+)
+@click.option(
+    "--prior",
+    metavar="FILE|STUDY",
+    help="An earlier formula to start from: of another data set, or another base network.",
+)
 @click.option("--base", metavar="NAME", help="Base network, where a table does not say.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option(
@@ -40,6 +52,8 @@ def command(
     study: str | None,
     kind: Any,
     share: float,
+    raw: bool,
+    prior: str | None,
     base: str | None,
     seed: int,
     out: str | None,
@@ -48,12 +62,12 @@ def command(
     """Fits the formula to the front of TABLE (a CSV file) or of a study, and writes it as JSON.
 
     The CSV needs the columns accuracy and macs, and r and d or the integers that give them; a study's own
-    export has them all.
+    export has them all. With --prior the earlier formula counts as far as leave-one-out on the new data bears it out.
     """
     from planner.formulas.fit import fit
     from planner.study import folder_of
 
-    formula = fit(table_of(table, study, base), kind, share, seed)
+    formula = fit(table_of(table, study, base), kind, share, seed, raw=raw, prior=prior)
     path = Path(out) if out else Path("formula.json") if table else folder_of(study) / "formula.json"
     formula.save(path)
     answer = summary(formula, path)
@@ -65,18 +79,34 @@ def command(
 
 def summary(formula: Formula, path: Path) -> dict[str, Any]:
     """What `fit --json` prints."""
+    from planner.rules import EFFICIENTNET
+
+    facts = formula.provenance
     return {
         "formula": str(path),
         "base": formula.base,
         "kind": formula.kind,
         "points": len(formula.front),
-        "rows": formula.provenance["rows"],
+        "rows": facts["rows"],
         "macs_range": list(formula.macs_range),
-        "slopes": {
-            direction: {"r": branch.r.slope, "d": branch.d.slope} for direction, branch in formula.branches.items()
-        },
+        "slopes": {name: {"r": one.r.exponent, "d": one.d.exponent} for name, one in formula.branches.items()},
+        "coefficients": {name: found.as_dict() for name, one in formula.branches.items() if (found := learned(one))},
+        "efficientnet": EFFICIENTNET.as_dict(),
         "leave_one_out_rmse": formula.errors,
+        "selection": facts.get("selection"),
+        "curves": facts.get("curves"),
+        "prior": facts.get("prior"),
+        "compound": facts.get("compound"),
     }
+
+
+def learned(branch: Branch) -> Coefficients | None:
+    """The alpha, beta and gamma of a branch's slopes; None for curves without slopes."""
+    from planner.rules import coefficients
+
+    if branch.r.output_scale != "log" or branch.r.input_scale != "log":
+        return None
+    return coefficients(branch.r.exponent, branch.d.exponent)
 
 
 def show_fit(formula: Formula, path: Path) -> None:
@@ -84,14 +114,89 @@ def show_fit(formula: Formula, path: Path) -> None:
     low, high = (format_count(value) for value in formula.macs_range)
     rows = formula.provenance["rows"]
     click.echo(f"fitted {formula.kind} to {len(formula.front)} of {rows} trainings, {low} to {high} MACs")
-    for direction, branch in formula.branches.items():
-        unit = "log " if formula.kind == "loglinear" else ""
-        click.echo(
-            f"  {direction}: r ~ c^{branch.r.slope:.3f}, d ~ c^{branch.d.slope:.3f} and a learned departure; "
-            if formula.kind == "loglinear"
-            else f"  {direction}: zero-mean Gaussian process on c; ",
-            nl=False,
-        )
-        errors = formula.errors
-        click.echo(f"leave-one-out RMSE {unit}r {errors[f'{direction}_r']:.3f}, {unit}d {errors[f'{direction}_d']:.3f}")
+    for line in (*_selection(formula), *_branches(formula), *_shapes(formula), *_grid(formula), *_prior(formula)):
+        click.echo(f"  {line}")
     click.echo(f"formula: {path}")
+
+
+def _selection(formula: Formula) -> list[str]:
+    selection = formula.provenance.get("selection")
+    if selection is None:
+        return []
+    return [f"selected by {selection['by']}" + (f" ({selection['why']})" if selection["why"] else "")]
+
+
+def _branches(formula: Formula) -> list[str]:
+    """Slopes, coefficients and errors of each direction."""
+    from planner.rules import EFFICIENTNET
+
+    lines: list[str] = []
+    known: list[str] = []
+    for name, branch in formula.branches.items():
+        slopes = f"r ~ c^{branch.r.exponent:.3f}, d ~ c^{branch.d.exponent:.3f}"
+        what = {
+            "loglinear": f"{slopes} and a learned departure; leave-one-out RMSE",
+            "tinynet": "zero-mean Gaussian process on c; leave-one-out RMSE",
+            "compound": f"{slopes} and nothing else; the front lies about it with RMSE",
+        }[formula.kind]
+        unit = "" if formula.kind == "tinynet" else "log "
+        errors = [
+            f"{unit}{one} {value:.3f}" for one in "rd" if (value := formula.errors.get(f"{name}_{one}")) is not None
+        ]
+        lines.append(f"{name}: {what} {', '.join(errors) or '-'}")
+        found = learned(branch)
+        if found is not None:
+            lines.append(f"{name}: {_coefficients(found)}, for twice the MACs")
+            known = [f"EfficientNet's: {_coefficients(EFFICIENTNET)}"]
+    return lines + known
+
+
+def _coefficients(one: Coefficients) -> str:
+    return f"alpha {one.alpha:.3f}, beta {one.beta:.3f}, gamma {one.gamma:.3f}, alpha beta^2 gamma^2 {one.cost:.2f}"
+
+
+def _shapes(formula: Formula) -> list[str]:
+    """What was done so that r and d never fall, and where they do."""
+    lines = []
+    for key, fact in formula.provenance.get("curves", {}).items():
+        direction, name = key.split("_")
+        if fact.get("smoothed"):
+            change = f"x {fact['price']:.2f} in leave-one-out error"
+            lines.append(f"{direction}: {NAMES[name]} was smoothed so that it never falls with the budget ({change})")
+        elif fact.get("falls"):
+            low, high = (format_count(c * formula.base_macs) for c in fact["falls"])
+            why = "" if fact["price"] is None else f"; a curve that never falls has {fact['price']:.2f} times its error"
+            lines.append(f"{direction}: {NAMES[name]} FALLS with the budget between {low} and {high} MACs{why}")
+    return lines
+
+
+def _grid(formula: Formula) -> list[str]:
+    """How the grid of compound rules was scored."""
+    found = formula.provenance.get("compound")
+    if found is None:
+        return []
+    alike = ", ".join(f"{name} {low:.2f} to {high:.2f}" for name, (low, high) in found["within_0.1_points"].items())
+    return [
+        f"{found['grid_points']} rules at {found['pairs'] // found['grid_points']} budgets: "
+        f"{found['pairs_near_a_training']} of {found['pairs']} pairs have a training within 5 %, the others rest "
+        f"on the surrogate alone; {found['outside_the_trainings']} rules leave the range of the trainings",
+        f"within 0.1 points of the best: {alike}",
+    ]
+
+
+def _prior(formula: Formula) -> list[str]:
+    """What a prior was worth to each curve."""
+    given = formula.provenance.get("prior")
+    if given is None:
+        return []
+    lines, unit = [], "" if formula.kind == "tinynet" else "log "
+    for key, fact in formula.provenance["curves"].items():
+        direction, name = key.split("_")
+        head = f"{direction}: prior {given['name']} for {NAMES[name]}"
+        worth = fact.get("prior")
+        if worth is None:
+            lines.append(f"{head}: it has no curve in this direction")
+            continue
+        errors = f"{worth['leave_one_out_with']:.3f} with, {worth['leave_one_out_without']:.3f} without"
+        lines.append(f"{head}: weight {worth['weight']:.1f}, leave-one-out RMSE of {unit}{name} {errors}")
+    return lines

@@ -29,6 +29,7 @@ LARGEST_FILE = 16_000_000
 AGAIN = "write it again with `planner fit --out`"
 DIRECTIONS: tuple[Direction, ...] = ("shrink", "enlarge")
 ARRAYS = ("inputs", "alpha", "precision")
+DEEPEST = 8  # priors of priors: studies that were each fitted with the one before
 
 
 def dumps(formula: Formula) -> str:
@@ -193,12 +194,12 @@ def _curve_out(curve: Curve) -> dict[str, Any]:
     document: dict[str, Any] = {"kernel": "rbf"}
     for one in fields(curve):
         value = getattr(curve, one.name)
-        if value is not None:
+        if curve.prior is not None or not one.name.startswith("prior"):
             document[one.name] = _curve_out(value) if isinstance(value, Curve) else value
     return {**document, **{name: getattr(curve, name).tolist() for name in ARRAYS}}
 
 
-def _curve_in(document: dict[str, Any], name: str) -> Curve:
+def _curve_in(document: dict[str, Any], name: str, depth: int = 0) -> Curve:
     m = len(document["inputs"])
     arrays = {key: np.array(document[key], dtype=np.float64) for key in ARRAYS}
     if not m:
@@ -208,5 +209,9 @@ def _curve_in(document: dict[str, Any], name: str) -> Curve:
         raise PlannerError(f"{name} holds arrays of shapes {shapes}; (m,), (m,) and (m, m) are wanted")
     values = {key: value for key, value in document.items() if key != "kernel"}
     if "prior" in document:
-        values["prior"] = _curve_in(document["prior"], f"prior of {name}")
+        if depth >= DEEPEST:
+            raise PlannerError(f"{name} has priors nested deeper than {DEEPEST}")
+        values["prior"] = _curve_in(document["prior"], f"the prior of {name}", depth + 1)
+        if values["prior"].output_scale != values["output_scale"]:
+            raise PlannerError(f"{name} and its prior are on different output scales")
     return Curve(**{**values, **arrays})

@@ -11,6 +11,9 @@ Notation, for m fitted points:
 
 The slope is the posterior mean of a linear kernel's weight, so the sum is one Gaussian process: far from the data
 the second term vanishes and a power law is left, which is what compound scaling is.
+
+A curve that was transferred departs from an earlier study's: prior_weight * prior.mean(x) is added to the mean, and
+taken as known in the variance.
 """
 
 from __future__ import annotations
@@ -42,6 +45,8 @@ class Curve:
         inputs: `(m,)`.
         alpha: `(m,)`.
         precision: `(m, m)`.
+        prior: An earlier study's curve on the same output scale, from which this one departs, or None.
+        prior_weight: What its mean is multiplied with.
     """
 
     input_scale: Scale
@@ -55,6 +60,13 @@ class Curve:
     inputs: FloatArray
     alpha: FloatArray
     precision: FloatArray
+    prior: Curve | None = None
+    prior_weight: float = 0.0
+
+    @property
+    def exponent(self) -> float:
+        """The slope, a prior's share included: of the power law that is left far from all data (both scales logs)."""
+        return self.slope + (0.0 if self.prior is None else self.prior_weight * self.prior.exponent)
 
     def __call__(self, c: ArrayLike) -> FloatArray:
         """The quantity at `(n,)` values of c."""
@@ -66,7 +78,7 @@ class Curve:
         """Posterior mean at `(n,)` values of c, on the output's scale."""
         x = self._x(c)
         result: FloatArray = self.offset + self.slope * x + self._rbf(x) @ self.alpha
-        return result
+        return result if self.prior is None else result + self.prior_weight * self.prior.mean(c)
 
     def posterior_variance(self, c: ArrayLike) -> FloatArray:
         """Variance of a new point about the mean (noise included) at `(n,)` values of c, on the output's scale."""

@@ -1,18 +1,23 @@
-"""Fits formulas to a table of observations, with scikit-learn's Gaussian processes."""
+"""Fits formulas to a table of observations: selection, curves of r and d in each direction, accuracy of the front."""
 
 from __future__ import annotations
 
 import platform
-import warnings
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from planner import pareto
 from planner.errors import PlannerError
-from planner.formulas.curve import Curve
+from planner.formulas import grid
+from planner.formulas.curve import Curve, power_law
+from planner.formulas.curves import FEWEST_POINTS, FittedCurve, fit_curves
 from planner.formulas.formula import Branch, Direction, Formula, Kind
+from planner.formulas.process import LOGLINEAR, fit_process
+from planner.formulas.selection import Selection, belief, observed, select
+from planner.formulas.transfer import prior_curve, prior_named
 from planner.table import Table, as_table
 from sampler import RULES
 from sampler import base as base_named
@@ -22,16 +27,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DIRECTIONS: tuple[Direction, ...] = ("shrink", "enlarge")
-# A direction is fitted where it has so many points; fewer would be followed one by one.
-FEWEST_POINTS = 4
 # Points this near c = 1 belong to both directions: TinyNet's window ends at 1.05.
 OVERLAP = 1.05
-# Of r and d about their curve, in logs: rounding alone scatters them by some percent.
-NOISE_BOUNDS = (4e-4, 0.5)
-# In log c: shorter scales would follow single trainings.
-LENGTH_BOUNDS = (0.7, 20.0)
-RESTARTS = 4
 SMALLEST_ERROR = 1e-6  # of a training that makes no mistake: its log must be finite
+
+
+@dataclass(frozen=True, eq=False)
+class _Direction:
+    """The branch of one direction, its errors by dimension, and what else is to be said of it."""
+
+    branch: Branch
+    errors: dict[str, float]
+    facts: dict[str, dict[str, Any]]
 
 
 def fit(
@@ -40,50 +47,61 @@ def fit(
     share: float = pareto.SHARE,
     seed: int = 0,
     base: str | None = None,
+    raw: bool = False,
+    prior: Formula | str | Path | None = None,
 ) -> Formula:
     """Fits budget -> (r, d) to the front of a table.
 
     Args:
         table: Observations: a CSV file, or a frame with the columns described in `planner.table`.
         kind: `"loglinear"`: log r over log c, a power law plus a Gaussian process; `"tinynet"`: r over c, a
-            zero-mean Gaussian process with an RBF kernel, as section 3.2 of the paper has it.
+            zero-mean Gaussian process with an RBF kernel, as section 3.2 of the paper has it; `"compound"`: the best
+            single alpha, beta, gamma with alpha beta^2 gamma^2 = 2, by a grid search over the table's surrogate.
         share: Share of the rows that NSGA-III keeps.
         seed: Of ties in the selection and of restarts in the fit.
         base: The base network, where the table does not say.
+        raw: Whether the front is taken by the accuracies as observed, as the papers do, instead of by the posterior
+            means of a surrogate (which tables of fewer than 20 trainings do not get).
+        prior: An earlier formula, its file or the name of a study that has one: of another data set, or another base
+            network. Its curves are the prior mean, with the weight that leave-one-out on this table gives them.
 
     Raises:
-        PlannerError: If the table cannot be used, or no direction has enough points.
+        PlannerError: If the table cannot be used, no direction has enough points, or the prior does not fit the kind.
     """
+    if kind not in get_args(Kind):
+        raise PlannerError(f"kind {kind!r} is unknown; known kinds: {', '.join(get_args(Kind))}")
+    if prior is not None and kind == "compound":
+        raise PlannerError("kind compound has no curves that could depart from a --prior; use --kind loglinear")
     table = as_table(table, base)
-    frame = table.frame
-    front = frame.iloc[pareto.select(frame["accuracy"], frame["macs"], share, seed=seed)]
-    branches: dict[Direction, Branch] = {}
-    errors: dict[str, float] = {}
-    for direction in DIRECTIONS:
-        points, seen = one_side(front, direction), one_side(frame, direction)["c"]
-        if len(points) < FEWEST_POINTS:
-            continue
-        c = points["c"].to_numpy()
-        r, errors[f"{direction}_r"] = _curve(c, points["r"].to_numpy(), kind, seed)
-        d, errors[f"{direction}_d"] = _curve(c, points["d"].to_numpy(), kind, seed)
-        branches[direction] = Branch(_rule(points, table.base), (float(seen.min()), float(seen.max())), r, d)
-    if not branches:
+    earlier = _earlier(table, prior)
+    selection = select(table, share, seed, raw)
+    front = selection.front_of(table)
+    provenance = _provenance(table, selection, seed, share)
+    if kind == "compound":
+        best = grid.search(belief(table, seed).accuracies, _trainings(table), raw)
+        sides = _compound_sides(table, front, best)
+        provenance["compound"] = best.as_dict()
+    else:
+        sides = _sides(table, front, kind, seed, earlier[0] if earlier else None)
+    if earlier:
+        provenance["prior"] = {"name": earlier[1], **_identity(earlier[0])}
+    if not sides:
         raise PlannerError(f"{len(front)} points on the front are too few to fit; train at least {FEWEST_POINTS}")
-    error = 1 - front["accuracy"].to_numpy()
-    accuracy, errors["log_error"] = _error_curve(front["c"].to_numpy(), error, _log_noise(table, front), seed)
-    if table.noise_variance is not None:
-        errors["accuracy_between_seeds"] = float(np.sqrt(table.noise_variance))
+    provenance["curves"] = {f"{name}_{one}": fact for name, side in sides.items() for one, fact in side.facts.items()}
+    accuracy, errors = _accuracy(table, selection, front, seed)
+    for name, side in sides.items():
+        errors.update({f"{name}_{one}": error for one, error in side.errors.items()})
     return Formula(
         base=table.base,
         resolution=table.resolution,
         classes=table.classes,
         base_macs=table.base_macs,
         kind=kind,
-        branches=branches,
+        branches={name: side.branch for name, side in sides.items()},
         accuracy=accuracy,
         front=tuple(_point(row) for _, row in front.iterrows()),
         errors=errors,
-        provenance=_provenance(table, seed, share),
+        provenance=provenance,
     )
 
 
@@ -92,13 +110,73 @@ def one_side(frame: pd.DataFrame, direction: Direction) -> pd.DataFrame:
     return frame[frame["c"] <= OVERLAP] if direction == "shrink" else frame[frame["c"] >= 1 / OVERLAP]
 
 
-def _curve(c: FloatArray, values: FloatArray, kind: Kind, seed: int) -> tuple[Curve, float]:
-    """The curve of r or d, and its leave-one-out RMSE (in logs for `loglinear`)."""
-    if kind == "loglinear":
-        return _gaussian_process(np.log(c), np.log(values), "log", "log", 0.0, True, seed)
-    if kind == "tinynet":
-        return _gaussian_process(c, values, "identity", "identity", 0.0, False, seed)
-    raise PlannerError(f"kind {kind!r} is unknown; known kinds: loglinear, tinynet")
+def _sides(
+    table: Table, front: pd.DataFrame, kind: Any, seed: int, prior: Formula | None
+) -> dict[Direction, _Direction]:
+    """The curves of every direction that has points enough."""
+    sides: dict[Direction, _Direction] = {}
+    for direction in DIRECTIONS:
+        points, seen = one_side(front, direction), one_side(table.frame, direction)["c"]
+        if len(points) < FEWEST_POINTS:
+            continue
+        c_range = (float(seen.min()), float(seen.max()))
+        scale = "log" if kind == "loglinear" else "identity"
+        priors = (None, None) if prior is None else tuple(prior_curve(prior, direction, one, scale) for one in "rd")
+        fitted = fit_curves(points["c"], points["r"], points["d"], kind, seed, c_range, (priors[0], priors[1]))
+        branch = Branch(_rule(points, table.base), c_range, fitted.r.curve, fitted.d.curve)
+        facts = {name: _facts(getattr(fitted, name)) for name in "rd"}
+        sides[direction] = _Direction(branch, {"r": fitted.r.rmse, "d": fitted.d.rmse}, facts)
+    return sides
+
+
+def _facts(fitted: FittedCurve) -> dict[str, Any]:
+    """What a curve's fit found, in JSON's types."""
+    facts = fitted.shape.as_dict()
+    return facts if fitted.transfer is None else {**facts, "prior": fitted.transfer.as_dict()}
+
+
+def _compound_sides(table: Table, front: pd.DataFrame, best: grid.Best) -> dict[Direction, _Direction]:
+    """One rule for every direction that has trainings; its errors are how far the front's r and d lie from it."""
+    sides: dict[Direction, _Direction] = {}
+    for direction in DIRECTIONS:
+        rows, points = one_side(table.frame, direction), one_side(front, direction)
+        c, extent = rows["c"], float(np.abs(np.log(rows["c"])).max()) if len(rows) else 0.0
+        if extent <= np.log(OVERLAP):
+            continue
+        departures = {
+            name: np.log(points[name]) - exponent * np.log(points["c"])
+            for name, exponent in (("r", best.g), ("d", best.a))
+        }
+        errors = {name: float(np.sqrt(np.mean(one**2))) for name, one in departures.items() if len(one)}
+        branch = Branch(_rule(rows, table.base), (float(c.min()), float(c.max())), power_law(best.g), power_law(best.a))
+        sides[direction] = _Direction(branch, errors, {})
+    return sides
+
+
+def _trainings(table: Table) -> grid.Trainings:
+    c, r, d = (table.frame[name].to_numpy(dtype=np.float64) for name in ("c", "r", "d"))
+    return grid.Trainings(c, r, d, observed(table))
+
+
+def _accuracy(table: Table, selection: Selection, front: pd.DataFrame, seed: int) -> tuple[Curve, dict[str, float]]:
+    """Top-1 error of the front over c, a power law plus a Gaussian process in logs, and its leave-one-out error.
+
+    Where posterior means are fitted, a training's scatter about them is the least noise of a new one.
+    """
+    measured, believed = (_log_error(values) for values in (observed(table), selection.accuracy))
+    noise = max(_log_noise(table, front), float(np.mean((measured - believed) ** 2)))
+    x, y = np.log(front["c"].to_numpy()), believed[selection.rows]
+    offset = float(np.polynomial.Polynomial.fit(x, y, 1).convert().coef[0]) if np.ptp(x) else float(y.mean())
+    fitted = fit_process(x, y, LOGLINEAR, seed, offset, noise)
+    errors = {"log_error": fitted.rmse}
+    if table.noise_variance is not None:
+        errors["accuracy_between_seeds"] = float(np.sqrt(table.noise_variance))
+    return fitted.curve, errors
+
+
+def _log_error(accuracy: FloatArray) -> FloatArray:
+    logs: FloatArray = np.log(np.clip(1 - accuracy, SMALLEST_ERROR, None))
+    return logs
 
 
 def _log_noise(table: Table, front: pd.DataFrame) -> float:
@@ -107,69 +185,6 @@ def _log_noise(table: Table, front: pd.DataFrame) -> float:
         return 0.0
     error = np.clip(1 - front["accuracy"], SMALLEST_ERROR, None)  # to first order, d log e = d e / e
     return float(np.median(table.noise_variance / front["repeats"] / error**2))
-
-
-def _error_curve(c: FloatArray, error: FloatArray, noise: float, seed: int) -> tuple[Curve, float]:
-    """Top-1 error of the front over c: a power law plus a Gaussian process, in logs, of at least that noise."""
-    x, y = np.log(c), np.log(np.clip(error, SMALLEST_ERROR, None))
-    offset = float(np.polynomial.Polynomial.fit(x, y, 1).convert().coef[0]) if np.ptp(x) else float(y.mean())
-    return _gaussian_process(x, y, "log", "log", offset, True, seed, noise)
-
-
-def _gaussian_process(
-    x: FloatArray,
-    y: FloatArray,
-    input_scale: Any,
-    output_scale: Any,
-    offset: float,
-    linear: bool,
-    seed: int,
-    least_noise: float = 0.0,
-) -> tuple[Curve, float]:
-    """Hyper-parameters by maximum likelihood, then the posterior in closed form, and its leave-one-out RMSE.
-
-    Leave-one-out residuals at fixed hyper-parameters are alpha_i / precision_ii (Rasmussen & Williams 2006,
-    Eq. 5.12).
-    """
-    slope_variance, variance, length_scale, noise = _hyperparameters(x, y - offset, linear, seed, least_noise)
-    covariance = slope_variance * np.outer(x, x)
-    covariance += variance * np.exp(-0.5 * ((x[:, None] - x[None, :]) / length_scale) ** 2)
-    precision = np.linalg.inv(covariance + noise * np.eye(len(x))).astype(np.float64)
-    alpha = precision @ (y - offset)
-    slope = slope_variance * float(x @ alpha)
-    curve = Curve(
-        input_scale, output_scale, offset, slope, slope_variance, variance, length_scale, noise, x, alpha, precision
-    )
-    return curve, float(np.sqrt(np.mean((alpha / np.diag(precision)) ** 2)))
-
-
-def _hyperparameters(
-    x: FloatArray, y: FloatArray, linear: bool, seed: int, least_noise: float
-) -> tuple[float, float, float, float]:
-    """Variance of the slope, variance and length scale of the RBF, and noise variance."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
-
-    lengths = LENGTH_BOUNDS if linear else (0.05, 20.0)  # over raw c the tiny networks lie within 0.06
-    least = min(max(NOISE_BOUNDS[0], least_noise), 0.99 * NOISE_BOUNDS[1])
-    smooth = ConstantKernel(0.05, (1e-4, 10.0)) * RBF(1.0, lengths) + WhiteKernel(
-        max(0.01, least), (least, NOISE_BOUNDS[1])
-    )
-    trend = ConstantKernel(0.1, (1e-3, 10.0)) * DotProduct(sigma_0=0.0, sigma_0_bounds="fixed")
-    kernel = trend + smooth if linear else smooth
-    process = GaussianProcessRegressor(kernel, n_restarts_optimizer=RESTARTS, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a value at its bound is an answer here
-        process.fit(x[:, None], y)
-    found = process.kernel_.get_params()
-    prefix = "k2__" if linear else ""
-    return (
-        float(found["k1__k1__constant_value"]) if linear else 0.0,
-        float(found[f"{prefix}k1__k1__constant_value"]),
-        float(found[f"{prefix}k1__k2__length_scale"]),
-        float(found[f"{prefix}k2__noise_level"]),
-    )
 
 
 def _rule(points: pd.DataFrame, base_name: str) -> str:
@@ -185,9 +200,8 @@ def _rule(points: pd.DataFrame, base_name: str) -> str:
 
 def _point(row: pd.Series) -> dict[str, Any]:
     """One point of the front, in JSON's types."""
-    point: dict[str, Any] = {
-        name: float(row[name]) for name in ("c", "r", "d", "w", "accuracy") if np.isfinite(row[name])
-    }
+    names = ("c", "r", "d", "w", "accuracy", "expected")
+    point: dict[str, Any] = {name: float(row[name]) for name in names if name in row and np.isfinite(row[name])}
     point["macs"] = int(row["macs"])
     trial = row.get("trial")
     if trial is not None and trial == trial:  # a missing one is None or NaN
@@ -195,7 +209,24 @@ def _point(row: pd.Series) -> dict[str, Any]:
     return point
 
 
-def _provenance(table: Table, seed: int, share: float) -> dict[str, Any]:
+def _earlier(table: Table, prior: Formula | str | Path | None) -> tuple[Formula, str] | None:
+    """The prior and what to call it; refused where it knows the answers already."""
+    if prior is None:
+        return None
+    found, name = (prior, prior.base) if isinstance(prior, Formula) else prior_named(str(prior))
+    if found.provenance.get("table_sha256") == table.sha256:
+        raise PlannerError(
+            f"the prior {name} was fitted on this very table, so it would be believed; give another study's"
+        )
+    return found, name
+
+
+def _identity(formula: Formula) -> dict[str, Any]:
+    """What tells a prior from others."""
+    return {"base": formula.base, "kind": formula.kind, "table_sha256": formula.provenance.get("table_sha256")}
+
+
+def _provenance(table: Table, selection: Selection, seed: int, share: float) -> dict[str, Any]:
     from importlib.metadata import version
 
     return {
@@ -204,6 +235,7 @@ def _provenance(table: Table, seed: int, share: float) -> dict[str, Any]:
         "table_sha256": table.sha256,
         "seed": seed,
         "share": share,
+        "selection": {"by": selection.by, "why": selection.why},
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("scaling-planner", "numpy", "scikit-learn", "pymoo")},

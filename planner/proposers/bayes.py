@@ -165,9 +165,7 @@ def _reference(seen: FloatArray, paid: FloatArray, target: FloatArray) -> tuple[
     return float(high + MARGIN * max(high - low, 1e-9)), float(target.min())
 
 
-def _staircase(
-    surrogate: Surrogate, usable: pd.DataFrame, cost: str, reference: tuple[float, float]
-) -> Staircase:
+def _staircase(surrogate: Surrogate, usable: pd.DataFrame, cost: str, reference: tuple[float, float]) -> Staircase:
     """What has been reached, by what the surrogate believes of the rows measured."""
     import torch
 

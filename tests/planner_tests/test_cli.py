@@ -316,7 +316,7 @@ MISTAKES = {
     "front none.csv --share 0": "0.0 is not in the range 0<x<=1",
     "fit": "no study in results/study; make one with `planner run --study study`",
     "fit none.csv": "none.csv: No such file or directory; give a CSV file of trainings",
-    "fit none.csv --kind cubic": "'cubic' is not one of 'loglinear', 'tinynet'",
+    "fit none.csv --kind cubic": "'cubic' is not one of 'loglinear', 'tinynet', 'compound'",
     "fit none.csv --out .": "is a directory",
     "fit none.csv --seed -1": "-1 is not in the range x>=0",
     "train --study none": "no study in results/none; make one with `planner run --study none`, or name another",

@@ -1,0 +1,192 @@
+"""By which accuracies the front is taken: posterior means, so that one lucky training does not bend a curve.
+
+A surrogate sees r, d and the exact MACs of every training (it takes logarithms itself). The width is not among them:
+those three leave no freedom to it, and so two architectures are compared at equal cost. Where the stages were scaled
+apart, and there are trainings enough, it sees the resolution and each stage's width and depth instead of r and d.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from planner import pareto
+from planner.errors import PlannerError
+from planner.table import Table
+from sampler import base as base_named
+from sampler.architecture import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Of trainings, for a surrogate of accuracy over three inputs: four for each number it fits (three length scales, a
+# variance, a noise). Fewer say too little of what is noise, and smoothing them would invent it.
+FEWEST_ROWS = 20
+ROWS_PER_INPUT = 4
+# Spread of a row's stages about its own w, in logs: rounding to multiples of 8 makes up to 0.2 of it.
+APART = 0.25
+OBSERVED, EXPECTED = "observed accuracies", "posterior means"
+
+
+class Surrogate(Protocol):
+    """What `planner.surrogates.fit.fit_surrogate` gives."""
+
+    errors: dict[str, float | None]
+
+    def posterior(self, frame: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
+        """Mean and standard deviation `(n,)` of accuracy, the noise of a training left out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Belief:
+    """A surrogate of accuracy over r, d and cost.
+
+    Attributes:
+        surrogate: The surrogate.
+        base_macs: MACs of c = 1.
+    """
+
+    surrogate: Surrogate
+    base_macs: int
+
+    def accuracies(self, c: ArrayLike, r: ArrayLike, d: ArrayLike) -> FloatArray:
+        """Expected accuracy `(n,)` of architectures of these multipliers, at that cost."""
+        mean, _ = self.surrogate.posterior(inputs_of(c, r, d, self.base_macs))
+        return np.asarray(mean, dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """The rows of a front.
+
+    Attributes:
+        rows: `(m,)` row numbers, sorted by cost.
+        accuracy: `(n,)` accuracies of all rows, by which they were chosen.
+        by: What those are: `"posterior means"` or `"observed accuracies"`.
+        why: Why they are the observed ones, where they are.
+    """
+
+    rows: IntArray
+    accuracy: FloatArray
+    by: str
+    why: str | None
+
+    def front_of(self, table: Table) -> pd.DataFrame:
+        """The chosen rows, with a column `expected` where posterior means chose them."""
+        front = table.frame.iloc[self.rows]
+        return front if self.why else front.assign(expected=self.accuracy[self.rows])
+
+
+def select(table: Table, share: float, seed: int, raw: bool = False) -> Selection:
+    """NSGA-III's selection of a table by posterior means, or by observed accuracies where they are better."""
+    accuracy, why = (observed(table), "asked for") if raw else expected_accuracies(table, seed)
+    rows = pareto.select(accuracy, table.frame["macs"], share, seed=seed)
+    return Selection(rows, accuracy, OBSERVED if why else EXPECTED, why)
+
+
+def observed(table: Table) -> FloatArray:
+    """Accuracies `(n,)` as they were measured."""
+    return table.frame["accuracy"].to_numpy(dtype=np.float64)
+
+
+def expected_accuracies(table: Table, seed: int = 0) -> tuple[FloatArray, str | None]:
+    """Posterior means of accuracy at the trained architectures, the noise of one training taken out.
+
+    Args:
+        table: The trainings.
+        seed: Of the surrogate's fit.
+
+    Returns:
+        `(n,)` accuracies, and why they are the observed ones, or None where they are not.
+    """
+    frame, columns = stage_inputs(table) or (_inputs(table), ["r", "d"])
+    try:
+        mean, _ = _surrogate(table, frame, columns, seed).posterior(frame)
+    except PlannerError as error:
+        return observed(table), str(error)
+    return np.asarray(mean, dtype=np.float64), None
+
+
+def belief(table: Table, seed: int = 0) -> Belief:
+    """A surrogate of a table's accuracy over r, d and cost.
+
+    Raises:
+        PlannerError: If the table is too small for one, or the surrogate refuses it.
+    """
+    return Belief(_surrogate(table, _inputs(table), ["r", "d"], seed), table.base_macs)
+
+
+def inputs_of(c: ArrayLike, r: ArrayLike, d: ArrayLike, base_macs: int) -> pd.DataFrame:
+    """The surrogate's inputs of uniformly scaled architectures."""
+    import pandas as pd
+
+    columns = {"r": r, "d": d, "macs": np.asarray(c, dtype=np.float64) * base_macs}
+    return pd.DataFrame({name: np.asarray(values, dtype=np.float64) for name, values in columns.items()})
+
+
+def stage_inputs(table: Table) -> tuple[pd.DataFrame, list[str]] | None:
+    """Inputs and their names where the stages were scaled apart and there are 4 trainings for each, or None."""
+    names = [str(name) for name in table.frame if re.fullmatch(r"(width|depth)_\d+", str(name))]
+    if not names or not _scaled_apart(table, names):
+        return None
+    frame = table.frame[["resolution", *names, "macs"]].astype(float)
+    columns = [name for name in ("resolution", *names) if np.ptp(frame[name]) > 0]
+    return (frame, columns) if len(frame) >= ROWS_PER_INPUT * len(columns) else None
+
+
+def _scaled_apart(table: Table, names: Sequence[str]) -> bool:
+    """Whether widths differ between stages by more than rounding makes of one multiplier."""
+    network = base_named(table.base)
+    widths = [f"width_{i + 1}" for i in range(len(network.stages))]
+    if "resolution" not in table.frame or not set(widths) <= set(names):
+        return False
+    ratios = np.log(table.frame[widths].to_numpy(dtype=float) / np.array(network.widths))
+    return bool(np.median(ratios.std(axis=1)) > APART)
+
+
+def _inputs(table: Table) -> pd.DataFrame:
+    return inputs_of(table.frame["c"], table.frame["r"], table.frame["d"], table.base_macs)
+
+
+def _surrogate(table: Table, frame: pd.DataFrame, columns: list[str], seed: int) -> Surrogate:
+    rows = len(frame)
+    if rows < FEWEST_ROWS:
+        raise PlannerError(f"{rows} trainings are too few for a surrogate, which needs {FEWEST_ROWS}")
+    varied = [name for name in columns if np.ptp(frame[name]) > 0]
+    if not varied:
+        raise PlannerError("neither r nor d varies between the trainings, so there is nothing a surrogate could learn")
+    observations = frame.assign(accuracy=observed(table))
+    surrogate = fit_surrogate(observations, varied, _noise_variance(table), seed)
+    error, spread = surrogate.errors.get("rmse"), float(observations["accuracy"].std(ddof=0))
+    if error is None or error >= spread:
+        raise PlannerError("a surrogate predicts left-out trainings no better than their mean does")
+    return surrogate
+
+
+def _noise_variance(table: Table) -> FloatArray | None:
+    """Variance `(n,)` of each row's accuracy between seeds; None where nobody measured it, and it is fitted."""
+    if table.noise_variance is None:
+        return None
+    return np.asarray(table.noise_variance / table.frame["repeats"].to_numpy(), dtype=np.float64)
+
+
+def fit_surrogate(frame: pd.DataFrame, inputs: list[str], noise_variance: FloatArray | None, seed: int) -> Surrogate:
+    """The surrogate of accuracy over some columns of a frame, with its MACs as the cost.
+
+    Raises:
+        PlannerError: If it cannot be fitted.
+    """
+    try:
+        package: Any = import_module("planner.surrogates.fit")
+    except ModuleNotFoundError as error:
+        raise PlannerError("this version has no surrogates") from error
+    surrogate: Surrogate = package.fit_surrogate(
+        frame, inputs=inputs, target="accuracy", cost="macs", noise_variance=noise_variance, seed=seed
+    )
+    return surrogate

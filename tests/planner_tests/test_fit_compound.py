@@ -1,0 +1,196 @@
+"""The best single compound rule, by grid search: recovered where it is known, and scored as it says."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from planner import PlannerError
+from planner.formulas import grid, selection
+from planner.formulas.fit import fit
+
+B0_MACS = 385_814_752
+RULES = [(0.28, 0.2), (0.1, 0.3), (0.45, 0.05), (0.0, 0.25)]  # exponents of depth and resolution
+
+
+def accuracy_of(a, g):
+    """Accuracy that grows with cost, and at every cost is best where r, d and w all lie on the rule."""
+
+    def accuracy(c, r, d):
+        w = np.sqrt(c / (r**2 * d))
+        off = [np.log(one) - exponent * np.log(c) for one, exponent in ((r, g), (d, a), (w, (1 - a - 2 * g) / 2))]
+        return 0.8 + 0.03 * np.log(c) - 0.03 * sum(one**2 for one in off)
+
+    return accuracy
+
+
+def sampled(accuracy, rows=120, lowest=0.03, highest=3.0, seed=0):
+    """Trainings anywhere in the space, as a table has them."""
+    rng = np.random.default_rng(seed)
+    c, r, d = (
+        np.exp(rng.uniform(np.log(low), np.log(high), rows))
+        for low, high in ((lowest, highest), (0.2, 2.8), (0.2, 2.8))
+    )
+    c[:2] = lowest, highest
+    return pd.DataFrame({"accuracy": accuracy(c, r, d), "macs": np.rint(c * B0_MACS), "r": r, "d": d})
+
+
+def trainings(frame):
+    return grid.Trainings(
+        *(one.to_numpy() for one in (frame["macs"] / B0_MACS, frame["r"], frame["d"], frame["accuracy"]))
+    )
+
+
+@pytest.fixture
+def known(monkeypatch):
+    """A function: surrogates know this accuracy from now on."""
+
+    def knows(accuracy):
+        class Known:
+            errors = {"rmse": 0.0}
+
+            def posterior(self, frame):
+                mean = accuracy(frame["macs"].to_numpy() / B0_MACS, frame["r"].to_numpy(), frame["d"].to_numpy())
+                return mean, np.zeros(len(mean))
+
+        monkeypatch.setattr(selection, "fit_surrogate", lambda *_, **__: Known())
+
+    return knows
+
+
+@pytest.mark.parametrize(("a", "g"), RULES)
+def test_a_known_rule_is_given_back_to_a_thousandth(known, a, g):
+    known(accuracy_of(a, g))
+    found = fit(sampled(accuracy_of(a, g)), "compound").provenance["compound"]
+    assert found["alpha"] == pytest.approx(2**a, abs=1e-3)
+    assert found["beta"] == pytest.approx(2 ** ((1 - a - 2 * g) / 2), abs=1e-3)
+    assert found["gamma"] == pytest.approx(2**g, abs=1e-3)
+    assert found["alpha"] * found["beta"] ** 2 * found["gamma"] ** 2 == pytest.approx(2)
+
+
+@pytest.mark.parametrize(("a", "g"), RULES[:2])
+def test_a_known_rule_is_given_back_by_a_gaussian_process_on_the_table(a, g):
+    # The whole way, with a surrogate that has seen nothing but the trainings.
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel
+
+    frame = sampled(accuracy_of(a, g))
+    x = np.log(np.column_stack([frame["macs"] / B0_MACS, frame["r"], frame["d"]]))
+    process = GaussianProcessRegressor(ConstantKernel(100.0) * RBF([10.0] * 3), alpha=1e-10, optimizer=None)
+    process.fit(x, frame["accuracy"])
+    best = grid.search(lambda c, r, d: process.predict(np.log(np.column_stack([c, r, d]))), trainings(frame))
+    assert (best.coefficients.alpha, best.coefficients.gamma) == pytest.approx((2**a, 2**g), abs=1e-3)
+
+
+def test_the_grid_covers_every_rule_in_twentieths():
+    pairs = {(round(a, 9), round(g, 9)) for a, g in grid.simplex()}
+    wanted = {(i / 20, j / 40) for i in range(21) for j in range(21) if i + j <= 20}
+    assert pairs == wanted and len(pairs) == 231
+    assert all(1 - a - 2 * g >= -1e-9 for a, g in pairs)  # beta at least 1
+
+
+def test_the_best_grid_point_is_the_one_that_loops_find():
+    rng = np.random.default_rng(5)
+    weights = rng.normal(size=(3, 3))
+
+    def score(c, r, d):
+        x = np.log(np.column_stack([c, r, d]))
+        return np.sin(x @ weights).sum(axis=1)
+
+    frame = sampled(score, lowest=0.2)
+    seen = trainings(frame)
+    best = grid.search(score, seen, raw=False)
+    budgets = np.geomspace(seen.c.min(), seen.c.max(), grid.BUDGETS)
+    scores = {}
+    for i in range(21):
+        for j in range(21 - i):
+            a, g = i / 20, j / 40
+            cells = [(c, c**g, c**a) for c in budgets]
+            inside = all(
+                seen.r.min() * np.exp(-grid.NEAR) <= r <= seen.r.max() * np.exp(grid.NEAR)
+                and seen.d.min() * np.exp(-grid.NEAR) <= d <= seen.d.max() * np.exp(grid.NEAR)
+                for _, r, d in cells
+            )
+            if inside:
+                scores[a, g] = np.mean([score(*map(np.atleast_1d, cell))[0] for cell in cells])
+    assert best.points == len(scores) and best.points + best.outside == 231
+    assert best.score >= max(scores.values()) - 1e-12
+    top = max(scores, key=scores.get)
+    assert abs(best.a - top[0]) <= 0.1 and abs(best.g - top[1]) <= 0.05
+
+
+def test_pairs_near_a_training_are_counted_and_with_raw_take_its_accuracy():
+    # Flat but for one lucky training, which stands exactly where the rule (0.2, 0.2) has a budget.
+    budgets = np.geomspace(0.1, 10, grid.BUDGETS)
+    lucky = budgets[12]
+    c = np.array([0.1, 10.0, lucky, 1.0, 1.0])
+    r = np.array([0.5, 2.0, lucky**0.2, 0.1, 9.0])
+    d = np.array([0.5, 2.0, lucky**0.2, 0.1, 9.0])
+    seen = grid.Trainings(c, r, d, np.array([0.5, 0.5, 0.9, 0.5, 0.5]))
+
+    def flat(c, r, d):
+        return np.full(len(c), 0.5)
+
+    best = grid.search(flat, seen, raw=True)
+    assert (best.a, best.g) == pytest.approx((0.2, 0.2), abs=0.026)  # within 5 % of the lucky one, on the grid
+    assert (round(best.a * 20, 6) % 1, round(best.g * 40, 6) % 1) == (0, 0)
+    places = [
+        (b, b**g, b**a)
+        for a, g in grid.simplex()
+        for b in budgets
+        if all(0.1 * np.exp(-0.05) <= v <= 9 * np.exp(0.05) for e in (a, g) for v in (0.1**e, 10**e))
+    ]
+    near = sum(
+        any(
+            max(abs(np.log(p / q)) for p, q in zip(place, row, strict=True)) < grid.NEAR
+            for row in zip(c, r, d, strict=True)
+        )
+        for place in places
+    )
+    assert (best.near, best.pairs) == (near, best.points * grid.BUDGETS)
+    assert near >= 1
+    smooth = grid.search(flat, seen)
+    assert smooth.score == 0.5 and smooth.near == near
+
+
+def test_a_flat_surrogate_leaves_every_rule_within_a_tenth_of_a_point(known):
+    known(lambda c, r, d: np.full(len(c), 0.5))
+    found = fit(sampled(accuracy_of(0.2, 0.2), lowest=0.5, highest=2.0), "compound").provenance["compound"]
+    assert found["within_0.1_points"]["alpha"] == pytest.approx([1, 2])
+    assert found["within_0.1_points"]["gamma"] == pytest.approx([1, 2**0.5])
+
+
+def test_the_formula_is_a_power_law_that_predicts_both_ways(known):
+    known(accuracy_of(0.3, 0.15))
+    formula = fit(sampled(accuracy_of(0.3, 0.15)), "compound")
+    assert formula.kind == "compound" and set(formula.branches) == {"shrink", "enlarge"}
+    for c in (0.1, 0.6, 2.5):
+        branch = formula.branch(c)
+        assert branch.r(c)[0] == pytest.approx(c**0.15, rel=1e-3)
+        assert branch.d(c)[0] == pytest.approx(c**0.3, rel=1e-3)
+        assert formula.predict(c * B0_MACS).macs == pytest.approx(c * B0_MACS, rel=0.01)
+    assert set(fit(sampled(accuracy_of(0.3, 0.15), highest=0.9), "compound").branches) == {"shrink"}
+    assert set(fit(sampled(accuracy_of(0.3, 0.15), lowest=1.3), "compound").branches) == {"enlarge"}
+
+
+def test_the_command_says_the_rule_and_how_it_was_scored(known, run, tmp_path):
+    known(accuracy_of(0.28, 0.2))
+    sampled(accuracy_of(0.28, 0.2)).to_csv(tmp_path / "t.csv", index=False)
+    code, out, err = run("fit", "t.csv", "--kind", "compound")
+    assert (code, err) == (0, "")
+    assert "alpha 1.214, beta 1.117, gamma 1.149, alpha beta^2 gamma^2 2.00, for twice the MACs" in out
+    assert "EfficientNet's: alpha 1.200, beta 1.100, gamma 1.150, alpha beta^2 gamma^2 1.92" in out
+    code, answer, _ = run("fit", "t.csv", "--kind", "compound", "--json")
+    found = json.loads(answer)
+    counts = found["compound"]
+    assert f"{counts['pairs_near_a_training']} of {counts['pairs']} pairs have a training within 5 %" in out
+    assert found["efficientnet"] == {"alpha": 1.2, "beta": 1.1, "gamma": 1.15}
+    assert found["coefficients"]["shrink"]["alpha"] == pytest.approx(2**0.28, abs=1e-3)
+    code, out, _ = run("predict", "--flops", "200M", "--formula", "formula.json")
+    assert code == 0
+
+
+def test_too_few_trainings_for_a_grid_are_refused(compound_frame):
+    with pytest.raises(PlannerError, match="12 trainings are too few for a surrogate, which needs 20"):
+        fit(compound_frame(0.2, 0.3, 0.05, 1.0, rows=12), "compound")
