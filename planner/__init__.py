@@ -8,6 +8,7 @@ numpy.
     planner.build(architecture)  a torch module made of timm's blocks
     planner.fit(table, ..)       a formula; `.predict(macs=200e6)`, `.save(path)`
     planner.Formula.load(path)   a formula that was saved
+    planner.fit_surrogate(table, ..)  what accuracy to expect of any network; `.predict(table, level=0.9)`
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from planner.errors import PlannerError
     from planner.formulas.fit import fit
     from planner.formulas.formula import Formula, Prediction
+    from planner.surrogates.fit import fit_surrogate
+    from planner.surrogates.surrogate import Surrogate
     from sampler import Architecture, base
     from sampler.complexity import complexity
     from trainer.network import build
@@ -29,13 +32,26 @@ PUBLIC = {
     "Formula": "planner.formulas.formula",
     "PlannerError": "planner.errors",
     "Prediction": "planner.formulas.formula",
+    "Surrogate": "planner.surrogates.surrogate",
     "base": "sampler",
     "build": "trainer.network",
     "complexity": "sampler.complexity",
     "fit": "planner.formulas.fit",
+    "fit_surrogate": "planner.surrogates.fit",
 }
 
-__all__ = ["Architecture", "Formula", "PlannerError", "Prediction", "base", "build", "complexity", "fit"]
+__all__ = [
+    "Architecture",
+    "Formula",
+    "PlannerError",
+    "Prediction",
+    "Surrogate",
+    "base",
+    "build",
+    "complexity",
+    "fit",
+    "fit_surrogate",
+]
 
 
 def __getattr__(name: str) -> Any:

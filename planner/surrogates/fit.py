@@ -1,0 +1,152 @@
+"""Fits an accuracy surrogate to a table of networks that were trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from planner.errors import PlannerError
+from planner.surrogates import choose
+from planner.surrogates.calibration import thinned
+from planner.surrogates.choose import IDENTITY, Problem, chosen, seen_through, warp_at
+from planner.surrogates.features import default_scales
+from planner.surrogates.kernels import Kernel
+from planner.surrogates.members import fitted
+from planner.surrogates.mixture import fit_mixture, tuning_rows, weighed
+from planner.surrogates.polish import polished
+from planner.surrogates.posterior import Member, Mixture
+from planner.surrogates.rows import as_frame, noise_of, numbers_in, study_inputs
+from planner.surrogates.surrogate import Surrogate
+from planner.surrogates.validate import cross_validated, errors_of, folds_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COST = "macs"
+MOST_ROWS = 3_000  # that a posterior is conditioned on; more are thinned by chance
+MOST_INPUTS = 200
+
+
+def fit_surrogate(
+    table: pd.DataFrame | str | Path,
+    inputs: Sequence[str] | None = None,
+    target: str = "accuracy",
+    cost: str | None = None,
+    noise_variance: float | ArrayLike | str | None = None,
+    seed: int = 0,
+) -> Surrogate:
+    """Fits a surrogate to any table with numeric columns.
+
+    A mixture of Gaussian processes that share a linear mean in the logarithms of the inputs (see
+    `planner.surrogates.kernels`), of a target warped so that the line is a saturating power law (`warps`); weighed by
+    leave-one-out densities; its intervals calibrated on rows held out in cross-validation.
+
+    Args:
+        table: A frame, or the path of a CSV file; where there is a column `status`, only rows that say `ok` are used.
+        inputs: Names of the columns that describe a network; by default those of a study's trials that vary
+            (resolution, widths, depths, epochs, data share).
+        target: Name of the column to predict, in any unit.
+        cost: Name of a positive cost column (MACs), read as one more input, of whose power law the mean is made; by
+            default `macs` where the table has it (tables to predict may lack that one: the surrogate is then fitted
+            again without).
+        noise_variance: Variance of the target between trainings that differ in their seed alone, where it was
+            measured: one number, one for each row, or the name of a column. More noise is learned on top.
+        seed: Of the folds, and of the choice of rows where there are very many.
+
+    Returns:
+        The surrogate.
+
+    Raises:
+        PlannerError: If a column is missing, a value is no number, or there are fewer than 2 rows.
+
+    Example:
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"width": [8, 16, 24, 32, 48, 64], "accuracy": [0.5, 0.6, 0.66, 0.7, 0.76, 0.8]})
+        >>> surrogate = fit_surrogate(frame, inputs=["width"])
+        >>> print(f"{surrogate.predict(pd.DataFrame({'width': [40]}))['mean'][0]:.2f}")
+        0.73
+    """
+    frame = as_frame(table)
+    used = _used(frame, seed)
+    rows = frame.iloc[used]
+    names = _inputs(rows, inputs)
+    found = cost is None and COST in map(str, frame.columns) and COST not in (*names, target)
+    cost = COST if found else (None if cost in names else cost)
+    columns = [*names, *([cost] if cost else [])]
+    problem = Problem(
+        tuple(columns),
+        np.column_stack([numbers_in(rows, name) for name in columns]),
+        numbers_in(rows, target),
+        noise_of(noise_variance, frame, used),
+    )
+    _check(problem, cost)
+    surrogate = _surrogate(problem, tuple(names), target, cost, seed)
+    if not found:
+        return surrogate
+    plain = replace(problem, names=tuple(names), inputs=problem.inputs[:, :-1])
+    return replace(surrogate, refit_without_cost=lambda: _surrogate(plain, tuple(names), target, None, seed))
+
+
+def _used(frame: pd.DataFrame, seed: int) -> list[int]:
+    """Numbers of the rows to learn from."""
+    used = np.arange(len(frame))
+    if "status" in frame:
+        used = used[(frame["status"] == "ok").to_numpy()]
+    if len(used) < 2:
+        raise PlannerError(f"{len(used)} finished trainings in the table; at least 2 are needed")
+    if len(used) > MOST_ROWS:
+        used = np.sort(np.random.default_rng(seed).choice(used, MOST_ROWS, replace=False))
+    return [int(row) for row in used]
+
+
+def _inputs(rows: pd.DataFrame, inputs: Sequence[str] | None) -> list[str]:
+    names = study_inputs(rows) if inputs is None else [str(name) for name in inputs]
+    if isinstance(inputs, str) or not 0 < len(set(names)) == len(names) <= MOST_INPUTS:
+        raise PlannerError(f"inputs is {inputs!r}; a list of 1 to {MOST_INPUTS} different column names is wanted")
+    return names
+
+
+def _check(problem: Problem, cost: str | None) -> None:
+    if cost and (problem.inputs[:, -1] <= 0).any():
+        raise PlannerError(f"the cost {cost} must be positive in every row")
+    largest = np.abs(problem.target).max()
+    if largest > 1e100 or np.abs(problem.inputs).max() > 1e100:
+        raise PlannerError("the table holds numbers beyond 1e100; give them in a smaller unit")
+
+
+def _surrogate(problem: Problem, names: tuple[str, ...], target: str, cost: str | None, seed: int) -> Surrogate:
+    rng = np.random.default_rng(seed)
+    few = rng.permutation(len(problem.target))[: choose.ROWS]
+    rung, scales = chosen(problem.rows(np.sort(few)), default_scales(problem.inputs))
+    whole = _polished(fit_mixture(problem, rung, scales, seed), seed)
+    folds = folds_of(problem.inputs, seed)
+    held_out = cross_validated(whole, folds, seed)
+    linear = cross_validated(_linear(whole, problem, seed), folds, seed)
+    provenance = {
+        "rows": len(problem.target),
+        "folds": int(folds.max()) + 1,
+        "seed": seed,
+        "versions": {name: version(name) for name in ("numpy", "gpytorch", "botorch")},
+    }
+    errors = errors_of(held_out, problem) | errors_of(linear, problem, "linear_")
+    return Surrogate(names, target, cost, whole, thinned(held_out.residuals), errors, provenance)
+
+
+def _polished(found: Mixture, seed: int) -> Mixture:
+    tuning = found.seen.rows(tuning_rows(len(found.seen.w), seed))
+    members = [Member(one.kernel, polished(one.kernel, one.theta, tuning), found.seen) for one in found.members]
+    return weighed(found.features, found.warp, members)
+
+
+def _linear(whole: Mixture, problem: Problem, seed: int) -> Mixture:
+    """What the surrogate is compared with: a ridge line in the same features, of the target as it is."""
+    warp = warp_at(IDENTITY, problem.target)
+    seen = seen_through(problem, whole.features, warp)
+    member = fitted(Kernel("linear", "linear"), seen, seen.rows(tuning_rows(len(seen.w), seed)))
+    return weighed(whole.features, warp, [member])

@@ -1,0 +1,73 @@
+"""A mixture fitted to rows; and refitted where some of them are held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.surrogates import features as features_
+from planner.surrogates.choose import Problem, seen_through, warp_at
+from planner.surrogates.features import Features
+from planner.surrogates.members import TUNING_ROWS, candidates, fitted, tuned
+from planner.surrogates.posterior import Member, Mixture, Seen
+from planner.surrogates.warps import Warp
+from planner.surrogates.weights import log_densities, stacked
+from sampler.architecture import FloatArray, IntArray
+
+REFIT_STEPS = 6  # of the optimiser, when some rows are taken away
+OUTLIER = 4.0  # leave-one-out residual, in standard deviations, from which a row is believed less
+PASSES = 3
+MOST_OUTLIERS = 0.1  # share of the rows
+
+
+def fit_mixture(problem: Problem, rung: int, scales: tuple[str, ...], seed: int) -> Mixture:
+    """Fits all members and weighs them; rows that they find impossible are believed less, and it starts again."""
+    features = features_.standardised(problem.names, scales, problem.inputs)
+    usual = np.ones(len(problem.target), dtype=bool)
+    noise = problem.noise
+    for _ in range(PASSES):
+        warp = warp_at(rung, problem.target).fitted(problem.target[usual])
+        seen = seen_through(replace(problem, noise=noise), features, warp)
+        found = _fitted(features, warp, seen, seed)
+        off, residual = _outliers(found)
+        if not (off & usual).any() or (~usual | off).mean() > MOST_OUTLIERS:
+            break
+        usual &= ~off
+        noise = np.where(off, np.maximum(noise, (residual / warp.slope(problem.target)) ** 2), noise)
+    return found
+
+
+def held_out(whole: Mixture, rows: IntArray, seed: int) -> Mixture:
+    """The members fitted to these rows alone, from the hyper-parameters that they have, and weighed anew."""
+    seen = whole.seen.rows(rows)
+    tuning = seen.rows(tuning_rows(len(rows), seed))
+    members = [Member(one.kernel, tuned(one.kernel, tuning, one.theta, REFIT_STEPS)[0], seen) for one in whole.members]
+    return weighed(whole.features, whole.warp, members)
+
+
+def weighed(features: Features, warp: Warp, members: Sequence[Member]) -> Mixture:
+    """A mixture with stacked weights."""
+    densities = np.array([log_densities(*one.leave_one_out(), one.seen.w) for one in members])
+    return Mixture(features, warp, tuple(members), stacked(densities))
+
+
+def tuning_rows(n: int, seed: int) -> IntArray:
+    """Numbers of the rows that hyper-parameters are fitted to."""
+    if n <= TUNING_ROWS:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, TUNING_ROWS, replace=False))
+
+
+def _fitted(features: Features, warp: Warp, seen: Seen, seed: int) -> Mixture:
+    tuning = seen.rows(tuning_rows(len(seen.w), seed))
+    return weighed(features, warp, [fitted(kernel, seen, tuning) for kernel in candidates(features, len(seen.w))])
+
+
+def _outliers(found: Mixture) -> tuple[NDArray[np.bool_], FloatArray]:
+    """Which rows the others make nearly impossible, and all leave-one-out residuals."""
+    mean, variance = found.leave_one_out()
+    residual = found.seen.w - mean
+    return residual**2 > OUTLIER**2 * variance, residual

@@ -1,0 +1,129 @@
+"""Posteriors of members given the rows seen, and their mixture, in numpy (Rasmussen & Williams 2006, algorithm 2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.errors import PlannerError
+from planner.surrogates.features import Features
+from planner.surrogates.kernels import JITTER, Kernel
+from planner.surrogates.warps import Warp
+from sampler.architecture import FloatArray, IntArray
+
+CHUNK = 4096  # rows predicted at a time
+BLOCK = 64  # rows below which a triangular inverse is taken as any other
+LEAST_VARIANCE = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """The rows that a posterior is conditioned on.
+
+    Attributes:
+        x: `(n, d)` features.
+        w: `(n,)` warped targets.
+        noise: `(n,)` known noise variances of them, which come on top of the noise that a member learns.
+    """
+
+    x: FloatArray
+    w: FloatArray
+    noise: FloatArray
+
+    def rows(self, which: IntArray) -> Seen:
+        """Some of the rows."""
+        return Seen(self.x[which], self.w[which], self.noise[which])
+
+
+class Member:
+    """One Gaussian process with its hyper-parameters, conditioned on the rows seen.
+
+    Attributes:
+        kernel: The form of its covariance.
+        theta: Logs of its hyper-parameters, in `Kernel.size`'s order.
+        seen: The rows.
+        alpha: `(n,)` inverse covariance times the warped targets.
+        whitener: `(n, n)` inverse of the covariance's lower Cholesky factor.
+    """
+
+    def __init__(self, kernel: Kernel, theta: FloatArray, seen: Seen) -> None:
+        self.kernel, self.theta, self.seen = kernel, theta, seen
+        covariance = kernel.covariance(theta, seen.x, seen.x)
+        covariance[np.diag_indices(len(seen.w))] += self.noise + seen.noise + JITTER
+        try:
+            factor: FloatArray = np.linalg.cholesky(covariance).astype(np.float64, copy=False)
+        except np.linalg.LinAlgError as error:
+            raise PlannerError(
+                f"the covariance of {len(seen.w)} rows is not positive definite (member {kernel.name}); give repeated "
+                "rows a noise_variance"
+            ) from error
+        self.whitener = _inverse_of_lower(factor)
+        self.alpha = self.whitener.T @ (self.whitener @ seen.w)
+
+    @property
+    def noise(self) -> float:
+        """The noise variance it learned."""
+        return float(np.exp(self.theta[1]))
+
+    def predict(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """`(n,)` means and variances, without noise, at `(n, d)` features."""
+        covariance = self.kernel.covariance(self.theta, x, self.seen.x)
+        explained = covariance @ self.whitener.T
+        variance = self.kernel.variance(self.theta, x) - np.einsum("ij,ij->i", explained, explained)
+        return covariance @ self.alpha, np.maximum(variance, LEAST_VARIANCE)
+
+    def leave_one_out(self) -> tuple[FloatArray, FloatArray]:
+        """`(n,)` mean and variance, with noise, of each row given all others (equations 5.12)."""
+        precision = np.einsum("ij,ij->j", self.whitener, self.whitener)
+        return self.seen.w - self.alpha / precision, 1 / precision
+
+
+def _inverse_of_lower(factor: FloatArray) -> FloatArray:
+    """Inverse of a lower triangular matrix, by halves: numpy has no triangular solver, and a general one takes 6 x."""
+    n = len(factor)
+    if n <= BLOCK:
+        return np.tril(np.linalg.inv(factor))
+    half = n // 2
+    inverse = np.zeros_like(factor)
+    inverse[:half, :half] = first = _inverse_of_lower(factor[:half, :half])
+    inverse[half:, half:] = second = _inverse_of_lower(factor[half:, half:])
+    inverse[half:, :half] = -second @ (factor[half:, :half] @ first)
+    return inverse
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Members, their `(m,)` weights, and how rows become features and warped targets."""
+
+    features: Features
+    warp: Warp
+    members: tuple[Member, ...]
+    weights: FloatArray
+
+    @property
+    def seen(self) -> Seen:
+        """The rows that it is conditioned on."""
+        return self.members[0].seen
+
+    @property
+    def noise(self) -> float:
+        """Noise variance of the warped target."""
+        return float(self.weights @ np.array([member.noise for member in self.members]))
+
+    def at(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """`(n,)` means and variances, without noise, of the warped target at `(n, d)` features."""
+        mean, variance = np.empty(len(x)), np.empty(len(x))
+        for start in range(0, len(x), CHUNK):
+            part = slice(start, start + CHUNK)
+            mean[part], variance[part] = self._mixed(*zip(*(one.predict(x[part]) for one in self.members), strict=True))
+        return mean, variance
+
+    def leave_one_out(self) -> tuple[FloatArray, FloatArray]:
+        """`(n,)` mean and variance, with noise, of each row seen given all others."""
+        return self._mixed(*zip(*(one.leave_one_out() for one in self.members), strict=True))
+
+    def _mixed(self, means: Sequence[FloatArray], variances: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
+        mean = self.weights @ np.array(means)
+        return mean, self.weights @ (np.array(variances) + (np.array(means) - mean) ** 2)

@@ -1,0 +1,180 @@
+"""The fitted surrogate: means, intervals and deviations of networks that were not trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from planner.errors import PlannerError
+from planner.surrogates.calibration import factor, scale
+from planner.surrogates.posterior import Mixture
+from planner.surrogates.rows import as_frame, numbers_in
+from sampler.architecture import FloatArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Surrogate:
+    """What a target is expected to be at rows that were not measured.
+
+    Attributes:
+        inputs: Names of the columns that it reads.
+        target: Name of the column that it predicts.
+        cost: Name of the cost column that it reads as well, or None.
+        mixture: The members and their weights.
+        residuals: Sorted absolute residuals of held-out rows, in predicted standard deviations.
+        errors: `rmse` (in the target's unit), `kendall`, `kendall_top20` (among the best fifth), `coverage_50`, `_80`
+            and `_90` (share of rows inside intervals of that level), each of rows held out in cross-validation, whose
+            intervals were calibrated on other folds; and the same of a ridge linear model, with `linear_` in front.
+            None where too few rows differ.
+        provenance: Numbers of rows and folds, the seed, versions.
+    """
+
+    inputs: tuple[str, ...]
+    target: str
+    cost: str | None
+    mixture: Mixture
+    residuals: FloatArray
+    errors: dict[str, float | None]
+    provenance: dict[str, Any]
+    # Where the cost was found, not asked for: fits the same without it, for tables that lack it.
+    refit_without_cost: Callable[[], Surrogate] | None = field(default=None, repr=False)
+
+    def predict(self, table: pd.DataFrame | str | Path, level: float = 0.9) -> pd.DataFrame:
+        """Expected values and intervals.
+
+        Args:
+            table: A frame (or the path of a CSV file) with the columns of `inputs`, and of `cost` where there is one.
+            level: Share of networks, in (0, 1), whose measured value lies inside its interval.
+
+        Returns:
+            A frame with the table's index and the columns `mean`, `lower` and `upper`; noise is inside the interval.
+
+        Raises:
+            PlannerError: If a column is missing, a value is no number, or the level is impossible.
+        """
+        import pandas as pd
+
+        if not 0 < level < 1:
+            raise PlannerError(f"level is {level!r}; a share between 0 and 1 is wanted, as 0.9")
+        frame = as_frame(table)
+        model = self._for(frame)
+        w, variance = model._warped(model._matrix(frame))
+        noise = model.mixture.noise
+        reach = factor(model.residuals, level) * np.sqrt(variance + noise)
+        warp = model.mixture.warp
+        mean = warp.moments(w, model.scale**2 * (variance + noise))[0]
+        # A skew mean may lie outside a short interval.
+        lower, upper = np.minimum(warp.back(w - reach), mean), np.maximum(warp.back(w + reach), mean)
+        return pd.DataFrame({"mean": mean, "lower": lower, "upper": upper}, index=frame.index)
+
+    def posterior(self, table: pd.DataFrame | str | Path) -> tuple[FloatArray, FloatArray]:
+        """`(n,)` expected values and `(n,)` calibrated standard deviations without the observations' noise.
+
+        Raises:
+            PlannerError: If a column is missing or a value is no number.
+        """
+        frame = as_frame(table)
+        model = self._for(frame)
+        return model._moments(model._matrix(frame))
+
+    def posterior_of(self, inputs: ArrayLike, cost: ArrayLike | None = None) -> tuple[FloatArray, FloatArray]:
+        """As `posterior`, of arrays; needs numpy alone.
+
+        Args:
+            inputs: `(n, k)` numbers, the columns in the order of `inputs`.
+            cost: `(n,)` costs, where the surrogate has a cost column.
+
+        Raises:
+            PlannerError: If shapes are wrong or a value is not finite.
+        """
+        return self._moments(self._columns(inputs, cost))
+
+    def noise_std(self, table: pd.DataFrame | str | Path) -> FloatArray:
+        """`(n,)` standard deviation between trainings of one network, at each row, in the target's unit.
+
+        Raises:
+            PlannerError: If a column is missing or a value is no number.
+        """
+        frame = as_frame(table)
+        model = self._for(frame)
+        w, _ = model._warped(model._matrix(frame))
+        warp = model.mixture.warp
+        deviation: FloatArray = model.scale * np.sqrt(model.mixture.noise) / warp.slope(warp.back(w))
+        return deviation
+
+    @cached_property
+    def scale(self) -> float:
+        """What calibration multiplies standard deviations by."""
+        return scale(self.residuals)
+
+    @cached_property
+    def without_cost(self) -> Surrogate:
+        """The same without its cost column, fitted when first asked for.
+
+        Raises:
+            PlannerError: If the cost was asked for, or this surrogate was read from a record.
+        """
+        if self.refit_without_cost is None:
+            raise PlannerError(f"no column {self.cost}; the surrogate was fitted with that cost, so add the column")
+        return self.refit_without_cost()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The surrogate as plain JSON types: all that predicting needs."""
+        from planner.surrogates.record import written
+
+        return written(self)
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Surrogate:
+        """The surrogate of a record.
+
+        Raises:
+            PlannerError: If the record is not of the schema, or holds impossible values.
+        """
+        from planner.surrogates.record import read
+
+        return read(document)
+
+    def _for(self, frame: pd.DataFrame) -> Surrogate:
+        names = {str(column) for column in frame.columns}
+        return self if self.cost is None or self.cost in names else self.without_cost
+
+    def _matrix(self, frame: pd.DataFrame) -> FloatArray:
+        names = self.mixture.features.names
+        return np.column_stack([numbers_in(frame, name) for name in names])
+
+    def _columns(self, inputs: ArrayLike, cost: ArrayLike | None) -> FloatArray:
+        matrix = np.asarray(inputs, dtype=np.float64)
+        if matrix.ndim != 2 or matrix.shape[1] != len(self.inputs):
+            raise PlannerError(
+                f"inputs of shape {matrix.shape}; (n, {len(self.inputs)}) is wanted: {list(self.inputs)}"
+            )
+        if (cost is None) != (self.cost is None):
+            wanted = f"the cost {self.cost} is wanted" if cost is None else "it was fitted without a cost"
+            raise PlannerError(f"cost does not fit the surrogate: {wanted}")
+        if cost is not None:
+            costs = np.asarray(cost, dtype=np.float64)
+            if costs.shape != (len(matrix),):
+                raise PlannerError(f"cost of shape {costs.shape}; ({len(matrix)},) is wanted")
+            matrix = np.column_stack([matrix, costs])
+        if not np.isfinite(matrix).all():
+            raise PlannerError(f"inputs or cost hold {(~np.isfinite(matrix)).sum()} numbers that are not finite")
+        return matrix
+
+    def _warped(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return self.mixture.at(self.mixture.features.of(matrix))
+
+    def _moments(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
+        w, variance = self._warped(matrix)
+        warp, squared = self.mixture.warp, self.scale**2
+        mean, _ = warp.moments(w, squared * (variance + self.mixture.noise))
+        return mean, warp.moments(w, squared * variance)[1]

@@ -1,0 +1,93 @@
+"""How good the surrogate is on rows it has not seen: k-fold cross-validation, with calibration inside the folds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.surrogates.calibration import factor
+from planner.surrogates.choose import Problem
+from planner.surrogates.mixture import held_out
+from planner.surrogates.posterior import Mixture
+from sampler.architecture import FloatArray, IntArray
+
+LEVELS = (0.5, 0.8, 0.9)
+EACH = 12  # rows up to which every fold is one row
+FOLDS = {60: 10, 1_000_000_000: 5}  # folds by the most rows
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Predictions of rows by mixtures that have not seen them.
+
+    Attributes:
+        mean: `(n,)` in the target's unit.
+        residuals: `(n,)` of the warped target, in predicted standard deviations (noise included).
+        folds: `(n,)` number of the fold that each row was held out in.
+    """
+
+    mean: FloatArray
+    residuals: FloatArray
+    folds: IntArray
+
+
+def folds_of(inputs: FloatArray, seed: int) -> IntArray:
+    """`(n,)` fold of each row; rows with equal inputs share one, so that a repeat is no help."""
+    distinct, codes = np.unique(inputs, axis=0, return_inverse=True)
+    m = len(distinct)
+    folds = m if m <= EACH else next(count for rows, count in FOLDS.items() if m <= rows)
+    order = np.random.default_rng(seed).permutation(m)
+    dealt: IntArray = (np.argsort(order) % folds)[codes.reshape(-1)]
+    return dealt
+
+
+def cross_validated(whole: Mixture, folds: IntArray, seed: int) -> HeldOut:
+    """Predictions of each fold by the mixture fitted to the others.
+
+    Hyper-parameters and weights are fitted anew in every fold. The warp, the logarithms and the rows believed less are
+    those of all rows.
+    """
+    seen = whole.seen
+    mean, residuals = np.empty(len(seen.w)), np.empty(len(seen.w))
+    for fold in range(int(folds.max()) + 1):
+        out = folds == fold
+        part = held_out(whole, np.flatnonzero(~out), seed) if not out.all() else whole
+        w, variance = part.at(seen.x[out])
+        total = variance + part.noise
+        residuals[out] = (seen.w[out] - w) / np.sqrt(total)
+        mean[out] = whole.warp.moments(w, total)[0]
+    return HeldOut(mean, residuals, folds)
+
+
+def errors_of(found: HeldOut, problem: Problem, prefix: str = "") -> dict[str, float | None]:
+    """Cross-validated errors by name; None where too few rows differ."""
+    target = problem.target
+    top = target >= np.sort(target)[-max(1, round(0.2 * len(target)))]
+    errors: dict[str, float | None] = {
+        "rmse": float(np.sqrt(np.mean((found.mean - target) ** 2))),
+        "kendall": kendall(found.mean, target),
+        "kendall_top20": kendall(found.mean[top], target[top]),
+    }
+    errors |= {f"coverage_{round(100 * level)}": coverage(found, level) for level in LEVELS}
+    return {prefix + name: value for name, value in errors.items()}
+
+
+def kendall(a: FloatArray, b: FloatArray) -> float | None:
+    """Kendall's tau-b; None with fewer than three rows or where a column is constant."""
+    from scipy.stats import kendalltau
+
+    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return None
+    return float(kendalltau(a, b).statistic)
+
+
+def coverage(found: HeldOut, level: float) -> float | None:
+    """Share of rows inside their interval, whose reach is calibrated on the other folds alone."""
+    inside = np.zeros(len(found.folds), dtype=bool)
+    for fold in range(int(found.folds.max()) + 1):
+        out = found.folds == fold
+        if out.all():
+            return None
+        inside[out] = np.abs(found.residuals[out]) <= factor(np.sort(np.abs(found.residuals[~out])), level)
+    return float(inside.mean())
