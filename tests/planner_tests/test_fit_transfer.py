@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from planner import Formula, PlannerError
-from planner.formulas.codec import dumps, loads
+from planner.formulas.codec import dumps, loads, signed
 from planner.formulas.curves import fit_curves
 from planner.formulas.fit import fit
 from planner.formulas.process import LOGLINEAR, fit_process
@@ -232,17 +232,17 @@ def test_priors_that_cannot_serve_are_refused(earlier, run, tmp_path, compound_f
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"prior_weight": None}, "prior_weight of r of shrink"),
-        ({"prior_weight": "much"}, "prior_weight of r of shrink"),
-        ({"prior": 3}, "damaged formula"),
-        ({"prior": {}}, "damaged formula"),
+        ({"prior_weight": None}, "shrink.r.prior_weight is None; number is wanted"),
+        ({"prior_weight": "much"}, "shrink.r.prior_weight is 'much'; number is wanted"),
+        ({"prior": 3}, "shrink.r.prior is 3; object is wanted"),
+        ({"prior": {}}, "shrink.r.prior"),
     ],
 )
 def test_a_damaged_prior_in_a_file_is_refused(earlier, change, words):
     document = json.loads(dumps(fit(frame_of(rule, 2, 6), prior=earlier[0])))
     document["branches"]["shrink"]["r"].update(change)
     with pytest.raises(PlannerError, match=words):
-        loads(json.dumps(document))
+        loads(json.dumps(signed(document)))
 
 
 def test_priors_nested_without_end_or_on_another_scale_are_refused(earlier):
@@ -252,8 +252,8 @@ def test_priors_nested_without_end_or_on_another_scale_are_refused(earlier):
         curve = curve | {"prior": curve, "prior_weight": 0.5}
     document["branches"]["shrink"]["r"] = curve
     with pytest.raises(PlannerError, match="priors nested deeper than 8"):
-        loads(json.dumps(document))
+        loads(json.dumps(signed(document)))
     curve = json.loads(dumps(earlier[0]))["branches"]["shrink"]["r"]
     document["branches"]["shrink"]["r"] = curve | {"prior": curve | {"output_scale": "identity"}, "prior_weight": 0.5}
     with pytest.raises(PlannerError, match="its prior are on different output scales"):
-        loads(json.dumps(document))
+        loads(json.dumps(signed(document)))
