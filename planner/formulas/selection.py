@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,6 +24,8 @@ from sampler.architecture import FloatArray, IntArray
 if TYPE_CHECKING:
     import pandas as pd
 
+    from planner.surrogates.surrogate import Surrogate
+
 # Of trainings, for a surrogate of accuracy over three inputs: four for each number it fits (three length scales, a
 # variance, a noise). Fewer say too little of what is noise, and smoothing them would invent it.
 FEWEST_ROWS = 20
@@ -32,15 +33,6 @@ ROWS_PER_INPUT = 4
 # Spread of a row's stages about its own w, in logs: rounding to multiples of 8 makes up to 0.2 of it.
 APART = 0.25
 OBSERVED, EXPECTED = "observed accuracies", "posterior means"
-
-
-class Surrogate(Protocol):
-    """What `planner.surrogates.fit.fit_surrogate` gives."""
-
-    errors: dict[str, float | None]
-
-    def posterior(self, frame: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
-        """Mean and standard deviation `(n,)` of accuracy, the noise of a training left out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,11 +174,6 @@ def fit_surrogate(frame: pd.DataFrame, inputs: list[str], noise_variance: FloatA
     Raises:
         PlannerError: If it cannot be fitted.
     """
-    try:
-        package: Any = import_module("planner.surrogates.fit")
-    except ModuleNotFoundError as error:
-        raise PlannerError("this version has no surrogates") from error
-    surrogate: Surrogate = package.fit_surrogate(
-        frame, inputs=inputs, target="accuracy", cost="macs", noise_variance=noise_variance, seed=seed
-    )
-    return surrogate
+    from planner.surrogates.fit import fit_surrogate as fit
+
+    return fit(frame, inputs, "accuracy", "macs", noise_variance, seed)
