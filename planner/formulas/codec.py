@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from planner.documents import number, parse, read_text
 from planner.errors import PlannerError
 from planner.formulas.curve import Curve
 from planner.formulas.formula import Branch, Direction, Formula
+from planner.formulas.stages import stages_in, stages_out
 from sampler import RULES, base, base_names
 
 SCHEMA = "planner-formula/1"
@@ -37,6 +39,7 @@ def dumps(formula: Formula) -> str:
         "front": list(formula.front),
         "errors": formula.errors,
         "provenance": formula.provenance,
+        "surrogate": None if formula.surrogate is None else formula.surrogate.as_dict(),
     }
     return json.dumps(document, allow_nan=False, sort_keys=True, indent=1) + "\n"
 
@@ -84,17 +87,19 @@ def _formula_in(document: dict[str, Any]) -> Formula:
         raise PlannerError(f"kind {document['kind']!r} is unknown; known: {', '.join(KINDS)}")
     if not document["branches"] or set(document["branches"]) - set(DIRECTIONS):
         raise PlannerError(f"branches are {sorted(document['branches'])}; shrink, enlarge or both are wanted")
+    stages = len(base(name).stages)
     formula = Formula(
         base=name,
         resolution=_integer(network["resolution"], "resolution"),
         classes=_integer(document["classes"], "classes"),
         base_macs=_integer(document["base"]["macs"], "macs"),
         kind=document["kind"],
-        branches={d: _branch_in(document["branches"][d], d) for d in DIRECTIONS if d in document["branches"]},
+        branches={d: _branch_in(document["branches"][d], d, stages) for d in DIRECTIONS if d in document["branches"]},
         accuracy=None if document["accuracy"] is None else _curve_in(document["accuracy"], "accuracy"),
         front=tuple(dict(point) for point in document["front"]),
         errors={key: number(value, key) for key, value in document["errors"].items()},
         provenance=dict(document["provenance"]),
+        surrogate=_surrogate_in(document.get("surrogate")),
     )
     if not _agrees(network, json.loads(json.dumps(asdict(formula.network)))):
         raise PlannerError(f"its table of {name} is not this version's ({base(name).name})")
@@ -114,15 +119,18 @@ def _agrees(theirs: Any, ours: Any) -> bool:
 
 
 def _branch_out(branch: Branch) -> dict[str, Any]:
-    return {
+    document: dict[str, Any] = {
         "rule": asdict(RULES[branch.rule]),
         "c_range": list(branch.c_range),
         "r": _curve_out(branch.r),
         "d": _curve_out(branch.d),
     }
+    if branch.stages is not None:
+        document["stages"] = stages_out(branch.stages, _curve_out)
+    return document
 
 
-def _branch_in(document: dict[str, Any], name: str) -> Branch:
+def _branch_in(document: dict[str, Any], name: str, stages: int) -> Branch:
     rule = document["rule"]
     if rule["name"] not in RULES or asdict(RULES[rule["name"]]) != rule:
         raise PlannerError(f"scaling rule {rule['name']!r} of {name} is not this version's")
@@ -130,7 +138,11 @@ def _branch_in(document: dict[str, Any], name: str) -> Branch:
     if not 0 < low <= high:
         raise PlannerError(f"c_range of {name} is {low:g} to {high:g}; rising positive numbers are wanted")
     return Branch(
-        rule["name"], (low, high), _curve_in(document["r"], f"r of {name}"), _curve_in(document["d"], f"d of {name}")
+        rule["name"],
+        (low, high),
+        _curve_in(document["r"], f"r of {name}"),
+        _curve_in(document["d"], f"d of {name}"),
+        None if document.get("stages") is None else stages_in(document["stages"], stages, name, _curve_in),
     )
 
 
@@ -166,6 +178,15 @@ def _curve_in(document: dict[str, Any], name: str) -> Curve:
     if numbers["length_scale"] <= 0 or min(numbers[key] for key in numbers if key.endswith("variance")) < 0:
         raise PlannerError(f"{name} holds a negative variance or length scale")
     return Curve(document["input_scale"], document["output_scale"], **numbers, **arrays)
+
+
+def _surrogate_in(document: Any) -> Any:
+    """The surrogate of a document, which older formulas do not have."""
+    if document is None:
+        return None
+    if not isinstance(document, dict):
+        raise PlannerError(f"surrogate is {document!r}; a record of one, or null, is wanted")
+    return import_module("planner.surrogates.surrogate").Surrogate.from_dict(document)
 
 
 def _integer(value: Any, name: str) -> int:

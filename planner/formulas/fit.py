@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from planner import pareto
 from planner.errors import PlannerError
 from planner.formulas.curve import Curve
 from planner.formulas.formula import Branch, Direction, Formula, Kind
+from planner.formulas.stages import StageCurves, column_ranges, stage_curves
 from planner.table import Table, as_table
 from sampler import RULES
 from sampler import base as base_named
@@ -66,7 +68,10 @@ def fit(
         c = points["c"].to_numpy()
         r, errors[f"{direction}_r"] = _curve(c, points["r"].to_numpy(), kind, seed)
         d, errors[f"{direction}_d"] = _curve(c, points["d"].to_numpy(), kind, seed)
-        branches[direction] = Branch(_rule(points, table.base), (float(seen.min()), float(seen.max())), r, d)
+        rule = _rule(points, table.base)
+        stages, of_stages = _stages(points, table, rule, seed)
+        errors |= {f"{direction}_{name}": error for name, error in of_stages.items()}
+        branches[direction] = Branch(rule, (float(seen.min()), float(seen.max())), r, d, stages)
     if not branches:
         raise PlannerError(f"{len(front)} points on the front are too few to fit; train at least {FEWEST_POINTS}")
     error = 1 - front["accuracy"].to_numpy()
@@ -99,6 +104,16 @@ def _curve(c: FloatArray, values: FloatArray, kind: Kind, seed: int) -> tuple[Cu
     if kind == "tinynet":
         return _gaussian_process(c, values, "identity", "identity", 0.0, False, seed)
     raise PlannerError(f"kind {kind!r} is unknown; known kinds: loglinear, tinynet")
+
+
+def _stages(points: pd.DataFrame, table: Table, rule: str, seed: int) -> tuple[StageCurves | None, dict[str, float]]:
+    """The curves of the stages where the front was not scaled uniformly, and their leave-one-out RMSE in logs."""
+
+    def smooth(x: FloatArray, y: FloatArray, at_one: float, scale: str) -> tuple[Curve, float]:
+        return _gaussian_process(x, y, "log", scale, at_one, True, seed)
+
+    network = replace(base_named(table.base), resolution=table.resolution)
+    return stage_curves(points, table.frame, network, rule, table.classes, smooth) or (None, {})
 
 
 def _log_noise(table: Table, front: pd.DataFrame) -> float:
@@ -200,6 +215,7 @@ def _provenance(table: Table, seed: int, share: float) -> dict[str, Any]:
 
     return {
         "rows": len(table.frame),
+        "ranges": column_ranges(table.frame, len(base_named(table.base).stages)),
         "left_out": table.left_out,
         "table_sha256": table.sha256,
         "seed": seed,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from planner.errors import PlannerError
 from planner.formulas.curve import Curve
+from planner.formulas.stages import StageCurves
 from planner.quantities import format_count
 from sampler import Architecture, BaseNetwork, architecture_complexity, base, rule_named, solve_width
 from sampler.complexity import base_macs
@@ -27,12 +28,14 @@ class Branch:
         c_range: Smallest and largest c of the trainings that the front was taken of.
         r: Resolution multiplier over c.
         d: Depth multiplier over c.
+        stages: Each stage's share of the MACs and its depth over c; None where the table was scaled uniformly.
     """
 
     rule: str
     c_range: tuple[float, float]
     r: Curve
     d: Curve
+    stages: StageCurves | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +53,7 @@ class Formula:
         front: The fitted points, one dict each with c, r, d, w, macs, accuracy and, where known, the trial.
         errors: Cross-validated errors, by name.
         provenance: What it was fitted on: rows, sha256 of the table, seed, versions.
+        surrogate: Accuracy as a function of an architecture's columns, where it was fitted.
     """
 
     base: str
@@ -62,6 +66,7 @@ class Formula:
     front: tuple[dict[str, Any], ...] = ()
     errors: dict[str, float] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    surrogate: Any = None
 
     @property
     def network(self) -> BaseNetwork:
@@ -93,9 +98,14 @@ class Formula:
         """
         pixels = self.resolution if resolution is None else resolution
         outputs = self.classes if classes is None else classes
-        return replace(self, resolution=pixels, classes=outputs, base_macs=base_macs(self.base, pixels, outputs))
+        # A surrogate speaks of accuracies on the task it was taught, and of pixels, not of multipliers.
+        surrogate = self.surrogate if (pixels, outputs) == (self.resolution, self.classes) else None
+        macs = base_macs(self.base, pixels, outputs)
+        return replace(self, resolution=pixels, classes=outputs, base_macs=macs, surrogate=surrogate)
 
-    def predict(self, macs: float, extrapolate: bool = False) -> Prediction:
+    def predict(
+        self, macs: float, extrapolate: bool = False, space: Literal["uniform", "stage"] = "uniform"
+    ) -> Prediction:
         """The architecture for a budget.
 
         r and d come from the curves; the width is solved on the exact count, so that the result is within 1 %
@@ -104,22 +114,20 @@ class Formula:
         Args:
             macs: The budget, in multiply-accumulates of one image.
             extrapolate: Whether to answer outside the range that the fit saw.
+            space: `"uniform"` for one d and one w; `"stage"` for the preferred answer of
+                `planner.allocation.allocate`, which also says why.
 
         Raises:
             PlannerError: If the budget is outside the range and `extrapolate` is not set, or is no positive number.
             InputError: If nothing buildable comes within 1 % of it.
         """
-        if not 0 < macs < float("inf"):
-            raise PlannerError(f"the budget must be a positive number of MACs, got {macs:g}")
+        if space == "stage":
+            from planner.allocation.allocate import allocate
+
+            return allocate(self, macs, extrapolate=extrapolate).best.prediction
+        inside = self.checked(macs, extrapolate)
         c = macs / self.base_macs
         branch = self.branch(c)
-        inside = in_range(c, self.c_range)
-        if not inside and not extrapolate:
-            low, high = (format_count(value) for value in self.macs_range)
-            raise PlannerError(
-                f"{format_count(macs)} MACs is outside the {low} to {high} that this formula was fitted on; "
-                "choose a budget inside, or give --extrapolate"
-            )
         r, d = float(branch.r(c)[0]), float(branch.d(c)[0])
         rule = rule_named(branch.rule)
         pixels = max(int(rule.pixels(self.resolution, r)[0]), self.network.stride)
@@ -142,6 +150,23 @@ class Formula:
             stage_nudged=solved.stage_nudged,
             channels_nudged=solved.channels_nudged,
         )
+
+    def checked(self, macs: float, extrapolate: bool = False) -> bool:
+        """Whether a budget of MACs lies in the range that the fit saw.
+
+        Raises:
+            PlannerError: If it does not and `extrapolate` is not set, or it is no positive number.
+        """
+        if not 0 < macs < float("inf"):
+            raise PlannerError(f"the budget must be a positive number of MACs, got {macs:g}")
+        inside = in_range(macs / self.base_macs, self.c_range)
+        if not inside and not extrapolate:
+            low, high = (format_count(value) for value in self.macs_range)
+            raise PlannerError(
+                f"{format_count(macs)} MACs is outside the {low} to {high} that this formula was fitted on; "
+                "choose a budget inside, or give --extrapolate"
+            )
+        return inside
 
     def save(self, path: str | Path) -> None:
         """Writes the formula file, schema `planner-formula/1`.
