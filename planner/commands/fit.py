@@ -114,7 +114,14 @@ def show_fit(formula: Formula, path: Path) -> None:
     low, high = (format_count(value) for value in formula.macs_range)
     rows = formula.provenance["rows"]
     click.echo(f"fitted {formula.kind} to {len(formula.front)} of {rows} trainings, {low} to {high} MACs")
-    for line in (*_selection(formula), *_branches(formula), *_shapes(formula), *_grid(formula), *_prior(formula)):
+    for line in (
+        *_selection(formula),
+        *_branches(formula),
+        *_shapes(formula),
+        *_grid(formula),
+        *_prior(formula),
+        *_surrogate(formula),
+    ):
         click.echo(f"  {line}")
     click.echo(f"formula: {path}")
 
@@ -200,3 +207,21 @@ def _prior(formula: Formula) -> list[str]:
         errors = f"{worth['leave_one_out_with']:.3f} with, {worth['leave_one_out_without']:.3f} without"
         lines.append(f"{head}: weight {worth['weight']:.1f}, leave-one-out RMSE of {unit}{name} {errors}")
     return lines
+
+
+def _surrogate(formula: Formula) -> list[str]:
+    """How well the surrogate predicts trainings that were held out, beside a linear model."""
+    if formula.surrogate is None:
+        return []
+
+    def pair(name: str, factor: float = 1.0, digits: int = 2) -> str:
+        both = (formula.errors.get(f"surrogate_{one}{name}") for one in ("", "linear_"))
+        ours, linear = ("-" if one is None else f"{factor * one:.{digits}f}" for one in both)
+        return f"{ours} ({linear})"
+
+    covered = ", ".join(f"{level} %: {pair(f'coverage_{level}', 100, 0)}" for level in (50, 80, 90))
+    return [
+        f"surrogate on trainings held out (and a linear model): RMSE {pair('rmse', 100)} points, "
+        f"Kendall {pair('kendall')}, in the best fifth {pair('kendall_top20')}",
+        f"share inside its intervals of {covered}",
+    ]

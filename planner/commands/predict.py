@@ -34,6 +34,14 @@ NO_FORMULA = (
 @click.option("--base-resolution", type=int, metavar="PX", help="Apply the formula to the base network at this side.")
 @click.option("--classes", type=int, metavar="N", help="Apply the formula to so many classes.")
 @click.option("--extrapolate", is_flag=True, help="Answer outside the range that the formula was fitted on.")
+@click.option(
+    "--space",
+    type=click.Choice(["uniform", "stage"]),
+    default="uniform",
+    show_default=True,
+    help="One d and one w for all stages, or each stage's own: by learned curves, and by search.",
+)
+@click.option("--cautious", is_flag=True, help="With --space stage: the best lower bound instead of the best mean.")
 @as_json
 def command(
     flops: float | None,
@@ -44,6 +52,8 @@ def command(
     base_resolution: int | None,
     classes: int | None,
     extrapolate: bool,
+    space: str,
+    cautious: bool,
     json_: bool,
 ) -> None:
     """Gives one buildable architecture whose exact MACs are within 1 % of the budget.
@@ -56,7 +66,12 @@ def command(
     """
     from planner.formulas.budgets import within
 
+    if cautious and space == "uniform":
+        raise PlannerError("--cautious chooses between ways to spend a budget on the stages; add --space stage")
     source, chosen = choose(flops, limits, formula, study, base, base_resolution, classes)
+    if space == "stage":
+        show_stages(chosen, flops, limits, cautious, extrapolate, source, json_)
+        return
     prediction = within(chosen, flops, limits, extrapolate)
     rival = compound_at(prediction)
     if json_:
@@ -146,9 +161,43 @@ def show_prediction(prediction: Prediction, rival: Prediction | None, source: st
     accuracy = prediction.accuracy
     if accuracy is not None:
         click.echo(
-            f"accuracy of the front here: {accuracy['mean']:.1%} "
+            f"expected accuracy{' of the front here' * (accuracy['of'] == 'front')}: {accuracy['mean']:.1%} "
             f"({accuracy['lower']:.1%} to {accuracy['upper']:.1%}, 90 %), on the data it was fitted on"
         )
+
+
+def show_stages(
+    formula: Formula,
+    macs: float | None,
+    limits: Sequence[Limit],
+    cautious: bool,
+    extrapolate: bool,
+    source: str,
+    json_: bool,
+) -> None:
+    """Prints both ways to spend a budget on the stages, and which is preferred."""
+    from planner.allocation.allocate import allocate
+
+    allocation = allocate(formula, macs, limits, cautious, extrapolate)
+    if json_:
+        echo_json({**allocation.as_dict(), "formula": source})
+        return
+    click.echo(f"{formula.base} for {format_count(allocation.budget)} MACs, {formula.classes} classes, stage by stage")
+    click.echo(f"formula: {source}")
+    for name, option in allocation.options.items():
+        show_architecture(name, option.prediction)
+        click.echo("  share of MACs  " + "  ".join(f"{part} {share:.1%}" for part, share in option.shares.items()))
+        accuracy = option.accuracy
+        if accuracy is not None:
+            span = f"{accuracy['lower']:.1%} to {accuracy['upper']:.1%}, 90 %"
+            click.echo(f"  accuracy    {accuracy['mean']:.1%} ({span}), by the surrogate")
+        if option.at_bounds:
+            click.echo(f"  at the end of the data: {', '.join(option.at_bounds)}")
+        for note in option.notes:
+            click.echo(f"  {note}")
+    for absent in allocation.missing.values():
+        click.echo(absent)
+    click.echo(f"preferred: {allocation.preferred}; {allocation.reason}")
 
 
 def show_architecture(name: str, prediction: Prediction) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,8 +20,12 @@ from planner.formulas.curve import Curve
 from planner.formulas.formula import Branch, Direction, Formula
 from planner.formulas.parts import parts_of, resolution_of
 from planner.formulas.schema import shown, violation
+from planner.formulas.stages import stages_in, stages_out
 from planner.formulas.vectors import disagreement, vectors_of
 from sampler import RULES, BaseNetwork, base_names
+
+if TYPE_CHECKING:
+    from planner.surrogates.surrogate import Surrogate
 
 SCHEMA = "planner-formula/1"
 COUNTING = "macs: multiply-accumulates of convolutions and linear layers; no bias, norm, activation or pooling"
@@ -53,6 +57,8 @@ def dumps(formula: Formula) -> str:
         "provenance": formula.provenance,
         "vectors": vectors_of(formula),
     }
+    if formula.surrogate is not None:
+        document["surrogate"] = formula.surrogate.as_dict()
     return canonical(signed(document))
 
 
@@ -140,11 +146,16 @@ def _formula_in(document: dict[str, Any]) -> Formula:
         classes=document["classes"],
         base_macs=document["base"]["macs"],
         kind=document["kind"],
-        branches={d: _branch_in(document["branches"][d], d) for d in DIRECTIONS if d in document["branches"]},
+        branches={
+            d: _branch_in(document["branches"][d], d, len(network["stages"]))
+            for d in DIRECTIONS
+            if d in document["branches"]
+        },
         accuracy=None if document["accuracy"] is None else _curve_in(document["accuracy"], "accuracy"),
         front=tuple(document["front"]),
         errors=document["errors"],
         provenance=document["provenance"],
+        surrogate=_surrogate_in(document.get("surrogate")),
     )
     if not _same(network, asdict(formula.network)):
         raise PlannerError(f"its table of {name} is not this version's")
@@ -163,13 +174,16 @@ def _same(theirs: Any, ours: Any) -> bool:
 
 
 def _branch_out(branch: Branch, network: BaseNetwork, classes: int) -> dict[str, Any]:
-    return {
+    document = {
         "rule": asdict(RULES[branch.rule]),
         "c_range": list(branch.c_range),
         "r": _curve_out(branch.r),
         "d": _curve_out(branch.d),
         **_building(branch, network, classes),
     }
+    if branch.stages is not None:
+        document["stages"] = stages_out(branch.stages, _curve_out)
+    return document
 
 
 def _building(branch: Branch, network: BaseNetwork, classes: int) -> dict[str, Any]:
@@ -178,7 +192,7 @@ def _building(branch: Branch, network: BaseNetwork, classes: int) -> dict[str, A
     return {"resolution": resolution_of(network, rule), "parts": parts_of(network, rule, classes)}
 
 
-def _branch_in(document: dict[str, Any], name: str) -> Branch:
+def _branch_in(document: dict[str, Any], name: str, stages: int) -> Branch:
     rule = document["rule"]
     if rule["name"] not in RULES or asdict(RULES[rule["name"]]) != rule:
         raise PlannerError(f"scaling rule {shown(rule['name'])} of {name} is not this version's")
@@ -186,7 +200,11 @@ def _branch_in(document: dict[str, Any], name: str) -> Branch:
     if low > high:
         raise PlannerError(f"c_range of {name} is {low:g} to {high:g}; rising numbers are wanted")
     return Branch(
-        rule["name"], (low, high), _curve_in(document["r"], f"r of {name}"), _curve_in(document["d"], f"d of {name}")
+        rule["name"],
+        (low, high),
+        _curve_in(document["r"], f"r of {name}"),
+        _curve_in(document["d"], f"d of {name}"),
+        stages_in(document["stages"], stages, name, _curve_in) if "stages" in document else None,
     )
 
 
@@ -215,3 +233,11 @@ def _curve_in(document: dict[str, Any], name: str, depth: int = 0) -> Curve:
         if values["prior"].output_scale != values["output_scale"]:
             raise PlannerError(f"{name} and its prior are on different output scales")
     return Curve(**{**values, **arrays})
+
+
+def _surrogate_in(document: dict[str, Any] | None) -> Surrogate | None:
+    if document is None:
+        return None
+    from planner.surrogates.surrogate import Surrogate
+
+    return Surrogate.from_dict(document)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -17,6 +17,7 @@ from planner.formulas.curves import FEWEST_POINTS, FittedCurve, fit_curves
 from planner.formulas.formula import Branch, Direction, Formula, Kind
 from planner.formulas.process import LOGLINEAR, fit_process
 from planner.formulas.selection import Selection, belief, observed, select
+from planner.formulas.stages import StageCurves, column_ranges, stage_curves
 from planner.formulas.transfer import prior_curve, prior_named
 from planner.table import Table, as_table
 from sampler import RULES
@@ -89,6 +90,9 @@ def fit(
         raise PlannerError(f"{len(front)} points on the front are too few to fit; train at least {FEWEST_POINTS}")
     provenance["curves"] = {f"{name}_{one}": fact for name, side in sides.items() for one, fact in side.facts.items()}
     accuracy, errors = _accuracy(table, selection, front, seed)
+    if selection.surrogate is not None:
+        measured = selection.surrogate.errors.items()
+        errors.update({f"surrogate_{name}": error for name, error in measured if error is not None})
     for name, side in sides.items():
         errors.update({f"{name}_{one}": error for one, error in side.errors.items()})
     return Formula(
@@ -102,6 +106,7 @@ def fit(
         front=tuple(_point(row) for _, row in front.iterrows()),
         errors=errors,
         provenance=provenance,
+        surrogate=selection.surrogate,
     )
 
 
@@ -123,10 +128,24 @@ def _sides(
         scale = "log" if kind == "loglinear" else "identity"
         priors = (None, None) if prior is None else tuple(prior_curve(prior, direction, one, scale) for one in "rd")
         fitted = fit_curves(points["c"], points["r"], points["d"], kind, seed, c_range, (priors[0], priors[1]))
-        branch = Branch(_rule(points, table.base), c_range, fitted.r.curve, fitted.d.curve)
+        rule = _rule(points, table.base)
+        stages, errors = _stages(points, table, rule, seed)
+        branch = Branch(rule, c_range, fitted.r.curve, fitted.d.curve, stages)
         facts = {name: _facts(getattr(fitted, name)) for name in "rd"}
-        sides[direction] = _Direction(branch, {"r": fitted.r.rmse, "d": fitted.d.rmse}, facts)
+        sides[direction] = _Direction(branch, {"r": fitted.r.rmse, "d": fitted.d.rmse, **errors}, facts)
     return sides
+
+
+def _stages(points: pd.DataFrame, table: Table, rule: str, seed: int) -> tuple[StageCurves | None, dict[str, float]]:
+    """The curves of the stages where the front was not scaled uniformly, and their leave-one-out RMSE in logs."""
+
+    def smooth(x: FloatArray, y: FloatArray, at_one: float, scale: str) -> tuple[Curve, float]:
+        form = LOGLINEAR if scale == "log" else replace(LOGLINEAR, output_scale="identity")
+        fitted = fit_process(x, y, form, seed, at_one)
+        return fitted.curve, fitted.rmse
+
+    network = replace(base_named(table.base), resolution=table.resolution)
+    return stage_curves(points, table.frame, network, rule, table.classes, smooth) or (None, {})
 
 
 def _facts(fitted: FittedCurve) -> dict[str, Any]:
@@ -231,6 +250,7 @@ def _provenance(table: Table, selection: Selection, seed: int, share: float) -> 
 
     return {
         "rows": len(table.frame),
+        "ranges": column_ranges(table.frame, len(base_named(table.base).stages)),
         "left_out": table.left_out,
         "table_sha256": table.sha256,
         "seed": seed,

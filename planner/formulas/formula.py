@@ -6,10 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from planner.errors import PlannerError
 from planner.formulas.curve import Curve
+from planner.formulas.stages import StageCurves
 from planner.quantities import format_count
-from sampler import Architecture, BaseNetwork, architecture_complexity, base, rule_named, solve_width
+from sampler import Architecture, BaseNetwork, architecture_complexity, base, rule_named, solve_width, stack
 from sampler.complexity import base_macs
 
 Direction = Literal["shrink", "enlarge"]
@@ -27,12 +30,14 @@ class Branch:
         c_range: Smallest and largest c of the trainings that the front was taken of.
         r: Resolution multiplier over c.
         d: Depth multiplier over c.
+        stages: Each stage's share of the MACs and its depth over c; None where the table was scaled uniformly.
     """
 
     rule: str
     c_range: tuple[float, float]
     r: Curve
     d: Curve
+    stages: StageCurves | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +55,7 @@ class Formula:
         front: The fitted points, one dict each with c, r, d, w, macs, accuracy and, where known, the trial.
         errors: Cross-validated errors, by name.
         provenance: What it was fitted on: rows, sha256 of the table, seed, versions.
+        surrogate: Accuracy as a function of an architecture's columns, where it was fitted.
     """
 
     base: str
@@ -62,6 +68,7 @@ class Formula:
     front: tuple[dict[str, Any], ...] = ()
     errors: dict[str, float] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    surrogate: Any = None
 
     @property
     def network(self) -> BaseNetwork:
@@ -93,9 +100,14 @@ class Formula:
         """
         pixels = self.resolution if resolution is None else resolution
         outputs = self.classes if classes is None else classes
-        return replace(self, resolution=pixels, classes=outputs, base_macs=base_macs(self.base, pixels, outputs))
+        # A surrogate speaks of accuracies on the task it was taught, and of pixels, not of multipliers.
+        surrogate = self.surrogate if (pixels, outputs) == (self.resolution, self.classes) else None
+        macs = base_macs(self.base, pixels, outputs)
+        return replace(self, resolution=pixels, classes=outputs, base_macs=macs, surrogate=surrogate)
 
-    def predict(self, macs: float, extrapolate: bool = False) -> Prediction:
+    def predict(
+        self, macs: float, extrapolate: bool = False, space: Literal["uniform", "stage"] = "uniform"
+    ) -> Prediction:
         """The architecture for a budget.
 
         r and d come from the curves; the width is solved on the exact count, so that the result is within 1 %
@@ -104,22 +116,20 @@ class Formula:
         Args:
             macs: The budget, in multiply-accumulates of one image.
             extrapolate: Whether to answer outside the range that the fit saw.
+            space: `"uniform"` for one d and one w; `"stage"` for the preferred answer of
+                `planner.allocation.allocate`, which also says why.
 
         Raises:
             PlannerError: If the budget is outside the range and `extrapolate` is not set, or is no positive number.
             InputError: If nothing buildable comes within 1 % of it.
         """
-        if not 0 < macs < float("inf"):
-            raise PlannerError(f"the budget must be a positive number of MACs, got {macs:g}")
+        if space == "stage":
+            from planner.allocation.allocate import allocate
+
+            return allocate(self, macs, extrapolate=extrapolate).best.prediction
+        inside = self.checked(macs, extrapolate)
         c = macs / self.base_macs
         branch = self.branch(c)
-        inside = in_range(c, self.c_range)
-        if not inside and not extrapolate:
-            low, high = (format_count(value) for value in self.macs_range)
-            raise PlannerError(
-                f"{format_count(macs)} MACs is outside the {low} to {high} that this formula was fitted on; "
-                "choose a budget inside, or give --extrapolate"
-            )
         r, d = float(branch.r(c)[0]), float(branch.d(c)[0])
         rule = rule_named(branch.rule)
         pixels = max(int(rule.pixels(self.resolution, r)[0]), self.network.stride)
@@ -142,6 +152,23 @@ class Formula:
             stage_nudged=solved.stage_nudged,
             channels_nudged=solved.channels_nudged,
         )
+
+    def checked(self, macs: float, extrapolate: bool = False) -> bool:
+        """Whether a budget of MACs lies in the range that the fit saw.
+
+        Raises:
+            PlannerError: If it does not and `extrapolate` is not set, or it is no positive number.
+        """
+        if not 0 < macs < float("inf"):
+            raise PlannerError(f"the budget must be a positive number of MACs, got {macs:g}")
+        inside = in_range(macs / self.base_macs, self.c_range)
+        if not inside and not extrapolate:
+            low, high = (format_count(value) for value in self.macs_range)
+            raise PlannerError(
+                f"{format_count(macs)} MACs is outside the {low} to {high} that this formula was fitted on; "
+                "choose a budget inside, or give --extrapolate"
+            )
+        return inside
 
     def save(self, path: str | Path) -> None:
         """Writes the formula file, schema `planner-formula/1`.
@@ -214,14 +241,29 @@ class Prediction:
     limits: dict[str, float] = field(default_factory=dict)
 
     @property
-    def accuracy(self) -> dict[str, float] | None:
-        """Expected top-1 accuracy of the front at this budget with its 90 % interval, or None."""
-        if self.formula.accuracy is None:
+    def accuracy(self) -> dict[str, Any] | None:
+        """Expected top-1 accuracy with its 90 % interval, or None.
+
+        `of` says whose: this `architecture`'s, by the surrogate, or that of the `front` at this budget.
+        """
+        surrogate = self.formula.surrogate
+        if surrogate is not None:
+            from planner.allocation.believe import columns_of
+
+            columns = columns_of(self.formula, stack([self.architecture]))
+            inputs = np.column_stack([columns[name] for name in surrogate.inputs])
+            cost = columns[surrogate.cost] if surrogate.cost else None
+            mean, low, high = (float(part[0]) for part in surrogate.intervals_of(inputs, cost))
+            of = "architecture"
+        elif self.formula.accuracy is not None:
+            error_low, error_high = self.formula.accuracy.interval(self.c)
+            mean, low, high = 1 - float(self.formula.accuracy(self.c)[0]), 1 - error_high, 1 - error_low
+            of = "front"
+        else:
             return None
-        low, high = self.formula.accuracy.interval(self.c)
-        mean = float(self.formula.accuracy(self.c)[0])
-        # A power law of the error passes 1 where it is extrapolated far enough.
-        return {"mean": max(0.0, 1 - mean), "lower": max(0.0, 1 - high), "upper": max(0.0, 1 - low), "level": 0.9}
+        # Means and ends of an interval pass 0 or 1 where they are extrapolated far enough.
+        bounded = {name: min(1.0, max(0.0, one)) for name, one in (("mean", mean), ("lower", low), ("upper", high))}
+        return {**bounded, "level": 0.9, "of": of}
 
     def as_dict(self) -> dict[str, Any]:
         """Everything a reader needs to build the network, in JSON's types."""

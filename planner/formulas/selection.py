@@ -62,12 +62,14 @@ class Selection:
         accuracy: `(n,)` accuracies of all rows, by which they were chosen.
         by: What those are: `"posterior means"` or `"observed accuracies"`.
         why: Why they are the observed ones, where they are.
+        surrogate: What gave the posterior means, or would have; None where there is none.
     """
 
     rows: IntArray
     accuracy: FloatArray
     by: str
     why: str | None
+    surrogate: Surrogate | None = None
 
     def front_of(self, table: Table) -> pd.DataFrame:
         """The chosen rows, with a column `expected` where posterior means chose them."""
@@ -77,9 +79,11 @@ class Selection:
 
 def select(table: Table, share: float, seed: int, raw: bool = False) -> Selection:
     """NSGA-III's selection of a table by posterior means, or by observed accuracies where they are better."""
-    accuracy, why = (observed(table), "asked for") if raw else expected_accuracies(table, seed)
+    surrogate, accuracy, why = _believed(table, seed)
+    if raw:
+        accuracy, why = observed(table), "asked for"
     rows = pareto.select(accuracy, table.frame["macs"], share, seed=seed)
-    return Selection(rows, accuracy, OBSERVED if why else EXPECTED, why)
+    return Selection(rows, accuracy, OBSERVED if why else EXPECTED, why, surrogate)
 
 
 def observed(table: Table) -> FloatArray:
@@ -87,22 +91,15 @@ def observed(table: Table) -> FloatArray:
     return table.frame["accuracy"].to_numpy(dtype=np.float64)
 
 
-def expected_accuracies(table: Table, seed: int = 0) -> tuple[FloatArray, str | None]:
-    """Posterior means of accuracy at the trained architectures, the noise of one training taken out.
-
-    Args:
-        table: The trainings.
-        seed: Of the surrogate's fit.
-
-    Returns:
-        `(n,)` accuracies, and why they are the observed ones, or None where they are not.
-    """
+def _believed(table: Table, seed: int) -> tuple[Surrogate | None, FloatArray, str | None]:
+    """The surrogate and its means at the trainings; or None, the observed accuracies, and why."""
     frame, columns = stage_inputs(table) or (_inputs(table), ["r", "d"])
     try:
-        mean, _ = _surrogate(table, frame, columns, seed).posterior(frame)
+        surrogate = _surrogate(table, frame, columns, seed)
+        mean, _ = surrogate.posterior(frame)
     except PlannerError as error:
-        return observed(table), str(error)
-    return np.asarray(mean, dtype=np.float64), None
+        return None, observed(table), str(error)
+    return surrogate, np.asarray(mean, dtype=np.float64), None
 
 
 def belief(table: Table, seed: int = 0) -> Belief:

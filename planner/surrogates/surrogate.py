@@ -63,18 +63,32 @@ class Surrogate:
         """
         import pandas as pd
 
-        if not 0 < level < 1:
-            raise PlannerError(f"level is {level!r}; a share between 0 and 1 is wanted, as 0.9")
         frame = as_frame(table)
         model = self._for(frame)
-        w, variance = model._warped(model._matrix(frame))
-        noise = model.mixture.noise
-        reach = factor(model.residuals, level) * np.sqrt(variance + noise)
-        warp = model.mixture.warp
-        mean = warp.moments(w, model.scale**2 * (variance + noise))[0]
+        return pd.DataFrame(
+            dict(zip(("mean", "lower", "upper"), model._intervals(model._matrix(frame), level), strict=True)),
+            index=frame.index,
+        )
+
+    def intervals_of(
+        self, inputs: ArrayLike, cost: ArrayLike | None = None, level: float = 0.9
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """As `predict`, of arrays as `posterior_of` takes them: `(n,)` means, lower and upper ends.
+
+        Raises:
+            PlannerError: If shapes are wrong, a value is not finite, or the level is impossible.
+        """
+        return self._intervals(self._columns(inputs, cost), level)
+
+    def _intervals(self, matrix: FloatArray, level: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+        if not 0 < level < 1:
+            raise PlannerError(f"level is {level!r}; a share between 0 and 1 is wanted, as 0.9")
+        w, variance = self._warped(matrix)
+        warp, noise = self.mixture.warp, self.mixture.noise
+        reach = factor(self.residuals, level) * np.sqrt(variance + noise)
+        mean = warp.moments(w, self.scale**2 * (variance + noise))[0]
         # A skew mean may lie outside a short interval.
-        lower, upper = np.minimum(warp.back(w - reach), mean), np.maximum(warp.back(w + reach), mean)
-        return pd.DataFrame({"mean": mean, "lower": lower, "upper": upper}, index=frame.index)
+        return mean, np.minimum(warp.back(w - reach), mean), np.maximum(warp.back(w + reach), mean)
 
     def posterior(self, table: pd.DataFrame | str | Path) -> tuple[FloatArray, FloatArray]:
         """`(n,)` expected values and `(n,)` calibrated standard deviations without the observations' noise.

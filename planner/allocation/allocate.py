@@ -1,0 +1,335 @@
+"""How to spend one budget on the stages: by the learned curves, by search through the surrogate, and which to take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+from typing import Any, Literal
+
+from planner.allocation.believe import Belief, at_bounds, belief, taught
+from planner.allocation.decode import Decoded, Target, decode
+from planner.allocation.search import best_at
+from planner.errors import InputError, PlannerError
+from planner.formulas.budgets import NO_BUDGET, within
+from planner.formulas.formula import Formula, Prediction
+from planner.formulas.stages import part_macs
+from sampler import Architecture, Limit, architecture_complexity, rule_named, stack
+from sampler.architecture import Architectures, FloatArray
+from sampler.moves import from_rows
+
+Name = Literal["curves", "search"]
+CAUTION = 1.28  # standard deviations below the mean: nine networks of ten are better
+LEVEL = 0.9
+HALVINGS = 10  # of the range of log MACs, where limits decide
+NOTHING = (
+    "this formula knows nothing of single stages: its table was scaled uniformly, or is too small for a "
+    "surrogate; train "
+    "architectures of `planner sample --space stage`, then `planner fit`"
+)
+NO_CURVES = (
+    "no curves of the stages: the table was scaled uniformly, so that every stage's share follows from one width"
+)
+NO_STAGES = "no search: the trainings scaled all stages alike, so the surrogate knows nothing of single ones"
+NO_SURROGATE = "no search: this formula holds no surrogate of the accuracy; fit one with `planner fit`"
+
+
+@dataclass(frozen=True, eq=False)
+class Option:
+    """One way to spend the budget.
+
+    Attributes:
+        prediction: The architecture and its exact costs.
+        shares: Of its MACs, by part: `stem`, `1` .., `head`; they sum up to 1.
+        mean: Expected accuracy by the surrogate, or None without one.
+        std: Its standard deviation.
+        at_bounds: Columns in which it lies at or beyond the ends of what the surrogate was taught.
+        notes: What else there is to say.
+    """
+
+    prediction: Prediction
+    shares: dict[str, float]
+    mean: float | None = None
+    std: float | None = None
+    at_bounds: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def accuracy(self) -> dict[str, float] | None:
+        """Expected top-1 accuracy of this architecture with its 90 % interval, by the surrogate, or None."""
+        if self.mean is None or self.std is None:
+            return None
+        half = NormalDist().inv_cdf(0.5 + LEVEL / 2) * self.std
+        low, high = (min(1.0, max(0.0, value)) for value in (self.mean - half, self.mean + half))
+        return {"mean": self.mean, "lower": low, "upper": high, "level": LEVEL}
+
+    def score(self, cautious: bool) -> float:
+        """What is compared: the mean, or so many standard deviations below it."""
+        assert self.mean is not None and self.std is not None
+        return self.mean - CAUTION * self.std * cautious
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything in JSON's types; the accuracy is this architecture's, not the front's."""
+        return {
+            **self.prediction.as_dict(),
+            "accuracy": self.accuracy,
+            "shares": self.shares,
+            "at_bounds": list(self.at_bounds),
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Allocation:
+    """Both ways to spend a budget, and which is preferred.
+
+    Attributes:
+        budget: MACs.
+        options: By name: `curves`, `search`; what cannot be had is missing.
+        missing: Why an option is missing, by name.
+        preferred: Name of the preferred option.
+        reason: Why.
+        cautious: Whether lower bounds were compared.
+    """
+
+    budget: float
+    options: dict[Name, Option]
+    missing: dict[Name, str]
+    preferred: Name
+    reason: str
+    cautious: bool
+
+    @property
+    def best(self) -> Option:
+        """The preferred option."""
+        return self.options[self.preferred]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything in JSON's types."""
+        return {
+            "space": "stage",
+            "budget_macs": self.budget,
+            "cautious": self.cautious,
+            "allocations": {name: option.as_dict() for name, option in self.options.items()},
+            "missing": dict(self.missing),
+            "preferred": self.preferred,
+            "reason": self.reason,
+        }
+
+
+def allocate(
+    formula: Formula,
+    macs: float | None,
+    limits: Sequence[Limit] = (),
+    cautious: bool = False,
+    extrapolate: bool = False,
+    seed: int = 0,
+) -> Allocation:
+    """Spends a budget on the stages in both ways.
+
+    Args:
+        formula: A formula with curves of the stages, a surrogate, or both.
+        macs: Budget of multiply-accumulates of one image; without it, that of the uniform answer to the limits.
+        limits: What else must not be passed.
+        cautious: Whether to search for, and compare, lower bounds of the accuracy (1.28 standard deviations below
+            the mean) instead of means.
+        extrapolate: Whether to answer outside the range that the fit saw.
+        seed: Of the search.
+
+    Raises:
+        PlannerError: If the formula knows nothing of stages, the budget is outside its range, or no architecture
+            keeps to budget and limits.
+    """
+    if macs is None and not limits:
+        raise PlannerError(NO_BUDGET)
+    budget = float(within(formula, None, limits, extrapolate).macs) if macs is None else macs
+    formula.checked(budget, extrapolate)
+    options: dict[Name, Option] = {}
+    missing: dict[Name, str] = {}
+    posterior = belief(formula) if knows_stages(formula) else None
+    if formula.branch(budget / formula.base_macs).stages is None:
+        missing["curves"] = NO_CURVES
+    else:
+        try:
+            options["curves"] = _by_curves(formula, budget, limits, posterior)
+        except (InputError, PlannerError) as error:  # the other answer may still keep to budget and limits
+            missing["curves"] = f"no answer of the curves: {error}"
+    if posterior is None:
+        missing["search"] = NO_SURROGATE if formula.surrogate is None else NO_STAGES
+    else:
+        try:
+            options["search"] = _by_search(formula, budget, limits, cautious, extrapolate, posterior, options, seed)
+        except (InputError, PlannerError) as error:
+            missing["search"] = f"no answer of the search: {error}"
+    if not options:
+        nothing = missing["curves"] == NO_CURVES and missing["search"] in (NO_SURROGATE, NO_STAGES)
+        raise PlannerError(NOTHING if nothing else "; ".join(missing.values()))
+    return Allocation(budget, options, missing, *_preferred(options, missing, cautious), cautious)
+
+
+def knows_stages(formula: Formula) -> bool:
+    """Whether a formula's surrogate tells one stage from another."""
+    return formula.surrogate is not None and any(
+        name.startswith(("width_", "depth_")) for name in formula.surrogate.inputs
+    )
+
+
+def curve_target(formula: Formula, c: float) -> Target:
+    """Resolution, depths and shares of the stages that the curves ask for at c.
+
+    Raises:
+        PlannerError: If the formula has no curves of the stages there.
+    """
+    branch = formula.branch(c)
+    if branch.stages is None:
+        raise PlannerError(NO_CURVES)
+    pixels = int(rule_named(branch.rule).pixels(formula.resolution, float(branch.r(c)[0]))[0])
+    return Target(
+        max(pixels, formula.network.stride),
+        tuple(branch.stages.blocks(formula.network, c).tolist()),
+        tuple(branch.stages.share(c).tolist()),
+        tuple(branch.stages.channels(formula.network, c).tolist()),
+    )
+
+
+def _by_curves(formula: Formula, budget: float, limits: Sequence[Limit], posterior: Belief | None) -> Option:
+    """The curves' answer: at the budget, or the largest below it that keeps to the limits."""
+
+    def at(macs: float) -> Prediction:
+        c = macs / formula.base_macs
+        rule = rule_named(formula.branch(c).rule)
+        found = decode(formula.network, rule, curve_target(formula, c), macs, formula.classes)
+        return _priced(formula, macs, found, limits)
+
+    answer = at(budget)
+    if _passed(answer):
+        answer = _largest(at, formula.macs_range[0], budget)
+    return _option(formula, answer, posterior)
+
+
+def _largest(at: Any, lowest: float, budget: float) -> Prediction:
+    """The dearest answer found that keeps to its limits, by bisection.
+
+    Raises:
+        PlannerError: If even the smallest does not.
+    """
+    below, above = math.log(min(lowest, budget)), math.log(budget)
+    best: Prediction = at(math.exp(below))
+    binding = _passed(best)
+    if binding:
+        raise PlannerError(
+            f"at most {best.limits[binding]:,.4g} {binding} cannot be kept: the smallest architecture by the curves of "
+            f"the stages has {best.costs[binding]:,.4g}; give more, or take another base network"
+        )
+    for _ in range(HALVINGS):
+        middle = (below + above) / 2
+        tried: Prediction = at(math.exp(middle))
+        if passed := _passed(tried):
+            above, binding = middle, passed
+        else:
+            below, best = middle, tried
+    return replace(best, binding=binding or "macs")
+
+
+def _by_search(
+    formula: Formula,
+    budget: float,
+    limits: Sequence[Limit],
+    cautious: bool,
+    extrapolate: bool,
+    posterior: Belief,
+    options: dict[Name, Option],
+    seed: int,
+) -> Option:
+    """The architecture that the surrogate likes best, by exact search inside what it was taught."""
+    rule = formula.branch(budget / formula.base_macs).rule
+    grid = taught(formula, rule)
+
+    def score(architectures: Architectures) -> FloatArray:
+        mean, std = posterior(architectures)
+        return mean - CAUTION * std if cautious else mean
+
+    starts = [option.prediction.architecture for option in options.values()]
+    try:
+        starts.append(within(formula, budget, limits, extrapolate).architecture)
+    except (InputError, PlannerError):
+        pass  # no uniform architecture costs the budget: the search has starts of its own
+    found = best_at(budget, score, grid, stack(starts) if starts else None, limits, formula.classes, seed=seed)
+    decoded = Decoded(found.architecture, found.macs, 0, 0.0)
+    option = _option(formula, _priced(formula, budget, decoded, limits), posterior)
+    whole = "all" if found.exhaustive else "the best found of"
+    return replace(option, notes=(f"{whole} {found.scored:,} architectures scored",))
+
+
+def _option(formula: Formula, prediction: Prediction, posterior: Belief | None) -> Option:
+    network, alone = formula.network, stack([prediction.architecture])
+    alone = from_rows(network, alone.integers())
+    parts = part_macs(network, alone, formula.classes)[0]
+    names = ["stem", *(str(i + 1) for i in range(len(network.stages))), "head"]
+    shares = dict(zip(names, (parts / parts.sum()).tolist(), strict=True))
+    if posterior is None:
+        return Option(prediction, shares)
+    mean, std = posterior(alone)
+    bounds = at_bounds(taught(formula, prediction.rule), alone)
+    return Option(prediction, shares, float(mean[0]), float(std[0]), bounds)
+
+
+def _priced(formula: Formula, budget: float, found: Decoded, limits: Sequence[Limit]) -> Prediction:
+    """A prediction of an architecture whose multipliers are the effective ones."""
+    one: Architecture = found.architecture
+    alone = from_rows(formula.network, stack([one]).integers())
+    cost = architecture_complexity(one, formula.classes)
+    r, d, w = alone.multipliers[0].tolist()
+    c = budget / formula.base_macs
+    return Prediction(
+        formula=formula,
+        budget=budget,
+        architecture=one,
+        macs=found.macs,
+        params=cost.params,
+        memory=cost.memory,
+        c=c,
+        r=r,
+        d=d,
+        w=w,
+        rule=formula.branch(c).rule,
+        in_range=formula.checked(budget, extrapolate=True),
+        pixels_nudged=found.pixels_nudged,
+        stage_nudged=None,
+        channels_nudged=0,
+        costs={limit.name: float(limit.cost(alone, formula.classes)[0]) for limit in limits},
+        limits={limit.name: limit.largest for limit in limits},
+    )
+
+
+def _passed(prediction: Prediction) -> str:
+    """The limit that a prediction passes most, or nothing."""
+    over = {name: prediction.costs[name] / most for name, most in prediction.limits.items()}
+    worst = max(over, key=lambda name: over[name], default="")
+    return worst if worst and over[worst] > 1 else ""
+
+
+def _preferred(options: dict[Name, Option], missing: dict[Name, str], cautious: bool) -> tuple[Name, str]:
+    """The option to take, and why: the search only where it is surely better."""
+    if len(options) == 1:
+        name, absent = next(iter(options)), next(iter(missing))
+        return name, f"the only answer; {missing[absent]}"
+    curves, search = options["curves"], options["search"]
+    what = "lower bound" if cautious else "expected accuracy"
+    if curves.prediction.architecture == search.prediction.architecture:
+        return "curves", "both are the same architecture"
+    assert curves.std is not None and search.std is not None
+    gain = search.score(cautious) - curves.score(cautious)
+    # The two errors are alike where the architectures are: as if independent, this is too wide rather than too narrow.
+    doubt = math.hypot(curves.std, search.std)
+    said = f"the search's {what} is {abs(gain):.2%} {'higher' if gain > 0 else 'lower'} than the curves'"
+    if gain <= 0:
+        return "curves", said
+    if gain < doubt:
+        return "curves", (
+            f"{said}, which is less than the uncertainty of the difference ({doubt:.2%}); the curves are simpler and "
+            "stay inside the data"
+        )
+    bound = f"; it touches the end of the data in {', '.join(search.at_bounds)}" if search.at_bounds else ""
+    return "search", f"{said}, more than the uncertainty of the difference ({doubt:.2%}){bound}"

@@ -1,0 +1,85 @@
+"""What a surrogate believes of architectures, and where it was taught."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from planner.errors import PlannerError
+from planner.formulas.formula import Formula
+from sampler import SearchSpace, rule_named
+from sampler.architecture import Architectures, FloatArray
+from sampler.complexity import count
+from sampler.limits import EXACT
+from sampler.moves import Grid, column_names
+
+# Gives the (n,) means and the (n,) standard deviations of accuracy.
+Belief = Callable[[Architectures], tuple[FloatArray, FloatArray]]
+
+
+def belief(formula: Formula) -> Belief:
+    """The surrogate's posterior as a function of architectures.
+
+    Args:
+        formula: With a surrogate, which has `inputs` and `posterior_of`, and `cost` where it reads one.
+
+    Raises:
+        PlannerError: If the surrogate reads something that an architecture does not have; names it.
+    """
+    surrogate = formula.surrogate
+    cost = getattr(surrogate, "cost", None)
+    known = {*column_names(len(formula.network.stages)), "r", "d", "w", "c", *EXACT}
+    missing = [name for name in (*surrogate.inputs, *([cost] if cost else [])) if name not in known]
+    if missing:
+        raise PlannerError(
+            f"the surrogate reads {' and '.join(missing)}, which an architecture alone does not have; fit one on "
+            "resolution, width_1.. and depth_1.."
+        )
+
+    def posterior(architectures: Architectures) -> tuple[FloatArray, FloatArray]:
+        columns = columns_of(formula, architectures)
+        matrix = np.column_stack([columns[name] for name in surrogate.inputs])
+        mean, std = surrogate.posterior_of(matrix, columns[cost] if cost else None)
+        return np.asarray(mean), np.asarray(std)
+
+    return posterior
+
+
+def columns_of(formula: Formula, architectures: Architectures) -> dict[str, FloatArray]:
+    """Every number of architectures that a surrogate may read, by name."""
+    names = column_names(len(formula.network.stages))
+    columns: dict[str, Any] = dict(zip(names, architectures.integers().T.astype(np.float64), strict=True))
+    columns |= dict(zip("rdw", architectures.multipliers.T, strict=True))
+    counted = count(architectures, formula.classes)
+    columns |= {name: np.asarray(getattr(counted, name), dtype=np.float64) for name in EXACT}
+    columns["c"] = columns["macs"] / formula.base_macs
+    return columns
+
+
+def taught(formula: Formula, rule_name: str) -> Grid:
+    """The integers between those of the trainings, column by column: beyond them a surrogate only guesses.
+
+    The ranges are the surrogate's own (`ranges`, by column), or those of the formula's table; a column that neither
+    knows has the bounds of a usual space.
+    """
+    space = SearchSpace(formula.base, formula.resolution, formula.classes, rule_name, kind="stage")
+    usual = Grid.of(space)
+    ranges = getattr(formula.surrogate, "ranges", None) or formula.provenance.get("ranges", {})
+    lowest, highest = [], []
+    for name, levels in zip(usual.columns, usual.levels, strict=True):
+        low, high = ranges.get(name, (levels[0], levels[-1]))
+        lowest.append(int(np.ceil(low)))
+        highest.append(int(np.floor(high)))
+    return Grid.between(formula.network, rule_named(rule_name), lowest, highest)
+
+
+def at_bounds(grid: Grid, architectures: Architectures) -> tuple[str, ...]:
+    """The free columns in which the only architecture lies at, or beyond, an end of a grid."""
+    row = architectures.integers()[0]
+    return tuple(
+        grid.columns[column]
+        for column in grid.free
+        if len(grid.levels[column]) > 1 and not grid.levels[column][0] < row[column] < grid.levels[column][-1]
+    )

@@ -1,0 +1,265 @@
+"""Which of the two answers is preferred and why; the command; what a surrogate may be asked."""
+
+import json
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from planner import PlannerError
+from planner.allocation.allocate import CAUTION, allocate
+from planner.allocation.believe import at_bounds, belief, taught
+from planner.formulas.fit import fit
+from sampler import Architecture, SearchSpace, architecture_complexity, exact_limit, random_design, stack
+from sampler.complexity import base_macs, count
+from sampler.moves import column_names
+
+BASE, PIXELS, CLASSES = "resnet20_cifar", 32, 10
+BUDGET = 20e6
+SPACE = SearchSpace(BASE, PIXELS, CLASSES, kind="stage", window=(0.2, 1.0), r=(0.8, 1.05), w=(0.5, 1.6), d=(0.6, 1.4))
+
+
+@dataclass(frozen=True)
+class Believer:
+    """A surrogate that believes in wide first stages, surely or not."""
+
+    inputs: tuple[str, ...] = ("resolution", "width_1", "width_2", "depth_1")
+    cost: str | None = "macs"
+    slope: float = 0.1
+    std: float = 0.001
+
+    def posterior_of(self, inputs, cost=None):
+        assert inputs.shape[1] == len(self.inputs)
+        assert (cost is None) == (self.cost is None)
+        width = inputs[:, self.inputs.index("width_1")]
+        return 0.5 + self.slope * np.log(width / 16), np.full(len(inputs), self.std)
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Architectures drawn stage by stage."""
+    drawn = random_design(SPACE, 40, seed=0)
+    macs = count(drawn, CLASSES).macs
+    frame = pd.DataFrame(drawn.integers(), columns=column_names(3))
+    good = 0.4 + 0.1 * np.log(macs / macs.min())
+    return frame.assign(macs=macs, accuracy=good, base=BASE, base_resolution=PIXELS, classes=CLASSES, rule="inverse")
+
+
+@pytest.fixture(scope="module")
+def staged(table):
+    return fit(table)
+
+
+@pytest.fixture
+def believing(staged):
+    """A function: the formula with a believer of such a slope and doubt."""
+    return lambda **how: replace(staged, surrogate=Believer(**how))
+
+
+def test_both_answers_cost_the_budget_exactly(believing):
+    allocation = allocate(believing(), BUDGET)
+    assert set(allocation.options) == {"curves", "search"}
+    for option in allocation.options.values():
+        answer = option.prediction
+        cost = architecture_complexity(answer.architecture, CLASSES)
+        assert (answer.macs, answer.params) == (cost.macs, cost.params)
+        assert 0.99 * BUDGET <= answer.macs <= BUDGET
+        assert sum(option.shares.values()) == pytest.approx(1)
+        assert list(option.shares) == ["stem", "1", "2", "3", "head"]
+
+
+def test_the_search_is_preferred_where_it_is_surely_better(believing):
+    allocation = allocate(believing(std=0.001), BUDGET)
+    assert allocation.preferred == "search"
+    assert allocation.best.mean > allocation.options["curves"].mean
+    assert "more than the uncertainty of the difference" in allocation.reason
+
+
+def test_the_curves_are_preferred_where_the_difference_is_in_doubt(believing):
+    allocation = allocate(believing(std=0.5), BUDGET)
+    assert allocation.preferred == "curves"
+    assert "less than the uncertainty of the difference" in allocation.reason
+    assert "simpler" in allocation.reason
+
+
+def test_a_search_that_finds_no_more_gives_way_to_the_curves(believing):
+    allocation = allocate(believing(slope=0.0), BUDGET)
+    assert allocation.preferred == "curves"
+
+
+def test_caution_compares_lower_bounds(believing, staged):
+    @dataclass(frozen=True)
+    class Doubting(Believer):
+        """As sure of narrow first stages as it is unsure of wide ones."""
+
+        def posterior_of(self, inputs, cost=None):
+            mean, _ = super().posterior_of(inputs, cost)
+            width = inputs[:, self.inputs.index("width_1")]
+            return mean, 0.2 * np.maximum(width / 8 - 1, 0.01)
+
+    formula = replace(staged, surrogate=Doubting())
+    bold, careful = (allocate(formula, BUDGET, cautious=cautious).options["search"] for cautious in (False, True))
+    first = [option.prediction.architecture.widths[0] for option in (bold, careful)]
+    assert first[1] < first[0]
+    assert careful.score(True) == pytest.approx(careful.mean - CAUTION * careful.std)
+    assert careful.score(True) > bold.score(True)
+
+
+def test_the_search_stays_where_the_trainings_were_and_says_when_it_touches_an_end(believing, table):
+    search = allocate(believing(), BUDGET).options["search"]
+    row = stack([search.prediction.architecture]).integers()[0]
+    for name, value in zip(column_names(3), row, strict=True):
+        if name not in ("stem", "head"):
+            assert table[name].min() <= value <= table[name].max()
+    widest = table["width_1"].max()
+    assert ("width_1" in search.at_bounds) == (search.prediction.architecture.widths[0] == widest)
+
+
+def test_ends_of_the_data_are_named():
+    formula = fit_of_ranges({"width_1": (8, 24), "depth_2": (2, 3)})
+    grid = taught(formula, "inverse")
+    inner = stack([Architecture(BASE, 30, 16, (16, 32, 64), (3, 3, 3), 0)])
+    assert at_bounds(grid, inner) == ("depth_2",)
+    outer = stack([Architecture(BASE, 30, 24, (32, 32, 64), (3, 2, 3), 0)])
+    assert at_bounds(grid, outer) == ("width_1", "depth_2")
+
+
+def fit_of_ranges(ranges):
+    from planner.rules import compound
+
+    formula = compound(BASE, PIXELS, CLASSES)
+
+    @dataclass(frozen=True)
+    class Ranged(Believer):
+        ranges: tuple = ()
+
+    surrogate = Ranged()
+    object.__setattr__(surrogate, "ranges", ranges)
+    return replace(formula, surrogate=surrogate)
+
+
+def test_a_surrogate_reads_every_number_of_an_architecture_by_its_name(staged):
+    names = ("resolution", "stem", "width_3", "depth_2", "r", "d", "c", "params")
+    seen = {}
+
+    @dataclass(frozen=True)
+    class Reader(Believer):
+        inputs: tuple = names
+        cost: str | None = "activations"
+
+        def posterior_of(self, inputs, cost=None):
+            seen.update(zip(names, inputs[0], strict=True), cost=cost[0])
+            return np.zeros(len(inputs)), np.ones(len(inputs))
+
+    one = Architecture(BASE, 24, 16, (16, 32, 72), (3, 4, 3), 0)
+    belief(replace(staged, surrogate=Reader()))(stack([one]))
+    from planner.allocation.allocate import from_rows
+
+    belief(replace(staged, surrogate=Reader()))(from_rows(staged.network, stack([one]).integers()))
+    cost = architecture_complexity(one, CLASSES)
+    assert seen == pytest.approx(
+        {
+            "resolution": 24,
+            "stem": 16,
+            "width_3": 72,
+            "depth_2": 4,
+            "r": 0.75,
+            "d": 10 / 9,
+            "c": cost.macs / base_macs(BASE, PIXELS, CLASSES),
+            "params": cost.params,
+            "cost": cost.activations,
+        }
+    )
+
+
+def test_a_surrogate_of_other_columns_is_refused_by_name(staged):
+    with pytest.raises(PlannerError, match="the surrogate reads epochs, which an architecture alone does not have"):
+        allocate(replace(staged, surrogate=Believer(inputs=("resolution", "epochs"))), BUDGET)
+
+
+def test_where_the_curves_cannot_keep_to_a_limit_the_search_answers_alone(believing):
+    limit = exact_limit("params", 0.7 * allocate(believing(), BUDGET).options["search"].prediction.params)
+    allocation = allocate(believing(), BUDGET, [limit])
+    assert allocation.preferred == "search"
+    assert allocation.best.prediction.params <= limit.largest
+    assert "no answer of the curves: at most" in allocation.reason
+
+
+def test_limits_that_nothing_keeps_to_are_refused_with_both_reasons(believing):
+    with pytest.raises(PlannerError, match="no answer of the curves: at most .* no answer of the search: no archi"):
+        allocate(believing(), BUDGET, [exact_limit("params", 100)])
+
+
+def test_without_a_surrogate_the_curves_answer_alone(staged):
+    allocation = allocate(staged, BUDGET)
+    assert set(allocation.options) == {"curves"}
+    assert allocation.preferred == "curves"
+    assert "holds no surrogate" in allocation.reason
+    assert allocation.best.accuracy is None
+
+
+def test_without_curves_the_search_answers_alone():
+    ranges = {"resolution": (28, 32), "width_1": (8, 24), "width_2": (16, 40), "width_3": (32, 80)}
+    allocation = allocate(fit_of_ranges(ranges), BUDGET)
+    assert set(allocation.options) == {"search"}
+    assert "no curves of the stages: the table was scaled uniformly" in allocation.reason
+
+
+def test_a_formula_that_knows_nothing_of_stages_says_what_to_do(shipped):
+    with pytest.raises(PlannerError, match="knows nothing of single stages.*planner sample --space stage"):
+        allocate(shipped, 200e6)
+
+
+def test_a_budget_outside_the_range_is_refused_as_ever(staged):
+    with pytest.raises(PlannerError, match="is outside the .* that this formula was fitted on"):
+        allocate(staged, 400e6)
+    with pytest.raises(PlannerError, match="no budget: give --flops"):
+        allocate(staged, None)
+
+
+def test_at_another_resolution_or_number_of_classes_the_surrogate_is_left_behind(believing):
+    formula = believing()
+    assert formula.at(PIXELS, CLASSES).surrogate is formula.surrogate
+    assert formula.at(PIXELS, 100).surrogate is None
+    assert formula.at(64, CLASSES).surrogate is None
+
+
+def test_the_command_gives_both_and_the_reason(run, staged, tmp_path):
+    staged.save(tmp_path / "stage.json")
+    code, out, err = run("predict", "--space", "stage", "--flops", "20M", "--formula", tmp_path / "stage.json")
+    assert (code, err) == (0, "")
+    assert "resnet20_cifar for 20M MACs, 10 classes, stage by stage" in out
+    assert "preferred: curves; the only answer; no search: this formula holds no surrogate" in out
+    assert "share of MACs  stem" in out
+
+
+def test_the_command_with_a_surrogate_prints_accuracies_and_json(run, believing, monkeypatch):
+    from planner.commands import predict
+
+    monkeypatch.setattr(predict, "choose", lambda *_: ("mine.json", believing()))
+    code, out, _ = run("predict", "--space", "stage", "--flops", "20M")
+    assert code == 0
+    assert "accuracy    " in out and "by the surrogate" in out
+    assert "preferred: search; the search's expected accuracy is" in out
+    code, out, _ = run("predict", "--space", "stage", "--flops", "20M", "--cautious", "--json")
+    answer = json.loads(out)
+    assert answer["space"] == "stage"
+    assert set(answer["allocations"]) == {"curves", "search"}
+    assert answer["preferred"] in answer["allocations"]
+    assert answer["cautious"] and "lower bound" in answer["reason"]
+    for one in answer["allocations"].values():
+        assert 0.99 * 20e6 <= one["macs"] <= 20e6
+        assert one["accuracy"]["lower"] < one["accuracy"]["mean"] < one["accuracy"]["upper"]
+
+
+def test_caution_without_stages_is_refused(run):
+    code, _, err = run("predict", "--flops", "200M", "--cautious")
+    assert code == 2
+    assert "add --space stage" in err
+
+
+def test_a_uniform_formula_is_refused_in_one_line(run):
+    code, _, err = run("predict", "--flops", "200M", "--space", "stage")
+    assert code == 2
+    assert err.count("\n") == 1 and "knows nothing of single stages" in err
