@@ -79,9 +79,10 @@ class Selection:
 
 def select(table: Table, share: float, seed: int, raw: bool = False) -> Selection:
     """NSGA-III's selection of a table by posterior means, or by observed accuracies where they are better."""
-    surrogate, accuracy, why = _believed(table, seed)
     if raw:
-        accuracy, why = observed(table), "asked for"
+        surrogate, accuracy, why = None, observed(table), "asked for"
+    else:
+        surrogate, accuracy, why = _believed(table, seed)
     rows = pareto.select(accuracy, table.frame["macs"], share, seed=seed)
     return Selection(rows, accuracy, OBSERVED if why else EXPECTED, why, surrogate)
 
@@ -92,13 +93,20 @@ def observed(table: Table) -> FloatArray:
 
 
 def _believed(table: Table, seed: int) -> tuple[Surrogate | None, FloatArray, str | None]:
-    """The surrogate and its means at the trainings; or None, the observed accuracies, and why."""
-    frame, columns = stage_inputs(table) or (_inputs(table), ["r", "d"])
+    """The surrogate and its means at the trainings; or the observed accuracies, and why.
+
+    Over many inputs, most of what a surrogate leaves unexplained is no noise: where the stages were scaled apart its
+    means are taken only if the noise between seeds was measured.
+    """
+    stages = stage_inputs(table)
+    frame, columns = stages or (_inputs(table), ["r", "d"])
     try:
         surrogate = _surrogate(table, frame, columns, seed)
         mean, _ = surrogate.posterior(frame)
     except PlannerError as error:
         return None, observed(table), str(error)
+    if stages and table.noise_variance is None:
+        return surrogate, observed(table), "stages were scaled apart, and no noise between seeds was measured"
     return surrogate, np.asarray(mean, dtype=np.float64), None
 
 

@@ -245,7 +245,8 @@ def test_a_curve_on_top_of_another_is_evaluated_with_its_weight(documents, plain
 
     def written(curve):
         lists = {name: getattr(curve, name).tolist() for name in ("inputs", "alpha", "precision")}
-        return {**{name: value for name, value in vars(curve).items() if name not in lists}, **lists}
+        numbers = {name: value for name, value in vars(curve).items() if name not in lists}
+        return {**{name: value for name, value in numbers.items() if not name.startswith("prior")}, **lists}
 
     own, prior, oldest = bump(0.2, [0.1, -0.2]), bump(0.3, [0.4, 0.3]), bump(-0.1, [-0.2, 0.1])
     deep = {**written(prior), "prior": written(oldest), "prior_weight": 0.25}

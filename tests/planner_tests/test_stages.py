@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner import PlannerError
-from planner.formulas.codec import dumps, loads
+from planner.formulas.codec import dumps, loads, signed
 from planner.formulas.fit import fit
 from planner.formulas.stages import closed, log_ratios, part_macs, stage_macs, uniform_rows
 from sampler import RULES, SearchSpace, base, base_names, random_design, scale
@@ -141,8 +141,12 @@ def test_the_curves_survive_the_text(staged):
     ("place", "change", "message"),
     [
         ("shares", lambda curves: curves[:6], "shares of the stages of shrink are 6 curves; 7 are wanted"),
-        ("depths", lambda curves: [*curves[:6], {**curves[6], "kernel": "x"}], "kernel 'x' of depths 7 of shrink"),
-        ("shares", lambda curves: None, "damaged formula"),
+        (
+            "depths",
+            lambda curves: [*curves[:6], {**curves[6], "kernel": "x"}],
+            r"shrink.stages.depths\[6\].kernel is 'x'; 'rbf' is wanted",
+        ),
+        ("shares", lambda curves: None, "shrink.stages.shares is None; array is wanted"),
     ],
 )
 def test_damaged_curves_of_stages_are_refused_by_name(staged, place, change, message):
@@ -150,4 +154,4 @@ def test_damaged_curves_of_stages_are_refused_by_name(staged, place, change, mes
     stages = document["branches"]["shrink"]["stages"]
     stages[place] = change(stages[place])
     with pytest.raises(PlannerError, match=message):
-        loads(json.dumps(document))
+        loads(json.dumps(signed(document)))
