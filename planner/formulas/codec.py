@@ -32,7 +32,7 @@ COUNTING = "macs: multiply-accumulates of convolutions and linear layers; no bia
 LARGEST_FILE = 16_000_000
 AGAIN = "write it again with `planner fit --out`"
 DIRECTIONS: tuple[Direction, ...] = ("shrink", "enlarge")
-ARRAYS = ("inputs", "alpha", "precision")
+ARRAYS = ("inputs", "alpha")
 DEEPEST = 8  # priors of priors: studies that were each fitted with the one before
 
 
@@ -157,6 +157,8 @@ def _formula_in(document: dict[str, Any]) -> Formula:
         provenance=document["provenance"],
         surrogate=_surrogate_in(document.get("surrogate")),
     )
+    if formula.accuracy is not None and not np.isfinite(formula.accuracy.precision).all():
+        raise PlannerError("the accuracy has no variance: its points repeat without noise")
     if not _same(network, asdict(formula.network)):
         raise PlannerError(f"its table of {name} is not this version's")
     macs = formula.at().base_macs
@@ -218,13 +220,10 @@ def _curve_out(curve: Curve) -> dict[str, Any]:
 
 
 def _curve_in(document: dict[str, Any], name: str, depth: int = 0) -> Curve:
-    m = len(document["inputs"])
     arrays = {key: np.array(document[key], dtype=np.float64) for key in ARRAYS}
-    if not m:
-        arrays["precision"] = np.empty((0, 0))
-    shapes = {key: array.shape for key, array in arrays.items()}
-    if shapes != {"inputs": (m,), "alpha": (m,), "precision": (m, m)}:
-        raise PlannerError(f"{name} holds arrays of shapes {shapes}; (m,), (m,) and (m, m) are wanted")
+    lengths = {key: len(array) for key, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise PlannerError(f"{name} holds arrays of lengths {lengths}; one length is wanted")
     values = {key: value for key, value in document.items() if key != "kernel"}
     if "prior" in document:
         if depth >= DEEPEST:

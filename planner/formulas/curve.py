@@ -19,6 +19,7 @@ taken as known in the variance.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -44,7 +45,6 @@ class Curve:
         noise_variance: Of one fitted point about the curve, in units of the output squared.
         inputs: `(m,)`.
         alpha: `(m,)`.
-        precision: `(m, m)`.
         prior: An earlier study's curve on the same output scale, from which this one departs, or None.
         prior_weight: What its mean is multiplied with.
     """
@@ -59,9 +59,17 @@ class Curve:
     noise_variance: float
     inputs: FloatArray
     alpha: FloatArray
-    precision: FloatArray
     prior: Curve | None = None
     prior_weight: float = 0.0
+
+    @cached_property
+    def precision(self) -> FloatArray:
+        """`(m, m)`, for the variance; it follows from the kernel and the inputs.
+
+        Raises:
+            LinAlgError: If inputs repeat and there is no noise.
+        """
+        return precision_of(self.inputs, self.slope_variance, self.variance, self.length_scale, self.noise_variance)
 
     @property
     def exponent(self) -> float:
@@ -107,10 +115,20 @@ class Curve:
         return result
 
 
+def precision_of(
+    inputs: FloatArray, slope_variance: float, variance: float, length_scale: float, noise_variance: float
+) -> FloatArray:
+    """`(m, m)` inverse of the covariance of fitted points, noise included."""
+    distance = (inputs[:, None] - inputs[None, :]) / length_scale
+    covariance = slope_variance * np.outer(inputs, inputs) + variance * np.exp(-0.5 * distance**2)
+    inverse: FloatArray = np.linalg.inv(covariance + noise_variance * np.eye(len(inputs))).astype(np.float64)
+    return inverse
+
+
 def power_law(exponent: float) -> Curve:
     """The curve c^exponent, as a fixed rule has it."""
     nothing = np.empty(0)
-    return Curve("log", "log", 0.0, exponent, 0.0, 0.0, 1.0, 0.0, nothing, nothing, np.empty((0, 0)))
+    return Curve("log", "log", 0.0, exponent, 0.0, 0.0, 1.0, 0.0, nothing, nothing)
 
 
 def _normal_quantile(probability: float) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.formulas.curve import Curve, Scale
+from planner.formulas.curve import Curve, Scale, precision_of
 from sampler.architecture import FloatArray
 
 # Of r and d about their curve, in logs: rounding alone scatters them by some percent.
@@ -87,13 +87,11 @@ def fit_process(
         shortest: Smallest length scale, instead of the form's; infinity leaves the RBF kernel out.
     """
     slope_variance, variance, length_scale, noise = _hyperparameters(x, y - offset, form, seed, least_noise, shortest)
-    covariance = slope_variance * np.outer(x, x)
-    covariance += variance * np.exp(-0.5 * ((x[:, None] - x[None, :]) / length_scale) ** 2)
-    precision = np.linalg.inv(covariance + noise * np.eye(len(x))).astype(np.float64)
+    precision = precision_of(x, slope_variance, variance, length_scale, noise)
     alpha = precision @ (y - offset)
     slope = slope_variance * float(x @ alpha)
     numbers = (offset, slope, slope_variance, variance, length_scale, noise)
-    curve = Curve(form.input_scale, form.output_scale, *numbers, x, alpha, precision)
+    curve = Curve(form.input_scale, form.output_scale, *numbers, x, alpha)
     return Fitted(curve, alpha / np.diag(precision))
 
 

@@ -79,10 +79,7 @@ class Selection:
 
 def select(table: Table, share: float, seed: int, raw: bool = False) -> Selection:
     """NSGA-III's selection of a table by posterior means, or by observed accuracies where they are better."""
-    if raw:
-        surrogate, accuracy, why = None, observed(table), "asked for"
-    else:
-        surrogate, accuracy, why = _believed(table, seed)
+    surrogate, accuracy, why = (None, observed(table), "asked for") if raw else _believed(table, seed)
     rows = pareto.select(accuracy, table.frame["macs"], share, seed=seed)
     return Selection(rows, accuracy, OBSERVED if why else EXPECTED, why, surrogate)
 

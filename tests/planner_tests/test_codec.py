@@ -190,13 +190,12 @@ def test_another_schema_is_refused_by_name(refusal, text, found):
         ((*R, "slope"), 1e308, "MACs give r 0 here"),
         ((*R, "slope"), 0.3, "in its test vector"),
         ((*R, "offset"), 1e-8, "in its test vector"),
-        ((*R, "alpha"), [1.0], "r of shrink holds arrays of shapes"),
+        ((*R, "alpha"), [1.0], "r of shrink holds arrays of lengths"),
         ((*R, "alpha"), [None] * 6, "branches.shrink.r.alpha[0] is None; number is wanted"),
         ((*R, "inputs"), "5", "branches.shrink.r.inputs is '5'; array is wanted"),
-        ((*R, "inputs"), [], "r of shrink holds arrays of shapes"),
+        ((*R, "inputs"), [], "r of shrink holds arrays of lengths"),
         ((*R, "inputs"), [0.0] * 1001, "branches.shrink.r.inputs is [0.0, 0.0"),
-        ((*R, "precision"), [[1.0]], "r of shrink holds arrays of shapes"),
-        ((*R, "precision", 0), [1.0], "damaged formula (ValueError"),
+        ((*R, "precision"), [[1.0]], "branches.shrink.r.precision is unknown"),
         ((*R, "prior_weight"), 0.5, "branches.shrink.r.prior is missing beside prior_weight"),
         (("accuracy", "kernel"), "matern", "accuracy.kernel is 'matern'"),
         (("accuracy",), 3, "accuracy is 3; "),
@@ -223,9 +222,10 @@ def test_one_damaged_place_is_refused_by_name_with_what_to_do(damaged, place, va
     assert message.endswith("; write it again with `planner fit --out`")
 
 
-def test_a_precision_matrix_written_as_one_row_is_refused(document, damaged):
-    flat = [sum(document["branches"]["shrink"]["r"]["precision"], [])]
-    assert "holds arrays of shapes" in damaged((*R, "precision"), flat)
+def test_an_accuracy_whose_points_repeat_without_noise_is_refused(document, damaged):
+    curve = document["accuracy"]
+    repeated = {**curve, "inputs": [0.0] * len(curve["inputs"]), "noise_variance": 0.0}
+    assert "damaged formula (LinAlgError" in damaged(("accuracy",), repeated)
 
 
 @pytest.mark.parametrize("place", [(*R, "offset"), ("provenance", "seed"), ("front", 0, "accuracy"), ("errors", "new")])
@@ -271,10 +271,7 @@ def test_random_edits_of_one_character_are_refused_or_mean_nothing(shipped_text,
 @pytest.fixture(scope="module")
 def small():
     """The document of a small network's formula of one direction, every kind of value in it."""
-    precision = np.array([[2.0, 0.5], [0.5, 3.0]])
-    curve = Curve(
-        "log", "log", 0.01, 0.25, 0.1, 0.3, 0.9, 0.01, np.array([-2.0, -0.5]), np.array([0.1, 0.2]), precision
-    )
+    curve = Curve("log", "log", 0.01, 0.25, 0.1, 0.3, 0.9, 0.01, np.array([-2.0, -0.5]), np.array([0.1, 0.2]))
     macs = base_macs("resnet20_cifar", 32, 10)
     front = ({"c": 0.5, "r": 0.9, "d": 0.8, "w": 1.0, "macs": macs // 2, "accuracy": 0.7, "trial": 3},)
     branches = {"shrink": Branch("inverse", (0.2, 1.0), curve, curve)}

@@ -42,7 +42,6 @@ def fitted(seed, input_scale="log", output_scale="log", slope_variance=0.3):
         noise_variance=noise,
         inputs=x,
         alpha=alpha,
-        precision=precision,
         **kernel,
     )
     return curve, x, y, kernel

@@ -240,11 +240,10 @@ def test_a_ghost_networks_file_gives_everything_but_the_width(plain):
 
 def test_a_curve_on_top_of_another_is_evaluated_with_its_weight(documents, plain):
     def bump(slope, alpha):
-        precision = np.eye(2)
-        return Curve("log", "log", 0.02, slope, 0.1, 0.3, 0.8, 0.01, np.array([-1.0, 0.5]), np.array(alpha), precision)
+        return Curve("log", "log", 0.02, slope, 0.1, 0.3, 0.8, 0.01, np.array([-1.0, 0.5]), np.array(alpha))
 
     def written(curve):
-        lists = {name: getattr(curve, name).tolist() for name in ("inputs", "alpha", "precision")}
+        lists = {name: getattr(curve, name).tolist() for name in ("inputs", "alpha")}
         numbers = {name: value for name, value in vars(curve).items() if name not in lists}
         return {**{name: value for name, value in numbers.items() if not name.startswith("prior")}, **lists}
 
