@@ -17,6 +17,7 @@ from sampler.architecture import FloatArray
 # Of r and d about their curve, in logs: rounding alone scatters them by some percent.
 NOISE_BOUNDS = (4e-4, 0.5)
 RESTARTS = 4
+MANY = 60  # points, whose likelihood has one clear maximum
 LONGEST = 20.0  # length scale: longer ones are straight lines over any range of c
 
 
@@ -112,7 +113,8 @@ def _hyperparameters(
     smooth = ConstantKernel(0.05, (1e-4, 10.0)) * RBF(max(start, shortest), bounds)
     bent = np.isfinite(shortest)
     kernel = (trend + smooth if form.linear else smooth) + noise if bent else trend + noise
-    process = GaussianProcessRegressor(kernel, n_restarts_optimizer=RESTARTS, random_state=seed)
+    restarts = RESTARTS if len(x) <= MANY else 1
+    process = GaussianProcessRegressor(kernel, n_restarts_optimizer=restarts, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a value at its bound is an answer here
         process.fit(x[:, None], y)
