@@ -12,9 +12,9 @@ BIN := .venv/bin
 demo: .venv/.installed
 	$(BIN)/planner run --study demo --trials 18 --epochs 4 --window 1M 6M
 
-# One torch thread: the tests' networks are small, and two busy processes with two threads each crawl on two cores.
+# A process for each core, one torch thread each: two busy processes with two threads each crawl on two cores.
 test: .venv/.installed
-	OMP_NUM_THREADS=1 $(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 
 lint: .venv/.installed
 	$(BIN)/ruff check .
