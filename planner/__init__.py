@@ -9,6 +9,7 @@ numpy.
     planner.fit(table, ..)       a formula; `.predict(macs=200e6)`, `.save(path)`
     planner.Formula.load(path)   a formula that was saved
     planner.fit_surrogate(table, ..)  what accuracy to expect of any network; `.predict(table, level=0.9)`
+    planner.ExactCostSampler(cost)    an Optuna sampler for two objectives of which one can be computed
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from planner.errors import PlannerError
     from planner.formulas.fit import fit
     from planner.formulas.formula import Formula, Prediction
+    from planner.proposers.sampler import ExactCostSampler
     from planner.surrogates.fit import fit_surrogate
     from planner.surrogates.surrogate import Surrogate
     from sampler import Architecture, base
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 # Where each public name lives.
 PUBLIC = {
     "Architecture": "sampler",
+    "ExactCostSampler": "planner.proposers.sampler",
     "Formula": "planner.formulas.formula",
     "PlannerError": "planner.errors",
     "Prediction": "planner.formulas.formula",
@@ -42,6 +45,7 @@ PUBLIC = {
 
 __all__ = [
     "Architecture",
+    "ExactCostSampler",
     "Formula",
     "PlannerError",
     "Prediction",

@@ -11,7 +11,23 @@ import click
 from planner.errors import InputError
 
 # A command is the module of its name in planner.commands, imported when it is needed.
-COMMANDS = ("bases", "cost", "sample", "train", "front", "fit", "predict", "run", "latency", "data", "score", "audit")
+COMMANDS = (
+    "bases",
+    "cost",
+    "sample",
+    "train",
+    "front",
+    "fit",
+    "predict",
+    "run",
+    "propose",
+    "next",
+    "status",
+    "latency",
+    "data",
+    "score",
+    "audit",
+)
 # What the system refuses and the user can mend: a full or read-only disk, missing rights.
 MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 

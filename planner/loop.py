@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from planner.budget import Budget
 from planner.errors import PlannerError
 from planner.stopping import Curve, cannot_reach_front
 from planner.store import Ledger
 from sampler import Architectures, Limit, random_design, sobol_design, stratified_design
+from sampler.complexity import count
 from trainer.engines.local import Event, LocalEngine
 from trainer.engines.placement import Placement, place, training_bytes
 from trainer.observation import Observation, Training
@@ -52,6 +54,7 @@ class Resources:
         minutes: Trainings begin no later than this; None for no limit.
         stop_early: Whether trainings end that cannot reach the front any more.
         per_device: Processes on each GPU; 0 for as many as its memory holds.
+        hours: Trainings begin only if, by those measured, they end within so many hours; None for no limit.
     """
 
     workers: int = 0
@@ -59,6 +62,7 @@ class Resources:
     minutes: float | None = None
     stop_early: bool = False
     per_device: int = 0
+    hours: float | None = None
 
 
 def queue(ledger: Ledger, n: int, method: str = "stratified", limits: Sequence[Limit] = (), seeds: int = 1) -> int:
@@ -161,6 +165,7 @@ class _Coordinator:
     ) -> None:
         self.ledger, self.placement, self.progress = ledger, placement, progress
         self.deadline = None if resources.minutes is None else time.monotonic() + 60 * resources.minutes
+        self.budget = None if resources.hours is None else _budget_of(ledger, resources.hours)
         self.stops = self._stops if resources.stop_early else None
         settings = ledger.settings
         self.common: dict[str, Any] = {
@@ -173,9 +178,14 @@ class _Coordinator:
         ended = 0
         devices = self.placement.devices[: self.ledger.counts()["waiting"]]
         checkpoints = self.ledger.folder / "checkpoints"
+        if self.budget:
+            self.progress.note(self.budget.plan(_waiting_macs(self.ledger), len(devices)))
         with LocalEngine(self.ledger.observations, devices, self.placement.threads, checkpoints, self.stops) as engine:
             for event in engine.run(self._next):
+                self._account(event)
                 ended += self._handle(event)
+        if self.budget:
+            self.progress.note(self.budget.account(_waiting_macs(self.ledger)))
         return ended
 
     def _stops(self, event: Event) -> bool:
@@ -190,11 +200,27 @@ class _Coordinator:
     def _next(self) -> tuple[int, Training] | None:
         if self.deadline is not None and time.monotonic() > self.deadline:
             return None
+        if self.budget and (waiting := _waiting_macs(self.ledger)) and not self.budget.admits(waiting[0]):
+            return None
         claimed = self.ledger.claim()
         if claimed is None:
             return None
         number, architecture, seed = claimed
+        if self.budget:
+            self.budget.begins(number, self.ledger.macs_of(number))
         return number, Training(architecture=architecture, seed=seed, **self.common)
+
+    def _account(self, event: Event) -> None:
+        """Writes down what an event says of the time."""
+        if not self.budget:
+            return
+        if event.kind == "epoch":
+            self.budget.epoch(event.key, len(event.history), self.common["fidelity"].epochs)
+        elif event.kind == "done":
+            observation = self.ledger.on_disk(event.key)
+            self.budget.ends(event.key, observation.status if observation else "lost")
+        else:
+            self.budget.ends(event.key, event.kind)
 
     def _handle(self, event: Event) -> int:
         """Acts on one event; gives how many trainings it ended."""
@@ -214,3 +240,16 @@ class _Coordinator:
         if event.kind == "refused":
             raise PlannerError(event.text)
         raise RuntimeError(f"trial {event.key} failed, which is a defect:\n{event.text}")
+
+
+def _waiting_macs(ledger: Ledger) -> list[float]:
+    """MACs of what waits, in the order of the queue."""
+    waiting = ledger.pending(running=False)
+    return [] if waiting is None else [float(macs) for macs in count(waiting, ledger.settings.data.classes).macs]
+
+
+def _budget_of(ledger: Ledger, hours: float) -> Budget:
+    """A budget that knows how long the study's trainings took."""
+    frame = ledger.frame()
+    frame = frame[(frame["status"] == "ok").to_numpy(dtype=bool) & frame["seconds"].notna().to_numpy()]
+    return Budget(hours, list(frame["macs"].astype(float)), list(frame["seconds"].astype(float)))

@@ -151,6 +151,25 @@ class Ledger:
             user_attrs={**attributes, "architecture": asdict(architecture), "rule": self.settings.space.rule},
         )
 
+    def repeat(self, number: int, seeds: int) -> None:
+        """Queues an architecture again, with seeds that it was not queued with before.
+
+        Raises:
+            PlannerError: If there is no such trial.
+        """
+        trials = [one for one in self.study.get_trials(deepcopy=False) if "architecture" in one.user_attrs]
+        wanted = next((one.user_attrs for one in trials if one.number == number), None)
+        if wanted is None:
+            raise PlannerError(
+                f"{self.folder}: there is no trial {number}; `planner front` lists those worth repeating"
+            )
+        same = [one.user_attrs for one in trials if one.user_attrs["architecture"] == wanted["architecture"]]
+        last = max(facts.get("repeat", 0) for facts in same)
+        kept = {name: wanted[name] for name in ("r", "d", "w", *COSTS) if name in wanted}
+        for repeat in range(last + 1, last + 1 + seeds):
+            facts = {**kept, "origin": "repeat", "tries": 1, "seed": self.settings.seed + repeat, "repeat": repeat}
+            self._enqueue(architecture_of(wanted), facts)
+
     def claim(self) -> tuple[int, Architecture, int] | None:
         """Takes the oldest queued trial: its number, architecture and seed; None where the queue is empty."""
         from optuna.trial import TrialState
@@ -251,6 +270,22 @@ class Ledger:
         found = [
             architecture_of(trial.user_attrs)
             for trial in self.study.get_trials(deepcopy=False)
+            if "architecture" in trial.user_attrs
+        ]
+        return stack(found) if found else None
+
+    def pending(self, running: bool = True) -> Architectures | None:
+        """What waits, in the order of the queue, and what is being trained; None where there is nothing.
+
+        Args:
+            running: Whether those being trained are given too.
+        """
+        from optuna.trial import TrialState
+
+        states = (TrialState.WAITING, TrialState.RUNNING) if running else (TrialState.WAITING,)
+        found = [
+            architecture_of(trial.user_attrs)
+            for trial in self.study.get_trials(deepcopy=False, states=states)
             if "architecture" in trial.user_attrs
         ]
         return stack(found) if found else None

@@ -214,6 +214,11 @@ def resources(command: F) -> F:
         ),
         click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Begin no training later than this."),
         click.option(
+            "--hours",
+            type=click.FloatRange(0, min_open=True),
+            help="Begin only trainings that, by those measured, end within so many hours from now.",
+        ),
+        click.option(
             "--stop-early",
             is_flag=True,
             help="End trainings that, by those of similar MACs, will not reach the front (95 % sure).",

@@ -38,6 +38,7 @@ def command(
     workers: int,
     device: str,
     minutes: float | None,
+    hours: float | None,
     stop_early: bool,
     per_device: int,
     json_: bool,
@@ -60,9 +61,8 @@ def command(
     ledger = open_or_make(study, options, decoding)
     with ledger.coordinating():
         queue(ledger, trials, method, seeds=seeds)
-    train_queued(
-        ledger, cache_of(ledger.folder), Resources(workers, device, minutes, stop_early, per_device), TerminalProgress()
-    )
+    where = Resources(workers, device, minutes, stop_early, per_device, hours)
+    train_queued(ledger, cache_of(ledger.folder), where, TerminalProgress())
     ledger.export()
     table = ledger.table()
     front = front_of(table, 0.2)

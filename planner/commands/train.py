@@ -16,7 +16,14 @@ from planner.commands.options import as_json, echo_json, resources, study
 @resources
 @as_json
 def command(
-    study: str | None, workers: int, device: str, minutes: float | None, stop_early: bool, per_device: int, json_: bool
+    study: str | None,
+    workers: int,
+    device: str,
+    minutes: float | None,
+    hours: float | None,
+    stop_early: bool,
+    per_device: int,
+    json_: bool,
 ) -> None:
     """Trains every queued architecture on the proxy task and records its accuracy beside its exact cost.
 
@@ -27,9 +34,8 @@ def command(
     from planner.study import cache_of, open_ledger
 
     ledger = open_ledger(study)
-    ended = train_queued(
-        ledger, cache_of(ledger.folder), Resources(workers, device, minutes, stop_early, per_device), TerminalProgress()
-    )
+    where = Resources(workers, device, minutes, stop_early, per_device, hours)
+    ended = train_queued(ledger, cache_of(ledger.folder), where, TerminalProgress())
     counts = ledger.counts()
     if json_:
         echo_json({"study": ledger.folder.name, "ended": ended, **counts})

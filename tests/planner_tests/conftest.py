@@ -1,5 +1,6 @@
 """Fixtures of the planner's tests."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -57,3 +58,68 @@ def run(monkeypatch, capsys, tmp_path):
         return code, printed.out, printed.err
 
     return planner
+
+
+@pytest.fixture(scope="session")
+def train():
+    """A function: trains what waits in a ledger, in no time; `accuracy(macs, architecture)` is None where it fails."""
+    from sampler import architecture_complexity
+    from trainer.observation import Fidelity, Observation
+
+    def observed(one, seed, accuracy):
+        cost = architecture_complexity(one, 4)
+        costs = {name: getattr(cost, name) for name in ("macs", "params", "activations")}
+        value, seconds = accuracy(cost.macs, one), 2 + cost.macs / 1e6
+        status = "diverged" if value is None else "ok"
+        return Observation(one, Fidelity(3), seed, status, value, value, seconds=seconds, device="cpu", **costs)
+
+    def trained(ledger, accuracy=lambda macs, _: 0.9 - 0.5 * (macs / 1e6) ** -0.3):
+        while (claimed := ledger.claim()) is not None:
+            number, one, seed = claimed
+            ledger.record(number, observed(one, seed, accuracy))
+
+    return trained
+
+
+@pytest.fixture(scope="session")
+def ten_trained(tmp_path_factory, train):
+    """The folder of a study with ten trainings, and one that diverged; accuracy is a power law of MACs, and noise."""
+    from planner.store import Ledger
+    from sampler import stratified_design
+
+    folder = tmp_path_factory.mktemp("trained") / "mine"
+    ledger = Ledger(folder, _settings(folder))
+    design = stratified_design(ledger.space, 11, 0)
+    ledger.enqueue(design, "stratified")
+    noise, failed = iter(np.random.default_rng(0).normal(0, 0.01, 11)), design[4]
+    train(ledger, lambda macs, one: None if one == failed else 0.9 - 0.5 * (macs / 1e6) ** -0.3 + next(noise))
+    return folder
+
+
+@pytest.fixture
+def mine(ten_trained, run, tmp_path):
+    """The ledger of that study, the last one used in the folder where `run` runs."""
+    from planner.study import open_ledger
+
+    shutil.copytree(ten_trained, tmp_path / "results" / "mine")
+    return open_ledger("mine")
+
+
+@pytest.fixture
+def new(run, tmp_path):
+    """The ledger of a study without trainings, the last one used in the folder where `run` runs."""
+    from planner.study import open_ledger
+
+    _settings(tmp_path / "results" / "mine")
+    return open_ledger("mine")
+
+
+def _settings(folder):
+    """Settings of a study that needs no images, written to its folder."""
+    from planner.settings import StudySettings, write_settings
+
+    folder.mkdir(parents=True)
+    space = {"resolution": 64, "r": (0.5, 1.4)}
+    settings = StudySettings.model_validate({"data": {"source": "fractal", "side": 90, "classes": 4}, "space": space})
+    write_settings(folder / "study.toml", settings)
+    return settings

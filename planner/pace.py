@@ -1,0 +1,87 @@
+"""How long trainings take: seconds over MACs, from those that were measured.
+
+Notation, over n measured trainings: x = log MACs, y = log seconds, y ~ level + slope x, both by medians (Theil 1950,
+Sen 1968), because a machine that did something else for a while makes outliers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sampler.architecture import FloatArray
+
+# What is reserved for a training is enough for this share of them.
+RESERVED = 0.9
+FEWEST = 3
+NARROW = math.log(1.2)  # of MACs: no slope can be told over a smaller range
+STEEPEST = 1.5
+# Over the largest residual, where there are too few for a quantile; and the least that is ever put on top.
+CAUTION, LEAST = math.log(1.25), math.log(1.1)
+MOST = 500  # trainings whose pairs are compared
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Predicts the seconds of a training from its MACs.
+
+    Attributes:
+        level: Log seconds at one MAC.
+        slope: Of log seconds over log MACs; 1 where time is all arithmetic, less where there are fixed costs.
+        margin: Log of what is reserved over what is expected.
+        lowest: Log MACs below which no time is saved: minus infinity where the slope was measured.
+        rows: Trainings measured.
+    """
+
+    level: float
+    slope: float
+    margin: float
+    lowest: float
+    rows: int
+
+    @classmethod
+    def of(cls, macs: ArrayLike, seconds: ArrayLike) -> Pace | None:
+        """The pace of measured trainings; None where there are none.
+
+        With fewer than three, or all of about one cost, dearer trainings are expected to take proportionally longer,
+        and cheaper ones no less.
+        """
+        x, y = np.log(np.asarray(macs, dtype=np.float64)), np.asarray(seconds, dtype=np.float64)
+        kept = np.isfinite(x) & np.isfinite(y) & (y > 0)
+        x, y = x[kept][-MOST:], np.log(y[kept][-MOST:])
+        if not len(x):
+            return None
+        if len(x) < FEWEST or np.ptp(x) < NARROW:
+            return cls(float(y.max() - x.min()), 1.0, CAUTION, float(x.min()), len(x))
+        first, second = np.triu_indices(len(x), 1)
+        apart = np.abs(x[first] - x[second]) >= NARROW / 2
+        slopes = (y[first] - y[second])[apart] / (x[first] - x[second])[apart]
+        slope = float(np.clip(np.median(slopes), 0.0, STEEPEST))
+        level = float(np.median(y - slope * x))
+        return cls(level, slope, _margin(np.sort(y - level - slope * x)), -math.inf, len(x))
+
+    def expected(self, macs: ArrayLike) -> FloatArray:
+        """`(n,)` seconds that trainings usually take."""
+        x = np.maximum(np.log(np.atleast_1d(np.asarray(macs, dtype=np.float64))), self.lowest)
+        seconds: FloatArray = np.exp(self.level + self.slope * x)
+        return seconds
+
+    def reserved(self, macs: ArrayLike) -> FloatArray:
+        """`(n,)` seconds within which nine of ten end."""
+        return self.expected(macs) * math.exp(self.margin)
+
+
+def _margin(residuals: FloatArray) -> float:
+    """The upper quantile of sorted residuals; of one more training, so that n + 1 is counted."""
+    place = math.ceil(RESERVED * (len(residuals) + 1))
+    found = residuals[place - 1] if place <= len(residuals) else residuals[-1] + CAUTION
+    return max(float(found), LEAST)
+
+
+def hours(seconds: Sequence[float] | FloatArray) -> float:
+    """Hours of all of them together."""
+    return float(np.sum(np.asarray(seconds, dtype=np.float64))) / 3600

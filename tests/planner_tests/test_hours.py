@@ -1,0 +1,199 @@
+"""`--hours`: what a training takes is reserved before it begins, and nothing begins that would not fit."""
+
+import math
+import shutil
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+import planner.loop as loop
+from planner.budget import Budget
+from planner.loop import Resources, _Coordinator
+from planner.pace import Pace
+from planner.settings import StudySettings
+from planner.store import Ledger
+from sampler import architecture_complexity, stratified_design
+from trainer.engines.local import Event, observation_path
+from trainer.engines.placement import Placement
+from trainer.observation import EpochRecord, Fidelity, Observation
+
+SETTINGS = {"data": {"source": "fractal", "side": 90, "classes": 4}, "space": {"resolution": 64, "r": (0.5, 1.4)}}
+
+
+def test_a_pace_is_recovered_from_its_own_seconds():
+    macs = np.geomspace(1e6, 1e8, 12)
+    pace = Pace.of(macs, 3.0 * (macs / 1e6) ** 0.7)
+    assert pace.slope == pytest.approx(0.7)
+    assert pace.expected([1e6, 1e9]) == pytest.approx([3.0, 3.0 * 1000**0.7])
+    assert pace.reserved(1e6) == pytest.approx([3.0 * 1.1])  # the least that is put on top
+
+
+def test_one_training_beside_which_the_machine_did_something_else_changes_little():
+    macs = np.geomspace(1e6, 1e8, 12)
+    seconds = 2.0 * macs / 1e6
+    seconds[5] *= 30
+    assert Pace.of(macs, seconds).expected(1e7) == pytest.approx([20.0], rel=0.1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nine_of_ten_trainings_end_within_what_was_reserved(seed):
+    rng = np.random.default_rng(seed)
+    macs = np.exp(rng.uniform(math.log(1e6), math.log(1e8), 400))
+    seconds = macs / 1e6 * rng.lognormal(0, 0.3, 400)
+    pace = Pace.of(macs[:100], seconds[:100])
+    assert 0.82 <= np.mean(seconds[100:] <= pace.reserved(macs[100:])) <= 0.97
+
+
+def test_little_is_known_from_few_trainings_and_that_is_on_the_safe_side():
+    assert Pace.of([], []) is None
+    one = Pace.of([1e7], [60.0])
+    assert one.expected([1e6, 1e7, 4e7]) == pytest.approx([60.0, 60.0, 240.0])
+    alike = Pace.of([1e7, 1.01e7, 1.02e7], [50.0, 60.0, 55.0])
+    assert alike.expected([1e7]) == pytest.approx([60.0])
+    assert Pace.of([1e6, 1e7], [np.nan, 20.0]).rows == 1
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_a_training_begins_only_if_its_reservation_is_left():
+    clock = Clock()
+    macs = [1e6 * 2**i for i in range(12)]
+    budget = Budget(1.0, macs, [m / 1e6 for m in macs], clock)  # a second for a million
+    assert budget.admits(3000e6) and not budget.admits(3600e6)  # 10 % on top is reserved
+    clock.now += 3000
+    assert budget.admits(500e6) and not budget.admits(600e6)
+    clock.now += 601
+    assert not budget.admits(1e6)
+
+
+def test_before_anything_is_measured_one_training_begins_and_its_first_epoch_measures():
+    clock = Clock()
+    budget = Budget(1.0, clock=clock)
+    assert "nothing was measured yet, so one training begins alone" in budget.plan([1e6], 2)
+    assert budget.admits(1e6)
+    budget.begins(0, 1e6)
+    assert not budget.admits(1e6)
+    clock.now += 100
+    budget.epoch(0, 1, 10)  # so 1000 s in all
+    assert budget.admits(1e6) and budget.admits(2e6) and not budget.admits(3e6)
+
+
+def test_what_was_wasted_is_told_and_measures_nothing():
+    clock = Clock()
+    budget = Budget(2.0, clock=clock)
+    for key, (taken, status) in enumerate([(1800, "ok"), (360, "diverged"), (720, "died")]):
+        budget.begins(key, 1e6)
+        clock.now += taken
+        budget.ends(key, status)
+    assert budget.pace.rows == 1
+    told = budget.account([1e6])
+    assert "spent: 0.8 of 2 h, with 0.8 h of training, 0.3 h of it wasted (1 died, 1 diverged); 1 trained" in told
+    assert "1 wait, the next of which may need 0.63 h" in told  # half an hour, and a quarter on top
+    assert "1 that wait are expected to take 0.25 h on 2 workers, so all of it fits" in budget.plan([1e6], 2)
+    assert "about 40% of it fits" in budget.plan([1e6] * 20, 2)
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """A folder with the storage of a ledger in which eight architectures wait."""
+    folder = tmp_path_factory.mktemp("begun") / "mine"
+    folder.mkdir()
+    made = Ledger(folder, StudySettings.model_validate(SETTINGS))
+    made.enqueue(stratified_design(made.space, 8, seed=0), "stratified")
+    return folder
+
+
+@pytest.fixture
+def ledger(begun, tmp_path):
+    shutil.copytree(begun, tmp_path / "mine")
+    return Ledger(tmp_path / "mine", StudySettings.model_validate(SETTINGS))
+
+
+class Engine:
+    """Stands in for `LocalEngine`: one training at a time, whose seconds only the clock knows."""
+
+    def __init__(self, ledger, clock, seconds):
+        self.ledger, self.clock, self.seconds, self.begun = ledger, clock, seconds, []
+
+    def run(self, next_training):
+        while (job := next_training()) is not None:
+            key, training = job
+            taken = self.seconds(self.ledger.macs_of(key), len(self.begun))
+            self.begun.append(key)
+            self.clock.now += taken / 3
+            yield Event("epoch", key, (EpochRecord(1, 1.0, 0.5),))
+            self.clock.now += 2 * taken / 3
+            self._write(key, training, taken)
+            yield Event("done", key)
+
+    def _write(self, key, training, taken):
+        cost = architecture_complexity(training.architecture, 4)
+        facts = {name: getattr(cost, name) for name in ("macs", "params", "activations")}
+        one = Observation(training.architecture, Fidelity(3), 0, "ok", 0.5, 1.0, seconds=taken, device="cpu", **facts)
+        self.ledger.observations.mkdir(exist_ok=True)
+        observation_path(self.ledger.observations, key).write_text(one.to_json())
+
+
+class Notes:
+    def __init__(self):
+        self.lines = []
+
+    def note(self, text):
+        self.lines.append(text)
+
+    def epoch(self, *_):
+        pass
+
+    done = epoch
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_no_training_overruns_the_hours_by_more_than_its_own_error(ledger, tmp_path, monkeypatch, seed):
+    clock, notes = Clock(), Notes()
+    rng = np.random.default_rng(seed)
+    engine = Engine(ledger, clock, lambda macs, _: macs / 1e5 * rng.lognormal(0, 0.1))
+    _use(monkeypatch, engine, clock)
+    resources = Resources(workers=1, device="cpu", hours=0.15)
+    ended = _Coordinator(ledger, tmp_path, resources, Placement(("cpu",), 1), notes).run()
+    counts = ledger.counts()
+    assert 0 < ended == counts["ok"] < 8 and counts["waiting"] == 8 - ended
+    assert clock.now <= 1000 + 540 * 1.2
+    # What waits next would not have fitted: it was not stopped too early either.
+    usual = loop._waiting_macs(ledger)[0] / 1e5
+    assert clock.now + 1.6 * usual > 1000 + 540
+    assert notes.lines[0].startswith("plan: 0.15 h") and notes.lines[-1].startswith("spent: ")
+
+
+def test_without_hours_everything_is_trained_and_nothing_is_told(ledger, tmp_path, monkeypatch):
+    clock, notes = Clock(), Notes()
+    engine = Engine(ledger, clock, lambda *_: 1e6)
+    _use(monkeypatch, engine, clock)
+    assert _Coordinator(ledger, tmp_path, Resources(workers=1), Placement(("cpu",), 1), notes).run() == 8
+    assert notes.lines == []
+
+
+def test_seconds_of_earlier_runs_count(ledger, tmp_path, monkeypatch):
+    clock, notes = Clock(), Notes()
+    engine = Engine(ledger, clock, lambda *_: 600.0)
+    _use(monkeypatch, engine, clock)
+    # Of 600 s each: the first run begins one because nothing is known, the second knows that none fits.
+    for done in (1, 0):
+        resources = Resources(workers=1, device="cpu", hours=0.1)
+        assert _Coordinator(ledger, tmp_path, resources, Placement(("cpu",), 1), notes).run() == done
+
+
+def _use(monkeypatch, engine, clock):
+    @contextmanager
+    def local_engine(*_, **__):
+        yield engine
+
+    monkeypatch.setattr(loop, "LocalEngine", local_engine)
+    monkeypatch.setattr(loop.time, "monotonic", clock)
+    monkeypatch.setattr(Budget.__init__, "__defaults__", (*Budget.__init__.__defaults__[:-1], clock))
