@@ -9,6 +9,7 @@ numpy.
     planner.fit(table, ..)       a formula; `.predict(macs=200e6)`, `.save(path)`
     planner.Formula.load(path)   a formula that was saved
     planner.fit_surrogate(table, ..)  what accuracy to expect of any network; `.predict(table, level=0.9)`
+    planner.propose(observed, pool, n, ..)  the rows of a pool to measure next
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from planner.errors import PlannerError
     from planner.formulas.fit import fit
     from planner.formulas.formula import Formula, Prediction
+    from planner.proposers.proposal import propose
     from planner.surrogates.fit import fit_surrogate
     from planner.surrogates.surrogate import Surrogate
     from sampler import Architecture, base
@@ -38,6 +40,7 @@ PUBLIC = {
     "complexity": "sampler.complexity",
     "fit": "planner.formulas.fit",
     "fit_surrogate": "planner.surrogates.fit",
+    "propose": "planner.proposers.proposal",
 }
 
 __all__ = [
@@ -51,6 +54,7 @@ __all__ = [
     "complexity",
     "fit",
     "fit_surrogate",
+    "propose",
 ]
 
 
