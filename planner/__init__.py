@@ -10,6 +10,7 @@ numpy.
     planner.Formula.load(path)   a formula that was saved
     planner.fit_surrogate(table, ..)  what accuracy to expect of any network; `.predict(table, level=0.9)`
     planner.ExactCostSampler(cost)    an Optuna sampler for two objectives of which one can be computed
+    planner.propose(observed, pool, n, ..)  the rows of a pool to measure next
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from planner.errors import PlannerError
     from planner.formulas.fit import fit
     from planner.formulas.formula import Formula, Prediction
+    from planner.proposers.proposal import propose
     from planner.proposers.sampler import ExactCostSampler
     from planner.surrogates.fit import fit_surrogate
     from planner.surrogates.surrogate import Surrogate
@@ -41,6 +43,7 @@ PUBLIC = {
     "complexity": "sampler.complexity",
     "fit": "planner.formulas.fit",
     "fit_surrogate": "planner.surrogates.fit",
+    "propose": "planner.proposers.proposal",
 }
 
 __all__ = [
@@ -55,6 +58,7 @@ __all__ = [
     "complexity",
     "fit",
     "fit_surrogate",
+    "propose",
 ]
 
 

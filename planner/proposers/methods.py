@@ -102,7 +102,7 @@ def choose(ledger: Ledger, pool: Architectures, n: int, method: str, seed: int, 
 def _by_gain(ledger: Ledger, pool: Architectures, n: int, seed: int, per: Per) -> list[int]:
     import pandas as pd
 
-    from planner.proposers.bayes import propose
+    from planner.proposers.proposal import propose
 
     frame, rows, pending = architectures_frame(pool, ledger.space), trained(ledger), ledger.pending()
     inputs = inputs_of(rows, frame)

@@ -217,7 +217,7 @@ class ExactCostSampler(BaseSampler):
         space: dict[str, BaseDistribution],
     ) -> int:
         """The candidate with the largest expected gain."""
-        from planner.proposers.bayes import propose
+        from planner.proposers.proposal import propose
 
         frame = self._frame(study, pool, space)
         done = [(row, value) for one, row in trials if (value := self._value(study, one)) is not None]
@@ -240,7 +240,7 @@ def _believed(observed: pd.DataFrame, running: pd.DataFrame, inputs: Sequence[st
     """Finished trials, and running ones as a surrogate of the finished expects them, where they are enough for one."""
     import pandas as pd
 
-    from planner.proposers.bayes import FEWEST
+    from planner.proposers.methods import FEWEST
     from planner.surrogates.fit import fit_surrogate
 
     if len(observed) < FEWEST or observed[TARGET].nunique() < 2:

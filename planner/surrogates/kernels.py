@@ -9,6 +9,7 @@ back on a line, not on a constant. The constant's variance is 1 because the targ
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -49,14 +50,14 @@ class Kernel:
 
     def linear(self, theta: FloatArray, x: FloatArray, z: FloatArray) -> FloatArray:
         """`(n, q)` linear part."""
-        part: FloatArray = (np.exp(theta[0]) / max(x.shape[1], 1)) * (x @ z.T)
+        part: FloatArray = math.exp(theta[0]) / max(x.shape[1], 1) * (x @ z.T)
         return part
 
     def distances(self, theta: FloatArray, x: FloatArray, z: FloatArray) -> Iterator[FloatArray]:
         """`(n, q)` squared scaled distances: one array if joint, one per feature if additive."""
         if self.form == "linear":
             return
-        lengths = self.lengths(theta)
+        lengths = self.lengths(theta).astype(x.dtype, copy=False)  # float32 where the features are
         x, z = x / lengths, z / lengths
         if self.form == "joint":
             yield np.maximum((x * x).sum(1)[:, None] + (z * z).sum(1) - 2 * (x @ z.T), 0)
@@ -74,16 +75,28 @@ class Kernel:
         total = self.linear(theta, x, z)
         total += CONSTANT
         if self.form != "linear":
-            share = np.exp(theta[2]) / (x.shape[1] if self.form == "additive" else 1)
+            share = math.exp(theta[2]) / (x.shape[1] if self.form == "additive" else 1)
             for squared in self.distances(theta, x, z):
-                total += share * matern(squared)[0]
+                total += share * correlation(squared)
         return total
 
     def variance(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """`(n,)` prior variances of rows of `(n, d)` features."""
-        kernel = 0.0 if self.form == "linear" else np.exp(theta[2])
-        variance: FloatArray = CONSTANT + kernel + np.exp(theta[0]) / max(x.shape[1], 1) * (x * x).sum(1)
+        kernel = 0.0 if self.form == "linear" else math.exp(theta[2])
+        variance: FloatArray = CONSTANT + kernel + math.exp(theta[0]) / max(x.shape[1], 1) * (x * x).sum(1)
         return variance
+
+
+def correlation(squared: FloatArray) -> FloatArray:
+    """Matern-5/2 of squared distances, in their place."""
+    squared *= 5
+    root = np.sqrt(squared)
+    squared /= 3
+    squared += root
+    squared += 1
+    np.negative(root, out=root)
+    squared *= np.exp(root, out=root)
+    return squared
 
 
 def matern(squared: FloatArray) -> tuple[FloatArray, FloatArray]:

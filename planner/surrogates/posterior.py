@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -68,11 +70,24 @@ class Member:
         return float(np.exp(self.theta[1]))
 
     def predict(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """`(n,)` means and variances, without noise, at `(n, d)` features."""
-        covariance = self.kernel.covariance(self.theta, x, self.seen.x)
-        explained = covariance @ self.whitener.T
+        """`(n,)` means and variances, without noise, at `(n, d)` features; in the features' precision."""
+        single = x.dtype == np.float32
+        seen, whitener, alpha = self._single if single else (self.seen.x, self.whitener, self.alpha)
+        covariance = self.kernel.covariance(self.theta, x, seen)
+        explained = covariance @ whitener.T
         variance = self.kernel.variance(self.theta, x) - np.einsum("ij,ij->i", explained, explained)
-        return covariance @ self.alpha, np.maximum(variance, LEAST_VARIANCE)
+        return covariance @ alpha, np.maximum(variance, LEAST_VARIANCE)
+
+    @cached_property
+    def _single(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        parts: list[Any] = [part.astype(np.float32) for part in (self.seen.x, self.whitener, self.alpha)]
+        return parts[0], parts[1], parts[2]
+
+    def reached(self, share: float) -> tuple[FloatArray, FloatArray]:
+        """`(n,)` mean and variance of the true value of each row seen: see `Mixture.reached`."""
+        spread = self.seen.noise + share * self.noise
+        precision = np.einsum("ij,ij->j", self.whitener, self.whitener)
+        return self.seen.w - spread * self.alpha, np.maximum(spread - spread**2 * precision, 0.0)
 
     def leave_one_out(self) -> tuple[FloatArray, FloatArray]:
         """`(n,)` mean and variance, with noise, of each row given all others (equations 5.12)."""
@@ -113,12 +128,31 @@ class Mixture:
         return float(self.weights @ np.array([member.noise for member in self.members]))
 
     def at(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """`(n,)` means and variances, without noise, of the warped target at `(n, d)` features."""
+        """`(n,)` means and variances, without noise, of the warped target at `(n, d)` features.
+
+        Features of float32 are computed in it, in half the time and to about three digits of a standard deviation.
+        """
         mean, variance = np.empty(len(x)), np.empty(len(x))
         for start in range(0, len(x), CHUNK):
             part = slice(start, start + CHUNK)
             mean[part], variance[part] = self._mixed(*zip(*(one.predict(x[part]) for one in self.members), strict=True))
         return mean, variance
+
+    def conditioned(self, x: FloatArray, w: FloatArray, noise: FloatArray) -> Mixture:
+        """The same members and weights, given more rows: `(q, d)` features, `(q,)` warped targets, noise variances."""
+        old = self.seen
+        seen = Seen(np.concatenate([old.x, x]), np.concatenate([old.w, w]), np.concatenate([old.noise, noise]))
+        return replace(self, members=tuple(Member(one.kernel, one.theta, seen) for one in self.members))
+
+    def reached(self, share: float = 1.0) -> tuple[FloatArray, FloatArray]:
+        """`(n,)` mean and variance of the true warped value of each row seen.
+
+        Args:
+            share: How much of the noise that was learned is noise of measuring; the rest is what sets one row truly
+                apart from its neighbours. Known noise of measuring comes on top. Without either, what was measured is
+                what is true.
+        """
+        return self._mixed(*zip(*(one.reached(share) for one in self.members), strict=True))
 
     def leave_one_out(self) -> tuple[FloatArray, FloatArray]:
         """`(n,)` mean and variance, with noise, of each row seen given all others."""

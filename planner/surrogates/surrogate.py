@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,6 +125,56 @@ class Surrogate:
         deviation: FloatArray = model.scale * np.sqrt(model.mixture.noise) / warp.slope(warp.back(w))
         return deviation
 
+    def conditioned(self, table: pd.DataFrame | str | Path, noise_variance: float = 0.0) -> Surrogate:
+        """The same hyper-parameters, weights and calibration, given more rows.
+
+        Args:
+            table: The columns of `inputs`, of `cost` where there is one, and of `target`.
+            noise_variance: Known variance of these targets, on top of the noise that was learned.
+
+        Raises:
+            PlannerError: If a column is missing, a value is no number, or a target is beyond the limit that the fit
+                has found for all targets.
+        """
+        frame = as_frame(table)
+        model = self._for(frame)
+        return model.believing(model._matrix(frame), numbers_in(frame, model.target), noise_variance)
+
+    def believing(self, matrix: FloatArray, target: FloatArray, noise_variance: float = 0.0) -> Surrogate:
+        """As `conditioned`, of `(n, k)` columns in the order of `inputs`, then the cost, and `(n,)` targets."""
+        mixture, warp = self.mixture, self.mixture.warp
+        beyond = (target >= warp.limit) if warp.kind == "above" else (target <= warp.limit) & (warp.kind == "below")
+        if beyond.any():
+            raise PlannerError(
+                f"{self.target} of row {np.flatnonzero(beyond)[0] + 1} is {target[beyond][0]:g}, beyond the limit "
+                f"{warp.limit:g} of this fit; fit the surrogate again with that row"
+            )
+        noise = noise_variance * warp.slope(target) ** 2
+        more = mixture.conditioned(mixture.features.of(matrix), warp.forward(target), noise)
+        return replace(self, mixture=more, refit_without_cost=None)
+
+    def outcomes(
+        self, matrix: FloatArray, noise_share: float = 1.0, rough: bool = False
+    ) -> tuple[FloatArray, FloatArray]:
+        """`(n,)` means and deviations of what `(n, k)` columns, taken as `believing` does, would turn out to be truly.
+
+        Args:
+            matrix: Rows that were not measured.
+            noise_share: As in `reached`: 1 gives `posterior`.
+            rough: In single precision: for ranking a million rows, of which the best are looked at again.
+        """
+        return self._moments(matrix, np.float32 if rough else np.float64, 1 - noise_share)
+
+    def reached(self, noise_share: float = 1.0) -> FloatArray:
+        """`(n,)` expected true values of the rows that it has seen.
+
+        Args:
+            noise_share: How much of the variation that the inputs do not explain is noise of measuring. The rest
+                sets a row truly apart: with 0, and no noise known, what was measured is what is true.
+        """
+        mean, variance = self.mixture.reached(noise_share)
+        return self.mixture.warp.moments(mean, self.scale**2 * variance)[0]
+
     @cached_property
     def scale(self) -> float:
         """What calibration multiplies standard deviations by."""
@@ -184,11 +234,13 @@ class Surrogate:
             raise PlannerError(f"inputs or cost hold {(~np.isfinite(matrix)).sum()} numbers that are not finite")
         return matrix
 
-    def _warped(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return self.mixture.at(self.mixture.features.of(matrix))
+    def _warped(self, matrix: FloatArray, precision: type = np.float64) -> tuple[FloatArray, FloatArray]:
+        return self.mixture.at(self.mixture.features.of(matrix).astype(precision, copy=False))
 
-    def _moments(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
-        w, variance = self._warped(matrix)
+    def _moments(
+        self, matrix: FloatArray, precision: type = np.float64, distinct: float = 0.0
+    ) -> tuple[FloatArray, FloatArray]:
+        w, variance = self._warped(matrix, precision)
         warp, squared = self.mixture.warp, self.scale**2
         mean, _ = warp.moments(w, squared * (variance + self.mixture.noise))
-        return mean, warp.moments(w, squared * variance)[1]
+        return mean, warp.moments(w, squared * (variance + distinct * self.mixture.noise))[1]

@@ -13,6 +13,7 @@ from planner.acquisition import (
     Staircase,
     log_expected_gain,
     log_improvement,
+    log_most_gain,
 )
 
 REFERENCE = (2.0, 0.1)
@@ -129,6 +130,17 @@ def test_a_million_candidates_are_ranked_chunk_by_chunk_as_one_by_one():
     for row in (0, 65_535, 65_536, 149_999):
         alone = log_expected_gain(mean[row : row + 1], tensor(0.1), cost[row : row + 1], front)
         assert together[row].item() == pytest.approx(alone.item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_bound_is_never_below_the_gain_and_equals_it_beyond_the_front(seed):
+    rng = np.random.default_rng(seed)
+    mean, std, cost = (torch.tensor(rng.uniform(low, high, 300)) for low, high in ((0, 1), (0.01, 0.3), (0, 2)))
+    front = staircase(a_case(seed)[0])
+    gain, bound = log_expected_gain(mean, std, cost, front), log_most_gain(mean, std, cost, front)
+    assert (bound >= gain - 1e-9).all()
+    last = cost >= front.edges[-2]
+    assert last.any() and torch.allclose(bound[last], gain[last])
 
 
 def test_botorch_takes_it_as_an_acquisition_function():

@@ -1,0 +1,222 @@
+"""`planner.propose`: tables in, row labels out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.errors import PlannerError
+from planner.proposers.bayes import NOISE_SHARE, Known, best_rows
+from planner.proposers.spread import spread_out
+from planner.surrogates.rows import as_frame, numbers_in
+from sampler.architecture import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Per = Literal["trial", "second"]
+Bools = NDArray[np.bool_]
+# Fewer different rows than this teach a surrogate nothing that spreading the rows out would not.
+FEWEST = 5
+SECONDS = "seconds"
+# Of a column `status`: not finished, so that the result is still to come; everything but `ok` beside it has failed.
+PENDING = ("queued", "running", "waiting")
+
+
+def propose(
+    observed: pd.DataFrame | str | Path,
+    pool: pd.DataFrame | str | Path,
+    n: int = 1,
+    *,
+    inputs: Sequence[str],
+    target: str = "accuracy",
+    cost: str = "macs",
+    seed: int = 0,
+    noise_variance: float | None = None,
+    noise_share: float = NOISE_SHARE,
+    limits: Mapping[str, float] | None = None,
+    per: Per = "trial",
+) -> list[Any]:
+    """Chooses rows of a pool to measure next: those that promise the largest gain in hypervolume.
+
+    The hypervolume is that of log cost and target. Until five different rows with different targets have been measured,
+    rows are spread out instead.
+
+    Args:
+        observed: What has been measured: the columns of `inputs`, `cost` and `target`; or the path of a CSV file. Rows
+            whose target is missing or infinite, or whose column `status` is not `ok`, count as tried and teach nothing;
+            those whose `status` is `running` or `queued` are believed to come out as expected.
+        pool: What could be measured, with the columns of `inputs` and `cost`; rows whose inputs and cost equal those of
+            a row that was tried, or of a row before, are left out.
+        n: How many to choose; fewer come back where the pool holds fewer.
+        inputs: Numeric columns that say what a row is.
+        target: What is measured, to be made large.
+        cost: What it costs: positive, known exactly, to be made small.
+        seed: Of the first rows, while nothing is known, and of the surrogate's fit.
+        noise_variance: Variance of the target between repeated measurements of one row, where that is known.
+        noise_share: How much of the variation that the inputs do not explain, beyond `noise_variance`, is noise of
+            measuring too: 0 if a measurement says what a row is worth, 1 if only the inputs say that.
+        limits: Largest values of columns of the pool: budgets. Rows beyond any of them are left out.
+        per: Gain per `trial`, or per `second` of training: then either both tables have a column `seconds`, or the
+            observed one alone, from whose cost the pool's seconds are predicted.
+
+    Returns:
+        Row labels of `pool`, the best first.
+
+    Raises:
+        PlannerError: If a column is missing, a number impossible, or no row of the pool is left.
+
+    Example:
+        >>> import pandas as pd
+        >>> pool = pd.DataFrame({"width": [8, 16, 24, 32, 48, 64], "macs": [1, 4, 9, 16, 36, 64]}, index=list("abcdef"))
+        >>> observed = pool.loc[list("abcdf")].assign(accuracy=[0.5, 0.6, 0.66, 0.7, 0.8])
+        >>> propose(observed, pool, inputs=["width"])
+        ['e']
+    """
+    if n < 1:
+        raise PlannerError(f"n is {n}; at least one row is wanted")
+    if per not in ("trial", "second") or not 0 <= noise_share <= 1:
+        raise PlannerError(f"per is {per!r} and noise_share {noise_share!r}; trial or second, and a share, are wanted")
+    names = _columns(inputs, cost)
+    task = _Task(as_frame(observed), names, target, seed, noise_variance, noise_share)
+    candidates = as_frame(pool)
+    matrix = _matrix(candidates, names)
+    tried = _matrix(task.observed, names)
+    _without_logarithms(matrix, tried)
+    left = np.flatnonzero(_within(candidates, limits or {}) & ~_known(matrix, tried))
+    if not len(left):
+        raise PlannerError(f"none of {len(matrix)} rows is left: all were tried or are beyond the limits; give more")
+    known = task.known(tried)
+    if known is None:
+        chosen = spread_out(matrix[left], tried, n, seed)
+    else:
+        seconds = _log_seconds(task.observed, candidates.iloc[left], cost) if per == "second" else None
+        chosen = best_rows(known, matrix[left], n, penalty=seconds)
+    return [candidates.index[row] for row in left[chosen]]
+
+
+@dataclass(frozen=True)
+class _Task:
+    observed: pd.DataFrame
+    names: list[str]
+    target: str
+    seed: int
+    noise_variance: float | None
+    noise_share: float
+
+    def known(self, tried: FloatArray) -> Known | None:
+        """What the observed rows teach; None where that is next to nothing."""
+        import pandas as pd
+
+        from planner.surrogates.fit import fit_surrogate
+
+        finished = np.flatnonzero(self._finished())
+        values = self.observed[self.target].iloc[finished].to_numpy(dtype=float)
+        if len(np.unique(values)) < 2 or len(np.unique(tried[finished, :-1], axis=0)) < FEWEST:
+            return None
+        kept = _thinned(tried[finished, -1], values, self.seed)
+        rows, values = tried[finished][kept], values[kept]
+        *inputs, cost = self.names
+        table = pd.DataFrame(rows, columns=self.names).assign(**{self.target: values})
+        surrogate = fit_surrogate(table, inputs, self.target, cost, self.noise_variance, self.seed, validate=False)
+        known = Known(surrogate, rows, self.noise_share)
+        for row in tried[self._pending()]:
+            known = known.believing(row[None], known.of(row[None])[0])
+        return known
+
+    def _finished(self) -> Bools:
+        import pandas as pd
+
+        if self.target not in self.observed:
+            columns = ", ".join(map(str, self.observed.columns))
+            raise PlannerError(f"no column {self.target}; the columns observed are {columns}")
+        values = pd.to_numeric(self.observed[self.target], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+        return np.asarray(np.isfinite(values) & self._status("ok", missing=True), dtype=bool)
+
+    def _pending(self) -> Bools:
+        return self._status(*PENDING, missing=False)
+
+    def _status(self, *wanted: str, missing: bool) -> Bools:
+        if "status" not in self.observed:
+            return np.full(len(self.observed), missing)
+        return np.asarray(self.observed["status"].isin(wanted), dtype=bool)
+
+
+def _columns(inputs: Sequence[str], cost: str) -> list[str]:
+    """The inputs, and the cost last; it is one of the surrogate's inputs in any case."""
+    names = [] if isinstance(inputs, str) else [str(name) for name in inputs if str(name) != cost]
+    if not names or len(set(names)) < len(names):
+        raise PlannerError(f"inputs is {inputs!r}; a list of different column names, besides {cost}, is wanted")
+    return [*names, cost]
+
+
+def _matrix(frame: pd.DataFrame, names: Sequence[str]) -> FloatArray:
+    matrix: FloatArray = np.column_stack([numbers_in(frame, name) for name in names])
+    wrong = np.flatnonzero(matrix[:, -1] <= 0)
+    if len(wrong):
+        raise PlannerError(f"{names[-1]} of row {wrong[0] + 1} is {matrix[wrong[0], -1]:g}; a positive cost is wanted")
+    return matrix
+
+
+def _without_logarithms(matrix: FloatArray, tried: FloatArray) -> None:
+    """Moves columns below zero, in place, where the pool has values of which the rows tried let one take a logarithm.
+
+    A surrogate takes logarithms of a column that is positive in its rows, and could not read the pool's zeros then.
+    """
+    if not len(matrix) or not len(tried):
+        return
+    low, least = matrix.min(axis=0), tried.min(axis=0)
+    moved = ((low <= 0) & (least > 0)) | ((low < 0) & (least >= 0))
+    shift = np.where(moved, np.maximum(matrix.max(axis=0), tried.max(axis=0)) + 1, 0.0)
+    matrix -= shift
+    tried -= shift
+
+
+def _thinned(costs: FloatArray, values: FloatArray, seed: int) -> IntArray:
+    """Numbers of the rows to learn from: all, or as many as a surrogate takes, the measured front among them."""
+    from planner.surrogates.fit import MOST_ROWS
+
+    n = len(values)
+    if n <= MOST_ROWS:
+        return np.arange(n)
+    order = np.lexsort((-values, costs))
+    best = np.maximum.accumulate(values[order])
+    front = order[np.append(True, best[1:] > best[:-1])][-MOST_ROWS:]
+    others = np.setdiff1d(np.random.default_rng(seed).permutation(n), front, assume_unique=True)
+    return np.sort(np.concatenate([front, others[: MOST_ROWS - len(front)]]))
+
+
+def _known(matrix: FloatArray, tried: FloatArray) -> Bools:
+    """`(m,)` bools: whether a row was tried, or stands in the pool before."""
+    together = np.ascontiguousarray(np.concatenate([tried, matrix]) + 0.0)  # -0.0 is 0.0
+    whole = together.view(np.dtype((np.void, together.itemsize * together.shape[1]))).ravel()
+    first: IntArray = np.unique(whole, return_index=True)[1]
+    new = np.zeros(len(together), dtype=bool)
+    new[first] = True
+    known: Bools = ~new[len(tried) :]
+    return known
+
+
+def _within(pool: pd.DataFrame, limits: Mapping[str, float]) -> Bools:
+    inside = np.ones(len(pool), dtype=bool)
+    for name, limit in limits.items():
+        inside &= numbers_in(pool, name) <= limit
+    return inside
+
+
+def _log_seconds(observed: pd.DataFrame, pool: pd.DataFrame, cost: str) -> FloatArray:
+    """`(m,)` logarithms of the seconds that rows of the pool would take: known, or a power of the cost."""
+    if SECONDS in pool:
+        return np.asarray(np.log(np.maximum(numbers_in(pool, SECONDS), 1e-3)), dtype=np.float64)
+    if SECONDS not in observed:
+        raise PlannerError(f"per second needs a column {SECONDS} in observed or in the pool; add it, or use per trial")
+    measured = observed[observed[SECONDS].notna()]
+    seconds = np.log(np.maximum(numbers_in(measured, SECONDS), 1e-3))
+    paid = np.log(numbers_in(measured, cost))
+    slope, level = np.polyfit(paid, seconds, 1) if np.ptp(paid) > 0 else (0.0, 0.0)
+    return np.asarray(slope * np.log(numbers_in(pool, cost)) + level, dtype=np.float64)
