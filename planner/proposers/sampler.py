@@ -240,7 +240,7 @@ def _believed(observed: pd.DataFrame, running: pd.DataFrame, inputs: Sequence[st
     """Finished trials, and running ones as a surrogate of the finished expects them, where they are enough for one."""
     import pandas as pd
 
-    from planner.proposers.methods import FEWEST
+    from planner.proposers.proposal import FEWEST
     from planner.surrogates.fit import fit_surrogate
 
     if len(observed) < FEWEST or observed[TARGET].nunique() < 2:

@@ -30,7 +30,7 @@ def quick(monkeypatch):
             columns = {"mean": 0.5, "lower": 0.4, "upper": 0.6, "gain": 0.01, "points": 0.002}
             return pd.DataFrame(columns, index=rows.index)
 
-    monkeypatch.setattr("planner.proposers.bayes.propose", dearest)
+    monkeypatch.setattr("planner.proposers.proposal.propose", dearest)
     monkeypatch.setattr(Outlook, "of", lambda *_: Simple())
 
 
