@@ -21,7 +21,7 @@ from planner.surrogates.members import fitted
 from planner.surrogates.mixture import fit_mixture, tuning_rows, weighed
 from planner.surrogates.polish import polished
 from planner.surrogates.posterior import Member, Mixture
-from planner.surrogates.rows import as_frame, noise_of, numbers_in, study_inputs
+from planner.surrogates.rows import as_frame, noise_of, numbers_in, study_inputs, with_indicators
 from planner.surrogates.surrogate import Surrogate
 from planner.surrogates.validate import cross_validated, errors_of, folds_of
 
@@ -51,8 +51,9 @@ def fit_surrogate(
 
     Args:
         table: A frame, or the path of a CSV file; where there is a column `status`, only rows that say `ok` are used.
-        inputs: Names of the columns that describe a network; by default those of a study's trials that vary
-            (resolution, widths, depths, epochs, data share).
+        inputs: Names of the columns that describe a network, or the task it was trained on (a column of words, such as
+            the data set, becomes one input for each word); by default those of a study's trials that vary
+            (resolution, widths, depths, epochs, data share, base, data).
         target: Name of the column to predict, in any unit.
         cost: Name of a positive cost column (MACs), read as one more input, of whose power law the mean is made; by
             default `macs` where the table has it (tables to predict may lack that one: the surrogate is then fitted
@@ -113,7 +114,7 @@ def _inputs(rows: pd.DataFrame, inputs: Sequence[str] | None) -> list[str]:
     names = study_inputs(rows) if inputs is None else [str(name) for name in inputs]
     if isinstance(inputs, str) or not 0 < len(set(names)) == len(names) <= MOST_INPUTS:
         raise PlannerError(f"inputs is {inputs!r}; a list of 1 to {MOST_INPUTS} different column names is wanted")
-    return names
+    return with_indicators(rows, names)
 
 
 def _check(problem: Problem, cost: str | None) -> None:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 STUDY = r"resolution|width_\d+|depth_\d+|epochs|data_share"  # the columns of a study's trials that describe a training
 
+IS = "="
+TASKS = ("base", "data")  # where tables of several studies are put together
+MOST_WORDS = 50
+
 
 def as_frame(table: pd.DataFrame | str | Path) -> pd.DataFrame:
     """A frame, from itself or from the path of a CSV file.
@@ -38,6 +42,8 @@ def numbers_in(frame: pd.DataFrame, name: str) -> FloatArray:
     import pandas as pd
 
     found = [column for column in frame.columns if str(column) == name]
+    if not found and IS in name:
+        return _indicator(frame, *name.split(IS, 1))
     if len(found) != 1:
         what = f"{len(found)} columns are called {name}" if found else f"no column {name}"
         raise PlannerError(f"{what}; the table has {', '.join(map(str, frame.columns))}")
@@ -53,6 +59,56 @@ def numbers_in(frame: pd.DataFrame, name: str) -> FloatArray:
     return values
 
 
+def _indicator(frame: pd.DataFrame, name: str, value: str) -> FloatArray:
+    if name not in frame:
+        raise PlannerError(f"no column {name}; the table has {', '.join(map(str, frame.columns))}")
+    same = (frame[name].astype(str) == value).to_numpy()
+    return np.asarray(same, dtype=np.float64)
+
+
+def with_indicators(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Names of inputs in which a column of words stands for one number per word: `data=cifar10`, 1 in its rows.
+
+    Raises:
+        PlannerError: If a column holds too many different words to be a task.
+    """
+    expanded: list[str] = []
+    for name in names:
+        words = sorted(frame[name].astype(str).unique()) if _of_words(frame, name) else None
+        if words and len(words) > MOST_WORDS:
+            raise PlannerError(f"{name} holds {len(words)} different words; at most {MOST_WORDS} can be told apart")
+        expanded += [f"{name}{IS}{word}" for word in words] if words else [name]
+    return expanded
+
+
+def check_words(frame: pd.DataFrame, names: Sequence[str]) -> None:
+    """Refuses rows whose words are not among those of some inputs.
+
+    Raises:
+        PlannerError: Naming the first.
+    """
+    columns = dict.fromkeys(name.split(IS, 1)[0] for name in names if IS in name and name not in frame)
+    for column in columns:
+        known = [name.split(IS, 1)[1] for name in names if name.startswith(column + IS)]
+        unknown = ~frame[column].astype(str).isin(known).to_numpy() if column in frame else np.zeros(0, dtype=bool)
+        if unknown.any():
+            row = int(np.flatnonzero(unknown)[0])
+            raise PlannerError(
+                f"{column} of row {row + 1} is {frame[column].iloc[row]!r}; the surrogate knows {', '.join(known)}"
+            )
+
+
+def _of_words(frame: pd.DataFrame, name: str) -> bool:
+    """Whether a column holds words: it is there once, nothing is missing, and nothing is a number."""
+    import pandas as pd
+
+    if list(frame.columns).count(name) != 1:
+        return False
+    column = frame[name]
+    numeric = pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)
+    return not numeric and bool(column.notna().all()) and bool(pd.to_numeric(column, errors="coerce").isna().all())
+
+
 def study_inputs(frame: pd.DataFrame) -> list[str]:
     """The columns of a study's trials that vary.
 
@@ -61,6 +117,7 @@ def study_inputs(frame: pd.DataFrame) -> list[str]:
     """
     names = [str(column) for column in frame.columns if re.fullmatch(STUDY, str(column))]
     varying = [name for name in names if np.ptp(numbers_in(frame, name)) > 0] if len(frame) else []
+    varying += [name for name in TASKS if varying and name in frame and frame[name].nunique() > 1]
     if not varying:
         raise PlannerError(
             "inputs were not given, and none of resolution, width_1.., depth_1.. varies in the table; give inputs=[..]"

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from planner.errors import PlannerError
 from planner.surrogates.calibration import factor, scale
 from planner.surrogates.posterior import Mixture
-from planner.surrogates.rows import as_frame, numbers_in
+from planner.surrogates.rows import as_frame, check_words, numbers_in
 from sampler.architecture import FloatArray
 
 if TYPE_CHECKING:
@@ -214,6 +214,7 @@ class Surrogate:
 
     def _matrix(self, frame: pd.DataFrame) -> FloatArray:
         names = self.mixture.features.names
+        check_words(frame, names)
         return np.column_stack([numbers_in(frame, name) for name in names])
 
     def _columns(self, inputs: ArrayLike, cost: ArrayLike | None) -> FloatArray:

@@ -1,5 +1,6 @@
 """The accuracy surrogate as its users call it: what it learns, what it refuses, and what it says of itself."""
 
+import json
 import math
 
 import numpy as np
@@ -322,3 +323,22 @@ def test_more_rows_than_a_posterior_takes_are_thinned(monkeypatch):
     monkeypatch.setattr("planner.surrogates.fit.MOST_ROWS", 50)
     surrogate = planner.fit_surrogate(networks(80), inputs=INPUTS)
     assert surrogate.provenance["rows"] == 50
+
+
+def test_a_column_of_words_is_a_task_whose_level_is_learned():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"width": rng.integers(8, 64, 40), "data": np.array(["cifar10", "flowers"])[np.arange(40) % 2]}
+    )
+    frame["accuracy"] = 0.5 + 0.08 * np.log(frame["width"]) - 0.2 * (frame["data"] == "flowers")
+    surrogate = planner.fit_surrogate(frame.iloc[:30], inputs=["width", "data"])
+    assert surrogate.inputs == ("width", "data=cifar10", "data=flowers")
+    rest = frame.iloc[30:]
+    assert np.abs(surrogate.predict(rest)["mean"] - rest["accuracy"]).max() < 0.02
+    again = planner.Surrogate.from_dict(json.loads(json.dumps(surrogate.as_dict())))
+    assert again.predict(rest)["mean"].tolist() == surrogate.predict(rest)["mean"].tolist()
+    with pytest.raises(PlannerError, match="data of row 1 is 'dogs'; the surrogate knows cifar10, flowers"):
+        surrogate.predict(rest.assign(data="dogs"))
+    with pytest.raises(PlannerError, match="data holds 51 different words; at most 50 can be told apart"):
+        many = frame.iloc[np.arange(51) % 40].assign(data=[f"set {i} of many" for i in range(51)])
+        planner.fit_surrogate(many, inputs=["width", "data"])
