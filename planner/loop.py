@@ -12,8 +12,8 @@ from planner.budget import Budget
 from planner.errors import PlannerError
 from planner.stopping import Curve, cannot_reach_front
 from planner.store import Ledger
+from planner.trials import trained
 from sampler import Architectures, Limit, random_design, sobol_design, stratified_design
-from sampler.complexity import count
 from trainer.engines.local import Event, LocalEngine
 from trainer.engines.placement import Placement, place, training_bytes
 from trainer.observation import Observation, Training
@@ -179,13 +179,13 @@ class _Coordinator:
         devices = self.placement.devices[: self.ledger.counts()["waiting"]]
         checkpoints = self.ledger.folder / "checkpoints"
         if self.budget:
-            self.progress.note(self.budget.plan(_waiting_macs(self.ledger), len(devices)))
+            self.progress.note(self.budget.plan(self.ledger.waiting_macs(), len(devices)))
         with LocalEngine(self.ledger.observations, devices, self.placement.threads, checkpoints, self.stops) as engine:
             for event in engine.run(self._next):
                 self._account(event)
                 ended += self._handle(event)
         if self.budget:
-            self.progress.note(self.budget.account(_waiting_macs(self.ledger)))
+            self.progress.note(self.budget.account(self.ledger.waiting_macs()))
         return ended
 
     def _stops(self, event: Event) -> bool:
@@ -200,7 +200,7 @@ class _Coordinator:
     def _next(self) -> tuple[int, Training] | None:
         if self.deadline is not None and time.monotonic() > self.deadline:
             return None
-        if self.budget and (waiting := _waiting_macs(self.ledger)) and not self.budget.admits(waiting[0]):
+        if self.budget and (waiting := self.ledger.waiting_macs()) and not self.budget.admits(waiting[0]):
             return None
         claimed = self.ledger.claim()
         if claimed is None:
@@ -242,14 +242,7 @@ class _Coordinator:
         raise RuntimeError(f"trial {event.key} failed, which is a defect:\n{event.text}")
 
 
-def _waiting_macs(ledger: Ledger) -> list[float]:
-    """MACs of what waits, in the order of the queue."""
-    waiting = ledger.pending(running=False)
-    return [] if waiting is None else [float(macs) for macs in count(waiting, ledger.settings.data.classes).macs]
-
-
 def _budget_of(ledger: Ledger, hours: float) -> Budget:
     """A budget that knows how long the study's trainings took."""
-    frame = ledger.frame()
-    frame = frame[(frame["status"] == "ok").to_numpy(dtype=bool) & frame["seconds"].notna().to_numpy()]
+    frame = trained(ledger.frame()).dropna(subset="seconds")
     return Budget(hours, list(frame["macs"].astype(float)), list(frame["seconds"].astype(float)))

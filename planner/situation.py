@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from planner.pace import Pace, hours
+from planner.trials import trained
 from sampler.architecture import FloatArray
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Situation:
     @cached_property
     def rows(self) -> pd.DataFrame:
         """The trainings that have an accuracy."""
-        return self.finished[(self.finished["status"] == "ok").to_numpy(dtype=bool)].reset_index(drop=True)
+        return trained(self.finished)
 
     @cached_property
     def initial_size(self) -> int:
@@ -64,13 +65,7 @@ class Situation:
     @cached_property
     def waiting_macs(self) -> FloatArray:
         """MACs of what is queued, in its order."""
-        from sampler.complexity import count
-
-        waiting = self.ledger.pending(running=False)
-        if waiting is None:
-            return np.empty(0)
-        macs: FloatArray = count(waiting, self.ledger.space.classes).macs.astype(np.float64)
-        return macs
+        return np.array(self.ledger.waiting_macs(), dtype=np.float64)
 
     def hours_of(self, macs: FloatArray) -> float | None:
         """Hours that trainings are expected to take; None where nothing was measured."""

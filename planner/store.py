@@ -245,6 +245,13 @@ class Ledger:
         """MACs of a trial's network."""
         return int(self._frozen(number).user_attrs["macs"])
 
+    def waiting_macs(self) -> list[int]:
+        """MACs of what waits, in the order of the queue."""
+        from optuna.trial import TrialState
+
+        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return [int(trial.user_attrs["macs"]) for trial in waiting if "macs" in trial.user_attrs]
+
     def curves(self) -> list[Curve]:
         """The accuracies by epoch of every training that went through all epochs."""
         return curves_of(self._finished())
@@ -274,18 +281,13 @@ class Ledger:
         ]
         return stack(found) if found else None
 
-    def pending(self, running: bool = True) -> Architectures | None:
-        """What waits, in the order of the queue, and what is being trained; None where there is nothing.
-
-        Args:
-            running: Whether those being trained are given too.
-        """
+    def pending(self) -> Architectures | None:
+        """What waits and what is being trained; None where there is nothing."""
         from optuna.trial import TrialState
 
-        states = (TrialState.WAITING, TrialState.RUNNING) if running else (TrialState.WAITING,)
         found = [
             architecture_of(trial.user_attrs)
-            for trial in self.study.get_trials(deepcopy=False, states=states)
+            for trial in self.study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))
             if "architecture" in trial.user_attrs
         ]
         return stack(found) if found else None

@@ -28,6 +28,11 @@ def trials_frame(trials: Sequence[optuna.trial.FrozenTrial], settings: StudySett
     return frame.astype({name: "Int64" for name in columns if name in WHOLE or name.startswith(("width_", "depth_"))})
 
 
+def trained(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of trials that have an accuracy."""
+    return frame[(frame["status"] == "ok").to_numpy(dtype=bool)].reset_index(drop=True)
+
+
 def epochs_frame(trials: Sequence[optuna.trial.FrozenTrial]) -> pd.DataFrame:
     """Every epoch of finished trials as a row."""
     import pandas as pd

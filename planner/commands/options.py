@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -200,7 +201,15 @@ def made_with(command: F) -> F:
 
 
 def resources(command: F) -> F:
-    """Where trainings run."""
+    """Where and how long trainings run, ready-made as `where`."""
+
+    @wraps(command)
+    def placed(**given: Any) -> Any:
+        from planner.loop import Resources
+
+        where = Resources(**{one.name: given.pop(one.name) for one in fields(Resources)})
+        return command(where=where, **given)
+
     options = (
         click.option("--workers", type=click.IntRange(0, 1024), default=0, help="Processes; one per core by default."),
         click.option(
@@ -225,8 +234,8 @@ def resources(command: F) -> F:
         ),
     )
     for option in reversed(options):
-        command = option(command)
-    return command
+        placed = option(placed)
+    return cast(F, placed)
 
 
 def table_of(table: str | None, study_name: str | None, base: str | None = None) -> Table:

@@ -100,9 +100,10 @@ def _proposed(
     """Queues, and says what and why."""
     from planner.proposers import methods
     from planner.proposers.pool import architectures_frame, make_pool
+    from planner.trials import trained
 
     seed = ledger.settings.seed + ledger.asked() if seed is None else seed
-    rows, pending = methods.trained(ledger), ledger.pending()
+    rows, pending = trained(ledger.frame()), ledger.pending()
     if method != "random" and _too_few(rows, methods.initial_size(space)):
         return _initial(ledger, space, methods.initial_size(space), methods.missing_initial(ledger, space), seeds)
     tried, front = ledger.tried(), methods.front_architectures(rows, space)

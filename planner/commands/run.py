@@ -10,6 +10,7 @@ import click
 from planner.commands.options import as_json, budgets, echo_json, made_with, resources, study
 
 if TYPE_CHECKING:
+    from planner.loop import Resources
     from sampler import Limit
 
 
@@ -35,12 +36,7 @@ def command(
     method: str,
     flops: float | None,
     limits: list[Limit],
-    workers: int,
-    device: str,
-    minutes: float | None,
-    hours: float | None,
-    stop_early: bool,
-    per_device: int,
+    where: Resources,
     json_: bool,
     **options: Any,
 ) -> None:
@@ -54,14 +50,13 @@ def command(
     from planner.commands.predict import compound_at, show_prediction
     from planner.formulas.budgets import within
     from planner.formulas.fit import fit
-    from planner.loop import Resources, queue, train_queued
+    from planner.loop import queue, train_queued
     from planner.progress import TerminalProgress, decoding
     from planner.study import cache_of, open_or_make
 
     ledger = open_or_make(study, options, decoding)
     with ledger.coordinating():
         queue(ledger, trials, method, seeds=seeds)
-    where = Resources(workers, device, minutes, stop_early, per_device, hours)
     train_queued(ledger, cache_of(ledger.folder), where, TerminalProgress())
     ledger.export()
     table = ledger.table()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from planner.commands.options import as_json, echo_json, resources, study
+
+if TYPE_CHECKING:
+    from planner.loop import Resources
 
 
 @click.command(
@@ -15,26 +20,16 @@ from planner.commands.options import as_json, echo_json, resources, study
 @study
 @resources
 @as_json
-def command(
-    study: str | None,
-    workers: int,
-    device: str,
-    minutes: float | None,
-    hours: float | None,
-    stop_early: bool,
-    per_device: int,
-    json_: bool,
-) -> None:
+def command(study: str | None, where: Resources, json_: bool) -> None:
     """Trains every queued architecture on the proxy task and records its accuracy beside its exact cost.
 
     Stop it at any time: the same command goes on, loses no finished training and repeats none.
     """
-    from planner.loop import Resources, train_queued
+    from planner.loop import train_queued
     from planner.progress import TerminalProgress
     from planner.study import cache_of, open_ledger
 
     ledger = open_ledger(study)
-    where = Resources(workers, device, minutes, stop_early, per_device, hours)
     ended = train_queued(ledger, cache_of(ledger.folder), where, TerminalProgress())
     counts = ledger.counts()
     if json_:

@@ -17,7 +17,7 @@ import numpy as np
 from planner.errors import PlannerError
 from planner.proposers.outlook import inputs_of
 from planner.proposers.pool import architectures_frame
-from planner.trials import parameters
+from planner.trials import parameters, trained
 from sampler import Architectures, SearchSpace
 from sampler import base as base_named
 from sampler.architecture import FloatArray
@@ -51,12 +51,6 @@ def missing_initial(ledger: Ledger, space: SearchSpace) -> int:
     """How many of the initial design were neither trained nor are queued; failed ones are missing."""
     counts = ledger.counts()
     return max(0, initial_size(space) - counts["ok"] - counts["running"] - counts["waiting"])
-
-
-def trained(ledger: Ledger) -> pd.DataFrame:
-    """The trainings of a study that have an accuracy, a row each."""
-    frame = ledger.frame()
-    return frame[(frame["status"] == "ok").to_numpy(dtype=bool)].reset_index(drop=True)
 
 
 def front_architectures(rows: pd.DataFrame, space: SearchSpace) -> Architectures | None:
@@ -104,7 +98,7 @@ def _by_gain(ledger: Ledger, pool: Architectures, n: int, seed: int, per: Per) -
 
     from planner.proposers.proposal import propose
 
-    frame, rows, pending = architectures_frame(pool, ledger.space), trained(ledger), ledger.pending()
+    frame, rows, pending = architectures_frame(pool, ledger.space), trained(ledger.frame()), ledger.pending()
     inputs = inputs_of(rows, frame)
     if pending is not None:
         waiting = architectures_frame(pending, ledger.space).assign(status="waiting", accuracy=np.nan)

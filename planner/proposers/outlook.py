@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from planner.proposers.bayes import MARGIN
 from planner.surrogates.rows import STUDY, numbers_in
 from sampler.architecture import FloatArray
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from planner.surrogates.surrogate import Surrogate
 
 COST, TARGET = "macs", "accuracy"
-MARGIN = 0.02  # of the range of log MACs, beyond the dearest network
 LEVEL = 0.9
 
 

@@ -166,7 +166,7 @@ def test_no_training_overruns_the_hours_by_more_than_its_own_error(ledger, tmp_p
     assert 0 < ended == counts["ok"] < 8 and counts["waiting"] == 8 - ended
     assert clock.now <= 1000 + 540 * 1.2
     # What waits next would not have fitted: it was not stopped too early either.
-    usual = loop._waiting_macs(ledger)[0] / 1e5
+    usual = ledger.waiting_macs()[0] / 1e5
     assert clock.now + 1.6 * usual > 1000 + 540
     assert notes.lines[0].startswith("plan: 0.15 h") and notes.lines[-1].startswith("spent: ")
 

@@ -36,7 +36,7 @@ def quick(monkeypatch):
 
 def queued(ledger):
     """Rows of what waits."""
-    pending = ledger.pending(running=False)
+    pending = ledger.pending()
     return [] if pending is None else [tuple(row) for row in pending.integers()]
 
 

@@ -1,0 +1,87 @@
+"""What a search asks and is told, so that any search runs on a ledger, on a table, or on a formula.
+
+A search is a function of its scorer: asked the same again, a scorer answers the same, and a search that was killed
+and is started anew replays what is known in seconds and goes on where it was. Nothing of a search is kept elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from sampler import Architecture
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An architecture that a search wants scored.
+
+    Attributes:
+        architecture: What to score.
+        parent: The architecture, scored before, whose weights it inherits and fine-tunes; None trains from scratch.
+        label: What it is in the search, such as `iteration 2: stage 3 +1 block`.
+    """
+
+    architecture: Architecture
+    parent: Architecture | None = None
+    label: str = ""
+
+
+class Scorer(Protocol):
+    """Scores candidates, the same ones always alike."""
+
+    def __call__(self, candidates: Sequence[Candidate]) -> list[float | None]:
+        """Accuracy of each, in [0, 1]; None where there is none, because a training diverged or nothing is known."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One iteration of a search.
+
+    Attributes:
+        iteration: From 1.
+        target: Cost that the iteration aims at, in the search's unit (MACs, or milliseconds).
+        candidates: Distinct candidates that were considered.
+        scored: Those of them that were scored.
+        move: The move that was chosen, in words.
+        architecture: What it gave.
+        accuracy: Its score; None where it has none.
+        macs: Its exact MACs.
+        cost: Its cost in the search's unit.
+    """
+
+    iteration: int
+    target: float
+    candidates: int
+    scored: int
+    move: str
+    architecture: Architecture
+    accuracy: float | None
+    macs: int
+    cost: float
+
+    def as_row(self) -> dict[str, Any]:
+        """In JSON's types, the architecture's integers as columns of their own."""
+        facts = asdict(self)
+        facts.update(facts.pop("architecture"))
+        return facts
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search gives.
+
+    Attributes:
+        method: The search's name.
+        architecture: The network it ends with.
+        steps: Its iterations, in order.
+        notes: What the user should know, a line each.
+    """
+
+    method: str
+    architecture: Architecture
+    steps: tuple[Step, ...]
+    notes: tuple[str, ...] = ()
