@@ -4,7 +4,8 @@ Every sampler starts from the same 20 random rows. The shared tables decide what
 of log cost and measured accuracy, from the table's lowest accuracy and highest cost; 0 is missing when a sampler has
 found the whole front. Samplers of boxes get the nearest row that was not tried. Seeds: PLANNER_BENCHMARK_SEEDS
 (default 10); seeds of qLogNoisyExpectedHypervolumeImprovement, the slow one: PLANNER_BENCHMARK_SLOW_SEEDS (default the
-same).
+same). In a folder PLANNER_BENCHMARK_KEEP the rows that the others tried are kept and not asked for again: theirs do not
+change with this project; ours are always found anew.
 """
 
 import json
@@ -23,6 +24,7 @@ import planner
 TABLES = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "tables"
 SEEDS = int(os.environ.get("PLANNER_BENCHMARK_SEEDS", "10"))
 SLOW_SEEDS = min(SEEDS, int(os.environ.get("PLANNER_BENCHMARK_SLOW_SEEDS", SEEDS)))
+KEEP = os.environ.get("PLANNER_BENCHMARK_KEEP")
 INITIAL, MARKS = 20, (30, 60, 100)
 POPULATION = 20  # of the genetic ones: with their default of 50 there would be one generation
 KERNELS = [f"ks{i}" for i in range(1, 7)] + [f"e{i}" for i in range(1, 7)]
@@ -208,14 +210,26 @@ def trajectories(name, samplers, noise=0.0):
         for sampler in samplers:
             if sampler == "qlognehvi" and seed >= SLOW_SEEDS:
                 continue
-            start = process_time()
-            found[sampler, seed] = SAMPLERS[sampler](problem, seed, MARKS[-1]), problem
-            seconds.setdefault(sampler, []).append(process_time() - start)
+            rows, spent = run(sampler, problem, seed, f"{name}-{noise}-{seed}")
+            found[sampler, seed] = rows, problem
+            seconds.setdefault(sampler, []).append(spent)
             if noise == 0:
-                rows, _ = found[sampler, seed]
                 marks = [round(problem.missing(rows[:mark]), 4) for mark in MARKS]
                 print(name, seed, sampler, *marks, f"{seconds[sampler][-1]:.0f} s", flush=True)
     return found, {sampler: float(np.mean(values)) for sampler, values in seconds.items()}
+
+
+def run(sampler, problem, seed, key):
+    """The rows that a sampler tries, and its seconds of processor time."""
+    kept = Path(KEEP) / f"{key}-{sampler}.json" if KEEP and sampler != "ours" else None
+    if kept and kept.is_file():
+        return json.loads(kept.read_text())
+    start = process_time()
+    rows = SAMPLERS[sampler](problem, seed, MARKS[-1])
+    answer = [int(row) for row in rows], process_time() - start
+    if kept:
+        kept.write_text(json.dumps(answer))
+    return answer
 
 
 def mean_and_error(values):
