@@ -19,6 +19,7 @@ COMMANDS = (
     "front",
     "fit",
     "predict",
+    "scale",
     "run",
     "propose",
     "next",

@@ -109,8 +109,11 @@ RULES: dict[str, ScalingRule] = {
         ScalingRule("mobilenetv2", "ceil", 8, True, "scaled", "never_below", "nearest"),
         ScalingRule("mobilenetv3", "ceil", 8, True, "never_below", "fixed", "nearest"),
         ScalingRule("mnasnet", "ceil", 8, True, "scaled", "fixed", "nearest"),
-        # Dollar et al. 2021, https://arxiv.org/abs/2103.06877; pycls also scales group widths, but no RegNet's stem.
+        # Dollar et al. 2021, https://arxiv.org/abs/2103.06877: pycls' EfficientNets, and its networks without a head
+        # ("anynet"), whose stem stays. pycls scales group widths too; an architecture has those of its base network.
+        # (A width halfway between two multiples goes up here, as in every rule, and in pycls to the even one.)
         ScalingRule("pycls", "round", 8, False, "scaled", "scaled", "multiple_of_4"),
+        ScalingRule("anynet", "round", 8, False, "fixed", "scaled", "multiple_of_4"),
         ScalingRule("ghost", "round", 4, True, "scaled", "scaled", "nearest", smallest=4),
         # Three channels are the fewest that leave EfficientNet's squeeze-excite one.
         ScalingRule("free", "round", 1, False, "scaled", "scaled", "nearest", smallest=3),

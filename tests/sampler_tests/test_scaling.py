@@ -48,12 +48,13 @@ CHANNELS = {
     "mobilenetv3": make_divisible,
     "mnasnet": make_divisible,
     "pycls": nearest_eight,
+    "anynet": nearest_eight,
     "ghost": nearest_four,
     "free": nearest_integer,
 }
 UP = ("efficientnet", "lite", "efficientnetv2", "mobilenetv2", "mobilenetv3", "mnasnet")
 BLOCKS = {rule: math.ceil if rule in UP else round for rule in CHANNELS}
-FIXED_STEM = ("tinynet", "lite")
+FIXED_STEM = ("tinynet", "lite", "anynet")
 FIXED_HEAD = ("lite", "mobilenetv3", "mnasnet")
 HEAD_NEVER_BELOW = ("tinynet", "mobilenetv2")
 

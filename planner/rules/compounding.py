@@ -1,4 +1,4 @@
-"""Published rules, as formulas: what a copied rule would give at the same budget."""
+"""Compound scaling: its constants, and the rule as a formula for `planner predict` to stand beside."""
 
 from __future__ import annotations
 

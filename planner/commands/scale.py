@@ -1,0 +1,139 @@
+"""`planner scale`: what the published rules give."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from planner.commands.options import Quantity, as_json, echo_json
+from planner.errors import PlannerError
+from planner.quantities import format_count, parse_count
+
+if TYPE_CHECKING:
+    from planner.rules import Coefficients, Scaled
+
+
+@click.command(
+    name="scale",
+    epilog="Example: planner scale efficientnet_b0 --method fast --flops 800M",
+    short_help="What a published rule gives: compound, fast, resnet-rs, regnet, tinynet ..",
+)
+@click.argument("base", metavar="BASE")
+@click.option(
+    "--method",
+    required=True,
+    metavar="NAME",
+    help="compound, fast, resnet-rs, regnet, tinynet, width, depth, resolution, or pycls' strings (d1_w8_g8_r1, dwr).",
+)
+@click.option("--flops", type=Quantity(parse_count), help="Budget in MACs, which papers call FLOPs, such as 400M.")
+@click.option(
+    "--scale",
+    "factor",
+    type=click.FloatRange(0, min_open=True),
+    metavar="K",
+    help="Instead of a budget: K times the resources, as the rule counts them (compound: phi = log2 K).",
+)
+@click.option("--pure", is_flag=True, help="With --flops: the rule's own answer, however far rounding leaves it.")
+@click.option("--alpha", type=float, help="Of compound: depth for twice the resources; EfficientNet's 1.2 by default.")
+@click.option("--beta", type=float, help="Of compound: width; 1.1 by default.")
+@click.option("--gamma", type=float, help="Of compound: resolution; 1.15 by default.")
+@click.option(
+    "--formula",
+    metavar="FILE",
+    help="Of compound: takes the alpha, beta, gamma of `planner fit --kind compound`. Of tinynet: any formula.",
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Of resnet-rs: how long the networks will be trained; deeper from 100 on, else wider; 350 by default.",
+)
+@click.option("--resolution", type=int, metavar="PX", help="Pixels of the base network; its own by default.")
+@click.option("--classes", type=int, default=1000, show_default=True, help="Outputs of the classifier.")
+@click.option("--rule", metavar="NAME", help="How products become integers, instead of as the method has it.")
+@as_json
+def command(
+    base: str,
+    method: str,
+    flops: float | None,
+    factor: float | None,
+    pure: bool,
+    alpha: float | None,
+    beta: float | None,
+    gamma: float | None,
+    formula: str | None,
+    epochs: int | None,
+    resolution: int | None,
+    classes: int,
+    rule: str | None,
+    json_: bool,
+) -> None:
+    """Scales the base network BASE by a published rule, and counts the result exactly.
+
+    With --flops the answer is within 1 % of the budget, as networks must be that are compared: where rounding
+    leaves the rule farther from it, the width is solved anew, and the rule's own answer stands beside it.
+
+    With --scale it is what the rule gives, rounded, and nothing else.
+    """
+    from planner.formulas.formula import Formula
+    from planner.rules import at_budget, by_factor
+
+    arguments: dict[str, Any] = {
+        "resolution": resolution,
+        "classes": classes,
+        "rule": rule,
+        "factors": factors_of(alpha, beta, gamma),
+        "formula": None if formula is None else Formula.load(formula),
+        "epochs": epochs,
+    }
+    if (flops is None) == (factor is None):
+        raise PlannerError("give --flops, such as 400M, or --scale, such as 2")
+    if factor is not None and pure:
+        raise PlannerError("--scale gives the rule's own answer already; leave --pure out")
+    if flops is not None:
+        answer = at_budget(method, base, flops, exact=not pure, **arguments)
+    else:
+        assert factor is not None
+        answer = by_factor(method, base, factor, **arguments)
+    if json_:
+        echo_json(answer.as_dict())
+    else:
+        show(answer, factor)
+
+
+def factors_of(alpha: float | None, beta: float | None, gamma: float | None) -> Coefficients | None:
+    """The factors that were given, with EfficientNet's for the others; None where none was."""
+    from planner.rules import ALPHA, BETA, GAMMA, Coefficients
+
+    if alpha is beta is gamma is None:
+        return None
+    given = zip((alpha, beta, gamma), (ALPHA, BETA, GAMMA), strict=True)
+    return Coefficients(*(usual if one is None else one for one, usual in given))
+
+
+def show(answer: Scaled, factor: float | None) -> None:
+    """Prints an answer for people."""
+    aim = f"{format_count(answer.budget)} MACs" + (f", {factor:g} times its own" if factor is not None else "")
+    found = ", ".join(f"{name} {value:.4g}" for name, value in answer.parameters.items())
+    click.echo(f"{answer.architecture.base} for {aim}, {answer.classes} classes")
+    click.echo(f"method {answer.method} ({found}), rounded by rule {answer.rounding}")
+    if answer.pure is None:
+        show_one("the rule itself", answer)
+    else:
+        show_one("moved to the budget", answer)
+        click.echo(f"  moved       {', '.join(answer.nudges())}")
+        show_one("the rule itself", answer.pure)
+    for note in answer.notes:
+        click.echo(note)
+
+
+def show_one(name: str, answer: Scaled) -> None:
+    """Prints one network."""
+    one = answer.architecture
+    click.echo(f"{name}:")
+    click.echo(f"  resolution  {one.resolution} px  (r {answer.r:.3f}, d {answer.d:.3f}, w {answer.w:.3f})")
+    click.echo(f"  depths      {' '.join(str(depth) for depth in one.depths)}")
+    click.echo(f"  widths      {' '.join(str(width) for width in one.widths)}  (stem {one.stem}, head {one.head})")
+    off = f"{100 * answer.error:+.2f} % of the budget"
+    click.echo(f"  MACs        {answer.macs:,} ({off}), params {answer.params:,}")

@@ -1,0 +1,24 @@
+"""The published rules: what a copied rule would give at the same budget.
+
+`at_budget` gives the network within 1 % of a budget and what the rule gives by itself, `by_factor` the network for so
+many times the base network's resources, and `compound` is compound scaling as a formula.
+"""
+
+from planner.rules.compounding import ALPHA, BETA, EFFICIENTNET, GAMMA, Coefficients, coefficients, compound
+from planner.rules.methods import at_budget, by_factor
+from planner.rules.rule import METHODS
+from planner.rules.scaled import Scaled
+
+__all__ = [
+    "ALPHA",
+    "BETA",
+    "EFFICIENTNET",
+    "GAMMA",
+    "METHODS",
+    "Coefficients",
+    "Scaled",
+    "at_budget",
+    "by_factor",
+    "coefficients",
+    "compound",
+]
