@@ -13,10 +13,11 @@ from planner.errors import PlannerError
 from planner.stopping import Curve, cannot_reach_front
 from planner.store import Ledger
 from planner.trials import trained
-from sampler import Architectures, Limit, random_design, sobol_design, stratified_design
+from sampler import Architecture, Architectures, Limit, random_design, sobol_design, stratified_design
 from trainer.engines.local import Event, LocalEngine
 from trainer.engines.placement import Placement, place, training_bytes
 from trainer.observation import Observation, Training
+from trainer.recipe import recipe_named
 
 DESIGNS: dict[str, Callable[..., Architectures]] = {
     "stratified": stratified_design,
@@ -167,6 +168,7 @@ class _Coordinator:
         self.deadline = None if resources.minutes is None else time.monotonic() + 60 * resources.minutes
         self.budget = None if resources.hours is None else _budget_of(ledger, resources.hours)
         self.stops = self._stops if resources.stop_early else None
+        self.epochs: dict[int, int] = {}  # of each training
         settings = ledger.settings
         self.common: dict[str, Any] = {
             "fidelity": settings.training_fidelity(),
@@ -208,14 +210,32 @@ class _Coordinator:
         number, architecture, seed = claimed
         if self.budget:
             self.budget.begins(number, self.ledger.macs_of(number))
-        return number, Training(architecture=architecture, seed=seed, **self.common)
+        training = self._training(number, architecture, seed)
+        self.epochs[number] = training.fidelity.epochs
+        return number, training
+
+    def _training(self, number: int, architecture: Architecture, seed: int) -> Training:
+        """The training of a trial: the study's, but for what the trial asks for itself."""
+        training = Training(architecture=architecture, seed=seed, **self.common)
+        asks = self.ledger.asks_of(number)
+        if "epochs" in asks:
+            training = replace(training, fidelity=replace(training.fidelity, epochs=asks["epochs"]))
+        if "recipe" in asks:
+            training = replace(training, recipe=recipe_named(asks["recipe"]))
+        if "holdout" in asks:
+            training = replace(training, data=replace(training.data, holdout=asks["holdout"]))
+        if "parent" in asks:
+            training = replace(training, parent=str(self.ledger.network_path(asks["parent"])))
+        if asks.get("keep"):
+            training = replace(training, keep=str(self.ledger.network_path(number)))
+        return training
 
     def _account(self, event: Event) -> None:
         """Writes down what an event says of the time."""
         if not self.budget:
             return
         if event.kind == "epoch":
-            self.budget.epoch(event.key, len(event.history), self.common["fidelity"].epochs)
+            self.budget.epoch(event.key, len(event.history), self.epochs[event.key])
         elif event.kind == "done":
             observation = self.ledger.on_disk(event.key)
             self.budget.ends(event.key, observation.status if observation else "lost")
@@ -225,7 +245,7 @@ class _Coordinator:
     def _handle(self, event: Event) -> int:
         """Acts on one event; gives how many trainings it ended."""
         if event.kind == "epoch":
-            self.progress.epoch(event.key, len(event.history), self.common["fidelity"].epochs)
+            self.progress.epoch(event.key, len(event.history), self.epochs[event.key])
             return 0
         if event.kind == "done":
             observation = self.ledger.on_disk(event.key)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +19,7 @@ import numpy as np
 from planner.errors import PlannerError
 from planner.settings import StudySettings
 from planner.stopping import Curve
-from planner.table import Table, csv_text, frame_sha256, usable
+from planner.table import ASKS, Table, csv_text, frame_sha256, usable
 from planner.trials import COSTS, architecture_of, curves_of, epochs_frame, parameters, trials_frame
 from sampler import Architecture, Architectures, rule_named
 from sampler.architecture import stack
@@ -127,13 +127,17 @@ class Ledger:
             with storage_errors(self.url):
                 yield
 
-    def enqueue(self, architectures: Architectures, origin: str, seeds: int = 1) -> None:
+    def enqueue(
+        self, architectures: Architectures, origin: str, seeds: int = 1, asks: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
         """Queues architectures.
 
         Args:
             architectures: What to train; `multipliers` hold r, d, w.
             origin: What chose them, such as `stratified`.
             seeds: How often to train each, from the study's seed upwards.
+            asks: What each one's training has that is not the study's: `epochs`, `recipe` (a name), `holdout`, `parent`
+                (the trial whose kept network it inherits from), `keep` (whether its network is kept).
         """
         cost = count(architectures, self.settings.data.classes)
         for row, architecture in enumerate(architectures):
@@ -142,6 +146,7 @@ class Ledger:
                 {name: float(value) for name, value in zip("rdw", architectures.multipliers[row], strict=True)}
             )
             facts.update({name: int(getattr(cost, name)[row]) for name in COSTS})
+            facts.update({ASKS: dict(asks[row])} if asks and asks[row] else {})
             for repeat in range(seeds):
                 self._enqueue(architecture, {**facts, "seed": self.settings.seed + repeat, "repeat": repeat})
 
@@ -210,7 +215,7 @@ class Ledger:
         tries = trial.user_attrs["tries"]
         if tries >= MOST_TRIES:
             return False
-        names = ("r", "d", "w", "origin", "seed", "repeat", *COSTS)
+        names = ("r", "d", "w", "origin", "seed", "repeat", ASKS, *COSTS)
         kept = {name: trial.user_attrs[name] for name in names if name in trial.user_attrs}
         self._enqueue(architecture_of(trial.user_attrs), {**kept, "tries": tries + 1, "retry_of": number})
         return True
@@ -244,6 +249,39 @@ class Ledger:
     def macs_of(self, number: int) -> int:
         """MACs of a trial's network."""
         return int(self._frozen(number).user_attrs["macs"])
+
+    def asks_of(self, number: int) -> dict[str, Any]:
+        """What a trial's training has of its own; empty where it is the study's."""
+        return dict(self._frozen(number).user_attrs.get(ASKS, {}))
+
+    def network_path(self, number: int) -> Path:
+        """Where a trial's trained network is kept, if it was asked to be."""
+        return self.folder / "networks" / f"{number:06d}.safetensors"
+
+    def attempts(
+        self, architecture: Architecture, asks: Mapping[str, Any], seed: int | None = None
+    ) -> list[tuple[int, str | None]]:
+        """Numbers and statuses of the trials that train just this, the newest first; None of those not ended.
+
+        Args:
+            architecture: What is trained.
+            asks: What the training has of its own.
+            seed: Of the training; the study's by default.
+        """
+        seed = self.settings.seed if seed is None else seed
+        return [
+            (trial.number, trial.user_attrs.get("status") if trial.state.is_finished() else None)
+            for trial in reversed(self.study.get_trials(deepcopy=False))
+            if "architecture" in trial.user_attrs
+            and architecture_of(trial.user_attrs) == architecture
+            and trial.user_attrs.get("seed", self.settings.seed) == seed
+            and trial.user_attrs.get(ASKS, {}) == dict(asks)
+        ]
+
+    def accuracy_of(self, number: int) -> float | None:
+        """Accuracy of a trial; None where it has none."""
+        trial = self._frozen(number)
+        return float(trial.values[0]) if trial.values else None
 
     def waiting_macs(self) -> list[int]:
         """MACs of what waits, in the order of the queue."""
@@ -293,9 +331,9 @@ class Ledger:
         return stack(found) if found else None
 
     def asked(self) -> int:
-        """Architectures queued so far, those tried again or with other seeds counted once."""
+        """Architectures queued so far for the study itself, those tried again or with other seeds counted once."""
         attributes = [trial.user_attrs for trial in self.study.get_trials(deepcopy=False)]
-        return sum("retry_of" not in facts and not facts.get("repeat") for facts in attributes)
+        return sum("retry_of" not in facts and not facts.get("repeat") and ASKS not in facts for facts in attributes)
 
     def frame(self) -> pd.DataFrame:
         """Every finished trial as a row, in the columns of `planner.table`."""

@@ -9,6 +9,7 @@ One row is one training. Columns that mean something here:
     resolution, width_1.., depth_1..    the architecture; r, d, w its multipliers
     epochs, data_share, proxy_resolution  the fidelity: passes, share of the images, pixels they are decoded to
     seed                                of the training: rows that differ in nothing else are averaged
+    asks                                what a training had of its own (a fine-tune's parent); such rows are left out
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from sampler.complexity import base_macs
 if TYPE_CHECKING:
     import pandas as pd
 
+ASKS = "asks"
 # Columns that, with the widths and depths, say what was trained and how.
 TASK = ("base", "base_resolution", "classes", "resolution", "stem", "head", "epochs", "data_share", "proxy_resolution")
 
@@ -114,6 +116,9 @@ def usable(frame: pd.DataFrame, sha256: str, name: str, base: str | None = None)
         others = frame.loc[frame["status"] != "ok", "status"]
         left_out = {str(status): int(n) for status, n in others.fillna("no status").value_counts().sort_index().items()}
         frame = frame[frame["status"] == "ok"]
+    if ASKS in frame and frame[ASKS].notna().any():  # fine-tunes and the like, whose accuracies are of another kind
+        left_out["asked otherwise"] = int(frame[ASKS].notna().sum())
+        frame = frame[frame[ASKS].isna()]
     frame = frame.reset_index(drop=True).copy()
     if frame.empty:
         raise PlannerError(f"{name}: no finished training (status ok) in it; run `planner train` first")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.settings import StudySettings
 from planner.stopping import Curve
+from planner.table import ASKS
 from sampler import Architecture
 from sampler import base as base_named
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COSTS = ("macs", "params", "activations", "memory")
+APART = ("epochs", "recipe", "holdout", "parent")  # of that, what makes its accuracy one of another kind
 WHOLE = {"base_resolution", "classes", "resolution", "stem", "head", "epochs", "proxy_resolution", "seed", *COSTS}
 
 
@@ -29,8 +31,11 @@ def trials_frame(trials: Sequence[optuna.trial.FrozenTrial], settings: StudySett
 
 
 def trained(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of trials that have an accuracy."""
-    return frame[(frame["status"] == "ok").to_numpy(dtype=bool)].reset_index(drop=True)
+    """The rows of trials that have an accuracy as the study scores it."""
+    kept = (frame["status"] == "ok").to_numpy(dtype=bool)
+    if ASKS in frame:
+        kept = kept & frame[ASKS].isna().to_numpy(dtype=bool)
+    return frame[kept].reset_index(drop=True)
 
 
 def epochs_frame(trials: Sequence[optuna.trial.FrozenTrial]) -> pd.DataFrame:
@@ -45,6 +50,8 @@ def curves_of(trials: Sequence[optuna.trial.FrozenTrial]) -> list[Curve]:
     """The accuracies by epoch of those trials that went through all epochs."""
     curves = []
     for facts in (trial.user_attrs for trial in trials if trial.user_attrs.get("status") == "ok"):
+        if asked_apart(facts):
+            continue
         scored = tuple(record["accuracy"] for record in facts.get("history", []) if record["accuracy"] is not None)
         if scored:
             curves.append(Curve(facts["macs"], scored))
@@ -58,7 +65,7 @@ def _columns(stages: int) -> list[str]:
         *(f"width_{i}" for i in numbers),
         *(f"depth_{i}" for i in numbers),
         *("head", "r", "d", "w", *COSTS, "accuracy", "loss"),
-        *("epochs", "data_share", "proxy_resolution", "seed", "seconds", "device", "message"),
+        *("epochs", "data_share", "proxy_resolution", "seed", ASKS, "seconds", "device", "message"),
     ]
 
 
@@ -75,7 +82,14 @@ def _row(trial: optuna.trial.FrozenTrial, settings: StudySettings, columns: Sequ
         "head": architecture.head,
         **parameters(architecture),
         **{name: facts[name] for name in columns if name in facts},
+        ASKS: asked_apart(facts),
     }
+
+
+def asked_apart(facts: dict[str, Any]) -> str | None:
+    """In what a trial's training was not the study's, such as `epochs=2 parent=7`; None where it was the study's."""
+    apart = {name: value for name, value in facts.get(ASKS, {}).items() if name in APART}
+    return " ".join(f"{name}={value}" for name, value in sorted(apart.items())) or None
 
 
 def parameters(architecture: Architecture) -> dict[str, int]:

@@ -30,7 +30,7 @@ def identity_of(training: Training, fingerprint: str, device: str, weights: Mapp
     Where the images lie does not matter, only what they are (`fingerprint`).
     """
     asked = asdict(training)
-    del asked["data"]["cache"], asked["data"]["source"]
+    del asked["data"]["cache"], asked["data"]["source"], asked["parent"], asked["keep"]
     teacher = training.recipe.teacher
     facts = {
         **asked,

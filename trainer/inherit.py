@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -29,6 +30,24 @@ from trainer.inheritance.parts import PARTS
 from trainer.inheritance.spaces import Space
 from trainer.inheritance.stages import grow_stage, summed_space
 from trainer.network import build
+from trainer.observation import Training
+from trainer.weights import load_network
+
+# Of the weights that lead to or from a repeated channel: without it equal channels stay equal under fine-tuning.
+NOISE = 0.1
+
+
+def inherited_weights(training: Training, classes: int) -> dict[str, torch.Tensor]:
+    """The state dict that a training with a parent begins with.
+
+    Raises:
+        InputError: If the parent's file cannot be read, has other classes, or is no network that can be inherited.
+    """
+    parent, architecture, known = load_network(Path(training.parent))
+    if known != classes:
+        raise InputError(f"{training.parent}: a network of {known} classes, but the images have {classes}")
+    child = inherit(parent, architecture, training.architecture, classes, training.seed, NOISE)
+    return child.state_dict()
 
 
 def inherit(

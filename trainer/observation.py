@@ -55,6 +55,8 @@ class Training:
         recipe: How.
         data: On what.
         seed: Of the initial weights, the batches and the augmentation.
+        parent: File of a trained network (`trainer.weights`) whose weights it inherits; "" for random ones.
+        keep: File that the trained network is written to; "" for none.
     """
 
     architecture: Architecture
@@ -62,6 +64,8 @@ class Training:
     recipe: Recipe
     data: DataSpec
     seed: int = 0
+    parent: str = ""
+    keep: str = ""
 
 
 @dataclass(frozen=True)

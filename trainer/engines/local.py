@@ -149,7 +149,7 @@ def observation_path(folder: Path, key: int) -> Path:
 def checkpoint_path(folder: Path, training: Training) -> Path:
     """Where a training's state is written: by what was asked and not by its key, which another try does not keep."""
     asked = asdict(training)
-    del asked["data"]["cache"]
+    del asked["data"]["cache"], asked["keep"]
     return folder / f"{hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]}.pt"
 
 
@@ -194,6 +194,7 @@ def _train(
     import torch
 
     from trainer.images import load_images
+    from trainer.inherit import inherited_weights
     from trainer.proxy import train
 
     torch.set_num_threads(threads)
@@ -201,7 +202,9 @@ def _train(
     if spec not in images:
         images.clear()  # one data set in memory at a time
         images[spec] = load_images(spec.source, spec.side, cache=Path(spec.cache) if spec.cache else None)
-    return train(training, images[spec], device, on_epoch, checkpoint)
+    weights = inherited_weights(training, len(images[spec].classes)) if training.parent else None
+    keep = Path(training.keep) if training.keep else None
+    return train(training, images[spec], device, on_epoch, checkpoint, weights, keep)
 
 
 def _explained(key: int, error: Exception) -> Event:

@@ -1,0 +1,112 @@
+"""A scorer that trains: every score is a trial of a study's ledger, and none is trained twice.
+
+A candidate without a parent is a training of the study like any other. One with a parent inherits the weights of the
+network that the parent was scored by, and is fine-tuned by the recipe `amplify`: a score beside other fine-tunes only,
+which fits and fronts leave out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from planner.errors import PlannerError
+from planner.loop import Progress, Resources, train_queued
+from planner.searches.scoring import Candidate, Tell
+from planner.store import Ledger
+from sampler import Architecture
+from sampler.architecture import stack
+from sampler.moves import from_rows
+
+# Network Amplification, section 4.1.
+FINE_TUNE, EPOCHS = "amplify", 20
+Asks = Mapping[str, Any]
+
+
+class TrainedScorer:
+    """Scores candidates by training them.
+
+    Args:
+        ledger: The study's ledger.
+        cache: Folder of its decoded images.
+        resources: Where and how long to train.
+        progress: Told of every epoch and ending.
+        origin: Name of the search, which its trials carry.
+        tell: Told what could not be scored.
+        epochs: Of the fine-tune of inherited weights.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        cache: Path,
+        resources: Resources,
+        progress: Progress,
+        origin: str,
+        tell: Tell,
+        epochs: int = EPOCHS,
+    ) -> None:
+        self.ledger, self.cache, self.resources, self.progress = ledger, cache, resources, progress
+        self.origin, self.tell, self.epochs = origin, tell, epochs
+        self.scored_by: dict[Architecture, int] = {}  # trials, whose networks are kept
+
+    def __call__(self, candidates: Sequence[Candidate]) -> list[float | None]:
+        """Accuracy of each, in [0, 1]; None where a training diverged, or weights cannot be inherited exactly.
+
+        Raises:
+            PlannerError: If trainings remain when the time is over; the same search goes on with them.
+        """
+        parents = dict.fromkeys(one.parent for one in candidates if one.parent is not None)
+        orphans = [Candidate(one) for one in parents if one not in self.scored_by]
+        if orphans:
+            self(orphans)
+        asks = [self._asks(one) for one in candidates]
+        self._train([(one.architecture, own) for one, own in zip(candidates, asks, strict=True) if own is not None])
+        return [self._score(one, own) for one, own in zip(candidates, asks, strict=True)]
+
+    def _asks(self, candidate: Candidate) -> Asks | None:
+        """What the trial of a candidate asks for; None where it cannot be trained so."""
+        if candidate.parent is None:
+            return {"keep": True}
+        from trainer.inherit import refusal
+
+        reason = refusal(candidate.parent, candidate.architecture, self.ledger.settings.seed)
+        trial = self.scored_by.get(candidate.parent)
+        if reason or trial is None:
+            self.tell(f"{candidate.label}: not scored, {reason or 'its parent has no score'}")
+            return None
+        return {"keep": True, "parent": trial, "epochs": self.epochs, "recipe": FINE_TUNE}
+
+    def _train(self, wanted: Sequence[tuple[Architecture, Asks]]) -> None:
+        """Trains what was not trained before."""
+        with self.ledger.coordinating():
+            self._enqueue([(one, asks) for one, asks in wanted if not self.ledger.attempts(one, asks)])
+        if all(self._ended(one, asks) for one, asks in wanted):
+            return
+        train_queued(self.ledger, self.cache, self.resources, self.progress)
+        left = sum(not self._ended(one, asks) for one, asks in wanted)
+        if left:
+            raise PlannerError(f"{left} trainings of {self.origin} remain; the same command goes on with them")
+
+    def _enqueue(self, new: Sequence[tuple[Architecture, Asks]]) -> None:
+        if new:
+            rows = stack([one for one, _ in new]).integers()
+            architectures = from_rows(self.ledger.space.network, rows)
+            self.ledger.enqueue(architectures, self.origin, asks=[asks for _, asks in new])
+
+    def _ended(self, architecture: Architecture, asks: Asks) -> bool:
+        """Whether the newest try of a training has ended; one that was killed is queued again by the ledger."""
+        attempts = self.ledger.attempts(architecture, asks)
+        return bool(attempts) and attempts[0][1] is not None
+
+    def _score(self, candidate: Candidate, asks: Asks | None) -> float | None:
+        if asks is None:
+            return None
+        number, status = self.ledger.attempts(candidate.architecture, asks)[0]
+        accuracy = self.ledger.accuracy_of(number)
+        if accuracy is None:
+            self.tell(f"{candidate.label}: not scored, trial {number} ended as {status}")
+        else:
+            self.scored_by.setdefault(candidate.architecture, number)
+        return accuracy
