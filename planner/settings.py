@@ -87,6 +87,7 @@ class RecipeSettings(BaseModel):
     teacher: str
     distillation: Annotated[float, Field(ge=0, le=1)]
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    channel_dropout: Annotated[float, Field(ge=0, lt=1)]
 
     @model_validator(mode="before")
     @classmethod

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from planner.settings import StudySettings
 from planner.stopping import Curve
 from planner.table import ASKS
-from sampler import Architecture
+from sampler import Architecture, architecture_from
 from sampler import base as base_named
 
 if TYPE_CHECKING:
@@ -101,4 +101,4 @@ def parameters(architecture: Architecture) -> dict[str, int]:
 
 def architecture_of(attributes: dict[str, Any]) -> Architecture:
     """The architecture that a trial's attributes hold."""
-    return Architecture(**attributes["architecture"])
+    return architecture_from(attributes["architecture"])

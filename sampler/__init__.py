@@ -5,6 +5,7 @@ from sampler.bases import base, base_names
 from sampler.complexity import Complexity, architecture_complexity
 from sampler.designs import random_design, sobol_design, stratified_design, target_design
 from sampler.errors import InputError
+from sampler.layered import LayeredArchitecture, architecture_from
 from sampler.limits import Limit, exact_limit
 from sampler.scaling import RULES, ScalingRule, rule_named, scale, scaled
 from sampler.solve import SolvedWidth, solve_width
@@ -17,12 +18,14 @@ __all__ = [
     "BaseNetwork",
     "Complexity",
     "InputError",
+    "LayeredArchitecture",
     "Limit",
     "ScalingRule",
     "SearchSpace",
     "SolvedWidth",
     "Stage",
     "architecture_complexity",
+    "architecture_from",
     "base",
     "base_names",
     "exact_limit",

@@ -203,8 +203,10 @@ def stack(architectures: Sequence[Architecture]) -> Architectures:
     """Architectures of one base network, as arrays.
 
     Raises:
-        InputError: If there are none, or they belong to different base networks.
+        InputError: If there are none, they belong to different base networks, or one has a width per layer.
     """
+    if any(type(one) is not Architecture for one in architectures):
+        raise InputError("a network with one width per layer is no row of widths per stage; give one of stages")
     names = sorted({one.base for one in architectures})
     if len(names) != 1:
         raise InputError(f"architectures of exactly one base network are wanted, got {names or 'none'}")

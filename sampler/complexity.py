@@ -35,6 +35,8 @@ from sampler.bases import base as base_named
 from sampler.errors import InputError
 from sampler.families import BLOCKS
 from sampler.families.parts import Block
+from sampler.families.residual import check_layered, layer_blocks
+from sampler.layered import LayeredArchitecture
 from sampler.scaling import ScalingRule, rule_named, scale
 from sampler.totals import memory, totals
 
@@ -75,16 +77,47 @@ def count(architectures: Architectures, classes: int = 1000, dtype: str = "float
     """
     network = base_named(architectures.base)
     check(network, architectures, classes)
-    if dtype not in SIZES:
-        raise InputError(f"dtype {dtype!r} is unknown; known: {', '.join(SIZES)}")
+    size = _size(dtype)
     return _joined(
-        [_count_chunk(network, architectures.take(rows), classes, SIZES[dtype]) for rows in chunks(len(architectures))]
+        [_count_chunk(network, architectures.take(rows), classes, size) for rows in chunks(len(architectures))]
     )
 
 
 def _count_chunk(network: BaseNetwork, architectures: Architectures, classes: int, size: int) -> Complexity:
-    total, alive = totals(blocks_of(network, architectures, classes), size)
+    return _summed(blocks_of(network, architectures, classes), size)
+
+
+def _summed(blocks: Iterator[Block], size: int) -> Complexity:
+    total, alive = totals(blocks, size)
     return Complexity(total.macs, total.params, total.activations, memory(total, alive, size))
+
+
+def count_layers(one: LayeredArchitecture, layers: IntArray, classes: int = 1000, dtype: str = "float32") -> Complexity:
+    """Exact counts of networks like this one with other layers, as int64 arrays.
+
+    Args:
+        one: What they have in common.
+        layers: `(n, l)` output channels of the blocks' convolutions.
+        classes: Outputs of the classifier.
+        dtype: Type of the numbers in memory: float32, float16 or bfloat16.
+
+    Raises:
+        InputError: If the base network has no layers to choose, a number is out of range, or the type unknown.
+    """
+    network, size = base_named(one.base), _size(dtype)
+    check_layered(network, one, classes)
+    parts = []
+    for rows in chunks(len(layers)):
+        n = len(layers[rows])
+        ends = np.full(n, one.resolution), np.full(n, one.stem)
+        parts.append(_summed(layer_blocks(network, *ends, layers[rows], one.padding, classes), size))
+    return _joined(parts)
+
+
+def _size(dtype: str) -> int:
+    if dtype not in SIZES:
+        raise InputError(f"dtype {dtype!r} is unknown; known: {', '.join(SIZES)}")
+    return SIZES[dtype]
 
 
 def blocks_of(network: BaseNetwork, architectures: Architectures, classes: int) -> Iterator[Block]:
@@ -259,4 +292,6 @@ def architecture_complexity(architecture: Architecture, classes: int = 1000, dty
         >>> architecture_complexity(base("efficientnet_b0").architecture()).params
         5288548
     """
+    if isinstance(architecture, LayeredArchitecture):
+        return count_layers(architecture, np.array([architecture.layers]), classes, dtype).scalars()
     return count(stack([architecture]), classes, dtype).scalars()

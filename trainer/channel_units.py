@@ -31,7 +31,7 @@ from timm.models.convnext import ConvNeXtBlock
 from timm.models.ghostnet import GhostBottleneck
 from torch import nn
 
-from sampler import Architecture, BaseNetwork, InputError, base, stack
+from sampler import Architecture, BaseNetwork, InputError, LayeredArchitecture, base, stack
 from sampler.complexity import blocks_of
 from sampler.families.parts import Layer
 from sampler.families.residual import layer_blocks
@@ -74,6 +74,23 @@ class Unit:
     def macs_per_channel(self) -> float:
         """Multiply-accumulates of one image that discarding one channel saves."""
         return self.macs / self.channels
+
+
+def units_of(model: nn.Module, architecture: Architecture, classes: int) -> list[Unit]:
+    """What has a width of its own: the layers of a network with one width per layer, the stages of any other.
+
+    Args:
+        model: The network as `trainer.network.build` makes it.
+        architecture: What was built.
+        classes: Outputs of the classifier.
+
+    Raises:
+        InputError: If the network is not the architecture's.
+    """
+    if not isinstance(architecture, LayeredArchitecture):
+        return stage_units(model, architecture, classes)
+    one = architecture
+    return layer_units(base(one.base), one.stem, one.layers, one.padding, classes, one.resolution)
 
 
 def layer_units(

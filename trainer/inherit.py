@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sampler import Architecture, InputError, base
+from sampler import Architecture, InputError, LayeredArchitecture, base
 from trainer.inheritance.layers import Transfer
 from trainer.inheritance.parts import PARTS
 from trainer.inheritance.spaces import Space
@@ -129,6 +129,8 @@ def _check_sizes(parent: Architecture, child: Architecture) -> None:
     """
     if child.base != parent.base:
         raise InputError(f"{child.base} cannot inherit from {parent.base}; both must have one base network")
+    if isinstance(parent, LayeredArchitecture) or isinstance(child, LayeredArchitecture):
+        raise InputError("networks with one width per layer do not inherit; train them from scratch")
     for part in ("stem", "head"):
         if getattr(child, part) < getattr(parent, part):
             raise InputError(_smaller(part, getattr(child, part), getattr(parent, part)))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from sampler import Architecture, BaseNetwork, base
+from sampler import Architecture, BaseNetwork, LayeredArchitecture, base
 from trainer.builders import convnext, ghost, mbconv, regnet, residual
 
 Builder = Callable[[BaseNetwork, Architecture, int, float], nn.Module]
@@ -32,4 +32,6 @@ def build(architecture: Architecture, classes: int = 1000, drop_rate: float = 0.
         `sampler.architecture_complexity(architecture, classes).params`.
     """
     network = base(architecture.base)
+    if isinstance(architecture, LayeredArchitecture):
+        return residual.build_layered(network, architecture, classes, drop_rate)
     return BUILDERS[network.family](network, architecture, classes, drop_rate)

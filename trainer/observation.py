@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from sampler import Architecture
+from sampler import Architecture, architecture_from
 from trainer.recipe import Recipe
 
 Status = Literal["ok", "stopped", "diverged", "out_of_memory", "killed"]
@@ -149,6 +149,6 @@ class Observation:
             architecture = fields.pop("architecture")
             fidelity = Fidelity(**fields.pop("fidelity"))
             history = tuple(EpochRecord(**record) for record in fields.pop("history", ()))
-            return cls(architecture=Architecture(**architecture), fidelity=fidelity, history=history, **fields)
+            return cls(architecture=architecture_from(architecture), fidelity=fidelity, history=history, **fields)
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"not an observation: {error}") from error

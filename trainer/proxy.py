@@ -21,6 +21,8 @@ from torch import nn
 from sampler import InputError, architecture_complexity
 from trainer.augment import CROP_MARGIN, Augmentation, seed_of
 from trainer.batches import DeviceImages, steps_per_epoch
+from trainer.channel_dropout import ChannelDropout
+from trainer.channel_units import units_of
 from trainer.checkpoint import identity_of, read_checkpoint, write_checkpoint
 from trainer.distillation import Distillation
 from trainer.images import ImageData
@@ -153,6 +155,7 @@ class _Run:
         self.optimizer = optimizer(self.model, recipe)
         self.scheduler = schedule(self.optimizer, recipe, total_steps)
         self.ema = averaged(self.model, recipe, total_steps)
+        self.channel_dropout = self._channel_dropout(classes)
         self.label_loss = label_loss(recipe)
         self.distillation = Distillation(recipe, classes, device) if recipe.teacher else None
         self.epoch = self.step = 0
@@ -161,6 +164,13 @@ class _Run:
         self.evaluation_batch = EVALUATION_BATCH.get(device.type, EVALUATION_BATCH["cpu"])
         self.checkpoint: Path | None = None
         self.identity, self.saved = "", time.monotonic()
+
+    def _channel_dropout(self, classes: int) -> ChannelDropout | None:
+        """Hooks, which the average and what is kept of the network do not have."""
+        rate = self.training.recipe.channel_dropout
+        if not rate:
+            return None
+        return ChannelDropout(self.model, units_of(self.model, self.training.architecture, classes), rate)
 
     @property
     def scored(self) -> nn.Module:
@@ -186,6 +196,8 @@ class _Run:
 
     def _train_epoch(self) -> None:
         self.model.train()
+        if self.channel_dropout:
+            self.channel_dropout.begin_epoch(self.epoch, self.training.fidelity.epochs)
         seed, batch_size = self.training.seed, self.training.recipe.batch_size
         order = torch.Generator().manual_seed(seed_of(seed, self.epoch))
         for images, labels in self.images.shuffled(batch_size, order, self.step):

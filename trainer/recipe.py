@@ -48,6 +48,8 @@ class Recipe:
         zero_init: Whether residual blocks begin as identities. Without it, deep networks hardly learn in a short
             training (measured: `results/studies/zero_init`), and depth looks worse than it is.
         drop_path: Drop path (stochastic depth) of the last block, growing linearly from the first.
+        channel_dropout: Probability that a channel of the last unit (`trainer.channel_units`) is discarded at the end,
+            growing linearly with the unit and the epoch; 0 for none.
         norm_momentum: Weight of a new batch in batch norm's statistics (1 - TensorFlow's momentum); at least
             10 / steps (but at most 0.1) is taken, so that the statistics of a short training are its own.
         ema: Share of all steps over which weights are averaged (the decay is 1 - 1 / (ema * steps)); 0 for none.
@@ -85,6 +87,7 @@ class Recipe:
     teacher: str = ""
     distillation: float = 0.5
     temperature: float = 4.0
+    channel_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         for name, known in (("optimizer", get_args(Optimizer)), ("schedule", get_args(Schedule))):
@@ -140,7 +143,7 @@ RECIPES = {
             ema=0.0,
         ),
         # Network Adjustment (arXiv 2004.02767) on CIFAR: 0.15 -> 0.001 by a cosine. A shift by four of 32 pixels is
-        # the nearest to (28 / 32)^2 of the area; its SpatialDropout belongs to the utilisation, not here.
+        # the nearest to (28 / 32)^2 of the area.
         Recipe(
             name="adjust",
             zero_init=False,
@@ -154,6 +157,7 @@ RECIPES = {
             label_smoothing=0.0,
             crop=0.75,
             ema=0.0,
+            channel_dropout=0.05,
         ),
         # Network Amplification (arXiv 2108.00177): fine-tuning of an inherited network, 20 epochs from 0.01 by a
         # cosine. Optimiser and batch are not said: plain momentum and 64 are our reading.

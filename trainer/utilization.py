@@ -100,7 +100,7 @@ def utilization(
                 drop_rate=rate,
                 capped=rate == cap,
                 loss_increase=statistics.fmean(increases),
-                loss_increase_std=statistics.stdev(increases),
+                loss_increase_std=torch.tensor(increases, dtype=torch.float64).std().item(),  # also of NaN
                 accuracy_drop=statistics.fmean(whole_accuracy - accuracy for _, accuracy in scores),
             )
         )
@@ -146,25 +146,32 @@ def discarding(model: nn.Module, unit: Unit, rate: float, generator: torch.Gener
                     f"the network has no {site.module!r}, where channels of {unit.name} are discarded; "
                     "give units of the network itself"
                 ) from None
-            hook = partial(_discard, site=site, rate=rate, generator=generator, shared=shared)
+            hook = partial(_hook, site=site, rate=rate, generator=generator, shared=shared)
             hooks.callback(module.register_forward_hook(hook).remove)
         yield
 
 
-def _discard(
-    module: nn.Module,
-    inputs: Any,
-    output: torch.Tensor,
-    site: Site,
-    rate: float,
-    generator: torch.Generator,
-    shared: list[torch.Tensor],
+def _hook(module: nn.Module, inputs: Any, output: torch.Tensor, **how: Any) -> torch.Tensor:
+    return without_channels(output, **how)
+
+
+def without_channels(
+    output: torch.Tensor, site: Site, rate: float, generator: torch.Generator | None, shared: list[torch.Tensor]
 ) -> torch.Tensor:
-    """The output of a site without the discarded channels, the others scaled so that its mean stays."""
+    """The output of a site without the discarded channels, the others scaled so that its mean stays.
+
+    Args:
+        output: What the site's module gave.
+        site: Where.
+        rate: Probability of a channel's being discarded.
+        generator: A CPU generator, or None for the global one of the output's device.
+        shared: The unit's one mask, once a pass has drawn it; empty before.
+    """
     if site.shared and shared:
         mask = shared[0]
     else:
-        kept = torch.rand(len(output), output.shape[site.axis], generator=generator) >= rate
+        device = output.device if generator is None else generator.device
+        kept = torch.rand(len(output), output.shape[site.axis], generator=generator, device=device) >= rate
         mask = kept.to(output) / (1 - rate)
         if site.shared:
             shared.append(mask)

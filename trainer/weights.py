@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from sampler import Architecture, InputError
+from sampler import Architecture, InputError, architecture_from
 from trainer.files import write_atomically
 from trainer.network import build
 
@@ -37,7 +37,7 @@ def load_network(path: Path) -> tuple[nn.Module, Architecture, int]:
         with safe_open(path, framework="pt") as file:
             about = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
-        architecture, classes = Architecture(**json.loads(about["architecture"])), int(about["classes"])
+        architecture, classes = architecture_from(json.loads(about["architecture"])), int(about["classes"])
         with torch.random.fork_rng():  # building draws weights, which are then replaced
             model = build(architecture, classes)
         model.load_state_dict(tensors)

@@ -21,9 +21,9 @@ import numpy as np
 from sampler.architecture import MAX_CHANNELS, MAX_PIXELS, BaseNetwork, IntArray, Stage, check_range
 from sampler.errors import InputError
 from sampler.families.parts import Block, Layer, strided
+from sampler.layered import PADDINGS, LayeredArchitecture
 
 BLOCKS = ("basic", "bottleneck")
-PADDINGS = ("max", "local")
 
 
 def blocks(
@@ -139,6 +139,19 @@ def check_layers(
     widest = float(max(widths.max(initial=1), stem.max(initial=1)))
     if 9 * widest**2 * (layers + 1) * float(resolution.max(initial=1)) ** 2 > 2.0**62:
         raise InputError("such a network needs more than 2^62 MACs; check the resolution and widths given")
+
+
+def check_layered(network: BaseNetwork, architecture: LayeredArchitecture, classes: int) -> None:
+    """Refuses a network with one width per layer that could not be built.
+
+    Raises:
+        InputError: Naming what is wrong.
+    """
+    pixels, stem, widths = ([architecture.resolution], [architecture.stem], [architecture.layers])
+    check_layers(network, np.array(pixels), np.array(stem), np.array(widths), architecture.padding, classes)
+    fixed, given = (network.depths, network.head), (architecture.depths, architecture.head)
+    if given != fixed:
+        raise InputError(f"one width per layer keeps the depths and the head of {network.name}, {fixed}, not {given}")
 
 
 def stem_block(network: BaseNetwork, resolution: IntArray, stem: IntArray) -> Block:

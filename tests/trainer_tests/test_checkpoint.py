@@ -25,7 +25,15 @@ SMALL = Architecture("efficientnet_b0", 32, 8, (8, 8, 8, 8, 8, 8, 8), (1, 2, 1, 
 CPU = torch.device("cpu")
 # Everything that draws a random number or keeps a state.
 RICH = replace(
-    RECIPES["tinynet"], batch_size=16, randaugment=9, mixup=0.2, erasing=0.3, drop_path=0.2, dropout=0.2, ema=0.2
+    RECIPES["tinynet"],
+    batch_size=16,
+    randaugment=9,
+    mixup=0.2,
+    erasing=0.3,
+    drop_path=0.2,
+    dropout=0.2,
+    channel_dropout=0.2,
+    ema=0.2,
 )
 RECIPE_OF = {"fast": replace(Recipe(), batch_size=16), "rich": RICH}
 

@@ -11,8 +11,8 @@ from timm.layers import SelectAdaptivePool2d
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet, downsample_conv
 from torch import nn
 
-from sampler import Architecture, BaseNetwork
-from sampler.families.residual import check_layers
+from sampler import Architecture, BaseNetwork, LayeredArchitecture
+from sampler.families.residual import check_layered, check_layers
 
 TIMM_STEM = 64
 
@@ -65,6 +65,16 @@ def build(network: BaseNetwork, architecture: Architecture, classes: int, drop_r
         model.set_submodule("layer1.0", block(stem, width, downsample=projection, base_width=base_width))
         model.init_weights()
     return model
+
+
+def build_layered(network: BaseNetwork, one: LayeredArchitecture, classes: int, drop_rate: float) -> nn.Module:
+    """Builds an architecture with one width per layer.
+
+    Raises:
+        InputError: If the base network has no layers to choose, or a number is out of range.
+    """
+    check_layered(network, one, classes)
+    return build_layers(network, one.stem, one.layers, one.padding, classes, drop_rate)
 
 
 def build_layers(
