@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -21,9 +21,10 @@ from planner.settings import StudySettings
 from planner.stopping import Curve
 from planner.table import ASKS, Table, csv_text, frame_sha256, usable
 from planner.trials import COSTS, architecture_of, curves_of, epochs_frame, parameters, trials_frame
-from sampler import Architecture, Architectures, rule_named
+from sampler import Architecture, Architectures, architecture_complexity, rule_named
 from sampler.architecture import stack
 from sampler.complexity import count
+from sampler.scaling import effective_multipliers
 from trainer.engines.local import observation_path
 from trainer.files import write_atomically
 from trainer.observation import Observation
@@ -127,17 +128,13 @@ class Ledger:
             with storage_errors(self.url):
                 yield
 
-    def enqueue(
-        self, architectures: Architectures, origin: str, seeds: int = 1, asks: Sequence[Mapping[str, Any]] = ()
-    ) -> None:
+    def enqueue(self, architectures: Architectures, origin: str, seeds: int = 1) -> None:
         """Queues architectures.
 
         Args:
             architectures: What to train; `multipliers` hold r, d, w.
             origin: What chose them, such as `stratified`.
             seeds: How often to train each, from the study's seed upwards.
-            asks: What each one's training has that is not the study's: `epochs`, `recipe` (a name), `holdout`, `parent`
-                (the trial whose kept network it inherits from), `keep` (whether its network is kept).
         """
         cost = count(architectures, self.settings.data.classes)
         for row, architecture in enumerate(architectures):
@@ -146,9 +143,28 @@ class Ledger:
                 {name: float(value) for name, value in zip("rdw", architectures.multipliers[row], strict=True)}
             )
             facts.update({name: int(getattr(cost, name)[row]) for name in COSTS})
-            facts.update({ASKS: dict(asks[row])} if asks and asks[row] else {})
             for repeat in range(seeds):
                 self._enqueue(architecture, {**facts, "seed": self.settings.seed + repeat, "repeat": repeat})
+
+    def ask_for(
+        self, architecture: Architecture, origin: str, asks: Mapping[str, Any], seed: int | None = None
+    ) -> None:
+        """Queues one training that is not the study's own in everything.
+
+        Args:
+            architecture: What to train; its r, d, w are the effective ones.
+            origin: What asks for it, such as `greedy`.
+            asks: What it has of its own: `epochs`, `recipe` (a name), `holdout`, `parent` (the trial whose kept network
+                it inherits from), `keep` (whether its network is kept).
+            seed: Of the training; the study's by default.
+        """
+        cost = architecture_complexity(architecture, self.settings.data.classes)
+        sizes = architecture.resolution, architecture.depths, architecture.widths
+        multipliers = effective_multipliers(self.space.network, *(np.array([one]) for one in sizes))[0]
+        facts: dict[str, Any] = {"origin": origin, "tries": 1, "repeat": 0, ASKS: dict(asks)}
+        facts.update({name: float(value) for name, value in zip("rdw", multipliers, strict=True)})
+        facts.update({name: int(getattr(cost, name)) for name in COSTS})
+        self._enqueue(architecture, {**facts, "seed": self.settings.seed if seed is None else seed})
 
     def _enqueue(self, architecture: Architecture, attributes: dict[str, Any]) -> None:
         self.study.enqueue_trial(
@@ -179,9 +195,10 @@ class Ledger:
         """Takes the oldest queued trial: its number, architecture and seed; None where the queue is empty."""
         from optuna.trial import TrialState
 
-        if not self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        if not waiting:
             return None
-        trial = self.study.ask(self.distributions())
+        trial = self.study.ask(self._distributions_with(waiting[0]))
         return trial.number, architecture_of(trial.user_attrs), trial.user_attrs.get("seed", self.settings.seed)
 
     def record(self, number: int, observation: Observation) -> None:
@@ -372,6 +389,18 @@ class Ledger:
         return {
             name: IntDistribution(low[name], high[name], step=step if name.startswith("width") else 1) for name in low
         }
+
+    def _distributions_with(self, trial: optuna.trial.FrozenTrial) -> dict[str, optuna.distributions.BaseDistribution]:
+        """The ranges, wider where a queued trial lies outside: Optuna would draw another value instead."""
+        from optuna.distributions import IntDistribution
+
+        ranges = self.distributions()
+        for name, value in trial.system_attrs.get("fixed_params", {}).items():
+            usual = ranges[name]
+            assert isinstance(usual, IntDistribution)
+            if not usual._contains(value):
+                ranges[name] = IntDistribution(min(usual.low, value), max(usual.high, value))
+        return ranges
 
     def _finished(self) -> list[optuna.trial.FrozenTrial]:
         trials = self.study.get_trials(deepcopy=False)

@@ -16,8 +16,6 @@ from planner.loop import Progress, Resources, train_queued
 from planner.searches.scoring import Candidate, Tell
 from planner.store import Ledger
 from sampler import Architecture
-from sampler.architecture import stack
-from sampler.moves import from_rows
 
 # Network Amplification, section 4.1.
 FINE_TUNE, EPOCHS = "amplify", 20
@@ -81,19 +79,15 @@ class TrainedScorer:
     def _train(self, wanted: Sequence[tuple[Architecture, Asks]]) -> None:
         """Trains what was not trained before."""
         with self.ledger.coordinating():
-            self._enqueue([(one, asks) for one, asks in wanted if not self.ledger.attempts(one, asks)])
+            for one, asks in wanted:
+                if not self.ledger.attempts(one, asks):
+                    self.ledger.ask_for(one, self.origin, asks)
         if all(self._ended(one, asks) for one, asks in wanted):
             return
         train_queued(self.ledger, self.cache, self.resources, self.progress)
         left = sum(not self._ended(one, asks) for one, asks in wanted)
         if left:
             raise PlannerError(f"{left} trainings of {self.origin} remain; the same command goes on with them")
-
-    def _enqueue(self, new: Sequence[tuple[Architecture, Asks]]) -> None:
-        if new:
-            rows = stack([one for one, _ in new]).integers()
-            architectures = from_rows(self.ledger.space.network, rows)
-            self.ledger.enqueue(architectures, self.origin, asks=[asks for _, asks in new])
 
     def _ended(self, architecture: Architecture, asks: Asks) -> bool:
         """Whether the newest try of a training has ended; one that was killed is queued again by the ledger."""
