@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -78,6 +78,13 @@ def _study_name(url: str, folder: Path, own: bool) -> str:
         if len(names) == 1:
             return names[0]
     return folder.name
+
+
+def _stacked(trials: Sequence[optuna.trial.FrozenTrial]) -> Architectures | None:
+    """The architectures of trials, a layered one as what its stages amount to; None where there is none."""
+    found = [architecture_of(trial.user_attrs) for trial in trials if "architecture" in trial.user_attrs]
+    plain = [Architecture(one.base, one.resolution, one.stem, one.widths, one.depths, one.head) for one in found]
+    return stack(plain) if plain else None
 
 
 class Ledger:
@@ -329,23 +336,13 @@ class Ledger:
 
     def tried(self) -> Architectures | None:
         """Every architecture that was queued, whatever became of it; None where there is none."""
-        found = [
-            architecture_of(trial.user_attrs)
-            for trial in self.study.get_trials(deepcopy=False)
-            if "architecture" in trial.user_attrs
-        ]
-        return stack(found) if found else None
+        return _stacked(self.study.get_trials(deepcopy=False))
 
     def pending(self) -> Architectures | None:
         """What waits and what is being trained; None where there is nothing."""
         from optuna.trial import TrialState
 
-        found = [
-            architecture_of(trial.user_attrs)
-            for trial in self.study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))
-            if "architecture" in trial.user_attrs
-        ]
-        return stack(found) if found else None
+        return _stacked(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING)))
 
     def asked(self) -> int:
         """Architectures queued so far for the study itself, those tried again or with other seeds counted once."""
