@@ -7,6 +7,7 @@ One trial is one observation. A trial's parameters are the resolution and the pe
 from __future__ import annotations
 
 import fcntl
+import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -78,6 +79,11 @@ def _study_name(url: str, folder: Path, own: bool) -> str:
         if len(names) == 1:
             return names[0]
     return folder.name
+
+
+def asked_key(asks: Mapping[str, Any]) -> str:
+    """What a training has of its own, as a key of `Ledger.attempts`."""
+    return json.dumps(dict(asks), sort_keys=True)
 
 
 def _stacked(trials: Sequence[optuna.trial.FrozenTrial]) -> Architectures | None:
@@ -282,30 +288,33 @@ class Ledger:
         """Where a trial's trained network is kept, if it was asked to be."""
         return self.folder / "networks" / f"{number:06d}.safetensors"
 
-    def attempts(
-        self, architecture: Architecture, asks: Mapping[str, Any], seed: int | None = None
-    ) -> list[tuple[int, str | None]]:
-        """Numbers and statuses of the trials that train just this, the newest first; None of those not ended.
+    def attempts(self, seed: int | None = None) -> dict[tuple[Architecture, str], tuple[int, str | None]]:
+        """The newest trial of everything that was asked for, by architecture and `asked_key`: number and status.
 
         Args:
-            architecture: What is trained.
-            asks: What the training has of its own.
-            seed: Of the training; the study's by default.
+            seed: Of the trainings; the study's by default.
+
+        Returns:
+            Numbers and statuses; the status of what has not ended is None.
         """
         seed = self.settings.seed if seed is None else seed
-        return [
-            (trial.number, trial.user_attrs.get("status") if trial.state.is_finished() else None)
-            for trial in reversed(self.study.get_trials(deepcopy=False))
-            if "architecture" in trial.user_attrs
-            and architecture_of(trial.user_attrs) == architecture
-            and trial.user_attrs.get("seed", self.settings.seed) == seed
-            and trial.user_attrs.get(ASKS, {}) == dict(asks)
-        ]
+        return {
+            (architecture_of(facts), asked_key(facts.get(ASKS, {}))): (
+                trial.number,
+                facts.get("status") if trial.state.is_finished() else None,
+            )
+            for trial in self.study.get_trials(deepcopy=False)
+            if "architecture" in (facts := trial.user_attrs) and facts.get("seed", self.settings.seed) == seed
+        }
 
     def accuracy_of(self, number: int) -> float | None:
         """Accuracy of a trial; None where it has none."""
         trial = self._frozen(number)
         return float(trial.values[0]) if trial.values else None
+
+    def seconds_of(self, number: int) -> float:
+        """Seconds that a trial's training took; 0 where that is not known."""
+        return float(self._frozen(number).user_attrs.get("seconds") or 0.0)
 
     def waiting_macs(self) -> list[int]:
         """MACs of what waits, in the order of the queue."""
