@@ -21,7 +21,7 @@ from planner.errors import PlannerError
 from planner.settings import StudySettings
 from planner.stopping import Curve
 from planner.table import ASKS, Table, csv_text, frame_sha256, usable
-from planner.trials import COSTS, architecture_of, curves_of, epochs_frame, parameters, trials_frame
+from planner.trials import COSTS, architecture_of, asked_apart, curves_of, epochs_frame, parameters, trials_frame
 from sampler import Architecture, Architectures, architecture_complexity, rule_named
 from sampler.architecture import stack
 from sampler.complexity import count
@@ -343,15 +343,29 @@ class Ledger:
             counts[names[trial.state]] += 1
         return counts
 
-    def tried(self) -> Architectures | None:
-        """Every architecture that was queued, whatever became of it; None where there is none."""
-        return _stacked(self.study.get_trials(deepcopy=False))
+    def tried(self, otherwise: bool = False) -> Architectures | None:
+        """Every architecture that was queued, whatever became of it; None where there is none.
+
+        Args:
+            otherwise: Also those that were only asked for as the study does not train: fine-tunes, fewer epochs.
+        """
+        trials = self.study.get_trials(deepcopy=False)
+        return _stacked([one for one in trials if otherwise or not asked_apart(one.user_attrs)])
 
     def pending(self) -> Architectures | None:
         """What waits and what is being trained; None where there is nothing."""
+        return _stacked(self._pending())
+
+    def pending_epochs(self) -> list[int]:
+        """The epochs of each of `pending`."""
+        usual = self.settings.fidelity.epochs
+        return [one.user_attrs.get(ASKS, {}).get("epochs", usual) for one in self._pending()]
+
+    def _pending(self) -> list[optuna.trial.FrozenTrial]:
         from optuna.trial import TrialState
 
-        return _stacked(self.study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING)))
+        trials = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))
+        return [trial for trial in trials if "architecture" in trial.user_attrs]
 
     def asked(self) -> int:
         """Architectures queued so far for the study itself, those tried again or with other seeds counted once."""
