@@ -28,6 +28,7 @@ COMMANDS = (
     "data",
     "score",
     "audit",
+    "report",
 )
 # What the system refuses and the user can mend: a full or read-only disk, missing rights.
 MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
