@@ -19,6 +19,7 @@ COMMANDS = (
     "front",
     "fit",
     "predict",
+    "export",
     "scale",
     "run",
     "propose",
@@ -28,6 +29,7 @@ COMMANDS = (
     "data",
     "score",
     "audit",
+    "doctor",
 )
 # What the system refuses and the user can mend: a full or read-only disk, missing rights.
 MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
