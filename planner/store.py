@@ -7,6 +7,7 @@ One trial is one observation. A trial's parameters are the resolution and the pe
 from __future__ import annotations
 
 import fcntl
+import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,10 +21,11 @@ from planner.errors import PlannerError
 from planner.settings import StudySettings
 from planner.stopping import Curve
 from planner.table import ASKS, Table, csv_text, frame_sha256, usable
-from planner.trials import COSTS, architecture_of, curves_of, epochs_frame, parameters, trials_frame
-from sampler import Architecture, Architectures, rule_named
+from planner.trials import COSTS, architecture_of, asked_apart, curves_of, epochs_frame, parameters, trials_frame
+from sampler import Architecture, Architectures, architecture_complexity, rule_named
 from sampler.architecture import stack
 from sampler.complexity import count
+from sampler.scaling import effective_multipliers
 from trainer.engines.local import observation_path
 from trainer.files import write_atomically
 from trainer.observation import Observation
@@ -79,6 +81,18 @@ def _study_name(url: str, folder: Path, own: bool) -> str:
     return folder.name
 
 
+def asked_key(asks: Mapping[str, Any]) -> str:
+    """What a training has of its own, as a key of `Ledger.attempts`."""
+    return json.dumps(dict(asks), sort_keys=True)
+
+
+def _stacked(trials: Sequence[optuna.trial.FrozenTrial]) -> Architectures | None:
+    """The architectures of trials, a layered one as what its stages amount to; None where there is none."""
+    found = [architecture_of(trial.user_attrs) for trial in trials if "architecture" in trial.user_attrs]
+    plain = [Architecture(one.base, one.resolution, one.stem, one.widths, one.depths, one.head) for one in found]
+    return stack(plain) if plain else None
+
+
 class Ledger:
     """A study's trials.
 
@@ -127,17 +141,13 @@ class Ledger:
             with storage_errors(self.url):
                 yield
 
-    def enqueue(
-        self, architectures: Architectures, origin: str, seeds: int = 1, asks: Sequence[Mapping[str, Any]] = ()
-    ) -> None:
+    def enqueue(self, architectures: Architectures, origin: str, seeds: int = 1) -> None:
         """Queues architectures.
 
         Args:
             architectures: What to train; `multipliers` hold r, d, w.
             origin: What chose them, such as `stratified`.
             seeds: How often to train each, from the study's seed upwards.
-            asks: What each one's training has that is not the study's: `epochs`, `recipe` (a name), `holdout`, `parent`
-                (the trial whose kept network it inherits from), `keep` (whether its network is kept).
         """
         cost = count(architectures, self.settings.data.classes)
         for row, architecture in enumerate(architectures):
@@ -146,9 +156,28 @@ class Ledger:
                 {name: float(value) for name, value in zip("rdw", architectures.multipliers[row], strict=True)}
             )
             facts.update({name: int(getattr(cost, name)[row]) for name in COSTS})
-            facts.update({ASKS: dict(asks[row])} if asks and asks[row] else {})
             for repeat in range(seeds):
                 self._enqueue(architecture, {**facts, "seed": self.settings.seed + repeat, "repeat": repeat})
+
+    def ask_for(
+        self, architecture: Architecture, origin: str, asks: Mapping[str, Any], seed: int | None = None
+    ) -> None:
+        """Queues one training that is not the study's own in everything.
+
+        Args:
+            architecture: What to train; its r, d, w are the effective ones.
+            origin: What asks for it, such as `greedy`.
+            asks: What it has of its own: `epochs`, `recipe` (a name), `holdout`, `parent` (the trial whose kept network
+                it inherits from), `keep` (whether its network is kept).
+            seed: Of the training; the study's by default.
+        """
+        cost = architecture_complexity(architecture, self.settings.data.classes)
+        sizes = architecture.resolution, architecture.depths, architecture.widths
+        multipliers = effective_multipliers(self.space.network, *(np.array([one]) for one in sizes))[0]
+        facts: dict[str, Any] = {"origin": origin, "tries": 1, "repeat": 0, ASKS: dict(asks)}
+        facts.update({name: float(value) for name, value in zip("rdw", multipliers, strict=True)})
+        facts.update({name: int(getattr(cost, name)) for name in COSTS})
+        self._enqueue(architecture, {**facts, "seed": self.settings.seed if seed is None else seed})
 
     def _enqueue(self, architecture: Architecture, attributes: dict[str, Any]) -> None:
         self.study.enqueue_trial(
@@ -179,9 +208,10 @@ class Ledger:
         """Takes the oldest queued trial: its number, architecture and seed; None where the queue is empty."""
         from optuna.trial import TrialState
 
-        if not self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        if not waiting:
             return None
-        trial = self.study.ask(self.distributions())
+        trial = self.study.ask(self._distributions_with(waiting[0]))
         return trial.number, architecture_of(trial.user_attrs), trial.user_attrs.get("seed", self.settings.seed)
 
     def record(self, number: int, observation: Observation) -> None:
@@ -258,25 +288,24 @@ class Ledger:
         """Where a trial's trained network is kept, if it was asked to be."""
         return self.folder / "networks" / f"{number:06d}.safetensors"
 
-    def attempts(
-        self, architecture: Architecture, asks: Mapping[str, Any], seed: int | None = None
-    ) -> list[tuple[int, str | None]]:
-        """Numbers and statuses of the trials that train just this, the newest first; None of those not ended.
+    def attempts(self, seed: int | None = None) -> dict[tuple[Architecture, str], tuple[int, str | None]]:
+        """The newest trial of everything that was asked for, by architecture and `asked_key`: number and status.
 
         Args:
-            architecture: What is trained.
-            asks: What the training has of its own.
-            seed: Of the training; the study's by default.
+            seed: Of the trainings; the study's by default.
+
+        Returns:
+            Numbers and statuses; the status of what has not ended is None.
         """
         seed = self.settings.seed if seed is None else seed
-        return [
-            (trial.number, trial.user_attrs.get("status") if trial.state.is_finished() else None)
-            for trial in reversed(self.study.get_trials(deepcopy=False))
-            if "architecture" in trial.user_attrs
-            and architecture_of(trial.user_attrs) == architecture
-            and trial.user_attrs.get("seed", self.settings.seed) == seed
-            and trial.user_attrs.get(ASKS, {}) == dict(asks)
-        ]
+        return {
+            (architecture_of(facts), asked_key(facts.get(ASKS, {}))): (
+                trial.number,
+                facts.get("status") if trial.state.is_finished() else None,
+            )
+            for trial in self.study.get_trials(deepcopy=False)
+            if "architecture" in (facts := trial.user_attrs) and facts.get("seed", self.settings.seed) == seed
+        }
 
     def architecture(self, number: int) -> Architecture:
         """The architecture of a trial.
@@ -298,6 +327,10 @@ class Ledger:
         """Accuracy of a trial; None where it has none."""
         trial = self._frozen(number)
         return float(trial.values[0]) if trial.values else None
+
+    def seconds_of(self, number: int) -> float:
+        """Seconds that a trial's training took; 0 where that is not known."""
+        return float(self._frozen(number).user_attrs.get("seconds") or 0.0)
 
     def waiting_macs(self) -> list[int]:
         """MACs of what waits, in the order of the queue."""
@@ -326,25 +359,29 @@ class Ledger:
             counts[names[trial.state]] += 1
         return counts
 
-    def tried(self) -> Architectures | None:
-        """Every architecture that was queued, whatever became of it; None where there is none."""
-        found = [
-            architecture_of(trial.user_attrs)
-            for trial in self.study.get_trials(deepcopy=False)
-            if "architecture" in trial.user_attrs
-        ]
-        return stack(found) if found else None
+    def tried(self, otherwise: bool = False) -> Architectures | None:
+        """Every architecture that was queued, whatever became of it; None where there is none.
+
+        Args:
+            otherwise: Also those that were only asked for as the study does not train: fine-tunes, fewer epochs.
+        """
+        trials = self.study.get_trials(deepcopy=False)
+        return _stacked([one for one in trials if otherwise or not asked_apart(one.user_attrs)])
 
     def pending(self) -> Architectures | None:
         """What waits and what is being trained; None where there is nothing."""
+        return _stacked(self._pending())
+
+    def pending_epochs(self) -> list[int]:
+        """The epochs of each of `pending`."""
+        usual = self.settings.fidelity.epochs
+        return [one.user_attrs.get(ASKS, {}).get("epochs", usual) for one in self._pending()]
+
+    def _pending(self) -> list[optuna.trial.FrozenTrial]:
         from optuna.trial import TrialState
 
-        found = [
-            architecture_of(trial.user_attrs)
-            for trial in self.study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))
-            if "architecture" in trial.user_attrs
-        ]
-        return stack(found) if found else None
+        trials = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))
+        return [trial for trial in trials if "architecture" in trial.user_attrs]
 
     def asked(self) -> int:
         """Architectures queued so far for the study itself, those tried again or with other seeds counted once."""
@@ -388,6 +425,18 @@ class Ledger:
         return {
             name: IntDistribution(low[name], high[name], step=step if name.startswith("width") else 1) for name in low
         }
+
+    def _distributions_with(self, trial: optuna.trial.FrozenTrial) -> dict[str, optuna.distributions.BaseDistribution]:
+        """The ranges, wider where a queued trial lies outside: Optuna would draw another value instead."""
+        from optuna.distributions import IntDistribution
+
+        ranges = self.distributions()
+        for name, value in trial.system_attrs.get("fixed_params", {}).items():
+            usual = ranges[name]
+            assert isinstance(usual, IntDistribution)
+            if not usual._contains(value):
+                ranges[name] = IntDistribution(min(usual.low, value), max(usual.high, value))
+        return ranges
 
     def _finished(self) -> list[optuna.trial.FrozenTrial]:
         trials = self.study.get_trials(deepcopy=False)
