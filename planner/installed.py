@@ -37,6 +37,9 @@ PACKAGES = {
     "safetensors": "safetensors",
     "pydantic": "pydantic",
     "click": "click",
+    "tomli_w": "tomli-w",
+    "tqdm": "tqdm",
+    "rich": "rich",
     "matplotlib": "matplotlib",
 }
 # What fails with another, and is not to be blamed for it.
@@ -54,6 +57,7 @@ EXTRAS = {
     "dashboard": (("optuna_dashboard",), "a study in the browser"),
     "parquet": (("pyarrow",), "planner front --out front.parquet"),
 }
+WHEELS = "--index-url https://download.pytorch.org/whl/cuXXX"
 LONGEST_PROBE = 300
 MARK = "planner-probe "
 # Imports one package after the other where a crash does no harm, and says what torch sees.
@@ -240,7 +244,8 @@ def gpu_check(probed: Probed, good: dict[str, str]) -> Check:
         return Check("gpus", found)
     if cuda is None:
         return Check("gpus", found, "there is an NVIDIA driver, but this torch is for CPUs only", _anew("torch", good))
-    return Check("gpus", found, f"torch for CUDA {cuda} cannot use this NVIDIA driver", "nvidia-smi")
+    mend = f"{_anew('torch', good)} {WHEELS} with the CUDA that `nvidia-smi` shows for cuXXX"
+    return Check("gpus", found, f"torch for CUDA {cuda} cannot use this NVIDIA driver", mend)
 
 
 def extra_checks() -> list[Check]:

@@ -58,7 +58,8 @@ def python_check() -> Check:
 
 def cores_check() -> Check:
     """Cores that this process may use, and the settings of threads."""
-    usable, there = len(os.sched_getaffinity(0)), os.cpu_count() or 1
+    there = os.cpu_count() or 1
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else there  # Linux has it
     found = f"{usable}" + (f" of {there}" if usable < there else "")
     quota = _quota()
     if quota is not None and quota < usable:
@@ -66,7 +67,8 @@ def cores_check() -> Check:
     given = {name: os.environ[name] for name in THREADS if name in os.environ}
     found += "".join(f", {name}={value}" for name, value in given.items())
     for name, value in given.items():
-        if not value.isdecimal() or not 1 <= int(value) <= usable:
+        first = value.partition(",")[0].strip()  # a list is one of nested regions
+        if not first.isdecimal() or not 1 <= int(first) <= usable:
             return Check("cores", found, f"{name}={value} is no number of threads for {usable} cores", f"unset {name}")
     return Check("cores", found)
 

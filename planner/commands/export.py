@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ KINDS = ("timm", "torch", "onnx")
 @click.option("--to", type=click.Choice(KINDS), required=True, help="timm code, safetensors, or ONNX.")
 @click.option("--out", metavar="FILE", help="The file; by default BASE_BUDGET in this folder.")
 @click.option("--trial", type=click.IntRange(0), metavar="N", help="A trial of the study, instead of a budget.")
+@click.option(
+    "--architecture", metavar="FILE", help="What `planner predict --json` printed, instead of a budget; - for a pipe."
+)
 @click.option("--formula", metavar="FILE", help="A formula written by `planner fit`.")
 @click.option("--study", metavar="NAME", help="The study whose formula answers, and whose trials are exported.")
 @click.option("--base", metavar="NAME", help="Base network; efficientnet_b0 by default.")
@@ -42,11 +46,12 @@ def command(
     to: Any,
     out: str | None,
     trial: int | None,
+    architecture: str | None,
     study: str | None,
     json_: bool,
     **how: Any,
 ) -> None:
-    """Writes the network that `planner predict` answers with, or a trial's.
+    """Writes the network that `planner predict` answers with, a trial's, or one given as JSON.
 
     timm: a Python file that builds it with timm alone and registers it as one of timm's models. torch: its weights as
     safetensors, a JSON description, and that file. onnx: a graph of any batch size, compared with torch by ONNX
@@ -54,17 +59,26 @@ def command(
     """
     from planner.exports.files import write
 
-    if trial is None:
-        network = _for_budget(flops, limits, study, **how)
-    else:
-        if flops is not None or limits or any(value not in (None, False, "uniform") for value in how.values()):
-            raise PlannerError("--trial names the network; leave budgets and the formula's options out")
+    if trial is not None:
+        _refuse("--trial", [flops, *limits, architecture, *how.values()])
         network = _of_trial(study, trial)
+    elif architecture is not None:
+        classes = how.pop("classes")
+        _refuse("--architecture", [flops, *limits, *how.values()])
+        network = _given(study, architecture, classes)
+    else:
+        network = _for_budget(flops, limits, study, **how)
     files = write(network, to, out)
     if json_:
         echo_json({**network.config(), "name": files[0].stem, "files": [str(file) for file in files]})
     else:
         _show(network, files, to)
+
+
+def _refuse(option: str, others: Sequence[Any]) -> None:
+    """Refuses what an option leaves no use for, but for what stands by default."""
+    if any(value not in (None, False, "uniform") for value in others):
+        raise PlannerError(f"{option} names the network; leave budgets and the formula's options out")
 
 
 def _for_budget(
@@ -89,7 +103,7 @@ def _for_budget(
     else:
         prediction = within(chosen, flops, limits, extrapolate)
     one = prediction.architecture
-    name = name_of(one.base, f"{format_count(prediction.macs if flops is None else flops)}")
+    name = name_of(one.base, format_count(prediction.macs if flops is None else flops))
     return Network(name, one, chosen.classes, _kept(Path(source), one, chosen.classes))
 
 
@@ -102,6 +116,20 @@ def _kept(source: Path, architecture: Architecture, classes: int) -> Training | 
         return None
     ledger = open_ledger(source.parent.name)
     return best_training(ledger, architecture) if ledger.settings.data.classes == classes else None
+
+
+def _given(study: str | None, file: str, classes: int | None) -> Network:
+    from planner.exports.given import read_given
+    from planner.exports.network import Network, name_of
+    from planner.study import folder_of, open_ledger
+
+    found = read_given(Path("/dev/stdin" if file == "-" else file), classes)
+    one, source = found.architecture, Path(found.formula)
+    if study is not None:
+        source = folder_of(study) / "formula.json"
+        open_ledger(study)  # refuses one that is not there
+    name = name_of(one.base, format_count(found.macs))
+    return Network(name, one, found.classes, _kept(source, one, found.classes))
 
 
 def _of_trial(study: str | None, number: int) -> Network:

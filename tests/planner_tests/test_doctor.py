@@ -121,7 +121,7 @@ def test_versions_are_held_against_what_is_needed_and_what_is_known(monkeypatch)
 def test_what_the_planner_needs_is_what_it_declares():
     needs = requirements()
     assert needs["torch"].startswith(">=") and {"numpy", "timm", "optuna"} <= needs.keys()
-    assert "pytest" not in needs and set(installed.PACKAGES.values()) <= needs.keys()
+    assert "pytest" not in needs and set(installed.PACKAGES.values()) == needs.keys()
     assert known_good()["numpy"]
 
 
@@ -129,7 +129,12 @@ def test_what_the_planner_needs_is_what_it_declares():
     ("cuda", "words", "mend"),
     [
         (None, "this torch is for CPUs only", "pip install --force-reinstall torch torchvision"),
-        ("13.2", "torch for CUDA 13.2 cannot use this NVIDIA driver", "nvidia-smi"),
+        (
+            "13.2",
+            "torch for CUDA 13.2 cannot use this NVIDIA driver",
+            "pip install --force-reinstall torch torchvision --index-url https://download.pytorch.org/whl/cuXXX "
+            "with the CUDA that `nvidia-smi` shows for cuXXX",
+        ),
     ],
 )
 def test_a_gpu_that_torch_does_not_see_is_a_problem(monkeypatch, tmp_path, cuda, words, mend):
@@ -157,6 +162,13 @@ def test_a_full_disk_shared_memory_and_wrong_threads_are_problems(run, monkeypat
     assert found["cores"].mend == "unset OMP_NUM_THREADS" and "less than 1 GB free" in found["disk"].problem
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: USAGE(10**12, 10**12, 1000))
     assert "size=1G" in problems(machine_checks())["shared"].mend
+
+
+def test_threads_for_nested_regions_are_no_problem(monkeypatch):
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    for value, wrong in (("1,2", False), ("0", True), ("4096,1", True), ("many", True)):
+        monkeypatch.setenv("OMP_NUM_THREADS", value)
+        assert bool(machine.cores_check().problem) == wrong, value
 
 
 def test_a_folder_that_cannot_be_written_is_a_problem(run, monkeypatch, tmp_path):

@@ -1,9 +1,10 @@
 """What is exported builds the same network where there is no planner, and its ONNX graph computes the same."""
 
 import json
+import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from planner.exports.families import listed
 from planner.exports.files import difference, write
 from planner.exports.network import Network, name_of
 from planner.exports.source import timm_source
-from sampler import LayeredArchitecture, base, base_names, rule_named
+from sampler import LayeredArchitecture, architecture_complexity, base, base_names, rule_named
 from sampler.scaling import scale_stages
 from trainer.network import build
 from trainer.onnx_graph import ONNX_PACKAGES
@@ -44,14 +45,16 @@ else:
     raise SystemExit("the planner is here after all")
 
 import timm, torch
+from torch.utils.flop_counter import FlopCounterMode
 from safetensors.torch import load_file
 
 expected, found = load_file("expected.bin"), {}
 for name in sys.argv[1:]:
     importlib.import_module(name)
     model = timm.create_model(name, pretrained=True).eval()
-    with torch.inference_mode():
-        apart = (model(expected[name + ".images"]) - expected[name + ".logits"]).abs().max().item()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        logits = model(expected[name + ".images"])
+    apart = (logits - expected[name + ".logits"]).abs().max().item()
     config = timm.data.resolve_data_config(model=model)
     shapes = {key: list(value.shape) for key, value in model.state_dict().items()}
     other = timm.create_model(name, pretrained=True, num_classes=3, in_chans=1).eval()
@@ -65,6 +68,7 @@ for name in sys.argv[1:]:
             channels = [one.shape[1] for one in features(expected[name + ".images"])]
     found[name] = dict(apart=apart, shapes=shapes, input=config["input_size"], adapted=adapted, params=params)
     found[name]["channels"] = channels
+    found[name]["macs"] = counter.get_total_flops() / 2 / len(logits)
 print(json.dumps(found))
 """
 
@@ -115,7 +119,8 @@ def check_elsewhere(folder, networks):
         theirs, ours, name = found[network.name], models[network.name], network.name
         assert theirs["apart"] <= 1e-6 * max(1.0, expected[f"{name}.logits"].abs().max().item()), name
         assert theirs["shapes"] == {key: list(value.shape) for key, value in ours.state_dict().items()}, name
-        assert theirs["params"] == sum(one.numel() for one in ours.parameters())
+        counted = architecture_complexity(network.architecture, CLASSES)
+        assert (theirs["macs"], theirs["params"]) == (counted.macs, counted.params), name
         assert theirs["input"] == [3, network.architecture.resolution, network.architecture.resolution]
         assert theirs["adapted"] == [2, 3]
         if network.base.variant != "cifar":
@@ -207,6 +212,80 @@ def test_the_network_is_the_one_that_predict_answers_with(run):
     assert exported["files"] == ["efficientnet_b0_100m.py"] and exported["classes"] == 10
 
 
+def test_an_architecture_is_exported_as_predict_prints_it(kept, run, tmp_path):
+    _, one, _ = kept
+    facts = {**asdict(one), "widths": list(one.widths)}
+    answer = {**facts, "classes": 4, "macs": 1, "formula": "results/mine/formula.json"}
+    other = {**answer, "resolution": one.resolution + 1}
+    documents = {
+        "flat": answer,
+        "stage": {"allocations": {"search": answer, "curves": other}, "preferred": "search"},
+        "export": {"architecture": facts, "classes": 4},
+    }
+    for name, document in documents.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(document))
+        code, out, err = run("export", "--architecture", f"{name}.json", "--to", "timm", "--study", "mine", "--json")
+        assert code == 0, err
+        found = json.loads(out)
+        assert found["trained"]["trial"] == 3 and found["architecture"]["widths"] == list(one.widths)
+        assert found["macs"] == architecture_complexity(one, 4).macs  # never the document's word
+    # Without --study: the study whose formula gave it; other classes are another network.
+    code, out, err = run("export", "--architecture", "flat.json", "--to", "timm")
+    assert code == 0 and "weights: study mine, trial 3" in out, err
+    for options in (["flat.json", "--classes", 5], ["export.json"]):
+        code, out, err = run("export", "--to", "timm", "--architecture", *options)
+        assert code == 0 and "weights: untrained" in out, err
+
+
+def test_predict_pipes_into_export(run):
+    _, predicted, _ = run("predict", "--flops", "100M", "--classes", 10, "--json")
+    end, start = os.pipe()
+    os.write(start, predicted.encode())
+    os.close(start)
+    kept_end = os.dup(0)
+    os.dup2(end, 0)
+    try:
+        code, exported, err = run("export", "--architecture", "-", "--to", "timm", "--json")
+    finally:
+        os.dup2(kept_end, 0)
+    assert code == 0, err
+    found, wanted = json.loads(exported), json.loads(predicted)
+    assert [found[name] for name in ("macs", "params", "classes")] == [wanted["macs"], wanted["params"], 10]
+
+
+B0 = {"base": "efficientnet_b0", "resolution": 32, "stem": 8, "widths": [8] * 7, "depths": [1] * 7, "head": 16}
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ("not JSON", "n.json: not JSON"),
+        (json.dumps([B0]), "n.json: an object with base, resolution"),
+        (json.dumps({**B0, "allocations": {}, "preferred": "search"}), "n.json: an object with base, resolution"),
+        (json.dumps({"base": "efficientnet_b0", "depths": []}), "n.json: no resolution or stem or widths or head in"),
+        (json.dumps({**B0, "base": 3}), "n.json: base is 3; a name is wanted"),
+        (json.dumps({**B0, "base": "b99"}), "b99"),
+        (json.dumps({**B0, "widths": 8}), "n.json: widths is 8; a list of whole numbers is wanted"),
+        (json.dumps({**B0, "widths": [8.5] * 7}), "n.json: widths is [8.5, 8.5, 8.5, 8.5, 8.5, 8.5, 8.5]; a list"),
+        (json.dumps({**B0, "stem": "8"}), "n.json: stem is '8'; a whole number is wanted"),
+        (json.dumps({**B0, "stem": 0}), "n.json: stem must be between 1 and"),
+        (json.dumps({**B0, "head": None}), "n.json: head is None; a whole number is wanted"),
+        (json.dumps({**B0, "depths": [1] * 6, "widths": [8] * 6}), "n.json: efficientnet_b0 has 7 stages"),
+        (json.dumps({**B0, "classes": "4"}), "n.json: classes is '4'; a whole number is wanted"),
+        (json.dumps({**B0, "classes": [4]}), "n.json: classes is [4]; a whole"),
+        (json.dumps({**B0, "resolution": [32, 64]}), "n.json: resolution is [32, 64]; a whole"),
+        (json.dumps({**B0, "layers": [8] * 14, "padding": "max"}), "efficientnet_b0 has no free widths per layer"),
+        (json.dumps({**B0, "layers": [8] * 14}), "n.json: no padding in it"),
+        ('{"base": 1, "base": 2}', "comes twice"),
+    ],
+)
+def test_a_document_that_is_no_network_is_one_line(run, tmp_path, document, words):
+    (tmp_path / "n.json").write_text(document)
+    code, out, err = run("export", "--to", "timm", "--architecture", "n.json")
+    assert (code, out) == (2, "") and words in err and err.count("\n") == 1, err
+    assert not list(tmp_path.glob("*.py"))
+
+
 ONE_OF_EACH = ("efficientnetv2_b0", "mobilenetv3_small_100", "resnet50", "regnety_004", "ghostnet_100", "convnext_tiny")
 
 
@@ -253,6 +332,9 @@ def test_a_graph_that_computes_something_else_is_not_written(tmp_path, monkeypat
         ("--to timm --trial 3", "no study in results/study"),
         ("--to timm --trial 3 --flops 200M", "--trial names the network; leave budgets and the formula's options out"),
         ("--to timm --trial 3 --classes 5", "--trial names the network"),
+        ("--to timm --architecture no.json --flops 200M", "--architecture names the network"),
+        ("--to timm --architecture no.json --trial 3", "--trial names the network"),
+        ("--to timm --architecture no.json", "no.json: No such file or directory; give what `planner predict --json`"),
         ("--to onnx --flops 1M", "outside"),
     ],
 )
