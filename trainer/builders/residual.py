@@ -12,7 +12,7 @@ from timm.models.resnet import BasicBlock, Bottleneck, ResNet, downsample_conv
 from torch import nn
 
 from sampler import Architecture, BaseNetwork, LayeredArchitecture
-from sampler.families.residual import check_layered, check_layers
+from sampler.families.residual import check_layered, check_layers, projects
 
 TIMM_STEM = 64
 
@@ -45,7 +45,7 @@ def build(network: BaseNetwork, architecture: Architecture, classes: int, drop_r
     if network.variant == "cifar":
         layers = [[width] * 2 * depth for width, depth in zip(architecture.widths, architecture.depths, strict=True)]
         # A shortcut subsamples, as in He et al. 2015; a kernel of one pixel keeps every second.
-        return _cifar(network, architecture.stem, layers, "local", nn.MaxPool2d(1, 2), classes, drop_rate)
+        return _of_layers(network, architecture.stem, layers, "local", nn.MaxPool2d(1, 2), classes, drop_rate)
     stage = network.stages[0]
     block, base_width = TIMM_BLOCKS[stage.block], int(64 * stage.expansion)
     model = ResNet(
@@ -80,12 +80,12 @@ def build_layered(network: BaseNetwork, one: LayeredArchitecture, classes: int, 
 def build_layers(
     network: BaseNetwork, stem: int, widths: Sequence[int], padding: str, classes: int, drop_rate: float = 0.0
 ) -> nn.Module:
-    """Builds a CIFAR ResNet with one free width per layer, as `sampler.families.residual.layer_blocks` says.
+    """Builds a ResNet with one free width per layer, as `sampler.families.residual.layer_blocks` says.
 
-    Shortcuts into a stage are average-pooled, as in the code released with https://arxiv.org/abs/2004.02767.
+    CIFAR's shortcuts into a stage are average-pooled, as in the code released with https://arxiv.org/abs/2004.02767.
 
     Args:
-        network: A CIFAR base network, which gives the blocks of each stage.
+        network: A base network of basic blocks, which gives the blocks of each stage.
         stem: Channels of the first convolution.
         widths: Output channels of the blocks' convolutions, two per block, input side first.
         padding: `"max"` or `"local"`.
@@ -93,16 +93,16 @@ def build_layers(
         drop_rate: Dropout before the classifier.
 
     Raises:
-        InputError: If the network is not CIFAR's, the padding is unknown, or numbers are missing or out of range.
+        InputError: If it has other blocks, the padding is unknown, or numbers are missing or out of range.
     """
     check_layers(network, np.array([network.resolution]), np.array([stem]), np.array([widths]), padding, classes)
     ends = np.cumsum([2 * depth for depth in network.depths]).tolist()
     layers = [list(widths[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
     pool = nn.AvgPool2d(2, 2, ceil_mode=True)
-    return _cifar(network, stem, layers, padding, pool, classes, drop_rate)
+    return _of_layers(network, stem, layers, padding, pool, classes, drop_rate)
 
 
-def _cifar(
+def _of_layers(
     network: BaseNetwork,
     stem: int,
     layers: Sequence[Sequence[int]],
@@ -111,17 +111,24 @@ def _cifar(
     classes: int,
     drop_rate: float,
 ) -> nn.Module:
-    """CIFAR's ResNet from the output channels of each convolution of each stage."""
-    parts: OrderedDict[str, nn.Module] = OrderedDict(
-        conv1=nn.Conv2d(3, stem, 3, padding=1, bias=False), bn1=nn.BatchNorm2d(stem), act1=nn.ReLU(inplace=True)
-    )
+    """A ResNet of basic blocks from the output channels of each convolution of each stage."""
+    cifar = network.variant == "cifar"
+    first = nn.Conv2d(3, stem, 3, padding=1, bias=False) if cifar else nn.Conv2d(3, stem, 7, 2, 3, bias=False)
+    parts: OrderedDict[str, nn.Module] = OrderedDict(conv1=first, bn1=nn.BatchNorm2d(stem), act1=nn.ReLU(inplace=True))
+    if not cifar:
+        parts["maxpool"] = nn.MaxPool2d(3, 2, 1)
     c_in = stem
+    shortcut: nn.Module | None
     for index, (stage, channels) in enumerate(zip(network.stages, layers, strict=True)):
         blocks: list[nn.Module] = []
         for c_mid, c_conv in zip(channels[::2], channels[1::2], strict=True):
             stride = 1 if blocks else stage.stride
-            c_out = max(c_in, c_conv) if padding == "max" else c_conv
-            blocks.append(_cifar_block(c_in, c_mid, c_conv, c_out, stride, pool if stride > 1 else None))
+            if projects(network, stride):
+                c_out, shortcut = c_conv, downsample_conv(c_in, c_conv, kernel_size=1, stride=stride)
+            else:
+                c_out = max(c_in, c_conv) if padding == "max" else c_conv
+                shortcut = _without_parameters(c_in, c_out, pool if stride > 1 else None)
+            blocks.append(_basic_block(c_in, c_mid, c_conv, c_out, stride, shortcut))
             c_in = c_out
         parts[f"layer{index + 1}"] = nn.Sequential(*blocks)
     parts["global_pool"] = SelectAdaptivePool2d(flatten=True)
@@ -134,9 +141,12 @@ def _cifar(
     return model
 
 
-def _cifar_block(c_in: int, c_mid: int, c_conv: int, c_out: int, stride: int, pool: nn.Module | None) -> BasicBlock:
-    """A `BasicBlock` of any two widths, both its paths brought to `c_out` channels without parameters."""
-    shortcut = None if pool is None and c_in == c_out else ZeroPad(c_in, c_out, pool)
+def _without_parameters(c_in: int, c_out: int, pool: nn.Module | None) -> nn.Module | None:
+    return None if pool is None and c_in == c_out else ZeroPad(c_in, c_out, pool)
+
+
+def _basic_block(c_in: int, c_mid: int, c_conv: int, c_out: int, stride: int, shortcut: nn.Module | None) -> BasicBlock:
+    """A `BasicBlock` of any two widths, its convolutions' output brought to the `c_out` channels of its shortcut."""
     block = BasicBlock(c_in, c_mid, stride, shortcut)
     if c_conv != c_mid:
         block.conv2 = nn.Conv2d(c_mid, c_conv, 3, padding=1, bias=False)
