@@ -7,6 +7,7 @@ One trial is one observation. A trial's parameters are the resolution and the pe
 from __future__ import annotations
 
 import fcntl
+import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -66,6 +67,11 @@ def driver_errors(url: str) -> Iterator[None]:
         yield
     except ImportError as error:
         raise PlannerError(f"{url}: needs a driver that is not installed ({error}); install it with pip") from error
+
+
+def asks_text(asks: Mapping[str, Any]) -> str:
+    """What a training has of its own, as text that is equal where it is."""
+    return json.dumps(dict(asks), sort_keys=True)
 
 
 def _study_name(url: str, folder: Path, own: bool) -> str:
@@ -128,7 +134,12 @@ class Ledger:
                 yield
 
     def enqueue(
-        self, architectures: Architectures, origin: str, seeds: int = 1, asks: Sequence[Mapping[str, Any]] = ()
+        self,
+        architectures: Architectures,
+        origin: str,
+        seeds: int = 1,
+        asks: Sequence[Mapping[str, Any]] = (),
+        first: int = 0,
     ) -> None:
         """Queues architectures.
 
@@ -138,6 +149,7 @@ class Ledger:
             seeds: How often to train each, from the study's seed upwards.
             asks: What each one's training has that is not the study's: `epochs`, `recipe` (a name), `holdout`, `parent`
                 (the trial whose kept network it inherits from), `keep` (whether its network is kept).
+            first: How far above the study's seed to begin.
         """
         cost = count(architectures, self.settings.data.classes)
         for row, architecture in enumerate(architectures):
@@ -147,7 +159,7 @@ class Ledger:
             )
             facts.update({name: int(getattr(cost, name)[row]) for name in COSTS})
             facts.update({ASKS: dict(asks[row])} if asks and asks[row] else {})
-            for repeat in range(seeds):
+            for repeat in range(first, first + seeds):
                 self._enqueue(architecture, {**facts, "seed": self.settings.seed + repeat, "repeat": repeat})
 
     def _enqueue(self, architecture: Architecture, attributes: dict[str, Any]) -> None:
@@ -181,7 +193,10 @@ class Ledger:
 
         if not self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             return None
-        trial = self.study.ask(self.distributions())
+        with warnings.catch_warnings():
+            # Rules and searches leave the space that the study draws from; the integers are trained as they are.
+            warnings.filterwarnings("ignore", message="Fixed parameter")
+            trial = self.study.ask(self.distributions())
         return trial.number, architecture_of(trial.user_attrs), trial.user_attrs.get("seed", self.settings.seed)
 
     def record(self, number: int, observation: Observation) -> None:
@@ -269,14 +284,18 @@ class Ledger:
             seed: Of the training; the study's by default.
         """
         seed = self.settings.seed if seed is None else seed
-        return [
-            (trial.number, trial.user_attrs.get("status") if trial.state.is_finished() else None)
-            for trial in reversed(self.study.get_trials(deepcopy=False))
-            if "architecture" in trial.user_attrs
-            and architecture_of(trial.user_attrs) == architecture
-            and trial.user_attrs.get("seed", self.settings.seed) == seed
-            and trial.user_attrs.get(ASKS, {}) == dict(asks)
-        ]
+        return self.attempted().get((architecture, seed, asks_text(asks)), [])
+
+    def attempted(self) -> dict[tuple[Architecture, int, str], list[tuple[int, str | None]]]:
+        """What `attempts` answers, of all that was queued: by architecture, seed and `asks_text`."""
+        found: dict[tuple[Architecture, int, str], list[tuple[int, str | None]]] = {}
+        for trial in reversed(self.study.get_trials(deepcopy=False)):
+            facts = trial.user_attrs
+            if "architecture" in facts:
+                key = architecture_of(facts), facts.get("seed", self.settings.seed), asks_text(facts.get(ASKS, {}))
+                status = facts.get("status") if trial.state.is_finished() else None
+                found.setdefault(key, []).append((trial.number, status))
+        return found
 
     def accuracy_of(self, number: int) -> float | None:
         """Accuracy of a trial; None where it has none."""
@@ -352,6 +371,10 @@ class Ledger:
         except OSError as error:
             raise PlannerError(f"{path}: {error.strerror or error}; free space, then run again") from error
         return path
+
+    def own(self) -> pd.DataFrame:
+        """The rows of finished trials that were queued for the study itself: not for a search, nor for a comparison."""
+        return trials_frame([trial for trial in self._finished() if ASKS not in trial.user_attrs], self.settings)
 
     def table(self) -> Table:
         """The finished trials that can be fitted.

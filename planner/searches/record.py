@@ -1,0 +1,123 @@
+"""What a search found, as a file: `METHOD-BUDGET.json` in the folder `searches` of its study."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from planner.documents import number, parse, read_text
+from planner.errors import InputError, PlannerError
+from planner.searches.scoring import Found
+from sampler import Architecture, architecture_from
+from trainer.files import write_atomically
+
+SCHEMA = "planner-search/1"
+FOLDER = "searches"
+LARGEST_FILE = 1_000_000
+AGAIN = "remove it, and run the search again"
+
+
+@dataclass(frozen=True)
+class FoundRecord:
+    """A search that ended.
+
+    Attributes:
+        method: Its name.
+        budget: MACs that it aimed at.
+        classes: Outputs of the classifier that its MACs count.
+        architecture: The network that it found.
+        trainings: How many trainings it needed, fine-tunes included.
+        seconds: How long those took, summed up.
+        notes: What it said, a line each.
+    """
+
+    method: str
+    budget: float
+    classes: int
+    architecture: Architecture
+    trainings: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+def write_found(
+    folder: Path, found: Found, budget: float, classes: int, trainings: int, seconds: float, notes: Sequence[str] = ()
+) -> Path:
+    """Writes what a search found; the same search for the same budget is replaced.
+
+    Args:
+        folder: The folder `searches` of the study, which is made.
+        found: What the search gave.
+        budget: MACs that it aimed at.
+        classes: Outputs of the classifier.
+        trainings: How many trainings it needed.
+        seconds: How long those took, summed up.
+        notes: More lines than its own.
+
+    Returns:
+        The file.
+
+    Raises:
+        PlannerError: If the file cannot be written.
+    """
+    record = FoundRecord(
+        found.method, float(budget), classes, found.architecture, trainings, float(seconds), (*found.notes, *notes)
+    )
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", found.method)
+    path = folder / f"{name}-{round(budget)}.json"
+    text = json.dumps({"schema": SCHEMA, **asdict(record)}, allow_nan=False, sort_keys=True, indent=1)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text + "\n")
+    except OSError as error:
+        raise PlannerError(f"{path}: {error.strerror or error}; free space or rights, then run again") from error
+    return path
+
+
+def read_found(folder: Path) -> list[FoundRecord]:
+    """What the searches of a study found, in the order of their files' names; nothing where there is no folder.
+
+    Raises:
+        PlannerError: If a file is damaged; names it.
+    """
+    return [_read(path) for path in sorted(folder.glob("*.json"))]
+
+
+def _read(path: Path) -> FoundRecord:
+    text = read_text(path, LARGEST_FILE, f"not what a search found; {AGAIN}", AGAIN)
+    try:
+        document = parse(text)
+        if document["schema"] != SCHEMA:
+            raise PlannerError(f"schema {document['schema']!r} is unknown, {SCHEMA!r} is read")
+        return FoundRecord(
+            method=str(document["method"]),
+            budget=_positive(document, "budget"),
+            classes=_whole(document, "classes"),
+            architecture=architecture_from(document["architecture"]),
+            trainings=_whole(document, "trainings"),
+            seconds=number(document["seconds"], "seconds"),
+            notes=tuple(str(note) for note in document["notes"]),
+        )
+    except InputError as error:
+        raise PlannerError(f"{path}: {error}; {AGAIN}") from error
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise PlannerError(f"{path}: not what a search found ({what}); {AGAIN}") from error
+
+
+def _positive(document: dict[str, Any], key: str) -> float:
+    value = number(document[key], key)
+    if value <= 0:
+        raise PlannerError(f"{key} is {value:g}; a positive number is wanted")
+    return value
+
+
+def _whole(document: dict[str, Any], key: str) -> int:
+    value = number(document[key], key)
+    if value != int(value) or value < 0:
+        raise PlannerError(f"{key} is {value:g}; a whole number is wanted")
+    return int(value)
