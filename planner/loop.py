@@ -151,7 +151,7 @@ def placement_of(ledger: Ledger, resources: Resources, images: int) -> Placement
     Raises:
         InputError: If the device is not there.
     """
-    settings, architectures = ledger.settings, ledger.tried()
+    settings, architectures = ledger.settings, ledger.tried(otherwise=True)
     assert architectures is not None, "nothing is queued"
     batch, side = settings.training_recipe().batch_size, settings.data.side
     need = training_bytes(architectures, settings.data.classes, batch, images, side)

@@ -5,7 +5,8 @@
 3  many failed                                    mend
 4  the initial design is not done                 sample    what it lacks
 5  the front touches a bound                      widen
-6  two neighbours on the front cannot be told     repeat
+6  no architecture promises more than the noise,  repeat
+   and two neighbours on the front cannot be told
    apart, and scale differently
 7  what could be gained drowns in noise           stop
 8  else                                           propose
@@ -148,10 +149,13 @@ def _indistinct(situation: Situation) -> Advice | None:
     if len(front) < 2:
         return None
     noise = situation.noise_std
+    # As long as new architectures promise more than seeds scatter, they teach more than repeats.
+    if noise is None or float(situation.promised["points"].max()) >= noise:
+        return None
     for (_, one), (_, other) in zip(front.iloc[:-1].iterrows(), front.iloc[1:].iterrows(), strict=True):
         apart = {name: abs(math.log(other[name] / one[name])) for name in ("macs", "r", "d")}
         gap = float(other["accuracy"] - one["accuracy"])
-        if apart["macs"] > SAME_BUDGET or max(apart["r"], apart["d"]) < DISAGREE or noise is None or gap <= 0:
+        if apart["macs"] > SAME_BUDGET or max(apart["r"], apart["d"]) < DISAGREE or gap <= 0:
             continue
         wanted = math.ceil(2 * (CONFIDENT * noise / gap) ** 2)  # seeds of each, for a gap of that many deviations
         have = int(min(one.get("repeats", 1), other.get("repeats", 1)))

@@ -5,29 +5,25 @@ The table that comes of it has a row per architecture of the study and a column 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import PlannerError
+from planner.heirs import Heirs, Score, read_parents, with_shares
 from planner.store import Ledger
 from planner.table import csv_text
-from sampler import Architecture, InputError
+from sampler import Architecture
 from trainer.files import write_atomically
-from trainer.observation import Fidelity, Training
-from trainer.recipe import recipe_named
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from trainer.images import ImageData
-
 Tell = Callable[[str], None]
-# Of the weights that lead to or from a repeated channel: without it equal channels stay equal under fine-tuning.
-NOISE = 0.1
-# Of the study's epochs: what a fine-tune may cost beside a training.
-FINE_TUNE = "amplify"
+# Columns of an earlier call's file that are words.
+WORDS = ("inherited_parent",)
+# Not told with each architecture: a share changes until the last of a parent's children is scored.
+UNTOLD = (*WORDS, "inherited_parent_seconds")
 
 
 def score(ledger: Ledger, cache: Path, zen: bool, inherit: int, device: str, tell: Tell) -> pd.DataFrame:
@@ -43,7 +39,10 @@ def score(ledger: Ledger, cache: Path, zen: bool, inherit: int, device: str, tel
 
     Returns:
         The study's rows with the columns `zen`, `zen_std`, `zen_per_block`, and `inherited` (accuracy after the
-        fine-tune) with `inherited_seconds`, those asked for; also written to `scores.csv`.
+        fine-tune) with `inherited_seconds` (of the fine-tune), `inherited_parent` (whose weights: a file's name in the
+        study's folder `parents`) and `inherited_parent_seconds` (of the parent's training, divided by the rows that
+        share it: both columns of seconds add up to what the scores cost), those asked for; also written to
+        `scores.csv`.
 
     Raises:
         PlannerError: If nothing was trained, or the images are not there.
@@ -52,16 +51,32 @@ def score(ledger: Ledger, cache: Path, zen: bool, inherit: int, device: str, tel
     architectures = [architecture_of(row, ledger.space.base, len(ledger.space.network.stages)) for row in rows(frame)]
     path = ledger.folder / "scores.csv"
     known = read_scores(path)
-    heir = _Heir(ledger, cache, architectures, inherit, device, tell) if inherit else None
+    waiting = [
+        one for trial, one in zip(frame["trial"], architectures, strict=True) if "inherited" not in known.get(trial, {})
+    ]
+    heirs = Heirs(ledger, cache, waiting, inherit, device, tell) if inherit and waiting else None
     for place, (trial, architecture) in enumerate(zip(frame["trial"], architectures, strict=True), start=1):
         scores = known.setdefault(int(trial), {})
         if zen and "zen" not in scores:
             scores.update(_zen(architecture, ledger, device))
-        if heir and "inherited" not in scores:
-            scores.update(heir.score(architecture))
+        if heirs and "inherited" not in scores:
+            scores.update(heirs.score(architecture))
+        known = with_shares(known, heirs.parents if heirs else read_parents(ledger.folder / "parents"))
         _write(path, frame, known)
-        tell(f"[{place}/{len(frame)}] trial {trial}: " + ", ".join(f"{k} {v:.4g}" for k, v in scores.items()))
+        numbers = ((name, value) for name, value in scores.items() if name not in UNTOLD)
+        tell(f"[{place}/{len(frame)}] trial {trial}: " + ", ".join(f"{name} {value:.4g}" for name, value in numbers))
     return _joined(frame, known)
+
+
+def cost_of_inheritance(scores: pd.DataFrame, parents: Mapping[str, Any]) -> str:
+    """What inherited scores cost beside the trainings that they stand for, parents included, in one line."""
+    done = scores[scores["inherited"].notna()]
+    tuned, raised = done["inherited_seconds"].sum(), sum(parent.seconds for parent in parents.values())
+    trained = done["seconds"].sum()
+    return (
+        f"{len(done)} of {len(scores)} inherited; {len(parents)} parents trained in {raised:.0f} s, fine-tunes "
+        f"{tuned:.0f} s: together {(raised + tuned) / trained:.0%} of these architectures' trainings ({trained:.0f} s)"
+    )
 
 
 def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -82,26 +97,7 @@ def architecture_of(row: dict[str, Any], base: str, stages: int) -> Architecture
     )
 
 
-def common_parent(architectures: Sequence[Architecture]) -> Architecture:
-    """The largest network that every one of these can inherit from, at the middle one's resolution.
-
-    Example:
-        >>> from sampler import base, scaled
-        >>> half = scaled("efficientnet_b0", width=0.5)
-        >>> common_parent([base("efficientnet_b0").architecture(), half]).widths == half.widths
-        True
-    """
-    by_pixels = sorted(architectures, key=lambda one: one.resolution)
-    return replace(
-        by_pixels[len(by_pixels) // 2],
-        stem=min(one.stem for one in architectures),
-        widths=tuple(map(min, zip(*(one.widths for one in architectures), strict=True))),
-        depths=tuple(map(min, zip(*(one.depths for one in architectures), strict=True))),
-        head=min(one.head for one in architectures),
-    )
-
-
-def read_scores(path: Path) -> dict[int, dict[str, float]]:
+def read_scores(path: Path) -> dict[int, Score]:
     """Scores by trial, of a file that an earlier call wrote.
 
     Raises:
@@ -112,84 +108,33 @@ def read_scores(path: Path) -> dict[int, dict[str, float]]:
     if not path.is_file():
         return {}
     try:
-        frame = pd.read_csv(path)
+        frame = pd.read_csv(path, dtype=dict.fromkeys(WORDS, str))
         columns = [str(column) for column in frame if str(column).startswith(("zen", "inherited"))]
         return {
-            int(row["trial"]): {name: float(row[name]) for name in columns if not pd.isna(row[name])}
+            int(row["trial"]): {
+                name: row[name] if name in WORDS else float(row[name]) for name in columns if not pd.isna(row[name])
+            }
             for row in rows(frame)
         }
     except (ValueError, KeyError) as error:
         raise PlannerError(f"{path}: not a table of scores ({error}); remove it and score again") from error
 
 
-def _zen(architecture: Architecture, ledger: Ledger, device: str) -> dict[str, float]:
+def _zen(architecture: Architecture, ledger: Ledger, device: str) -> Score:
     from trainer.zero_cost import zen_score
 
     found = zen_score(architecture, ledger.settings.data.classes, seed=ledger.settings.seed, device=device)
     return {"zen": found.zen, "zen_std": found.zen_std, "zen_per_block": found.zen_per_block}
 
 
-class _Heir:
-    """Fine-tunes architectures from the weights of one trained parent."""
-
-    def __init__(
-        self, ledger: Ledger, cache: Path, architectures: Sequence[Architecture], epochs: int, device: str, tell: Tell
-    ) -> None:
-        from trainer.images import load_images
-        from trainer.weights import load_network
-
-        settings = ledger.settings
-        self.device, self.tell = device, tell
-        self.data: ImageData = load_images(settings.data.source, settings.data.side, cache=cache)
-        fidelity = settings.training_fidelity()
-        self.training = Training(
-            common_parent(architectures),
-            fidelity,
-            settings.training_recipe(),
-            settings.data_spec(cache),
-            settings.seed,
-        )
-        kept = ledger.folder / "parent.safetensors"
-        if not kept.is_file():
-            self._train_parent(kept)
-        self.parent, self.parent_architecture, self.classes = load_network(kept)
-        self.fine_tune = Fidelity(epochs, fidelity.data_share)
-
-    def _train_parent(self, kept: Path) -> None:
-        from trainer.proxy import train
-
-        found = train(self.training, self.data, self.device, checkpoint=kept.with_suffix(".pt"), keep=kept)
-        kept.with_suffix(".pt").unlink(missing_ok=True)
-        if found.accuracy is None:
-            raise PlannerError(f"the parent to inherit from ended as {found.status}: {found.message}")
-        self.tell(f"parent: {found.macs:,} MACs, accuracy {found.accuracy:.1%}, {found.seconds:.0f} s")
-
-    def score(self, architecture: Architecture) -> dict[str, float]:
-        """Accuracy after the fine-tune; nothing where the family cannot inherit exactly."""
-        from trainer.inherit import inherit
-        from trainer.proxy import train
-
-        seed = self.training.seed
-        try:
-            child = inherit(self.parent, self.parent_architecture, architecture, self.classes, seed, NOISE)
-        except InputError as error:
-            self.tell(f"not inherited: {error}")
-            return {}
-        asked = replace(
-            self.training, architecture=architecture, fidelity=self.fine_tune, recipe=recipe_named(FINE_TUNE)
-        )
-        found = train(asked, self.data, self.device, weights=child.state_dict())
-        return {} if found.accuracy is None else {"inherited": found.accuracy, "inherited_seconds": found.seconds}
-
-
-def _joined(frame: pd.DataFrame, known: dict[int, dict[str, float]]) -> pd.DataFrame:
+def _joined(frame: pd.DataFrame, known: dict[int, Score]) -> pd.DataFrame:
     import pandas as pd
 
     scores = pd.DataFrame.from_dict(known, orient="index").rename_axis("trial").reset_index()
     return frame.merge(scores, on="trial", how="left") if len(scores.columns) > 1 else frame
 
 
-def _write(path: Path, frame: pd.DataFrame, known: dict[int, dict[str, float]]) -> None:
+def _write(path: Path, frame: pd.DataFrame, known: dict[int, Score]) -> None:
     try:
         write_atomically(path, csv_text(_joined(frame, known)))
     except OSError as error:

@@ -21,10 +21,11 @@ from planner.errors import PlannerError
 from planner.settings import StudySettings
 from planner.stopping import Curve
 from planner.table import ASKS, Table, csv_text, frame_sha256, usable
-from planner.trials import COSTS, architecture_of, curves_of, epochs_frame, parameters, trials_frame
-from sampler import Architecture, Architectures, rule_named
+from planner.trials import COSTS, architecture_of, asked_apart, curves_of, epochs_frame, parameters, trials_frame
+from sampler import Architecture, Architectures, architecture_complexity, rule_named
 from sampler.architecture import stack
 from sampler.complexity import count
+from sampler.scaling import effective_multipliers
 from trainer.engines.local import observation_path
 from trainer.files import write_atomically
 from trainer.observation import Observation
@@ -69,11 +70,6 @@ def driver_errors(url: str) -> Iterator[None]:
         raise PlannerError(f"{url}: needs a driver that is not installed ({error}); install it with pip") from error
 
 
-def asks_text(asks: Mapping[str, Any]) -> str:
-    """What a training has of its own, as text that is equal where it is."""
-    return json.dumps(dict(asks), sort_keys=True)
-
-
 def _study_name(url: str, folder: Path, own: bool) -> str:
     """The name in the storage: the folder's, or what it was when a folder with a ledger of its own was renamed."""
     import optuna
@@ -83,6 +79,18 @@ def _study_name(url: str, folder: Path, own: bool) -> str:
         if len(names) == 1:
             return names[0]
     return folder.name
+
+
+def asked_key(asks: Mapping[str, Any]) -> str:
+    """What a training has of its own, as a key of `Ledger.attempts`."""
+    return json.dumps(dict(asks), sort_keys=True)
+
+
+def _stacked(trials: Sequence[optuna.trial.FrozenTrial]) -> Architectures | None:
+    """The architectures of trials, a layered one as what its stages amount to; None where there is none."""
+    found = [architecture_of(trial.user_attrs) for trial in trials if "architecture" in trial.user_attrs]
+    plain = [Architecture(one.base, one.resolution, one.stem, one.widths, one.depths, one.head) for one in found]
+    return stack(plain) if plain else None
 
 
 class Ledger:
@@ -133,23 +141,13 @@ class Ledger:
             with storage_errors(self.url):
                 yield
 
-    def enqueue(
-        self,
-        architectures: Architectures,
-        origin: str,
-        seeds: int = 1,
-        asks: Sequence[Mapping[str, Any]] = (),
-        first: int = 0,
-    ) -> None:
+    def enqueue(self, architectures: Architectures, origin: str, seeds: int = 1) -> None:
         """Queues architectures.
 
         Args:
             architectures: What to train; `multipliers` hold r, d, w.
             origin: What chose them, such as `stratified`.
             seeds: How often to train each, from the study's seed upwards.
-            asks: What each one's training has that is not the study's: `epochs`, `recipe` (a name), `holdout`, `parent`
-                (the trial whose kept network it inherits from), `keep` (whether its network is kept).
-            first: How far above the study's seed to begin.
         """
         cost = count(architectures, self.settings.data.classes)
         for row, architecture in enumerate(architectures):
@@ -158,9 +156,28 @@ class Ledger:
                 {name: float(value) for name, value in zip("rdw", architectures.multipliers[row], strict=True)}
             )
             facts.update({name: int(getattr(cost, name)[row]) for name in COSTS})
-            facts.update({ASKS: dict(asks[row])} if asks and asks[row] else {})
-            for repeat in range(first, first + seeds):
+            for repeat in range(seeds):
                 self._enqueue(architecture, {**facts, "seed": self.settings.seed + repeat, "repeat": repeat})
+
+    def ask_for(
+        self, architecture: Architecture, origin: str, asks: Mapping[str, Any], seed: int | None = None
+    ) -> None:
+        """Queues one training that is not the study's own in everything.
+
+        Args:
+            architecture: What to train; its r, d, w are the effective ones.
+            origin: What asks for it, such as `greedy`.
+            asks: What it has of its own: `epochs`, `recipe` (a name), `holdout`, `parent` (the trial whose kept network
+                it inherits from), `keep` (whether its network is kept).
+            seed: Of the training; the study's by default.
+        """
+        cost = architecture_complexity(architecture, self.settings.data.classes)
+        sizes = architecture.resolution, architecture.depths, architecture.widths
+        multipliers = effective_multipliers(self.space.network, *(np.array([one]) for one in sizes))[0]
+        facts: dict[str, Any] = {"origin": origin, "tries": 1, "repeat": 0, ASKS: dict(asks)}
+        facts.update({name: float(value) for name, value in zip("rdw", multipliers, strict=True)})
+        facts.update({name: int(getattr(cost, name)) for name in COSTS})
+        self._enqueue(architecture, {**facts, "seed": self.settings.seed if seed is None else seed})
 
     def _enqueue(self, architecture: Architecture, attributes: dict[str, Any]) -> None:
         self.study.enqueue_trial(
@@ -191,12 +208,10 @@ class Ledger:
         """Takes the oldest queued trial: its number, architecture and seed; None where the queue is empty."""
         from optuna.trial import TrialState
 
-        if not self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        if not waiting:
             return None
-        with warnings.catch_warnings():
-            # Rules and searches leave the space that the study draws from; the integers are trained as they are.
-            warnings.filterwarnings("ignore", message="Fixed parameter")
-            trial = self.study.ask(self.distributions())
+        trial = self.study.ask(self._distributions_with(waiting[0]))
         return trial.number, architecture_of(trial.user_attrs), trial.user_attrs.get("seed", self.settings.seed)
 
     def record(self, number: int, observation: Observation) -> None:
@@ -273,34 +288,33 @@ class Ledger:
         """Where a trial's trained network is kept, if it was asked to be."""
         return self.folder / "networks" / f"{number:06d}.safetensors"
 
-    def attempts(
-        self, architecture: Architecture, asks: Mapping[str, Any], seed: int | None = None
-    ) -> list[tuple[int, str | None]]:
-        """Numbers and statuses of the trials that train just this, the newest first; None of those not ended.
+    def attempts(self, seed: int | None = None) -> dict[tuple[Architecture, str], tuple[int, str | None]]:
+        """The newest trial of everything that was asked for, by architecture and `asked_key`: number and status.
 
         Args:
-            architecture: What is trained.
-            asks: What the training has of its own.
-            seed: Of the training; the study's by default.
+            seed: Of the trainings; the study's by default.
+
+        Returns:
+            Numbers and statuses; the status of what has not ended is None.
         """
         seed = self.settings.seed if seed is None else seed
-        return self.attempted().get((architecture, seed, asks_text(asks)), [])
-
-    def attempted(self) -> dict[tuple[Architecture, int, str], list[tuple[int, str | None]]]:
-        """What `attempts` answers, of all that was queued: by architecture, seed and `asks_text`."""
-        found: dict[tuple[Architecture, int, str], list[tuple[int, str | None]]] = {}
-        for trial in reversed(self.study.get_trials(deepcopy=False)):
-            facts = trial.user_attrs
-            if "architecture" in facts:
-                key = architecture_of(facts), facts.get("seed", self.settings.seed), asks_text(facts.get(ASKS, {}))
-                status = facts.get("status") if trial.state.is_finished() else None
-                found.setdefault(key, []).append((trial.number, status))
-        return found
+        return {
+            (architecture_of(facts), asked_key(facts.get(ASKS, {}))): (
+                trial.number,
+                facts.get("status") if trial.state.is_finished() else None,
+            )
+            for trial in self.study.get_trials(deepcopy=False)
+            if "architecture" in (facts := trial.user_attrs) and facts.get("seed", self.settings.seed) == seed
+        }
 
     def accuracy_of(self, number: int) -> float | None:
         """Accuracy of a trial; None where it has none."""
         trial = self._frozen(number)
         return float(trial.values[0]) if trial.values else None
+
+    def seconds_of(self, number: int) -> float:
+        """Seconds that a trial's training took; 0 where that is not known."""
+        return float(self._frozen(number).user_attrs.get("seconds") or 0.0)
 
     def waiting_macs(self) -> list[int]:
         """MACs of what waits, in the order of the queue."""
@@ -329,25 +343,29 @@ class Ledger:
             counts[names[trial.state]] += 1
         return counts
 
-    def tried(self) -> Architectures | None:
-        """Every architecture that was queued, whatever became of it; None where there is none."""
-        found = [
-            architecture_of(trial.user_attrs)
-            for trial in self.study.get_trials(deepcopy=False)
-            if "architecture" in trial.user_attrs
-        ]
-        return stack(found) if found else None
+    def tried(self, otherwise: bool = False) -> Architectures | None:
+        """Every architecture that was queued, whatever became of it; None where there is none.
+
+        Args:
+            otherwise: Also those that were only asked for as the study does not train: fine-tunes, fewer epochs.
+        """
+        trials = self.study.get_trials(deepcopy=False)
+        return _stacked([one for one in trials if otherwise or not asked_apart(one.user_attrs)])
 
     def pending(self) -> Architectures | None:
         """What waits and what is being trained; None where there is nothing."""
+        return _stacked(self._pending())
+
+    def pending_epochs(self) -> list[int]:
+        """The epochs of each of `pending`."""
+        usual = self.settings.fidelity.epochs
+        return [one.user_attrs.get(ASKS, {}).get("epochs", usual) for one in self._pending()]
+
+    def _pending(self) -> list[optuna.trial.FrozenTrial]:
         from optuna.trial import TrialState
 
-        found = [
-            architecture_of(trial.user_attrs)
-            for trial in self.study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))
-            if "architecture" in trial.user_attrs
-        ]
-        return stack(found) if found else None
+        trials = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))
+        return [trial for trial in trials if "architecture" in trial.user_attrs]
 
     def asked(self) -> int:
         """Architectures queued so far for the study itself, those tried again or with other seeds counted once."""
@@ -372,10 +390,6 @@ class Ledger:
             raise PlannerError(f"{path}: {error.strerror or error}; free space, then run again") from error
         return path
 
-    def own(self) -> pd.DataFrame:
-        """The rows of finished trials that were queued for the study itself: not for a search, nor for a comparison."""
-        return trials_frame([trial for trial in self._finished() if ASKS not in trial.user_attrs], self.settings)
-
     def table(self) -> Table:
         """The finished trials that can be fitted.
 
@@ -395,6 +409,18 @@ class Ledger:
         return {
             name: IntDistribution(low[name], high[name], step=step if name.startswith("width") else 1) for name in low
         }
+
+    def _distributions_with(self, trial: optuna.trial.FrozenTrial) -> dict[str, optuna.distributions.BaseDistribution]:
+        """The ranges, wider where a queued trial lies outside: Optuna would draw another value instead."""
+        from optuna.distributions import IntDistribution
+
+        ranges = self.distributions()
+        for name, value in trial.system_attrs.get("fixed_params", {}).items():
+            usual = ranges[name]
+            assert isinstance(usual, IntDistribution)
+            if not usual._contains(value):
+                ranges[name] = IntDistribution(min(usual.low, value), max(usual.high, value))
+        return ranges
 
     def _finished(self) -> list[optuna.trial.FrozenTrial]:
         trials = self.study.get_trials(deepcopy=False)

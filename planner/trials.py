@@ -30,11 +30,19 @@ def trials_frame(trials: Sequence[optuna.trial.FrozenTrial], settings: StudySett
     return frame.astype({name: "Int64" for name in columns if name in WHOLE or name.startswith(("width_", "depth_"))})
 
 
-def trained(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of trials that have an accuracy as the study scores it."""
+def trained(frame: pd.DataFrame, shorter: bool = False) -> pd.DataFrame:
+    """The rows of trials that have an accuracy as the study scores it.
+
+    Args:
+        frame: Rows of trials.
+        shorter: Also those that were trained as the study does, but for other epochs than its own.
+    """
     kept = (frame["status"] == "ok").to_numpy(dtype=bool)
     if ASKS in frame:
-        kept = kept & frame[ASKS].isna().to_numpy(dtype=bool)
+        own = frame[ASKS].isna()
+        if shorter:
+            own |= frame[ASKS].astype("string").str.fullmatch(r"epochs=\d+").fillna(False).astype(bool)
+        kept = kept & own.to_numpy(dtype=bool)
     return frame[kept].reset_index(drop=True)
 
 

@@ -18,23 +18,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from sampler import Architecture, InputError, LayeredArchitecture, base
-from trainer.inheritance.layers import Transfer
+from trainer.inheritance.layers import Rehearsal, Transfer, layers
 from trainer.inheritance.parts import PARTS
 from trainer.inheritance.spaces import Space
-from trainer.inheritance.stages import grow_stage, summed_space
+from trainer.inheritance.stages import Skip, grow_stage, skip_of, summed_space
 from trainer.network import build
 from trainer.observation import Training
 from trainer.weights import load_network
 
 # Of the weights that lead to or from a repeated channel: without it equal channels stay equal under fine-tuning.
 NOISE = 0.1
+Pattern = tuple[tuple[bool, Skip, int], ...]
+# Of torch's, by their names.
+DRAWING = ("normal_", "uniform_", "trunc_normal_")
+# Of networks that are compared and never run.
+BLANK_CLASSES = 2
 
 
 def inherited_weights(training: Training, classes: int) -> dict[str, torch.Tensor]:
@@ -83,7 +92,6 @@ def inherit(
         InputError: If the parent is not as said, the child is smaller somewhere, or exactness is impossible; says
             where and why.
     """
-    network = base(parent_architecture.base)
     if not 0 <= noise < np.inf:
         raise InputError(f"noise must be zero or a positive number of standard deviations, got {noise}")
     _check_sizes(parent_architecture, child_architecture)
@@ -92,24 +100,103 @@ def inherit(
         torch.default_generator.manual_seed(seed)
         child = build(child_architecture, classes, drop_rate)
     child.to(next(parent.parameters()))
-    old, new = (
-        PARTS[network.family](model, architecture)
-        for model, architecture in ((parent, parent_architecture), (child, child_architecture))
-    )
-    transfer = Transfer(seed, noise)
-    before, after = parent_architecture, child_architecture
-    with torch.no_grad():
-        with _told_where(f"the stem of {network.name}"):
-            space = summed_space(network, transfer, before.stem, after.stem)
-        transfer.chain(old.stem, new.stem, Space(np.arange(3)), space)
-        width = before.stem
-        for index, stages in enumerate(zip(old.stages, new.stages, strict=True)):
-            widths = width, before.widths[index], after.widths[index]
-            with _told_where(f"stage {index + 1} of {network.name}"):
-                space = grow_stage(network, transfer, *stages, space, widths)
-            width = before.widths[index]
-        transfer.chain(old.tail, new.tail, space, Space(np.arange(classes)))
+    _grow(parent, parent_architecture, child, child_architecture, classes, Transfer(seed, noise))
     return child
+
+
+def refusal(parent: Architecture, child: Architecture, seed: int) -> str | None:
+    """Why `inherit` would refuse this pair, without weights or trainings (some milliseconds on torch's meta device).
+
+    Exact, as it runs what `inherit` runs and only writes nothing; the seed matters to a few CIFAR ResNets, whose
+    shortcuts may or may not keep a channel that was drawn twice.
+
+    Returns:
+        One line, or None where the child can inherit.
+
+    Raises:
+        InputError: If one of the two cannot be built at all.
+    """
+    blanks = _blank(parent), _blank(child)
+    try:
+        _check_sizes(parent, child)
+        _grow(blanks[0], parent, blanks[1], child, BLANK_CLASSES, Rehearsal(seed))
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def pattern(architecture: Architecture) -> Pattern:
+    """What a parent mostly has in common with its children: how each stage begins, and depths that cannot grow.
+
+    For grouping only; `refusal` decides.
+
+    Returns:
+        For each stage whether something runs before its blocks, the skip connection of its first block, and its depth
+        where more blocks would change the outputs, else 0.
+    """
+    # A second block tells of all further ones whether they have a skip connection.
+    two = replace(architecture, depths=(2,) * len(architecture.depths))
+    stages = PARTS[base(architecture.base).family](_blank(two), two).stages
+    return tuple(
+        (
+            bool(layers(stage.entry)),
+            skip_of(stage.blocks[0]),
+            0 if skip_of(stage.blocks[1]) == "a plain skip connection" else depth,
+        )
+        for stage, depth in zip(stages, architecture.depths, strict=True)
+    )
+
+
+def _blank(architecture: Architecture) -> nn.Module:
+    """A network without memory for its weights."""
+    return _blank_of(replace(architecture, resolution=base(architecture.base).resolution))
+
+
+@lru_cache(maxsize=128)
+def _blank_of(architecture: Architecture) -> nn.Module:
+    with torch.device("meta"), _Undrawn():
+        return build(architecture, BLANK_CLASSES)
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves out the drawing of first weights, which on the meta device does nothing, but takes most of the time."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Calls a function of torch's, or gives back its tensor."""
+        kwargs = kwargs or {}
+        if func.__name__ in DRAWING:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+@torch.no_grad()
+def _grow(
+    parent: nn.Module,
+    before: Architecture,
+    child: nn.Module,
+    after: Architecture,
+    classes: int,
+    transfer: Transfer,
+) -> None:
+    """Writes a parent's weights into a child.
+
+    Raises:
+        InputError: If the child could not compute the same; says where and why.
+    """
+    network = base(before.base)
+    old, new = (PARTS[network.family](model, one) for model, one in ((parent, before), (child, after)))
+    with _told_where(f"the stem of {network.name}"):
+        space = summed_space(network, transfer, before.stem, after.stem)
+    transfer.chain(old.stem, new.stem, Space(np.arange(3)), space)
+    width = before.stem
+    for index, stages in enumerate(zip(old.stages, new.stages, strict=True)):
+        widths = width, before.widths[index], after.widths[index]
+        with _told_where(f"stage {index + 1} of {network.name}"):
+            space = grow_stage(network, transfer, *stages, space, widths)
+        width = before.widths[index]
+    transfer.chain(old.tail, new.tail, space, Space(np.arange(classes)))
 
 
 @contextmanager

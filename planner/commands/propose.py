@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.options import as_json, budgets, echo_json, echo_table, integers, study
+from planner.errors import PlannerError
 from planner.quantities import format_count
 
 if TYPE_CHECKING:
@@ -36,6 +37,12 @@ METHODS = ("bayes", "tpe", "gp", "nsga2", "nsga3", "random")  # of planner.propo
     help="For bayes: gain per training, or per second of training.",
 )
 @click.option(
+    "--epochs",
+    callback=integers,
+    metavar="N,N,..",
+    help="For bayes: epochs among which to choose, by what a shorter training teaches per second.",
+)
+@click.option(
     "--pool",
     type=click.IntRange(1, 1_000_000),
     default=20_000,
@@ -57,6 +64,7 @@ def command(
     n: int,
     method: str,
     per: str,
+    epochs: list[int] | None,
     pool: int,
     space: str | None,
     seeds: int,
@@ -84,7 +92,9 @@ def command(
     kind: Any = space or ledger.space.kind
     where = replace(ledger.space, limits=tuple(limits), kind=kind)
     with ledger.coordinating():
-        if repeat is None:
+        if epochs and repeat is None:
+            answer = _with_epochs(ledger, where, n, method, epochs, pool, seed)
+        elif repeat is None:
             answer = _proposed(ledger, where, n, method, per, pool, seeds, seed)
         else:
             answer = _repeated(ledger, repeat, seeds)
@@ -117,6 +127,34 @@ def _proposed(
     if pending is not None:
         notes.append(f"{len(pending)} waiting or running were taken into account")
     return _answer(ledger, method, chosen, space, promised, notes)
+
+
+def _with_epochs(
+    ledger: Ledger, space: SearchSpace, n: int, method: str, epochs: list[int], size: int, seed: int | None
+) -> dict[str, Any]:
+    """Queues trainings of different lengths, and says what and why."""
+    from planner.proposers import methods
+    from planner.proposers.pool import make_pool
+    from planner.trials import trained
+
+    usual = ledger.settings.fidelity.epochs
+    if method != "bayes" or min(epochs) < 1 or max(epochs) > usual:
+        raise PlannerError(f"--epochs {epochs}: for --method bayes, and between 1 and the study's own {usual}")
+    seed = ledger.settings.seed + ledger.asked() if seed is None else seed
+    rows = trained(ledger.frame())
+    if _too_few(rows, methods.initial_size(space)):
+        return _initial(ledger, space, methods.initial_size(space), methods.missing_initial(ledger, space), 1)
+    pool = make_pool(space, size, seed, ledger.tried(), methods.front_architectures(rows, space))
+    pairs = methods.choose_epochs(ledger, pool, n, epochs, seed)
+    chosen = pool.take([row for row, _ in pairs])
+    for place, (_, length) in enumerate(pairs):
+        if length == usual:
+            ledger.enqueue(chosen.take([place]), method)
+        else:
+            ledger.ask_for(chosen[place], method, {"epochs": length})
+    lengths = ", ".join(f"{length}" for _, length in pairs)
+    note = f"bayes: by what each teaches of {usual} epochs per second of training; epochs {lengths}"
+    return _answer(ledger, method, chosen, space, None, [note])
 
 
 def _repeated(ledger: Ledger, trials: list[int], seeds: int) -> dict[str, Any]:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.options import Quantity, as_json, echo_json
+from planner.commands.searching import SEARCHES, search, searching
 from planner.errors import PlannerError
 from planner.quantities import format_count, parse_count
 
 if TYPE_CHECKING:
+    from planner.commands.searching import Asked
     from planner.rules import Coefficients, Scaled
 
 
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
     "--method",
     required=True,
     metavar="NAME",
-    help="compound, fast, resnet-rs, regnet, tinynet, width, depth, resolution, or pycls' strings (d1_w8_g8_r1, dwr).",
+    help="compound, fast, resnet-rs, regnet, tinynet, width, depth, resolution, or pycls' strings (d1_w8_g8_r1, dwr); "
+    "searches: greedy, rbis, adjust.",
 )
 @click.option("--flops", type=Quantity(parse_count), help="Budget in MACs, which papers call FLOPs, such as 400M.")
 @click.option(
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
 @click.option("--resolution", type=int, metavar="PX", help="Pixels of the base network; its own by default.")
 @click.option("--classes", type=int, default=1000, show_default=True, help="Outputs of the classifier.")
 @click.option("--rule", metavar="NAME", help="How products become integers, instead of as the method has it.")
+@searching
 @as_json
 def command(
     base: str,
@@ -67,18 +71,26 @@ def command(
     resolution: int | None,
     classes: int,
     rule: str | None,
+    asked: Asked,
     json_: bool,
 ) -> None:
-    """Scales the base network BASE by a published rule, and counts the result exactly.
+    """Scales the base network BASE by a published rule or search, and counts the result exactly.
 
     With --flops the answer is within 1 % of the budget, as networks must be that are compared: where rounding
     leaves the rule farther from it, the width is solved anew, and the rule's own answer stands beside it.
 
     With --scale it is what the rule gives, rounded, and nothing else.
+
+    A search (greedy, rbis, adjust) trains networks on the images of a --study, from its base network or a reduced one
+    (--width, --depth). Stop it at any time: the same command goes on, and trains nothing twice.
     """
     from planner.formulas.formula import Formula
     from planner.rules import at_budget, by_factor
 
+    if method in SEARCHES:
+        search(method, base, flops, resolution, asked, json_)
+        return
+    asked.refuse(method)
     arguments: dict[str, Any] = {
         "resolution": resolution,
         "classes": classes,

@@ -22,7 +22,7 @@ from planner.errors import PlannerError
     type=click.IntRange(0, 9999),
     default=0,
     metavar="EPOCHS",
-    help="Accuracy after so many epochs of fine-tuning weights inherited from one small parent.",
+    help="Accuracy after so many epochs of fine-tuning weights inherited from a few small parents, trained once each.",
 )
 @click.option("--device", default="cpu", show_default=True, help="Torch device.")
 @as_json
@@ -31,7 +31,8 @@ def command(study: str | None, zen: bool, inherit: int, device: str, json_: bool
 
     Stop it at any time: the same command goes on. `planner audit` then says whether a score can be trusted.
     """
-    from planner.scores import score
+    from planner.heirs import read_parents
+    from planner.scores import cost_of_inheritance, score
     from planner.study import cache_of, open_ledger
 
     if not (zen or inherit):
@@ -46,6 +47,8 @@ def command(study: str | None, zen: bool, inherit: int, device: str, json_: bool
     if json_:
         echo_json({"study": ledger.folder.name, "scores": str(path), "rows": len(frame)})
         return
+    if "inherited" in frame:
+        click.echo(cost_of_inheritance(frame, read_parents(ledger.folder / "parents")))
     names = [name for name in ("zen", "zen_per_block", "inherited") if name in frame]
     proxies = " ".join(f"--proxy {name}" for name in names)
     click.echo(f"{path}: {len(frame)} architectures. Next: planner audit {path} {proxies} --target accuracy")

@@ -14,7 +14,8 @@ Notation: t rows tried, m rows in the pool; a matrix `(.., k + 1)` holds k input
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,19 +48,40 @@ class Known:
         surrogate: Fitted to the inputs and the cost of the rows that were measured.
         tried: `(t, k + 1)` those rows, in the order of the surrogate's.
         noise_share: How much of the variation that the inputs do not explain is noise of measuring, in [0, 1].
+        fidelity: Values that count, by the number of their column; none where all rows are measured alike.
     """
 
     surrogate: Surrogate
     tried: FloatArray
     noise_share: float = NOISE_SHARE
+    fidelity: Mapping[int, float] = field(default_factory=dict)
 
     def of(self, matrix: FloatArray, rough: bool = False) -> tuple[FloatArray, FloatArray]:
-        """`(n,)` means and deviations of what rows would turn out to be; `rough` in single precision."""
-        return self.surrogate.outcomes(matrix, self.noise_share, rough)
+        """`(n,)` means and deviations of what rows would turn out to be; `rough` in single precision.
+
+        Where there is a fidelity, of what is believed of them at that fidelity once they were measured at their own.
+        """
+        mean, std = self.surrogate.outcomes(self.whole(matrix), self.noise_share, rough)
+        if self.fidelity:
+            std = std * np.abs(self.surrogate.correlation(matrix, self.whole(matrix)))
+        return mean, std
+
+    def whole(self, matrix: FloatArray) -> FloatArray:
+        """The same rows at the fidelity that counts."""
+        if not self.fidelity:
+            return matrix
+        whole = matrix.copy()
+        for column, value in self.fidelity.items():
+            whole[:, column] = value
+        return whole
 
     def points(self) -> tuple[FloatArray, FloatArray]:
-        """Log costs and believed accuracies of the rows tried."""
-        return np.log(self.tried[:, -1]), self.surrogate.reached(self.noise_share)
+        """Log costs and believed accuracies of the rows tried, at the fidelity that counts."""
+        reached = self.surrogate.reached(self.noise_share)
+        short = np.flatnonzero((self.whole(self.tried) != self.tried).any(axis=1))
+        if len(short):
+            reached[short] = self.surrogate.outcomes(self.whole(self.tried[short]), self.noise_share)[0]
+        return np.log(self.tried[:, -1]), reached
 
     def staircase(self, reference: tuple[float, float]) -> Staircase:
         """The best that has been reached for every cost."""
@@ -70,9 +92,10 @@ class Known:
         costs, accuracies = self.points()
         return Staircase.of(torch.from_numpy(costs), torch.from_numpy(accuracies), reference)
 
-    def believing(self, row: FloatArray, mean: FloatArray) -> Known:
-        """The same after a `(1, k + 1)` row has come out as `(1,)` expected."""
-        return Known(self.surrogate.believing(row, mean), np.concatenate([self.tried, row]), self.noise_share)
+    def believing(self, row: FloatArray) -> Known:
+        """The same after a `(1, k + 1)` row has come out as expected."""
+        mean, _ = self.surrogate.outcomes(row, self.noise_share)
+        return replace(self, surrogate=self.surrogate.believing(row, mean), tried=np.concatenate([self.tried, row]))
 
 
 def best_rows(
@@ -110,7 +133,7 @@ def best_rows(
         chosen.append(int(rows[best]))
         if len(chosen) >= min(n, len(rows)):
             break
-        known = known.believing(pool[rows[[best]]], mean[[best]])
+        known = known.believing(pool[rows[[best]]])
         mean, std = known.of(pool[rows])
     return np.array(chosen, dtype=np.int64)
 

@@ -9,7 +9,7 @@ suggested and nobody trained does not stay in it.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -109,6 +109,53 @@ def _by_gain(ledger: Ledger, pool: Architectures, n: int, seed: int, per: Per) -
         warnings.simplefilter("ignore", FutureWarning)  # a dependency of BoTorch scripts functions as it is loaded
         labels = propose(rows, frame, n, noise_variance=noise, **options)
     return [int(label) for label in labels]
+
+
+def choose_epochs(
+    ledger: Ledger, pool: Architectures, n: int, epochs: Sequence[int], seed: int
+) -> list[tuple[int, int]]:
+    """Chooses what to train next and for how long: by what it teaches, per second, of the study's own epochs.
+
+    Args:
+        ledger: The study's ledger.
+        pool: What could be trained; nothing of it was tried for the study's own epochs.
+        n: How many.
+        epochs: Among which is chosen; the study's own are always among them.
+        seed: Same seed, same choice.
+
+    Returns:
+        Row numbers of the pool with their epochs, the best first.
+    """
+    import pandas as pd
+
+    from planner.proposers.proposal import propose
+
+    usual = ledger.settings.fidelity.epochs
+    lengths = sorted({*epochs, usual})
+    rows, whole = trained(ledger.frame(), shorter=True), architectures_frame(pool, ledger.space)
+    frame = pd.concat([whole.assign(epochs=one) for one in lengths], ignore_index=True)
+    pending = ledger.pending()
+    if pending is not None:
+        waiting = architectures_frame(pending, ledger.space).assign(
+            status="waiting", accuracy=np.nan, seconds=np.nan, epochs=ledger.pending_epochs()
+        )
+        rows = pd.concat([rows, waiting[[name for name in waiting if name in rows]]], ignore_index=True)
+    inputs = [*inputs_of(rows, whole), *(["epochs"] if len(lengths) > 1 else [])]
+    inputs = list(dict.fromkeys(inputs))
+    fidelity = {"epochs": float(usual)} if "epochs" in inputs else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        labels = propose(
+            rows,
+            frame,
+            n,
+            inputs=inputs,
+            seed=seed,
+            per="second",
+            fidelity=fidelity,
+            noise_variance=noise_variance(ledger),
+        )
+    return [(label % len(whole), lengths[label // len(whole)]) for label in map(int, labels)]
 
 
 def _by_sampler(ledger: Ledger, pool: Architectures, n: int, sampler: optuna.samplers.BaseSampler) -> list[int]:

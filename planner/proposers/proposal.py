@@ -41,6 +41,7 @@ def propose(
     noise_share: float = NOISE_SHARE,
     limits: Mapping[str, float] | None = None,
     per: Per = "trial",
+    fidelity: Mapping[str, float] | None = None,
 ) -> list[Any]:
     """Chooses rows of a pool to measure next: those that promise the largest gain in hypervolume.
 
@@ -63,7 +64,10 @@ def propose(
             measuring too: 0 if a measurement says what a row is worth, 1 if only the inputs say that.
         limits: Largest values of columns of the pool: budgets. Rows beyond any of them are left out.
         per: Gain per `trial`, or per `second` of training: then either both tables have a column `seconds`, or the
-            observed one alone, from whose cost the pool's seconds are predicted.
+            observed one alone, from whose cost (and fidelity) the pool's seconds are predicted.
+        fidelity: The values that count of some of the inputs, such as `{"epochs": 30}`, where rows were or could be
+            measured more cheaply too. A row of lower fidelity is worth what it would teach of itself at these values;
+            ask for it per second.
 
     Returns:
         Row labels of `pool`, the best first.
@@ -83,7 +87,7 @@ def propose(
     if per not in ("trial", "second") or not 0 <= noise_share <= 1:
         raise PlannerError(f"per is {per!r} and noise_share {noise_share!r}; trial or second, and a share, are wanted")
     names = _columns(inputs, cost)
-    task = _Task(as_frame(observed), names, target, seed, noise_variance, noise_share)
+    task = _Task(as_frame(observed), names, target, seed, noise_variance, noise_share, _places(fidelity or {}, names))
     candidates = as_frame(pool)
     matrix = _matrix(candidates, names)
     tried = _matrix(task.observed, names)
@@ -95,7 +99,8 @@ def propose(
     if known is None:
         chosen = spread_out(matrix[left], tried, n, seed)
     else:
-        seconds = _log_seconds(task.observed, candidates.iloc[left], cost) if per == "second" else None
+        paid = [cost, *(fidelity or {})]
+        seconds = _log_seconds(task.observed, candidates.iloc[left], paid) if per == "second" else None
         chosen = best_rows(known, matrix[left], n, penalty=seconds)
     return [candidates.index[row] for row in left[chosen]]
 
@@ -108,6 +113,7 @@ class _Task:
     seed: int
     noise_variance: float | None
     noise_share: float
+    fidelity: dict[int, float]
 
     def known(self, tried: FloatArray) -> Known | None:
         """What the observed rows teach; None where that is next to nothing."""
@@ -124,9 +130,9 @@ class _Task:
         *inputs, cost = self.names
         table = pd.DataFrame(rows, columns=self.names).assign(**{self.target: values})
         surrogate = fit_surrogate(table, inputs, self.target, cost, self.noise_variance, self.seed, validate=False)
-        known = Known(surrogate, rows, self.noise_share)
+        known = Known(surrogate, rows, self.noise_share, self.fidelity)
         for row in tried[self._pending()]:
-            known = known.believing(row[None], known.of(row[None])[0])
+            known = known.believing(row[None])
         return known
 
     def _finished(self) -> Bools:
@@ -209,14 +215,30 @@ def _within(pool: pd.DataFrame, limits: Mapping[str, float]) -> Bools:
     return inside
 
 
-def _log_seconds(observed: pd.DataFrame, pool: pd.DataFrame, cost: str) -> FloatArray:
-    """`(m,)` logarithms of the seconds that rows of the pool would take: known, or a power of the cost."""
+def _places(fidelity: Mapping[str, float], names: Sequence[str]) -> dict[int, float]:
+    """The values that count by the number of their column."""
+    wrong = [name for name, value in fidelity.items() if name not in names[:-1] or not np.isfinite(value)]
+    if wrong:
+        raise PlannerError(f"fidelity {wrong[0]}={fidelity[wrong[0]]} is impossible; give finite values of inputs")
+    return {names.index(name): float(value) for name, value in fidelity.items()}
+
+
+def _log_seconds(observed: pd.DataFrame, pool: pd.DataFrame, paid: Sequence[str]) -> FloatArray:
+    """`(m,)` logarithms of the seconds that rows of the pool would take: known, or a power law of what is paid for."""
     if SECONDS in pool:
         return np.asarray(np.log(np.maximum(numbers_in(pool, SECONDS), 1e-3)), dtype=np.float64)
     if SECONDS not in observed:
         raise PlannerError(f"per second needs a column {SECONDS} in observed or in the pool; add it, or use per trial")
     measured = observed[observed[SECONDS].notna()]
     seconds = np.log(np.maximum(numbers_in(measured, SECONDS), 1e-3))
-    paid = np.log(numbers_in(measured, cost))
-    slope, level = np.polyfit(paid, seconds, 1) if np.ptp(paid) > 0 else (0.0, 0.0)
-    return np.asarray(slope * np.log(numbers_in(pool, cost)) + level, dtype=np.float64)
+    if not len(seconds):
+        return np.zeros(len(pool))
+    before, after = (_logs(frame, paid) for frame in (measured, pool))
+    centre = before.mean(axis=0)
+    slopes = np.linalg.lstsq(before - centre, seconds - seconds.mean(), rcond=1e-9)[0]
+    return np.asarray((after - centre) @ slopes + seconds.mean(), dtype=np.float64)
+
+
+def _logs(frame: pd.DataFrame, columns: Sequence[str]) -> FloatArray:
+    matrix: FloatArray = np.column_stack([np.log(np.maximum(numbers_in(frame, name), 1e-9)) for name in columns])
+    return matrix

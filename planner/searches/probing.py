@@ -1,12 +1,11 @@
-"""The probe of an adjustment that trains: a network from scratch, then its utilisation on images held out of training.
+"""The probe of an adjustment that trains: a network on the ledger, then its utilisation on images held out of training.
 
-What came of a network is a JSON file named by everything that was asked, so that a search that was killed replays what
-is known, and another search over the same networks shares it. The trained network lies beside it.
+Utilisation is kept beside the study's networks, named by the trial and by how it was measured, so that a search that
+was killed replays what is known.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable
@@ -14,145 +13,114 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from planner.errors import PlannerError
 from planner.searches.adjust import AdjustOptions, Probed
+from planner.searches.scoring import Candidate
+from planner.searches.trained import TrainedScorer
 from planner.searches.widths import Widths
 from sampler import Architecture
+from trainer.batches import DeviceImages
+from trainer.channel_units import units_of
 from trainer.files import write_atomically
-from trainer.observation import DataSpec, Fidelity, Training
-from trainer.recipe import Recipe
+from trainer.images import ImageData, load_images
+from trainer.observation import Training
+from trainer.scoring import splits
+from trainer.utilization import utilization
+from trainer.weights import load_network
 
 if TYPE_CHECKING:
-    from trainer.images import ImageData
-    from trainer.utilization import Utilization
+    from planner.store import Ledger
 
-SCHEMA = "adjust-probe/1"
 Record = dict[str, Any]
 
 
-class TrainingProbe:
+class TrainedProbe:
     """Trains networks and measures what their channels are worth.
 
     Args:
+        scorer: Trains on a study's ledger; its recipe says whether with the channel dropout of the recipe `adjust`.
         architecture_of: The network of some widths, such as `WidthVector.architecture_of`.
-        data: On what; some of its training images must be held out, on which accuracy and utilisation are measured.
-        fidelity: How much of the task.
-        recipe: How; `adjust` has the channel dropout that the method trains with.
-        seed: Of the trainings and of the masks.
-        folder: Where results, trained networks and checkpoints are kept.
         options: The drop rates and repeats.
-        device: A torch device.
+        device: A torch device, on which utilisation is measured.
 
     Raises:
-        PlannerError: If no training images are held out.
+        PlannerError: If the study holds no training images out.
     """
 
     def __init__(
         self,
+        scorer: TrainedScorer,
         architecture_of: Callable[[Widths], Architecture],
-        data: DataSpec,
-        fidelity: Fidelity,
-        recipe: Recipe,
-        seed: int,
-        folder: Path,
-        options: AdjustOptions | None = None,
+        options: AdjustOptions,
         device: str = "cpu",
     ) -> None:
-        if not data.holdout:
-            raise PlannerError("utilisation needs training images that are held out; set holdout above 0")
-        self.architecture_of, self.data, self.fidelity, self.recipe = architecture_of, data, fidelity, recipe
-        self.seed, self.folder, self.device = seed, folder, device
-        self.options = options or AdjustOptions()
+        if not scorer.ledger.settings.data.holdout:
+            raise PlannerError("utilisation needs training images that are held out; make a study with --holdout 0.2")
+        self.scorer, self.architecture_of, self.options, self.device = scorer, architecture_of, options, device
         self._images: ImageData | None = None
 
     def __call__(self, widths: Widths, label: str) -> Probed:
         """What is known of the network, or what its training gives.
 
         Raises:
-            PlannerError: If its record is damaged, or the device is out of memory.
+            PlannerError: If its record is damaged.
         """
-        training = self.training(widths)
-        record = self._known(training) or self._measured(training, label)
-        units = record["utilization"]
+        architecture = self.architecture_of(widths)
+        accuracy = self.scorer([Candidate(architecture, label=label)])[0]
+        if accuracy is None:
+            return Probed(None)
+        trial = self.scorer.scored_by[architecture]
+        units = self._known(trial) or self._measured(trial)
         return Probed(
-            record["accuracy"],
+            accuracy,
             tuple(math.nan if unit["loss_increase"] is None else unit["loss_increase"] for unit in units),
             tuple(unit["name"] for unit in units if unit["capped"]),
         )
 
-    def training(self, widths: Widths) -> Training:
-        """The training of the network of these widths."""
-        return Training(self.architecture_of(widths), self.fidelity, self.recipe, self.data, self.seed)
+    @property
+    def ledger(self) -> Ledger:
+        """The study's."""
+        return self.scorer.ledger
 
-    def path(self, training: Training) -> Path:
-        """Where a training's result is kept; with `.safetensors`, the network."""
-        text = json.dumps(self._asked(training), sort_keys=True)
-        return self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
-
-    def _asked(self, training: Training) -> Record:
-        """Everything that a result depends on, in JSON's types; where decoded images are cached does not matter."""
-        asked = asdict(training)
-        del asked["data"]["cache"]
+    def path(self, trial: int) -> Path:
+        """Where a network's utilisation is kept."""
         options = self.options
-        measured = {"base_rate": options.base_rate, "cap": options.cap, "times": options.times}
-        plain: Record = json.loads(json.dumps({"schema": SCHEMA, "training": asked, "utilization": measured}))
-        return plain
+        how = f"p{options.base_rate:g}-cap{options.cap:g}-x{options.times}"
+        return self.ledger.folder / "networks" / f"{trial:06d}-utilization-{how}.json"
 
-    def _known(self, training: Training) -> Record | None:
-        path = self.path(training)
+    def _known(self, trial: int) -> list[Record] | None:
+        path = self.path(trial)
         if not path.is_file():
             return None
         try:
-            record: Record = json.loads(path.read_text())
-            if record["asked"] != self._asked(training) or not {"accuracy", "utilization"} <= record.keys():
-                raise ValueError("of something else")
-        except (ValueError, KeyError, TypeError) as error:
-            raise PlannerError(f"{path}: not the record of a probe ({error}); remove it and run again") from error
-        return record
+            units: list[Record] = json.loads(path.read_text(encoding="utf-8"))["units"]
+            if not all({"name", "loss_increase", "capped"} <= unit.keys() for unit in units):
+                raise ValueError("units lack something")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise PlannerError(f"{path}: not a record of utilisation ({error}); remove it and run again") from error
+        return units
 
-    def _measured(self, training: Training, label: str) -> Record:
-        from trainer.proxy import train
-
-        path = self.path(training)
-        checkpoint, kept = path.with_suffix(".pt"), path.with_suffix(".safetensors")
-        found = train(training, self._loaded(), self.device, checkpoint=checkpoint, keep=kept)
-        if found.status not in ("ok", "diverged"):
-            raise PlannerError(f"{label}: the training ended as {found.status} ({found.message}); use another device")
-        units = self._utilization(training, kept) if found.status == "ok" else []
-        record = {
-            "asked": self._asked(training),
-            "label": label,
-            "accuracy": found.accuracy,
-            "observation": json.loads(found.to_json()),
-            "images": self._loaded().fingerprint,
-            "utilization": [_finite(asdict(unit)) for unit in units],
-        }
-        write_atomically(path, json.dumps(record, indent=1, sort_keys=True, allow_nan=False))
-        checkpoint.unlink(missing_ok=True)
-        return record
-
-    def _utilization(self, training: Training, kept: Path) -> list[Utilization]:
-        import torch
-
-        from trainer.batches import DeviceImages
-        from trainer.channel_units import units_of
-        from trainer.scoring import splits
-        from trainer.utilization import utilization
-        from trainer.weights import load_network
-
-        model, architecture, classes = load_network(kept)
-        model = model.to(self.device)
+    def _measured(self, trial: int) -> list[Record]:
+        settings, options = self.ledger.settings, self.options
+        model, architecture, classes = load_network(self.ledger.network_path(trial))
+        data = settings.data_spec(self.scorer.cache)
+        training = Training(architecture, settings.training_fidelity(), settings.training_recipe(), data, settings.seed)
         _, score = splits(training, self._loaded())
         images = DeviceImages(score, architecture.resolution, torch.device(self.device))
-        units, options = units_of(model, architecture, classes), self.options
-        return utilization(model, images, units, options.base_rate, options.cap, options.times, self.seed)
+        model = model.to(self.device)
+        units = units_of(model, architecture, classes)
+        found = utilization(model, images, units, options.base_rate, options.cap, options.times, settings.seed)
+        facts = [_finite(asdict(unit)) for unit in found]
+        record = {"schema": "utilization/1", "trial": trial, "units": facts}
+        write_atomically(self.path(trial), json.dumps(record, indent=1, sort_keys=True, allow_nan=False))
+        return facts
 
     def _loaded(self) -> ImageData:
-        from trainer.images import load_images
-
         if self._images is None:
-            cache = None if self.data.cache is None else Path(self.data.cache)
-            self._images = load_images(self.data.source, self.data.side, cache=cache)
+            data = self.ledger.settings.data
+            self._images = load_images(data.source, data.side, cache=self.scorer.cache)
         return self._images
 
 

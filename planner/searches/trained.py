@@ -14,10 +14,8 @@ from typing import Any
 from planner.errors import PlannerError
 from planner.loop import Progress, Resources, train_queued
 from planner.searches.scoring import Candidate, Tell
-from planner.store import Ledger
+from planner.store import Ledger, asked_key
 from sampler import Architecture
-from sampler.architecture import stack
-from sampler.moves import from_rows
 
 # Network Amplification, section 4.1.
 FINE_TUNE, EPOCHS = "amplify", 20
@@ -50,6 +48,7 @@ class TrainedScorer:
         self.ledger, self.cache, self.resources, self.progress = ledger, cache, resources, progress
         self.origin, self.tell, self.epochs = origin, tell, epochs
         self.scored_by: dict[Architecture, int] = {}  # trials, whose networks are kept
+        self.trials: set[int] = set()  # all that were asked for
 
     def __call__(self, candidates: Sequence[Candidate]) -> list[float | None]:
         """Accuracy of each, in [0, 1]; None where a training diverged, or weights cannot be inherited exactly.
@@ -63,7 +62,8 @@ class TrainedScorer:
             self(orphans)
         asks = [self._asks(one) for one in candidates]
         self._train([(one.architecture, own) for one, own in zip(candidates, asks, strict=True) if own is not None])
-        return [self._score(one, own) for one, own in zip(candidates, asks, strict=True)]
+        ended = self.ledger.attempts()
+        return [self._score(one, own, ended) for one, own in zip(candidates, asks, strict=True)]
 
     def _asks(self, candidate: Candidate) -> Asks | None:
         """What the trial of a candidate asks for; None where it cannot be trained so."""
@@ -80,30 +80,27 @@ class TrainedScorer:
 
     def _train(self, wanted: Sequence[tuple[Architecture, Asks]]) -> None:
         """Trains what was not trained before."""
+        keys = {(one, asked_key(asks)): asks for one, asks in wanted}
         with self.ledger.coordinating():
-            self._enqueue([(one, asks) for one, asks in wanted if not self.ledger.attempts(one, asks)])
-        if all(self._ended(one, asks) for one, asks in wanted):
+            known = self.ledger.attempts()
+            for key, asks in keys.items():
+                if key not in known:
+                    self.ledger.ask_for(key[0], self.origin, asks)
+        if all(key in known and known[key][1] is not None for key in keys):
             return
         train_queued(self.ledger, self.cache, self.resources, self.progress)
-        left = sum(not self._ended(one, asks) for one, asks in wanted)
+        known = self.ledger.attempts()
+        left = sum(known[key][1] is None for key in keys)
         if left:
             raise PlannerError(f"{left} trainings of {self.origin} remain; the same command goes on with them")
 
-    def _enqueue(self, new: Sequence[tuple[Architecture, Asks]]) -> None:
-        if new:
-            rows = stack([one for one, _ in new]).integers()
-            architectures = from_rows(self.ledger.space.network, rows)
-            self.ledger.enqueue(architectures, self.origin, asks=[asks for _, asks in new])
-
-    def _ended(self, architecture: Architecture, asks: Asks) -> bool:
-        """Whether the newest try of a training has ended; one that was killed is queued again by the ledger."""
-        attempts = self.ledger.attempts(architecture, asks)
-        return bool(attempts) and attempts[0][1] is not None
-
-    def _score(self, candidate: Candidate, asks: Asks | None) -> float | None:
+    def _score(
+        self, candidate: Candidate, asks: Asks | None, ended: Mapping[Any, tuple[int, str | None]]
+    ) -> float | None:
         if asks is None:
             return None
-        number, status = self.ledger.attempts(candidate.architecture, asks)[0]
+        number, status = ended[candidate.architecture, asked_key(asks)]
+        self.trials.add(number)
         accuracy = self.ledger.accuracy_of(number)
         if accuracy is None:
             self.tell(f"{candidate.label}: not scored, trial {number} ended as {status}")

@@ -80,6 +80,15 @@ class Kernel:
                 total += share * correlation(squared)
         return total
 
+    def paired(self, theta: FloatArray, x: FloatArray, z: FloatArray) -> FloatArray:
+        """`(n,)` covariances of each row of `(n, d)` features with the same row of others."""
+        total: FloatArray = CONSTANT + math.exp(theta[0]) / max(x.shape[1], 1) * (x * z).sum(1)
+        if self.form == "linear":
+            return total
+        squared = ((x - z) / self.lengths(theta)) ** 2
+        parts = correlation(squared).mean(1) if self.form == "additive" else correlation(squared.sum(1))
+        return total + math.exp(theta[2]) * parts
+
     def variance(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """`(n,)` prior variances of rows of `(n, d)` features."""
         kernel = 0.0 if self.form == "linear" else math.exp(theta[2])

@@ -78,6 +78,13 @@ class Member:
         variance = self.kernel.variance(self.theta, x) - np.einsum("ij,ij->i", explained, explained)
         return covariance @ alpha, np.maximum(variance, LEAST_VARIANCE)
 
+    def correlation(self, x: FloatArray, z: FloatArray) -> FloatArray:
+        """`(n,)` correlations, given the rows seen, of each row of `(n, d)` features with the same row of others."""
+        explained = [self.kernel.covariance(self.theta, one, self.seen.x) @ self.whitener.T for one in (x, z)]
+        covariance = self.kernel.paired(self.theta, x, z) - np.einsum("ij,ij->i", *explained)
+        result: FloatArray = covariance / np.sqrt(self.predict(x)[1] * self.predict(z)[1])
+        return np.clip(result, -1.0, 1.0)
+
     @cached_property
     def _single(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         parts: list[Any] = [part.astype(np.float32) for part in (self.seen.x, self.whitener, self.alpha)]
@@ -137,6 +144,15 @@ class Mixture:
             part = slice(start, start + CHUNK)
             mean[part], variance[part] = self._mixed(*zip(*(one.predict(x[part]) for one in self.members), strict=True))
         return mean, variance
+
+    def correlation(self, x: FloatArray, z: FloatArray) -> FloatArray:
+        """`(n,)` correlations of each row of `(n, d)` features with the same row of others, the members' mean."""
+        parts = range(0, len(x), CHUNK)
+        found = [
+            self.weights @ np.array([one.correlation(x[i : i + CHUNK], z[i : i + CHUNK]) for one in self.members])
+            for i in parts
+        ]
+        return np.concatenate(found) if found else np.empty(0)
 
     def conditioned(self, x: FloatArray, w: FloatArray, noise: FloatArray) -> Mixture:
         """The same members and weights, given more rows: `(q, d)` features, `(q,)` warped targets, noise variances."""

@@ -123,3 +123,47 @@ def _settings(folder):
     settings = StudySettings.model_validate({"data": {"source": "fractal", "side": 90, "classes": 4}, "space": space})
     write_settings(folder / "study.toml", settings)
     return settings
+
+
+class InProcess:
+    """An engine that trains in this process, one after the other: no worker to start."""
+
+    def __init__(self, folder, devices, threads, checkpoints, stops):
+        self.folder, self.checkpoints, self.images = folder, checkpoints, {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def run(self, next_training):
+        from trainer.engines.local import Event, _train, checkpoint_path, observation_path
+        from trainer.files import write_atomically
+
+        while (job := next_training()) is not None:
+            key, training = job
+            checkpoint = checkpoint_path(self.checkpoints, training)
+            observation = _train(training, self.images, 1, "cpu", lambda _: False, checkpoint)
+            write_atomically(observation_path(self.folder, key), observation.to_json())
+            yield Event("done", key)
+
+
+@pytest.fixture
+def in_process(monkeypatch):
+    """Trainings happen in this process."""
+    monkeypatch.setattr("planner.loop.LocalEngine", InProcess)
+
+
+class Silent:
+    """Progress that nobody sees."""
+
+    def start(self, *_):
+        pass
+
+    epoch = done = note = close = start
+
+
+@pytest.fixture(scope="session")
+def silent():
+    return Silent()

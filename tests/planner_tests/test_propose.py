@@ -128,7 +128,7 @@ def test_a_batch_does_not_crowd_and_holds_nothing_twice(pool, observed):
         rows = left[columns].to_numpy(float)
         (row,) = best_rows(known, rows, 1, reference=reference)
         assert left.index[row] == label
-        known, left = known.believing(rows[[row]], known.of(rows[[row]])[0]), left.drop(label)
+        known, left = known.believing(rows[[row]]), left.drop(label)
 
 
 def test_what_is_running_is_not_proposed_again_and_is_believed_to_come_out_as_expected(pool, observed):
@@ -330,3 +330,46 @@ def test_importing_planner_for_propose_is_cheap():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def short_and_long(correlation, seed=0):
+    """Networks measured for 2 and 10 epochs; what the short trainings say of the long ones is up to `correlation`."""
+    rng = np.random.default_rng(seed)
+    width = np.tile(np.geomspace(8, 128, 60), 2)
+    epochs = np.repeat([2, 10], 60)
+    long = 0.5 + 0.1 * np.log2(width / 8) - 0.03 * np.abs(np.log2(width / 40))
+    other = 0.3 + 0.2 * rng.random(120)
+    accuracy = np.where(epochs == 10, long, correlation * (long - 0.2) + (1 - correlation) * other)
+    return pd.DataFrame({"width": width, "epochs": epochs, "macs": width**2, "accuracy": accuracy})
+
+
+def test_short_trainings_are_chosen_where_they_tell_of_long_ones_and_cost_less():
+    options = {"inputs": ["width", "epochs"], "fidelity": {"epochs": 10}, "per": "second"}
+    for correlation, most_short in ((1.0, True), (0.0, False)):
+        table = short_and_long(correlation)
+        table["seconds"] = table["epochs"] * table["macs"]
+        seen = table.iloc[[0, 20, 40, 59, 60, 70, 80, 90, 100, 119]]
+        chosen = planner.propose(seen, table, 4, **options)
+        short = int((table.loc[chosen, "epochs"] == 2).sum())
+        assert (short >= 3) == most_short, (correlation, short)
+
+
+def test_a_row_at_the_fidelity_that_counts_is_worth_what_it_is_without_fidelities():
+    table = short_and_long(0.5)
+    seen = table.iloc[[*range(0, 60, 6), *range(60, 120, 6)]]
+    columns = ["width", "epochs", "macs"]
+    surrogate = fit_surrogate(seen, ["width", "epochs"], "accuracy", "macs", validate=False)
+    plain, counting = (Known(surrogate, seen[columns].to_numpy(float), 0.0, f) for f in ({}, {1: 10.0}))
+    rows = table[table["epochs"] == 10][columns].to_numpy(float)
+    for one, other in zip(plain.of(rows), counting.of(rows), strict=True):
+        assert np.allclose(one, other)
+    # And what a shorter one would teach is less, but not nothing.
+    short = table[table["epochs"] == 2][columns].to_numpy(float)
+    assert (counting.of(short)[1] < counting.of(rows)[1]).all() and (counting.of(short)[1] > 0).all()
+
+
+@pytest.mark.parametrize("fidelity", [{"depth": 3}, {"epochs": math.nan}, {"macs": 4}])
+def test_a_fidelity_must_be_a_finite_value_of_an_input(fidelity):
+    table = short_and_long(1.0)
+    with pytest.raises(PlannerError, match=r"fidelity .* is impossible; give finite values of inputs"):
+        planner.propose(table, table, inputs=["width", "epochs"], fidelity=fidelity)

@@ -99,18 +99,20 @@ def test_neighbours_that_scale_differently_inside_the_noise_are_repeated():
     # 1 point apart where seeds scatter by 0.5: 2 (1.645 * 0.5 / 1)^2 = 1.35, so two seeds of each.
     close = front(macs=[1e6, 2e6, 4e6, 5e6, 16e6, 32e6], accuracy=[0.4, 0.5, 0.6, 0.61, 0.75, 0.8])
     close["r"] = [0.7, 0.7, 0.6, 0.8, 0.7, 0.7]
-    advice = recommend(situation(front=close, noise_std=0.005))
+    little = pd.DataFrame({"gain": [0.02], "points": [0.0019], "macs": [5e6]})  # less than any noise below
+    assert recommend(situation(front=close, noise_std=0.005)).action == "propose"  # more is to be gained elsewhere
+    advice = recommend(situation(front=close, noise_std=0.005, promised=little))
     assert advice.action == "repeat" and "trials 2 and 3 with 1 more seed each" in advice.what
     assert advice.what.endswith("the rules cannot be told apart")
     assert advice.command == "planner propose --study s --repeat 2,3 --seeds 1" and advice.hours == pytest.approx(9.0)
     # Not where it was done, is certain, would need many seeds, or where both say the same.
-    assert recommend(situation(front=close.assign(repeats=2), noise_std=0.005)).action == "propose"
-    assert recommend(situation(front=close, noise_std=0.002)).action == "propose"
-    assert recommend(situation(front=close, noise_std=0.02)).action == "propose"
-    assert recommend(situation(front=close.assign(r=0.7), noise_std=0.005)).action == "propose"
+    assert recommend(situation(front=close.assign(repeats=2), noise_std=0.005, promised=little)).action == "propose"
+    assert recommend(situation(front=close, noise_std=0.002, promised=little)).action == "propose"
+    assert recommend(situation(front=close, noise_std=0.02, promised=little)).action == "propose"
+    assert recommend(situation(front=close.assign(r=0.7), noise_std=0.005, promised=little)).action == "propose"
     # Nor where a fifth of all trainings are repeats already.
     often = pd.DataFrame({"width_1": [*range(32), *range(8)]})
-    assert recommend(situation(front=close, noise_std=0.005, rows=often)).action == "propose"
+    assert recommend(situation(front=close, noise_std=0.005, rows=often, promised=little)).action == "propose"
 
 
 def test_a_gain_that_drowns_in_noise_is_no_reason_to_train():

@@ -1,10 +1,9 @@
 """`planner score`: cheap scores beside accuracies, resumed, and read by `planner audit`."""
 
+import json
+
 import pandas as pd
 import pytest
-
-from planner.scores import common_parent
-from sampler import architecture_complexity, base, scaled
 
 
 @pytest.fixture
@@ -27,11 +26,24 @@ def test_scores_stand_beside_the_accuracies_and_are_not_computed_twice(trained, 
     assert len(frame) == 4 and (frame["repeats"] == 2).all()
     assert frame["zen"].is_unique and frame["zen"].notna().all()
     assert frame["inherited"].between(0, 1).all()
-    assert err.startswith("parent: ")
-    # A second call has nothing to do: not even the parent is trained again.
+    assert "parents for 4 of 4 architectures" in err and "\nparent " in err
+    # What the scores cost adds up, the parents' trainings included.
+    raised = {file.stem: json.loads(file.read_text())["seconds"] for file in (path.parent / "parents").glob("*.json")}
+    assert set(frame["inherited_parent"]) == set(raised)
+    assert {file.stem for file in (path.parent / "parents").glob("*.safetensors")} == set(raised)
+    assert frame["inherited_parent_seconds"].sum() == pytest.approx(sum(raised.values()))
+    assert f"4 of 4 inherited; {len(raised)} parents trained in {sum(raised.values()):.0f} s" in out
+    # A second call has nothing to do: not even the parents are trained again.
     before = path.read_bytes()
     code, _, err = trained("score", "--study", "s", "--zen", "--inherit", "1")
     assert code == 0 and "parent" not in err and path.read_bytes() == before
+    # A lost score is computed again, from the parents that are there.
+    frame.drop(index=0).to_csv(path, index=False)
+    code, _, err = trained("score", "--study", "s", "--inherit", "1")
+    again = pd.read_csv(path)
+    assert code == 0 and "parents for 1 of 1" in err and "\nparent " not in err
+    assert again["inherited_parent"].tolist() == frame["inherited_parent"].tolist()
+    assert again["inherited"].tolist() == frame["inherited"].tolist()
 
 
 def test_no_score_asked_for_and_a_damaged_table_are_refused(trained, tmp_path):
@@ -42,11 +54,9 @@ def test_no_score_asked_for_and_a_damaged_table_are_refused(trained, tmp_path):
     assert code == 2 and "not a table of scores ('trial'); remove it and score again" in err
 
 
-def test_every_architecture_can_inherit_from_the_common_parent():
-    children = [scaled("efficientnet_b0", px, w, d) for px, w, d in ((96, 0.5, 2.0), (64, 1.5, 0.5), (32, 1.0, 1.0))]
-    parent = common_parent(children)
-    assert parent.resolution == 64
-    for child in children:
-        assert all(map(int.__le__, parent.widths, child.widths)) and all(map(int.__le__, parent.depths, child.depths))
-    assert architecture_complexity(parent).params <= min(architecture_complexity(one).params for one in children)
-    assert common_parent([base("resnet18").architecture()]) == base("resnet18").architecture()
+def test_a_damaged_record_of_a_parent_is_refused_by_name(trained, tmp_path):
+    folder = tmp_path / "results" / "s" / "parents"
+    folder.mkdir()
+    (folder / "0123.json").write_text("{}")
+    code, _, err = trained("score", "--study", "s", "--inherit", "1")
+    assert code == 2 and "0123.json: not a parent's training" in err and "remove it and score again" in err

@@ -96,6 +96,20 @@ def test_the_posterior_is_that_of_the_equations_written_out(kernel):
 
 
 @by_kernel
+def test_correlations_are_those_of_the_joint_posterior_written_out(kernel):
+    seen, theta = rows(), hyperparameters(kernel)
+    rng = np.random.default_rng(2)
+    x, z = rng.normal(size=(6, 3)), rng.normal(size=(6, 3))
+    member, both = Member(kernel, theta, seen), np.concatenate([x, z])
+    assert np.allclose(kernel.paired(theta, x, z), kernel.covariance(theta, x, z).diagonal())
+    prior = kernel.covariance(theta, seen.x, seen.x) + np.diag(seen.noise + member.noise + JITTER)
+    across = kernel.covariance(theta, both, seen.x)
+    joint = kernel.covariance(theta, both, both) - across @ np.linalg.solve(prior, across.T)
+    wanted = [joint[i, i + 6] / np.sqrt(joint[i, i] * joint[i + 6, i + 6]) for i in range(6)]
+    assert np.allclose(member.correlation(x, z), wanted) and np.allclose(member.correlation(x, x), 1)
+
+
+@by_kernel
 def test_gradients_are_those_of_finite_differences(kernel):
     seen, theta = rows(), hyperparameters(kernel)
     _, gradient = objective(theta, kernel, seen)

@@ -11,15 +11,8 @@ from planner.searches.trained import TrainedScorer
 from sampler import stratified_design
 
 
-class Silent:
-    def start(self, *_):
-        pass
-
-    epoch = done = note = close = start
-
-
 @pytest.fixture
-def scorer(new, train, monkeypatch, tmp_path):
+def scorer(new, train, silent, monkeypatch, tmp_path):
     """A scorer whose trainings take no time, and what it was told."""
     told, trainings = [], []
 
@@ -29,7 +22,7 @@ def scorer(new, train, monkeypatch, tmp_path):
         train(ledger, lambda macs, one: None if one.depths[0] > 3 else 0.9 - 0.5 * (macs / 1e6) ** -0.3)
 
     monkeypatch.setattr("planner.searches.trained.train_queued", trained)
-    made = TrainedScorer(new, tmp_path / "cache", Resources(), Silent(), "greedy", told.append, epochs=2)
+    made = TrainedScorer(new, tmp_path / "cache", Resources(), silent, "greedy", told.append, epochs=2)
     made.told, made.trainings = told, trainings
     return made
 
@@ -43,10 +36,10 @@ def grown(one, **more):
     return replace(one, depths=(one.depths[0] + more.get("blocks", 1), *one.depths[1:]))
 
 
-def test_the_same_candidates_are_trained_once_and_score_alike(scorer, one):
+def test_the_same_candidates_are_trained_once_and_score_alike(scorer, one, silent):
     candidates = [Candidate(one), Candidate(grown(one), parent=one, label="deeper")]
     first = scorer(candidates)
-    again = TrainedScorer(scorer.ledger, scorer.cache, Resources(), Silent(), "greedy", print, epochs=2)
+    again = TrainedScorer(scorer.ledger, scorer.cache, Resources(), silent, "greedy", print, epochs=2)
     assert again(candidates) == first and None not in first
     assert scorer.trainings == [1, 1]  # the parent first, then its child; nothing a second time
 
@@ -81,7 +74,7 @@ def test_a_search_whose_time_is_over_says_how_to_go_on(scorer, one, monkeypatch)
         scorer([Candidate(one)])
 
 
-def test_a_child_is_fine_tuned_from_its_parents_file(run):
+def test_a_child_is_fine_tuned_from_its_parents_file(run, silent, in_process):
     """Really trained, on generated images."""
     from planner.study import cache_of, open_ledger
 
@@ -89,7 +82,7 @@ def test_a_child_is_fine_tuned_from_its_parents_file(run):
     assert run("sample", "--study", "s", "--data", data, "--trials", 1, "--epochs", 3, "--window", "1M", "3M")[0] == 0
     ledger = open_ledger("s")
     where = Resources(workers=1, device="cpu")
-    scorer = TrainedScorer(ledger, cache_of(ledger.folder), where, Silent(), "greedy", print, epochs=1)
+    scorer = TrainedScorer(ledger, cache_of(ledger.folder), where, silent, "greedy", print, epochs=1)
     one = ledger.pending()[0]
     deeper = grown(one)
     assert None not in scorer([Candidate(one), Candidate(deeper, parent=one)])

@@ -100,6 +100,11 @@ class Transfer:
             self.chain([parent.cheap_operation], [child.cheap_operation], outputs.half, outputs.half)
             return
         assert isinstance(parent, nn.Conv2d | nn.Linear) and isinstance(child, nn.Conv2d | nn.Linear)
+        self._write(parent, child, inputs, outputs)
+
+    def _write(
+        self, parent: nn.Conv2d | nn.Linear, child: nn.Conv2d | nn.Linear, inputs: Space, outputs: Space
+    ) -> None:
         weight = self._weight(parent, child, inputs, outputs)
         heard = torch.from_numpy(outputs.source != SILENT).to(weight.device)
         child.weight[heard] = weight[heard]
@@ -130,6 +135,25 @@ class Transfer:
             noise *= _tensor(new, weight)[(...,) + (None,) * (weight.ndim - 2)]
             grown = grown + self.noise * weight.std(correction=0) * noise
         return grown
+
+
+class Rehearsal(Transfer):
+    """Draws and refuses what a transfer of that seed would, but writes nothing: networks may be on torch's meta device.
+
+    Args:
+        seed: As the transfer's.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed, noise=0.0)
+
+    def rows(self, parent: torch.Tensor, child: torch.Tensor, space: Space) -> None:
+        """Writes nothing."""
+
+    def _write(
+        self, parent: nn.Conv2d | nn.Linear, child: nn.Conv2d | nn.Linear, inputs: Space, outputs: Space
+    ) -> None:
+        """Writes nothing."""
 
 
 def _tensor(array: np.ndarray, like: torch.Tensor) -> torch.Tensor:

@@ -89,7 +89,7 @@ def silence_residual_blocks(model: nn.Module, architecture: Architecture) -> int
     """
     stages = PARTS[base(architecture.base).family](model, architecture).stages
     blocks = [block for stage in stages for block in stage.blocks if not hasattr(block, "gamma")]
-    residual = [block for block in blocks if _skip(block) == "a plain skip connection"]
+    residual = [block for block in blocks if skip_of(block) == "a plain skip connection"]
     for block in residual:
         _silence(block)
     return len(residual)
@@ -101,7 +101,7 @@ def _skips(parent: nn.Module, child: nn.Module) -> Skip:
     Raises:
         InputError: If the parent's cannot become it.
     """
-    old, new = _skip(parent), _skip(child)
+    old, new = skip_of(parent), skip_of(child)
     if old != new and (old, new) != ("a plain skip connection", "a convolution beside it"):
         raise InputError(
             f"its first block has {old} in the parent and {new} in the larger network, because of the stage's width "
@@ -110,7 +110,8 @@ def _skips(parent: nn.Module, child: nn.Module) -> Skip:
     return new
 
 
-def _skip(block: nn.Module) -> Skip:
+def skip_of(block: nn.Module) -> Skip:
+    """What runs beside a block of timm's."""
     if not getattr(block, "has_skip", True):
         return "no skip connection"
     return "a convolution beside it" if layers(_shortcut(block)) else "a plain skip connection"
@@ -163,7 +164,7 @@ def _silence(block: nn.Module) -> None:
     Raises:
         InputError: If it has no skip connection.
     """
-    if _skip(block) != "a plain skip connection":
+    if skip_of(block) != "a plain skip connection":
         raise InputError(
             "its blocks have no skip connections, so that one more would change the outputs; keep its depth"
         )

@@ -1,0 +1,210 @@
+"""What `planner scale` does where the method is a search: options, start, progress, result."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from planner.commands.options import LATENCY_FILE, Quantity, echo_json, integers, resources, study
+from planner.commands.options import latency_limit as limit_of
+from planner.errors import PlannerError
+from planner.quantities import format_count, parse_ms
+
+if TYPE_CHECKING:
+    from planner.loop import Resources
+    from planner.searches.running import Search
+    from planner.searches.scoring import Found
+    from planner.searches.trained import TrainedScorer
+    from planner.store import Ledger
+    from sampler import Architecture
+
+F = TypeVar("F", bound=Callable[..., Any])
+SEARCHES = ("greedy", "rbis", "adjust")
+NAMES = ("study", "where", "fine_tune", "settings", "score", "sizes", "latency", "latency_model", "width", "depth")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options that only searches have."""
+
+    study: str | None
+    where: Resources
+    fine_tune: int | None
+    settings: tuple[str, ...]
+    score: str | None
+    sizes: list[int] | None
+    latency: float | None
+    latency_model: str | None
+    width: float | None
+    depth: float | None
+
+    def refuse(self, method: str) -> None:
+        """Refuses what only a search can use.
+
+        Raises:
+            PlannerError: Naming the option.
+        """
+        for name in ("study", "fine_tune", "settings", "score", "sizes", "latency", "width", "depth"):
+            if getattr(self, name):
+                option = {"settings": "set", "sizes": "resolutions"}.get(name, name.replace("_", "-"))
+                raise PlannerError(f"{method} is a rule and takes no --{option}; searches do: {', '.join(SEARCHES)}")
+
+
+def searching(command: F) -> F:
+    """The options of searches, ready-made as `asked`."""
+
+    @wraps(command)
+    def packed(**given: Any) -> Any:
+        return command(asked=Asked(**{name: given.pop(name) for name in NAMES}), **given)
+
+    options = (
+        study,
+        click.option("--width", type=float, help="Of searches: width multiplier of the start."),
+        click.option("--depth", type=float, help="Of searches: depth multiplier of the start."),
+        click.option("--fine-tune", type=click.IntRange(1), metavar="EPOCHS", help="Of greedy, rbis: epochs; 20."),
+        click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="Of searches: a number of the method, such as iterations=3; a wrong name lists them all.",
+        ),
+        click.option("--latency", type=Quantity(parse_ms), help="Of rbis: a budget in time, instead of --flops."),
+        click.option("--latency-model", metavar="FILE", help=f"Of rbis: the device's; {LATENCY_FILE} by default."),
+        click.option(
+            "--resolutions", "sizes", callback=integers, metavar="PX,..", help="Of rbis; before a jump by default."
+        ),
+        click.option(
+            "--score",
+            type=click.Choice(["accuracy", "zen", "zen-per-block"]),
+            help="Of rbis: trained accuracy (default), or the Zen-score of untrained networks.",
+        ),
+    )
+    result = cast(F, resources(packed))
+    for option in reversed(options):
+        result = option(result)
+    return result
+
+
+def search(method: str, base: str, macs: float | None, resolution: int | None, asked: Asked, json_: bool) -> None:
+    """Runs a search on a study's ledger, or goes on with it, and shows what it found."""
+    from planner.progress import TerminalProgress
+    from planner.searches.running import run
+    from planner.searches.trained import EPOCHS, TrainedScorer
+    from planner.study import cache_of, open_ledger
+
+    ledger = open_ledger(asked.study)
+    if ledger.settings.base != base:
+        raise PlannerError(
+            f"study {ledger.folder.name} is of {ledger.settings.base}, not of {base}; name it, or another"
+        )
+    wanted = _wanted(method, macs, _start(ledger, resolution, asked), asked, ledger)
+    scorer = TrainedScorer(
+        ledger, cache_of(ledger.folder), asked.where, TerminalProgress(), method, _tell, asked.fine_tune or EPOCHS
+    )
+    found = run(wanted, scorer, _tell)
+    ledger.export()
+    seconds = sum(ledger.seconds_of(trial) for trial in scorer.trials)
+    paths = _written(ledger, found, macs, len(scorer.trials), seconds)
+    if json_:
+        echo_json(_as_dict(found, scorer, seconds, paths))
+    else:
+        _show(found, scorer, seconds, paths)
+
+
+def _written(ledger: Ledger, found: Found, macs: float | None, trainings: int, seconds: float) -> tuple[Path, Path]:
+    """What was found as JSON, and its iterations as CSV."""
+    import pandas as pd
+
+    from planner.searches.record import FOLDER, write_found
+    from planner.table import csv_text
+    from sampler import architecture_complexity
+    from trainer.files import write_atomically
+
+    classes = ledger.settings.data.classes
+    aim = macs or architecture_complexity(found.architecture, classes).macs  # of a budget in time, what it came to
+    path = write_found(ledger.folder / FOLDER, found, aim, classes, trainings, seconds)
+    trace = path.with_suffix(".csv")
+    rows = pd.DataFrame([step.as_row() for step in found.steps])
+    lists = [name for name in ("widths", "depths", "layers") if name in rows]
+    write_atomically(trace, csv_text(rows.assign(**{name: rows[name].map(_spaced) for name in lists})))
+    return path, trace
+
+
+def _spaced(numbers: list[int]) -> str:
+    return " ".join(map(str, numbers))
+
+
+def _start(ledger: Ledger, resolution: int | None, asked: Asked) -> Architecture:
+    """The study's base network, or a reduced one."""
+    from sampler import scaled
+
+    space = ledger.space
+    return scaled(space.base, resolution or space.resolution, asked.width or 1.0, asked.depth or 1.0, rule=space.rule)
+
+
+def _wanted(method: str, macs: float | None, start: Architecture, asked: Asked, ledger: Ledger) -> Search:
+    from planner.searches.running import Search, as_score
+
+    own = {"rbis": ("latency", "sizes")}.get(method, ())
+    for name in ("latency", "sizes"):
+        if getattr(asked, name) is not None and name not in own:
+            raise PlannerError(f"{method} takes no --{'resolutions' if name == 'sizes' else name}; leave it out")
+    if macs is not None and asked.latency is not None:
+        raise PlannerError("give --flops or --latency, not both: the search has one cost")
+    result = Search(
+        method, start, macs, _settings(asked.settings), sizes=asked.sizes or (), score=as_score(asked.score)
+    )
+    if asked.latency is None:
+        return result
+    limit = limit_of(asked.latency, Path(asked.latency_model or LATENCY_FILE))
+    return replace(
+        result, budget=asked.latency, cost=lambda architectures: limit.cost(architectures, ledger.settings.data.classes)
+    )
+
+
+def _settings(texts: tuple[str, ...]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    for name, sign, value in pairs:
+        if not (name and sign and value):
+            raise PlannerError(f"--set {name}{sign}{value}: NAME=VALUE is wanted, such as iterations=3")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _as_dict(found: Found, scorer: TrainedScorer, seconds: float, paths: tuple[Path, ...]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "method": found.method,
+        "architecture": asdict(found.architecture),
+        "steps": [step.as_row() for step in found.steps],
+        "notes": list(found.notes),
+        "trainings": len(scorer.trials),
+        "seconds": seconds,
+        "files": [str(path) for path in paths],
+    }
+
+
+def _show(found: Found, scorer: TrainedScorer, seconds: float, paths: tuple[Path, ...]) -> None:
+    one = found.architecture
+    for step in found.steps:
+        accuracy = "no score" if step.accuracy is None else f"{step.accuracy:.4g}"
+        click.echo(f"{step.iteration:3d}  {format_count(step.macs):>8s} MACs  {accuracy:>8s}  {step.move}")
+    click.echo(f"{found.method}: {one.base} at {one.resolution} px")
+    click.echo(f"  depths  {' '.join(map(str, one.depths))}")
+    click.echo(
+        f"  widths  {' '.join(map(str, getattr(one, 'layers', one.widths)))}  (stem {one.stem}, head {one.head})"
+    )
+    for note in found.notes:
+        click.echo(f"  {note}")
+    click.echo(f"{len(scorer.trials)} trainings, {seconds / 3600:.2g} h; {', '.join(map(str, paths))}")

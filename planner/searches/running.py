@@ -1,0 +1,168 @@
+"""A search on a study: its start, its scorer and its options made from what a user said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from planner.errors import PlannerError
+from planner.searches.adjust import AdjustOptions, adjust
+from planner.searches.greedy import GreedyOptions, Rank, greedy
+from planner.searches.increments import RbisOptions
+from planner.searches.rbis import Cost, rbis, resolutions
+from planner.searches.scoring import Found, Scorer, Tell
+from planner.searches.trained import TrainedScorer
+from planner.searches.widths import width_vector
+from sampler import Architecture
+from sampler.complexity import count
+
+if TYPE_CHECKING:
+    from planner.store import Ledger
+
+Score = Literal["accuracy", "zen", "zen-per-block"]
+OPTIONS: dict[str, type] = {"greedy": GreedyOptions, "rbis": RbisOptions, "adjust": AdjustOptions}
+FEWEST = 20  # trainings that a ranking of candidates is learned from
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a user asked for.
+
+    Attributes:
+        method: `greedy`, `rbis` or `adjust`.
+        start: Where it begins; an adjustment keeps its MACs unless there is a budget.
+        budget: The most it may cost, in the unit of `cost`; None only where adjusting.
+        settings: Values of the method's options, by name, as text.
+        cost: What the budget is of, in a search by RBIS; None for MACs.
+        sizes: Resolutions of RBIS, in pixels; by default those just before a jump within the study's bounds.
+        score: What ranks candidates of RBIS.
+    """
+
+    method: str
+    start: Architecture
+    budget: float | None
+    settings: Mapping[str, str]
+    cost: Cost | None = None
+    sizes: Sequence[int] = ()
+    score: Score = "accuracy"
+
+
+def as_score(name: str | None) -> Score:
+    """A score by its name; accuracy by default."""
+    known: dict[str, Score] = {"zen": "zen", "zen-per-block": "zen-per-block"}
+    return known.get(name or "", "accuracy")
+
+
+def run(search: Search, scorer: TrainedScorer, tell: Tell) -> Found:
+    """Runs a search, or goes on with one that was interrupted.
+
+    Raises:
+        PlannerError: If an option is unknown or impossible, or the search can go nowhere.
+    """
+    classes = scorer.ledger.settings.data.classes
+    if search.method == "adjust":
+        return _adjust(search, scorer, classes, tell)
+    if search.budget is None:
+        raise PlannerError(f"{search.method} grows a network to a budget; give --flops" + RBIS_TOO * _is_rbis(search))
+    if _is_rbis(search):
+        return _rbis(search, search.budget, scorer, classes, tell)
+    options = made(GreedyOptions, search.settings)
+    rank = ranking(scorer.ledger) if options.shortlist else None
+    return greedy(search.start, search.budget, scorer, options, classes, tell, rank)
+
+
+RBIS_TOO = " or --latency"
+
+
+def _is_rbis(search: Search) -> bool:
+    return search.method == "rbis"
+
+
+def _adjust(search: Search, scorer: TrainedScorer, classes: int, tell: Tell) -> Found:
+    from planner.searches.probing import TrainedProbe
+
+    options = made(AdjustOptions, search.settings)
+    vector = width_vector(search.start, classes, options.padding, options.smallest, options.divisor)
+    probe = TrainedProbe(scorer, vector.architecture_of, options, scorer.resources.device.replace("auto", "cpu"))
+    return adjust(vector, probe, options, tell, None if search.budget is None else round(search.budget))
+
+
+def _rbis(search: Search, budget: float, scorer: TrainedScorer, classes: int, tell: Tell) -> Found:
+    space = scorer.ledger.space
+    low, high = (round(space.resolution * r) for r in space.r)
+    sizes = search.sizes or resolutions(search.start, low, min(high, scorer.ledger.settings.data.side), search.cost)
+    tell(f"resolutions: {', '.join(map(str, sizes))} px")
+    chosen: Scorer = scorer
+    if search.score != "accuracy":
+        from planner.searches.zen import ZenScorer
+
+        memory = scorer.ledger.folder / "searches" / "zen.jsonl"
+        per_block, device = search.score == "zen-per-block", scorer.resources.device.replace("auto", "cpu")
+        # Scores of different sizes do not compare: all are taken at the study's.
+        chosen = ZenScorer(classes, 0, per_block, device, resolution=space.resolution, memory=memory)
+    cost = search.cost or partial(_macs, classes=classes)
+    return rbis(search.start, budget, cost, chosen, sizes, made(RbisOptions, search.settings), classes, tell)
+
+
+def _macs(architectures: Any, classes: int) -> Any:
+    return count(architectures, classes).macs
+
+
+def ranking(ledger: Ledger) -> Rank:
+    """A ranking of architectures by the surrogate of the study's own trainings.
+
+    Raises:
+        PlannerError: If there are too few trainings to learn from.
+    """
+    from planner.proposers.pool import architectures_frame
+    from planner.surrogates.fit import fit_surrogate
+    from planner.trials import trained
+    from sampler.architecture import stack
+
+    rows = trained(ledger.frame())
+    if len(rows) < FEWEST:
+        raise PlannerError(
+            f"a shortlist is ranked by the study's own trainings, and {ledger.folder} has {len(rows)} of at least "
+            f"{FEWEST}; run `planner sample --study {ledger.folder.name} --trials {FEWEST}` and `planner train`, or "
+            "leave shortlist out"
+        )
+    surrogate = fit_surrogate(rows, validate=False)
+
+    def rank(architectures: Sequence[Architecture]) -> list[float]:
+        frame = architectures_frame(stack(architectures), ledger.space)
+        constant = {name: rows[name].mode()[0] for name in surrogate.inputs if name not in frame}
+        return list(surrogate.predict(frame.assign(**constant))["mean"])
+
+    return rank
+
+
+def made(kind: type[T], settings: Mapping[str, str]) -> T:
+    """A method's options from names and texts, such as {"keep": "5"}; several values with commas.
+
+    Raises:
+        PlannerError: If there is no such option, or the text is no value of it.
+    """
+    hints = get_type_hints(kind)
+    known = [one.name for one in fields(kind)]  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for name, text in settings.items():
+        if name not in known:
+            raise PlannerError(f"--set {name}: no option of this search; it has {', '.join(known)}")
+        values[name] = _value(name, text, hints[name])
+    return replace(kind(), **values)  # type: ignore[type-var]
+
+
+def _value(name: str, text: str, hint: Any) -> Any:
+    """A text as a value of a type: itself, or the list that its commas make."""
+    parts = [part.strip() for part in text.split(",")]
+    for given in (text, parts, [int(part) if part.isdigit() else part for part in parts]):
+        try:
+            return TypeAdapter(hint).validate_python(given)
+        except ValidationError:
+            continue
+    raise PlannerError(f"--set {name}={text}: not a value of it; see the paper's section in the help of planner scale")

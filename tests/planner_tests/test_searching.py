@@ -1,0 +1,116 @@
+"""`planner scale` with searches: on the ledger of a study, resumed where they were, with what they found in files."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from planner.searches.record import read_found
+from sampler import architecture_complexity, scaled
+
+START = ("--study", "mine", "--width", "0.5", "--depth", "0.5", "--resolution", "64")
+GREEDY = ("scale", "efficientnet_b0", "--method", "greedy", *START, "--flops", "14M")
+GREEDY += ("--set", "iterations=2", "--set", "width_step=8", "--set", "ratios=0,1")
+
+
+@pytest.fixture
+def closed_form(train, monkeypatch):
+    """Trainings by a formula; may be told to die after so many."""
+    state = {"left": None, "trained": 0}
+
+    def accuracy(macs, one):
+        if state["left"] == 0:
+            state["left"] = None
+            raise KeyboardInterrupt
+        state["left"] = None if state["left"] is None else state["left"] - 1
+        state["trained"] += 1
+        return 0.9 - 0.5 * (macs / 1e6) ** -0.3 - 0.01 * abs(one.depths[3] - 3) + 1e-4 * one.widths[4]
+
+    def queued(ledger, *_):
+        with ledger.coordinating():
+            ledger.reconcile()
+            train(ledger, accuracy)
+
+    monkeypatch.setattr("planner.searches.trained.train_queued", queued)
+    monkeypatch.setattr("trainer.inherit.refusal", lambda *_: None)
+    return state
+
+
+def test_a_search_grows_a_network_and_leaves_its_trace(new, run, closed_form):
+    code, printed, told = run(*GREEDY)
+    assert code == 0 and "greedy: efficientnet_b0" in printed and "iteration 2 of 2" in told
+    found = read_found(new.folder / "searches")[0]
+    assert abs(architecture_complexity(found.architecture, 4).macs / 14e6 - 1) <= 0.01
+    assert found.trainings == closed_form["trained"] == new.counts()["ok"]
+    trace = pd.read_csv(new.folder / "searches" / "greedy-14000000.csv")
+    assert list(trace["iteration"]) == [1, 2] and (trace["macs"].diff().dropna() > 0).all()
+
+
+def test_a_search_that_died_goes_on_and_finds_the_same(new, run, closed_form):
+    closed_form["left"] = 7
+    assert run(*GREEDY)[0] != 0
+    begun = closed_form["trained"]
+    code, _, _ = run(*GREEDY)
+    assert code == 0 and begun == 7
+    again = json.loads(run(*GREEDY, "--json")[1])
+    assert closed_form["trained"] == again["trainings"] == read_found(new.folder / "searches")[0].trainings
+    assert new.counts()["running"] == 0
+
+
+def test_an_uninterrupted_search_finds_what_an_interrupted_one_found(new, run, closed_form, tmp_path, train):
+    closed_form["left"] = 5
+    run(*GREEDY)
+    interrupted = json.loads(run(*GREEDY, "--json")[1])
+    (tmp_path / "results").rename(tmp_path / "before")
+    (tmp_path / "results" / "mine").mkdir(parents=True)
+    (tmp_path / "results" / "mine" / "study.toml").write_text((tmp_path / "before/mine/study.toml").read_text())
+    whole = json.loads(run(*GREEDY, "--json")[1])
+    for key in ("architecture", "steps", "notes", "trainings"):
+        assert whole[key] == interrupted[key]
+
+
+def test_a_shortlist_is_ranked_by_the_studys_own_trainings(new, run, closed_form, train):
+    refused = run(*GREEDY, "--set", "shortlist=3")
+    assert refused[0] == 2 and "has 0 of at least 20" in refused[2]
+    assert run("sample", "--study", "mine", "--trials", 24)[0] == 0
+    train(new)
+    code, printed, _ = run(*GREEDY, "--set", "shortlist=3", "--json")
+    answer = json.loads(printed)
+    assert code == 0 and [step["scored"] for step in answer["steps"]] == [3, 3]
+    assert answer["trainings"] == 7 and any("trainings saved" in note for note in answer["notes"])
+
+
+def test_rbis_keeps_to_its_budget(new, run, closed_form):
+    flops = 1.3 * architecture_complexity(scaled("efficientnet_b0", 64, 0.5, 0.5, rule="inverse"), 4).macs
+    arguments = ("--flops", str(round(flops)), "--resolutions", "60,64", "--set", "keep=3")
+    code, printed, _ = run("scale", "efficientnet_b0", "--method", "rbis", *START, *arguments, "--json")
+    answer = json.loads(printed)
+    assert code == 0 and answer["architecture"]["resolution"] in (60, 64)
+    assert all(step["macs"] <= flops for step in answer["steps"]) and answer["trainings"] > 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ("greedy", "--flops", "14M", "--set", "speed=3"),
+            "--set speed: no option of this search; it has iterations, tolerance",
+        ),
+        (("greedy", "--flops", "14M", "--set", "iterations=many"), "--set iterations=many: not a value of it"),
+        (("greedy", "--set", "iterations"), "NAME=VALUE is wanted"),
+        (("greedy", "--resolutions", "64"), "greedy takes no --resolutions"),
+        (("rbis", "--flops", "14M", "--latency", "3ms"), "give --flops or --latency"),
+        (("compound", "--flops", "14M", "--set", "a=1"), "compound is a rule and takes no --set"),
+        (("greedy",), "greedy grows a network to a budget; give --flops"),
+    ],
+)
+def test_what_cannot_be_searched_is_said_in_one_line(arguments, words, new, run, closed_form):
+    method, *others = arguments
+    study = () if method == "compound" else ("--study", "mine")
+    code, _, told = run("scale", "efficientnet_b0", "--method", method, *study, *others)
+    assert code == 2 and words in told and told.strip().count("\n") == 0
+
+
+def test_a_study_of_another_base_network_is_refused(new, run):
+    code, _, told = run("scale", "resnet18", "--method", "greedy", "--study", "mine", "--flops", "1G")
+    assert code == 2 and "study mine is of efficientnet_b0, not of resnet18" in told
