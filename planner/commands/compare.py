@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from planner.compare.measuring import Measure
     from planner.compare.rows import Row
     from planner.loop import Resources
+    from planner.table import Table
 
 SEEDS = 3
 MOST_BUDGETS = 100
@@ -82,6 +83,11 @@ def names(_: click.Context, __: click.Parameter, text: str | None) -> list[str] 
     is_flag=True,
     help="Trains nothing: draws into --plot what resolution, depth or width alone would give, beside all together.",
 )
+@click.option(
+    "--beside",
+    metavar="STUDY|FILE.csv",
+    help="With --curves: trainings of another base network, such as one with fused blocks, from the same MACs.",
+)
 @resources
 @as_json
 def command(
@@ -91,6 +97,7 @@ def command(
     base: str | None,
     plot: Path | None,
     curves: bool,
+    beside: str | None,
     json_: bool,
     **options: Any,
 ) -> None:
@@ -107,8 +114,10 @@ def command(
 
         check_plot(plot)
     if curves:
-        draw_curves(study, table, base, flops, plot, json_)
+        draw_curves(study, table, base, beside, flops, plot, json_)
         return
+    if beside:
+        raise PlannerError("--beside is for --curves; give both, or neither")
     rows, left_out, out = compared(flops, study, table, base, **options)
     if plot:
         from planner.compare.pictures import plot_comparison
@@ -206,23 +215,51 @@ def looked_up(
 
 
 def draw_curves(
-    study: str | None, table: Path | None, base: str | None, flops: list[float] | None, plot: Path | None, json_: bool
+    study: str | None,
+    table: Path | None,
+    base: str | None,
+    beside: str | None,
+    flops: list[float] | None,
+    plot: Path | None,
+    json_: bool,
 ) -> None:
     """Draws the curves of single dimensions by a surrogate, and prints where they end."""
     from planner.commands.options import table_of
-    from planner.compare.curves import curves_of, plot_curves
+    from planner.compare.curves import curves_beside, curves_of, plot_curves
 
     if not plot:
         raise PlannerError("--curves draws a picture; say where, such as --plot curves.svg")
-    found = curves_of(table_of(str(table) if table else None, study, base), flops)
+    first = table_of(str(table) if table else None, study, base)
+    if beside:
+        found = curves_beside(first, table_beside(beside, own=not table), flops)
+    else:
+        found = curves_of(first, flops)
     plot_curves(plot, found)
     if json_:
         echo_json({"plot": str(plot), "curves": [one.as_dict() for one in found]})
         return
     click.echo("accuracy by a surrogate of the trainings, at the fewest and the most MACs of each curve (90 %)")
-    rows = [(one.start, one.dimension, format_count(one.macs[end]), one.at(end)) for one in found for end in one.ends()]
-    echo_table(("from", "grows", "MACs", "accuracy"), rows)
+    rows = [
+        (one.base, one.start, one.dimension, format_count(one.macs[end]), one.at(end))
+        for one in found
+        for end in one.ends()
+    ]
+    echo_table(("base network", "from", "grows", "MACs", "accuracy"), rows)
     click.echo(f"picture: {plot}")
+
+
+def table_beside(name: str, own: bool) -> Table:
+    """The trainings of a file or of another study; `own` keeps the study that was opened before the last one used."""
+    from planner.commands.options import table_of
+    from planner.study import folder_of, remember
+
+    if name.lower().endswith(".csv"):
+        return table_of(name, None)
+    before = folder_of(None)
+    found = table_of(None, name)
+    if own:
+        remember(before)
+    return found
 
 
 def summary(rows: Sequence[Row], left_out: dict[str, str]) -> dict[str, Any]:

@@ -82,7 +82,8 @@ def show_networks(found: Sequence[Summary]) -> None:
     for one in found:
         row = one.first
         if row.network and not one.same_as:
-            say(f"{row.method}: {row.resolution} px, depths {row.depths}, widths {row.widths}, head {row.head}")
+            channels = f"widths {row.widths}" if row.layers is None else f"layers {row.layers}"
+            say(f"{row.method}: {row.resolution} px, depths {row.depths}, {channels}, head {row.head}")
 
 
 def remarks(found: Sequence[Summary]) -> list[str]:

@@ -11,6 +11,7 @@ from planner.formulas.formula import Formula
 from planner.searches.record import FOLDER, FoundRecord, read_found
 from planner.store import Ledger
 from planner.table import Table, frame_sha256, read_csv, usable
+from planner.trials import trained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,8 +59,7 @@ def of_study(ledger: Ledger, epochs: int) -> Background:
         PlannerError: If its formula, or what a search found, is damaged.
     """
     settings, folder = ledger.settings, ledger.folder
-    own = ledger.own()
-    own = own[own["status"] == "ok"]
+    own = trained(ledger.frame())
     path = folder / "formula.json"
     return Background(
         name=str(folder),

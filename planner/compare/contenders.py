@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from planner.rules import METHODS, at_budget
 from planner.rules.rays import pycls_ray
 from sampler import Architecture, architecture_complexity
 from sampler import base as base_named
+from sampler.complexity import count
 from sampler.moves import column_names, from_rows
 from sampler.solve import TOLERANCE
 
@@ -69,7 +70,7 @@ def contenders(
     Args:
         background: What the methods may know.
         budgets: MACs.
-        methods: Names; by default all those that answer one of the budgets.
+        methods: Names; by default all those that answer one of the budgets, and whatever was searched.
 
     Returns:
         The contenders, by budget, then by method; those without a network say why. And, of the methods taken by
@@ -90,6 +91,7 @@ def contenders(
     if methods is not None:
         return found, {}
     able = {one.method for one in found if one.architecture is not None}
+    able |= {one.method for one in background.searches} & set(SEARCHES)  # a search is never passed over in silence
     left_out = {one.method: one.notes[0] for one in found if one.method not in able}
     return [one for one in found if one.method in able], left_out
 
@@ -174,24 +176,30 @@ def _best(method: str, budget: float, background: Background) -> Contender:
     if near.empty:
         least = format_count(own.frame["macs"].min())
         raise PlannerError(f"no training of {background.name} costs so little; the smallest has {least} MACs")
-    row = near.sort_values(["accuracy", "macs"], ascending=[False, True], kind="stable").head(1)
-    one = from_rows(network, row[list(columns)].to_numpy(dtype=np.int64))[0]
+    order = near.sort_values(["accuracy", "macs"], ascending=[False, True], kind="stable")
+    rows = from_rows(network, order[list(columns)].to_numpy(dtype=np.int64))
+    # A study's costs are exact: where these differ, the training was of a network with a width per layer.
+    same = count(rows, background.classes).macs == order["macs"].to_numpy(dtype=np.int64)
+    one = rows[int(np.flatnonzero(same)[0]) if background.side and same.any() else 0]
     return _made(method, budget, one, background, (f"the best of {len(near)} trained up to the budget",), own=True)
 
 
 def _searched(method: str, budget: float, background: Background) -> Contender:
-    """What the last search by this name found for this budget, to 1 %."""
-    runs = [one for one in background.searches if one.method == method]
-    near = [one for one in runs if abs(one.budget / budget - 1) <= TOLERANCE]
-    if not runs:
+    """What a search by this name found at this budget, or found for it."""
+    named = [one for one in background.searches if one.method == method]
+    if not named:
         raise PlannerError(f"{background.name} has no record of such a search")
+    runs = [one for one in named if (one.architecture.base, one.classes) == (background.base, background.classes)]
+    if not runs:
+        last = named[-1]
+        raise PlannerError(f"{method} searched {last.architecture.base} with {last.classes} classes, not this task")
+    costs = [architecture_complexity(one.architecture, background.classes).macs for one in runs]
+    off = [abs(macs / budget - 1) for macs in costs]
+    near = [i for i, one in enumerate(runs) if min(off[i], abs(one.budget / budget - 1)) <= TOLERANCE]
     if not near:
         known = ", ".join(format_count(one.budget) for one in runs[:SEVERAL])
         raise PlannerError(f"{method} searched for {known}; search for this budget, too")
-    found = min(near, key=lambda one: abs(one.budget / budget - 1))
-    if type(found.architecture) is not Architecture:
-        raise PlannerError(f"{method} found a network with a width per layer, which a ledger does not train")
-    if (found.architecture.base, found.classes) != (background.base, background.classes):
-        raise PlannerError(f"{method} searched {found.architecture.base} with {found.classes} classes, not this task")
-    made = _made(method, budget, found.architecture, background, found.notes)
-    return Contender(**{**vars(made), "trainings": found.trainings, "seconds": found.seconds})
+    i = min(near, key=lambda i: off[i])
+    ended = [f"the search ended at {format_count(costs[i])} MACs"] if off[i] > TOLERANCE else []
+    made = _made(method, budget, runs[i].architecture, background, [*ended, *runs[i].notes])
+    return replace(made, trainings=runs[i].trainings, seconds=runs[i].seconds)

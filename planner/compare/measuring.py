@@ -11,10 +11,10 @@ import numpy as np
 
 from planner.errors import PlannerError
 from planner.loop import Progress, Resources, train_queued
-from planner.store import Ledger, asks_text
+from planner.store import Ledger, asked_key
 from planner.table import ASKS
-from sampler import Architecture, stack
-from sampler.moves import column_names, from_rows
+from sampler import Architecture, LayeredArchitecture
+from sampler.moves import column_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 ORIGIN = "compare"
 # The same training as the study's own: a trial of the study, or one whose network is kept besides.
 ALIKE: tuple[Mapping[str, Any], ...] = ({}, {"keep": True})
+# Of those, what says something of the network: not that it was stopped early, or killed, or met a smaller device.
+TELLING = (None, "ok", "diverged")
 FLATTERED = "chosen by its training of seed {seed} on these very images, which flatters that seed"
 Pair = tuple[Architecture, int]  # a network, and how far its seed is above the study's
 ScoredOn = Literal["validation", "held-out", "table"]
@@ -110,7 +112,9 @@ class Trained:
         wanted = self._wanted(architectures)
         with self.ledger.coordinating():
             known = self._attempts(wanted)
-            self._enqueue([pair for pair in wanted if pair not in known])
+            for one, repeat in wanted:
+                if (one, repeat) not in known:
+                    self.ledger.ask_for(one, ORIGIN, self.asks, self.ledger.settings.seed + repeat)
         if self.missing(architectures):
             train_queued(self.ledger, self.cache, self.resources, self.progress)
         if left := self.missing(architectures):
@@ -123,26 +127,22 @@ class Trained:
         return len(wanted) - sum(status is not None for _, status in self._attempts(wanted).values())
 
     def _wanted(self, architectures: Sequence[Architecture]) -> list[Pair]:
-        return [(one, repeat) for one in dict.fromkeys(architectures) for repeat in range(self.seeds)]
+        # Seed by seed: where the time runs out, all networks have as many trainings.
+        return [(one, repeat) for repeat in range(self.seeds) for one in dict.fromkeys(architectures)]
 
     def _attempts(self, wanted: Sequence[Pair]) -> dict[Pair, tuple[int, str | None]]:
         """The trials that count: those of the study's own that are the same training, else the newest for this."""
-        attempted, found = self.ledger.attempted(), {}
+        first, found = self.ledger.settings.seed, {}
+        newest = [self.ledger.attempts(first + repeat) for repeat in range(self.seeds)]
         for one, repeat in wanted:
-            seed = self.ledger.settings.seed + repeat
-            own = [trial for asks in self.alike for trial in attempted.get((one, seed, asks_text(asks)), [])]
-            these = [trial for trial in own if trial[1] == "ok"] or attempted.get((one, seed, asks_text(self.asks)), [])
+            own = [newest[repeat].get((one, asked_key(asks))) for asks in self.alike]
+            trials = [trial for trial in own if trial and trial[1] in TELLING]
+            asked = newest[repeat].get((one, asked_key(self.asks)))
             # One that `planner train --stop-early` ended is none to compare by.
-            if these and these[0][1] != "stopped":
-                found[one, repeat] = these[0]
+            trials += [asked] if asked and asked[1] != "stopped" else []
+            if trials:
+                found[one, repeat] = min(trials, key=lambda trial: trial[1] != "ok")
         return found
-
-    def _enqueue(self, new: Sequence[Pair]) -> None:
-        for repeat in range(self.seeds):
-            these = [one for one, its_repeat in new if its_repeat == repeat]
-            if these:
-                rows = from_rows(self.ledger.space.network, stack(these).integers())
-                self.ledger.enqueue(rows, ORIGIN, asks=[self.asks] * len(these), first=repeat)
 
     def _scores(self, attempts: Mapping[Pair, tuple[int, str | None]]) -> dict[Architecture, list[Score]]:
         rows = {row["trial"]: row for row in self.ledger.frame().to_dict("records")}
@@ -189,7 +189,11 @@ class LookedUp:
 
     def __call__(self, architectures: Sequence[Architecture]) -> dict[Architecture, list[Score]]:
         """The scores that the table has."""
-        return {one: self.scores.get(self._key(one), [])[: self.seeds] for one in dict.fromkeys(architectures)}
+        return {one: self._of(one)[: self.seeds] for one in dict.fromkeys(architectures)}
+
+    def _of(self, one: Architecture) -> list[Score]:
+        # A table's rows have a width per stage: they are other networks than one with a width per layer.
+        return [] if isinstance(one, LayeredArchitecture) else self.scores.get(self._key(one), [])
 
     def _key(self, one: Architecture) -> tuple[int, ...]:
         row = (one.resolution, one.stem, *one.widths, *one.depths, one.head)

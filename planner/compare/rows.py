@@ -13,7 +13,7 @@ from planner.compare.measuring import Measure, Score
 from planner.documents import read_frame
 from planner.errors import PlannerError
 from planner.table import csv_text
-from sampler import Architecture
+from sampler import Architecture, LayeredArchitecture
 from trainer.files import write_atomically
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Row:
         resolution: Input side, in pixels.
         depths: Blocks of each stage, separated by blanks.
         widths: Channels of each stage.
+        layers: Channels of each layer and how blocks are padded, where the stages do not say them; else None.
         stem: Channels of the first convolution.
         head: Channels of the last one; 0 for none.
         seed: Of the training.
@@ -59,6 +60,7 @@ class Row:
     resolution: int | None
     depths: str | None
     widths: str | None
+    layers: str | None
     stem: int | None
     head: int | None
     seed: int | None
@@ -76,7 +78,7 @@ class Row:
     @property
     def network(self) -> tuple[Any, ...] | None:
         """What two methods share that have the same network; None without one."""
-        one = (self.resolution, self.stem, self.widths, self.depths, self.head)
+        one = (self.resolution, self.stem, self.widths, self.depths, self.head, self.layers)
         return None if self.resolution is None else one
 
 
@@ -127,12 +129,14 @@ def _network(one: Contender) -> dict[str, Any]:
         network = asdict(one.architecture)
         facts.update({name: network[name] for name in ("resolution", "stem", "head")})
         facts.update({name: " ".join(map(str, network[name])) for name in ("depths", "widths")})
+        if isinstance(one.architecture, LayeredArchitecture):
+            facts["layers"] = " ".join(map(str, [*one.architecture.layers, one.architecture.padding]))
         facts.update(macs=one.macs, error=one.error, params=one.params)
     needed = {"trainings_needed": one.trainings, "hours_needed": one.seconds / SECONDS}
     return {"method": one.method, "budget": one.budget, **facts, **needed}
 
 
-_INTEGERS = ("resolution", "depths", "widths", "stem", "head")
+_INTEGERS = ("resolution", "depths", "widths", "layers", "stem", "head")
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:

@@ -42,7 +42,7 @@ class Summary:
     def as_dict(self) -> dict[str, Any]:
         """In JSON's types."""
         row = self.first
-        names = ("method", "budget", "macs", "error", "params", "resolution", "stem", "head", "note")
+        names = ("method", "budget", "macs", "error", "params", "resolution", "stem", "head", "layers", "note")
         needed = {"trainings_needed": row.trainings_needed, "hours_needed": row.hours_needed}
         return {
             **{name: getattr(row, name) for name in names},

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -9,18 +10,22 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from planner.compare.background import of_study
+from planner.commands.compare import table_beside
+from planner.compare.background import Background, of_study
 from planner.compare.contenders import contender, contenders
-from planner.compare.measuring import Trained
-from planner.compare.rows import COLUMNS, read_rows, write_rows
+from planner.compare.measuring import Score, Trained
+from planner.compare.rows import COLUMNS, read_rows, rows_of, write_rows
 from planner.compare.statistics import mean_interval, paired
 from planner.compare.summary import summaries
 from planner.errors import PlannerError
 from planner.formulas.fit import fit
 from planner.loop import Resources
-from planner.searches.record import read_found, write_found
+from planner.searches.record import FoundRecord, read_found, write_found
 from planner.searches.scoring import Found
-from sampler import architecture_complexity, base
+from planner.settings import StudySettings
+from planner.store import Ledger, asked_key
+from planner.study import folder_of
+from sampler import LayeredArchitecture, architecture_complexity, base, scaled, stack
 from sampler.complexity import base_macs
 from sampler.moves import column_names
 
@@ -144,6 +149,29 @@ def test_a_comparison_that_was_killed_goes_on_where_it_was(mine, train, training
     ]
 
 
+def test_what_the_study_has_queued_is_trained_once_for_both(mine, train, monkeypatch):
+    one = contender("fast", BUDGET, of_study(mine, 3)).architecture
+    with mine.coordinating():
+        mine.enqueue(stack([one]), "mine")
+    trained = []
+
+    def here(ledger, *_):
+        trained.append(ledger.counts()["waiting"])
+        train(ledger)
+
+    monkeypatch.setattr("planner.compare.measuring.train_queued", here)
+    scores = measure(mine, seeds=1)([one])
+    assert trained == [1] and scores[one][0].accuracy == mine.accuracy_of(11)
+    assert mine.asks_of(11) == {} and mine.frame().iloc[-1]["origin"] == "mine"
+
+
+@pytest.mark.parametrize(("status", "trainings_left"), [("diverged", 0), ("out_of_memory", 1), ("killed", 1)])
+def test_only_failures_of_the_network_itself_are_taken_over_from_the_study(mine, monkeypatch, status, trainings_left):
+    best = contender("best", BUDGET, of_study(mine, 3)).architecture
+    monkeypatch.setattr(mine, "attempts", lambda _: {(best, asked_key({})): (3, status)})
+    assert measure(mine, seeds=1).missing([best]) == trainings_left
+
+
 def test_a_training_that_the_study_has_is_not_done_again(mine, trainings):
     best = contender("best", BUDGET, of_study(mine, 3))
     known = float(mine.frame().query("status == 'ok' and macs == @best.macs")["accuracy"].iloc[0])
@@ -160,7 +188,7 @@ def test_fits_and_counts_leave_the_comparisons_trainings_out(mine, trainings):
     rows = len(mine.table().frame)
     one = contender("fast", BUDGET, of_study(mine, 3)).architecture
     measure(mine)([one])
-    assert len(mine.table().frame) == rows and mine.asked() == asked and len(mine.own()) == 11
+    assert len(mine.table().frame) == rows and mine.asked() == asked and len(mine.frame()) == 13
     assert mine.table().sha256 != before and mine.table().left_out["asked otherwise"] == 2
     assert of_study(mine, 3).trainings == 10
 
@@ -169,9 +197,9 @@ def test_what_was_stopped_early_elsewhere_is_trained_to_the_end(mine, trainings,
     one = contender("fast", BUDGET, of_study(mine, 3)).architecture
     first = measure(mine, seeds=1)
     first([one])
-    stopped = {key: [(n, "stopped") for n, _ in trials] for key, trials in mine.attempted().items() if key[0] == one}
+    stopped = {key: (n, "stopped") for key, (n, _) in mine.attempts().items() if key[0] == one}
     assert len(stopped) == 1 and first.missing([one]) == 0
-    monkeypatch.setattr(mine, "attempted", lambda: stopped)
+    monkeypatch.setattr(mine, "attempts", lambda _: stopped)
     assert first.missing([one]) == 1
 
 
@@ -254,6 +282,53 @@ def test_what_a_search_found_competes_and_is_charged_its_own_trainings(run, mine
     assert other.architecture is None and "greedy searched for 5M" in other.notes[0]
 
 
+def test_a_search_that_ended_off_the_budget_has_a_row_that_says_so(run, mine, trainings, tmp_path):
+    folder = tmp_path / "results" / "mine" / "searches"
+    one = scaled("efficientnet_b0", 48, 0.25, 0.25, rule="inverse")  # as small as a search may start
+    macs = architecture_complexity(one, 4).macs
+    write_found(folder, Found("greedy", one, ()), BUDGET, 4, 3, 60.0)
+    found = contender("greedy", BUDGET, of_study(mine, 3))
+    assert found.architecture == one and found.error == macs / BUDGET - 1 < -0.01 and not found.at_budget
+    code, out, _ = run("compare", "--flops", "5M", "--methods", "compound,greedy", "--seeds", 2)
+    words = " ".join(out.split())
+    assert code == 0 and f"greedy: {100 * (macs / BUDGET - 1):+.1f} % off the budget; the search ended at" in words
+    assert contender("greedy", macs, of_study(mine, 3)).error == 0  # at what it costs, it competes like any other
+    kept, left_out = contenders(of_study(mine, 3), [2 * BUDGET])  # named by nobody: in the table all the same
+    (greedy,) = (one for one in kept if one.method == "greedy")
+    assert greedy.architecture is None and "greedy searched for 5M" in greedy.notes[0] and "rbis" in left_out
+
+
+def test_a_network_with_a_width_per_layer_competes(tmp_path):
+    one = LayeredArchitecture.of(base("resnet20_cifar"), [16] * 6 + [32] * 5 + [40] + [48] * 6)
+    macs = architecture_complexity(one, 10).macs
+    record = FoundRecord("adjust", float(macs), 10, one, 5, 100.0)
+    known = Background("mine", "resnet20_cifar", 32, 10, 3, searches=(record,))
+    found, _ = contenders(known, [macs], ["adjust", "width"])
+    assert found[0].architecture == one and found[0].error == 0
+    rows = rows_of(found, {one: [Score(0, "ok", 0.9, 1.0)]}, FakeMeasure(), "resnet20_cifar", 10)
+    assert rows[0].layers == " ".join(map(str, one.layers)) + " max" and rows[1].layers is None
+    plain = replace(rows[0], method="plain", layers=None)
+    assert summaries([rows[0], plain])[macs][1].same_as == ()  # the same widths of stages, yet another network
+    write_rows(tmp_path / "c.csv", rows)
+    assert read_rows(tmp_path / "c.csv") == rows
+
+
+def test_the_ledger_trains_a_network_with_a_width_per_layer(tmp_path, train):
+    data = {"source": "fractal", "side": 32, "classes": 4}
+    settings = StudySettings.model_validate({"base": "resnet20_cifar", "data": data, "space": {"resolution": 32}})
+    ledger = Ledger(tmp_path, settings)
+    one = LayeredArchitecture.of(base("resnet20_cifar"), [16] * 6 + [32] * 5 + [40] + [48] * 6)
+    asked = measure(ledger, seeds=1)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("planner.compare.measuring.train_queued", lambda ledger, *_: train(ledger))
+        assert asked([one])[one][0].status == "ok"
+    assert asked.missing([one]) == 0 and asked.missing([base("resnet20_cifar").architecture()]) == 1
+
+
+class FakeMeasure:
+    scored_on, epochs, flatters = "held-out", 3, ""
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -273,8 +348,6 @@ def test_a_damaged_record_is_refused_in_one_line(tmp_path, text, reason):
 
 def table_of_everything(tmp_path, seeds=(0, 1, 2)):
     """A table of trainings: every rule's network at a budget, and others; accuracy in closed form and a seed's own."""
-    from planner.compare.background import Background
-
     known = Background("t", "efficientnet_b0", 64, 4, 5)
     rules = [contender(name, BUDGET, known).architecture for name in ("compound", "fast", "width", "depth")]
     network = base("efficientnet_b0")
@@ -340,6 +413,7 @@ def test_summaries_of_rows_that_lack_compound_have_no_difference(run, tmp_path):
         (["--flops", "5M", "--table", "absent.csv"], "absent.csv"),
         (["--flops", "5M", "--plot", "c.doc"], "--plot c.doc"),
         (["--curves"], "--plot curves.svg"),
+        (["--flops", "5M", "--beside", "x.csv"], "--beside is for --curves"),
         (["--flops", "5M", "--minutes", "0.000001"], "remain; the same command goes on"),
     ],
 )
@@ -365,19 +439,22 @@ def test_a_damaged_comparison_is_refused(run, mine, trainings, tmp_path):
 @pytest.fixture(scope="module")
 def varied(tmp_path_factory):
     """A table whose accuracy is a closed form of r, d, w: depth counts most."""
-    from planner.settings import StudySettings
+    return closed_form(tmp_path_factory.mktemp("varied") / "varied.csv", "efficientnet_b0")
+
+
+def closed_form(path, base, depth=0.12, width=0.02):
     from sampler import stratified_design
 
     space = {"resolution": 64, "r": (0.5, 1.4)}
-    settings = StudySettings.model_validate({"data": {"source": "fractal", "side": 90, "classes": 4}, "space": space})
+    data = {"source": "fractal", "side": 90, "classes": 4}
+    settings = StudySettings.model_validate({"base": base, "data": data, "space": space})
     design = stratified_design(settings.search_space(), 40, 0)
-    folder = tmp_path_factory.mktemp("varied")
     r, d, w = design.multipliers.T
     macs = [architecture_complexity(one, 4).macs for one in design]
-    accuracy = 0.8 + 0.02 * np.log(r) + 0.12 * np.log(d) + 0.02 * np.log(w)
+    accuracy = 0.8 + 0.02 * np.log(r) + depth * np.log(d) + width * np.log(w)
     facts = {"accuracy": accuracy, "macs": macs, "r": r, "d": d, "w": w, "classes": 4, "base_resolution": 64}
-    pd.DataFrame(facts | {"rule": "inverse"}).to_csv(folder / "varied.csv", index=False)
-    return folder / "varied.csv"
+    pd.DataFrame(facts | {"rule": "inverse", "base": base}).to_csv(path, index=False)
+    return path
 
 
 def test_curves_of_single_dimensions_are_drawn_by_a_surrogate(run, varied, tmp_path):
@@ -392,6 +469,34 @@ def test_curves_of_single_dimensions_are_drawn_by_a_surrogate(run, varied, tmp_p
     # By the closed form, per log MACs: depth 0.12, the others 0.01.
     assert rises["depth"] > 4 * max(rises["resolution"], rises["width"]) > 0
     assert base_macs("efficientnet_b0", 64, 4) > max(curves["depth"]["macs"])
+
+
+def test_plain_and_fused_blocks_stand_side_by_side(run, varied, tmp_path):
+    fused = closed_form(tmp_path / "fused.csv", "efficientnetv2_b0", depth=0.02, width=0.12)
+    asked = ("compare", "--curves", "--table", varied, "--plot", "c.svg", "--beside")
+    code, out, err = run(*asked, fused, "--flops", "6M", "--json")
+    curves = json.loads(out)["curves"]
+    assert (code, err) == (0, "") and {one["blocks"] for one in curves} == {"plain", "fused"}
+    assert {(one["base"], one["blocks"]) for one in curves[4:]} == {("efficientnetv2_b0", "fused")}
+    assert len(curves) == 8 and len({one["start"] for one in curves}) == 1  # one panel
+    assert abs(curves[0]["start_macs"] / curves[4]["start_macs"] - 1) < 0.3
+    rises = {}
+    for one in curves:
+        rise = (one["accuracy"][-1] - one["accuracy"][0]) / math.log(one["macs"][-1] / one["macs"][0])
+        rises[one["blocks"], one["dimension"]] = rise
+    assert rises["plain", "depth"] > 3 * rises["plain", "width"]
+    assert rises["fused", "width"] > 1.5 * rises["fused", "depth"]  # by the closed forms 0.06 and 0.02
+    code, _, err = run(*asked, "absent.csv")
+    assert code == 2 and "absent.csv" in err and err.count("\n") == 1
+    pd.read_csv(fused).assign(classes=5).to_csv("five.csv", index=False)
+    code, _, err = run(*asked, "five.csv")
+    assert code == 2 and "5 classes" in err and err.count("\n") == 1
+
+
+def test_a_study_that_stands_beside_is_not_the_last_one_used(mine, tmp_path):
+    shutil.copytree(mine.folder, mine.folder.parent / "other")
+    assert table_beside("other", own=True).frame.equals(mine.table().frame)
+    assert folder_of(None).name == "mine"
 
 
 def test_curves_begin_among_the_trainings(run, varied):
