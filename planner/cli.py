@@ -20,6 +20,7 @@ COMMANDS = (
     "fit",
     "predict",
     "scale",
+    "compare",
     "run",
     "propose",
     "next",
