@@ -21,6 +21,7 @@ COMMANDS = (
     "predict",
     "export",
     "scale",
+    "compare",
     "run",
     "propose",
     "next",

@@ -104,6 +104,27 @@ def network(num_classes, in_chans=3, drop_rate=0.0):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     return model
 """
+# The same for ImageNet's, whose shortcuts into a stage are convolutions.
+LAYERS = (
+    CIFAR.replace(
+        """    if stride > 1 or c_in != c_out:
+        shortcut = ZeroPad(c_in, c_out, POOL if stride > 1 else None)
+""",
+        """    if stride > 1:
+        shortcut = downsample_conv(c_in, c_out, kernel_size=1, stride=stride)
+    elif c_in != c_out:
+        shortcut = ZeroPad(c_in, c_out)
+""",
+    )
+    .replace("nn.Conv2d(in_chans, STEM, 3, padding=1, bias=False)", "nn.Conv2d(in_chans, STEM, 7, 2, 3, bias=False)")
+    .replace(
+        """    parts["act1"] = nn.ReLU(inplace=True)
+""",
+        """    parts["act1"] = nn.ReLU(inplace=True)
+    parts["maxpool"] = nn.MaxPool2d(3, 2, 1)
+""",
+    )
+)
 GHOST = """
 def network(**kwargs):
     model = GhostNet([[[3, 16, 16, 0, 1]]], **kwargs)  # its stem and blocks are replaced: timm's class rounds them

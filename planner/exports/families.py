@@ -14,6 +14,7 @@ from planner.exports.bodies import (
     CONVNEXT_STEM,
     EFFICIENTNET,
     GHOST,
+    LAYERS,
     MOBILENETV3,
     REGNET,
     RESNET,
@@ -120,8 +121,8 @@ def _regnet(network: BaseNetwork, architecture: Architecture) -> Code:
 
 
 def _residual(network: BaseNetwork, architecture: Architecture) -> Code:
-    if network.variant == "cifar":
-        return _cifar(network, architecture)
+    if network.variant == "cifar" or isinstance(architecture, LayeredArchitecture):
+        return _layers(network, architecture)
     stage = network.stages[0]
     bottleneck = stage.block == "bottleneck"
     constants = {
@@ -140,25 +141,27 @@ def _residual(network: BaseNetwork, architecture: Architecture) -> Code:
     return Code(imports, body + RESNET_STEM, "conv1", "fc", constants)
 
 
-def _cifar(network: BaseNetwork, architecture: Architecture) -> Code:
-    layered = isinstance(architecture, LayeredArchitecture)
+def _layers(network: BaseNetwork, architecture: Architecture) -> Code:
+    """CIFAR's ResNets, and those with one width per layer, block by block."""
     stages = [
         [(one.c_in, one.c_mid, one.c_conv, one.c_out, one.stride) for one in blocks]
-        for blocks in residual.cifar_blocks(network, architecture)
+        for blocks in residual.layered_blocks(network, architecture)
     ]
-    constants = {
-        "STEM": str(architecture.stem),
-        "STAGES": listed(stages),
-        "POOL": "nn.AvgPool2d(2, 2, ceil_mode=True)" if layered else "nn.MaxPool2d(1, 2)",
-    }
+    constants = {"STEM": str(architecture.stem), "STAGES": listed(stages)}
+    cifar, names = network.variant == "cifar", "BasicBlock"
+    if cifar:
+        layered = isinstance(architecture, LayeredArchitecture)
+        constants["POOL"] = "nn.AvgPool2d(2, 2, ceil_mode=True)" if layered else "nn.MaxPool2d(1, 2)"
+    else:
+        names += ", downsample_conv"
     imports = (
         "from collections import OrderedDict",
         "from timm.layers import SelectAdaptivePool2d",
-        "from timm.models.resnet import BasicBlock",
+        f"from timm.models.resnet import {names}",
         "from torch import nn",
     )
     note = {"STAGES": "Of each block: channels of its input, its two convolutions and its output; its stride."}
-    return Code(imports, CIFAR, "conv1", "fc", constants, note)
+    return Code(imports, CIFAR if cifar else LAYERS, "conv1", "fc", constants, note)
 
 
 def _ghost(network: BaseNetwork, architecture: Architecture) -> Code:

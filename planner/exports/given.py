@@ -15,6 +15,7 @@ LARGEST = 10_000_000
 PRINTERS = "give what `planner predict --json` prints"
 PARTS = ("base", "resolution", "stem", "widths", "depths", "head")
 LAYERED = ("layers", "padding")
+SINCE = ("projected",)  # which documents of networks with one width per layer may lack
 USUAL_CLASSES = 1000
 
 
@@ -72,7 +73,8 @@ def given(document: Any, classes: int | None = None) -> Given:
         options = _mapping(whole["allocations"])
         whole = {**_mapping(options.get(str(whole.get("preferred")))), "formula": whole.get("formula")}
     facts = _mapping(whole.get("architecture", whole))
-    parts = (*PARTS, *LAYERED) if LAYERED[0] in facts else PARTS
+    parts: tuple[str, ...] = (*PARTS, *LAYERED) if LAYERED[0] in facts else PARTS
+    parts += tuple(name for name in SINCE if name in facts and parts != PARTS)
     missing = [name for name in parts if name not in facts]
     if missing:
         raise PlannerError(f"no {' or '.join(missing)} in it; {PRINTERS}")
@@ -91,6 +93,8 @@ def _check(name: str, value: Any) -> None:
         fine, wanted = isinstance(value, str), "a name"
     elif name in ("widths", "depths", "layers"):
         fine, wanted = isinstance(value, list) and all(type(one) is int for one in value), "a list of whole numbers"
+    elif name in SINCE:
+        fine, wanted = isinstance(value, bool), "true or false"
     else:
         fine, wanted = type(value) is int, "a whole number"
     if not fine:
