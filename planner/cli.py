@@ -19,7 +19,9 @@ COMMANDS = (
     "front",
     "fit",
     "predict",
+    "export",
     "scale",
+    "compare",
     "run",
     "propose",
     "next",
@@ -29,6 +31,7 @@ COMMANDS = (
     "score",
     "audit",
     "report",
+    "doctor",
 )
 # What the system refuses and the user can mend: a full or read-only disk, missing rights.
 MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
