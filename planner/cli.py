@@ -75,7 +75,7 @@ def cli(context: click.Context) -> None:
 def main() -> None:
     """Runs the command line; 0 done, 2 the user can mend it (one line says how), 1 a defect."""
     try:
-        cli(standalone_mode=False)
+        cli(prog_name="planner", standalone_mode=False)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from planner.errors import PlannerError
 
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LARGEST_TABLE = 1_000_000_000
+MOST_COLUMNS = 20  # named in an error
 
 
 def read_text(path: Path, largest: int, too_large: str, wanted: str) -> str:
@@ -85,6 +89,35 @@ def read_frame(path: Path, row: str, rows: str, **options: Any) -> pd.DataFrame:
     except (ValueError, EOFError) as error:  # pandas' own errors are ValueErrors
         reason = str(error).split("\n")[0]
         raise PlannerError(f"{path}: not a CSV table ({reason}); give one row per {row}, with a header") from error
+
+
+def no_column(wanted: Sequence[str], columns: Iterable[Any]) -> str:
+    """What to say of columns that a table lacks: which it has, and which could be meant.
+
+    Example:
+        >>> no_column(["depth"], ["depth_1", "macs"])
+        'no column depth; its columns are depth_1, macs; did you mean depth_1?'
+    """
+    from difflib import get_close_matches
+
+    known = [str(column) for column in columns]
+    more = f" and {len(known) - MOST_COLUMNS} more" if len(known) > MOST_COLUMNS else ""
+    near = get_close_matches(wanted[0], known) or [one for one in known if one.startswith(wanted[0])][:3]
+    remedy = f"did you mean {' or '.join(near)}?" if near else "add it, or rename the one that holds it"
+    return f"no column {' or '.join(wanted)}; its columns are {', '.join(known[:MOST_COLUMNS])}{more}; {remedy}"
+
+
+def cell(value: Any) -> str:
+    """What an error calls the cell of a table, of numpy's types too.
+
+    Example:
+        >>> cell(float("nan")), cell("200M"), cell(np.float64(-5))
+        ('missing', "'200M'", '-5.0')
+    """
+    plain = value.item() if isinstance(value, np.generic) else value
+    # Of all that stands in tables only what is missing differs from itself (NaN, NaT) or does not say (pandas' NA).
+    missing = plain is None or type(plain).__name__ == "NAType" or plain != plain
+    return "missing" if missing else repr(plain)
 
 
 def _finite(text: str) -> float:

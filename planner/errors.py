@@ -1,6 +1,6 @@
 """The errors a caller can act on."""
 
-from sampler import InputError
+from sampler.errors import InputError
 
 
 class PlannerError(InputError):

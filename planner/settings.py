@@ -175,7 +175,10 @@ def checked(document: object, name: str) -> StudySettings:
         where = ".".join(str(part) for part in first["loc"]) or "the settings"
         message = first["msg"].removeprefix("Value error, ")
         given = "" if isinstance(first["input"], dict) else f" (given: {first['input']!r})"
-        raise PlannerError(f"{name}: {where}: {message}{given}") from error
+        # Our own messages end with a remedy, pydantic's do not.
+        ours, unknown = first["type"] == "value_error", first["type"] == "extra_forbidden"
+        remedy = "" if ours else "; correct its name or remove it" if unknown else "; mend that value"
+        raise PlannerError(f"{name}: {where}: {message}{given}{remedy}") from error
     except InputError as error:
         raise PlannerError(f"{name}: {error}") from error
 

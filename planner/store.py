@@ -124,6 +124,16 @@ class Ledger:
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 self.study.set_metric_names(["accuracy", "macs"])  # what dashboards call the two values
 
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{n} {name}" for name, n in self.counts().items())
+        return f"Ledger({self.folder}, {self.settings.base}: {counts})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from planner.notebook import of_ledger
+
+        return of_ledger(self)
+
     @contextmanager
     def coordinating(self) -> Iterator[None]:
         """Holds the study's lock while the ledger is written: one coordinator at a time.

@@ -115,23 +115,23 @@ def settings_of(folder: Path, options: dict[str, Any], tell: Progress | None = N
     space: dict[str, Any] = {"resolution": resolution, "r": (0.35, min(2.8, side / resolution))}
     space.update({name: given[name] for name in ("rule", *BOUNDED) if name in given})
     space.update({"kind": given["space"]} if "space" in given else {})
-    # Before images are decoded, which may take long.
-    checked({"base": base.name, "space": space, "data": {"side": side, "classes": 2}}, "study")
-    data = load_images(given.get("data", "fractal"), side, cache=cache_of(folder), progress=tell)
-    if data.unread:
-        names = first_names(data.unread, 3)
-        print(f"{data.source}: {len(data.unread)} images cannot be read and are left out: {names}", file=sys.stderr)
-    if "window" in given:
-        space["window"] = window_multiples(given["window"], base.name, resolution, len(data.classes))
     document: dict[str, Any] = {
         "base": base.name,
-        "data": {"side": side, "classes": len(data.classes), "fingerprint": data.fingerprint, "source": data.source},
+        "data": {"side": side, "classes": 2},
         "space": space,
         "fidelity": {new: given[old] for old, new in (("epochs", "epochs"), ("share", "data_share")) if old in given},
     }
     document.update({name: given[name] for name in ("seed", "storage") if name in given})
     document.update({"recipe": {"name": given["recipe"]}} if "recipe" in given else {})
     document["data"].update({"holdout": given["holdout"]} if "holdout" in given else {})
+    checked(document, "study")  # before images are decoded, which may take long
+    data = load_images(given.get("data", "fractal"), side, cache=cache_of(folder), progress=tell)
+    if data.unread:
+        names = first_names(data.unread, 3)
+        print(f"{data.source}: {len(data.unread)} images cannot be read and are left out: {names}", file=sys.stderr)
+    if "window" in given:
+        space["window"] = window_multiples(given["window"], base.name, resolution, len(data.classes))
+    document["data"].update(classes=len(data.classes), fingerprint=data.fingerprint, source=data.source)
     return checked(document, "study")
 
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planner.documents import read_frame
+from planner.documents import cell, no_column, read_frame
 from planner.errors import PlannerError
 from sampler import base as base_named
 from sampler.complexity import base_macs
@@ -96,7 +96,9 @@ def check_table_path(path: Path) -> None:
     if path.suffix not in (".csv", ".parquet"):
         raise PlannerError(f"--out {path}: tables are written as .csv or .parquet; name such a file")
     if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise PlannerError(f"--out {path}: Parquet needs pyarrow: pip install pyarrow; or name a .csv file")
+        raise PlannerError(
+            f"--out {path}: Parquet needs pyarrow: pip install 'scaling-planner[parquet]'; or name a .csv file"
+        )
 
 
 def write_table(frame: pd.DataFrame, path: Path) -> None:
@@ -135,9 +137,7 @@ def usable(frame: pd.DataFrame, sha256: str, name: str, base: str | None = None)
     """
     missing = [column for column in ("accuracy", "macs") if column not in frame]
     if missing:
-        raise PlannerError(
-            f"{name}: no column {' or '.join(missing)}; its columns are {', '.join(map(str, frame.columns))}"
-        )
+        raise PlannerError(f"{name}: {no_column(missing, frame.columns)}")
     left_out: dict[str, int] = {}
     if "status" in frame:
         others = frame.loc[frame["status"] != "ok", "status"]
@@ -195,7 +195,7 @@ def _numbers(frame: pd.DataFrame, column: str, name: str) -> pd.Series:
     numbers = pd.to_numeric(frame[column], errors="coerce").astype(float)
     if not np.isfinite(numbers).all():
         row = int(np.flatnonzero(~np.isfinite(numbers))[0])
-        raise PlannerError(f"{name}: {column} of row {row + 1} is {frame[column].iloc[row]!r}; a number is wanted")
+        raise PlannerError(f"{name}: {column} of row {row + 1} is {cell(frame[column].iloc[row])}; a number is wanted")
     return numbers
 
 

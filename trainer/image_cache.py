@@ -56,7 +56,7 @@ class CacheEntry:
             if found == card["fingerprint"]:
                 return data
             reason = f"checksum {found[:12]}.. instead of {card['fingerprint'][:12]}.."
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             if not self._card.exists():
                 return None
             reason = f"{Path(str(error.filename)).name} is missing"

@@ -84,9 +84,9 @@ def _archive_arrays(path: Path) -> dict[str, np.ndarray]:
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
-        raise DataError(
-            f"{path} is no readable npz archive ({one_line(error)}); save it again with numpy.savez"
-        ) from error
+        # numpy takes whatever is no archive for a pickle.
+        reason = "not a zip file" if not zipfile.is_zipfile(path) else one_line(error)
+        raise DataError(f"{path} is no readable npz archive ({reason}); save it again with numpy.savez") from error
 
 
 def _check_archive(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -15,6 +15,7 @@ from planner.errors import InputError, PlannerError
 from planner.formulas.budgets import NO_BUDGET, within
 from planner.formulas.formula import Formula, Prediction
 from planner.formulas.stages import part_macs
+from planner.quantities import format_count
 from sampler import Architecture, Limit, architecture_complexity, rule_named, stack
 from sampler.architecture import Architectures, FloatArray
 from sampler.moves import from_rows
@@ -99,6 +100,15 @@ class Allocation:
     preferred: Name
     reason: str
     cautious: bool
+
+    def __repr__(self) -> str:
+        return f"Allocation({format_count(self.budget)} MACs: {self.preferred} of {', '.join(self.options)})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from planner.notebook import of_allocation
+
+        return of_allocation(self)
 
     @property
     def best(self) -> Option:

@@ -6,7 +6,6 @@ from math import isqrt
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from planner.commands.options import DTYPES, as_json, described, echo_json, echo_table
 
@@ -68,6 +67,8 @@ def command(classes: int, dtype: str, explain: bool, json_: bool, **options: Any
 
 def explained(architecture: Architecture, classes: int) -> dict[str, Any]:
     """Counts per part of the network, and other counters' totals, in JSON's types."""
+    import numpy as np
+
     from planner.counters import others
     from sampler import base as base_named
     from sampler.architecture import stack

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, SupportsFloat
 
 import numpy as np
 
@@ -19,6 +19,8 @@ Direction = Literal["shrink", "enlarge"]
 Kind = Literal["loglinear", "tinynet", "compound"]
 # A budget this little outside the range is a rounding of the range's own end.
 RANGE_SLACK = 0.01
+# Less MACs than any network has: a number whose unit was forgotten.
+UNITLESS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,15 @@ class Formula:
         errors: Cross-validated errors, by name.
         provenance: What it was fitted on: rows, sha256 of the table, seed, versions.
         surrogate: Accuracy as a function of an architecture's columns, where it was fitted.
+
+    Example:
+        >>> from planner.formulas.codec import loads
+        >>> from planner.resources import shipped_formula
+        >>> formula = loads(shipped_formula("efficientnet_b0"))
+        >>> formula
+        Formula(efficientnet_b0 at 224 px, 1000 classes: loglinear, 24.36M to 37.75G MACs, 13 points)
+        >>> formula.predict(macs=200e6)
+        Prediction(200M MACs: efficientnet_b0 at 180 px, depths 1 2 2 3 3 4 1, widths 16 24 32 64 88 152 256)
     """
 
     base: str
@@ -69,6 +80,17 @@ class Formula:
     errors: dict[str, float] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     surrogate: Any = None
+
+    def __repr__(self) -> str:
+        low, high = (format_count(macs) for macs in self.macs_range)
+        task = f"{self.base} at {self.resolution} px, {self.classes} classes"
+        return f"Formula({task}: {self.kind}, {low} to {high} MACs, {len(self.front)} points)"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from planner.notebook import of_formula
+
+        return of_formula(self)
 
     @property
     def network(self) -> BaseNetwork:
@@ -123,6 +145,8 @@ class Formula:
             PlannerError: If the budget is outside the range and `extrapolate` is not set, or is no positive number.
             InputError: If nothing buildable comes within 1 % of it.
         """
+        if space not in ("uniform", "stage"):
+            raise PlannerError(f"space is {space!r}; uniform or stage is wanted")
         if space == "stage":
             from planner.allocation.allocate import allocate
 
@@ -159,14 +183,15 @@ class Formula:
         Raises:
             PlannerError: If it does not and `extrapolate` is not set, or it is no positive number.
         """
-        if not 0 < macs < float("inf"):
-            raise PlannerError(f"the budget must be a positive number of MACs, got {macs:g}")
+        if not isinstance(macs, SupportsFloat) or not 0 < macs < float("inf"):
+            raise PlannerError(f"the budget must be a positive number of MACs, got {macs!r}; give one such as 200e6")
         inside = in_range(macs / self.base_macs, self.c_range)
         if not inside and not extrapolate:
             low, high = (format_count(value) for value in self.macs_range)
+            unit = f" with its unit, as {macs:g}M" if macs < UNITLESS else ""
             raise PlannerError(
                 f"{format_count(macs)} MACs is outside the {low} to {high} that this formula was fitted on; "
-                "choose a budget inside, or give --extrapolate"
+                f"choose a budget inside{unit}, or give --extrapolate"
             )
         return inside
 
@@ -239,6 +264,18 @@ class Prediction:
     binding: str = "macs"
     costs: dict[str, float] = field(default_factory=dict)
     limits: dict[str, float] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        one = self.architecture
+        depths, widths = (" ".join(map(str, numbers)) for numbers in (one.depths, one.widths))
+        network = f"{one.base} at {one.resolution} px, depths {depths}, widths {widths}"
+        return f"Prediction({format_count(self.budget)} MACs: {network})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from planner.notebook import of_prediction
+
+        return of_prediction(self)
 
     @property
     def accuracy(self) -> dict[str, Any] | None:

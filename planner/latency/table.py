@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planner.documents import read_frame
+from planner.documents import no_column, read_frame
 from planner.errors import PlannerError
 from planner.latency.model import FEATURES, Per
 from sampler.architecture import FloatArray, IntArray
@@ -165,7 +165,7 @@ def _checked(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     """The columns that are used, as positive numbers; blocks from the depths."""
     for column in ("latency_ms", "macs"):
         if column not in frame:
-            raise PlannerError(f"{name}: no column {column}; its columns are {', '.join(map(str, frame.columns))}")
+            raise PlannerError(f"{name}: {no_column([column], frame.columns)}")
     if frame.empty:
         raise PlannerError(f"{name}: no row in it; measure with `planner latency` first")
     frame = frame.copy()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.documents import no_column
 from planner.errors import PlannerError
 from planner.proposers.bayes import NOISE_SHARE, Known, best_rows
 from planner.proposers.spread import spread_out
@@ -88,6 +89,8 @@ def propose(
         raise PlannerError(f"per is {per!r} and noise_share {noise_share!r}; trial or second, and a share, are wanted")
     names = _columns(inputs, cost)
     task = _Task(as_frame(observed), names, target, seed, noise_variance, noise_share, _places(fidelity or {}, names))
+    if target not in task.observed:
+        raise PlannerError(f"observed: {no_column([target], task.observed.columns)}")
     candidates = as_frame(pool)
     matrix = _matrix(candidates, names)
     tried = _matrix(task.observed, names)
@@ -138,9 +141,6 @@ class _Task:
     def _finished(self) -> Bools:
         import pandas as pd
 
-        if self.target not in self.observed:
-            columns = ", ".join(map(str, self.observed.columns))
-            raise PlannerError(f"no column {self.target}; the columns observed are {columns}")
         values = pd.to_numeric(self.observed[self.target], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
         return np.asarray(np.isfinite(values) & self._status("ok", missing=True), dtype=bool)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from planner.markup import details, paragraph, table
 from planner.quantities import format_count
 from planner.report import plots
-from planner.report.markup import details, figure, legend, paragraph, section, table
+from planner.report.markup import figure, legend, section
 from planner.report.plots import Numbers, percent
 
 LEVELS = ("50", "80", "90")

@@ -1,4 +1,4 @@
-"""Pieces of HTML. Whatever comes in as text is escaped here."""
+"""Pieces of a page in HTML. Whatever comes in as text is escaped here."""
 
 from __future__ import annotations
 
@@ -10,16 +10,6 @@ from typing import Any
 from planner.report.svg import SHAPES
 
 
-def paragraph(text: str, kind: str = "") -> str:
-    """A paragraph of text."""
-    return f"<p{_class(kind)}>{escape(text)}</p>"
-
-
-def code(text: str) -> str:
-    """Something to type."""
-    return f"<code>{escape(text)}</code>"
-
-
 def section(identity: str, heading: str, *parts: str) -> str:
     """A section with a heading."""
     body = "\n".join(part for part in parts if part)
@@ -29,36 +19,6 @@ def section(identity: str, heading: str, *parts: str) -> str:
 def figure(drawing: str, caption: str, legend: str = "") -> str:
     """A drawing with what is to be seen in it."""
     return f"<figure>{legend}{drawing}<figcaption>{escape(caption)}</figcaption></figure>" if drawing else ""
-
-
-def details(summary: str, *parts: str) -> str:
-    """Something that is shown when asked for."""
-    return f"<details><summary>{escape(summary)}</summary>\n{''.join(parts)}\n</details>"
-
-
-def table(caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]], texts: Sequence[int] = (0,)) -> str:
-    """A table that copies as text.
-
-    Args:
-        caption: What it holds.
-        header: Names of the columns.
-        rows: Cells; None is shown as a dash.
-        texts: Numbers of the columns that hold words; all others are aligned as numbers.
-    """
-    kinds = ["" if i in texts else "number" for i in range(len(header))]
-    heads = "".join(f"<th{_class(kind)}>{escape(name)}</th>" for kind, name in zip(kinds, header, strict=True))
-    lines = "\n".join(
-        "<tr>" + "".join(_cell(value, kind) for kind, value in zip(kinds, row, strict=True)) + "</tr>" for row in rows
-    )
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
-        f"<caption>{escape(caption)}</caption>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{lines}\n</tbody></table></div>"
-    )
-
-
-def _cell(value: Any, kind: str) -> str:
-    told = "-" if value is None or value == "" else str(value)
-    return f"<td{_class('wide' if len(told) > 60 else kind)}>{escape(told)}</td>"
 
 
 def legend(entries: Sequence[tuple[str, str, str]]) -> str:
@@ -90,7 +50,3 @@ def embedded(document: Any) -> str:
 def inert(text: str) -> str:
     """JSON text without `<`, which occurs inside its strings only."""
     return text.replace("<", "\\u003c")
-
-
-def _class(kind: str) -> str:
-    return f' class="{kind}"' if kind else ""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from planner.markup import code, details, paragraph, table
 from planner.quantities import format_count
 from planner.report import plots
-from planner.report.markup import code, details, figure, legend, paragraph, section, table
+from planner.report.markup import figure, legend, section
 from planner.report.plots import RULE_SHAPES, Numbers, percent
 
 CELLS = (

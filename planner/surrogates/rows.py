@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from planner.documents import read_frame
+from planner.documents import cell, no_column, read_frame
 from planner.errors import PlannerError
 from sampler.architecture import FloatArray
 
@@ -45,8 +45,8 @@ def numbers_in(frame: pd.DataFrame, name: str) -> FloatArray:
     if not found and IS in name:
         return _indicator(frame, *name.split(IS, 1))
     if len(found) != 1:
-        what = f"{len(found)} columns are called {name}" if found else f"no column {name}"
-        raise PlannerError(f"{what}; the table has {', '.join(map(str, frame.columns))}")
+        twice = f"{len(found)} columns are called {name}; rename all but one"
+        raise PlannerError(twice if found else no_column([name], frame.columns))
     column = frame[found[0]]
     numbers = pd.to_numeric(column, errors="coerce").astype("Float64")
     values = np.asarray(numbers.to_numpy(np.float64, na_value=np.nan), dtype=np.float64)
@@ -54,14 +54,14 @@ def numbers_in(frame: pd.DataFrame, name: str) -> FloatArray:
     if len(wrong):
         raise PlannerError(
             f"{name} is no finite number in {len(wrong)} of {len(frame)} rows (first: row {wrong[0] + 1}, "
-            f"{column.iloc[wrong[0]]!r}); leave those rows out, or give numbers"
+            f"{cell(column.iloc[wrong[0]])}); leave those rows out, or give numbers"
         )
     return values
 
 
 def _indicator(frame: pd.DataFrame, name: str, value: str) -> FloatArray:
     if name not in frame:
-        raise PlannerError(f"no column {name}; the table has {', '.join(map(str, frame.columns))}")
+        raise PlannerError(no_column([name], frame.columns))
     same = (frame[name].astype(str) == value).to_numpy()
     return np.asarray(same, dtype=np.float64)
 

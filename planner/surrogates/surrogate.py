@@ -48,6 +48,18 @@ class Surrogate:
     # Where the cost was found, not asked for: fits the same without it, for tables that lack it.
     refit_without_cost: Callable[[], Surrogate] | None = field(default=None, repr=False)
 
+    def __repr__(self) -> str:
+        read = ", ".join((*self.inputs, *([self.cost] if self.cost else [])))
+        rmse = self.errors.get("rmse")
+        error = "" if rmse is None else f", RMSE {rmse:.3g} on rows held out"
+        return f"Surrogate({self.target} from {read}: {self.provenance.get('rows', '?')} rows{error})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from planner.notebook import of_surrogate
+
+        return of_surrogate(self)
+
     def predict(self, table: pd.DataFrame | str | Path, level: float = 0.9) -> pd.DataFrame:
         """Expected values and intervals.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from planner.documents import read_frame
+from planner.documents import no_column, read_frame
 from planner.errors import PlannerError
 from planner.trust.ranks import FEWEST
 
@@ -41,7 +41,7 @@ def check_request(
     if not columns:
         raise PlannerError(f"{name}: no proxy given, and no column macs or params to compare with; name a proxy")
     if target is None and not repeats:
-        raise PlannerError("no target given; name the column that the proxy should predict")
+        raise PlannerError("no target given; name the column that the proxy should predict (--target)")
     if repeats and (group or len(set(repeats)) < 2):
         raise PlannerError("repeats are two or more columns, or rows of one group, not both; leave one out")
     if target in columns:
@@ -49,8 +49,7 @@ def check_request(
     wanted = [*columns, *repeats, *(column for column in (target, group) if column)]
     missing = [column for column in wanted if column not in frame]
     if missing:
-        has = ", ".join(map(str, frame.columns))
-        raise PlannerError(f"{name}: no column {missing[0]!r}; its columns are {has}")
+        raise PlannerError(f"{name}: {no_column(missing[:1], frame.columns)}")
 
 
 def numbers_in(

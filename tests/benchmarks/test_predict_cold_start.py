@@ -1,8 +1,9 @@
-"""How long the first answer takes, as a whole process, beside a process that only imports numpy."""
+"""How long first answers take, as whole processes, beside a process that only imports numpy."""
 
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 BUDGET = 200e6
 REPEATS = 7
 ANSWER = [Path(sys.executable).with_name("planner"), "predict", "--flops", "200M"]
+HELP = [ANSWER[0], "--help"]
 NUMPY = [sys.executable, "-c", "import numpy"]
 
 
@@ -57,3 +59,22 @@ def test_the_first_answer_takes_little_longer_than_importing_numpy(tmp_path):
         )
     )
     assert median(answers) < 2
+
+
+def cpu_seconds(command, folder):
+    """User and system seconds of one process: what others do meanwhile does not count."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, cwd=folder, capture_output=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@pytest.mark.benchmark
+def test_help_takes_little_more_than_python_itself(tmp_path):
+    cpu_seconds(HELP, tmp_path)  # warm up
+    pairs = [(cpu_seconds(HELP, tmp_path), cpu_seconds(NUMPY, tmp_path)) for _ in range(REPEATS)]
+    helps, imports = (median(column) for column in zip(*pairs, strict=True))
+    facts = {"what": "help_cpu", "command": "planner --help", "repeats": REPEATS, "median_cpu_s": round(helps, 4)}
+    facts |= {"import_numpy_cpu_s": round(imports, 4), "load": round(os.getloadavg()[0], 2)}
+    print(json.dumps(facts))
+    assert helps < 0.25

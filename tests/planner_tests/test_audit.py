@@ -252,10 +252,14 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say(rows):
 @pytest.mark.parametrize(
     ("change", "options", "words"),
     [
-        ({}, {"proxies": ["zne"]}, "the table: no column 'zne'; its columns are accuracy, macs, params, zen, noise"),
-        ({}, {"target": "acc"}, "no column 'acc'"),
-        ({}, {"macs": "flops"}, "no column 'flops'"),
-        ({}, {"group": "arch"}, "no column 'arch'"),
+        (
+            {},
+            {"proxies": ["zne"]},
+            "the table: no column zne; its columns are accuracy, macs, params, zen, noise; did you mean zen?",
+        ),
+        ({}, {"target": "acc"}, "no column acc"),
+        ({}, {"macs": "flops"}, "no column flops"),
+        ({}, {"group": "arch"}, "no column arch"),
         ({}, {"target": None}, "no target given"),
         ({}, {"target": "zen"}, "zen is the target and a proxy of itself"),
         ({}, {"smaller": ["loss"]}, "smaller is better in 'loss', which is neither proxy nor target"),

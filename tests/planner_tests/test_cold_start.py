@@ -49,6 +49,14 @@ def test_a_first_answer_imports_nothing_heavy(arguments, tmp_path):
     assert not names & HEAVY
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"], ["--version"]], ids=" ".join)
+def test_help_does_without_numpy_too(arguments, tmp_path):
+    program = f"sys.argv = ['planner', *{arguments!r}]\nfrom planner.cli import main\nmain()"
+    code, names, printed = modules_after(program, tmp_path)
+    assert code == 0 and printed
+    assert "sampler" in names and "numpy" not in names
+
+
 def test_importing_the_planner_imports_nothing_heavy(tmp_path):
     _, names, _ = modules_after("import planner", tmp_path)
     assert "planner" in names
@@ -67,6 +75,16 @@ def test_every_public_name_is_there():
     assert set(planner.__all__) == set(planner.PUBLIC) == set(dir(planner))
     for name in planner.__all__:
         assert getattr(planner, name).__name__ == name
+
+
+def test_every_public_name_of_the_sampler_is_there():
+    import sampler
+
+    assert sampler.__all__ == list(sampler.PUBLIC)
+    for name, module in sampler.PUBLIC.items():
+        assert getattr(sampler, name) is getattr(sys.modules[module], name)
+    with pytest.raises(AttributeError, match="module 'sampler' has no attribute 'nope'; public names: RULES, Archi"):
+        sampler.nope  # noqa: B018
 
 
 def test_a_name_that_is_not_public_is_refused_with_those_that_are():

@@ -270,7 +270,7 @@ def test_a_lucky_measurement_is_believed_as_far_as_the_noise_allows(observed):
     ("change", "words"),
     [
         (lambda o, p: ask(o, p, 0), "n is 0; at least one"),
-        (lambda o, p: ask(o.drop(columns="accuracy"), p), "no column accuracy; the columns observed are"),
+        (lambda o, p: ask(o.drop(columns="accuracy"), p), "observed: no column accuracy; its columns are"),
         (lambda o, p: ask(o, p.drop(columns="macs")), "no column macs"),
         (lambda o, p: ask(o, p.assign(width="wide")), "width is no finite number"),
         (lambda o, p: ask(o, p.assign(macs=0)), "macs of row 1 is 0; a positive cost"),

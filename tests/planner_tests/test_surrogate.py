@@ -265,7 +265,7 @@ def test_what_is_no_number_is_refused_with_its_place(bad, column):
 @pytest.mark.parametrize(
     ("change", "arguments", "words"),
     [
-        ({}, {"inputs": ["depth"]}, "no column depth; the table has resolution, width_1, width_2, accuracy"),
+        ({}, {"inputs": ["depth"]}, "no column depth; its columns are resolution, width_1, width_2, accuracy"),
         ({}, {"inputs": INPUTS, "target": "top1"}, "no column top1"),
         ({}, {"inputs": []}, "a list of 1 to 200 different column names is wanted"),
         ({}, {"inputs": ["width_1", "width_1"]}, "different column names"),

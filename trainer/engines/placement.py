@@ -72,6 +72,7 @@ def place(device: str, workers: int, trainings_per_device: int, need: int) -> Pl
         device = "cuda" if torch.cuda.is_available() else "cpu"
     cores = len(os.sched_getaffinity(0))
     if not device.startswith("cuda"):
+        _check_device(device)
         processes = workers or cores
         return Placement((device,) * processes, max(1, cores // processes))
     found = torch.cuda.device_count()
@@ -88,3 +89,12 @@ def place(device: str, workers: int, trainings_per_device: int, need: int) -> Pl
     most = workers or (len(spread) if trainings_per_device else max(len(names), min(len(spread), cores)))
     devices = tuple(spread[row] for row in turns)[:most]
     return Placement(devices, max(1, cores // len(devices)))
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.device(device)
+    except RuntimeError as error:
+        raise InputError(f"--device {device}: torch has no such device; use cpu, cuda or cuda:N") from error
