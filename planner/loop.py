@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from planner.budget import Budget
 from planner.errors import PlannerError
+from planner.interruption import Interruption
 from planner.stopping import Curve, cannot_reach_front
 from planner.store import Ledger
 from planner.trials import trained
 from sampler import Architecture, Architectures, Limit, random_design, sobol_design, stratified_design
 from trainer.engines.local import Event, LocalEngine
 from trainer.engines.placement import Placement, place, training_bytes
+from trainer.faults import reach
 from trainer.observation import Observation, Training
 from trainer.recipe import recipe_named
 
@@ -55,7 +58,8 @@ class Resources:
         minutes: Trainings begin no later than this; None for no limit.
         stop_early: Whether trainings end that cannot reach the front any more.
         per_device: Processes on each GPU; 0 for as many as its memory holds.
-        hours: Trainings begin only if, by those measured, they end within so many hours; None for no limit.
+        hours: Trainings begin only if, by those measured, they end within so many hours, and those that do not are
+            ended then with their checkpoints kept; None for no limit.
     """
 
     workers: int = 0
@@ -106,7 +110,9 @@ def train_queued(ledger: Ledger, cache: Path, resources: Resources, progress: Pr
     """
     try:
         with ledger.coordinating():
+            reach("reconcile.begun")
             found, queued = ledger.reconcile()
+            reach("reconcile.done")
             if found or queued:
                 progress.note(f"resumed: {found} finished trainings recorded, {queued} interrupted ones queued again")
             counts = ledger.counts()
@@ -169,6 +175,8 @@ class _Coordinator:
         self.budget = None if resources.hours is None else _budget_of(ledger, resources.hours)
         self.stops = self._stops if resources.stop_early else None
         self.epochs: dict[int, int] = {}  # of each training
+        self.running: set[int] = set()
+        self.interruption: Interruption | None = None
         settings = ledger.settings
         self.common: dict[str, Any] = {
             "fidelity": settings.training_fidelity(),
@@ -182,13 +190,39 @@ class _Coordinator:
         checkpoints = self.ledger.folder / "checkpoints"
         if self.budget:
             self.progress.note(self.budget.plan(self.ledger.waiting_macs(), len(devices)))
-        with LocalEngine(self.ledger.observations, devices, self.placement.threads, checkpoints, self.stops) as engine:
-            for event in engine.run(self._next):
-                self._account(event)
-                ended += self._handle(event)
+        try:
+            ended += self._train(devices, checkpoints)
+        except BaseException:
+            with suppress(Exception):  # it may be the ledger that failed: then the next start does this
+                self._put_back("interrupted")
+            raise
         if self.budget:
             self.progress.note(self.budget.account(self.ledger.waiting_macs()))
+        if self.interruption and self.interruption.by_user:
+            raise KeyboardInterrupt
         return ended
+
+    def _train(self, devices: Sequence[str], checkpoints: Path) -> int:
+        """Runs the engine until nothing is left or something interrupts it; gives how many trainings ended."""
+        ended, left = 0, self.budget.left if self.budget else None
+        with (
+            LocalEngine(self.ledger.observations, devices, self.placement.threads, checkpoints, self.stops) as engine,
+            Interruption(engine, left, self.progress.note) as self.interruption,
+        ):
+            for event in engine.run(self._next):
+                reach("event.received")
+                self._account(event)
+                ended += self._handle(event)
+        return ended
+
+    def _put_back(self, reason: str) -> None:
+        """Queues again what was running, once its worker is gone; records what ended meanwhile."""
+        for number in sorted(self.running):
+            observation = self.ledger.on_disk(number)
+            if observation is None:
+                self.ledger.put_back(number, reason)
+            else:
+                self.ledger.record(number, observation, again=True)
 
     def _stops(self, event: Event) -> bool:
         """Whether a training cannot reach the front any more, by its accuracies so far."""
@@ -200,6 +234,8 @@ class _Coordinator:
         return bool(so_far) and cannot_reach_front(running, finished, epochs=len(finished[0].accuracies))
 
     def _next(self) -> tuple[int, Training] | None:
+        if self.interruption and self.interruption.asked:
+            return None
         if self.deadline is not None and time.monotonic() > self.deadline:
             return None
         if self.budget and (waiting := self.ledger.waiting_macs()) and not self.budget.admits(waiting[0]):
@@ -208,6 +244,7 @@ class _Coordinator:
         if claimed is None:
             return None
         number, architecture, seed = claimed
+        self.running.add(number)
         if self.budget:
             self.budget.begins(number, self.ledger.macs_of(number))
         training = self._training(number, architecture, seed)
@@ -245,20 +282,31 @@ class _Coordinator:
     def _handle(self, event: Event) -> int:
         """Acts on one event; gives how many trainings it ended."""
         if event.kind == "epoch":
+            self.ledger.progress(event.key, len(event.history))
             self.progress.epoch(event.key, len(event.history), self.epochs[event.key])
             return 0
         if event.kind == "done":
             observation = self.ledger.on_disk(event.key)
             assert observation is not None, f"trial {event.key} reported an observation that is not on disk"
-            self.ledger.record(event.key, observation)
+            self.ledger.record(event.key, observation, again=True)
+            self.running.discard(event.key)
             self.progress.done(event.key, observation)
             return 1
+        if event.kind == "died" and self.ledger.on_disk(event.key) is not None:  # it died after its work
+            return self._handle(replace(event, kind="done"))
+        if event.kind == "paused" or (event.kind == "died" and self.interruption and self.interruption.asked):
+            self.ledger.put_back(event.key, "interrupted")
+            self.running.discard(event.key)
+            return 0
         if event.kind == "died":
+            self.running.discard(event.key)
             again = "queued again" if self.ledger.requeue(event.key, event.text) else "given up after several tries"
             self.progress.note(f"trial {event.key}: {event.text}; {again}")
             return 0
         if event.kind == "refused":
             raise PlannerError(event.text)
+        self.ledger.put_back(event.key, event.text)
+        self.running.discard(event.key)
         raise RuntimeError(f"trial {event.key} failed, which is a defect:\n{event.text}")
 
 

@@ -6,6 +6,7 @@ it at the next start. A worker that dies takes nothing with it but its own train
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import multiprocessing
@@ -16,15 +17,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
 
+from trainer import pausing
+from trainer.faults import reach
 from trainer.files import write_atomically
 from trainer.observation import EpochRecord, Observation, Training
 
-Kind = Literal["epoch", "done", "died", "refused", "failed"]
+Kind = Literal["epoch", "done", "died", "paused", "refused", "failed"]
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,8 @@ class Event:
 
     Attributes:
         kind: `epoch` (one more epoch), `done` (the observation is written), `died` (its process ended without
-            an observation), `refused` (the user can mend it: one line in `text`), `failed` (a defect: the
-            traceback in `text`).
+            an observation), `paused` (it was asked to, and its checkpoint is written), `refused` (the user can mend
+            it: one line in `text`), `failed` (a defect: the traceback in `text`).
         key: The training's key.
         history: What was seen in each epoch so far, of an `epoch` event.
         text: Why, of `died`, `refused` and `failed`.
@@ -80,6 +84,7 @@ class LocalEngine:
         self.folder, self.threads, self.checkpoints = folder, threads, checkpoints
         self.stops = stops
         self.context = multiprocessing.get_context("spawn")
+        self.pausing = self.context.RawValue("b", 0)  # without a lock, which a killed worker would keep
         self.workers = [self._start(device) for device in devices]
 
     def __enter__(self) -> LocalEngine:
@@ -91,6 +96,16 @@ class LocalEngine:
         for worker in self.workers:
             worker.process.join(timeout=10)
             worker.pipe.close()
+
+    def pause(self) -> None:
+        """Asks every training to write its checkpoint and end, which comes as a `paused` event; takes a step's time."""
+        self.pausing.value = 1
+
+    def end(self) -> None:
+        """Ends the processes, whatever they are doing; comes as `died` events."""
+        self.pausing.value = 1
+        for worker in self.workers:
+            worker.process.terminate()
 
     def run(self, next_training: Callable[[], tuple[int, Training] | None]) -> Iterator[Event]:
         """Runs trainings until there are none left.
@@ -106,7 +121,9 @@ class LocalEngine:
             for worker in self.workers:
                 if worker.key is None and (job := next_training()) is not None:
                     worker.key = job[0]
-                    worker.pipe.send(job)
+                    with suppress(BrokenPipeError, ConnectionResetError):  # it died meanwhile, which comes as an event
+                        worker.pipe.send(job)
+                    reach("worker.sent")
             busy = [worker for worker in self.workers if worker.key is not None]
             if not busy:
                 return
@@ -123,7 +140,10 @@ class LocalEngine:
         except (EOFError, ConnectionResetError):
             worker.process.join(timeout=10)
             code = worker.process.exitcode
-            self.workers[self.workers.index(worker)] = self._start(worker.device)
+            if self.pausing.value:
+                worker.key = None
+            else:
+                self.workers[self.workers.index(worker)] = self._start(worker.device)
             return Event("died", key, text=f"its process ended with exit code {code}")
         if event.kind != "epoch":
             worker.key = None
@@ -134,9 +154,17 @@ class LocalEngine:
 
     def _start(self, device: str) -> _Worker:
         ours, theirs = self.context.Pipe()
-        arguments = (theirs, self.folder, self.threads, device, self.checkpoints, self.stops is not None)
+        asks = self.stops is not None
+        arguments = (theirs, self.folder, self.threads, device, self.checkpoints, asks, self.pausing)
         process = self.context.Process(target=_work, args=arguments, daemon=True)
-        process.start()
+        reach("worker.starting")
+        # Until the worker ignores it, Ctrl-C waits: it goes to all processes of a terminal.
+        resource_tracker.ensure_running()  # whose start would let it through again
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         return _Worker(process, ours, device)
 
@@ -153,26 +181,45 @@ def checkpoint_path(folder: Path, training: Training) -> Path:
     return folder / f"{hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]}.pt"
 
 
-def _work(pipe: Connection, folder: Path, threads: int, device: str, checkpoints: Path | None, asks: bool) -> None:
+def _work(
+    pipe: Connection,
+    folder: Path,
+    threads: int,
+    device: str,
+    checkpoints: Path | None,
+    asks: bool,
+    flag: ctypes.c_byte,
+) -> None:
     """The life of a worker: receive a training, run it, write and report, until the pipe closes.
 
     With `asks` it waits after every epoch for the answer whether to go on.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's to handle
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    pausing.listen(lambda: bool(flag.value))
     _end_with_parent()
+    reach("worker.started")
     images: dict[Any, Any] = {}
     while True:
         try:
             key, training = pipe.recv()
         except (EOFError, ConnectionResetError):
             return
+        reach("worker.received")
         checkpoint = checkpoint_path(checkpoints, training) if checkpoints else None
         try:
             observation = _train(training, images, threads, device, partial(_report_epoch, pipe, key, asks), checkpoint)
+            reach("worker.trained")
             write_atomically(observation_path(folder, key), observation.to_json())
+            reach("worker.observed")
             if checkpoint:
                 checkpoint.unlink(missing_ok=True)
+            reach("worker.cleared")
             pipe.send(Event("done", key))
+            reach("worker.reported")
+        except pausing.PausedError:
+            pipe.send(Event("paused", key))
         except Exception as error:
             pipe.send(_explained(key, error))
 
