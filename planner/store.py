@@ -6,7 +6,6 @@ One trial is one observation. A trial's parameters are the resolution and the pe
 
 from __future__ import annotations
 
-import fcntl
 import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,16 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from planner.coordination import locks_of
 from planner.errors import PlannerError
 from planner.settings import StudySettings
 from planner.stopping import Curve
+from planner.storage import agree, driver_errors, storage_errors, study_name, with_driver
 from planner.table import ASKS, Table, csv_text, frame_sha256, usable
 from planner.trials import COSTS, architecture_of, asked_apart, curves_of, epochs_frame, parameters, trials_frame
 from sampler import Architecture, Architectures, architecture_complexity, rule_named
 from sampler.architecture import stack
 from sampler.complexity import count
 from sampler.scaling import effective_multipliers
-from trainer.engines.local import observation_path
+from trainer.engines.engine import observation_path
 from trainer.files import write_atomically
 from trainer.observation import Observation
 
@@ -36,49 +37,8 @@ if TYPE_CHECKING:
 
 # Trainings of a coordinator that died are queued again, but not for ever: what kills them may be the training.
 MOST_TRIES = 3
-
-
-@contextmanager
-def storage_errors(url: str) -> Iterator[None]:
-    """Turns what a storage refuses (a full disk, a damaged file, a server away) into one line.
-
-    Raises:
-        PlannerError: Instead of the storage's own errors.
-    """
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except (StorageInternalError, SQLAlchemyError) as error:
-        reason = str(error.__cause__ or error).split("\n")[0]
-        raise PlannerError(
-            f"{url}: the ledger refuses ({reason}); free space or mend the storage, then run the same command again"
-        ) from error
-
-
-@contextmanager
-def driver_errors(url: str) -> Iterator[None]:
-    """Turns a missing database driver into one line.
-
-    Raises:
-        PlannerError: Instead of the import's error.
-    """
-    try:
-        yield
-    except ImportError as error:
-        raise PlannerError(f"{url}: needs a driver that is not installed ({error}); install it with pip") from error
-
-
-def _study_name(url: str, folder: Path, own: bool) -> str:
-    """The name in the storage: the folder's, or what it was when a folder with a ledger of its own was renamed."""
-    import optuna
-
-    if own and (folder / "ledger.db").is_file():
-        names = optuna.get_all_study_names(url)
-        if len(names) == 1:
-            return names[0]
-    return folder.name
+# The attribute of a running trial that says whose it is, where there are several coordinators.
+COORDINATOR = "coordinator"
 
 
 def asked_key(asks: Mapping[str, Any]) -> str:
@@ -111,10 +71,11 @@ class Ledger:
         self.folder, self.settings = folder, settings
         self.space = settings.search_space()
         self.observations = folder / "observations"
-        self.url = settings.storage or f"sqlite:///{folder / 'ledger.db'}"
-        with storage_errors(self.url), driver_errors(self.url):
+        self.url = with_driver(settings.storage) or f"sqlite:///{folder / 'ledger.db'}"
+        self.locks = locks_of(self.url, folder, folder.name)
+        with storage_errors(self.url), driver_errors(self.url), self.locks.opening():
             self.study = optuna.create_study(
-                study_name=_study_name(self.url, folder, own=not settings.storage),
+                study_name=study_name(self.url, folder, own=not settings.storage),
                 storage=self.url,
                 directions=["maximize", "minimize"],
                 sampler=optuna.samplers.RandomSampler(seed=settings.seed),
@@ -123,23 +84,33 @@ class Ledger:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 self.study.set_metric_names(["accuracy", "macs"])  # what dashboards call the two values
+            if settings.storage:
+                agree(self.study, settings)
+
+    @property
+    def shared(self) -> bool:
+        """Whether other coordinators may be at work beside this one."""
+        return self.locks.number is not None
 
     @contextmanager
     def coordinating(self) -> Iterator[None]:
-        """Holds the study's lock while the ledger is written: one coordinator at a time.
+        """Is a coordinator of this study: the only one, or in PostgreSQL one of several.
 
         Raises:
-            PlannerError: If another process coordinates this study, or the storage refuses.
+            PlannerError: If another process coordinates this study and it must be the only one, or the storage refuses.
         """
-        with (self.folder / "lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise PlannerError(
-                    f"{self.folder}: another process is training this study; wait for it or stop it"
-                ) from error
-            with storage_errors(self.url):
-                yield
+        with storage_errors(self.url), self.locks.coordinating():
+            yield
+
+    @contextmanager
+    def queueing(self) -> Iterator[None]:
+        """Queues trainings by what is there; nobody else queues meanwhile.
+
+        Raises:
+            PlannerError: As `coordinating`.
+        """
+        with storage_errors(self.url), self.locks.queueing():
+            yield
 
     def enqueue(self, architectures: Architectures, origin: str, seeds: int = 1) -> None:
         """Queues architectures.
@@ -208,14 +179,23 @@ class Ledger:
         """Takes the oldest queued trial: its number, architecture and seed; None where the queue is empty."""
         from optuna.trial import TrialState
 
-        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        if not waiting:
-            return None
-        trial = self.study.ask(self._distributions_with(waiting[0]))
+        # Under the lock, because `ask` makes up a trial where another coordinator took the last one in between, and
+        # because a running trial without its coordinator's number would look like a dead one's.
+        with self.locks.claiming():
+            waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+            if not waiting:
+                return None
+            trial = self.study.ask(self._distributions_with(waiting[0]))
+            if self.locks.number is not None:
+                trial.set_user_attr(COORDINATOR, self.locks.number)
         return trial.number, architecture_of(trial.user_attrs), trial.user_attrs.get("seed", self.settings.seed)
 
     def record(self, number: int, observation: Observation) -> None:
         """Writes an observation to its trial; a second time changes nothing."""
+        with self.locks.claiming():
+            self._record(number, observation)
+
+    def _record(self, number: int, observation: Observation) -> None:
         from optuna.trial import TrialState
 
         trial = self._frozen(number)
@@ -237,9 +217,15 @@ class Ledger:
         Returns:
             Whether it was queued again; not after `MOST_TRIES`.
         """
+        with self.locks.claiming():
+            return self._requeue(number, reason)
+
+    def _requeue(self, number: int, reason: str) -> bool:
         from optuna.trial import TrialState
 
         trial = self._frozen(number)
+        if trial.state.is_finished():  # another coordinator took this one for dead, and did it
+            return True
         self._annotate(trial, {"status": "killed", "message": reason})
         self.study.tell(number, state=TrialState.FAIL)
         tries = trial.user_attrs["tries"]
@@ -251,22 +237,34 @@ class Ledger:
         return True
 
     def reconcile(self) -> tuple[int, int]:
-        """Brings the ledger up to date after a coordinator died; only while holding the lock.
+        """Brings the ledger up to date after a coordinator died; only while coordinating.
 
         Returns:
             How many finished observations were found on disk and recorded, and how many trainings queued again.
         """
+        found = queued = 0
+        with self.locks.claiming():
+            alive = self.locks.alive()
+            for trial in self._running():
+                if trial.user_attrs.get(COORDINATOR) in alive:
+                    continue
+                observation = self.on_disk(trial.number)
+                if observation is not None:
+                    self._record(trial.number, observation)
+                    found += 1
+                elif "architecture" in trial.user_attrs:
+                    queued += self._requeue(trial.number, "its coordinator was killed")
+        return found, queued
+
+    def elsewhere(self) -> int:
+        """Trainings that other coordinators, alive, are at."""
+        others = self.locks.alive() - {self.locks.number}
+        return sum(trial.user_attrs.get(COORDINATOR) in others for trial in self._running()) if others else 0
+
+    def _running(self) -> list[optuna.trial.FrozenTrial]:
         from optuna.trial import TrialState
 
-        found = queued = 0
-        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            observation = self.on_disk(trial.number)
-            if observation is not None:
-                self.record(trial.number, observation)
-                found += 1
-            elif "architecture" in trial.user_attrs:
-                queued += self.requeue(trial.number, "its coordinator was killed")
-        return found, queued
+        return self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
     def on_disk(self, number: int) -> Observation | None:
         """The observation that a worker wrote for a trial, or None."""
