@@ -305,6 +305,22 @@ class Ledger:
             if "architecture" in (facts := trial.user_attrs) and facts.get("seed", self.settings.seed) == seed
         }
 
+    def architecture(self, number: int) -> Architecture:
+        """The architecture of a trial.
+
+        Raises:
+            PlannerError: If there is no such trial.
+        """
+        trials = self.study.get_trials(deepcopy=False)
+        if number >= len(trials) or "architecture" not in trials[number].user_attrs:
+            raise PlannerError(f"{self.folder}: there is no trial {number}; trials.csv and `planner front` list them")
+        return architecture_of(trials[number].user_attrs)
+
+    def numbers(self, architecture: Architecture) -> list[int]:
+        """Numbers of the trials of an architecture, however they were trained."""
+        trials = [one for one in self.study.get_trials(deepcopy=False) if "architecture" in one.user_attrs]
+        return [one.number for one in trials if architecture_of(one.user_attrs) == architecture]
+
     def accuracy_of(self, number: int) -> float | None:
         """Accuracy of a trial; None where it has none."""
         trial = self._frozen(number)
