@@ -19,7 +19,9 @@ COMMANDS = (
     "front",
     "fit",
     "predict",
+    "export",
     "scale",
+    "compare",
     "run",
     "propose",
     "next",
@@ -28,6 +30,8 @@ COMMANDS = (
     "data",
     "score",
     "audit",
+    "report",
+    "doctor",
 )
 # What the system refuses and the user can mend: a full or read-only disk, missing rights.
 MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)

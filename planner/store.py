@@ -6,7 +6,6 @@ One trial is one observation. A trial's parameters are the resolution and the pe
 
 from __future__ import annotations
 
-import fcntl
 import json
 import secrets
 import warnings
@@ -18,17 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from planner.coordination import locks_of
 from planner.documents import parse, read_text
 from planner.errors import PlannerError
 from planner.settings import StudySettings
 from planner.stopping import Curve
+from planner.storage import agree, driver_errors, storage_errors, storage_of, study_name, with_driver
 from planner.table import ASKS, Table, csv_text, frame_sha256, usable
 from planner.trials import COSTS, architecture_of, asked_apart, curves_of, epochs_frame, parameters, trials_frame
 from sampler import Architecture, Architectures, architecture_complexity, architecture_from, rule_named
 from sampler.architecture import stack
 from sampler.complexity import count
 from sampler.scaling import effective_multipliers
-from trainer.engines.local import observation_path
+from trainer.engines.engine import observation_path
 from trainer.faults import reach
 from trainer.files import write_atomically
 from trainer.observation import Observation
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
-# Trainings of a coordinator that died are queued again, but not for ever: what kills them may be the training.
+# A training whose process died is queued again, but not for ever: what kills it may be the training.
 MOST_TRIES = 3
 # What a second try of a diverged training adds to its seed: more than anybody's repeats.
 ANOTHER_SEED = 1_000_003
@@ -46,63 +47,8 @@ KEPT = ("r", "d", "w", "origin", "seed", "first_seed", "repeat", "tries", ASKS, 
 NAMES = ["accuracy", "macs"]  # what dashboards call the two values
 QUEUE_FILE = "queueing.json"
 LARGEST_QUEUE = 1_000_000_000
-
-
-@contextmanager
-def storage_errors(url: str) -> Iterator[None]:
-    """Turns what a storage refuses (a full disk, a damaged file, a server away) into one line.
-
-    Raises:
-        PlannerError: Instead of the storage's own errors.
-    """
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except RuntimeError as error:
-        if "table schema" not in str(error):  # Optuna's own words, for which it has no class
-            raise
-        raise PlannerError(
-            f"{url}: written by another version of Optuna; run `optuna storage upgrade --storage {url}`, or use the "
-            "version that wrote it"
-        ) from error
-    except (StorageInternalError, SQLAlchemyError) as error:
-        reason = str(error.__cause__ or error).split("\n")[0]
-        raise PlannerError(
-            f"{url}: the ledger refuses ({reason}); free space or mend the storage, then run the same command again"
-        ) from error
-
-
-@contextmanager
-def driver_errors(url: str) -> Iterator[None]:
-    """Turns a missing database driver into one line.
-
-    Raises:
-        PlannerError: Instead of the import's error.
-    """
-    try:
-        yield
-    except ImportError as error:
-        raise PlannerError(f"{url}: needs a driver that is not installed ({error}); install it with pip") from error
-
-
-def storage_of(url: str) -> Any:
-    """The storage of a URL, which reads fast where it is a database."""
-    from planner.fast_storage import FastStorage
-
-    return FastStorage(url)
-
-
-def _study_name(url: str, folder: Path, own: bool) -> str:
-    """The name in the storage: the folder's, or what it was when a folder with a ledger of its own was renamed."""
-    import optuna
-
-    if own and (folder / "ledger.db").is_file():
-        names = optuna.get_all_study_names(url)
-        if len(names) == 1:
-            return names[0]
-    return folder.name
+# The attribute of a running trial that says whose it is, where there are several coordinators.
+COORDINATOR = "coordinator"
 
 
 def asked_key(asks: Mapping[str, Any]) -> str:
@@ -135,16 +81,24 @@ class Ledger:
         self.folder, self.settings = folder, settings
         self.space = settings.search_space()
         self.observations = folder / "observations"
-        self.url = settings.storage or f"sqlite:///{folder / 'ledger.db'}"
-        with storage_errors(self.url), driver_errors(self.url):
+        self.url = with_driver(settings.storage) or f"sqlite:///{folder / 'ledger.db'}"
+        self.locks = locks_of(self.url, folder, folder.name)
+        with storage_errors(self.url), driver_errors(self.url), self.locks.opening():
             self.study = optuna.create_study(
-                study_name=_study_name(self.url, folder, own=not settings.storage),
+                study_name=study_name(self.url, folder, own=not settings.storage),
                 storage=storage_of(self.url),
                 directions=["maximize", "minimize"],
                 sampler=optuna.samplers.RandomSampler(seed=settings.seed),
                 load_if_exists=True,
             )
             self._check_study()
+            if settings.storage:
+                agree(self.study, settings)
+
+    @property
+    def shared(self) -> bool:
+        """Whether other coordinators may be at work beside this one."""
+        return self.locks.number is not None
 
     def _check_study(self) -> None:
         """Refuses a study that another program made; names its values for dashboards.
@@ -168,21 +122,26 @@ class Ledger:
 
     @contextmanager
     def coordinating(self) -> Iterator[None]:
-        """Holds the study's lock while the ledger is written: one coordinator at a time.
+        """Is a coordinator of this study: the only one, or in PostgreSQL one of several.
 
         Raises:
-            PlannerError: If another process coordinates this study, or the storage refuses.
+            PlannerError: If another process coordinates this study and it must be the only one, or the storage refuses.
         """
-        with (self.folder / "lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise PlannerError(
-                    f"{self.folder}: another process is training this study; wait for it or stop it"
-                ) from error
-            with storage_errors(self.url):
-                self.finish_queueing()
-                yield
+        with self.queueing():
+            pass  # one that was killed is finished first
+        with storage_errors(self.url), self.locks.coordinating():
+            yield
+
+    @contextmanager
+    def queueing(self) -> Iterator[None]:
+        """Queues trainings by what is there, after what a killed process had begun to; nobody else queues meanwhile.
+
+        Raises:
+            PlannerError: As `coordinating`.
+        """
+        with storage_errors(self.url), self.locks.queueing():
+            self.finish_queueing()
+            yield
 
     def enqueue(self, architectures: Architectures, origin: str, seeds: int = 1) -> None:
         """Queues architectures.
@@ -294,17 +253,22 @@ class Ledger:
         """Takes the oldest queued trial: its number, architecture and seed; None where the queue is empty."""
         from optuna.trial import TrialState
 
-        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        for other in [one for one in waiting if "architecture" not in one.user_attrs]:
-            # Queued by another program: there is nothing that could be trained.
-            self._annotate(other, {"message": "no architecture: not queued by the planner"})
-            self.study._storage.set_trial_state_values(other._trial_id, state=TrialState.FAIL)
-            waiting.remove(other)
-        if not waiting:
-            return None
-        reach("claim.before")
-        trial = self.study.ask(self._distributions_with(waiting[0]))
-        reach("claim.done")
+        # Under the lock, because `ask` makes up a trial where another coordinator took the last one in between, and
+        # because a running trial without its coordinator's number would look like a dead one's.
+        with self.locks.claiming():
+            waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+            for other in [one for one in waiting if "architecture" not in one.user_attrs]:
+                # Queued by another program: there is nothing that could be trained.
+                self._annotate(other, {"message": "no architecture: not queued by the planner"})
+                self.study._storage.set_trial_state_values(other._trial_id, state=TrialState.FAIL)
+                waiting.remove(other)
+            if not waiting:
+                return None
+            reach("claim.before")
+            trial = self.study.ask(self._distributions_with(waiting[0]))
+            if self.locks.number is not None:
+                trial.set_user_attr(COORDINATOR, self.locks.number)
+            reach("claim.done")
         return trial.number, architecture_of(trial.user_attrs), trial.user_attrs.get("seed", self.settings.seed)
 
     def record(self, number: int, observation: Observation, again: bool = False) -> None:
@@ -315,6 +279,10 @@ class Ledger:
             observation: What came of it.
             again: Whether a training that diverged is tried once more, with another seed.
         """
+        with self.locks.claiming():
+            self._record(number, observation, again)
+
+    def _record(self, number: int, observation: Observation, again: bool) -> None:
         from optuna.trial import TrialState
 
         trial = self._frozen(number)
@@ -343,10 +311,11 @@ class Ledger:
         """A running trial waits again, because its coordinator stopped: no try of its own is lost."""
         from optuna.trial import TrialState
 
-        trial = self._frozen(number)
-        if trial.state == TrialState.RUNNING:
-            self._annotate(trial, {"message": reason})
-            self.study._storage.set_trial_state_values(trial._trial_id, state=TrialState.WAITING)
+        with self.locks.claiming():
+            trial = self._frozen(number)
+            if trial.state == TrialState.RUNNING:
+                self._annotate(trial, {"message": reason})
+                self.study._storage.set_trial_state_values(trial._trial_id, state=TrialState.WAITING)
 
     def requeue(self, number: int, reason: str) -> bool:
         """Ends a running trial as killed and queues its architecture again.
@@ -354,15 +323,22 @@ class Ledger:
         Returns:
             Whether it was queued again; not after `MOST_TRIES` of which none got further than the one before.
         """
+        with self.locks.claiming():
+            return self._requeue(number, reason)
+
+    def _requeue(self, number: int, reason: str, its_own: bool = True) -> bool:
+        """As `requeue`; no try is counted where the death was not the training's own, but its coordinator's."""
         from optuna.trial import TrialState
 
         trial = self._frozen(number)
+        if trial.state.is_finished():  # another coordinator took this one for dead, and did it
+            return True
         facts = trial.user_attrs
         done, before = facts.get("epochs_done", 0), facts.get("epochs_before", 0)
         tries = 1 if done > before else facts.get("tries", 1)
-        again = tries < MOST_TRIES
+        again = tries < MOST_TRIES or not its_own
         if again:  # before it ends, so that a kill in between loses neither
-            self._enqueue_again(trial, tries=tries + 1, epochs_before=max(done, before))
+            self._enqueue_again(trial, tries=tries + its_own, epochs_before=max(done, before))
         reach("requeue.queued")
         self._annotate(trial, {"status": "killed", "message": reason})
         reach("requeue.annotated")
@@ -379,22 +355,34 @@ class Ledger:
         self._enqueue(architecture_of(trial.user_attrs), {**kept, **changed, "retry_of": trial.number})
 
     def reconcile(self) -> tuple[int, int]:
-        """Brings the ledger up to date after a coordinator died; only while holding the lock.
+        """Brings the ledger up to date after a coordinator died; only while coordinating.
 
         Returns:
             How many finished observations were found on disk and recorded, and how many trainings queued again.
         """
+        found = queued = 0
+        with self.locks.claiming():
+            alive = self.locks.alive()
+            for trial in self._running():
+                if trial.user_attrs.get(COORDINATOR) in alive:
+                    continue
+                observation = self.on_disk(trial.number)
+                if observation is not None:
+                    self._record(trial.number, observation, again=True)
+                    found += 1
+                elif "architecture" in trial.user_attrs:
+                    queued += self._requeue(trial.number, "its coordinator was killed", its_own=False)
+        return found, queued
+
+    def elsewhere(self) -> int:
+        """Trainings that other coordinators, alive, are at."""
+        others = self.locks.alive() - {self.locks.number}
+        return sum(trial.user_attrs.get(COORDINATOR) in others for trial in self._running()) if others else 0
+
+    def _running(self) -> list[optuna.trial.FrozenTrial]:
         from optuna.trial import TrialState
 
-        found = queued = 0
-        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            observation = self.on_disk(trial.number)
-            if observation is not None:
-                self.record(trial.number, observation, again=True)
-                found += 1
-            elif "architecture" in trial.user_attrs:
-                queued += self.requeue(trial.number, "its coordinator was killed")
-        return found, queued
+        return self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
     def on_disk(self, number: int) -> Observation | None:
         """The observation that a worker wrote for a trial, or None."""
@@ -435,6 +423,22 @@ class Ledger:
             if "architecture" in (facts := trial.user_attrs)
             and facts.get("first_seed", facts.get("seed", self.settings.seed)) == seed
         }
+
+    def architecture(self, number: int) -> Architecture:
+        """The architecture of a trial.
+
+        Raises:
+            PlannerError: If there is no such trial.
+        """
+        trials = self.study.get_trials(deepcopy=False)
+        if number >= len(trials) or "architecture" not in trials[number].user_attrs:
+            raise PlannerError(f"{self.folder}: there is no trial {number}; trials.csv and `planner front` list them")
+        return architecture_of(trials[number].user_attrs)
+
+    def numbers(self, architecture: Architecture) -> list[int]:
+        """Numbers of the trials of an architecture, however they were trained."""
+        trials = [one for one in self.study.get_trials(deepcopy=False) if "architecture" in one.user_attrs]
+        return [one.number for one in trials if architecture_of(one.user_attrs) == architecture]
 
     def accuracy_of(self, number: int) -> float | None:
         """Accuracy of a trial; None where it has none."""

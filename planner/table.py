@@ -15,6 +15,7 @@ One row is one training. Columns that mean something here:
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import re
 import sys
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from planner.documents import read_frame
 from planner.errors import PlannerError
 from sampler import base as base_named
 from sampler.complexity import base_macs
+from trainer.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,6 +97,31 @@ def _holds_words(column: pd.Series) -> bool:
 def _harmless(cell: Any) -> Any:
     """A cell as it is; a text that a spreadsheet would compute, after an apostrophe."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+
+
+def check_table_path(path: Path) -> None:
+    """Refuses a file that `write_table` cannot write.
+
+    Raises:
+        PlannerError: If it is neither CSV nor Parquet, or pyarrow is missing for Parquet.
+    """
+    if path.suffix not in (".csv", ".parquet"):
+        raise PlannerError(f"--out {path}: tables are written as .csv or .parquet; name such a file")
+    if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise PlannerError(f"--out {path}: Parquet needs pyarrow: pip install pyarrow; or name a .csv file")
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Writes a frame as CSV or Parquet, by the file's name.
+
+    Raises:
+        PlannerError: If it cannot be written.
+    """
+    check_table_path(path)
+    try:
+        write_atomically(path, csv_text(frame) if path.suffix == ".csv" else frame.to_parquet(index=False))
+    except OSError as error:
+        raise PlannerError(f"{path}: {error.strerror or error}; free space or rights, or give another --out") from error
 
 
 def read_csv(path: Path, base: str | None = None) -> Table:

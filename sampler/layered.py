@@ -15,7 +15,7 @@ PADDINGS = ("max", "local")
 
 @dataclass(frozen=True)
 class LayeredArchitecture(Architecture):
-    """A residual network of basic blocks with one width per convolution of its blocks, for CIFAR's base networks.
+    """A residual network of basic blocks with one width per convolution of its blocks.
 
     Its `widths` are what a stage leaves to the next. It is no point of a search space of stages: what counts or
     scales arrays of architectures refuses it.
@@ -24,6 +24,8 @@ class LayeredArchitecture(Architecture):
         layers: Output channels of the blocks' convolutions, two per block, input side first.
         padding: `"max"` pads the narrower path of a block with zero channels; `"local"` the shortcut only, and drops
             the last channels of a shortcut that is wider.
+        projected: Whether the shortcut into a stage after the first is a 1x1 convolution, as in ImageNet's ResNets,
+            which gives the second convolution's channels whatever the padding.
 
     Raises:
         InputError: If a value is impossible, or the stages' widths are not those of the layers.
@@ -36,11 +38,12 @@ class LayeredArchitecture(Architecture):
 
     layers: tuple[int, ...]
     padding: str
+    projected: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "layers", tuple(self.layers))
-        widths = _left_by_stages(self.stem, self.layers, self.depths, self.padding)
+        widths = _left_by_stages(self.stem, self.layers, self.depths, self.padding, self.projected)
         if widths != self.widths:
             raise InputError(f"layers {self.layers} make stages of {widths} channels, not of {self.widths}; give those")
 
@@ -60,8 +63,9 @@ class LayeredArchitecture(Architecture):
         """
         first = network.stem if stem is None else stem
         pixels = network.resolution if resolution is None else resolution
-        widths = _left_by_stages(first, tuple(layers), network.depths, padding)
-        return cls(network.name, pixels, first, widths, network.depths, 0, tuple(layers), padding)
+        projected = network.variant != "cifar"
+        widths = _left_by_stages(first, tuple(layers), network.depths, padding, projected)
+        return cls(network.name, pixels, first, widths, network.depths, 0, tuple(layers), padding, projected)
 
 
 def architecture_from(facts: Mapping[str, Any]) -> Architecture:
@@ -81,7 +85,9 @@ def architecture_from(facts: Mapping[str, Any]) -> Architecture:
     return LayeredArchitecture(**facts) if "layers" in facts else Architecture(**facts)
 
 
-def _left_by_stages(stem: int, layers: tuple[int, ...], depths: tuple[int, ...], padding: str) -> tuple[int, ...]:
+def _left_by_stages(
+    stem: int, layers: tuple[int, ...], depths: tuple[int, ...], padding: str, projected: bool
+) -> tuple[int, ...]:
     """Channels after the last block of each stage.
 
     Raises:
@@ -93,7 +99,8 @@ def _left_by_stages(stem: int, layers: tuple[int, ...], depths: tuple[int, ...],
         raise InputError(f"{sum(depths)} blocks have {2 * sum(depths)} layers, but {len(layers)} widths are given")
     check_range("layers", layers, MAX_CHANNELS)
     widths, width, position = [], stem, 0
-    for depth in depths:
+    for stage, depth in enumerate(depths):
+        width = 0 if projected and stage else width
         for second in layers[position + 1 : position + 2 * depth : 2]:
             width = max(width, second) if padding == "max" else second
         widths.append(width)

@@ -107,6 +107,9 @@ def test_the_wheel_holds_what_the_planner_ships(wheel):
         "planner/_shipped/results/published/README.md",
         "planner/formulas/formula.schema.json",
         "planner/formulas/evaluator.js",
+        "planner/report/page.js",
+        "planner/report/style.css",
+        "planner/report/template.html",
         "planner/py.typed",
     ):
         assert wanted in names

@@ -96,14 +96,15 @@ def units_of(model: nn.Module, architecture: Architecture, classes: int) -> list
 def layer_units(
     network: BaseNetwork, stem: int, widths: Sequence[int], padding: str, classes: int, resolution: int | None = None
 ) -> list[Unit]:
-    """The layers of a CIFAR ResNet with one free width per layer, as `trainer.builders.residual.build_layers` makes it.
+    """The layers of a ResNet with one free width per layer, as `trainer.builders.residual.build_layers` makes it.
 
     A block's output is read by the layers after it, at the expense of the layer that decides its width: with padding
     `"max"` its second convolution only where that is wider than the shortcut, otherwise the one that decided the
-    shortcut's (perhaps the stem, which is no unit); with `"local"` always its second.
+    shortcut's (perhaps the stem, which is no unit); with `"local"`, and where a 1x1 convolution projects the shortcut,
+    always its second.
 
     Args:
-        network: A CIFAR base network, which gives the blocks of each stage.
+        network: A base network of basic blocks, which gives the blocks of each stage.
         stem: Channels of the first convolution.
         widths: Output channels of the blocks' convolutions, two per block, input side first.
         padding: `"max"` or `"local"`.
@@ -111,18 +112,18 @@ def layer_units(
         resolution: Input side in pixels; the network's own by default.
 
     Raises:
-        InputError: If the network is not CIFAR's, the padding is unknown, or numbers are missing or out of range.
+        InputError: If it has other blocks, the padding is unknown, or numbers are missing or out of range.
     """
     pixels = np.array([resolution or network.resolution])
     _, *blocks, head = layer_blocks(network, pixels, np.array([stem]), np.array([widths]), padding, classes)
     macs = [0] * (len(widths) + 1)
     deciding, c_in = len(widths), stem  # the last place is the stem's
     for block, second in zip(blocks, range(1, len(widths), 2), strict=True):
-        of_first, of_second = (_macs(layer) for layer in block.layers)
-        macs[deciding] += of_first
+        of_first, of_second, *of_shortcut = (_macs(layer) for layer in block.layers)
+        macs[deciding] += of_first + sum(of_shortcut)
         macs[second - 1] += of_first + of_second
-        macs[second] += of_second
-        if padding == "local" or widths[second] > c_in:
+        macs[second] += of_second + sum(of_shortcut)
+        if padding == "local" or of_shortcut or widths[second] > c_in:
             deciding, c_in = second, widths[second]
     macs[deciding] += _macs(head.layers[0])
     names = [

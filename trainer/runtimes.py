@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,13 +14,13 @@ from torch import nn
 
 from sampler import Architecture, InputError, base
 from trainer.network import build
+from trainer.onnx_graph import check_onnx, onnx_proto, onnx_session
 
 Runtime = Literal["torch", "compile", "onnxruntime"]
 DataType = Literal["float32", "float16", "bfloat16"]
 # (resolution) -> a function that does one forward pass of one batch and returns when it is done
 Forward = Callable[[int], Callable[[], None]]
 
-ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 MOST_GRAPHS = 10_000
 
 
@@ -94,9 +92,7 @@ def check_device(device: str) -> None:
 
 
 def _check_onnxruntime(setting: Setting) -> None:
-    missing = [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise InputError(f"runtime onnxruntime needs {', '.join(missing)}: pip install 'scaling-planner[onnx]'")
+    check_onnx("runtime onnxruntime")
     if setting.device != "cpu":
         raise InputError("runtime onnxruntime is measured on the CPU; use device cpu")
     if setting.dtype == "bfloat16":
@@ -149,17 +145,8 @@ def make_forward(architecture: Architecture, setting: Setting, classes: int) -> 
 
 def _onnx_forward(module: nn.Module, resolution: int, setting: Setting) -> Forward:
     """A session whose graph has the resolution and the batch built in."""
-    onnxruntime = import_module("onnxruntime")  # untyped, and an optional extra
-
     images = _images(resolution, setting)
-    with torch.inference_mode(False), torch.no_grad():
-        program = torch.onnx.export(module, (images.clone(),), dynamo=True, verbose=False)
-    assert program is not None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = setting.threads, 1
-    options.log_severity_level = 3  # errors only
-    model = program.model_proto.SerializeToString()
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = onnx_session(onnx_proto(module, images).SerializeToString(), setting.threads)
     feed = {session.get_inputs()[0].name: images.numpy()}
     return lambda _: lambda: session.run(None, feed)
 

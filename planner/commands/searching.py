@@ -111,15 +111,17 @@ def search(method: str, base: str, macs: float | None, resolution: int | None, a
     found = run(wanted, scorer, _tell)
     ledger.export()
     seconds = sum(ledger.seconds_of(trial) for trial in scorer.trials)
-    paths = _written(ledger, found, macs, len(scorer.trials), seconds)
+    paths = _written(ledger, found, macs, scorer.trials, seconds)
     if json_:
         echo_json(_as_dict(found, scorer, seconds, paths))
     else:
         _show(found, scorer, seconds, paths)
 
 
-def _written(ledger: Ledger, found: Found, macs: float | None, trainings: int, seconds: float) -> tuple[Path, Path]:
-    """What was found as JSON, and its iterations as CSV."""
+def _written(
+    ledger: Ledger, found: Found, macs: float | None, trials: dict[int, str], seconds: float
+) -> tuple[Path, ...]:
+    """What was found as JSON; its iterations, and all that it trained, as CSV."""
     import pandas as pd
 
     from planner.searches.record import FOLDER, write_found
@@ -129,12 +131,16 @@ def _written(ledger: Ledger, found: Found, macs: float | None, trainings: int, s
 
     classes = ledger.settings.data.classes
     aim = macs or architecture_complexity(found.architecture, classes).macs  # of a budget in time, what it came to
-    path = write_found(ledger.folder / FOLDER, found, aim, classes, trainings, seconds)
+    path = write_found(ledger.folder / FOLDER, found, aim, classes, len(trials), seconds)
     trace = path.with_suffix(".csv")
     rows = pd.DataFrame([step.as_row() for step in found.steps])
     lists = [name for name in ("widths", "depths", "layers") if name in rows]
     write_atomically(trace, csv_text(rows.assign(**{name: rows[name].map(_spaced) for name in lists})))
-    return path, trace
+    done = ledger.frame()
+    done = done[done["trial"].isin(list(trials))]
+    trainings = path.with_suffix(".trainings.csv")
+    write_atomically(trainings, csv_text(done.assign(candidate=done["trial"].map(trials))))
+    return path, trace, trainings
 
 
 def _spaced(numbers: list[int]) -> str:

@@ -251,6 +251,8 @@ class Prediction:
             from planner.allocation.believe import columns_of
 
             columns = columns_of(self.formula, stack([self.architecture]))
+            # Integers do not say what they were rounded from, which is what the surrogate was taught.
+            columns |= {name: np.array([getattr(self, name)]) for name in "rdw"}
             inputs = np.column_stack([columns[name] for name in surrogate.inputs])
             cost = columns[surrogate.cost] if surrogate.cost else None
             mean, low, high = (float(part[0]) for part in surrogate.intervals_of(inputs, cost))

@@ -48,7 +48,7 @@ class TrainedScorer:
         self.ledger, self.cache, self.resources, self.progress = ledger, cache, resources, progress
         self.origin, self.tell, self.epochs = origin, tell, epochs
         self.scored_by: dict[Architecture, int] = {}  # trials, whose networks are kept
-        self.trials: set[int] = set()  # all that were asked for
+        self.trials: dict[int, str] = {}  # labels of all that were asked for
 
     def __call__(self, candidates: Sequence[Candidate]) -> list[float | None]:
         """Accuracy of each, in [0, 1]; None where a training diverged, or weights cannot be inherited exactly.
@@ -81,7 +81,7 @@ class TrainedScorer:
     def _train(self, wanted: Sequence[tuple[Architecture, Asks]]) -> None:
         """Trains what was not trained before."""
         keys = {(one, asked_key(asks)): asks for one, asks in wanted}
-        with self.ledger.coordinating():
+        with self.ledger.queueing():
             known = self.ledger.attempts()
             for key, asks in keys.items():
                 if key not in known:
@@ -100,7 +100,7 @@ class TrainedScorer:
         if asks is None:
             return None
         number, status = ended[candidate.architecture, asked_key(asks)]
-        self.trials.add(number)
+        self.trials.setdefault(number, candidate.label)
         accuracy = self.ledger.accuracy_of(number)
         if accuracy is None:
             self.tell(f"{candidate.label}: not scored, trial {number} ended as {status}")

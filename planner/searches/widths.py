@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from sampler import Architecture, LayeredArchitecture, base, rule_named, stack
 from sampler.architecture import MAX_CHANNELS, IntArray
 from sampler.complexity import count, count_layers
+from sampler.families.residual import has_layers
 from sampler.moves import Grid, from_rows
 
 # A stage may grow to so many times its width.
@@ -71,7 +72,7 @@ def _nearest(levels: IntArray, number: float) -> int:
 def width_vector(
     architecture: Architecture, classes: int, padding: str = "max", smallest: int = 4, divisor: int = 1
 ) -> WidthVector:
-    """The widths of a network: per layer for CIFAR's ResNets at their own depth, per stage for all others.
+    """The widths of a network: per layer for ResNets of basic blocks at their own depth, per stage for all others.
 
     Args:
         architecture: Where to begin.
@@ -86,7 +87,7 @@ def width_vector(
     network = base(architecture.base)
     if isinstance(architecture, LayeredArchitecture):
         return layer_vector(architecture, classes, smallest, divisor)
-    if network.variant == "cifar" and architecture.depths == network.depths:
+    if has_layers(network) and architecture.depths == network.depths:
         layers = [
             width for width, depth in zip(architecture.widths, network.depths, strict=True) for _ in range(2 * depth)
         ]

@@ -23,7 +23,7 @@ from planner.surrogates.polish import polished
 from planner.surrogates.posterior import Member, Mixture
 from planner.surrogates.rows import as_frame, noise_of, numbers_in, study_inputs, with_indicators
 from planner.surrogates.surrogate import Surrogate
-from planner.surrogates.validate import cross_validated, errors_of, folds_of
+from planner.surrogates.validate import HeldOut, cross_validated, errors_of, folds_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,6 +96,29 @@ def fit_surrogate(
         return surrogate
     plain = replace(problem, names=tuple(names), inputs=problem.inputs[:, :-1])
     return replace(surrogate, refit_without_cost=lambda: _surrogate(plain, tuple(names), target, None, seed, validate))
+
+
+def held_out(surrogate: Surrogate, table: pd.DataFrame | str | Path) -> tuple[list[int], HeldOut]:
+    """What the surrogate's errors were measured on: each row predicted by a mixture that has not seen it.
+
+    Args:
+        surrogate: As `fit_surrogate` made it.
+        table: What it was fitted to, with the same columns.
+
+    Returns:
+        Numbers of the table's rows that were used, and their predictions in the same order.
+
+    Raises:
+        PlannerError: If it is another table, or a column is missing.
+    """
+    frame, seed = as_frame(table), int(surrogate.provenance["seed"])
+    used = _used(frame, seed)
+    rows = frame.iloc[used]
+    names = [*surrogate.inputs, *([surrogate.cost] if surrogate.cost else [])]
+    if len(used) != len(surrogate.mixture.seen.w):
+        raise PlannerError(f"the surrogate was fitted to {len(surrogate.mixture.seen.w)} rows, not to {len(used)}")
+    inputs = np.column_stack([numbers_in(rows, name) for name in names])
+    return used, cross_validated(surrogate.mixture, folds_of(inputs, seed), seed)
 
 
 def _used(frame: pd.DataFrame, seed: int) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.surrogates.calibration import factor
 from planner.surrogates.choose import Problem
@@ -12,6 +13,7 @@ from planner.surrogates.mixture import held_out
 from planner.surrogates.posterior import Mixture
 from sampler.architecture import FloatArray, IntArray
 
+BoolArray = NDArray[np.bool_]
 LEVELS = (0.5, 0.8, 0.9)
 EACH = 12  # rows up to which every fold is one row
 FOLDS = {60: 10, 1_000_000_000: 5}  # folds by the most rows
@@ -84,10 +86,16 @@ def kendall(a: FloatArray, b: FloatArray) -> float | None:
 
 def coverage(found: HeldOut, level: float) -> float | None:
     """Share of rows inside their interval, whose reach is calibrated on the other folds alone."""
+    inside = covered(found, level)
+    return None if inside is None else float(inside.mean())
+
+
+def covered(found: HeldOut, level: float) -> BoolArray | None:
+    """`(n,)` whether each row is inside its interval, calibrated on the other folds; None with a single fold."""
     inside = np.zeros(len(found.folds), dtype=bool)
     for fold in range(int(found.folds.max()) + 1):
         out = found.folds == fold
         if out.all():
             return None
         inside[out] = np.abs(found.residuals[out]) <= factor(np.sort(np.abs(found.residuals[~out])), level)
-    return float(inside.mean())
+    return inside

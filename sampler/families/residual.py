@@ -81,14 +81,15 @@ def blocks(
 def layer_blocks(
     network: BaseNetwork, resolution: IntArray, stem: IntArray, widths: IntArray, padding: str, classes: int
 ) -> Iterator[Block]:
-    """The blocks of `n` CIFAR ResNets with one free width per layer, input side first.
+    """The blocks of `n` ResNets of basic blocks with one free width per layer, input side first.
 
     The zero padding of Network Adjustment (https://arxiv.org/abs/2004.02767): a block whose shortcut is narrower
     than its second convolution pads the shortcut. Where the shortcut is wider, `"max"` pads the convolution's
-    output, so that blocks never get narrower; `"local"` drops the shortcut's last channels.
+    output, so that blocks never get narrower; `"local"` drops the shortcut's last channels. ImageNet's ResNets
+    project the shortcut into a stage that strides to the second convolution's width.
 
     Args:
-        network: A CIFAR base network, which gives the number of blocks of each stage.
+        network: A base network of basic blocks, which gives the number of blocks of each stage.
         resolution: `(n,)` pixels.
         stem: `(n,)` channels.
         widths: `(n, l)` output channels of the blocks' convolutions, two per block, input side first.
@@ -96,11 +97,12 @@ def layer_blocks(
         classes: Outputs of the classifier.
 
     Raises:
-        InputError: If the network is not CIFAR's, the padding is unknown, or numbers are missing or out of range.
+        InputError: If it has other blocks, the padding is unknown, or numbers are missing or out of range.
     """
     check_layers(network, resolution, stem, widths, padding, classes)
-    side, area, c_in, layer = resolution, resolution * resolution, stem, 0
-    image = 3 * area
+    image = 3 * resolution * resolution
+    side = strided(resolution, network.stem_stride)
+    area, c_in, layer = side * side, stem, 0
     yield stem_block(network, resolution, stem)
     for index, stage in enumerate(network.stages):
         held = image + c_in * area
@@ -109,12 +111,28 @@ def layer_blocks(
             side = strided(side, stride)
             area_out = side * side
             c_mid, c_conv = widths[:, layer], widths[:, layer + 1]
-            c_out = np.maximum(c_in, c_conv) if padding == "max" else c_conv
-            alive = zero_padded_alive(c_in, c_mid, c_conv, c_out, area_out, stride > 1)
             inputs = c_in * area if block else 0  # the first block's is the stage's
-            yield Block(index + 1, block_layers(stage, c_in, c_mid, c_conv, area, area_out), held + inputs + alive)
+            layers = block_layers(stage, c_in, c_mid, c_conv, area, area_out)
+            if projects(network, stride):
+                c_out = c_conv
+                layers.append(projection(stage, c_in, c_out, area_out))
+                alive = np.maximum(3 * c_out, 2 * c_mid) * area_out
+            else:
+                c_out = np.maximum(c_in, c_conv) if padding == "max" else c_conv
+                alive = zero_padded_alive(c_in, c_mid, c_conv, c_out, area_out, stride > 1)
+            yield Block(index + 1, layers, held + inputs + alive)
             c_in, area, layer = c_out, area_out, layer + 2
     yield head_block(image, c_in, area, classes)
+
+
+def projects(network: BaseNetwork, stride: int) -> bool:
+    """Whether a block of that stride has a 1x1 convolution in its shortcut, where each layer has its own width."""
+    return network.variant != "cifar" and stride > 1
+
+
+def has_layers(network: BaseNetwork) -> bool:
+    """Whether the network can have one width per layer: whether it is a ResNet of basic blocks."""
+    return network.family == "residual" and all(stage.block == "basic" for stage in network.stages)
 
 
 def check_layers(
@@ -125,8 +143,8 @@ def check_layers(
     Raises:
         InputError: Naming what is wrong.
     """
-    if network.family != "residual" or network.variant != "cifar":
-        raise InputError(f"{network.name} has no free widths per layer; the CIFAR ResNets have, such as resnet20_cifar")
+    if not has_layers(network):
+        raise InputError(f"{network.name} has no free widths per layer; resnet18, resnet34 and CIFAR's ResNets have")
     if padding not in PADDINGS:
         raise InputError(f"zero padding {padding!r} is unknown; known: {', '.join(PADDINGS)}")
     layers = 2 * sum(network.depths)
@@ -137,7 +155,7 @@ def check_layers(
     check_range("stem", stem, MAX_CHANNELS)
     check_range("widths", widths, MAX_CHANNELS)
     widest = float(max(widths.max(initial=1), stem.max(initial=1)))
-    if 9 * widest**2 * (layers + 1) * float(resolution.max(initial=1)) ** 2 > 2.0**62:
+    if 10 * widest**2 * (layers + 1) * float(resolution.max(initial=1)) ** 2 > 2.0**62:
         raise InputError("such a network needs more than 2^62 MACs; check the resolution and widths given")
 
 
@@ -150,6 +168,8 @@ def check_layered(network: BaseNetwork, architecture: LayeredArchitecture, class
     pixels, stem, widths = ([architecture.resolution], [architecture.stem], [architecture.layers])
     check_layers(network, np.array(pixels), np.array(stem), np.array(widths), architecture.padding, classes)
     fixed, given = (network.depths, network.head), (architecture.depths, architecture.head)
+    if architecture.projected != (network.variant != "cifar"):
+        raise InputError(f"shortcuts of {network.name} are{'' if network.variant != 'cifar' else ' not'} projected")
     if given != fixed:
         raise InputError(f"one width per layer keeps the depths and the head of {network.name}, {fixed}, not {given}")
 

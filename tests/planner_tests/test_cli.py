@@ -1,9 +1,11 @@
 """The command line: its numbers, its files, and one line for each of the likeliest mistakes."""
 
 import json
+import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from unittest.mock import ANY
 
@@ -174,6 +176,44 @@ def test_the_front_of_a_table(run, published):
     assert 0.9 < found["spearman"]["r"] <= 1
     code, out, _ = run("front", published)
     assert code == 0 and "13 of 14 trainings selected" in out
+
+
+def test_a_front_is_written_with_all_columns(run, published, tmp_path):
+    code, out, _ = run("front", published, "--out", "new/front.csv")
+    assert code == 0 and "written: new/front.csv" in out
+    written, table = pd.read_csv(tmp_path / "new" / "front.csv"), pd.read_csv(published)
+    assert len(written) == 13 and set(table.columns) <= set(written.columns)
+    assert set(written["trial"]) == set(table["trial"]) - {"efficientnet_b0"}
+    again = answer(run, "fit", "new/front.csv")
+    assert (again["points"], again["rows"]) == (13, 13)
+
+
+def test_a_front_is_written_as_parquet_where_that_can_be(run, published, tmp_path):
+    if find_spec("pyarrow") is None:
+        words = refused(run, "front", published, "--out", "front.parquet")
+        assert "--out front.parquet: Parquet needs pyarrow: pip install pyarrow" in words
+        return
+    assert run("front", published, "--out", "front.parquet")[0] == 0
+    run("front", published, "--out", "front.csv")
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tmp_path / "front.parquet"), pd.read_csv(tmp_path / "front.csv"), check_dtype=False
+    )
+
+
+def test_a_front_is_not_written_as_something_else(run, published):
+    assert "written as .csv or .parquet; name such a file" in refused(run, "front", published, "--out", "front.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("words", "index", "wanted"), [("planner ex", 1, "export"), ("planner export --to t", 3, "timm")]
+)
+def test_the_shell_completes_commands_and_choices(words, index, wanted, tmp_path):
+    asked = {"_PLANNER_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(index)}
+    program = [sys.executable, "-c", "import sys; sys.argv[0] = 'planner'; from planner.cli import main; main()"]
+    done = subprocess.run(
+        program, cwd=tmp_path, env={**os.environ, **asked}, capture_output=True, text=True, timeout=60
+    )
+    assert f"plain,{wanted}" in done.stdout.splitlines(), done.stderr
 
 
 def test_a_front_without_widths_is_still_json(run, compound_frame, tmp_path):
@@ -349,7 +389,7 @@ def test_a_formula_for_another_base_is_refused(run, shipped, tmp_path):
 
 def test_a_table_without_enough_points_is_refused(run, compound_frame, tmp_path):
     compound_frame(0.2, 0.3, 0.1, 1.0, rows=3).to_csv(tmp_path / "t.csv", index=False)
-    assert "3 points on the front are too few to fit; train at least 4" in refused(run, "fit", "t.csv")
+    assert "too few points on the front to fit: 3 of at least 4; train more" in refused(run, "fit", "t.csv")
     assert not (tmp_path / "formula.json").exists()
 
 
@@ -368,7 +408,9 @@ def test_help_lists_every_command_with_what_it_does(run, arguments):
         assert f"\n  {command} " in out
 
 
-@pytest.mark.parametrize("command", ["bases", "cost", "sample", "train", "front", "fit", "predict", "run"])
+@pytest.mark.parametrize(
+    "command", ["bases", "cost", "sample", "train", "front", "fit", "predict", "run", "export", "doctor"]
+)
 def test_every_command_has_help_with_an_example(run, command):
     code, out, _ = run(command, "--help")
     assert code == 0

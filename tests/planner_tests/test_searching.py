@@ -44,6 +44,9 @@ def test_a_search_grows_a_network_and_leaves_its_trace(new, run, closed_form):
     assert found.trainings == closed_form["trained"] == new.counts()["ok"]
     trace = pd.read_csv(new.folder / "searches" / "greedy-14000000.csv")
     assert list(trace["iteration"]) == [1, 2] and (trace["macs"].diff().dropna() > 0).all()
+    each = pd.read_csv(new.folder / "searches" / "greedy-14000000.trainings.csv")
+    assert len(each) == found.trainings and each["candidate"].nunique() > 1
+    assert set(trace["accuracy"]) <= set(each["accuracy"])
 
 
 def test_a_search_that_died_goes_on_and_finds_the_same(new, run, closed_form):

@@ -15,7 +15,7 @@ from planner.stopping import Curve
 from planner.store import MOST_TRIES, Ledger
 from planner.table import read_csv, usable
 from sampler import architecture_complexity, random_design
-from trainer.engines.local import Event
+from trainer.engines.engine import Event
 from trainer.observation import EpochRecord, Fidelity, Observation
 
 SETTINGS = {"data": {"source": "fractal", "side": 90, "classes": 4}, "space": {"resolution": 64, "r": (0.5, 1.4)}}

@@ -23,11 +23,15 @@ UNEVEN = (12, 20, 9, 14, 30, 26, 11, 17, 40, 32, 24, 29, 50, 35, 44, 61, 39, 47)
 def random_layered(name, padding, seed):
     rng, network = np.random.default_rng(seed), base(name)
     layers = rng.integers(1, 40, 2 * sum(network.depths)).tolist()
-    return LayeredArchitecture.of(network, layers, padding, int(rng.integers(1, 20)), int(rng.integers(4, 40)))
+    return LayeredArchitecture.of(
+        network, layers, padding, int(rng.integers(1, 20)), int(rng.integers(network.stride, 80))
+    )
 
 
 @pytest.mark.parametrize("padding", ["max", "local"])
-@pytest.mark.parametrize(("name", "seed"), [("resnet20_cifar", 0), ("resnet20_cifar", 1), ("resnet32_cifar", 2)])
+@pytest.mark.parametrize(
+    ("name", "seed"), [("resnet20_cifar", 0), ("resnet32_cifar", 2), ("resnet18", 0), ("resnet34", 1)]
+)
 def test_macs_and_params_are_what_torch_counts_in_the_built_network(name, padding, seed):
     one = random_layered(name, padding, seed)
     with torch.device("meta"):
@@ -51,6 +55,33 @@ def test_equal_layers_in_every_stage_cost_what_the_stages_cost():
     assert layered.widths == CIFAR.widths
     assert architecture_complexity(layered).macs == architecture_complexity(CIFAR.architecture()).macs
     assert layered != CIFAR.architecture() and len({layered, CIFAR.architecture()}) == 2
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34"])
+def test_an_imagenet_resnet_by_layers_is_timms_network(name):
+    network = base(name)
+    layers = [width for width, depth in zip(network.widths, network.depths, strict=True) for _ in range(2 * depth)]
+    layered, plain = LayeredArchitecture.of(network, layers), network.architecture()
+    assert layered.projected and layered.widths == network.widths
+    one, other = architecture_complexity(layered), architecture_complexity(plain)
+    assert (one.macs, one.params, one.activations, one.memory) == (
+        other.macs,
+        other.params,
+        other.activations,
+        other.memory,
+    )
+    model, timms = build(layered, 1000), build(plain, 1000)
+    model.load_state_dict(timms.state_dict())
+    image = torch.randn(1, 3, 64, 64)
+    assert torch.equal(model.eval()(image), timms.eval()(image))
+
+
+def test_a_projection_gives_a_stage_its_second_convolutions_width_whatever_the_padding():
+    narrowing = [64, 64, 64, 90, *[32] * 4, *[48] * 3, 20, *[16] * 4]
+    for padding, first, third in (("max", 90, 48), ("local", 90, 20)):
+        one = LayeredArchitecture.of(base("resnet18"), narrowing, padding)
+        assert one.widths == (first, 32, third, 16)
+        assert build(one, CLASSES).fc.in_features == 16
 
 
 def test_the_stages_widths_are_what_they_leave_to_the_next():
@@ -99,11 +130,17 @@ def test_what_only_stages_have_is_refused():
 
 
 def test_other_networks_have_no_layers_to_choose():
-    network = base("resnet18")
-    one = LayeredArchitecture.of(network, [64] * 16)
+    network = base("resnet50")
+    one = LayeredArchitecture.of(network, [64] * 32)
     for use in (build, architecture_complexity):
-        with pytest.raises(InputError, match="resnet18 has no free widths per layer; the CIFAR ResNets have"):
+        with pytest.raises(InputError, match="resnet50 has no free widths per layer; resnet18, resnet34 and CIFAR's"):
             use(one, CLASSES)
+
+
+def test_the_shortcuts_of_another_network_are_refused():
+    one = replace(LayeredArchitecture.of(CIFAR, [16] * 18), projected=True)
+    with pytest.raises(InputError, match="shortcuts of resnet20_cifar are not projected"):
+        architecture_complexity(one)
 
 
 def test_depths_other_than_the_base_networks_are_refused():

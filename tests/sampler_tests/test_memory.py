@@ -8,7 +8,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from sampler import InputError, architecture_complexity, base, base_names, rule_named
+from sampler import InputError, LayeredArchitecture, architecture_complexity, base, base_names, rule_named
 from sampler.complexity import complexity, count
 from sampler.scaling import scale_stages
 from trainer.network import build
@@ -80,6 +80,16 @@ def test_memory_is_what_is_alive_at_once_while_timms_module_runs(name):
 @pytest.mark.parametrize("name", base_names())
 def test_twenty_random_architectures_keep_alive_what_is_counted(name):
     check_random(name, 20, seed=1)
+
+
+@pytest.mark.parametrize("padding", ["max", "local"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet20_cifar"])
+def test_one_width_per_layer_keeps_alive_what_is_counted(name, padding):
+    network, rng = base(name), np.random.default_rng(3)
+    for _ in range(4):
+        layers = rng.integers(4, 90, 2 * sum(network.depths)).tolist()
+        one = LayeredArchitecture.of(network, layers, padding, resolution=int(rng.integers(network.stride, 100)))
+        assert architecture_complexity(one, 37).memory == tracked(one, 37), one
 
 
 @pytest.mark.parametrize("name", ONE_OF_EACH)

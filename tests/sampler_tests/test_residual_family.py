@@ -276,7 +276,7 @@ def layers(**changes):
         (dict(resolution=ints(3)), "resolution must be between 4 and 16384, got 3"),
         (dict(stem=ints(0)), "stem must be between 1 and 131072, got 0"),
         (dict(classes=0), "classes must be between 1 and 131072, got 0"),
-        (dict(network=base("resnet18")), "resnet18 has no free widths per layer"),
+        (dict(network=base("resnet50")), "resnet50 has no free widths per layer"),
         (dict(resolution=ints(16384), widths=np.full((1, LAYERS), 131072)), r"needs more than 2\^62 MACs"),
     ],
 )

@@ -10,6 +10,7 @@ import torch
 from sampler import Architecture, InputError
 from trainer import latency, runtimes
 from trainer.latency import Stopwatch, timing_of
+from trainer.onnx_graph import ONNX_PACKAGES
 from trainer.runtimes import Setting, cpu_name, find_device
 
 TINY = Architecture("efficientnet_b0", 32, 8, (8,) * 7, (1,) * 7, 16)
@@ -199,13 +200,13 @@ def test_an_impossible_setting_is_refused(values, words):
 
 
 def test_a_missing_runtime_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr(runtimes.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"needs onnx, onnxscript, onnxruntime: pip install 'scaling-planner\[onnx\]'"):
         Setting("onnxruntime")
 
 
 def test_onnxruntime_refuses_what_it_has_not_on_the_cpu(monkeypatch):
-    monkeypatch.setattr(runtimes.importlib.util, "find_spec", lambda name: True)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
     with pytest.raises(InputError, match="no bfloat16 on the CPU; use float32"):
         Setting("onnxruntime", dtype="bfloat16")
 
@@ -252,7 +253,7 @@ def test_compiled_networks_of_many_resolutions_run():
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_onnxruntime_runs(dtype):
-    for name in runtimes.ONNX_PACKAGES:
+    for name in ONNX_PACKAGES:
         pytest.importorskip(name)
     small, large = timed([TINY, replace(TINY, resolution=256)], Setting("onnxruntime", dtype=dtype), rounds=(4, 4))
     assert large.median_ms > small.median_ms

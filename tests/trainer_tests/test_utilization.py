@@ -87,8 +87,9 @@ def test_the_example_of_resnet20_on_cifar_100_comes_out_exactly():
     assert [unit.name for unit in units[:3]] == ["layer1.0.conv1", "layer1.0.conv2", "layer1.1.conv1"]
 
 
-def layer_macs(widths, padding):
-    blocks = layer_blocks(CIFAR, np.array([32]), np.array([6]), np.array([widths]), padding, CLASSES)
+def layer_macs(widths, padding, network=CIFAR):
+    pixels = np.array([network.resolution])
+    blocks = layer_blocks(network, pixels, np.array([6]), np.array([widths]), padding, CLASSES)
     total, _ = totals(blocks, size=4)
     return int(total.macs.item())
 
@@ -100,6 +101,16 @@ def test_a_channel_of_a_layer_costs_what_the_exact_count_loses_without_it(widths
         without = [width - (place == index) for place, width in enumerate(widths)]
         assert unit.macs_per_channel == layer_macs(widths, padding) - layer_macs(without, padding), unit.name
         assert unit.channels == widths[index]
+
+
+@pytest.mark.parametrize("padding", ["max", "local"])
+@pytest.mark.parametrize("widths", [RISING[:16], UNEVEN[:16]])
+def test_a_channel_of_an_imagenet_resnets_layer_pays_for_its_projection(widths, padding):
+    network = base("resnet18")
+    for index, unit in enumerate(layer_units(network, 6, widths, padding, CLASSES)):
+        without = [width - (place == index) for place, width in enumerate(widths)]
+        lost = layer_macs(widths, padding, network) - layer_macs(without, padding, network)
+        assert unit.macs_per_channel == lost, unit.name
 
 
 def count_at(architecture, stage, width):

@@ -41,8 +41,19 @@ def build(network: BaseNetwork, architecture: Architecture, classes: int, drop_r
     Raises:
         InputError: If a width does not divide into groups.
     """
+    stages = stage_arguments(network, architecture)
+    cfg = TableCfg(stem_width=architecture.stem, se_ratio=network.stages[0].se_ratio, stages=stages)
+    return TableRegNet(cfg, num_classes=classes, drop_rate=drop_rate)
+
+
+def stage_arguments(network: BaseNetwork, architecture: Architecture) -> tuple[dict[str, Any], ...]:
+    """The arguments of each timm `RegStage` of an architecture.
+
+    Raises:
+        InputError: If a width does not divide into groups.
+    """
     groups = group_widths(network, np.array([architecture.widths]))[0].tolist()
-    stages = tuple(
+    return tuple(
         dict(
             out_chs=width, depth=depth, stride=stage.stride, dilation=1, bottle_ratio=stage.expansion, group_size=group
         )
@@ -50,5 +61,3 @@ def build(network: BaseNetwork, architecture: Architecture, classes: int, drop_r
             network.stages, architecture.widths, architecture.depths, groups, strict=True
         )
     )
-    cfg = TableCfg(stem_width=architecture.stem, se_ratio=network.stages[0].se_ratio, stages=stages)
-    return TableRegNet(cfg, num_classes=classes, drop_rate=drop_rate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from timm.models.resnet import BasicBlock, Bottleneck, ResNet, downsample_conv
 from torch import nn
 
 from sampler import Architecture, BaseNetwork, LayeredArchitecture
-from sampler.families.residual import check_layered, check_layers
+from sampler.families.residual import check_layered, check_layers, projects
 
 TIMM_STEM = 64
 
@@ -24,6 +25,17 @@ class WidthBottleneck(Bottleneck):
 
 
 TIMM_BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "bottleneck": WidthBottleneck}
+
+
+@dataclass(frozen=True)
+class BasicShape:
+    """Channels of a basic block: of its input, its two convolutions and its output; and its stride."""
+
+    c_in: int
+    c_mid: int
+    c_conv: int
+    c_out: int
+    stride: int
 
 
 class ZeroPad(nn.Module):
@@ -43,9 +55,9 @@ class ZeroPad(nn.Module):
 def build(network: BaseNetwork, architecture: Architecture, classes: int, drop_rate: float) -> nn.Module:
     """Builds an architecture as a timm `ResNet`, or CIFAR's of timm's `BasicBlock`s."""
     if network.variant == "cifar":
-        layers = [[width] * 2 * depth for width, depth in zip(architecture.widths, architecture.depths, strict=True)]
         # A shortcut subsamples, as in He et al. 2015; a kernel of one pixel keeps every second.
-        return _cifar(network, architecture.stem, layers, "local", nn.MaxPool2d(1, 2), classes, drop_rate)
+        pool = nn.MaxPool2d(1, 2)
+        return _of_blocks(network, architecture.stem, layered_blocks(network, architecture), pool, classes, drop_rate)
     stage = network.stages[0]
     block, base_width = TIMM_BLOCKS[stage.block], int(64 * stage.expansion)
     model = ResNet(
@@ -80,12 +92,12 @@ def build_layered(network: BaseNetwork, one: LayeredArchitecture, classes: int, 
 def build_layers(
     network: BaseNetwork, stem: int, widths: Sequence[int], padding: str, classes: int, drop_rate: float = 0.0
 ) -> nn.Module:
-    """Builds a CIFAR ResNet with one free width per layer, as `sampler.families.residual.layer_blocks` says.
+    """Builds a ResNet with one free width per layer, as `sampler.families.residual.layer_blocks` says.
 
-    Shortcuts into a stage are average-pooled, as in the code released with https://arxiv.org/abs/2004.02767.
+    CIFAR's shortcuts into a stage are average-pooled, as in the code released with https://arxiv.org/abs/2004.02767.
 
     Args:
-        network: A CIFAR base network, which gives the blocks of each stage.
+        network: A base network of basic blocks, which gives the blocks of each stage.
         stem: Channels of the first convolution.
         widths: Output channels of the blocks' convolutions, two per block, input side first.
         padding: `"max"` or `"local"`.
@@ -93,40 +105,61 @@ def build_layers(
         drop_rate: Dropout before the classifier.
 
     Raises:
-        InputError: If the network is not CIFAR's, the padding is unknown, or numbers are missing or out of range.
+        InputError: If it has other blocks, the padding is unknown, or numbers are missing or out of range.
     """
     check_layers(network, np.array([network.resolution]), np.array([stem]), np.array([widths]), padding, classes)
+    blocks = _blocks(network, stem, _by_stage(network, widths), padding)
+    return _of_blocks(network, stem, blocks, nn.AvgPool2d(2, 2, ceil_mode=True), classes, drop_rate)
+
+
+def layered_blocks(network: BaseNetwork, architecture: Architecture) -> list[list[BasicShape]]:
+    """The blocks of each stage of a ResNet of basic blocks, with one width per stage or per layer."""
+    if isinstance(architecture, LayeredArchitecture):
+        return _blocks(network, architecture.stem, _by_stage(network, architecture.layers), architecture.padding)
+    layers = [[width] * 2 * depth for width, depth in zip(architecture.widths, architecture.depths, strict=True)]
+    return _blocks(network, architecture.stem, layers, "local")
+
+
+def _by_stage(network: BaseNetwork, widths: Sequence[int]) -> list[list[int]]:
+    """Widths of all layers, apart by stage."""
     ends = np.cumsum([2 * depth for depth in network.depths]).tolist()
-    layers = [list(widths[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
-    pool = nn.AvgPool2d(2, 2, ceil_mode=True)
-    return _cifar(network, stem, layers, padding, pool, classes, drop_rate)
+    return [list(widths[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def _cifar(
+def _blocks(network: BaseNetwork, stem: int, layers: Sequence[Sequence[int]], padding: str) -> list[list[BasicShape]]:
+    """Blocks from the output channels of each convolution of each stage."""
+    found: list[list[BasicShape]] = []
+    c_in = stem
+    for stage, channels in zip(network.stages, layers, strict=True):
+        found.append([])
+        for c_mid, c_conv in zip(channels[::2], channels[1::2], strict=True):
+            stride = 1 if found[-1] else stage.stride
+            padded = padding == "max" and not projects(network, stride)
+            c_out = max(c_in, c_conv) if padded else c_conv
+            found[-1].append(BasicShape(c_in, c_mid, c_conv, c_out, stride))
+            c_in = c_out
+    return found
+
+
+def _of_blocks(
     network: BaseNetwork,
     stem: int,
-    layers: Sequence[Sequence[int]],
-    padding: str,
+    stages: Sequence[Sequence[BasicShape]],
     pool: nn.Module,
     classes: int,
     drop_rate: float,
 ) -> nn.Module:
-    """CIFAR's ResNet from the output channels of each convolution of each stage."""
-    parts: OrderedDict[str, nn.Module] = OrderedDict(
-        conv1=nn.Conv2d(3, stem, 3, padding=1, bias=False), bn1=nn.BatchNorm2d(stem), act1=nn.ReLU(inplace=True)
-    )
-    c_in = stem
-    for index, (stage, channels) in enumerate(zip(network.stages, layers, strict=True)):
-        blocks: list[nn.Module] = []
-        for c_mid, c_conv in zip(channels[::2], channels[1::2], strict=True):
-            stride = 1 if blocks else stage.stride
-            c_out = max(c_in, c_conv) if padding == "max" else c_conv
-            blocks.append(_cifar_block(c_in, c_mid, c_conv, c_out, stride, pool if stride > 1 else None))
-            c_in = c_out
-        parts[f"layer{index + 1}"] = nn.Sequential(*blocks)
+    """A ResNet from its basic blocks; `pool` brings a shortcut without parameters to half the size."""
+    cifar = network.variant == "cifar"
+    first = nn.Conv2d(3, stem, 3, padding=1, bias=False) if cifar else nn.Conv2d(3, stem, 7, 2, 3, bias=False)
+    parts: OrderedDict[str, nn.Module] = OrderedDict(conv1=first, bn1=nn.BatchNorm2d(stem), act1=nn.ReLU(inplace=True))
+    if not cifar:
+        parts["maxpool"] = nn.MaxPool2d(3, 2, 1)
+    for index, blocks in enumerate(stages):
+        parts[f"layer{index + 1}"] = nn.Sequential(*(_basic_block(network, one, pool) for one in blocks))
     parts["global_pool"] = SelectAdaptivePool2d(flatten=True)
     parts["drop"] = nn.Dropout(drop_rate)
-    parts["fc"] = nn.Linear(c_in, classes)
+    parts["fc"] = nn.Linear(stages[-1][-1].c_out, classes)
     model = nn.Sequential(parts)
     for module in model.modules():
         if isinstance(module, nn.Conv2d):  # as timm's ResNet
@@ -134,13 +167,20 @@ def _cifar(
     return model
 
 
-def _cifar_block(c_in: int, c_mid: int, c_conv: int, c_out: int, stride: int, pool: nn.Module | None) -> BasicBlock:
-    """A `BasicBlock` of any two widths, both its paths brought to `c_out` channels without parameters."""
-    shortcut = None if pool is None and c_in == c_out else ZeroPad(c_in, c_out, pool)
-    block = BasicBlock(c_in, c_mid, stride, shortcut)
-    if c_conv != c_mid:
-        block.conv2 = nn.Conv2d(c_mid, c_conv, 3, padding=1, bias=False)
-        block.bn2 = nn.BatchNorm2d(c_conv)
-    if c_conv != c_out:
-        block.se = ZeroPad(c_conv, c_out)  # what the block applies between its last norm and the sum
+def _basic_block(network: BaseNetwork, one: BasicShape, pool: nn.Module) -> BasicBlock:
+    """A `BasicBlock` of any two widths, both its paths brought to its output channels."""
+    block = BasicBlock(one.c_in, one.c_mid, one.stride, _shortcut(network, one, pool))
+    if one.c_conv != one.c_mid:
+        block.conv2 = nn.Conv2d(one.c_mid, one.c_conv, 3, padding=1, bias=False)
+        block.bn2 = nn.BatchNorm2d(one.c_conv)
+    if one.c_conv != one.c_out:
+        block.se = ZeroPad(one.c_conv, one.c_out)  # what the block applies between its last norm and the sum
     return block
+
+
+def _shortcut(network: BaseNetwork, one: BasicShape, pool: nn.Module) -> nn.Module | None:
+    if projects(network, one.stride):
+        return downsample_conv(one.c_in, one.c_out, kernel_size=1, stride=one.stride)
+    if one.stride == 1 and one.c_in == one.c_out:
+        return None
+    return ZeroPad(one.c_in, one.c_out, pool if one.stride > 1 else None)

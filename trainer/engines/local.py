@@ -7,47 +7,33 @@ it at the next start. A worker that dies takes nothing with it but its own train
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import json
 import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Self
 
 from trainer import pausing
+from trainer.engines.engine import (
+    Event,
+    NextTraining,
+    OnEpoch,
+    checkpoint_path,
+    explained,
+    observation_path,
+    train_one,
+)
 from trainer.faults import reach
 from trainer.files import write_atomically
 from trainer.observation import EpochRecord, Observation, Training
-
-Kind = Literal["epoch", "done", "died", "paused", "refused", "failed"]
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something a worker reports.
-
-    Attributes:
-        kind: `epoch` (one more epoch), `done` (the observation is written), `died` (its process ended without
-            an observation), `paused` (it was asked to, and its checkpoint is written), `refused` (the user can mend
-            it: one line in `text`), `failed` (a defect: the traceback in `text`).
-        key: The training's key.
-        history: What was seen in each epoch so far, of an `epoch` event.
-        text: Why, of `died`, `refused` and `failed`.
-    """
-
-    kind: Kind
-    key: int
-    history: tuple[EpochRecord, ...] = ()
-    text: str = ""
 
 
 @dataclass
@@ -87,7 +73,7 @@ class LocalEngine:
         self.pausing = self.context.RawValue("b", 0)  # without a lock, which a killed worker would keep
         self.workers = [self._start(device) for device in devices]
 
-    def __enter__(self) -> LocalEngine:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -107,16 +93,8 @@ class LocalEngine:
         for worker in self.workers:
             worker.process.terminate()
 
-    def run(self, next_training: Callable[[], tuple[int, Training] | None]) -> Iterator[Event]:
-        """Runs trainings until there are none left.
-
-        Args:
-            next_training: Gives the next key and training, or None where there is none at present; asked
-                again after every event.
-
-        Yields:
-            Events, in the order in which they arrive. After `died` the worker has been replaced.
-        """
+    def run(self, next_training: NextTraining) -> Iterator[Event]:
+        """Runs trainings until there are none left, as every engine does; after `died` the worker is a new one."""
         while True:
             for worker in self.workers:
                 if worker.key is None and (job := next_training()) is not None:
@@ -169,18 +147,6 @@ class LocalEngine:
         return _Worker(process, ours, device)
 
 
-def observation_path(folder: Path, key: int) -> Path:
-    """Where a training's observation is written."""
-    return folder / f"{key:06d}.json"
-
-
-def checkpoint_path(folder: Path, training: Training) -> Path:
-    """Where a training's state is written: by what was asked and not by its key, which another try does not keep."""
-    asked = asdict(training)
-    del asked["data"]["cache"], asked["keep"]
-    return folder / f"{hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]}.pt"
-
-
 def _work(
     pipe: Connection,
     folder: Path,
@@ -221,7 +187,7 @@ def _work(
         except pausing.PausedError:
             pipe.send(Event("paused", key))
         except Exception as error:
-            pipe.send(_explained(key, error))
+            pipe.send(explained(key, error))
 
 
 def _report_epoch(pipe: Connection, key: int, asks: bool, history: tuple[EpochRecord, ...]) -> bool:
@@ -231,41 +197,15 @@ def _report_epoch(pipe: Connection, key: int, asks: bool, history: tuple[EpochRe
 
 
 def _train(
-    training: Training,
-    images: dict[Any, Any],
-    threads: int,
-    device: str,
-    on_epoch: Callable[[tuple[EpochRecord, ...]], bool],
-    checkpoint: Path | None,
+    training: Training, images: dict[Any, Any], threads: int, device: str, on_epoch: OnEpoch, checkpoint: Path | None
 ) -> Observation:
-    import torch
-
     from trainer.images import load_images
-    from trainer.inherit import inherited_weights
-    from trainer.proxy import train
 
-    torch.set_num_threads(threads)
     spec = training.data
     if spec not in images:
         images.clear()  # one data set in memory at a time
         images[spec] = load_images(spec.source, spec.side, cache=Path(spec.cache) if spec.cache else None)
-    weights = inherited_weights(training, len(images[spec].classes)) if training.parent else None
-    keep = Path(training.keep) if training.keep else None
-    return train(training, images[spec], device, on_epoch, checkpoint, weights, keep)
-
-
-def _explained(key: int, error: Exception) -> Event:
-    """One line for what the user can mend, the traceback for a defect."""
-    import traceback
-
-    from sampler import InputError
-
-    if isinstance(error, InputError):
-        return Event("refused", key, text=str(error))
-    if isinstance(error, OSError):
-        where = error.filename or "a file"
-        return Event("refused", key, text=f"{where}: {error.strerror or error}; free space or rights, then run again")
-    return Event("failed", key, text="".join(traceback.format_exception(error)))
+    return train_one(training, images[spec], threads, device, on_epoch, checkpoint)
 
 
 def _end_with_parent() -> None:

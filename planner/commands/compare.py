@@ -1,0 +1,278 @@
+"""`planner compare`: every method's network at the same MACs, trained or looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from planner.commands.compare_show import show
+from planner.commands.options import as_json, echo_json, echo_table, resources, study
+from planner.errors import PlannerError
+from planner.quantities import format_count, parse_count
+
+if TYPE_CHECKING:
+    from planner.compare.background import Background
+    from planner.compare.measuring import Measure
+    from planner.compare.rows import Row
+    from planner.loop import Resources
+    from planner.table import Table
+
+SEEDS = 3
+MOST_BUDGETS = 100
+
+
+def counts(_: click.Context, __: click.Parameter, text: str | None) -> list[float] | None:
+    """A list of counts such as 60M,120M."""
+    if text is None:
+        return None
+    values = list(dict.fromkeys(parse_count(part) for part in text.split(",")))
+    if len(values) > MOST_BUDGETS:
+        raise click.BadParameter(f"{len(values)} budgets; at most {MOST_BUDGETS} are compared at once")
+    return values
+
+
+def names(_: click.Context, __: click.Parameter, text: str | None) -> list[str] | None:
+    """A list of names such as compound,fast."""
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+
+
+@click.command(
+    name="compare",
+    epilog="Example: planner compare --study dogs --flops 2M,4M --seeds 3 --final --plot compared.svg",
+    short_help="Every rule's and search's network at equal MACs: accuracies with intervals.",
+)
+@click.option("--flops", callback=counts, metavar="N,N,..", help="Budgets in MACs, such as 60M,120M.")
+@study
+@click.option(
+    "--methods",
+    callback=names,
+    metavar="NAME,..",
+    help="Rules of `planner scale` (compound, fast ..), formula and stages (the study's own), best (its best "
+    "training), greedy, rbis, adjust (what a search found); by default all that have an answer.",
+)
+@click.option("--seeds", type=click.IntRange(1, 1000), help=f"Trainings of each network; {SEEDS} by default.")
+@click.option(
+    "--final", is_flag=True, help="Train on all training images, and score on the validation images, once, at the end."
+)
+@click.option("--epochs", type=click.IntRange(1, 10_000), metavar="N", help="Of each training; the study's by default.")
+@click.option(
+    "--table",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.csv",
+    help="Look the networks up in a table of trainings instead; or show a comparison.csv again.",
+)
+@click.option("--base", metavar="NAME", help="With --table: the base network, where the table does not say.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.csv",
+    help="One row per training; comparison.csv, in the study's folder, by default.",
+)
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.svg",
+    help="Accuracy against MACs, with intervals (.svg, .png, .pdf ..).",
+)
+@click.option(
+    "--curves",
+    is_flag=True,
+    help="Trains nothing: draws into --plot what resolution, depth or width alone would give, beside all together.",
+)
+@click.option(
+    "--beside",
+    metavar="STUDY|FILE.csv",
+    help="With --curves: trainings of another base network, such as one with fused blocks, from the same MACs.",
+)
+@resources
+@as_json
+def command(
+    flops: list[float] | None,
+    study: str | None,
+    table: Path | None,
+    base: str | None,
+    plot: Path | None,
+    curves: bool,
+    beside: str | None,
+    json_: bool,
+    **options: Any,
+) -> None:
+    """Trains the network that every method gives for each budget, all alike, and says which reach more.
+
+    Every network costs the budget, within 1 %, or its row says why not. All are trained with the study's recipe on the
+    study's images, with the same seeds, so that differences to compound scaling are paired. What was trained is never
+    trained again: stopped at any time, the same command goes on.
+
+    `needed` and `hours` are the trainings by which a method found its network; a rule needs none.
+    """
+    if plot:
+        from planner.latency.plots import check_plot
+
+        check_plot(plot)
+    if curves:
+        draw_curves(study, table, base, beside, flops, plot, json_)
+        return
+    if beside:
+        raise PlannerError("--beside is for --curves; give both, or neither")
+    rows, left_out, out = compared(flops, study, table, base, **options)
+    if plot:
+        from planner.compare.pictures import plot_comparison
+
+        plot_comparison(plot, rows)
+    files = {"out": out, "plot": plot}
+    if json_:
+        echo_json(summary(rows, left_out) | {name: path and str(path) for name, path in files.items()})
+        return
+    show(rows, left_out)
+    for name, path in files.items():
+        if path:
+            click.echo(f"{'every training' if name == 'out' else 'picture'}: {path}")
+
+
+def compared(
+    flops: list[float] | None,
+    study: str | None,
+    table: Path | None,
+    base: str | None,
+    methods: list[str] | None,
+    seeds: int | None,
+    final: bool,
+    epochs: int | None,
+    out: Path | None,
+    where: Resources,
+) -> tuple[list[Row], dict[str, str], Path | None]:
+    """The rows of a comparison, the methods left out and why, and the file the rows were written to.
+
+    Raises:
+        PlannerError: If options do not go together, a method lacks something, or trainings remain.
+    """
+    from planner.compare.contenders import contenders
+    from planner.compare.rows import is_comparison, read_rows, read_table, rows_of, write_rows
+
+    if base and not table:
+        raise PlannerError("--base is for a --table that does not say it; a study knows its own")
+    if table and (final or where.stop_early):
+        raise PlannerError("--final and --stop-early are for trainings; a --table has them done")
+    frame = read_table(table) if table else None
+    if table and frame is not None and is_comparison(frame):
+        if flops or methods or study or seeds or epochs:
+            raise PlannerError(f"{table} is a comparison, shown as it is; leave --flops and the like out")
+        rows = read_rows(table)
+        if out:
+            write_rows(out, rows)
+        return rows, {}, out
+    if not flops:
+        raise PlannerError("give the budgets to compare at, such as --flops 60M,120M")
+    if where.stop_early:
+        raise PlannerError("networks are compared by whole trainings; leave --stop-early out")
+    if table:
+        background, measure = looked_up(table, study, base, seeds, epochs)
+        out = out or (Path(background.name) / "comparison.csv" if study else None)
+    else:
+        background, measure = trained(study, seeds or SEEDS, final, epochs, where)
+        out = out or Path(background.name) / "comparison.csv"
+    found, left_out = contenders(background, flops, methods)
+    scores = measure([one.architecture for one in found if one.architecture])
+    rows = rows_of(found, scores, measure, background.base, background.classes)
+    if out:
+        write_rows(out, rows)
+    return rows, left_out, out
+
+
+def trained(
+    study: str | None, seeds: int, final: bool, epochs: int | None, where: Resources
+) -> tuple[Background, Measure]:
+    """What a study knows, and trainings on its ledger."""
+    from planner.compare.background import of_study
+    from planner.compare.measuring import Trained
+    from planner.progress import TerminalProgress
+    from planner.study import cache_of, open_ledger
+
+    ledger = open_ledger(study)
+    measure = Trained(ledger, cache_of(ledger.folder), where, TerminalProgress(), seeds, final, epochs)
+    return of_study(ledger, measure.epochs), measure
+
+
+def looked_up(
+    path: Path, study: str | None, base: str | None, seeds: int | None, epochs: int | None
+) -> tuple[Background, Measure]:
+    """What a table knows, or a study of the same task; and accuracies from that table."""
+    from planner.compare.background import agreeing, of_study, of_table
+    from planner.compare.measuring import LookedUp
+    from planner.compare.rows import read_table
+    from planner.study import open_ledger
+
+    frame = read_table(path)
+    background = of_table(path, frame, epochs or 0, base)
+    measure = LookedUp(frame, str(path), seeds, epochs)
+    if study:
+        background = agreeing(of_study(open_ledger(study), measure.epochs), background)
+    return background, measure
+
+
+def draw_curves(
+    study: str | None,
+    table: Path | None,
+    base: str | None,
+    beside: str | None,
+    flops: list[float] | None,
+    plot: Path | None,
+    json_: bool,
+) -> None:
+    """Draws the curves of single dimensions by a surrogate, and prints where they end."""
+    from planner.commands.options import table_of
+    from planner.compare.curves import curves_beside, curves_of, plot_curves
+
+    if not plot:
+        raise PlannerError("--curves draws a picture; say where, such as --plot curves.svg")
+    first = table_of(str(table) if table else None, study, base)
+    if beside:
+        found = curves_beside(first, table_beside(beside, own=not table), flops)
+    else:
+        found = curves_of(first, flops)
+    plot_curves(plot, found)
+    if json_:
+        echo_json({"plot": str(plot), "curves": [one.as_dict() for one in found]})
+        return
+    click.echo("accuracy by a surrogate of the trainings, at the fewest and the most MACs of each curve (90 %)")
+    rows = [
+        (one.base, one.start, one.dimension, format_count(one.macs[end]), one.at(end))
+        for one in found
+        for end in one.ends()
+    ]
+    echo_table(("base network", "from", "grows", "MACs", "accuracy"), rows)
+    click.echo(f"picture: {plot}")
+
+
+def table_beside(name: str, own: bool) -> Table:
+    """The trainings of a file or of another study; `own` keeps the study that was opened before the last one used."""
+    from planner.commands.options import table_of
+    from planner.study import folder_of, remember
+
+    if name.lower().endswith(".csv"):
+        return table_of(name, None)
+    before = folder_of(None)
+    found = table_of(None, name)
+    if own:
+        remember(before)
+    return found
+
+
+def summary(rows: Sequence[Row], left_out: dict[str, str]) -> dict[str, Any]:
+    """What `compare --json` prints."""
+    from planner.compare.summary import caveats, summaries
+
+    budgets = [
+        {"budget": budget, "methods": [one.as_dict() for one in found]} for budget, found in summaries(rows).items()
+    ]
+    facts = {name: getattr(rows[0], name) for name in ("base", "classes", "scored_on", "epochs")}
+    return facts | {
+        "budgets": budgets,
+        "left_out": left_out,
+        "caveats": caveats(rows),
+        "rows": [asdict(row) for row in rows],
+    }

@@ -1,0 +1,102 @@
+"""How `planner compare` shows what it found."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from planner.commands.options import echo_table
+from planner.quantities import format_count
+
+if TYPE_CHECKING:
+    from planner.compare.rows import Row
+    from planner.compare.statistics import Estimate
+    from planner.compare.summary import Summary
+
+COLUMNS = 80
+
+
+def show(rows: Sequence[Row], left_out: dict[str, str]) -> None:
+    """Prints a comparison for people, 80 columns wide."""
+    from planner.compare.summary import caveats, summaries
+
+    first = rows[0]
+    images = "accuracies from a table" if first.scored_on == "table" else f"scored on the {first.scored_on} images"
+    after = f", {first.epochs} epoch{'s' * (first.epochs > 1)}" if first.epochs else ""
+    click.echo(f"{first.base}, {first.classes} classes{after}, {images}")
+    for budget, found in summaries(rows).items():
+        click.echo(f"\n{format_count(budget)} MACs")
+        show_accuracies(found)
+        show_networks(found)
+        for line in remarks(found):
+            say(line)
+    click.echo()
+    for reason in dict.fromkeys(left_out.values()):
+        say(f"left out: {', '.join(name for name in left_out if left_out[name] == reason)}: {reason}")
+    for line in caveats(rows):
+        say(line)
+
+
+def say(text: str) -> None:
+    """Prints a line, folded."""
+    click.echo(textwrap.fill(text, COLUMNS, subsequent_indent="  "))
+
+
+def show_accuracies(found: Sequence[Summary]) -> None:
+    """Prints what the methods reach at one budget, and what they needed."""
+    header = ("method", "MACs", "off", "accuracy %", "less compound", "n", "needed", "hours")
+    rows = []
+    for one in found:
+        row = one.first
+        off = "-" if row.error is None else f"{100 * row.error:+.2f} %" + "!" * (not one.at_budget)
+        cost = (str(row.trainings_needed), f"{row.hours_needed:.2g}")
+        macs = "-" if row.macs is None else format_count(row.macs)
+        n = str(one.accuracy.n if one.accuracy else 0)
+        rows.append((row.method, macs, off, points(one.accuracy), difference(one), n, *cost))
+    width = max(len(row[0]) for row in [header, *rows])
+    echo_table([header[0].ljust(width), *header[1:]], [[row[0].ljust(width), *row[1:]] for row in rows])
+
+
+def points(one: Estimate | None, sign: str = "") -> str:
+    """An estimate in per cent."""
+    if one is None:
+        return "-"
+    half = "" if one.half is None else f" +- {100 * one.half:.1f}"
+    return f"{100 * one.mean:{sign}.1f}{half}"
+
+
+def difference(one: Summary) -> str:
+    """The difference to compound scaling; a star where its interval leaves 0 out."""
+    if one.difference is None:
+        return "-"
+    if "compound" in one.same_as:
+        return "same network"
+    return points(one.difference, "+") + " *" * one.difference.sure
+
+
+def show_networks(found: Sequence[Summary]) -> None:
+    """Prints the networks of one budget, each once."""
+    for one in found:
+        row = one.first
+        if row.network and not one.same_as:
+            channels = f"widths {row.widths}" if row.layers is None else f"layers {row.layers}"
+            say(f"{row.method}: {row.resolution} px, depths {row.depths}, {channels}, head {row.head}")
+
+
+def remarks(found: Sequence[Summary]) -> list[str]:
+    """What is odd about the methods of one budget, a line each."""
+    lines = []
+    for one in found:
+        row = one.first
+        said = [f"the network of {one.same_as[0]}"] if one.same_as else []
+        if row.network and not one.at_budget:
+            said.append(f"{100 * (row.error or 0):+.1f} % off the budget")
+        if one.failed:
+            said.append(f"{one.failed} without accuracy ({', '.join(one.statuses)})")
+        said += [row.note] if row.note else []
+        if said:
+            lines.append(f"{row.method}: {'; '.join(said)}")
+    return lines

@@ -1,0 +1,156 @@
+"""`planner export`: code and weights somebody can use elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from planner.commands.options import as_json, budgets, echo_json
+from planner.errors import PlannerError
+from planner.quantities import format_count
+
+if TYPE_CHECKING:
+    from planner.exports.network import Network, Training
+    from sampler import Architecture, Limit
+
+UNTRAINED = "untrained: no study has kept this network's weights"
+KINDS = ("timm", "torch", "onnx")
+
+
+@click.command(
+    name="export",
+    epilog="Example: planner export --flops 200M --to timm --out b0_200m.py",
+    short_help="The network for a budget, for people without the planner.",
+)
+@budgets
+@click.option("--to", type=click.Choice(KINDS), required=True, help="timm code, safetensors, or ONNX.")
+@click.option("--out", metavar="FILE", help="The file; by default BASE_BUDGET in this folder.")
+@click.option("--trial", type=click.IntRange(0), metavar="N", help="A trial of the study, instead of a budget.")
+@click.option(
+    "--architecture", metavar="FILE", help="What `planner predict --json` printed, instead of a budget; - for a pipe."
+)
+@click.option("--formula", metavar="FILE", help="A formula written by `planner fit`.")
+@click.option("--study", metavar="NAME", help="The study whose formula answers, and whose trials are exported.")
+@click.option("--base", metavar="NAME", help="Base network; efficientnet_b0 by default.")
+@click.option("--base-resolution", type=int, metavar="PX", help="Apply the formula to the base network at this side.")
+@click.option("--classes", type=int, metavar="N", help="Apply the formula to so many classes.")
+@click.option("--extrapolate", is_flag=True, help="Answer outside the range that the formula was fitted on.")
+@click.option("--space", type=click.Choice(["uniform", "stage"]), default="uniform", show_default=True)
+@as_json
+def command(
+    flops: float | None,
+    limits: list[Limit],
+    to: Any,
+    out: str | None,
+    trial: int | None,
+    architecture: str | None,
+    study: str | None,
+    json_: bool,
+    **how: Any,
+) -> None:
+    """Writes the network that `planner predict` answers with, a trial's, or one given as JSON.
+
+    timm: a Python file that builds it with timm alone and registers it as one of timm's models. torch: its weights as
+    safetensors, a JSON description, and that file. onnx: a graph of any batch size, compared with torch by ONNX
+    Runtime. The weights are those that the study kept of this network; where there are none, it says so.
+    """
+    from planner.exports.files import write
+
+    if trial is not None:
+        _refuse("--trial", [flops, *limits, architecture, *how.values()])
+        network = _of_trial(study, trial)
+    elif architecture is not None:
+        classes = how.pop("classes")
+        _refuse("--architecture", [flops, *limits, *how.values()])
+        network = _given(study, architecture, classes)
+    else:
+        network = _for_budget(flops, limits, study, **how)
+    files = write(network, to, out)
+    if json_:
+        echo_json({**network.config(), "name": files[0].stem, "files": [str(file) for file in files]})
+    else:
+        _show(network, files, to)
+
+
+def _refuse(option: str, others: Sequence[Any]) -> None:
+    """Refuses what an option leaves no use for, but for what stands by default."""
+    if any(value not in (None, False, "uniform") for value in others):
+        raise PlannerError(f"{option} names the network; leave budgets and the formula's options out")
+
+
+def _for_budget(
+    flops: float | None,
+    limits: list[Limit],
+    study: str | None,
+    formula: str | None,
+    base: str | None,
+    base_resolution: int | None,
+    classes: int | None,
+    extrapolate: bool,
+    space: str,
+) -> Network:
+    from planner.allocation.allocate import allocate
+    from planner.commands.predict import choose
+    from planner.exports.network import Network, name_of
+    from planner.formulas.budgets import within
+
+    source, chosen = choose(flops, limits, formula, study, base, base_resolution, classes)
+    if space == "stage":
+        prediction = allocate(chosen, flops, limits, extrapolate=extrapolate).best.prediction
+    else:
+        prediction = within(chosen, flops, limits, extrapolate)
+    one = prediction.architecture
+    name = name_of(one.base, format_count(prediction.macs if flops is None else flops))
+    return Network(name, one, chosen.classes, _kept(Path(source), one, chosen.classes))
+
+
+def _kept(source: Path, architecture: Architecture, classes: int) -> Training | None:
+    """The weights that the study of a formula kept of an architecture, or None."""
+    from planner.exports.network import best_training
+    from planner.study import RESULTS, open_ledger
+
+    if source.parent.parent != RESULTS or not (source.parent / "study.toml").is_file():
+        return None
+    ledger = open_ledger(source.parent.name)
+    return best_training(ledger, architecture) if ledger.settings.data.classes == classes else None
+
+
+def _given(study: str | None, file: str, classes: int | None) -> Network:
+    from planner.exports.given import read_given
+    from planner.exports.network import Network, name_of
+    from planner.study import folder_of, open_ledger
+
+    found = read_given(Path("/dev/stdin" if file == "-" else file), classes)
+    one, source = found.architecture, Path(found.formula)
+    if study is not None:
+        source = folder_of(study) / "formula.json"
+        open_ledger(study)  # refuses one that is not there
+    name = name_of(one.base, format_count(found.macs))
+    return Network(name, one, found.classes, _kept(source, one, found.classes))
+
+
+def _of_trial(study: str | None, number: int) -> Network:
+    from planner.exports.network import Network, name_of, training_of
+    from planner.study import open_ledger
+
+    ledger = open_ledger(study)
+    one = ledger.architecture(number)
+    name = name_of(one.base, f"trial_{number}")
+    return Network(name, one, ledger.settings.data.classes, training_of(ledger, number))
+
+
+def _show(network: Network, files: list[Path], to: str) -> None:
+    one = network.architecture
+    click.echo(f"{network.title}, {one.resolution} px, {network.classes} classes")
+    click.echo(f"weights: {UNTRAINED if network.training is None else network.training.words}")
+    click.echo(f"written: {', '.join(str(file) for file in files)}")
+    name = files[0].stem
+    if to == "onnx":
+        mean, std = (" ".join(f"{value:g}" for value in values) for values in (network.mean, network.std))
+        click.echo(f"its images: RGB of 0 to 1, less {mean}, over {std}; equal to torch to 1e-4 of the largest output")
+    else:
+        pretrained = ", pretrained=True" if network.training or to == "torch" else ""
+        click.echo(f'in Python: import timm, {name}; model = timm.create_model("{name}"{pretrained})')

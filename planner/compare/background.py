@@ -1,0 +1,112 @@
+"""What the methods of a comparison may know: of a study, or of a table of trainings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from planner.errors import PlannerError
+from planner.formulas.formula import Formula
+from planner.searches.record import FOLDER, FoundRecord, read_found
+from planner.store import Ledger
+from planner.table import Table, frame_sha256, read_csv, usable
+from planner.trials import trained
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Background:
+    """What the methods may know.
+
+    Attributes:
+        name: Of the study or the table.
+        base: Name of the base network.
+        resolution: What r multiplies, in pixels.
+        classes: Outputs of the classifier.
+        epochs: Of the trainings that compare.
+        side: Pixels to which images are decoded; 0 where nothing is trained.
+        own: The study's own trainings, averaged over seeds; None where it has none.
+        trainings: How many those were.
+        seconds: How long they took, summed up.
+        formula: The formula fitted on them, or None.
+        searches: What searches found.
+    """
+
+    name: str
+    base: str
+    resolution: int
+    classes: int
+    epochs: int
+    side: int = 0
+    own: Table | None = None
+    trainings: int = 0
+    seconds: float = 0.0
+    formula: Formula | None = None
+    searches: tuple[FoundRecord, ...] = ()
+
+
+def of_study(ledger: Ledger, epochs: int) -> Background:
+    """What a study knows: its own trainings, its formula, what was searched on it.
+
+    Args:
+        ledger: The study's ledger.
+        epochs: Of the trainings that compare.
+
+    Raises:
+        PlannerError: If its formula, or what a search found, is damaged.
+    """
+    settings, folder = ledger.settings, ledger.folder
+    own = trained(ledger.frame())
+    path = folder / "formula.json"
+    return Background(
+        name=str(folder),
+        base=settings.base,
+        resolution=settings.space.resolution,
+        classes=settings.data.classes,
+        epochs=epochs,
+        side=settings.data.side,
+        own=usable(own, frame_sha256(own), str(folder), settings.base) if len(own) else None,
+        trainings=len(own),
+        seconds=_seconds(own),
+        formula=Formula.load(path) if path.is_file() else None,
+        searches=tuple(read_found(folder / FOLDER)),
+    )
+
+
+def of_table(path: Path, frame: pd.DataFrame, epochs: int, base: str | None = None) -> Background:
+    """What a table of trainings knows: its trainings, as if they were a study's own.
+
+    Args:
+        path: Its file.
+        frame: Its rows.
+        epochs: Of the trainings that are looked up.
+        base: Name of the base network, where the table does not say.
+
+    Raises:
+        PlannerError: If it cannot be used.
+    """
+    table = read_csv(path, base)
+    trainings = len(frame) - sum(table.left_out.values())
+    name = str(path)
+    return Background(name, table.base, table.resolution, table.classes, epochs, 0, table, trainings, _seconds(frame))
+
+
+def agreeing(study: Background, table: Background) -> Background:
+    """The study's knowledge, for networks that are looked up in a table of the same task.
+
+    Raises:
+        PlannerError: If it is another task.
+    """
+    for name in ("base", "resolution", "classes"):
+        ours, theirs = getattr(study, name), getattr(table, name)
+        if ours != theirs:
+            raise PlannerError(f"{table.name}: {name} is {theirs}, but {ours} in {study.name}; leave --study out")
+    return study
+
+
+def _seconds(frame: pd.DataFrame) -> float:
+    """Of all rows together, as far as they say."""
+    return float(frame["seconds"].sum()) if "seconds" in frame else 0.0

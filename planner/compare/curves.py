@@ -1,0 +1,221 @@
+"""Accuracy against MACs when one dimension grows alone, beside all of them together: by a surrogate of the trainings.
+
+The figures by which compound scaling and TinyNet argue. Scaling jointly, with EfficientNet's exponents, here passes
+through the middle of the trainings; from a few points on the way, resolution, depth or width alone grows and shrinks. A
+curve ends where the trainings end, in MACs or in a multiplier: beyond them a surrogate knows nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from planner.compare.pictures import plain_ticks
+from planner.errors import PlannerError
+from planner.quantities import format_count
+from planner.rules.compounding import EFFICIENTNET
+from planner.rules.rays import DEPTH, RESOLUTION, WIDTH, Ray, compound_ray
+from planner.table import Table
+from sampler import base as base_named
+from sampler import rule_named, scale
+from sampler.architecture import MAX_PIXELS, FloatArray
+from sampler.complexity import count
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+JOINT = "all together"
+FUSED = "er"
+ALONE = {"resolution": RESOLUTION, "depth": DEPTH, "width": WIDTH}
+STARTS = 3
+STYLES = ("-", "--")
+COLOURS = {JOINT: "black", "resolution": "tab:blue", "depth": "tab:orange", "width": "tab:green"}
+POINTS = 201
+REACH = 30.0  # of the ideal cost, up and down
+NEAR = 0.1  # of the MACs: how far a start may be from what was asked for
+LESS_NEAR = 0.3  # of another base network, whose integers are other steps
+LEVEL = 0.9
+INPUTS = ("r", "d", "w")
+
+
+@dataclass(frozen=True, eq=False)
+class GrownCurve:
+    """Expected accuracies along one way to grow.
+
+    Attributes:
+        base: Name of the base network.
+        start: Where it begins, in words.
+        start_macs: MACs of the network it begins with.
+        dimension: What grows.
+        macs: `(m,)` exact MACs, ascending.
+        mean: `(m,)` expected accuracies.
+        std: `(m,)` their standard deviations; a training's own noise is not in them.
+    """
+
+    base: str
+    start: str
+    start_macs: int
+    dimension: str
+    macs: FloatArray
+    mean: FloatArray
+    std: FloatArray
+
+    @property
+    def blocks(self) -> str:
+        """`fused` where the base network has blocks whose expansion and depthwise convolution are one; else `plain`."""
+        return "fused" if any(stage.block == FUSED for stage in base_named(self.base).stages) else "plain"
+
+    def ends(self) -> tuple[int, ...]:
+        """Places of the fewest and the most MACs; one where they are the same."""
+        return tuple(dict.fromkeys((0, len(self.macs) - 1)))
+
+    def at(self, place: int) -> str:
+        """Accuracy at one place, in words."""
+        return f"{self.mean[place]:.1%} +- {100 * self.half[place]:.1f}"
+
+    @property
+    def half(self) -> FloatArray:
+        """`(m,)` half widths of intervals of `LEVEL`."""
+        return NormalDist().inv_cdf(0.5 + LEVEL / 2) * self.std
+
+    def as_dict(self) -> dict[str, Any]:
+        """In JSON's types."""
+        return {
+            "base": self.base,
+            "blocks": self.blocks,
+            "start": self.start,
+            "start_macs": self.start_macs,
+            "dimension": self.dimension,
+            "macs": [int(one) for one in self.macs],
+            "accuracy": self.mean.tolist(),
+            "lower": (self.mean - self.half).tolist(),
+            "upper": (self.mean + self.half).tolist(),
+        }
+
+
+def curves_of(
+    table: Table, starts: Sequence[float] | None = None, seed: int = 0, some: bool = False
+) -> list[GrownCurve]:
+    """The curves of a table of trainings.
+
+    Args:
+        table: The trainings; they must vary in resolution, depth and width.
+        starts: MACs where curves begin; three of joint scaling's by default.
+        seed: Of the surrogate.
+        some: Whether starts may lie farther off, and those not among the trainings are left out while one remains.
+
+    Raises:
+        PlannerError: If the table has no widths, or no network scaled jointly to a start lies among the trainings.
+    """
+    from planner.surrogates.fit import fit_surrogate
+
+    frame = table.frame
+    if frame["w"].isna().any():
+        raise PlannerError("the table has no width multipliers (w, or width_1 ..), which curves are drawn along")
+    joint = compound_ray(EFFICIENTNET)
+    middle = np.exp(np.log(frame[list(INPUTS)].to_numpy(dtype=np.float64)).mean(axis=0))
+    together = _points(table, middle, joint)
+    if together.empty:
+        raise PlannerError("too few trainings: none is near the middle of their resolutions, depths and widths")
+    surrogate = fit_surrogate(frame, list(INPUTS), cost="macs", noise_variance=table.noise_variance, seed=seed)
+    found = []
+    for row in _starts(together, starts, some):
+        start, macs = together[list(INPUTS)].to_numpy(dtype=np.float64)[row], int(together["macs"].to_numpy()[row])
+        for name, ray in {JOINT: joint, **ALONE}.items():
+            points = together if name == JOINT else _points(table, start, ray)
+            mean, std = surrogate.posterior(points) if len(points) else (np.empty(0), np.empty(0))
+            costs = points["macs"].to_numpy(dtype=np.float64)
+            found.append(GrownCurve(table.base, f"{format_count(macs)} MACs", macs, name, costs, mean, std))
+    return [curve for curve in found if len(curve.macs)]
+
+
+def curves_beside(table: Table, other: Table, starts: Sequence[float] | None = None, seed: int = 0) -> list[GrownCurve]:
+    """The curves of two tables from the same starts, such as those of a plain and a fused base network.
+
+    Args:
+        table: Trainings, whose starts they are.
+        other: Trainings of another base network on the same images; its curves begin where it has such MACs.
+        starts: MACs where curves begin; three of the first table's by default.
+        seed: Of the surrogates.
+
+    Raises:
+        PlannerError: As `curves_of`; or if the tables are of different tasks, or share no start.
+    """
+    if other.classes != table.classes:
+        raise PlannerError(
+            f"--beside has {other.classes} classes, the other {table.classes}; give trainings of one task"
+        )
+    first = curves_of(table, starts, seed)
+    begun = {curve.start_macs: curve.start for curve in first}
+    try:
+        second = curves_of(other, list(begun), seed, some=True)
+    except PlannerError as error:
+        raise PlannerError(f"--beside: {error}") from error
+    nearest = [min(begun, key=lambda macs: abs(math.log(macs / curve.start_macs))) for curve in second]
+    return first + [replace(curve, start=begun[macs]) for curve, macs in zip(second, nearest, strict=True)]
+
+
+def _starts(together: pd.DataFrame, budgets: Sequence[float] | None, some: bool) -> list[int]:
+    """Rows of the networks scaled jointly where curves begin."""
+    macs = together["macs"].to_numpy(dtype=np.float64)
+    wanted = budgets or np.geomspace(macs[0], macs[-1], 1 + 2 * STARTS)[1::2]
+    rows = [int(np.abs(np.log(macs / budget)).argmin()) for budget in wanted]
+    near = LESS_NEAR if some else NEAR
+    far = [budgets is not None and abs(macs[row] / budget - 1) > near for row, budget in zip(rows, wanted, strict=True)]
+    if any(far) and not (some and not all(far)):
+        ends = f"{format_count(macs[0])} to {format_count(macs[-1])}"
+        budget = format_count(wanted[far.index(True)])
+        raise PlannerError(f"--flops {budget}: curves begin among the trainings, at {ends} MACs")
+    return list(dict.fromkeys(row for row, too_far in zip(rows, far, strict=True) if not too_far))
+
+
+def _points(table: Table, start: FloatArray, ray: Ray) -> pd.DataFrame:
+    """Networks from a start along a ray, as far as the trainings reach in MACs and in each multiplier; MACs rise."""
+    import pandas as pd
+
+    network = replace(base_named(table.base), resolution=table.resolution)
+    named: Any = table.frame["rule"].dropna().unique() if "rule" in table.frame else []
+    rule = rule_named(str(named[0]) if len(named) == 1 else network.rule)
+    r, d, w = (one * part for one, part in zip(start, ray.at(np.geomspace(1 / REACH, REACH, POINTS)), strict=True))
+    pixels = np.clip(rule.pixels(network.resolution, r), network.stride, MAX_PIXELS)
+    grown = scale(network, rule, pixels, d, w)
+    points = pd.DataFrame(dict(zip(INPUTS, (pixels / network.resolution, d, w), strict=True)))
+    points["macs"] = count(grown, table.classes).macs
+    seen = table.frame[[*INPUTS, "macs"]]
+    inside = ((points >= seen.min()) & (points <= seen.max())).all(axis=1)
+    return points[inside].drop_duplicates("macs").sort_values("macs").reset_index(drop=True)
+
+
+def plot_curves(path: Path, curves: Sequence[GrownCurve]) -> None:
+    """Draws curves into a file, a panel for each start; its suffix says the format."""
+    from matplotlib.figure import Figure  # without pyplot: no window system, no state
+
+    starts = list(dict.fromkeys(curve.start for curve in curves))
+    bases = list(dict.fromkeys(curve.base for curve in curves))
+    figure = Figure(figsize=(max(8.5, 4.2 * len(starts)), 4.4), dpi=120, layout="constrained")
+    panels = figure.subplots(1, len(starts), sharey=True, squeeze=False)[0]
+    for axes, start in zip(panels, starts, strict=True):
+        for curve in (one for one in curves if one.start == start):
+            colour = COLOURS[curve.dimension]
+            style, label = STYLES[bases.index(curve.base)], curve.dimension
+            label += f", {curve.base} ({curve.blocks})" if len(bases) > 1 else ""
+            axes.plot(curve.macs / 1e6, 100 * curve.mean, label=label, linewidth=1.5, color=colour, linestyle=style)
+            low, high = curve.mean - curve.half, curve.mean + curve.half
+            axes.fill_between(curve.macs / 1e6, 100 * low, 100 * high, alpha=0.12, color=colour)
+            axes.axvline(curve.start_macs / 1e6, color="tab:gray", linestyle=":", linewidth=1)
+        axes.set_xscale("log")
+        plain_ticks(axes)
+        axes.set_title(f"from {start}", fontsize=10)
+        axes.set_xlabel("MACs (millions)")
+        axes.grid(alpha=0.3)
+    labels = {label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(list(labels.values()), list(labels), loc="outside lower center", ncols=len(COLOURS), fontsize=8)
+    panels[0].set_ylabel(f"expected top-1 accuracy (%), {LEVEL:.0%}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)

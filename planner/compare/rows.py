@@ -1,0 +1,203 @@
+"""A comparison as a table: one row for each method, budget and seed; both ways, without loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planner.compare.contenders import CHOOSERS, Contender
+from planner.compare.measuring import Measure, Score
+from planner.documents import read_frame
+from planner.errors import PlannerError
+from planner.table import csv_text
+from sampler import Architecture, LayeredArchitecture
+from trainer.files import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ABSENT, UNKNOWN = "no network", "not in the table"
+SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training of one method's network, or why there is none.
+
+    Attributes:
+        method: The method.
+        budget: MACs aimed at.
+        macs: Exact MACs.
+        error: Distance from the budget, as a share of it.
+        params: Exact params.
+        resolution: Input side, in pixels.
+        depths: Blocks of each stage, separated by blanks.
+        widths: Channels of each stage.
+        layers: Channels of each layer and how blocks are padded, where the stages do not say them; else None.
+        stem: Channels of the first convolution.
+        head: Channels of the last one; 0 for none.
+        seed: Of the training.
+        accuracy: Top-1, in [0, 1]; None where the training gave none.
+        seconds: Of this training.
+        trainings_needed: How many trainings the method needed to find the network; the comparison's are none of them.
+        hours_needed: Hours of those.
+        scored_on: `validation`, `held-out` or `table`.
+        epochs: Of this training; 0 where nobody knows.
+        base: Name of the base network.
+        classes: Outputs of the classifier.
+        status: `ok`, or why there is no accuracy.
+        note: What a reader should know.
+    """
+
+    method: str
+    budget: float
+    macs: int | None
+    error: float | None
+    params: int | None
+    resolution: int | None
+    depths: str | None
+    widths: str | None
+    layers: str | None
+    stem: int | None
+    head: int | None
+    seed: int | None
+    accuracy: float | None
+    seconds: float | None
+    trainings_needed: int
+    hours_needed: float
+    scored_on: str
+    epochs: int
+    base: str
+    classes: int
+    status: str
+    note: str | None
+
+    @property
+    def network(self) -> tuple[Any, ...] | None:
+        """What two methods share that have the same network; None without one."""
+        one = (self.resolution, self.stem, self.widths, self.depths, self.head, self.layers)
+        return None if self.resolution is None else one
+
+
+COLUMNS = tuple(one.name for one in fields(Row))
+# By these a file is known as a comparison.
+MARKS = {"method", "budget", "seed", "accuracy", "trainings_needed", "scored_on"}
+_KINDS: Mapping[str, type] = {
+    **dict.fromkeys(("macs", "params", "resolution", "stem", "head", "seed"), int),
+    **dict.fromkeys(("trainings_needed", "epochs", "classes"), int),
+    **dict.fromkeys(("budget", "error", "accuracy", "seconds", "hours_needed"), float),
+}
+_OPTIONAL = {one.name for one in fields(Row) if "None" in str(one.type)}
+
+
+def rows_of(
+    contenders: Sequence[Contender],
+    scores: Mapping[Architecture, Sequence[Score]],
+    measure: Measure,
+    base: str,
+    classes: int,
+) -> list[Row]:
+    """The rows of a comparison, in the order of its contenders.
+
+    Args:
+        contenders: Who competes.
+        scores: What their networks reached.
+        measure: What measured that.
+        base: Name of the base network.
+        classes: Outputs of the classifier.
+    """
+    rows = []
+    for one in contenders:
+        facts: dict[str, Any] = {**_network(one), "base": base, "classes": classes}
+        flattered = [measure.flatters] if measure.flatters and one.method in CHOOSERS and one.architecture else []
+        note = "; ".join([*one.notes, *flattered]) or None
+        facts.update(scored_on=measure.scored_on, epochs=measure.epochs, note=note)
+        found = [] if one.architecture is None else scores.get(one.architecture, [])
+        empty = ABSENT if one.architecture is None else UNKNOWN
+        for score in found or [Score(0, empty, None, None)]:
+            known = {**asdict(score), "seed": score.seed if found else None}
+            rows.append(Row(**facts, **known))
+    return rows
+
+
+def _network(one: Contender) -> dict[str, Any]:
+    facts: dict[str, Any] = {name: None for name in ("macs", "error", "params", *_INTEGERS)}
+    if one.architecture is not None:
+        network = asdict(one.architecture)
+        facts.update({name: network[name] for name in ("resolution", "stem", "head")})
+        facts.update({name: " ".join(map(str, network[name])) for name in ("depths", "widths")})
+        if isinstance(one.architecture, LayeredArchitecture):
+            facts["layers"] = " ".join(map(str, [*one.architecture.layers, one.architecture.padding]))
+        facts.update(macs=one.macs, error=one.error, params=one.params)
+    needed = {"trainings_needed": one.trainings, "hours_needed": one.seconds / SECONDS}
+    return {"method": one.method, "budget": one.budget, **facts, **needed}
+
+
+_INTEGERS = ("resolution", "depths", "widths", "layers", "stem", "head")
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Writes a comparison as CSV.
+
+    Raises:
+        PlannerError: If it cannot be written.
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS))
+    whole = {name: "Int64" for name, kind in _KINDS.items() if kind is int}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, csv_text(frame.astype(whole)))
+    except OSError as error:
+        raise PlannerError(f"{path}: {error.strerror or error}; choose another --out") from error
+
+
+def is_comparison(frame: pd.DataFrame) -> bool:
+    """Whether a table is a comparison that was written earlier."""
+    return set(frame) >= MARKS
+
+
+def read_table(path: Path, **options: Any) -> pd.DataFrame:
+    """A CSV file of trainings, or of a comparison; `options` are those of `pandas.read_csv`.
+
+    Raises:
+        PlannerError: If it cannot be read.
+    """
+    return read_frame(path, "training", "trainings, or a comparison", **options)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a comparison that was written earlier, their numbers to the digit.
+
+    Raises:
+        PlannerError: If a column is missing, or a value is none of its kind.
+    """
+    frame = read_table(path, dtype=str)
+    missing = [column for column in COLUMNS if column not in frame]
+    if missing:
+        raise PlannerError(f"{path}: no column {' or '.join(missing)}; give a file that `planner compare` wrote")
+    if frame.empty:
+        raise PlannerError(f"{path}: a comparison without rows; compare again")
+    return [
+        Row(**{column: _value(row[column], column, f"{path}: {column} of row {i}") for column in COLUMNS})
+        for i, row in enumerate(frame.to_dict("records"), start=1)
+    ]
+
+
+def _value(text: Any, column: str, where: str) -> Any:
+    if text != text or text is None:  # NaN: an empty cell
+        if column in _OPTIONAL:
+            return None
+        raise PlannerError(f"{where} is empty; give a file that `planner compare` wrote")
+    kind = _KINDS.get(column, str)
+    try:
+        value = kind(text)
+    except ValueError as error:
+        raise PlannerError(f"{where} is {text[:40]!r}; a number is wanted") from error
+    if kind is float and not math.isfinite(value):
+        raise PlannerError(f"{where} is {text!r}; a finite number is wanted")
+    return value

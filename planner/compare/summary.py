@@ -1,0 +1,110 @@
+"""What a comparison's rows say of each method at each budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from planner.compare.contenders import REFERENCE
+from planner.compare.rows import Row
+from planner.compare.statistics import LEVEL, Estimate, mean_interval, paired
+from sampler.solve import TOLERANCE
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One method at one budget.
+
+    Attributes:
+        first: Its first row, which has its network and what it needed.
+        accuracy: Mean over seeds with its interval; None where no training gave one.
+        difference: From compound scaling, paired by seed; None for that itself, and where it has no such seed.
+        failed: Trainings that gave no accuracy.
+        statuses: What those ended as.
+        seconds: Of the comparison's trainings of it, summed up.
+        same_as: Methods before it that have the same network.
+    """
+
+    first: Row
+    accuracy: Estimate | None
+    difference: Estimate | None
+    failed: int
+    statuses: tuple[str, ...]
+    seconds: float
+    same_as: tuple[str, ...]
+
+    @property
+    def at_budget(self) -> bool:
+        """Whether its MACs are within 1 % of the budget."""
+        return self.first.error is not None and abs(self.first.error) <= TOLERANCE
+
+    def as_dict(self) -> dict[str, Any]:
+        """In JSON's types."""
+        row = self.first
+        names = ("method", "budget", "macs", "error", "params", "resolution", "stem", "head", "layers", "note")
+        needed = {"trainings_needed": row.trainings_needed, "hours_needed": row.hours_needed}
+        return {
+            **{name: getattr(row, name) for name in names},
+            **{name: _integers(getattr(row, name)) for name in ("depths", "widths")},
+            **needed,
+            "accuracy": None if self.accuracy is None else self.accuracy.as_dict(),
+            "difference_to_compound": None if self.difference is None else self.difference.as_dict(),
+            "at_budget": self.at_budget,
+            "failed": self.failed,
+            "statuses": list(self.statuses),
+            "seconds": self.seconds,
+            "same_as": list(self.same_as),
+        }
+
+
+def _integers(text: str | None) -> list[int] | None:
+    return None if text is None else [int(part) for part in text.split()]
+
+
+def summaries(rows: Sequence[Row]) -> dict[float, list[Summary]]:
+    """Every method at every budget, in the order of the rows."""
+    by_budget: dict[float, dict[str, list[Row]]] = {}
+    for row in rows:
+        by_budget.setdefault(row.budget, {}).setdefault(row.method, []).append(row)
+    return {budget: _at_one_budget(methods) for budget, methods in by_budget.items()}
+
+
+def _at_one_budget(methods: dict[str, list[Row]]) -> list[Summary]:
+    reference = _by_seed(methods.get(REFERENCE, []))
+    found: list[Summary] = []
+    for method, rows in methods.items():
+        scores, network = _by_seed(rows), rows[0].network
+        before = [summary.first for summary in found]
+        failed = [row.status for row in rows if row.accuracy is None]
+        found.append(
+            Summary(
+                rows[0],
+                mean_interval(list(scores.values())),
+                None if method == REFERENCE else paired(scores, reference),
+                len(failed) if network else 0,
+                tuple(dict.fromkeys(failed)),
+                sum(row.seconds or 0.0 for row in rows),
+                tuple(one.method for one in before if network and one.network == network),
+            )
+        )
+    return found
+
+
+def _by_seed(rows: Sequence[Row]) -> dict[int, float]:
+    return {row.seed: row.accuracy for row in rows if row.seed is not None and row.accuracy is not None}
+
+
+def caveats(rows: Sequence[Row]) -> list[str]:
+    """What a reader must know of the intervals before believing a comparison, a sentence each."""
+    every = [one for here in summaries(rows).values() for one in here]
+    lines = [
+        f"intervals: {LEVEL:.0%} each, not all together, by Student's t over the seeds; differences are paired by "
+        "seed, with * where the interval leaves 0 out"
+    ]
+    counts = [one.accuracy.n for one in every if one.accuracy is not None]
+    if counts and max(counts) == 1:
+        lines = ["one training of each: no interval, and no telling luck from merit; give --seeds 3"]
+    if all(one.first.method != REFERENCE for one in every):
+        lines.append(f"no differences: {REFERENCE} is not among the methods")
+    return lines

@@ -1,0 +1,1 @@
+"""Networks for people who do not have the planner: timm code, weights, ONNX."""

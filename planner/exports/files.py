@@ -1,0 +1,144 @@
+"""What an export writes: timm code, safetensors with a JSON description, ONNX."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import keyword
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from planner.errors import PlannerError
+from planner.exports.network import Network
+from planner.exports.source import timm_source
+from trainer.files import write_atomically
+from trainer.onnx_graph import check_onnx, onnx_proto, onnx_session
+from trainer.weights import save_network
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Kind = Literal["timm", "torch", "onnx"]
+SUFFIXES: dict[str, str] = {"timm": ".py", "torch": ".safetensors", "onnx": ".onnx"}
+# Of ONNX Runtime's outputs from torch's, over the largest output where that is above 1.
+TOLERANCE = 1e-4
+LARGEST_GRAPH = 2_000_000_000
+
+
+def write(network: Network, kind: Kind, out: str | None) -> list[Path]:
+    """Writes a network.
+
+    Args:
+        network: What to write.
+        kind: `timm`: a Python file, and its weights where they are trained; `torch`: safetensors, trained or not, a
+            JSON description, and the same Python file; `onnx`: a graph of any batch size, compared with torch.
+        out: The file's path; the network's name in this folder by default. Other files stand beside it.
+
+    Returns:
+        The files written, `out` first.
+
+    Raises:
+        PlannerError: If the name cannot be one, an optional package is missing, or a file cannot be written.
+    """
+    path = _path(out or network.name, kind)
+    contents: Mapping[Path, str | bytes | nn.Module]
+    if kind == "onnx":
+        contents = {path: _onnx(network)}
+    else:
+        network = replace(network, name=_module_name(path))
+        contents = _timm(network, path, kind)
+    try:
+        for file, content in contents.items():
+            if isinstance(content, bytes | str):
+                write_atomically(file, content)
+            else:
+                save_network(file, content, network.architecture, network.classes)
+    except OSError as error:
+        raise PlannerError(
+            f"{error.filename}: {error.strerror}; free space or rights, or give another --out"
+        ) from error
+    return list(contents)
+
+
+def _path(out: str, kind: Kind) -> Path:
+    path, suffix = Path(out), SUFFIXES[kind]
+    if path.is_dir():
+        raise PlannerError(f"--out {out}: a folder; name the {suffix} file to write")
+    if not path.suffix:
+        return path.with_name(path.name + suffix)
+    if path.suffix != suffix:
+        raise PlannerError(f"--out {out}: --to {kind} writes {suffix}; name a {suffix} file")
+    return path
+
+
+def _module_name(path: Path) -> str:
+    """The name under which a file is imported, and its network known to timm.
+
+    Raises:
+        PlannerError: If Python or timm has another use for it.
+    """
+    import timm
+
+    name = path.stem
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise PlannerError(f"--out {path}: {name!r} cannot be imported; letters, digits and underscores are wanted")
+    found = None if name in sys.modules else importlib.util.find_spec(name)
+    taken = found is not None and Path(found.origin or "").resolve() != path.with_suffix(".py").resolve()
+    if taken or name in sys.modules or timm.is_model(name):
+        raise PlannerError(f"--out {path}: {name} is the name of another module or of a timm model; take another name")
+    return name
+
+
+def _timm(network: Network, path: Path, kind: Kind) -> dict[Path, str | nn.Module]:
+    """Contents by file."""
+    weights = kind == "torch" or network.training is not None
+    source = timm_source(network, weights)
+    files: dict[Path, str | nn.Module] = {path.with_suffix(".py"): source}
+    if weights:
+        files[path.with_suffix(".safetensors")] = network.module()
+    if kind == "torch":
+        text = json.dumps(network.config(), indent=2, sort_keys=True, allow_nan=False)
+        files[path.with_suffix(".json")] = text + "\n"
+    return dict(sorted(files.items(), key=lambda item: item[0] != path))
+
+
+def _onnx(network: Network) -> bytes:
+    """The graph, compared with torch on one and on three images.
+
+    Raises:
+        PlannerError: If the extra is missing, or the network is larger than an ONNX file can be.
+        RuntimeError: If the two differ by more than `TOLERANCE`.
+    """
+    import torch
+
+    check_onnx("--to onnx")
+    module, side = network.module(), network.architecture.resolution
+    if sum(value.nbytes for value in module.state_dict().values()) > LARGEST_GRAPH:
+        raise PlannerError(f"{network.title}: larger than the 2 GB of an ONNX file; use --to torch")
+    images = torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(0))
+    proto = onnx_proto(module, images, any_batch=True)
+    described = proto.metadata_props.add()
+    described.key, described.value = "planner", json.dumps(network.config(), sort_keys=True, allow_nan=False)
+    graph: bytes = proto.SerializeToString()
+    apart = difference(graph, module, images)
+    if not apart <= TOLERANCE:
+        raise RuntimeError(f"ONNX Runtime's outputs of {network.name} are {apart:.1e} from torch's")
+    return graph
+
+
+def difference(graph: bytes, module: nn.Module, images: Any) -> float:
+    """How far ONNX Runtime's outputs are from torch's, for all images at once and for the first alone."""
+    import torch
+
+    session = onnx_session(graph, torch.get_num_threads())
+    worst = 0.0
+    for batch in (images, images[:1]):
+        with torch.inference_mode():
+            wanted = module(batch)
+        (found,) = session.run(None, {session.get_inputs()[0].name: batch.numpy()})
+        scale = max(1.0, wanted.abs().max().item())
+        worst = max(worst, (torch.from_numpy(found) - wanted).abs().max().item() / scale)
+    return worst

@@ -1,0 +1,152 @@
+"""What is exported: an architecture with its name, its classes and, where there are some, its trained weights."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planner.errors import PlannerError
+from planner.quantities import format_count
+from sampler import Architecture, BaseNetwork, architecture_complexity
+from sampler import base as base_named
+from trainer.batches import MEAN, STD
+from trainer.network import build
+from trainer.weights import load_network
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from planner.store import Ledger
+
+SCHEMA = "planner-network/1"
+
+
+@dataclass(frozen=True)
+class Training:
+    """Where trained weights come from.
+
+    Attributes:
+        study: Name of the study.
+        trial: Number of the trial.
+        accuracy: That the trial reached, in [0, 1].
+        weights: The file that the training kept.
+    """
+
+    study: str
+    trial: int
+    accuracy: float | None
+    weights: Path
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        reached = "" if self.accuracy is None else f", accuracy {self.accuracy:.1%} on the study's data"
+        return f"study {self.study}, trial {self.trial}{reached}"
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is exported.
+
+    Attributes:
+        name: Of the timm model, and of the files.
+        architecture: What it is.
+        classes: Outputs of the classifier.
+        training: Where its weights come from; None for an untrained network.
+    """
+
+    name: str
+    architecture: Architecture
+    classes: int
+    training: Training | None = None
+
+    @property
+    def base(self) -> BaseNetwork:
+        """The base network's table."""
+        return base_named(self.architecture.base)
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """What the trainer takes out of each channel of an image of 0 to 1."""
+        return MEAN
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """What it then divides each channel by."""
+        return STD
+
+    @property
+    def title(self) -> str:
+        """One line that says what it is."""
+        cost, one = architecture_complexity(self.architecture, self.classes), self.architecture
+        return f"{one.base} scaled to {format_count(cost.macs)} MACs and {format_count(cost.params)} parameters"
+
+    def module(self) -> nn.Module:
+        """The network in eval mode: with its trained weights, else freshly initialised, always the same.
+
+        Raises:
+            PlannerError: If the weights are another network's.
+            InputError: If the weights cannot be read.
+        """
+        import torch
+
+        if self.training is None:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                return build(self.architecture, self.classes).eval()
+        model, architecture, classes = load_network(self.training.weights)
+        if (architecture, classes) != (self.architecture, self.classes):
+            raise PlannerError(
+                f"{self.training.weights}: weights of another network than trial {self.training.trial} of study "
+                f"{self.training.study}; remove the file to export it untrained"
+            )
+        return model.eval()
+
+    def config(self) -> dict[str, Any]:
+        """Everything that a user of the weights has to know, in JSON's types."""
+        from importlib.metadata import version
+
+        cost, side = architecture_complexity(self.architecture, self.classes), self.architecture.resolution
+        training = self.training
+        return {
+            "schema": SCHEMA,
+            "name": self.name,
+            "architecture": asdict(self.architecture),
+            "classes": self.classes,
+            "input": {
+                "shape": [3, side, side],
+                "channels": "RGB",
+                "range": [0, 1],
+                "mean": list(self.mean),
+                "std": list(self.std),
+                "crop": "the central square",
+            },
+            "macs": cost.macs,
+            "params": cost.params,
+            "trained": training and {"study": training.study, "trial": training.trial, "accuracy": training.accuracy},
+            "versions": {name: version(name) for name in ("timm", "torch")},
+        }
+
+
+def name_of(base: str, suffix: str) -> str:
+    """A name that is one of Python's too, such as `efficientnet_b0_1_2g`."""
+    return re.sub(r"\W+", "_", f"{base}_{suffix}").lower().strip("_")
+
+
+def training_of(ledger: Ledger, number: int) -> Training | None:
+    """The weights that a trial kept, or None.
+
+    Raises:
+        PlannerError: If there is no such trial.
+    """
+    ledger.architecture(number)
+    path = ledger.network_path(number)
+    return Training(ledger.folder.name, number, ledger.accuracy_of(number), path) if path.is_file() else None
+
+
+def best_training(ledger: Ledger, architecture: Architecture) -> Training | None:
+    """The weights of the most accurate trial of an architecture among those that kept theirs, or None."""
+    found = [training_of(ledger, number) for number in ledger.numbers(architecture)]
+    return max(filter(None, found), key=lambda one: one.accuracy or 0.0, default=None)

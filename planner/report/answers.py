@@ -1,0 +1,105 @@
+"""What the formula and the published rules answer to some budgets, part by part, and what is expected of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from planner.allocation.believe import columns_of
+from planner.errors import InputError
+from planner.formulas.formula import RANGE_SLACK, Formula, Prediction
+from planner.formulas.stages import part_macs
+from planner.report.source import Source
+from planner.rules import Scaled, at_budget, compound
+from sampler import stack
+from sampler.architecture import FloatArray
+
+BUDGETS = 9
+LEARNED = "learned"
+# As they are drawn and listed; a rule that a base network cannot have is left out.
+RULES = ("compound", "fast", "resnet-rs", "regnet", "tinynet")
+
+
+def budgets_of(source: Source) -> list[int]:
+    """Whole MACs, evenly spaced in their logarithm, over what the formula or else the table has seen."""
+    macs = source.table.frame["macs"]
+    low, high = source.formula.macs_range if source.formula else (float(macs.min()), float(macs.max()))
+    return sorted({round(one) for one in np.geomspace(low, high, BUDGETS).tolist()})
+
+
+def answers_of(source: Source) -> tuple[list[dict[str, Any]], list[str]]:
+    """Every rule's network for every budget, in JSON's types; and which rules gave none, in words."""
+    found: list[tuple[str, Prediction | Scaled]] = []
+    missing: list[str] = []
+    table, budgets = source.table, budgets_of(source)
+    for budget in budgets if source.formula else ():
+        assert source.formula is not None
+        try:
+            found.append((LEARNED, source.formula.predict(budget, extrapolate=True)))
+        except InputError as error:
+            missing.append(f"{LEARNED} at {budget:,} MACs: {error}")
+    for rule in RULES:
+        if rule == "regnet" and not table.base.startswith("regnet"):
+            continue
+        try:
+            found += [(rule, at_budget(rule, table.base, one, table.resolution, table.classes)) for one in budgets]
+        except InputError as error:
+            missing.append(f"{rule}: {error}")
+    return _listed(source, found), missing
+
+
+def _listed(source: Source, found: list[tuple[str, Prediction | Scaled]]) -> list[dict[str, Any]]:
+    """Answers with their costs, their parts and their expected accuracies."""
+    if not found:
+        return []
+    table = source.table
+    # Any formula of the base network at this size knows how to count; this one is always there.
+    carrier = compound(table.base, table.resolution, table.classes)
+    architectures = stack([answer.architecture for _, answer in found])
+    parts = part_macs(carrier.network, architectures, table.classes)
+    # A surrogate was taught the multipliers before rounding.
+    columns = columns_of(carrier, architectures)
+    columns |= {name: np.array([getattr(answer, name) for _, answer in found]) for name in "rdw"}
+    accuracies = _expected(source, columns)
+    listed = []
+    for i, (rule, answer) in enumerate(found):
+        one = answer.architecture
+        numbers: dict[str, Any] = {"rule": rule, "budget": answer.budget, "macs": answer.macs, "params": answer.params}
+        numbers |= {"resolution": one.resolution, "stem": one.stem, "head": one.head}
+        numbers |= {"widths": list(one.widths), "depths": list(one.depths), "part_macs": parts[i].tolist()}
+        numbers |= {name: getattr(answer, name) for name in "rdw"}
+        listed.append(numbers | {"accuracy": accuracies[i] if accuracies else None})
+    return listed
+
+
+def _expected(source: Source, columns: dict[str, FloatArray]) -> list[dict[str, Any]] | None:
+    """Accuracies with 90 % intervals, and whether the inputs lie inside those of the trainings."""
+    surrogate = source.surrogate
+    if surrogate is None:
+        return None
+    names = [*surrogate.inputs, *([surrogate.cost] if surrogate.cost else [])]
+    inputs = np.column_stack([columns[name] for name in surrogate.inputs])
+    ends = surrogate.intervals_of(inputs, columns[surrogate.cost] if surrogate.cost else None)
+    inside = np.ones(len(inputs), dtype=bool)
+    for name in names:
+        seen = source.table.frame[name].astype(float)
+        inside &= (columns[name] >= seen.min() / (1 + RANGE_SLACK)) & (columns[name] <= seen.max() * (1 + RANGE_SLACK))
+    mean, lower, upper = (np.clip(part, 0.0, 1.0) for part in ends)
+    return [
+        {"mean": float(mean[i]), "lower": float(lower[i]), "upper": float(upper[i]), "inside": bool(inside[i])}
+        for i in range(len(inputs))
+    ]
+
+
+def front_accuracy(formula: Formula) -> list[dict[str, float]]:
+    """Expected accuracy of the front over MACs, with its 90 % interval; empty where none was fitted."""
+    if formula.accuracy is None:
+        return []
+    points = []
+    for c in np.geomspace(*formula.c_range, 40).tolist():
+        low, high = formula.accuracy.interval(c)
+        mean = float(formula.accuracy(c)[0])
+        ends = {"mean": 1 - mean, "lower": 1 - high, "upper": 1 - low}
+        points.append({"macs": c * formula.base_macs, **{name: min(1.0, max(0.0, one)) for name, one in ends.items()}})
+    return points

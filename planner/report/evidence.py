@@ -1,0 +1,110 @@
+"""The sections of a report that say how far it can be trusted, and what it rests on."""
+
+from __future__ import annotations
+
+from planner.quantities import format_count
+from planner.report import plots
+from planner.report.markup import details, figure, legend, paragraph, section, table
+from planner.report.plots import Numbers, percent
+
+LEVELS = ("50", "80", "90")
+LISTED = ("trial", "origin", "accuracy", "macs", "resolution", "r", "d", "w", "depths", "widths", "front")
+NOTED = {
+    "r": "r of a point of the front that was left out",
+    "d": "d of a point of the front that was left out",
+    "log_error": "log of the front's error, of a point left out",
+    "accuracy_between_seeds": "accuracy between seeds, standard deviation",
+}
+
+
+def trust(numbers: Numbers) -> str:
+    """Expected against measured accuracies, coverage, and the errors of the curves."""
+    heading, found = "How far can it be trusted?", numbers["calibration"]
+    if found is None:
+        why = numbers["why"].get("surrogate", "its surrogate reads other columns than this table has")
+        return section("trust", heading, paragraph(f"There is nothing to calibrate: {why}."), _errors(numbers))
+    entries = [
+        ("circle", "training", "inside its 90 % interval"),
+        ("cross", "missed", "outside"),
+        ("line", "even", "equal"),
+    ]
+    caption = (
+        f"Each training, expected by a surrogate that was fitted without it (cross-validation): off by "
+        f"{100 * found['rmse']:.3g} points (root mean square). On the line, both agree."
+    )
+    rows = [
+        [f"{level} %", *(None if one is None else percent(round(one, 3)) for one in _covered(found, level))]
+        for level in LEVELS
+    ]
+    header = ("interval", "trainings inside", "of a linear model's")
+    covered = table("Coverage: how many fall inside their interval, calibrated on other trainings", header, rows)
+    drawn = figure(plots.calibration(found, numbers["trainings"]), caption, legend(entries))
+    return section("trust", heading, drawn, covered, _errors(numbers))
+
+
+def _covered(found: Numbers, level: str) -> list[float | None]:
+    return [found["coverage"].get(level), found["errors"].get(f"linear_coverage_{level}")]
+
+
+def _errors(numbers: Numbers) -> str:
+    """Leave-one-out errors of the curves."""
+    if not numbers["formula"]:
+        return ""
+    rows = []
+    for name, value in numbers["formula"]["errors"].items():
+        direction, _, rest = name.partition("_")
+        words = NOTED.get(name) or (f"{direction}: {NOTED[rest]}" if rest in ("r", "d") else None)
+        if words:
+            rows.append([words, f"{value:.3g}"])
+    unit = "in logs; " if numbers["formula"]["kind"] != "tinynet" else ""
+    return details(
+        "Errors of the curves", table(f"Root mean square errors ({unit}cross-validated)", ("of", "error"), rows)
+    )
+
+
+def time(numbers: Numbers) -> str:
+    """Where the time went."""
+    rows = numbers["time"]
+    if not any(one["seconds"] for one in rows):
+        return section("time", "Where did the time go?", paragraph("Nobody recorded the seconds of these trainings."))
+    cells = [
+        [one["origin"], one["status"], one["trainings"], f"{one['seconds'] / 3600:.3g}", one["untimed"]] for one in rows
+    ]
+    header = ("chosen by", "status", "trainings", "hours", "not timed")
+    listed = table("Hours of training, by what chose the trainings and what became of them", header, cells, (0, 1))
+    entries = [("bar", "ok", "trained (ok)"), ("bar", "failed", "any other status")]
+    caption = "Seconds as they were recorded: pauses, and other programs on the machine, are in them."
+    return section("time", "Where did the time go?", figure(plots.time(rows), caption, legend(entries)), listed)
+
+
+def data(numbers: Numbers) -> str:
+    """The trainings, and everything as files."""
+    names = [name for name in LISTED if any(one.get(name) is not None for one in numbers["trainings"])]
+    rows = [[_cell(name, one) for name in names] for one in sorted(numbers["trainings"], key=lambda one: one["macs"])]
+    words = [i for i, name in enumerate(names) if name in ("origin", "depths", "widths", "front")]
+    listed = details(f"The {len(rows)} trainings", table("By rising MACs", names, rows, words))
+    lost = [[one["trial"], one["status"], one["message"]] for one in numbers["lost"]]
+    failed = details(
+        f"The {len(lost)} trainings without an accuracy",
+        table("The last ones, and what they said", ("trial", "status", "message"), lost, (1, 2)),
+    )
+    files = ["trainings.csv", "answers.csv", "numbers.json", *(["formula.json"] if numbers["formula"] else [])]
+    buttons = "".join(f'<button type="button" data-file="{name}">{name}</button>' for name in files)
+    note = "trainings.csv is a table that `planner fit` and `planner report` read."
+    kept = [f"<p>{buttons}</p>", paragraph(note, "muted"), listed, failed if lost else ""]
+    return section("data", "The numbers", *kept)
+
+
+def _cell(name: str, one: Numbers) -> str | None:
+    value = one.get(name)
+    if value is None:
+        return None
+    if name in ("depths", "widths"):
+        return " ".join(map(str, value))
+    if name == "front":
+        return "yes" if value else "no"
+    if name == "macs":
+        return format_count(value)
+    if name == "accuracy":
+        return percent(value)
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,215 @@
+"""Every number of a report, in JSON's types: what the page draws, tabulates, embeds and lets people download."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from planner.errors import InputError, PlannerError
+from planner.formulas.formula import Formula
+from planner.report.answers import answers_of, budgets_of, front_accuracy
+from planner.report.curves import Band, bands_of
+from planner.report.source import Source
+from planner.rules import EFFICIENTNET, coefficients, compound
+from planner.surrogates.validate import LEVELS
+from sampler import base as base_named
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from planner.situation import Situation
+
+MOST_ROWS = 1000  # trainings in a page; more only hide each other, and it must open at once
+MOST_LOST = 100
+LISTED = (
+    *("trial", "origin", "rule", "accuracy", "macs", "params", "c", "r", "d", "w", "resolution", "stem", "head"),
+    *("epochs", "data_share", "seed", "seconds"),
+)
+UNKNOWN = "unknown"  # origin or status, where a table does not say
+
+
+def numbers_of(source: Source) -> dict[str, Any]:
+    """All of them."""
+    table, formula = source.table, source.formula
+    answers, missing = answers_of(source)
+    low, high = float(table.frame["c"].min()), float(table.frame["c"].max())
+    reference = compound(table.base, table.resolution, table.classes)
+    return {
+        "name": source.name,
+        "base": {"name": table.base, "resolution": table.resolution, "classes": table.classes, "macs": table.base_macs},
+        "trainings": trainings_of(source),
+        "not_shown": max(0, len(table.frame) - MOST_ROWS),
+        "left_out": table.left_out,
+        "formula": None if formula is None else formula_of(formula, source.origin),
+        "doubts": list(source.doubts),
+        "why": source.why,
+        "budgets": budgets_of(source),
+        "answers": answers,
+        "missing": missing,
+        "front_accuracy": front_accuracy(formula) if formula else [],
+        "curves": _curves(bands_of(formula)) if formula else {},
+        "compound_curves": _curves(bands_of(reference, formula.c_range if formula else (low, high))),
+        "time": time_of(source.finished),
+        "lost": lost_of(source.finished),
+        "calibration": calibration_of(source),
+        **(_standing(source.situation) if source.situation else {"status": None, "next": None}),
+    }
+
+
+def trainings_of(source: Source) -> list[dict[str, Any]]:
+    """The usable trainings, those of the front marked; a part drawn by chance where there are very many."""
+    frame, stages = source.table.frame, len(base_named(source.table.base).stages)
+    front = _front_rows(source)
+    kept = np.arange(len(frame))
+    if len(frame) > MOST_ROWS:
+        others = np.random.default_rng(0).permutation(np.flatnonzero(~front))
+        kept = np.sort(np.concatenate([np.flatnonzero(front), others])[:MOST_ROWS])
+    listed = []
+    for row in kept.tolist():
+        one = frame.iloc[row]
+        training = {name: value for name in LISTED if (value := plain(one.get(name))) is not None}
+        for kind in ("width", "depth"):
+            parts = [plain(one.get(f"{kind}_{i + 1}")) for i in range(stages)]
+            if None not in parts:
+                training[f"{kind}s"] = parts
+        listed.append({"row": row, **training, "front": bool(front[row])})
+    return listed
+
+
+def _front_rows(source: Source) -> np.ndarray:
+    """Which rows the formula was fitted to or, without one, which no other dominates."""
+    from planner.pareto import as_losses, non_dominated_mask
+
+    frame = source.table.frame
+    if source.formula is None or not source.formula.front:
+        return non_dominated_mask(as_losses(frame["accuracy"], frame["macs"]))
+    points = {_key(point) for point in source.formula.front}
+    return np.array([_key(row) in points for row in frame[["macs", "r", "d"]].to_dict("records")], dtype=bool)
+
+
+def _key(row: Any) -> tuple[int, float, float]:
+    return int(row["macs"]), round(float(row["r"]), 9), round(float(row["d"]), 9)
+
+
+def plain(value: Any) -> Any:
+    """A cell in JSON's types; None where it is missing or not finite."""
+    if value is None or str(value) == "<NA>":  # pandas' missing value compares to nothing
+        return None
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, bool | int | str) else str(value)
+
+
+def formula_of(formula: Formula, origin: str) -> dict[str, Any]:
+    """What was fitted, beside EfficientNet's constants."""
+    slopes = {}
+    for name, branch in formula.branches.items():
+        if branch.r.output_scale == branch.r.input_scale == "log":
+            slopes[name] = coefficients(branch.r.exponent, branch.d.exponent).as_dict()
+    return {
+        "file": origin,
+        "kind": formula.kind,
+        "points": len(formula.front),
+        "trainings": plain(formula.provenance.get("rows")),
+        "macs_range": list(formula.macs_range),
+        "coefficients": slopes,
+        "efficientnet": EFFICIENTNET.as_dict(),
+        "errors": {name: value for name, one in formula.errors.items() if (value := plain(one)) is not None},
+    }
+
+
+def _curves(bands: dict[str, list[Band]]) -> dict[str, list[dict[str, list[float]]]]:
+    """Bands in JSON's types, without the places where a budget leaves no width."""
+    found = {}
+    for name, parts in bands.items():
+        found[name] = [_finite(band).as_dict() for band in parts if np.isfinite(band.mean).any()]
+    return found
+
+
+def _finite(band: Band) -> Band:
+    kept = np.isfinite(band.mean) & np.isfinite(band.lower) & np.isfinite(band.upper)
+    return Band(band.c[kept], band.mean[kept], band.lower[kept], band.upper[kept])
+
+
+def time_of(finished: pd.DataFrame) -> list[dict[str, Any]]:
+    """Seconds of trainings by what chose them and what became of them, the most first."""
+    if "seconds" not in finished:
+        return []
+    import pandas as pd
+
+    seconds = pd.to_numeric(finished["seconds"], errors="coerce")
+    groups: dict[tuple[str, str], list[float]] = {}
+    for origin, status, one in zip(_words(finished, "origin"), _words(finished, "status"), seconds, strict=True):
+        groups.setdefault((origin, status), []).append(float(one))
+    rows = [
+        {
+            "origin": origin,
+            "status": status,
+            "trainings": len(spent),
+            "seconds": float(np.nansum(spent)),
+            "untimed": int(np.isnan(spent).sum()),
+        }
+        for (origin, status), spent in groups.items()
+    ]
+    return sorted(rows, key=lambda row: (-row["seconds"], row["origin"], row["status"]))
+
+
+def lost_of(finished: pd.DataFrame) -> list[dict[str, str]]:
+    """Trainings that ended without an accuracy, with what they said; the last ones where there are many."""
+    if "status" not in finished:
+        return []
+    rows = finished[(finished["status"] != "ok").to_numpy(dtype=bool, na_value=True)].tail(MOST_LOST)
+    columns = [_words(rows, name, "") for name in ("trial", "status", "message")]
+    return [dict(zip(("trial", "status", "message"), row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _words(frame: pd.DataFrame, column: str, default: str = UNKNOWN) -> Sequence[str]:
+    values: Iterable[Any] = frame[column] if column in frame else [None] * len(frame)
+    return [default if (found := plain(value)) is None else str(found) for value in values]
+
+
+def calibration_of(source: Source) -> dict[str, Any] | None:
+    """Measured accuracies beside those expected by a surrogate that had not seen them; None without a surrogate."""
+    if source.surrogate is None:
+        return None
+    from planner.formulas.selection import stage_inputs
+    from planner.surrogates.fit import held_out
+    from planner.surrogates.validate import covered
+
+    frame = source.table.frame
+    stages = stage_inputs(source.table)
+    inputs = frame[["r", "d", "macs"]].astype(float) if stages is None else stages[0]
+    try:
+        used, found = held_out(source.surrogate, inputs.assign(accuracy=frame["accuracy"]))
+    except PlannerError:  # a formula's own surrogate, of columns that this version would not choose
+        return None
+    measured, inside = frame["accuracy"].to_numpy(dtype=np.float64)[used], covered(found, 0.9)
+    shown = range(0, len(used), math.ceil(len(used) / MOST_ROWS))
+    rows = [
+        {
+            "row": int(used[i]),
+            "measured": float(measured[i]),
+            "expected": float(found.mean[i]),
+            "inside_90": None if inside is None else bool(inside[i]),
+        }
+        for i in shown
+    ]
+    shares = {str(round(100 * level)): covered(found, level) for level in LEVELS}
+    coverage = {level: None if one is None else float(one.mean()) for level, one in shares.items()}
+    error = float(np.sqrt(np.mean((found.mean - measured) ** 2)))
+    return {"rows": rows, "coverage": coverage, "rmse": error, "errors": dict(source.surrogate.errors)}
+
+
+def _standing(situation: Situation) -> dict[str, Any]:
+    """Where a study stands and what `planner next` advises."""
+    from planner.recommend import recommend
+
+    try:
+        advice: dict[str, Any] | None = recommend(situation).as_dict()
+    except InputError as error:
+        advice = {"what": "no advice", "why": str(error), "command": "", "hours": None}
+    return {"status": situation.as_dict(), "next": advice}

@@ -1,0 +1,171 @@
+// The report's own script: `evaluate` (the formula's reader) stands before it, the numbers are in the page as JSON.
+(() => {
+  const byId = (id) => document.getElementById(id);
+  const numbers = JSON.parse(byId("numbers").textContent);
+  const text = byId("formula") && byId("formula").textContent;
+  const formula = text && JSON.parse(text);
+
+  // Quantities as people write them: 200M, 1.2G, 0.39B; NaN for anything else.
+  const UNITS = { "": 1, k: 1e3, m: 1e6, g: 1e9, b: 1e9, t: 1e12 };
+  const parse = (typed) => {
+    const found = /^\s*(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*([kmgbt]?)\s*$/.exec(typed.toLowerCase());
+    return found ? Number(found[1] + (found[2] || "")) * UNITS[found[3]] : NaN;
+  };
+  const digits = (value, n) => String(Number(value.toPrecision(n)));
+  const count = (value) => {
+    for (const [suffix, unit] of [["T", 1e12], ["G", 1e9], ["M", 1e6], ["k", 1e3]])
+      if (value >= unit) return digits(value / unit, 4) + suffix;
+    return digits(value, 4);
+  };
+  const percent = (share) => digits(100 * share, 3) + " %";
+
+  // Expected accuracy between the answers that the planner gave, straight in log MACs.
+  const own = numbers.answers.filter((one) => one.rule === "learned" && one.accuracy);
+  const known = own.length > 1 ? own.map((one) => ({ macs: one.budget, ...one.accuracy })) : numbers.front_accuracy;
+  const accuracy = (budget) => {
+    const after = known.findIndex((one) => one.macs >= budget * (1 - 1e-9));
+    if (after < 0 || (after === 0 && budget < known[0].macs * (1 - 1e-6))) return null;
+    const [one, other] = [known[Math.max(after - 1, 0)], known[after]];
+    const share = one === other ? 1 : Math.log(budget / one.macs) / Math.log(other.macs / one.macs);
+    return ["mean", "lower", "upper"].map((end) => one[end] + share * (other[end] - one[end]));
+  };
+
+  const show = (budget) => {
+    const found = evaluate(formula, budget), [low, high] = numbers.formula.macs_range;
+    const inside = budget >= 0.99 * low && budget <= 1.01 * high, hopes = accuracy(budget), solved = found.w !== null;
+    const cells = {
+      resolution: `${found.resolution} px`,
+      depths: solved ? found.depths.join(" ") : "needs planner predict",
+      widths: solved ? `${found.widths.join(" ")} (stem ${found.stem}, head ${found.head})` : "needs planner predict",
+      macs: solved ? `${found.macs.toLocaleString("en-US")} (${(100 * (found.macs / budget - 1)).toFixed(2)} % off the budget)` : "-",
+      multipliers: `c ${digits(found.c, 4)}, r ${found.r.toFixed(3)}, d ${found.d.toFixed(3)}, w ${solved ? found.w.toFixed(3) : "-"}`,
+      accuracy: hopes ? `about ${percent(hopes[0])} (${percent(hopes[1])} to ${percent(hopes[2])}, 90 %)` : "not known",
+      range: inside ? "inside the range of the trainings" : `OUTSIDE ${count(low)} to ${count(high)} MACs: an extrapolation`,
+    };
+    for (const [name, value] of Object.entries(cells)) byId(`out-${name}`).textContent = value;
+    byId("command").textContent = `${byId("command").dataset.start} --flops ${Math.round(budget)}${inside ? "" : " --extrapolate"}`;
+    for (const line of document.querySelectorAll(".cursor")) {
+      const { low, high, start, end, unit } = line.dataset, value = unit === "c" ? found.c : budget;
+      const share = Math.log(value / low) / Math.log(high / low), at = +start + share * (end - start);
+      line.setAttribute("transform", `translate(${at} 0)`);
+      line.setAttribute("visibility", share >= 0 && share <= 1 ? "visible" : "hidden");
+    }
+  };
+
+  if (formula) {
+    const slider = byId("slider"), box = byId("budget"), [low, high] = numbers.formula.macs_range.map(Math.log);
+    const steps = +slider.max;
+    const choose = (budget) => {
+      slider.value = Math.round((steps * (Math.log(budget) - low)) / (high - low));
+      slider.setAttribute("aria-valuetext", `${count(budget)} MACs`);
+      show(budget);
+    };
+    slider.addEventListener("input", () => {
+      const budget = Math.round(Math.exp(low + (slider.value / steps) * (high - low)));
+      box.value = count(budget);
+      choose(parse(box.value)); // what is shown is what stands in the box
+    });
+    box.addEventListener("input", () => {
+      const budget = parse(box.value), good = budget >= 1 && budget <= 1e18;
+      box.setAttribute("aria-invalid", !good);
+      byId("wrong").hidden = good;
+      if (good) choose(budget);
+    });
+    const asked = /budget=([^&]+)/.exec(location.hash);
+    let first = NaN;
+    try { first = asked ? parse(decodeURIComponent(asked[1])) : NaN; } catch { /* no budget in the address */ }
+    box.value = first >= 1 && first <= 1e18 ? count(first) : count(Math.exp((low + high) / 2));
+    choose(parse(box.value));
+    byId("live").hidden = false;
+  }
+
+  // Points tell what they are: pointed at, touched, or reached by keyboard (arrows go from one to the next).
+  const tip = byId("tip");
+  const tell = (point) => {
+    tip.textContent = point.getAttribute("aria-label");
+    tip.hidden = false;
+    const at = point.getBoundingClientRect(), size = tip.getBoundingClientRect();
+    const left = Math.min(Math.max(at.left + at.width / 2 - size.width / 2, 6), innerWidth - size.width - 6);
+    const above = at.top - size.height - 8;
+    tip.style.left = `${left}px`;
+    tip.style.top = `${above > 4 ? above : at.bottom + 8}px`;
+  };
+  const hide = () => { tip.hidden = true; };
+  for (const plot of document.querySelectorAll("svg.plot")) {
+    const points = [...plot.querySelectorAll(".point")];
+    for (const point of points) {
+      const title = point.querySelector("title");
+      point.setAttribute("aria-label", title.textContent);
+      point.setAttribute("role", "img");
+      title.remove(); // or the browser would show it beside ours
+    }
+    if (points.length) points[0].setAttribute("tabindex", "0");
+    const places = points.map((point) => {
+      const [x, y] = (point.getAttribute("transform") || "").match(/[-\d.]+/g) || [NaN, NaN];
+      return [+x, +y];
+    });
+    const nearest = (event) => {
+      const hit = event.target.closest(".point");
+      if (hit) return hit;
+      const box = plot.getBoundingClientRect(), scale = plot.viewBox.baseVal.width / box.width;
+      const x = (event.clientX - box.left) * scale, y = (event.clientY - box.top) * scale;
+      let best = -1, distance = 16 * scale;
+      places.forEach(([px, py], i) => {
+        const away = Math.hypot(px - x, py - y);
+        if (away < distance) [best, distance] = [i, away];
+      });
+      return points[best];
+    };
+    const pointed = (event) => { const point = nearest(event); point ? tell(point) : hide(); };
+    plot.addEventListener("pointermove", pointed);
+    plot.addEventListener("click", pointed);
+    plot.addEventListener("pointerleave", hide);
+    plot.addEventListener("focusin", (event) => tell(event.target));
+    plot.addEventListener("focusout", hide);
+    const order = places.some(([x]) => x !== x) ? points : points.map((_, i) => i)
+      .sort((a, b) => places[a][0] - places[b][0]).map((i) => points[i]);
+    plot.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+      const next = step && order[order.indexOf(event.target) + step];
+      if (event.key === "Escape") hide();
+      if (!next) return;
+      event.preventDefault();
+      event.target.setAttribute("tabindex", "-1");
+      next.setAttribute("tabindex", "0");
+      next.focus();
+    });
+  }
+  addEventListener("scroll", hide, { passive: true });
+
+  // Downloads, made of what stands in the page.
+  const cell = (value) => {
+    const told = value === undefined || value === null ? "" : String(value);
+    return /[",\r\n]/.test(told) ? `"${told.replaceAll('"', '""')}"` : told;
+  };
+  const flat = (one) => Object.fromEntries(Object.entries(one).flatMap(([name, value]) => {
+    if (Array.isArray(value)) return value.map((each, i) => [`${name === "part_macs" ? name : name.slice(0, -1)}_${i + (name === "part_macs" ? 0 : 1)}`, each]);
+    if (value && typeof value === "object") return Object.entries(value).map(([end, each]) => [`${name}_${end}`, each]);
+    return [[name, value]];
+  }));
+  const csv = (rows) => {
+    const all = rows.map(flat), names = [...new Set(all.flatMap(Object.keys))];
+    return [names, ...all.map((row) => names.map((name) => row[name]))].map((row) => row.map(cell).join(",")).join("\n") + "\n";
+  };
+  const { name: base, resolution: base_resolution, classes } = numbers.base, task = { base, base_resolution, classes };
+  const files = {
+    "trainings.csv": () => csv(numbers.trainings.map((one) => ({ ...task, ...one }))), // as `planner fit` reads it
+    "answers.csv": () => csv(numbers.answers),
+    "numbers.json": () => JSON.stringify(numbers, null, 1),
+    "formula.json": () => text,
+  };
+  for (const button of document.querySelectorAll("button[data-file]")) {
+    button.addEventListener("click", () => {
+      const name = button.dataset.file, link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([files[name]()], { type: name.endsWith("csv") ? "text/csv" : "application/json" }));
+      link.download = name;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    });
+  }
+  globalThis.report = { csv: (name) => files[name](), parse, count, accuracy }; // for whoever opens the console
+})();

@@ -1,0 +1,212 @@
+"""The sections of a report, from its numbers."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from planner.quantities import format_count
+from planner.report import plots
+from planner.report.markup import code, details, figure, legend, paragraph, section, table
+from planner.report.plots import RULE_SHAPES, Numbers, percent
+
+CELLS = (
+    ("resolution", "Resolution"),
+    ("depths", "Depths"),
+    ("widths", "Widths"),
+    ("macs", "MACs"),
+    ("multipliers", "Multipliers"),
+    ("accuracy", "Accuracy"),
+    ("range", "Range"),
+)
+
+
+def header(numbers: Numbers) -> str:
+    """What the report is about, in two lines."""
+    base, formula, status = numbers["base"], numbers["formula"], numbers["status"]
+    shown = len(numbers["trainings"]) + numbers["not_shown"]
+    parts = [
+        f"{base['name']} at {base['resolution']} px, {base['classes']} classes ({format_count(base['macs'])} MACs)"
+    ]
+    parts.append(f"{shown} trainings")
+    if status:
+        parts.append(f"{status['failed']} failed, {status['running']} running, {status['waiting']} waiting")
+        parts.append(f"{status['spent_hours']:.2g} hours spent")
+    if formula:
+        low, high = (format_count(one) for one in formula["macs_range"])
+        parts.append(f"formula of {formula['points']} points, {low} to {high} MACs")
+    about = (
+        "Budget in, architecture out: how to scale this network, as learned from its trainings. FLOPs are MACs here."
+    )
+    return f"<h1>{escape(numbers['name'])}: how to scale {escape(base['name'])}</h1>" + "\n".join(
+        [paragraph(about), paragraph("; ".join(parts), "muted"), *(paragraph(one, "box") for one in numbers["doubts"])]
+    )
+
+
+def answer(numbers: Numbers, command: str) -> str:
+    """The slider, or why there is none."""
+    heading = "Which network for which budget?"
+    if numbers["formula"] is None:
+        why = f"There is no formula to read off yet: {numbers['why'].get('formula', 'none was fitted')}."
+        return section("answer", heading, paragraph(why, "box"))
+    rows = "".join(f'<tr><th scope="row">{name}</th><td id="out-{key}"></td></tr>' for key, name in CELLS)
+    note = (
+        "The widest network that the budget affords at the formula's own resolution and depth. Rounded widths may "
+        "leave some per cent of a budget; the planner then moves the resolution by some pixels, or one stage, to "
+        "within 1 %:"
+    )
+    live = (
+        '<div id="live" hidden><p><label for="budget">Budget in MACs, such as 200M: </label>'
+        '<input type="text" id="budget" autocomplete="off" spellcheck="false"> '
+        '<span id="wrong" role="alert" hidden>Write a number with an optional k, M, G, B or T.</span></p>'
+        '<input type="range" id="slider" min="0" max="1000" step="1" aria-label="Budget in MACs">'
+        f'<table aria-live="polite"><tbody>{rows}</tbody></table></div>'
+        "<noscript><p>This part computes in the page, and needs JavaScript.</p></noscript>"
+    )
+    typed = f'<p><code id="command" data-start="{escape(command)}">{escape(command)}</code></p>'
+    return section("answer", heading, f'<div class="box">{live}</div>', paragraph(note, "muted"), typed)
+
+
+def advice(numbers: Numbers) -> str:
+    """What `planner next` recommends."""
+    found = numbers["next"]
+    if found is None:
+        return section(
+            "next", "What next?", paragraph("A table of trainings has no study whose next step could be told.")
+        )
+    what = found["what"][:1].upper() + found["what"][1:]
+    hours = f" About {found['hours']:.2g} hours of training." if found["hours"] else ""
+    typed = f"<p>{code(found['command'])}</p>" if found["command"] else ""
+    return section(
+        "next", "What next?", paragraph(f"{what}."), paragraph(f"Why: {found['why']}.{hours}", "muted"), typed
+    )
+
+
+def front(numbers: Numbers) -> str:
+    """Accuracy over MACs, with the rules' answers as a table."""
+    rules = sorted({one["rule"] for one in numbers["answers"]} - {"learned"}, key=list(RULE_SHAPES).index)
+    surrogate = "surrogate" not in numbers["why"]
+    entries = [("circle", "training", "training"), ("diamond", "front", "on the front")]
+    if numbers["front_accuracy"]:
+        entries.append(("band", "learned", "front, fitted, with its 90 % interval"))
+    if surrogate:
+        entries += [(RULE_SHAPES[rule], rule, f"{rule}, expected") for rule in rules]
+    caption = "Point at a mark, touch it, or reach it by Tab and arrow keys, for its architecture. "
+    if surrogate:
+        caption += (
+            "Published rules were not trained here: their accuracies are expected by the surrogate, with 90 % "
+            "intervals, side by side at each budget; paler where their networks lie outside the trainings, and little "
+            "is known."
+        )
+    else:
+        caption += (
+            f"Published rules are not drawn, for nothing says what they would reach: {numbers['why']['surrogate']}."
+        )
+    if numbers["not_shown"]:
+        caption += f" {numbers['not_shown']} trainings off the front are not drawn, nor in this page."
+    missing = [paragraph(f"Without an answer: {one}.", "muted") for one in numbers["missing"]]
+    parts = [
+        figure(plots.scatter(numbers), caption, legend(entries)),
+        *missing,
+        details("The rules' networks", _rules(numbers)),
+    ]
+    return section("front", "Accuracy and cost", *parts)
+
+
+def _rules(numbers: Numbers) -> str:
+    names = ("budget", "rule", "MACs", "params", "px", "depths", "widths", "expected", "90 %", "inside the trainings")
+    rows = []
+    for one in sorted(numbers["answers"], key=lambda each: each["budget"]):
+        found = one["accuracy"]
+        hope: list[str | None] = [None] * 3
+        if found:
+            span = f"{percent(found['lower'])} to {percent(found['upper'])}"
+            hope = [percent(found["mean"]), span, "yes" if found["inside"] else "no"]
+        shape = [" ".join(map(str, one[name])) for name in ("depths", "widths")]
+        counts = [f"{one['macs']:,}", f"{one['params']:,}", one["resolution"]]
+        rows.append([format_count(one["budget"]), one["rule"], *counts, *shape, *hope])
+    return table("What each rule gives at equal MACs (within 1 %)", names, rows, texts=(1, 5, 6, 8, 9))
+
+
+def curves(numbers: Numbers) -> str:
+    """r, d and w, and each stage's width and depth, over c."""
+    entries = [("circle", "training", "training"), ("diamond", "front", "on the front")]
+    if numbers["formula"]:
+        entries.insert(0, ("band", "learned", "learned, with its 90 % band"))
+    entries.insert(1, ("line", "compound", "compound scaling (EfficientNet's constants)"))
+    labels = {"r": "resolution multiplier r", "d": "depth multiplier d", "w": "width multiplier w"}
+    three = "".join(f"<div>{plots.multiplier(numbers, name, label)}</div>" for name, label in labels.items())
+    caption = (
+        "c is MACs over the base network's. Bands: where a new point of the front is expected, 90 %. The width is what "
+        "the exact MACs leave at r and d, and its band is theirs carried over to first order."
+    )
+    stages = range(sum(key.startswith("width_") for key in numbers["compound_curves"]))
+    each = "".join(f"<div>{plots.stage(numbers, kind, i)}</div>" for i in stages for kind in ("width", "depth"))
+    parts = [legend(entries), f'<div class="grid-of">{three}</div>', paragraph(caption, "muted"), _constants(numbers)]
+    stagewise = details("Each stage's width and depth over c", legend(entries), f'<div class="grid-of">{each}</div>')
+    return section("curves", "Resolution, depth and width", *parts, stagewise)
+
+
+def _constants(numbers: Numbers) -> str:
+    formula = numbers["formula"]
+    if not formula or not formula["coefficients"]:
+        return ""
+    rows = [[f"learned ({name})", *_three(one)] for name, one in formula["coefficients"].items()]
+    rows.append(["EfficientNet", *_three(formula["efficientnet"])])
+    header = ("rule", "alpha (depth)", "beta (width)", "gamma (resolution)")
+    return table("The slopes as compound constants, for about twice the MACs", header, rows)
+
+
+def _three(one: Numbers) -> list[str]:
+    return [f"{one[name]:.3f}" for name in ("alpha", "beta", "gamma")]
+
+
+def parts(numbers: Numbers) -> str:
+    """Where the learned architectures spend their budget."""
+    learned = [one for one in numbers["answers"] if one["rule"] == "learned"]
+    if not learned:
+        return ""
+    stages = [f"stage {i + 1}" for i in range(len(learned[0]["widths"]))]
+    ends, short = ["stem", *stages, "head"], [str(i + 1) for i in range(len(stages))]
+    drawn = (
+        ("macs", "share of the MACs (%)", _share, ["stem", *short, "head"]),
+        ("width", "width (channels)", lambda one, i: float(one["widths"][i]), short),
+        ("depth", "depth (blocks)", lambda one, i: float(one["depths"][i]), short),
+    )
+    shown = learned[:: max(1, (len(learned) - 1) // (plots.BARS - 1))]
+    entries = [("bar", f"step{k}", f"{format_count(one['budget'])} MACs") for k, one in enumerate(shown)]
+    figures = [plots.stage_bars(numbers, *each) for each in drawn]
+    rows = [
+        [
+            format_count(one["budget"]),
+            name,
+            one["part_macs"][i],
+            percent(round(_share(one, i) / 100, 4)),
+            *_size(one, i),
+        ]
+        for one in learned
+        for i, name in enumerate(ends)
+    ]
+    listed = table("Parts of the learned networks", ("budget", "part", "MACs", "share", "width", "depth"), rows, (1,))
+    caption = "Within a part, bars stand for rising budgets from left to right. Stages are numbered from the input."
+    return section(
+        "parts",
+        "Where the MACs go",
+        legend(entries),
+        *figures,
+        paragraph(caption, "muted"),
+        details("The numbers", listed),
+    )
+
+
+def _share(one: Numbers, i: int) -> float:
+    return float(100 * one["part_macs"][i] / sum(one["part_macs"]))
+
+
+def _size(one: Numbers, i: int) -> list[Any]:
+    """Width and depth of a part: stem, stages, head."""
+    if i == 0:
+        return [one["stem"], None]
+    if i == len(one["part_macs"]) - 1:
+        return [one["head"], None]
+    return [one["widths"][i - 1], one["depths"][i - 1]]

@@ -1,0 +1,59 @@
+"""Networks as ONNX graphs, and ONNX Runtime sessions of them; both are an optional extra."""
+
+from __future__ import annotations
+
+import importlib.util
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import nn
+
+from sampler import InputError
+
+ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+INPUT, OUTPUT = "images", "logits"
+
+
+def check_onnx(what: str) -> None:
+    """Refuses where the extra is not installed.
+
+    Raises:
+        InputError: Saying what needs which packages, and how to install them.
+    """
+    missing = [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"{what} needs {', '.join(missing)}: pip install 'scaling-planner[onnx]'")
+
+
+def onnx_proto(module: nn.Module, images: torch.Tensor, any_batch: bool = False) -> Any:
+    """The graph of a module in eval mode, as an `onnx.ModelProto`.
+
+    Args:
+        module: Takes `images`, gives one tensor.
+        images: An example, whose resolution is built in; of two or more where any batch shall do.
+        any_batch: Whether the number of images stays open; else it is built in too.
+    """
+    shapes = ({0: torch.export.Dim("batch")},) if any_batch else None
+    with torch.inference_mode(False), torch.no_grad():
+        program = torch.onnx.export(
+            module,
+            (images.clone(),),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes=shapes,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto
+
+
+def onnx_session(model: bytes, threads: int) -> Any:
+    """An `onnxruntime.InferenceSession` on the CPU."""
+    onnxruntime = import_module("onnxruntime")  # untyped, and an optional extra
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3  # errors only
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
