@@ -57,6 +57,7 @@ class Studies:
     def close(self):
         self.process.stdin.close()
         self.process.wait(timeout=60)
+        self.process.stdout.close()
         self.log.close()
         shutil.rmtree(self.folder)
 
@@ -122,7 +123,7 @@ def test_a_study_killed_at_any_time_and_again_ends_where_it_would_have_ended(stu
             if draw.random() < 0.6:
                 runs.append({"kill_after": draw.uniform(0.0, 0.6 * uninterrupted["seconds"][0])})
             else:
-                runs.append({"fault": f"{draw.choice(POINTS)}:{draw.randint(1, 8)}"})
+                runs.append(studies.fault(f"{draw.choice(POINTS)}:{draw.randint(1, 8)}"))
         found = studies(*runs, {})
         check(found, uninterrupted)
         for run, code in zip(runs, found["codes"], strict=False):

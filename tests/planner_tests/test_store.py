@@ -232,7 +232,7 @@ def test_what_a_dead_coordinator_left_unfinished_is_queued_again(ledger, text):
         "its coordinator was killed",
     )
     again = trials[-1].user_attrs
-    assert (again["retry_of"], again["tries"], again["origin"]) == (number, 2, "random")
+    assert (again["retry_of"], again["tries"], again["origin"]) == (number, 1, "random")
     for name in ("architecture", "r", "d", "w", "rule"):
         assert again[name] == trials[number].user_attrs[name]
     assert ledger.asked() == 3  # a second try is not a second question
@@ -248,6 +248,15 @@ def test_an_architecture_that_kills_its_training_every_time_is_given_up(make):
     assert states(ledger) == (0, MOST_TRIES, 0, 0)
     assert ledger.frame()["message"].tolist() == ["its process ended with exit code -9"] * MOST_TRIES
     assert ledger.asked() == 1
+
+
+def test_the_death_of_coordinators_is_no_try_of_what_they_trained(make):
+    ledger = make()
+    ledger.enqueue(random_design(ledger.space, 1, seed=0), "random")
+    for _ in range(2 * MOST_TRIES):
+        ledger.claim()
+        assert ledger.reconcile() == (0, 1)
+    assert ledger.claim() is not None
 
 
 def test_what_was_tried_is_everything_that_was_queued(ledger):
