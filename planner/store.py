@@ -81,6 +81,7 @@ class Ledger:
         self.folder, self.settings = folder, settings
         self.space = settings.search_space()
         self.observations = folder / "observations"
+        self._frame: pd.DataFrame | None = None
         self.url = with_driver(settings.storage) or f"sqlite:///{folder / 'ledger.db'}"
         self.locks = locks_of(self.url, folder, folder.name)
         with storage_errors(self.url), driver_errors(self.url), self.locks.opening():
@@ -507,7 +508,10 @@ class Ledger:
 
     def frame(self) -> pd.DataFrame:
         """Every finished trial as a row, in the columns of `planner.table`."""
-        return trials_frame(self._finished(), self.settings)
+        finished = self._finished()
+        if self._frame is None or len(self._frame) != len(finished):  # finished trials change no more
+            self._frame = trials_frame(finished, self.settings)
+        return self._frame.copy()
 
     def export(self) -> Path:
         """Writes every finished trial to `trials.csv`, and what was seen in their epochs to `epochs.csv`.
