@@ -62,11 +62,13 @@ class Budget:
         self.projected[key] = macs, (self.clock() - began) * of / done
 
     def ends(self, key: int, status: str) -> None:
-        """A training ended; whatever is not `ok` was wasted, and measures nothing."""
+        """A training ended; whatever is not `ok` was wasted, and measures nothing. One that paused is only spent."""
         macs, began = self.running.pop(key)
         self.projected.pop(key, None)
         taken = self.clock() - began
         self.spent += taken
+        if status == "paused":
+            return
         self.ended[status] = self.ended.get(status, 0) + 1
         if status == "ok":
             self.measured.append((macs, taken))

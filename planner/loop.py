@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from planner.budget import Budget
+from planner.engines import remote_engine
 from planner.errors import PlannerError
+from planner.interruption import Interruption
 from planner.stopping import Curve, cannot_reach_front
 from planner.store import Ledger
 from planner.trials import trained
 from sampler import Architecture, Architectures, Limit, random_design, sobol_design, stratified_design
-from trainer.engines.local import Event, LocalEngine
+from trainer.engines.engine import Engine, Event
+from trainer.engines.local import LocalEngine
 from trainer.engines.placement import Placement, place, training_bytes
+from trainer.faults import reach
 from trainer.observation import Observation, Training
 from trainer.recipe import recipe_named
 
+# Between looks at what other coordinators do, where there are any.
+LOOK_SECONDS = 0.5
 DESIGNS: dict[str, Callable[..., Architectures]] = {
     "stratified": stratified_design,
     "random": random_design,
@@ -55,7 +62,16 @@ class Resources:
         minutes: Trainings begin no later than this; None for no limit.
         stop_early: Whether trainings end that cannot reach the front any more.
         per_device: Processes on each GPU; 0 for as many as its memory holds.
-        hours: Trainings begin only if, by those measured, they end within so many hours; None for no limit.
+        hours: Trainings begin only if, by those measured, they end within so many hours, and those that do not are
+            ended then with their checkpoints kept; None for no limit.
+        engine: `local`: processes here; `ray`: tasks of a Ray cluster; `slurm`: jobs.
+        address: Of the Ray cluster; None for a private one on this machine.
+        cpus_per_training: With `ray` and `slurm`.
+        gpus_per_training: Likewise; with `ray` also a fraction. None for what `device` and `per_device` say.
+        slurm_option: Of sbatch, as `partition=gpu`.
+
+    Raises:
+        PlannerError: If something is said that is of another engine.
     """
 
     workers: int = 0
@@ -64,6 +80,17 @@ class Resources:
     stop_early: bool = False
     per_device: int = 0
     hours: float | None = None
+    engine: str = "local"
+    address: str | None = None
+    cpus_per_training: float = 1.0
+    gpus_per_training: float | None = None
+    slurm_option: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, engine in (("address", "ray"), ("slurm_option", "slurm")):
+            if getattr(self, name) and self.engine != engine:
+                option = name.replace("_", "-")
+                raise PlannerError(f"--{option} is of --engine {engine}; leave it out, or take that engine")
 
 
 def queue(ledger: Ledger, n: int, method: str = "stratified", limits: Sequence[Limit] = (), seeds: int = 1) -> int:
@@ -106,13 +133,17 @@ def train_queued(ledger: Ledger, cache: Path, resources: Resources, progress: Pr
     """
     try:
         with ledger.coordinating():
+            reach("reconcile.begun")
             found, queued = ledger.reconcile()
+            reach("reconcile.done")
             if found or queued:
                 progress.note(f"resumed: {found} finished trainings recorded, {queued} interrupted ones queued again")
             counts = ledger.counts()
-            if not counts["waiting"]:
+            if not counts["waiting"] and not ledger.elsewhere():
                 return found
-            placement = placement_of(ledger, resources, images=check_images(ledger, cache))
+            images = check_images(ledger, cache)
+            # Other machines are not this one: there the cluster places.
+            placement = placement_of(ledger, resources, images) if resources.engine == "local" else None
             progress.start(counts["waiting"], counts["ok"])
             return found + _Coordinator(ledger, cache, resources, placement, progress).run()
     finally:
@@ -162,13 +193,16 @@ class _Coordinator:
     """Hands trainings to the engine and writes down what comes back."""
 
     def __init__(
-        self, ledger: Ledger, cache: Path, resources: Resources, placement: Placement, progress: Progress
+        self, ledger: Ledger, cache: Path, resources: Resources, placement: Placement | None, progress: Progress
     ) -> None:
-        self.ledger, self.placement, self.progress = ledger, placement, progress
+        self.ledger, self.resources, self.placement, self.progress = ledger, resources, placement, progress
+        self.looked = time.monotonic()  # for trainings of dead coordinators
         self.deadline = None if resources.minutes is None else time.monotonic() + 60 * resources.minutes
         self.budget = None if resources.hours is None else _budget_of(ledger, resources.hours)
         self.stops = self._stops if resources.stop_early else None
         self.epochs: dict[int, int] = {}  # of each training
+        self.running: set[int] = set()
+        self.interruption: Interruption | None = None
         settings = ledger.settings
         self.common: dict[str, Any] = {
             "fidelity": settings.training_fidelity(),
@@ -177,18 +211,69 @@ class _Coordinator:
         }
 
     def run(self) -> int:
-        ended = 0
-        devices = self.placement.devices[: self.ledger.counts()["waiting"]]
-        checkpoints = self.ledger.folder / "checkpoints"
+        waiting = self.ledger.counts()["waiting"]
         if self.budget:
-            self.progress.note(self.budget.plan(self.ledger.waiting_macs(), len(devices)))
-        with LocalEngine(self.ledger.observations, devices, self.placement.threads, checkpoints, self.stops) as engine:
-            for event in engine.run(self._next):
-                self._account(event)
-                ended += self._handle(event)
+            at_once = min(waiting, len(self.placement.devices) if self.placement else self.resources.workers or 1)
+            self.progress.note(self.budget.plan(self.ledger.waiting_macs(), at_once))
+        try:
+            ended = self._train(waiting)
+        except BaseException:
+            with suppress(Exception):  # it may be the ledger that failed: then the next start does this
+                self._put_back("interrupted")
+            raise
         if self.budget:
             self.progress.note(self.budget.account(self.ledger.waiting_macs()))
+        if self.interruption and self.interruption.by_user:
+            raise KeyboardInterrupt
         return ended
+
+    def _train(self, waiting: int) -> int:
+        """Runs the engine until nothing is left or something interrupts it; gives how many trainings ended."""
+        ended, left = 0, self.budget.left if self.budget else None
+        with (
+            self._engine(waiting) as engine,
+            Interruption(engine, left, self.progress.note) as self.interruption,
+        ):
+            while True:
+                for event in engine.run(self._next):
+                    reach("event.received")
+                    self._account(event)
+                    ended += self._handle(event)
+                if not self._others_left():
+                    return ended
+
+    def _put_back(self, reason: str) -> None:
+        """Queues again what was running, once its worker is gone; records what ended meanwhile."""
+        for number in sorted(self.running):
+            observation = self.ledger.on_disk(number)
+            if observation is None:
+                self.ledger.put_back(number, reason)
+            else:
+                self.ledger.record(number, observation, again=True)
+
+    def _engine(self, waiting: int) -> Engine:
+        checkpoints = self.ledger.folder / "checkpoints"
+        if self.placement is None:
+            return remote_engine(self.resources, self.ledger.folder, self.ledger.observations, checkpoints, self.stops)
+        devices = self.placement.devices[: max(1, waiting)]
+        return LocalEngine(self.ledger.observations, devices, self.placement.threads, checkpoints, self.stops)
+
+    def _others_left(self) -> bool:
+        """Waits while other coordinators train; whether one of them died, and left something to do."""
+        if self.ledger.counts()["waiting"] or self._over():
+            return False  # what waits now is what may not begin any more
+        if others := self.ledger.elsewhere():
+            self.progress.note(f"{others} trainings run at other coordinators; waits for them (Ctrl-C: does not)")
+        while self.ledger.elsewhere() and not self._over():
+            time.sleep(LOOK_SECONDS)
+        self.ledger.reconcile()
+        return self.ledger.counts()["waiting"] > 0
+
+    def _over(self) -> bool:
+        """Whether nothing may begin any more."""
+        if self.interruption and self.interruption.asked:
+            return True
+        return self.deadline is not None and time.monotonic() > self.deadline
 
     def _stops(self, event: Event) -> bool:
         """Whether a training cannot reach the front any more, by its accuracies so far."""
@@ -200,14 +285,18 @@ class _Coordinator:
         return bool(so_far) and cannot_reach_front(running, finished, epochs=len(finished[0].accuracies))
 
     def _next(self) -> tuple[int, Training] | None:
-        if self.deadline is not None and time.monotonic() > self.deadline:
+        if self._over():
             return None
+        if self.ledger.shared and time.monotonic() > self.looked + LOOK_SECONDS:
+            self.ledger.reconcile()
+            self.looked = time.monotonic()
         if self.budget and (waiting := self.ledger.waiting_macs()) and not self.budget.admits(waiting[0]):
             return None
         claimed = self.ledger.claim()
         if claimed is None:
             return None
         number, architecture, seed = claimed
+        self.running.add(number)
         if self.budget:
             self.budget.begins(number, self.ledger.macs_of(number))
         training = self._training(number, architecture, seed)
@@ -245,20 +334,31 @@ class _Coordinator:
     def _handle(self, event: Event) -> int:
         """Acts on one event; gives how many trainings it ended."""
         if event.kind == "epoch":
+            self.ledger.progress(event.key, len(event.history))
             self.progress.epoch(event.key, len(event.history), self.epochs[event.key])
             return 0
         if event.kind == "done":
             observation = self.ledger.on_disk(event.key)
             assert observation is not None, f"trial {event.key} reported an observation that is not on disk"
-            self.ledger.record(event.key, observation)
+            self.ledger.record(event.key, observation, again=True)
+            self.running.discard(event.key)
             self.progress.done(event.key, observation)
             return 1
+        if event.kind == "died" and self.ledger.on_disk(event.key) is not None:  # it died after its work
+            return self._handle(replace(event, kind="done"))
+        if event.kind == "paused" or (event.kind == "died" and self.interruption and self.interruption.asked):
+            self.ledger.put_back(event.key, "interrupted")
+            self.running.discard(event.key)
+            return 0
         if event.kind == "died":
+            self.running.discard(event.key)
             again = "queued again" if self.ledger.requeue(event.key, event.text) else "given up after several tries"
             self.progress.note(f"trial {event.key}: {event.text}; {again}")
             return 0
         if event.kind == "refused":
             raise PlannerError(event.text)
+        self.ledger.put_back(event.key, event.text)
+        self.running.discard(event.key)
         raise RuntimeError(f"trial {event.key} failed, which is a defect:\n{event.text}")
 
 

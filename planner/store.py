@@ -6,8 +6,8 @@ One trial is one observation. A trial's parameters are the resolution and the pe
 
 from __future__ import annotations
 
-import fcntl
 import json
+import secrets
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,16 +17,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from planner.coordination import locks_of
+from planner.documents import parse, read_text
 from planner.errors import PlannerError
 from planner.settings import StudySettings
 from planner.stopping import Curve
+from planner.storage import agree, driver_errors, storage_errors, storage_of, study_name, with_driver
 from planner.table import ASKS, Table, csv_text, frame_sha256, usable
 from planner.trials import COSTS, architecture_of, asked_apart, curves_of, epochs_frame, parameters, trials_frame
-from sampler import Architecture, Architectures, architecture_complexity, rule_named
+from sampler import Architecture, Architectures, architecture_complexity, architecture_from, rule_named
 from sampler.architecture import stack
 from sampler.complexity import count
 from sampler.scaling import effective_multipliers
-from trainer.engines.local import observation_path
+from trainer.engines.engine import observation_path
+from trainer.faults import reach
 from trainer.files import write_atomically
 from trainer.observation import Observation
 
@@ -34,51 +38,17 @@ if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
-# Trainings of a coordinator that died are queued again, but not for ever: what kills them may be the training.
+# A training whose process died is queued again, but not for ever: what kills it may be the training.
 MOST_TRIES = 3
-
-
-@contextmanager
-def storage_errors(url: str) -> Iterator[None]:
-    """Turns what a storage refuses (a full disk, a damaged file, a server away) into one line.
-
-    Raises:
-        PlannerError: Instead of the storage's own errors.
-    """
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except (StorageInternalError, SQLAlchemyError) as error:
-        reason = str(error.__cause__ or error).split("\n")[0]
-        raise PlannerError(
-            f"{url}: the ledger refuses ({reason}); free space or mend the storage, then run the same command again"
-        ) from error
-
-
-@contextmanager
-def driver_errors(url: str) -> Iterator[None]:
-    """Turns a missing database driver into one line.
-
-    Raises:
-        PlannerError: Instead of the import's error.
-    """
-    try:
-        yield
-    except ImportError as error:
-        raise PlannerError(f"{url}: needs a driver that is not installed ({error}); install it with pip") from error
-
-
-def _study_name(url: str, folder: Path, own: bool) -> str:
-    """The name in the storage: the folder's, or what it was when a folder with a ledger of its own was renamed."""
-    import optuna
-
-    if own and (folder / "ledger.db").is_file():
-        names = optuna.get_all_study_names(url)
-        if len(names) == 1:
-            return names[0]
-    return folder.name
+# What a second try of a diverged training adds to its seed: more than anybody's repeats.
+ANOTHER_SEED = 1_000_003
+# What the next try of a training keeps of the one before.
+KEPT = ("r", "d", "w", "origin", "seed", "first_seed", "repeat", "tries", ASKS, *COSTS)
+NAMES = ["accuracy", "macs"]  # what dashboards call the two values
+QUEUE_FILE = "queueing.json"
+LARGEST_QUEUE = 1_000_000_000
+# The attribute of a running trial that says whose it is, where there are several coordinators.
+COORDINATOR = "coordinator"
 
 
 def asked_key(asks: Mapping[str, Any]) -> str:
@@ -111,18 +81,45 @@ class Ledger:
         self.folder, self.settings = folder, settings
         self.space = settings.search_space()
         self.observations = folder / "observations"
-        self.url = settings.storage or f"sqlite:///{folder / 'ledger.db'}"
-        with storage_errors(self.url), driver_errors(self.url):
+        self._frame: pd.DataFrame | None = None
+        self.url = with_driver(settings.storage) or f"sqlite:///{folder / 'ledger.db'}"
+        self.locks = locks_of(self.url, folder, folder.name)
+        with storage_errors(self.url), driver_errors(self.url), self.locks.opening():
             self.study = optuna.create_study(
-                study_name=_study_name(self.url, folder, own=not settings.storage),
-                storage=self.url,
+                study_name=study_name(self.url, folder, own=not settings.storage),
+                storage=storage_of(self.url),
                 directions=["maximize", "minimize"],
                 sampler=optuna.samplers.RandomSampler(seed=settings.seed),
                 load_if_exists=True,
             )
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                self.study.set_metric_names(["accuracy", "macs"])  # what dashboards call the two values
+            self._check_study()
+            if settings.storage:
+                agree(self.study, settings)
+
+    @property
+    def shared(self) -> bool:
+        """Whether other coordinators may be at work beside this one."""
+        return self.locks.number is not None
+
+    def _check_study(self) -> None:
+        """Refuses a study that another program made; names its values for dashboards.
+
+        Raises:
+            PlannerError: If its values are not accuracy and MACs.
+        """
+        import optuna
+
+        wanted = [optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            names = self.study.metric_names
+            if self.study.directions != wanted or names not in (None, NAMES):
+                raise PlannerError(
+                    f"{self.url}: study {self.study.study_name} was not made by the planner (its values are not "
+                    "accuracy and macs); name another --study, or another --storage"
+                )
+            if names is None:
+                self.study.set_metric_names(NAMES)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{n} {name}" for name, n in self.counts().items())
@@ -136,20 +133,26 @@ class Ledger:
 
     @contextmanager
     def coordinating(self) -> Iterator[None]:
-        """Holds the study's lock while the ledger is written: one coordinator at a time.
+        """Is a coordinator of this study: the only one, or in PostgreSQL one of several.
 
         Raises:
-            PlannerError: If another process coordinates this study, or the storage refuses.
+            PlannerError: If another process coordinates this study and it must be the only one, or the storage refuses.
         """
-        with (self.folder / "lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise PlannerError(
-                    f"{self.folder}: another process is training this study; wait for it or stop it"
-                ) from error
-            with storage_errors(self.url):
-                yield
+        with self.queueing():
+            pass  # one that was killed is finished first
+        with storage_errors(self.url), self.locks.coordinating():
+            yield
+
+    @contextmanager
+    def queueing(self) -> Iterator[None]:
+        """Queues trainings by what is there, after what a killed process had begun to; nobody else queues meanwhile.
+
+        Raises:
+            PlannerError: As `coordinating`.
+        """
+        with storage_errors(self.url), self.locks.queueing():
+            self.finish_queueing()
+            yield
 
     def enqueue(self, architectures: Architectures, origin: str, seeds: int = 1) -> None:
         """Queues architectures.
@@ -160,6 +163,7 @@ class Ledger:
             seeds: How often to train each, from the study's seed upwards.
         """
         cost = count(architectures, self.settings.data.classes)
+        asked = []
         for row, architecture in enumerate(architectures):
             facts: dict[str, Any] = {"origin": origin, "tries": 1}
             facts.update(
@@ -167,7 +171,47 @@ class Ledger:
             )
             facts.update({name: int(getattr(cost, name)[row]) for name in COSTS})
             for repeat in range(seeds):
-                self._enqueue(architecture, {**facts, "seed": self.settings.seed + repeat, "repeat": repeat})
+                own = {**facts, "seed": self.settings.seed + repeat, "repeat": repeat}
+                asked.append({"architecture": asdict(architecture), "facts": own})
+        self._enqueue_all(asked)
+
+    def _enqueue_all(self, asked: Sequence[Mapping[str, Any]]) -> None:
+        """Queues all of some trainings: one that is killed in between is finished at the next start."""
+        self.finish_queueing()
+        token = secrets.token_hex(8)
+        document = {"token": token, "from": len(self.study.get_trials(deepcopy=False)), "trainings": list(asked)}
+        path = self.folder / QUEUE_FILE
+        try:
+            write_atomically(path, json.dumps(document, allow_nan=False))
+        except OSError as error:
+            raise PlannerError(f"{path}: {error.strerror or error}; free space or rights, then run again") from error
+        reach("queue.written")
+        self.finish_queueing()
+
+    def finish_queueing(self) -> None:
+        """Queues the rest of what `_enqueue_all` was queueing when it was killed.
+
+        Raises:
+            PlannerError: If its file is damaged.
+        """
+        path = self.folder / QUEUE_FILE
+        if not path.is_file():
+            return
+        wrong = "not what was being queued"
+        try:
+            document = parse(read_text(path, LARGEST_QUEUE, wrong, "remove it"))
+            token, asked, first = document["token"], document["trainings"], int(document["from"])
+            todo = [(architecture_from(one["architecture"]), dict(one["facts"])) for one in asked]
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise PlannerError(f"{path}: {wrong} ({error}); remove it, then queue again") from error
+        there = self.study.get_trials(deepcopy=False)[first:]
+        done = {one.user_attrs["queued"] for one in there if "queued" in one.user_attrs}
+        for place, (architecture, facts) in enumerate(todo):
+            if (name := f"{token}-{place}") not in done:
+                self._enqueue(architecture, {**facts, "queued": name})
+                reach("queue.added")
+        path.unlink()
+        reach("queue.done")
 
     def ask_for(
         self, architecture: Architecture, origin: str, asks: Mapping[str, Any], seed: int | None = None
@@ -210,22 +254,46 @@ class Ledger:
         same = [one.user_attrs for one in trials if one.user_attrs["architecture"] == wanted["architecture"]]
         last = max(facts.get("repeat", 0) for facts in same)
         kept = {name: wanted[name] for name in ("r", "d", "w", *COSTS) if name in wanted}
+        asked = []
         for repeat in range(last + 1, last + 1 + seeds):
             facts = {**kept, "origin": "repeat", "tries": 1, "seed": self.settings.seed + repeat, "repeat": repeat}
-            self._enqueue(architecture_of(wanted), facts)
+            asked.append({"architecture": wanted["architecture"], "facts": facts})
+        self._enqueue_all(asked)
 
     def claim(self) -> tuple[int, Architecture, int] | None:
         """Takes the oldest queued trial: its number, architecture and seed; None where the queue is empty."""
         from optuna.trial import TrialState
 
-        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        if not waiting:
-            return None
-        trial = self.study.ask(self._distributions_with(waiting[0]))
+        # Under the lock, because `ask` makes up a trial where another coordinator took the last one in between, and
+        # because a running trial without its coordinator's number would look like a dead one's.
+        with self.locks.claiming():
+            waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+            for other in [one for one in waiting if "architecture" not in one.user_attrs]:
+                # Queued by another program: there is nothing that could be trained.
+                self._annotate(other, {"message": "no architecture: not queued by the planner"})
+                self.study._storage.set_trial_state_values(other._trial_id, state=TrialState.FAIL)
+                waiting.remove(other)
+            if not waiting:
+                return None
+            reach("claim.before")
+            trial = self.study.ask(self._distributions_with(waiting[0]))
+            if self.locks.number is not None:
+                trial.set_user_attr(COORDINATOR, self.locks.number)
+            reach("claim.done")
         return trial.number, architecture_of(trial.user_attrs), trial.user_attrs.get("seed", self.settings.seed)
 
-    def record(self, number: int, observation: Observation) -> None:
-        """Writes an observation to its trial; a second time changes nothing."""
+    def record(self, number: int, observation: Observation, again: bool = False) -> None:
+        """Writes an observation to its trial; a second time changes nothing.
+
+        Args:
+            number: The trial.
+            observation: What came of it.
+            again: Whether a training that diverged is tried once more, with another seed.
+        """
+        with self.locks.claiming():
+            self._record(number, observation, again)
+
+    def _record(self, number: int, observation: Observation, again: bool) -> None:
         from optuna.trial import TrialState
 
         trial = self._frozen(number)
@@ -235,48 +303,97 @@ class Ledger:
         del facts["architecture"]
         facts.update(facts.pop("fidelity"))
         self._annotate(trial, facts)
+        reach("record.annotated")
+        if again and observation.status == "diverged" and "first_seed" not in trial.user_attrs:
+            seed = trial.user_attrs.get("seed", self.settings.seed)
+            self._enqueue_again(trial, seed=seed + ANOTHER_SEED, first_seed=seed, tries=1)
         if observation.status == "ok":
             assert observation.accuracy is not None
             self.study.tell(number, [observation.accuracy, float(observation.macs)])
         else:
             self.study.tell(number, state=TrialState.FAIL)
+        reach("record.told")
+
+    def progress(self, number: int, epochs: int) -> None:
+        """Writes down how many epochs a running training has done."""
+        self._annotate(self._frozen(number), {"epochs_done": epochs})
+
+    def put_back(self, number: int, reason: str) -> None:
+        """A running trial waits again, because its coordinator stopped: no try of its own is lost."""
+        from optuna.trial import TrialState
+
+        with self.locks.claiming():
+            trial = self._frozen(number)
+            if trial.state == TrialState.RUNNING:
+                self._annotate(trial, {"message": reason})
+                self.study._storage.set_trial_state_values(trial._trial_id, state=TrialState.WAITING)
 
     def requeue(self, number: int, reason: str) -> bool:
         """Ends a running trial as killed and queues its architecture again.
 
         Returns:
-            Whether it was queued again; not after `MOST_TRIES`.
+            Whether it was queued again; not after `MOST_TRIES` of which none got further than the one before.
         """
+        with self.locks.claiming():
+            return self._requeue(number, reason)
+
+    def _requeue(self, number: int, reason: str, its_own: bool = True) -> bool:
+        """As `requeue`; no try is counted where the death was not the training's own, but its coordinator's."""
         from optuna.trial import TrialState
 
         trial = self._frozen(number)
+        if trial.state.is_finished():  # another coordinator took this one for dead, and did it
+            return True
+        facts = trial.user_attrs
+        done, before = facts.get("epochs_done", 0), facts.get("epochs_before", 0)
+        tries = 1 if done > before else facts.get("tries", 1)
+        again = tries < MOST_TRIES or not its_own
+        if again:  # before it ends, so that a kill in between loses neither
+            self._enqueue_again(trial, tries=tries + its_own, epochs_before=max(done, before))
+        reach("requeue.queued")
         self._annotate(trial, {"status": "killed", "message": reason})
+        reach("requeue.annotated")
         self.study.tell(number, state=TrialState.FAIL)
-        tries = trial.user_attrs["tries"]
-        if tries >= MOST_TRIES:
-            return False
-        names = ("r", "d", "w", "origin", "seed", "repeat", ASKS, *COSTS)
-        kept = {name: trial.user_attrs[name] for name in names if name in trial.user_attrs}
-        self._enqueue(architecture_of(trial.user_attrs), {**kept, "tries": tries + 1, "retry_of": number})
-        return True
+        reach("requeue.told")
+        return again
+
+    def _enqueue_again(self, trial: optuna.trial.FrozenTrial, **changed: Any) -> None:
+        """Queues a trial's training once more, unless a coordinator that was killed has done so."""
+        after = self.study.get_trials(deepcopy=False)[trial.number + 1 :]
+        if any(one.user_attrs.get("retry_of") == trial.number for one in after):
+            return
+        kept = {name: trial.user_attrs[name] for name in KEPT if name in trial.user_attrs}
+        self._enqueue(architecture_of(trial.user_attrs), {**kept, **changed, "retry_of": trial.number})
 
     def reconcile(self) -> tuple[int, int]:
-        """Brings the ledger up to date after a coordinator died; only while holding the lock.
+        """Brings the ledger up to date after a coordinator died; only while coordinating.
 
         Returns:
             How many finished observations were found on disk and recorded, and how many trainings queued again.
         """
+        found = queued = 0
+        with self.locks.claiming():
+            alive = self.locks.alive()
+            for trial in self._running():
+                if trial.user_attrs.get(COORDINATOR) in alive:
+                    continue
+                observation = self.on_disk(trial.number)
+                if observation is not None:
+                    self._record(trial.number, observation, again=True)
+                    found += 1
+                elif "architecture" in trial.user_attrs:
+                    queued += self._requeue(trial.number, "its coordinator was killed", its_own=False)
+        return found, queued
+
+    def elsewhere(self) -> int:
+        """Trainings that other coordinators, alive, are at."""
+        others = self.locks.alive() - {self.locks.number}
+        return sum(trial.user_attrs.get(COORDINATOR) in others for trial in self._running()) if others else 0
+
+    def _running(self) -> list[optuna.trial.FrozenTrial]:
         from optuna.trial import TrialState
 
-        found = queued = 0
-        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            observation = self.on_disk(trial.number)
-            if observation is not None:
-                self.record(trial.number, observation)
-                found += 1
-            elif "architecture" in trial.user_attrs:
-                queued += self.requeue(trial.number, "its coordinator was killed")
-        return found, queued
+        return self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
     def on_disk(self, number: int) -> Observation | None:
         """The observation that a worker wrote for a trial, or None."""
@@ -314,7 +431,8 @@ class Ledger:
                 facts.get("status") if trial.state.is_finished() else None,
             )
             for trial in self.study.get_trials(deepcopy=False)
-            if "architecture" in (facts := trial.user_attrs) and facts.get("seed", self.settings.seed) == seed
+            if "architecture" in (facts := trial.user_attrs)
+            and facts.get("first_seed", facts.get("seed", self.settings.seed)) == seed
         }
 
     def architecture(self, number: int) -> Architecture:
@@ -400,7 +518,10 @@ class Ledger:
 
     def frame(self) -> pd.DataFrame:
         """Every finished trial as a row, in the columns of `planner.table`."""
-        return trials_frame(self._finished(), self.settings)
+        finished = self._finished()
+        if self._frame is None or len(self._frame) != len(finished):  # finished trials change no more
+            self._frame = trials_frame(finished, self.settings)
+        return self._frame.copy()
 
     def export(self) -> Path:
         """Writes every finished trial to `trials.csv`, and what was seen in their epochs to `epochs.csv`.
@@ -409,11 +530,14 @@ class Ledger:
             PlannerError: If one cannot be written.
         """
         path = self.folder / "trials.csv"
+        reach("export.begun")
         try:
             write_atomically(path, csv_text(self.frame()))
+            reach("export.trials")
             write_atomically(self.folder / "epochs.csv", csv_text(epochs_frame(self._finished())))
         except OSError as error:
             raise PlannerError(f"{path}: {error.strerror or error}; free space, then run again") from error
+        reach("export.done")
         return path
 
     def table(self) -> Table:

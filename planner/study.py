@@ -32,7 +32,7 @@ def folder_of(name: str | None) -> Path:
         PlannerError: If the name cannot be a folder's.
     """
     if name is None:
-        name = LAST.read_text(encoding="utf-8").strip() if LAST.is_file() else DEFAULT_NAME
+        name = LAST.read_text(encoding="utf-8", errors="replace").strip() if LAST.is_file() else DEFAULT_NAME
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise PlannerError(f"--study {name!r}: letters, digits, dot, dash and underscore are wanted")
     return RESULTS / name

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ASKS = "asks"
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet compute a cell (OWASP, "CSV injection")
 # Columns that, with the widths and depths, say what was trained and how.
 TASK = ("base", "base_resolution", "classes", "resolution", "stem", "head", "epochs", "data_share", "proxy_resolution")
 
@@ -83,8 +84,19 @@ def frame_sha256(frame: pd.DataFrame) -> str:
 
 
 def csv_text(frame: pd.DataFrame) -> str:
-    """A frame as CSV, the same on every machine."""
-    return frame.to_csv(index=False, lineterminator="\n")
+    """A frame as CSV, the same on every machine; no cell of it is a formula to a spreadsheet."""
+    words = [name for name in frame.columns if list(frame.columns).count(name) == 1 and _holds_words(frame[name])]
+    harmless = frame.assign(**{name: frame[name].map(_harmless) for name in words}) if words else frame
+    return harmless.to_csv(index=False, lineterminator="\n")
+
+
+def _holds_words(column: pd.Series) -> bool:
+    return isinstance(column.name, str) and (column.dtype == object or str(column.dtype).startswith("str"))
+
+
+def _harmless(cell: Any) -> Any:
+    """A cell as it is; a text that a spreadsheet would compute, after an apostrophe."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 def check_table_path(path: Path) -> None:
@@ -141,7 +153,10 @@ def usable(frame: pd.DataFrame, sha256: str, name: str, base: str | None = None)
     left_out: dict[str, int] = {}
     if "status" in frame:
         others = frame.loc[frame["status"] != "ok", "status"]
-        left_out = {str(status): int(n) for status, n in others.fillna("no status").value_counts().sort_index().items()}
+        left_out = {
+            str(status): int(n)
+            for status, n in others.fillna("no status").astype(str).value_counts().sort_index().items()
+        }
         frame = frame[frame["status"] == "ok"]
     if ASKS in frame and frame[ASKS].notna().any():  # fine-tunes and the like, whose accuracies are of another kind
         left_out["asked otherwise"] = int(frame[ASKS].notna().sum())

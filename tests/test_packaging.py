@@ -107,6 +107,7 @@ def test_the_wheel_holds_what_the_planner_ships(wheel):
         "planner/_shipped/results/published/README.md",
         "planner/formulas/formula.schema.json",
         "planner/formulas/evaluator.js",
+        "planner/formulas/solver.js",
         "planner/report/page.js",
         "planner/report/style.css",
         "planner/report/template.html",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from trainer.faults import reach
+
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Writes a whole file or nothing, and has it on disk before it returns.
@@ -23,7 +25,9 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
+        reach("file.part")
         os.replace(temporary, path)
+        reach("file.whole")
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error  # not the temporary's name
     finally:

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from sampler import InputError, architecture_complexity
+from trainer import pausing
 from trainer.augment import CROP_MARGIN, Augmentation, seed_of
 from trainer.batches import DeviceImages, steps_per_epoch
 from trainer.channel_dropout import ChannelDropout
@@ -72,6 +73,7 @@ def train(
     Raises:
         InputError: If there are fewer training images than one batch, or the teacher cannot be used.
         OSError: If the checkpoint or the network cannot be written.
+        PausedError: If `trainer.pausing` asks for it, with the checkpoint written.
     """
     outcome = _Outcome(time.perf_counter())
     try:
@@ -209,8 +211,11 @@ class _Run:
             if self.ema:
                 self.ema.update(self.model, step=number)
             self.step += 1
-            if self.checkpoint and time.monotonic() - self.saved >= CHECKPOINT_SECONDS:
+            paused = pausing.asked()
+            if self.checkpoint and (paused or time.monotonic() - self.saved >= CHECKPOINT_SECONDS):
                 self._save()
+            if paused:
+                raise pausing.PausedError
 
     def _end_epoch(self, mean_loss: float) -> None:
         accuracy = loss = None

@@ -130,7 +130,9 @@ def _selection(formula: Formula) -> list[str]:
     selection = formula.provenance.get("selection")
     if selection is None:
         return []
-    return [f"selected by {selection['by']}" + (f" ({selection['why']})" if selection["why"] else "")]
+    rows, learned = formula.provenance["rows"], formula.surrogate and formula.surrogate.provenance.get("rows")
+    of_some = f", of a surrogate of {learned} of them drawn by chance" if learned and learned < rows else ""
+    return [f"selected by {selection['by']}" + (f" ({selection['why']})" if selection["why"] else of_some)]
 
 
 def _branches(formula: Formula) -> list[str]:

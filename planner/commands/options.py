@@ -213,6 +213,30 @@ def resources(command: F) -> F:
     options = (
         click.option("--workers", type=click.IntRange(0, 1024), default=0, help="Processes; one per core by default."),
         click.option(
+            "--engine",
+            type=click.Choice(["local", "ray", "slurm"]),
+            default="local",
+            show_default=True,
+            help="Where trainings run: processes here, tasks of a Ray cluster, Slurm jobs.",
+        ),
+        click.option(
+            "--address", metavar="HOST:PORT", help="Of ray: a cluster, or auto; a private one here by default."
+        ),
+        click.option(
+            "--cpus-per-training",
+            type=click.FloatRange(0, min_open=True),
+            default=1.0,
+            help="Of ray and slurm; 1 by default.",
+        ),
+        click.option(
+            "--gpus-per-training",
+            type=click.FloatRange(0),
+            help="Of ray (also a fraction) and slurm; with ray 1 where the cluster has GPUs.",
+        ),
+        click.option(
+            "--slurm-option", multiple=True, metavar="NAME=VALUE", help="Of slurm, such as partition=gpu; repeatable."
+        ),
+        click.option(
             "--device", default="auto", show_default=True, help="Torch device; cuda for all GPUs, cuda:1 for one."
         ),
         click.option(

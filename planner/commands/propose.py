@@ -91,7 +91,7 @@ def command(
         limits = [*limits, exact_limit("macs", flops)]
     kind: Any = space or ledger.space.kind
     where = replace(ledger.space, limits=tuple(limits), kind=kind)
-    with ledger.coordinating():
+    with ledger.queueing():
         if epochs and repeat is None:
             answer = _with_epochs(ledger, where, n, method, epochs, pool, seed)
         elif repeat is None:

@@ -55,7 +55,7 @@ def command(
     from planner.study import cache_of, open_or_make
 
     ledger = open_or_make(study, options, decoding)
-    with ledger.coordinating():
+    with ledger.queueing():
         queue(ledger, trials, method, seeds=seeds)
     train_queued(ledger, cache_of(ledger.folder), where, TerminalProgress())
     ledger.export()

@@ -51,7 +51,7 @@ def command(
     if flops is not None:
         limits = [*limits, exact_limit("macs", flops)]
     ledger = open_or_make(study, options, decoding)
-    with ledger.coordinating():
+    with ledger.queueing():
         added = queue(ledger, ledger.asked() + trials, method, limits, seeds)
     low, high = ledger.space.macs_window
     answer = {"study": ledger.folder.name, "added": added, "macs_window": [low, high], **ledger.counts()}

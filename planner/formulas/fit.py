@@ -87,7 +87,7 @@ def fit(
     if earlier:
         provenance["prior"] = {"name": earlier[1], **_identity(earlier[0])}
     if not sides:
-        raise PlannerError(f"{len(front)} points on the front are too few to fit; train at least {FEWEST_POINTS}")
+        raise PlannerError(f"too few points on the front to fit: {len(front)} of at least {FEWEST_POINTS}; train more")
     provenance["curves"] = {f"{name}_{one}": fact for name, side in sides.items() for one, fact in side.facts.items()}
     accuracy, errors = _accuracy(table, selection, front, seed)
     if selection.surrogate is not None:

@@ -32,6 +32,9 @@ FEWEST_ROWS = 20
 ROWS_PER_INPUT = 4
 # Spread of a row's stages about its own w, in logs: rounding to multiples of 8 makes up to 0.2 of it.
 APART = 0.25
+# Of more trainings than MANY_ROWS the surrogate learns from LEARNED_ROWS drawn by chance, and of what NSGA-III selects
+# MOST_POINTS are kept, evenly by their rank in MACs: a curve in two numbers is learned no better from more, and slowly.
+MANY_ROWS, LEARNED_ROWS, MOST_POINTS = 3_000, 200, 60
 OBSERVED, EXPECTED = "observed accuracies", "posterior means"
 
 
@@ -80,7 +83,12 @@ class Selection:
 def select(table: Table, share: float, seed: int, raw: bool = False) -> Selection:
     """NSGA-III's selection of a table by posterior means, or by observed accuracies where they are better."""
     surrogate, accuracy, why = (None, observed(table), "asked for") if raw else _believed(table, seed)
+    many = len(table.frame) > MANY_ROWS
+    if many:
+        share = min(share, MOST_POINTS / len(table.frame))
     rows = pareto.select(accuracy, table.frame["macs"], share, seed=seed)
+    if many and len(rows) > MOST_POINTS:
+        rows = rows[np.linspace(0, len(rows) - 1, MOST_POINTS).round().astype(int)]
     return Selection(rows, accuracy, OBSERVED if why else EXPECTED, why, surrogate)
 
 
@@ -155,8 +163,11 @@ def _surrogate(table: Table, frame: pd.DataFrame, columns: list[str], seed: int)
     varied = [name for name in columns if np.ptp(frame[name]) > 0]
     if not varied:
         raise PlannerError("neither r nor d varies between the trainings, so there is nothing a surrogate could learn")
-    observations = frame.assign(accuracy=observed(table))
-    surrogate = fit_surrogate(observations, varied, _noise_variance(table), seed)
+    observations, noise = frame.assign(accuracy=observed(table)), _noise_variance(table)
+    if rows > MANY_ROWS:
+        some = np.sort(np.random.default_rng(seed).choice(rows, LEARNED_ROWS, replace=False))
+        observations, noise = observations.iloc[some], None if noise is None else noise[some]
+    surrogate = fit_surrogate(observations, varied, noise, seed)
     error, spread = surrogate.errors.get("rmse"), float(observations["accuracy"].std(ddof=0))
     if error is None or error >= spread:
         raise PlannerError("a surrogate predicts left-out trainings no better than their mean does")

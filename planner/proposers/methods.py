@@ -94,15 +94,11 @@ def choose(ledger: Ledger, pool: Architectures, n: int, method: str, seed: int, 
 
 
 def _by_gain(ledger: Ledger, pool: Architectures, n: int, seed: int, per: Per) -> list[int]:
-    import pandas as pd
-
     from planner.proposers.proposal import propose
 
-    frame, rows, pending = architectures_frame(pool, ledger.space), trained(ledger.frame()), ledger.pending()
+    frame, rows = architectures_frame(pool, ledger.space), trained(ledger.frame())
     inputs = inputs_of(rows, frame)
-    if pending is not None:
-        waiting = architectures_frame(pending, ledger.space).assign(status="waiting", accuracy=np.nan)
-        rows = pd.concat([rows, waiting[[name for name in waiting if name in rows]]], ignore_index=True)
+    rows = _with_waiting(rows, ledger)
     noise = noise_variance(ledger)
     options: dict[str, Any] = {"inputs": inputs, "target": "accuracy", "cost": "macs", "seed": seed, "per": per}
     with warnings.catch_warnings():
@@ -134,14 +130,8 @@ def choose_epochs(
     lengths = sorted({*epochs, usual})
     rows, whole = trained(ledger.frame(), shorter=True), architectures_frame(pool, ledger.space)
     frame = pd.concat([whole.assign(epochs=one) for one in lengths], ignore_index=True)
-    pending = ledger.pending()
-    if pending is not None:
-        waiting = architectures_frame(pending, ledger.space).assign(
-            status="waiting", accuracy=np.nan, seconds=np.nan, epochs=ledger.pending_epochs()
-        )
-        rows = pd.concat([rows, waiting[[name for name in waiting if name in rows]]], ignore_index=True)
-    inputs = [*inputs_of(rows, whole), *(["epochs"] if len(lengths) > 1 else [])]
-    inputs = list(dict.fromkeys(inputs))
+    rows = _with_waiting(rows, ledger)
+    inputs = list(dict.fromkeys([*inputs_of(rows, whole), *(["epochs"] if len(lengths) > 1 else [])]))
     fidelity = {"epochs": float(usual)} if "epochs" in inputs else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
@@ -156,6 +146,19 @@ def choose_epochs(
             noise_variance=noise_variance(ledger),
         )
     return [(label % len(whole), lengths[label // len(whole)]) for label in map(int, labels)]
+
+
+def _with_waiting(rows: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
+    """What was measured, and after it what waits, without accuracy."""
+    import pandas as pd
+
+    pending = ledger.pending()
+    if pending is None:
+        return rows
+    waiting = architectures_frame(pending, ledger.space).assign(
+        status="waiting", accuracy=np.nan, seconds=np.nan, epochs=ledger.pending_epochs()
+    )
+    return pd.concat([rows, waiting[[name for name in waiting if name in rows]]], ignore_index=True)
 
 
 def _by_sampler(ledger: Ledger, pool: Architectures, n: int, sampler: optuna.samplers.BaseSampler) -> list[int]:

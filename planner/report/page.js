@@ -1,4 +1,4 @@
-// The report's own script: `evaluate` (the formula's reader) stands before it, the numbers are in the page as JSON.
+// The report's own script: `solve` (what answers a budget) stands before it, the numbers are in the page as JSON.
 (() => {
   const byId = (id) => document.getElementById(id);
   const numbers = JSON.parse(byId("numbers").textContent);
@@ -30,22 +30,42 @@
     return ["mean", "lower", "upper"].map((end) => one[end] + share * (other[end] - one[end]));
   };
 
-  const show = (budget) => {
-    const found = evaluate(formula, budget), [low, high] = numbers.formula.macs_range;
-    const inside = budget >= 0.99 * low && budget <= 1.01 * high, hopes = accuracy(budget), solved = found.w !== null;
-    const cells = {
+  // The network for a budget in words, as `planner predict` writes it, or why there is none.
+  const signed = (value, n = 0) => (value < 0 ? "" : "+") + value.toFixed(n);
+  const nudges = (found) => [
+    ...(found.pixels_nudged ? [`resolution ${signed(found.pixels_nudged)} px`] : []),
+    ...(found.stage_nudged === null ? [] : [`stage ${found.stage_nudged + 1} ${signed(found.channels_nudged)} channels`]),
+  ];
+  const network = (budget) => {
+    const found = solve(formula, budget), solved = found.w !== null, needed = "needs planner predict";
+    return {
       resolution: `${found.resolution} px`,
-      depths: solved ? found.depths.join(" ") : "needs planner predict",
-      widths: solved ? `${found.widths.join(" ")} (stem ${found.stem}, head ${found.head})` : "needs planner predict",
-      macs: solved ? `${found.macs.toLocaleString("en-US")} (${(100 * (found.macs / budget - 1)).toFixed(2)} % off the budget)` : "-",
+      depths: solved ? found.depths.join(" ") : needed,
+      widths: solved ? `${found.widths.join(" ")} (stem ${found.stem}, head ${found.head})` : needed,
+      macs: solved ? `${found.macs.toLocaleString("en-US")} (${signed(100 * (found.macs / budget - 1), 2)} % of the budget)` : "-",
+      nudged: solved ? nudges(found).join(", ") || "nothing" : needed,
       multipliers: `c ${digits(found.c, 4)}, r ${found.r.toFixed(3)}, d ${found.d.toFixed(3)}, w ${solved ? found.w.toFixed(3) : "-"}`,
+    };
+  };
+  const refused = (why) => ({ resolution: "-", depths: "-", widths: "-", macs: why, nudged: "-", multipliers: "-" });
+
+  const show = (budget) => {
+    const c = budget / formula.base.macs, [low, high] = numbers.formula.macs_range;
+    const inside = budget >= 0.99 * low && budget <= 1.01 * high, hopes = accuracy(budget);
+    let found;
+    try { found = network(budget); } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      found = refused(`no answer: ${error.message}`);
+    }
+    const cells = {
+      ...found,
       accuracy: hopes ? `about ${percent(hopes[0])} (${percent(hopes[1])} to ${percent(hopes[2])}, 90 %)` : "not known",
       range: inside ? "inside the range of the trainings" : `OUTSIDE ${count(low)} to ${count(high)} MACs: an extrapolation`,
     };
     for (const [name, value] of Object.entries(cells)) byId(`out-${name}`).textContent = value;
     byId("command").textContent = `${byId("command").dataset.start} --flops ${Math.round(budget)}${inside ? "" : " --extrapolate"}`;
     for (const line of document.querySelectorAll(".cursor")) {
-      const { low, high, start, end, unit } = line.dataset, value = unit === "c" ? found.c : budget;
+      const { low, high, start, end, unit } = line.dataset, value = unit === "c" ? c : budget;
       const share = Math.log(value / low) / Math.log(high / low), at = +start + share * (end - start);
       line.setAttribute("transform", `translate(${at} 0)`);
       line.setAttribute("visibility", share >= 0 && share <= 1 ? "visible" : "hidden");

@@ -16,6 +16,7 @@ CELLS = (
     ("depths", "Depths"),
     ("widths", "Widths"),
     ("macs", "MACs"),
+    ("nudged", "Nudged"),
     ("multipliers", "Multipliers"),
     ("accuracy", "Accuracy"),
     ("range", "Range"),
@@ -52,9 +53,8 @@ def answer(numbers: Numbers, command: str) -> str:
         return section("answer", heading, paragraph(why, "box"))
     rows = "".join(f'<tr><th scope="row">{name}</th><td id="out-{key}"></td></tr>' for key, name in CELLS)
     note = (
-        "The widest network that the budget affords at the formula's own resolution and depth. Rounded widths may "
-        "leave some per cent of a budget; the planner then moves the resolution by some pixels, or one stage, to "
-        "within 1 %:"
+        "The network within 1 % of the budget. Where rounded widths leave more at the formula's own resolution, that "
+        "moves by some pixels, or one stage's width by a step or two. The same, with its params:"
     )
     live = (
         '<div id="live" hidden><p><label for="budget">Budget in MACs, such as 200M: </label>'

@@ -81,7 +81,7 @@ class TrainedScorer:
     def _train(self, wanted: Sequence[tuple[Architecture, Asks]]) -> None:
         """Trains what was not trained before."""
         keys = {(one, asked_key(asks)): asks for one, asks in wanted}
-        with self.ledger.coordinating():
+        with self.ledger.queueing():
             known = self.ledger.attempts()
             for key, asks in keys.items():
                 if key not in known:

@@ -138,7 +138,8 @@ class InProcess:
         pass
 
     def run(self, next_training):
-        from trainer.engines.local import Event, _train, checkpoint_path, observation_path
+        from trainer.engines.engine import Event, checkpoint_path, observation_path
+        from trainer.engines.local import _train
         from trainer.files import write_atomically
 
         while (job := next_training()) is not None:

@@ -385,7 +385,7 @@ def test_a_formula_for_another_base_is_refused(run, shipped, tmp_path):
 
 def test_a_table_without_enough_points_is_refused(run, compound_frame, tmp_path):
     compound_frame(0.2, 0.3, 0.1, 1.0, rows=3).to_csv(tmp_path / "t.csv", index=False)
-    assert "3 points on the front are too few to fit; train at least 4" in refused(run, "fit", "t.csv")
+    assert "too few points on the front to fit: 3 of at least 4; train more" in refused(run, "fit", "t.csv")
     assert not (tmp_path / "formula.json").exists()
 
 

@@ -18,6 +18,9 @@ HEAVY = {
     "optuna",
     "pymoo",
     "pydantic",
+    "ray",
+    "submitit",
+    "psycopg2",
 }
 
 
@@ -67,6 +70,12 @@ def test_importing_the_planner_imports_nothing_heavy(tmp_path):
 def test_what_needs_no_training_is_light_in_the_library_too(tmp_path, name):
     _, names, _ = modules_after(f"import planner\nplanner.{name}", tmp_path)
     assert not names & HEAVY
+
+
+def test_an_engine_is_imported_only_where_it_is_chosen(tmp_path):
+    _, names, _ = modules_after("import planner.loop, planner.store, trainer.engines.remote", tmp_path)
+    assert {"planner", "trainer"} <= names
+    assert not names & {"ray", "submitit", "psycopg2", "torch"}
 
 
 def test_every_public_name_is_there():

@@ -14,7 +14,7 @@ from planner.pace import Pace
 from planner.settings import StudySettings
 from planner.store import Ledger
 from sampler import architecture_complexity, stratified_design
-from trainer.engines.local import Event, observation_path
+from trainer.engines.engine import Event, observation_path
 from trainer.engines.placement import Placement
 from trainer.observation import EpochRecord, Fidelity, Observation
 

@@ -59,74 +59,64 @@ def in_chromium(page, script, folder, window="1280,900"):
     return json.loads(title.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")), told
 
 
-def exactly_met(formula, evaluate, budgets):
-    """Budgets near those given that the formula's own network costs to the unit: there is nothing to nudge."""
-    for _ in range(40):
-        lower = [one["macs"] for one in evaluate(budgets)]
-        if lower == budgets:
-            break
-        budgets = lower
-    low, high = formula.macs_range
-    return [one for one in budgets if low <= one <= high]
+@pytest.fixture
+def predicted(page, run):
+    """What `planner predict --json` says of the budgets, and its one line where it refuses."""
+
+    def answers(*budgets):
+        for budget in budgets:
+            code, out, told = run(
+                "predict", "--formula", page.parent / "f.json", "--flops", budget, "--extrapolate", "--json"
+            )
+            yield json.loads(out) if code == 0 else told
+
+    return answers
 
 
-def test_the_sliders_numbers_are_those_of_planner_predict(page, formula, run):
+def test_the_pages_script_gives_the_numbers_of_planner_predict(page, formula, predicted):
     if NODE is None:
         pytest.skip("no node")
     text = page.read_text()
     inside = re.search(r'id="formula">(.*?)</script>', text, re.DOTALL)[1]
     script = text[text.rindex("<script>") + len("<script>") : text.index("// The report's own script")]
-
-    def evaluate(budgets):
-        program = (
-            f"{script}; const budgets = {json.dumps(budgets)}, formula = JSON.parse(require('fs').readFileSync(0));"
-        )
-        program += "console.log(JSON.stringify(budgets.map((one) => evaluate(formula, one))))"
-        done = subprocess.run(
-            [NODE, "-e", program], input=inside, capture_output=True, text=True, timeout=60, check=True
-        )
-        return json.loads(done.stdout)
-
     low, high = formula.macs_range
     asked = [round(low * (high / low) ** ((i + 0.5) / BUDGETS)) for i in range(BUDGETS)]
-    unmoved = 0
-    for budget, ours in zip(asked, evaluate(asked), strict=True):
-        code, out, _ = run("predict", "--formula", page.parent / "f.json", "--flops", budget, "--json")
-        answer = json.loads(out)
-        assert code == 0
-        assert (ours["c"], ours["d"]) == pytest.approx((answer["c"], answer["d"]), rel=1e-9)
-        assert ours["resolution"] == answer["resolution"] - answer["pixels_nudged"]
-        assert ours["depths"] == answer["depths"] and ours["macs"] <= budget
-    for budget in exactly_met(formula, evaluate, asked):
-        answer = formula.predict(budget)
-        (ours,) = evaluate([budget])
-        assert ours["macs"] == answer.macs == budget and ours["resolution"] == answer.architecture.resolution
-        assert (tuple(ours["widths"]), tuple(ours["depths"])) == (
-            answer.architecture.widths,
-            answer.architecture.depths,
-        )
-        assert (ours["stem"], ours["head"]) == (answer.architecture.stem, answer.architecture.head)
-        unmoved += 1
-    assert unmoved >= BUDGETS // 2
+    program = f"{script}; const budgets = {json.dumps(asked)}, formula = JSON.parse(require('fs').readFileSync(0));"
+    program += "console.log(JSON.stringify(budgets.map((one) => solve(formula, one))))"
+    done = subprocess.run([NODE, "-e", program], input=inside, capture_output=True, text=True, timeout=60, check=True)
+    for ours, answer in zip(json.loads(done.stdout), predicted(*asked), strict=True):
+        for name in ("c", "r", "d", "w"):
+            assert ours.pop(name) == pytest.approx(answer[name], rel=1e-9)
+        assert ours == {name: answer[name] for name in ours} and len(ours) == 9
 
 
-def test_a_browser_shows_the_sliders_answers_and_has_nothing_to_complain_of(page, published, tmp_path):
+def nudges(answer):
+    """In the words of `planner predict`."""
+    parts = [f"resolution {answer['pixels_nudged']:+d} px"] if answer["pixels_nudged"] else []
+    if answer["stage_nudged"] is not None:
+        parts.append(f"stage {answer['stage_nudged'] + 1} {answer['channels_nudged']:+d} channels")
+    return ", ".join(parts) or "nothing"
+
+
+def test_a_browser_shows_what_planner_predict_gives_and_has_nothing_to_complain_of(
+    page, published, predicted, tmp_path
+):
     script = """
       const box = document.getElementById("budget"), slider = document.getElementById("slider"), seen = [];
       for (const budget of [30e6, 50e6, 100e6, 200e6, 385814752, 500e6, 1e9, 2e9, 5e9, 2e10]) {
         box.value = String(budget);
         box.dispatchEvent(new Event("input"));
-        const cells = Object.fromEntries(["resolution", "depths", "widths", "macs", "range", "accuracy"].map((name) =>
+        const cells = Object.fromEntries(["resolution", "depths", "widths", "macs", "nudged", "multipliers", "range",
+          "accuracy"].map((name) =>
           [name, document.getElementById("out-" + name).textContent]));
-        const wanted = evaluate(JSON.parse(document.getElementById("formula").textContent), budget);
-        seen.push({ ...cells, wanted, budget, command: document.getElementById("command").textContent,
+        seen.push({ ...cells, budget, command: document.getElementById("command").textContent,
           moved: document.querySelector(".cursor").getAttribute("transform") });
       }
       slider.value = 1000;
       slider.dispatchEvent(new Event("input"));
       const end = document.getElementById("out-range").textContent + " " + box.value;
       box.value = "1e3"; box.dispatchEvent(new Event("input"));
-      const outside = document.getElementById("out-range").textContent;
+      const [outside, none] = ["range", "macs"].map((name) => document.getElementById("out-" + name).textContent);
       box.value = "<b>many</b>"; box.dispatchEvent(new Event("input"));
       const wrong = !document.getElementById("wrong").hidden;
       const point = document.querySelector(".point.front");
@@ -134,19 +124,27 @@ def test_a_browser_shows_the_sliders_answers_and_has_nothing_to_complain_of(page
       const tip = document.getElementById("tip");
       const told = tip.hidden ? "" : tip.textContent;
       point.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
-      return { seen, end, outside, wrong, told, next: tip.textContent, csv: report.csv("trainings.csv"),
+      return { seen, end, outside, none, wrong, told, next: tip.textContent, csv: report.csv("trainings.csv"),
         answers: report.csv("answers.csv"), numbers: JSON.parse(report.csv("numbers.json")) };
     """
     found, console = in_chromium(page, script, tmp_path)
     assert console == []
-    for one in found["seen"]:
-        wanted = one["wanted"]
+    moved = set()
+    for one, wanted in zip(found["seen"], predicted(*(round(one["budget"]) for one in found["seen"])), strict=True):
+        off = 100 * (wanted["macs"] / one["budget"] - 1)
         assert one["resolution"] == f"{wanted['resolution']} px"
         assert one["depths"] == " ".join(map(str, wanted["depths"]))
-        assert one["widths"].startswith(" ".join(map(str, wanted["widths"])))
-        assert one["macs"].startswith(f"{wanted['macs']:,} (") and one["range"] == "inside the range of the trainings"
+        ends = f"(stem {wanted['stem']}, head {wanted['head']})"
+        assert one["widths"] == f"{' '.join(map(str, wanted['widths']))} {ends}"
+        assert one["macs"] == f"{wanted['macs']:,} ({off:+.2f} % of the budget)" and abs(off) <= 1
+        assert one["nudged"] == nudges(wanted) and one["range"] == "inside the range of the trainings"
+        shown = ", ".join(f"{name} {wanted[name]:.3f}" for name in "rdw")
+        assert one["multipliers"].endswith(shown)
+        moved.add(one["nudged"] != "nothing")
         assert one["accuracy"].startswith("about ") and one["command"].endswith(f"--flops {round(one['budget'])}")
-    assert len({one["moved"] for one in found["seen"]}) == BUDGETS
+    assert len({one["moved"] for one in found["seen"]}) == BUDGETS and moved == {True, False}
+    (refusal,) = predicted(1000)
+    assert found["none"].startswith("no answer: no width at ") and found["none"].removeprefix("no answer: ") in refusal
     assert found["end"].startswith("inside") and found["outside"].startswith("OUTSIDE") and found["wrong"]
     assert "accuracy" in found["told"] and "MACs" in found["told"] and found["next"] != found["told"]
     (tmp_path / "trainings.csv").write_text(found["csv"])

@@ -15,7 +15,7 @@ from planner.stopping import Curve
 from planner.store import MOST_TRIES, Ledger
 from planner.table import read_csv, usable
 from sampler import architecture_complexity, random_design
-from trainer.engines.local import Event
+from trainer.engines.engine import Event
 from trainer.observation import EpochRecord, Fidelity, Observation
 
 SETTINGS = {"data": {"source": "fractal", "side": 90, "classes": 4}, "space": {"resolution": 64, "r": (0.5, 1.4)}}
@@ -232,7 +232,7 @@ def test_what_a_dead_coordinator_left_unfinished_is_queued_again(ledger, text):
         "its coordinator was killed",
     )
     again = trials[-1].user_attrs
-    assert (again["retry_of"], again["tries"], again["origin"]) == (number, 2, "random")
+    assert (again["retry_of"], again["tries"], again["origin"]) == (number, 1, "random")
     for name in ("architecture", "r", "d", "w", "rule"):
         assert again[name] == trials[number].user_attrs[name]
     assert ledger.asked() == 3  # a second try is not a second question
@@ -248,6 +248,15 @@ def test_an_architecture_that_kills_its_training_every_time_is_given_up(make):
     assert states(ledger) == (0, MOST_TRIES, 0, 0)
     assert ledger.frame()["message"].tolist() == ["its process ended with exit code -9"] * MOST_TRIES
     assert ledger.asked() == 1
+
+
+def test_the_death_of_coordinators_is_no_try_of_what_they_trained(make):
+    ledger = make()
+    ledger.enqueue(random_design(ledger.space, 1, seed=0), "random")
+    for _ in range(2 * MOST_TRIES):
+        ledger.claim()
+        assert ledger.reconcile() == (0, 1)
+    assert ledger.claim() is not None
 
 
 def test_what_was_tried_is_everything_that_was_queued(ledger):
@@ -376,3 +385,75 @@ def test_a_coordinator_stops_what_cannot_reach_the_front_of_its_own_ledger(make,
     assert not coordinator.stops(Event("epoch", number, like))
     assert not coordinator.stops(Event("epoch", number, low[:2]))  # too early to tell
     assert _Coordinator(ledger, tmp_path, Resources(workers=1, device="cpu"), None, None).stops is None
+
+
+def test_a_training_that_diverged_gets_one_other_seed_and_is_then_a_fact(ledger):
+    number, architecture, seed = ledger.claim()
+    ledger.record(number, observed(architecture, status="diverged"), again=True)
+    assert states(ledger) == (0, 1, 0, 3) and ledger.asked() == 3
+    ledger.record(number, observed(architecture, status="diverged"), again=True)  # a second time changes nothing
+    assert states(ledger) == (0, 1, 0, 3)
+    for _ in range(2):
+        ledger.claim()
+    second, same, other = ledger.claim()
+    assert same == architecture and other != seed
+    # What was asked for with the first seed is answered by the second try.
+    assert ledger.attempts()[architecture, "{}"] == (second, None)
+    ledger.record(second, observed(architecture, status="diverged"), again=True)
+    assert states(ledger) == (0, 2, 2, 0)
+
+
+def test_a_diverged_training_whose_coordinator_died_gets_its_other_seed_once(ledger, make):
+    number, architecture, _ = ledger.claim()
+    write(ledger, number, observed(architecture, status="diverged").to_json())
+    assert make().reconcile() == (1, 0) and make().reconcile() == (0, 0)
+    assert states(make()) == (0, 1, 0, 3)
+
+
+def test_tries_that_got_further_are_not_counted(make):
+    ledger = make()
+    ledger.enqueue(random_design(ledger.space, 1, seed=0), "random")
+    for epochs in range(1, 8):
+        number, _, _ = ledger.claim()
+        ledger.progress(number, epochs)
+        assert ledger.requeue(number, "its process ended with exit code -9")
+    for tries in range(2, MOST_TRIES + 1):
+        number, _, _ = ledger.claim()
+        assert ledger.requeue(number, "its process ended with exit code -9") is (tries < MOST_TRIES)
+
+
+def test_what_is_put_back_waits_first_in_the_queue_with_its_tries(ledger):
+    number, architecture, seed = ledger.claim()
+    ledger.put_back(number, "interrupted")
+    assert states(ledger) == (0, 0, 0, 3)
+    assert ledger.claim() == (number, architecture, seed)
+    ledger.record(number, observed(architecture))
+    ledger.put_back(number, "too late")
+    assert states(ledger) == (1, 0, 0, 2) and len(ledger.frame()) == 1
+
+
+def test_a_damaged_file_of_the_queue_is_refused_in_one_line(ledger):
+    (ledger.folder / "queueing.json").write_text('{"token": 1}')
+    with pytest.raises(PlannerError, match="queueing.json: not what was being queued .* remove it, then queue again"):
+        with ledger.coordinating():
+            pass
+
+
+def test_trials_are_read_as_optuna_reads_them(ledger):
+    import optuna
+
+    number, architecture, _ = ledger.claim()
+    ledger.record(number, replace(observed(architecture), history=(EpochRecord(1, 1.0, 0.4),)))
+    trial = ledger.study.ask()
+    trial.suggest_float("rate", 1e-3, 1.0, log=True)
+    trial.suggest_categorical("kind", ["a", None, 3])
+    ledger.study.tell(trial, [float("inf"), -1.0])
+    ledger.study.enqueue_trial({"rate": 0.1})
+    theirs = optuna.storages.RDBStorage(ledger.url)
+    study = theirs.get_study_id_from_name("mine")
+    assert ledger.study.get_trials() == theirs.get_all_trials(study)
+    ours = ledger.study._storage._backend
+    for known, after in ((set(), 2), ({1, 3}, 3), ({2}, 1), (set(), 99)):
+        assert ours._get_trials(study, None, known, after) == theirs._get_trials(study, None, known, after)
+    finished = (optuna.trial.TrialState.COMPLETE,)
+    assert ours.get_all_trials(study, states=finished) == theirs.get_all_trials(study, states=finished)

@@ -15,7 +15,8 @@ import torch
 
 from sampler import Architecture
 from trainer.checkpoint import identity_of, read_checkpoint, write_checkpoint
-from trainer.engines.local import LocalEngine, checkpoint_path, observation_path
+from trainer.engines.engine import checkpoint_path, observation_path
+from trainer.engines.local import LocalEngine
 from trainer.images import ImageData, ImageSplit
 from trainer.observation import DataSpec, Fidelity, Observation, Training
 from trainer.proxy import train

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from sampler import Architecture
-from trainer.engines.local import LocalEngine, observation_path
+from trainer.engines.engine import observation_path
+from trainer.engines.local import LocalEngine
 from trainer.observation import DataSpec, Fidelity, Observation, Recipe, Training
 
 SMALL = Architecture("efficientnet_b0", 32, 8, (8, 8, 8, 8, 8, 8, 8), (1, 1, 1, 1, 1, 1, 1), 16)

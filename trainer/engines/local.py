@@ -6,44 +6,34 @@ it at the next start. A worker that dies takes nothing with it but its own train
 
 from __future__ import annotations
 
-import hashlib
-import json
+import ctypes
 import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Self
 
+from trainer import pausing
+from trainer.engines.engine import (
+    Event,
+    NextTraining,
+    OnEpoch,
+    checkpoint_path,
+    explained,
+    observation_path,
+    train_one,
+)
+from trainer.faults import reach
 from trainer.files import write_atomically
 from trainer.observation import EpochRecord, Observation, Training
-
-Kind = Literal["epoch", "done", "died", "refused", "failed"]
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something a worker reports.
-
-    Attributes:
-        kind: `epoch` (one more epoch), `done` (the observation is written), `died` (its process ended without
-            an observation), `refused` (the user can mend it: one line in `text`), `failed` (a defect: the
-            traceback in `text`).
-        key: The training's key.
-        history: What was seen in each epoch so far, of an `epoch` event.
-        text: Why, of `died`, `refused` and `failed`.
-    """
-
-    kind: Kind
-    key: int
-    history: tuple[EpochRecord, ...] = ()
-    text: str = ""
 
 
 @dataclass
@@ -80,9 +70,10 @@ class LocalEngine:
         self.folder, self.threads, self.checkpoints = folder, threads, checkpoints
         self.stops = stops
         self.context = multiprocessing.get_context("spawn")
+        self.pausing = self.context.RawValue("b", 0)  # without a lock, which a killed worker would keep
         self.workers = [self._start(device) for device in devices]
 
-    def __enter__(self) -> LocalEngine:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -92,21 +83,25 @@ class LocalEngine:
             worker.process.join(timeout=10)
             worker.pipe.close()
 
-    def run(self, next_training: Callable[[], tuple[int, Training] | None]) -> Iterator[Event]:
-        """Runs trainings until there are none left.
+    def pause(self) -> None:
+        """Asks every training to write its checkpoint and end, which comes as a `paused` event; takes a step's time."""
+        self.pausing.value = 1
 
-        Args:
-            next_training: Gives the next key and training, or None where there is none at present; asked
-                again after every event.
+    def end(self) -> None:
+        """Ends the processes, whatever they are doing; comes as `died` events."""
+        self.pausing.value = 1
+        for worker in self.workers:
+            worker.process.terminate()
 
-        Yields:
-            Events, in the order in which they arrive. After `died` the worker has been replaced.
-        """
+    def run(self, next_training: NextTraining) -> Iterator[Event]:
+        """Runs trainings until there are none left, as every engine does; after `died` the worker is a new one."""
         while True:
             for worker in self.workers:
                 if worker.key is None and (job := next_training()) is not None:
                     worker.key = job[0]
-                    worker.pipe.send(job)
+                    with suppress(BrokenPipeError, ConnectionResetError):  # it died meanwhile, which comes as an event
+                        worker.pipe.send(job)
+                    reach("worker.sent")
             busy = [worker for worker in self.workers if worker.key is not None]
             if not busy:
                 return
@@ -123,7 +118,10 @@ class LocalEngine:
         except (EOFError, ConnectionResetError):
             worker.process.join(timeout=10)
             code = worker.process.exitcode
-            self.workers[self.workers.index(worker)] = self._start(worker.device)
+            if self.pausing.value:
+                worker.key = None
+            else:
+                self.workers[self.workers.index(worker)] = self._start(worker.device)
             return Event("died", key, text=f"its process ended with exit code {code}")
         if event.kind != "epoch":
             worker.key = None
@@ -134,47 +132,62 @@ class LocalEngine:
 
     def _start(self, device: str) -> _Worker:
         ours, theirs = self.context.Pipe()
-        arguments = (theirs, self.folder, self.threads, device, self.checkpoints, self.stops is not None)
+        asks = self.stops is not None
+        arguments = (theirs, self.folder, self.threads, device, self.checkpoints, asks, self.pausing)
         process = self.context.Process(target=_work, args=arguments, daemon=True)
-        process.start()
+        reach("worker.starting")
+        # Until the worker ignores it, Ctrl-C waits: it goes to all processes of a terminal.
+        resource_tracker.ensure_running()  # whose start would let it through again
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         return _Worker(process, ours, device)
 
 
-def observation_path(folder: Path, key: int) -> Path:
-    """Where a training's observation is written."""
-    return folder / f"{key:06d}.json"
-
-
-def checkpoint_path(folder: Path, training: Training) -> Path:
-    """Where a training's state is written: by what was asked and not by its key, which another try does not keep."""
-    asked = asdict(training)
-    del asked["data"]["cache"], asked["keep"]
-    return folder / f"{hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]}.pt"
-
-
-def _work(pipe: Connection, folder: Path, threads: int, device: str, checkpoints: Path | None, asks: bool) -> None:
+def _work(
+    pipe: Connection,
+    folder: Path,
+    threads: int,
+    device: str,
+    checkpoints: Path | None,
+    asks: bool,
+    flag: ctypes.c_byte,
+) -> None:
     """The life of a worker: receive a training, run it, write and report, until the pipe closes.
 
     With `asks` it waits after every epoch for the answer whether to go on.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's to handle
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    pausing.listen(lambda: bool(flag.value))
     _end_with_parent()
+    reach("worker.started")
     images: dict[Any, Any] = {}
     while True:
         try:
             key, training = pipe.recv()
         except (EOFError, ConnectionResetError):
             return
+        reach("worker.received")
         checkpoint = checkpoint_path(checkpoints, training) if checkpoints else None
         try:
             observation = _train(training, images, threads, device, partial(_report_epoch, pipe, key, asks), checkpoint)
+            reach("worker.trained")
             write_atomically(observation_path(folder, key), observation.to_json())
+            reach("worker.observed")
             if checkpoint:
                 checkpoint.unlink(missing_ok=True)
+            reach("worker.cleared")
             pipe.send(Event("done", key))
+            reach("worker.reported")
+        except pausing.PausedError:
+            pipe.send(Event("paused", key))
         except Exception as error:
-            pipe.send(_explained(key, error))
+            pipe.send(explained(key, error))
 
 
 def _report_epoch(pipe: Connection, key: int, asks: bool, history: tuple[EpochRecord, ...]) -> bool:
@@ -184,41 +197,15 @@ def _report_epoch(pipe: Connection, key: int, asks: bool, history: tuple[EpochRe
 
 
 def _train(
-    training: Training,
-    images: dict[Any, Any],
-    threads: int,
-    device: str,
-    on_epoch: Callable[[tuple[EpochRecord, ...]], bool],
-    checkpoint: Path | None,
+    training: Training, images: dict[Any, Any], threads: int, device: str, on_epoch: OnEpoch, checkpoint: Path | None
 ) -> Observation:
-    import torch
-
     from trainer.images import load_images
-    from trainer.inherit import inherited_weights
-    from trainer.proxy import train
 
-    torch.set_num_threads(threads)
     spec = training.data
     if spec not in images:
         images.clear()  # one data set in memory at a time
         images[spec] = load_images(spec.source, spec.side, cache=Path(spec.cache) if spec.cache else None)
-    weights = inherited_weights(training, len(images[spec].classes)) if training.parent else None
-    keep = Path(training.keep) if training.keep else None
-    return train(training, images[spec], device, on_epoch, checkpoint, weights, keep)
-
-
-def _explained(key: int, error: Exception) -> Event:
-    """One line for what the user can mend, the traceback for a defect."""
-    import traceback
-
-    from sampler import InputError
-
-    if isinstance(error, InputError):
-        return Event("refused", key, text=str(error))
-    if isinstance(error, OSError):
-        where = error.filename or "a file"
-        return Event("refused", key, text=f"{where}: {error.strerror or error}; free space or rights, then run again")
-    return Event("failed", key, text="".join(traceback.format_exception(error)))
+    return train_one(training, images[spec], threads, device, on_epoch, checkpoint)
 
 
 def _end_with_parent() -> None:

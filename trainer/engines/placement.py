@@ -66,11 +66,12 @@ def place(device: str, workers: int, trainings_per_device: int, need: int) -> Pl
     Raises:
         InputError: If the device is not there.
     """
-    import torch
-
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     cores = len(os.sched_getaffinity(0))
+    if device != "cpu":  # which needs no torch
+        import torch
+
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
     if not device.startswith("cuda"):
         _check_device(device)
         processes = workers or cores

@@ -1,0 +1,194 @@
+"""Who may write a ledger: one coordinator at a time, or, in PostgreSQL, several that know who of them lives.
+
+A coordinator on PostgreSQL holds an advisory lock of its own number on a connection of its own. The server drops both
+when the process ends, however it ends, so that nobody has to guess from deadlines who is dead. A second lock, held for
+milliseconds, makes claims and repairs one after the other; a third one does so for whoever queues trainings.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import random
+import zlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from planner.errors import PlannerError
+
+# Second numbers of advisory locks; the first is the study's. Coordinators draw theirs above.
+CLAIMS, QUEUE, SCHEMA = 0, 1, 2
+LOWEST, HIGHEST = 1000, 2**31 - 1
+# Without these a machine whose power failed would look alive for two hours.
+KEEPALIVE = ("tcp_keepalives_idle = 20", "tcp_keepalives_interval = 10", "tcp_keepalives_count = 3")
+
+
+class Locks(Protocol):
+    """What a ledger is guarded by.
+
+    Attributes:
+        number: Of this coordinator while it coordinates; None where there can be no other.
+    """
+
+    number: int | None
+
+    def coordinating(self) -> AbstractContextManager[None]:
+        """Is a coordinator: claims trainings and records what they gave."""
+
+    def queueing(self) -> AbstractContextManager[None]:
+        """Reads what was asked for and queues more."""
+
+    def claiming(self) -> AbstractContextManager[None]:
+        """Moments in which no other coordinator claims or repairs."""
+
+    def opening(self) -> AbstractContextManager[None]:
+        """Moments in which no other process makes the tables."""
+
+    def alive(self) -> set[int]:
+        """Numbers of the coordinators that live, this one's included."""
+
+
+class FolderLock:
+    """One coordinator at a time, by a lock file in the study's folder.
+
+    Args:
+        folder: The study's.
+    """
+
+    number: int | None = None
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @contextmanager
+    def coordinating(self) -> Iterator[None]:
+        """Holds the lock file.
+
+        Raises:
+            PlannerError: If another process does.
+        """
+        with (self.folder / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise PlannerError(
+                    f"{self.folder}: another process is training this study; wait for it or stop it (several at once "
+                    "need a study made with --storage postgresql://..)"
+                ) from error
+            yield
+
+    queueing = coordinating
+
+    @contextmanager
+    def claiming(self) -> Iterator[None]:
+        """Nothing to do: there is no other."""
+        yield
+
+    opening = claiming
+
+    def alive(self) -> set[int]:
+        """Nobody with a number."""
+        return set()
+
+
+class PostgresLocks:
+    """Several coordinators at once, by advisory locks of a PostgreSQL server.
+
+    Args:
+        url: Of the storage.
+        study: Its name there.
+    """
+
+    def __init__(self, url: str, study: str) -> None:
+        self.url = url
+        self.number: int | None = None
+        self.study = zlib.crc32(study.encode()) - 2**31  # advisory locks take two signed 32-bit numbers
+        self._own: Any = None
+
+    @contextmanager
+    def coordinating(self) -> Iterator[None]:
+        """Holds a number that no other coordinator holds."""
+        with self._connection() as connection:
+            number = random.SystemRandom().randint(LOWEST, HIGHEST)
+            while not self._ask(connection, "pg_try_advisory_lock", number):
+                number = random.SystemRandom().randint(LOWEST, HIGHEST)
+            self._own, self.number = connection, number
+            try:
+                yield
+            finally:
+                self._own = self.number = None
+
+    @contextmanager
+    def queueing(self) -> Iterator[None]:
+        """Waits for others that queue."""
+        with self._connection() as connection, self._held(connection, QUEUE):
+            yield
+
+    @contextmanager
+    def claiming(self) -> Iterator[None]:
+        """Waits for others that claim; where nobody coordinates (a repair by hand), on a new connection."""
+        if self._own is not None:
+            with self._held(self._own, CLAIMS):
+                yield
+            return
+        with self._connection() as connection, self._held(connection, CLAIMS):
+            yield
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """Waits for others that make tables."""
+        with self._connection() as connection, self._held(connection, SCHEMA):
+            yield
+
+    def alive(self) -> set[int]:
+        """Numbers of the coordinators whose connections live."""
+        if self._own is None:
+            with self._connection() as connection:
+                return self._holders(connection)
+        return self._holders(self._own)
+
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        from sqlalchemy import create_engine, text
+        from sqlalchemy.pool import NullPool
+
+        engine = create_engine(self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            for setting in KEEPALIVE:
+                connection.execute(text(f"SET {setting}"))
+            yield connection
+
+    @contextmanager
+    def _held(self, connection: Any, second: int) -> Iterator[None]:
+        self._ask(connection, "pg_advisory_lock", second)
+        try:
+            yield
+        finally:
+            self._ask(connection, "pg_advisory_unlock", second)
+
+    def _ask(self, connection: Any, function: str, second: int) -> Any:
+        from sqlalchemy import text
+
+        return connection.execute(
+            text(f"SELECT {function}(:study, :second)"), {"study": self.study, "second": second}
+        ).scalar()
+
+    def _holders(self, connection: Any) -> set[int]:
+        from sqlalchemy import text
+
+        # `classid` is unsigned there; `objsubid` 2 marks locks of two numbers.
+        query = text(
+            "SELECT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2 "
+            "AND classid::bigint = :study AND objid::bigint >= :lowest "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        rows = connection.execute(query, {"study": self.study % 2**32, "lowest": LOWEST})
+        return {int(row[0]) for row in rows}
+
+
+def locks_of(url: str, folder: Path, study: str) -> Locks:
+    """What guards a ledger at a storage URL."""
+    if url.startswith(("postgresql:", "postgresql+")):
+        return PostgresLocks(url, study)
+    return FolderLock(folder)

@@ -1,0 +1,205 @@
+"""Several coordinators on one ledger: in PostgreSQL they share it, in SQLite the second is refused."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from planner import PlannerError
+from planner.coordination import FolderLock, locks_of
+from planner.settings import StudySettings, write_settings
+from planner.storage import shown, with_driver
+from planner.store import Ledger
+from sampler import random_design
+
+PROGRAM = Path(__file__).with_name("closed_form.py")
+DATA, SPACE = {"source": "fractal", "side": 90, "classes": 4}, {"resolution": 64, "r": (0.5, 1.4)}
+
+
+@pytest.fixture(scope="module")
+def server():
+    """URL of a PostgreSQL server of our own, without its database; it refuses root, so it runs as somebody else."""
+    pytest.importorskip("psycopg2", reason="needs the extra [postgres]")
+    if not shutil.which("initdb") or not shutil.which("pg_ctl"):
+        pytest.skip("needs initdb and pg_ctl on PATH")
+    home = Path(tempfile.mkdtemp(prefix="planner-postgres-"))
+    who = {}
+    if os.geteuid() == 0:
+        shutil.chown(home, "nobody")
+        who = {"user": "nobody", "cwd": home}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    control = ["pg_ctl", "-D", str(home / "data"), "-w", "-l", str(home / "log")]
+    options = f"-p {port} -k {home} -c listen_addresses=127.0.0.1 -c fsync=off"
+    try:
+        initdb = ["initdb", "-D", str(home / "data"), "-A", "trust", "-U", "planner", "--no-sync"]
+        subprocess.run(initdb, check=True, capture_output=True, **who)
+        subprocess.run([*control, "-o", options, "start"], check=True, stdout=subprocess.DEVNULL, **who)
+        yield f"postgresql://planner:secret@127.0.0.1:{port}/"
+    finally:
+        subprocess.run([*control, "-m", "immediate", "stop"], capture_output=True, **who)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def study(server, tmp_path, request):
+    """A function: the ledger of a study, as one of several machines sees it, each with a folder of its own."""
+    from sqlalchemy import create_engine, text
+
+    name = f"d{abs(hash(request.node.name))}"
+    with create_engine(with_driver(server + "postgres"), isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+
+    def at(machine):
+        folder = tmp_path / machine / "mine"
+        settings = StudySettings.model_validate({"data": DATA, "space": SPACE, "storage": server + name})
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            write_settings(folder / "study.toml", settings)
+        return Ledger(folder, settings)
+
+    return at
+
+
+def coordinator(ledger, *arguments):
+    command = [sys.executable, str(PROGRAM), str(ledger.folder), *map(str, arguments)]
+    root = str(Path(__file__).parents[2])
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": root})
+
+
+def recorded(ledger):
+    """Architectures with an accuracy, as often as they have one."""
+    return [str(trial.user_attrs["architecture"]) for trial in ledger.study.get_trials() if trial.values]
+
+
+def numbers(text, word):
+    return [int(line.split()[1]) for line in text.splitlines() if line.startswith(word)]
+
+
+@pytest.mark.slow
+def test_two_coordinators_share_forty_trainings_and_none_is_done_twice(study):
+    one, other = study("one"), study("other")
+    with one.queueing():
+        one.enqueue(random_design(one.space, 40, seed=0), "random")
+    processes = [coordinator(ledger, 0.1) for ledger in (one, other)]
+    texts = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    done = [numbers(text, "done") for text in texts]
+    begun = [numbers(text, "begun") for text in texts]
+    assert done == begun and min(len(share) for share in done) >= 5, [len(share) for share in done]
+    assert sorted(done[0] + done[1]) == list(range(40))
+    assert one.counts() == {"ok": 40, "failed": 0, "running": 0, "waiting": 0}
+    assert len(set(recorded(one))) == len(recorded(one)) == 40
+
+
+@pytest.mark.slow
+def test_what_a_dead_coordinator_had_is_taken_over_at_once_and_what_a_live_one_has_is_not(study):
+    one, other = study("one"), study("other")
+    with one.queueing():
+        one.enqueue(random_design(one.space, 6, seed=0), "random")
+    first = coordinator(one, 3, "0:600")
+    assert first.stdout.readline() == "begun 0\n"
+    second = coordinator(other, 0.05)
+    lines = [second.stdout.readline() for _ in range(11)]  # five trainings begun and done, and a note
+    assert lines[-1].startswith("note 1 trainings run at other coordinators"), lines
+    time.sleep(1.5)  # several looks at the live one's training
+    assert other.counts() == {"ok": 5, "failed": 0, "running": 1, "waiting": 0}
+    first.send_signal(signal.SIGKILL)
+    died = datetime.now()
+    text = second.communicate(timeout=120)[0]
+    first.communicate()
+    assert second.returncode == 0 and numbers(text, "done") == [6]
+    noticed = (other.study.get_trials()[0].datetime_complete - died).total_seconds()
+    assert 0 < noticed < 5, noticed  # looks are half a second apart, on a machine that is not busy
+    assert other.counts() == {"ok": 6, "failed": 1, "running": 0, "waiting": 0}
+    assert len(set(recorded(other))) == len(recorded(other)) == 6
+    lost = other.study.get_trials()[0].user_attrs
+    assert (lost["status"], lost["message"]) == ("killed", "its coordinator was killed")
+
+
+@pytest.mark.slow
+def test_claims_are_whole_however_many_ask_at_once(study):
+    from concurrent.futures import ThreadPoolExecutor
+
+    ledgers = [study(name) for name in "abcd"]
+    ledgers[0].enqueue(random_design(ledgers[0].space, 12, seed=0), "random")
+
+    def claims(ledger):
+        with ledger.coordinating():
+            found = []
+            while (claimed := ledger.claim()) is not None:
+                found.append(claimed[0])
+            assert ledger.reconcile() == (0, 0)  # the others live, and so do their trainings
+            barrier.wait(timeout=30)
+            return found
+
+    from threading import Barrier
+
+    barrier = Barrier(4)
+    with ThreadPoolExecutor(4) as pool:
+        found = [number for share in pool.map(claims, ledgers) for number in share]
+    assert sorted(found) == list(range(12))
+    assert ledgers[0].counts() == {"ok": 0, "failed": 0, "running": 12, "waiting": 0}  # and nothing was made up
+    with ledgers[0].coordinating():
+        assert ledgers[0].reconcile() == (0, 12)  # all four are gone
+
+
+@pytest.mark.slow
+def test_a_server_that_goes_away_is_one_line_without_the_password(study, server):
+    one = study("one")
+    from sqlalchemy import create_engine, text
+
+    with pytest.raises(PlannerError, match="the ledger refuses") as error:
+        with one.coordinating():
+            with create_engine(with_driver(server + "postgres"), isolation_level="AUTOCOMMIT").connect() as connection:
+                ours = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+                connection.execute(ours)
+            one.claim()
+    assert "\n" not in str(error.value) and "secret" not in str(error.value)
+
+
+def test_a_shared_storage_refuses_a_study_of_the_same_name_with_other_settings(tmp_path):
+    document = {"data": DATA, "space": SPACE, "storage": f"sqlite:///{tmp_path / 'shared.db'}"}
+    Ledger(tmp_path / "one" / "mine", StudySettings.model_validate(document))
+    elsewhere = {**document, "data": {**DATA, "source": "npz:/another/place.npz"}}
+    Ledger(tmp_path / "two" / "mine", StudySettings.model_validate(elsewhere))
+    other = {**document, "fidelity": {"epochs": 9}}
+    with pytest.raises(PlannerError, match="has a study mine with fidelity.epochs = 3, not 9; copy its study.toml"):
+        Ledger(tmp_path / "three" / "mine", StudySettings.model_validate(other))
+
+
+def test_a_password_is_not_shown():
+    assert shown("postgresql://me:secret@host:5432/mine") == "postgresql://me:***@host:5432/mine"
+    assert shown("sqlite:///results/mine/ledger.db") == "sqlite:///results/mine/ledger.db"
+
+
+def test_only_postgresql_has_several_coordinators(tmp_path):
+    for url in ("sqlite:///x.db", "mysql://host/x"):
+        assert isinstance(locks_of(url, tmp_path, "x"), FolderLock)
+    assert locks_of("postgresql+psycopg2://host/x", tmp_path, "x").number is None
+
+
+def test_a_second_process_on_sqlite_is_refused_and_told_what_would_allow_it(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    settings = StudySettings.model_validate({"data": DATA, "space": SPACE})
+    write_settings(folder / "study.toml", settings)
+    ledger = Ledger(folder, settings)
+    ledger.enqueue(random_design(ledger.space, 1, seed=0), "random")
+    with ledger.coordinating():
+        for second in (ledger.coordinating, ledger.queueing):
+            with pytest.raises(PlannerError, match="another process is training .* --storage postgresql://"):
+                with second():
+                    pass
+        with coordinator(ledger, 0) as refused:
+            assert refused.wait(timeout=60) == 1 and "begun" not in refused.stdout.read()
+    assert ledger.counts()["waiting"] == 1

@@ -1,0 +1,226 @@
+"""Trainings as tasks of a Ray cluster: an existing one, or a private one on this machine.
+
+Ray places each training where its CPUs and its share of a GPU are free, and does it again where a machine is lost.
+What is lost more often is reported as `died`, so that the ledger decides.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from sampler import InputError
+from trainer.engines.engine import Event, NextTraining
+from trainer.engines.remote import Assignment, Desk, Outcome, Work, perform
+from trainer.engines.shipping import Arrays
+from trainer.observation import EpochRecord
+
+# Of a training whose machine or process was lost, by Ray; the ledger tries again after that, boundedly too.
+MOST_RETRIES = 2
+POLL_SECONDS = 0.5
+CONNECT_SECONDS = 5
+INSTALL = "pip install 'scaling-planner[ray]'"
+
+
+class RayEngine:
+    """Runs trainings on a Ray cluster.
+
+    Args:
+        folder: Where observations are written, as `KEY.json`.
+        checkpoints: Where trainings keep what they have done so far; used by machines that see this very folder.
+        stops: Asked at every `epoch` event whether that training shall end; its answer counts from the epoch after.
+        address: `HOST:PORT` of a cluster, `auto` for the one of this machine; None for a private one. Where Ray is
+            connected already, that connection is used and left as it is.
+        workers: Trainings at once; 0 for as many as the cluster's CPUs and GPUs hold.
+        cpus: CPUs of a training, which are its torch threads.
+        gpus: GPUs of a training, also a fraction; 0 trains on CPUs, None on a GPU each if the cluster has any.
+        work: What a machine does with an assignment.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        checkpoints: Path | None = None,
+        stops: Callable[[Event], bool] | None = None,
+        address: str | None = None,
+        workers: int = 0,
+        cpus: float = 1.0,
+        gpus: float | None = None,
+        work: Work = perform,
+    ) -> None:
+        self.folder, self.checkpoints, self.stops = folder, checkpoints, stops
+        self.address, self.workers, self.cpus, self.gpus, self.work = address, workers, cpus, gpus, work
+
+    def __enter__(self) -> Self:
+        """Connects.
+
+        Raises:
+            InputError: If Ray is not installed, or the cluster cannot be reached.
+        """
+        ray = _ray()
+        self.ours = not ray.is_initialized()
+        if self.ours:
+            _connect(ray, self.address, math.ceil(max(self.workers, 1) * self.cpus))
+        if self.gpus is None:
+            self.gpus = 1.0 if ray.cluster_resources().get("GPU") else 0.0
+        self.desk = Desk(self.folder, self.checkpoints, max(1, int(self.cpus)), "cuda" if self.gpus else "cpu")
+        self.reports = _beside_us(ray, _Reports)
+        options: dict[str, Any] = {"num_cpus": self.cpus, "num_gpus": self.gpus, "max_retries": MOST_RETRIES}
+        self.task = ray.remote(**options)(_do)
+        self.running: dict[Any, Assignment] = {}
+        self.sent: dict[str, Any] = {}  # references to images, by fingerprint
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends what still runs, and the cluster if it is ours."""
+        ray = _ray()
+        for reference in self.running:
+            ray.cancel(reference, force=True)
+        ray.kill(self.reports)
+        if self.ours:
+            ray.shutdown()
+
+    def run(self, next_training: NextTraining) -> Iterator[Event]:
+        """Runs trainings until there are none left, as every engine does."""
+        ray = _ray()
+        while True:
+            while len(self.running) < self._slots(ray) and (job := next_training()) is not None:
+                self._submit(self.desk.assignment(*job))
+            if not self.running:
+                return
+            ready, _ = ray.wait(list(self.running), num_returns=1, timeout=POLL_SECONDS)
+            for key, history in ray.get(self.reports.taken.remote()):
+                yield self._heard(Event("epoch", key, history))
+            for reference in ready:
+                event = self._received(ray, reference)
+                if event is not None:
+                    yield event
+
+    def _slots(self, ray: Any) -> int:
+        """Trainings at once: machines come and go."""
+        if self.workers:
+            return self.workers
+        there = ray.cluster_resources()
+        slots = there.get("CPU", 0) / self.cpus
+        if self.gpus:
+            slots = min(slots, there.get("GPU", 0) / self.gpus)
+        return max(1, int(slots))
+
+    def _submit(self, assignment: Assignment) -> None:
+        # In a list, so that a machine fetches the images only when it needs them.
+        images = [self.sent[one] for one in (assignment.images.fingerprint,) if one in self.sent]
+        self.running[self.task.remote(self.work, assignment, images, self.reports)] = assignment
+
+    def _heard(self, event: Event) -> Event:
+        if self.stops and self.stops(event):
+            self.reports.stop.remote(event.key)
+        return event
+
+    def _received(self, ray: Any, reference: Any) -> Event | None:
+        """What a task's end means; None where it goes again, with its images."""
+        assignment = self.running.pop(reference)
+        try:
+            outcome: Outcome = ray.get(reference)
+        except ray.exceptions.RayTaskError as error:
+            return _task_error(assignment.key, error)
+        except ray.exceptions.RayError as error:
+            lost = f"its machine or process was lost {MOST_RETRIES + 1} times ({type(error).__name__})"
+            return Event("died", assignment.key, text=lost)
+        if outcome.kind != "unseen":
+            return self.desk.filed(assignment, outcome)
+        if assignment.images.fingerprint not in self.sent:
+            self.sent[assignment.images.fingerprint] = ray.put(self.desk.arrays(assignment))
+        self._submit(assignment)
+        return None
+
+
+class _Reports:
+    """An actor beside the coordinator: epochs in one direction, answers in the other."""
+
+    def __init__(self) -> None:
+        self.epochs: list[tuple[int, tuple[EpochRecord, ...]]] = []
+        self.stopped: set[int] = set()
+
+    def epoch(self, key: int, history: tuple[EpochRecord, ...]) -> bool:
+        """Takes what was seen; gives whether the training shall end."""
+        self.epochs.append((key, history))
+        return key in self.stopped
+
+    def taken(self) -> list[tuple[int, tuple[EpochRecord, ...]]]:
+        """What came since the last call."""
+        taken, self.epochs = self.epochs, []
+        return taken
+
+    def stop(self, key: int) -> None:
+        """Ends a training at its next epoch."""
+        self.stopped.add(key)
+
+
+def _do(work: Work, assignment: Assignment, images: list[Any], reports: Any) -> Outcome:
+    """The task: on some machine of the cluster."""
+    import ray
+
+    def fetch() -> Arrays:
+        arrays: Arrays = ray.get(images[0])
+        return arrays
+
+    def on_epoch(history: tuple[EpochRecord, ...]) -> bool:
+        return bool(ray.get(reports.epoch.remote(assignment.key, history)))
+
+    return work(assignment, fetch if images else None, on_epoch)
+
+
+def _ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it asks, and reports, otherwise
+    try:
+        import ray
+    except ImportError as error:
+        raise InputError(f"--engine ray needs Ray, which is not installed; {INSTALL}") from error
+    return ray
+
+
+def _connect(ray: Any, address: str | None, least_cpus: int) -> None:
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address is None:
+        cores = len(os.sched_getaffinity(0))
+        # Ray's workers yield to every other process otherwise: beside some, trainings took four times as long.
+        os.environ.setdefault("RAY_worker_niceness", "0")
+        ray.init(address="local", num_cpus=max(cores, least_cpus), include_dashboard=False, **quiet)
+        return
+    remedy = (
+        f"start one there (`ray start --head`), name another --address, or leave it out; Ray {ray.__version__} here"
+    )
+    try:
+        if address != "auto":
+            host, _, port = address.rpartition(":")
+            # Ray itself tries for minutes, and then ends the process.
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+        ray.init(address=address, **quiet)
+    except (OSError, ValueError, OverflowError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"--address {address}: no Ray cluster to be reached ({reason}); {remedy}") from error
+
+
+def _beside_us(ray: Any, actor: type) -> Any:
+    """An actor on the coordinator's own machine, so that no other machine's loss can take it."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return (
+        ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(actor).options(scheduling_strategy=here).remote()
+    )
+
+
+def _task_error(key: int, error: Any) -> Event:
+    """A task that could not even begin: most often its machine lacks this package."""
+    text = str(error)
+    if isinstance(error.cause, ImportError) or "failed to import" in text or "ModuleNotFoundError" in text:
+        reason = text.strip().splitlines()[-1]
+        return Event(
+            "refused", key, text=f"a machine of the cluster lacks what trainings need ({reason}); {INSTALL} there"
+        )
+    return Event("failed", key, text=text)

@@ -1,0 +1,180 @@
+"""A training on another machine: what goes out with it, how it is done there, what is done with what returns.
+
+Paths of the coordinator's machine are used where the node sees them (a shared file system), and only there: images
+and inherited networks are sent along, a network to keep is sent back, a checkpoint is resumed where it is seen.
+"""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from trainer.engines.engine import Event, Kind, OnEpoch, checkpoint_path, explained, observation_path, train_one
+from trainer.engines.shipping import Arrays, ShippedImages, arrays_of
+from trainer.files import write_atomically
+from trainer.image_data import ImageData
+from trainer.observation import Observation, Training
+
+# Of the checkpoint folder: a node that reads the same token there sees the coordinator's own folder.
+MARK = "shared-with"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What is sent to do one training.
+
+    Attributes:
+        key: The training's key.
+        training: What is asked.
+        images: What its data are.
+        parent: The file it inherits from, b"" for none.
+        checkpoint: Absolute path of its state, "" for none.
+        token: What the checkpoint's folder holds as `MARK`.
+        threads: Torch threads.
+        device: A torch device of the node.
+    """
+
+    key: int
+    training: Training
+    images: ShippedImages
+    parent: bytes
+    checkpoint: str
+    token: str
+    threads: int
+    device: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What comes back.
+
+    Attributes:
+        kind: As of an event; `unseen` where the node has no images and none were sent.
+        text: The observation as JSON of `done`, the node's name of `unseen`, why of all others.
+        network: The trained network's file, where it was asked to be kept.
+    """
+
+    kind: Kind | Literal["unseen"]
+    text: str
+    network: bytes = b""
+
+
+# What a node does: the assignment, how it gets images that it does not see, what is told of every epoch.
+Work = Callable[[Assignment, Callable[[], Arrays] | None, OnEpoch], Outcome]
+_images: dict[str, ImageData] = {}  # of this process, by fingerprint
+
+
+def perform(assignment: Assignment, fetch: Callable[[], Arrays] | None, on_epoch: OnEpoch) -> Outcome:
+    """Does a training on this machine; whatever happens is an outcome."""
+    shipped = assignment.images
+    try:
+        if shipped.fingerprint not in _images:
+            found = shipped.on_this_node(fetch)
+            if found is None:
+                return Outcome("unseen", socket.gethostname())
+            _images.clear()  # one data set in memory at a time
+            _images[shipped.fingerprint] = found
+        return _trained(assignment, _images[shipped.fingerprint], on_epoch)
+    except Exception as error:
+        event = explained(assignment.key, error)
+        return Outcome(event.kind, event.text)
+
+
+def _trained(assignment: Assignment, images: ImageData, on_epoch: OnEpoch) -> Outcome:
+    training, checkpoint = assignment.training, _seen_checkpoint(assignment)
+    with tempfile.TemporaryDirectory() as name:
+        parent, keep = Path(name) / "parent.safetensors", Path(name) / "network.safetensors"
+        if assignment.parent:
+            parent.write_bytes(assignment.parent)
+            training = replace(training, parent=str(parent))
+        if training.keep:
+            training = replace(training, keep=str(keep))
+        observation = train_one(training, images, assignment.threads, assignment.device, on_epoch, checkpoint)
+        # A training that diverged leaves none.
+        return Outcome("done", observation.to_json(), keep.read_bytes() if keep.is_file() else b"")
+
+
+def _seen_checkpoint(assignment: Assignment) -> Path | None:
+    """The checkpoint, if its folder is the coordinator's and not merely one of the same name."""
+    if not assignment.checkpoint:
+        return None
+    path = Path(assignment.checkpoint)
+    try:
+        seen = (path.parent / MARK).read_text() == assignment.token
+    except OSError:
+        return None
+    return path if seen else None
+
+
+class Desk:
+    """The coordinator's side: makes assignments, and files what returns.
+
+    Args:
+        folder: Where observations are written, as `KEY.json`.
+        checkpoints: Where trainings keep what they have done so far; None for nowhere.
+        threads: Torch threads of a training.
+        device: The torch device of a training, on its node.
+    """
+
+    def __init__(self, folder: Path, checkpoints: Path | None, threads: int, device: str) -> None:
+        self.folder, self.threads, self.device = folder.absolute(), threads, device
+        self.checkpoints = checkpoints.absolute() if checkpoints else None
+        self.token = self._marked() if self.checkpoints else ""
+        self.images: dict[tuple[str, int], ImageData] = {}
+        self.shipped: dict[tuple[str, int], ShippedImages] = {}
+
+    def assignment(self, key: int, training: Training) -> Assignment:
+        """What to send for a training.
+
+        Raises:
+            InputError: If its images cannot be used.
+            OSError: If the network that it inherits from cannot be read.
+        """
+        spec = training.data
+        what = spec.source, spec.side
+        if what not in self.shipped:
+            from trainer.images import load_images
+
+            self.images[what] = load_images(*what, cache=Path(spec.cache) if spec.cache else None)
+            self.shipped[what] = ShippedImages.of(self.images[what])
+        parent = Path(training.parent).read_bytes() if training.parent else b""
+        checkpoint = str(checkpoint_path(self.checkpoints, training)) if self.checkpoints else ""
+        return Assignment(key, training, self.shipped[what], parent, checkpoint, self.token, self.threads, self.device)
+
+    def arrays(self, assignment: Assignment) -> Arrays:
+        """The images of an assignment, for a node that does not see them."""
+        return arrays_of(self.images[assignment.training.data.source, assignment.training.data.side])
+
+    def filed(self, assignment: Assignment, outcome: Outcome) -> Event:
+        """Writes what a training gave, and tells of it.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        if outcome.kind == "unseen":
+            path = assignment.images.files[0][0] if assignment.images.files else assignment.images.source
+            text = f"{path}: machine {outcome.text} does not see it; put the study where all machines do"
+            return Event("refused", assignment.key, text=text)
+        if outcome.kind == "done":
+            Observation.from_json(outcome.text)  # whole, or a defect here and not at the next start
+            if outcome.network:
+                write_atomically(Path(assignment.training.keep), outcome.network)
+            write_atomically(observation_path(self.folder, assignment.key), outcome.text)
+            with suppress(FileNotFoundError):
+                Path(assignment.checkpoint or self.folder / "none").unlink()
+            return Event("done", assignment.key)
+        return Event(outcome.kind, assignment.key, text=outcome.text)
+
+    def _marked(self) -> str:
+        """The token of the checkpoint folder, written there once."""
+        assert self.checkpoints
+        path = self.checkpoints / MARK
+        if not path.is_file():
+            write_atomically(path, uuid.uuid4().hex)
+        return path.read_text()
