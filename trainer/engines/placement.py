@@ -73,7 +73,8 @@ def place(device: str, workers: int, trainings_per_device: int, need: int) -> Pl
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
     if not device.startswith("cuda"):
-        _check_device(device)
+        if device != "cpu":
+            _check_device(device)
         processes = workers or cores
         return Placement((device,) * processes, max(1, cores // processes))
     found = torch.cuda.device_count()
