@@ -217,6 +217,7 @@ class _Coordinator:
             self.progress.note(self.budget.plan(self.ledger.waiting_macs(), at_once))
         try:
             ended = self._train(waiting)
+            self._put_back("interrupted")  # what an engine ended without a word
         except BaseException:
             with suppress(Exception):  # it may be the ledger that failed: then the next start does this
                 self._put_back("interrupted")

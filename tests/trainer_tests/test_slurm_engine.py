@@ -83,6 +83,17 @@ def test_a_job_that_is_killed_is_one_event(tmp_path, engine, training):
     assert not observation_path(tmp_path / "observations", 0).exists()
 
 
+@pytest.mark.slow
+def test_a_pause_ends_the_jobs(tmp_path, engine, training):
+    with engine() as running:
+        events = []
+        for event in running.run(jobs(training(epochs=500))):
+            events.append(event)
+            running.pause()
+    assert {event.kind for event in events} == {"epoch"} and len(events) < 50
+    assert not list((tmp_path / "observations").glob("*.json"))
+
+
 def test_without_slurm_it_says_so_in_one_line(engine):
     if shutil.which("srun"):
         pytest.skip("there is Slurm here")

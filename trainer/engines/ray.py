@@ -54,6 +54,7 @@ class RayEngine:
     ) -> None:
         self.folder, self.checkpoints, self.stops = folder, checkpoints, stops
         self.address, self.workers, self.cpus, self.gpus, self.work = address, workers, cpus, gpus, work
+        self.paused = False
 
     def __enter__(self) -> Self:
         """Connects.
@@ -84,13 +85,19 @@ class RayEngine:
         if self.ours:
             ray.shutdown()
 
+    def pause(self) -> None:
+        """Ends what runs, wherever it is; it goes on from its last checkpoint where that is seen."""
+        self.paused = True
+
+    end = pause
+
     def run(self, next_training: NextTraining) -> Iterator[Event]:
         """Runs trainings until there are none left, as every engine does."""
         ray = _ray()
         while True:
             while len(self.running) < self._slots(ray) and (job := next_training()) is not None:
                 self._submit(self.desk.assignment(*job))
-            if not self.running:
+            if not self.running or self.paused:
                 return
             ready, _ = ray.wait(list(self.running), num_returns=1, timeout=POLL_SECONDS)
             for key, history in ray.get(self.reports.taken.remote()):

@@ -82,6 +82,7 @@ class SlurmEngine:
         self.jobs = jobs.absolute()
         self.workers, self.cpus, self.gpus = workers or MOST_JOBS, max(1, int(cpus)), _whole(gpus)
         self.options = _parsed(options)
+        self.paused = False
 
     def __enter__(self) -> Self:
         """Ends jobs that a dead coordinator left, and prepares submission.
@@ -114,12 +115,18 @@ class SlurmEngine:
             job.cancel(check=False)
         self._leave()
 
+    def pause(self) -> None:
+        """Ends what runs, wherever it is; it goes on from its last checkpoint where that is seen."""
+        self.paused = True
+
+    end = pause
+
     def run(self, next_training: NextTraining) -> Iterator[Event]:
         """Runs trainings until there are none left, as every engine does."""
         while True:
             while len(self.running) < self.workers and (claimed := next_training()) is not None:
                 self._submit(self.desk.assignment(*claimed))
-            if not self.running:
+            if not self.running or self.paused:
                 return
             events = [event for key in list(self.running) for event in self._news(key)]
             yield from events
