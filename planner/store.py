@@ -166,9 +166,8 @@ class Ledger:
         asked = []
         for row, architecture in enumerate(architectures):
             facts: dict[str, Any] = {"origin": origin, "tries": 1}
-            facts.update(
-                {name: float(value) for name, value in zip("rdw", architectures.multipliers[row], strict=True)}
-            )
+            multipliers = zip("rdw", architectures.multipliers[row].tolist(), strict=True)
+            facts.update({name: value for name, value in multipliers if np.isfinite(value)})  # integers may have none
             facts.update({name: int(getattr(cost, name)[row]) for name in COSTS})
             for repeat in range(seeds):
                 own = {**facts, "seed": self.settings.seed + repeat, "repeat": repeat}

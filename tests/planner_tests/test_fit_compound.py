@@ -49,6 +49,7 @@ def known(monkeypatch):
     def knows(accuracy):
         class Known:
             errors = {"rmse": 0.0}
+            provenance = {"rows": 120}
 
             def as_dict(self):
                 return {"schema": "known"}
