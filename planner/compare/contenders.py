@@ -24,7 +24,7 @@ SEARCHES = ("greedy", "rbis", "adjust")
 CHOOSERS = ("best", *SEARCHES)  # take a network because it scored well
 OWN = ("formula", "stages", "best")
 ALL = (*METHODS, *OWN, *SEARCHES)
-SEVERAL = 3  # searched budgets that a reason names
+SEVERAL = 3  # searched budgets that a reason names, notes of a search that are shown
 
 
 @dataclass(frozen=True)
@@ -201,5 +201,7 @@ def _searched(method: str, budget: float, background: Background) -> Contender:
         raise PlannerError(f"{method} searched for {known}; search for this budget, too")
     i = min(near, key=lambda i: off[i])
     ended = [f"the search ended at {format_count(costs[i])} MACs"] if off[i] > TOLERANCE else []
-    made = _made(method, budget, runs[i].architecture, background, [*ended, *runs[i].notes])
+    more = len(runs[i].notes) - SEVERAL
+    said = [*runs[i].notes[:SEVERAL], *([f"{more} more notes in the search's file"] if more > 0 else [])]
+    made = _made(method, budget, runs[i].architecture, background, [*ended, *said])
     return replace(made, trainings=runs[i].trainings, seconds=runs[i].seconds)

@@ -70,8 +70,9 @@ def train(training, images, threads, device, on_epoch, checkpoint):
     )  # fmt: skip
 
 
-local._train = train
-loop.check_images = lambda ledger, cache: 100
+if __name__ in ("__main__", "__mp_main__"):  # nothing where doctests are collected
+    local._train = train
+    loop.check_images = lambda ledger, cache: 100
 
 
 class Lines:

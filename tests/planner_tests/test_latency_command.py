@@ -243,9 +243,7 @@ def test_a_file_in_the_way_is_refused_before_anything_is_measured(run, tmp_path)
 
 
 def test_a_missing_runtime_says_how_to_install_it(run, monkeypatch):
-    from trainer import runtimes
-
-    monkeypatch.setattr(runtimes.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     code, out, err = run("latency", "efficientnet_b0", "--runtime", "onnxruntime")
     assert (code, out) == (2, "")
     assert "pip install 'scaling-planner[onnx]'" in err and err.count("\n") == 1

@@ -193,7 +193,7 @@ def test_too_few_trainings_for_a_formula_give_a_page_without_a_slider_that_says_
     numbers, page = json.loads(out)["numbers"], (tmp_path / "report.html").read_text()
     elements = Elements(page)
     assert numbers["formula"] is None and "formula" not in elements.texts
-    assert numbers["why"]["formula"] in elements.texts[None] and "too few to fit" in numbers["why"]["formula"]
+    assert numbers["why"]["formula"] in elements.texts[None] and "too few points" in numbers["why"]["formula"]
     assert not [one for one in elements.named("input") if one["id"] == "slider"]
     assert {one["rule"] for one in numbers["answers"]} == {"compound", "fast", "resnet-rs", "tinynet"}
 
