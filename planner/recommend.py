@@ -3,13 +3,14 @@
 1  nothing queued yet                             sample    the initial design
 2  trainings wait or run                          train
 3  many failed                                    mend
-4  the initial design is not done                 sample    what it lacks
-5  the front touches a bound                      widen
-6  no architecture promises more than the noise,  repeat
+4  most trainings are no better than guessing     lengthen
+5  the initial design is not done                 sample    what it lacks
+6  the front touches a bound                      widen
+7  no architecture promises more than the noise,  repeat
    and two neighbours on the front cannot be told
    apart, and scale differently
-7  what could be gained drowns in noise           stop
-8  else                                           propose
+8  what could be gained drowns in noise           stop
+9  else                                           propose
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from planner.quantities import format_count
+from planner.trials import guessing
 
 if TYPE_CHECKING:
     from planner.situation import Situation
 
-Action = Literal["sample", "train", "mend", "widen", "repeat", "stop", "propose"]
+Action = Literal["sample", "train", "mend", "lengthen", "widen", "repeat", "stop", "propose"]
 # Of all that ended, and how many at least: fewer may be chance.
 MANY_FAILED, FEWEST_FAILED = 0.3, 3
 # Of the front, and how many points it has at least.
@@ -74,7 +76,7 @@ class Advice:
 
 def recommend(situation: Situation) -> Advice:
     """The first rule that applies."""
-    for rule in (_nothing, _waiting, _failed, _initial, _bounds, _indistinct, _enough):
+    for rule in (_nothing, _waiting, _failed, _guessing, _initial, _bounds, _indistinct, _enough):
         advice = rule(situation)
         if advice is not None:
             return advice
@@ -108,6 +110,15 @@ def _failed(situation: Situation) -> Advice | None:
     messages = [str(text) for text in situation.finished["message"].dropna() if str(text)]
     what = "find out why trainings fail" + (f"; the last says: {messages[-1]}" if messages else "")
     return Advice("mend", what, why, _command(situation, "status"))
+
+
+def _guessing(situation: Situation) -> Advice | None:
+    why = guessing(situation.rows)
+    if why is None:
+        return None
+    epochs = situation.ledger.settings.fidelity.epochs
+    what = f"train for longer: make another study with --epochs {4 * epochs}, or with more images"
+    return Advice("lengthen", what, f"{why}: their order says nothing of the architectures")
 
 
 def _initial(situation: Situation) -> Advice | None:

@@ -15,6 +15,7 @@ from planner.errors import PlannerError
 from planner.quantities import parse_bytes, parse_count, parse_ms
 
 if TYPE_CHECKING:
+    from planner.store import Ledger
     from planner.table import Table
     from sampler import Limit
 
@@ -277,6 +278,14 @@ def table_of(table: str | None, study_name: str | None, base: str | None = None)
     from planner.study import open_ledger
 
     return open_ledger(study_name).table()
+
+
+def warn_of_guessing(ledger: Ledger) -> None:
+    """Says on standard error where most trainings of a study learned nothing."""
+    from planner.trials import guessing, trained
+
+    if why := guessing(trained(ledger.frame())):
+        click.echo(f"warning: {why}; make another study with more --epochs or images", err=True)
 
 
 def echo_json(value: Any) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import as_json, budgets, echo_json, made_with, resources, study
+from planner.commands.options import as_json, budgets, echo_json, made_with, resources, study, warn_of_guessing
 
 if TYPE_CHECKING:
     from planner.loop import Resources
@@ -59,6 +59,7 @@ def command(
         queue(ledger, trials, method, seeds=seeds)
     train_queued(ledger, cache_of(ledger.folder), where, TerminalProgress())
     ledger.export()
+    warn_of_guessing(ledger)
     table = ledger.table()
     front = front_of(table, 0.2)
     formula = fit(table)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import as_json, echo_json, resources, study
+from planner.commands.options import as_json, echo_json, resources, study, warn_of_guessing
 
 if TYPE_CHECKING:
     from planner.loop import Resources
@@ -31,6 +31,7 @@ def command(study: str | None, where: Resources, json_: bool) -> None:
 
     ledger = open_ledger(study)
     ended = train_queued(ledger, cache_of(ledger.folder), where, TerminalProgress())
+    warn_of_guessing(ledger)
     counts = ledger.counts()
     if json_:
         echo_json({"study": ledger.folder.name, "ended": ended, **counts})

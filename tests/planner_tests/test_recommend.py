@@ -11,7 +11,11 @@ from planner.recommend import recommend
 from planner.situation import Situation
 from sampler import SearchSpace, stratified_design
 
-LEDGER = SimpleNamespace(space=SearchSpace("efficientnet_b0", 64), folder=SimpleNamespace(name="s"))
+LEDGER = SimpleNamespace(
+    space=SearchSpace("efficientnet_b0", 64),
+    folder=SimpleNamespace(name="s"),
+    settings=SimpleNamespace(fidelity=SimpleNamespace(epochs=2)),
+)
 
 
 def situation(**facts):
@@ -26,7 +30,7 @@ def situation(**facts):
             {"trial": range(6), "macs": [1e6, 2e6, 4e6, 8e6, 16e6, 32e6], "accuracy": [0.4, 0.5, 0.6, 0.7, 0.75, 0.8]}
         ).assign(r=0.7, d=0.8, w=0.6),
         "noise_std": 0.01,
-        "rows": pd.DataFrame({"width_1": range(40)}),
+        "rows": pd.DataFrame({"width_1": range(40), "accuracy": 0.5, "classes": 20}),
         "integers": ["width_1"],
         "promised": pd.DataFrame({"gain": [0.02, 0.01], "points": [0.015, 0.03], "macs": [5e6, 6e6]}),
         "hours_of": lambda macs: float(np.sum(macs)) / 1e6,
@@ -64,6 +68,15 @@ def test_many_failures_are_said_with_their_kinds_and_last_words():
     assert advice.what.endswith("the last says: loss is nan")
     assert recommend(situation(counts=counts(ok=20, failed=2), **broken)).action != "mend"
     assert recommend(situation(counts=counts(ok=1, failed=2), **broken)).action == "sample"  # too few to tell
+
+
+def test_trainings_that_learn_nothing_ask_for_longer_ones():
+    rows = pd.DataFrame({"accuracy": [1 / 6, 0.2, 1 / 6, 0.5], "classes": 6})
+    advice = recommend(situation(rows=rows, counts=counts(ok=4)))
+    assert advice.action == "lengthen" and "--epochs 8" in advice.what
+    assert advice.why.startswith("3 of 4 trainings are hardly better than guessing among 6 classes (16.7%)")
+    assert recommend(situation(rows=rows.assign(accuracy=[0.2, 0.4, 0.4, 0.5]))).action == "propose"
+    assert recommend(situation(rows=rows[:2], counts=counts(ok=2))).action == "sample"  # too few to say so
 
 
 def test_an_unfinished_initial_design_is_finished():
@@ -111,7 +124,7 @@ def test_neighbours_that_scale_differently_inside_the_noise_are_repeated():
     assert recommend(situation(front=close, noise_std=0.02, promised=little)).action == "propose"
     assert recommend(situation(front=close.assign(r=0.7), noise_std=0.005, promised=little)).action == "propose"
     # Nor where a fifth of all trainings are repeats already.
-    often = pd.DataFrame({"width_1": [*range(32), *range(8)]})
+    often = pd.DataFrame({"width_1": [*range(32), *range(8)]}).assign(accuracy=0.5, classes=20)
     assert recommend(situation(front=close, noise_std=0.005, rows=often, promised=little)).action == "propose"
 
 
