@@ -338,28 +338,25 @@ class _Coordinator:
             self.ledger.progress(event.key, len(event.history))
             self.progress.epoch(event.key, len(event.history), self.epochs[event.key])
             return 0
+        if event.kind == "refused":
+            raise PlannerError(event.text)
+        self.running.discard(event.key)
         if event.kind == "done":
             observation = self.ledger.on_disk(event.key)
             assert observation is not None, f"trial {event.key} reported an observation that is not on disk"
             self.ledger.record(event.key, observation, again=True)
-            self.running.discard(event.key)
             self.progress.done(event.key, observation)
             return 1
         if event.kind == "died" and self.ledger.on_disk(event.key) is not None:  # it died after its work
             return self._handle(replace(event, kind="done"))
         if event.kind == "paused" or (event.kind == "died" and self.interruption and self.interruption.asked):
             self.ledger.put_back(event.key, "interrupted")
-            self.running.discard(event.key)
             return 0
         if event.kind == "died":
-            self.running.discard(event.key)
             again = "queued again" if self.ledger.requeue(event.key, event.text) else "given up after several tries"
             self.progress.note(f"trial {event.key}: {event.text}; {again}")
             return 0
-        if event.kind == "refused":
-            raise PlannerError(event.text)
         self.ledger.put_back(event.key, event.text)
-        self.running.discard(event.key)
         raise RuntimeError(f"trial {event.key} failed, which is a defect:\n{event.text}")
 
 

@@ -22,7 +22,7 @@ from planner.documents import parse, read_text
 from planner.errors import PlannerError
 from planner.settings import StudySettings
 from planner.stopping import Curve
-from planner.storage import agree, driver_errors, storage_errors, storage_of, study_name, with_driver
+from planner.storage import agree, driver_errors, shown, storage_errors, storage_of, study_name, with_driver
 from planner.table import ASKS, Table, csv_text, frame_sha256, usable
 from planner.trials import COSTS, architecture_of, asked_apart, curves_of, epochs_frame, parameters, trials_frame
 from sampler import Architecture, Architectures, architecture_complexity, architecture_from, rule_named
@@ -115,7 +115,7 @@ class Ledger:
             names = self.study.metric_names
             if self.study.directions != wanted or names not in (None, NAMES):
                 raise PlannerError(
-                    f"{self.url}: study {self.study.study_name} was not made by the planner (its values are not "
+                    f"{shown(self.url)}: study {self.study.study_name} was not made by the planner (its values are not "
                     "accuracy and macs); name another --study, or another --storage"
                 )
             if names is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import as_json, budgets, echo_json
+from planner.commands.options import applied, as_json, budgets, echo_json
 from planner.errors import PlannerError
 from planner.quantities import format_count
 
@@ -34,10 +34,7 @@ KINDS = ("timm", "torch", "onnx")
 )
 @click.option("--formula", metavar="FILE", help="A formula written by `planner fit`.")
 @click.option("--study", metavar="NAME", help="The study whose formula answers, and whose trials are exported.")
-@click.option("--base", metavar="NAME", help="Base network; efficientnet_b0 by default.")
-@click.option("--base-resolution", type=int, metavar="PX", help="Apply the formula to the base network at this side.")
-@click.option("--classes", type=int, metavar="N", help="Apply the formula to so many classes.")
-@click.option("--extrapolate", is_flag=True, help="Answer outside the range that the formula was fitted on.")
+@applied
 @click.option("--space", type=click.Choice(["uniform", "stage"]), default="uniform", show_default=True)
 @as_json
 def command(

@@ -280,6 +280,21 @@ def table_of(table: str | None, study_name: str | None, base: str | None = None)
     return open_ledger(study_name).table()
 
 
+def applied(command: F) -> F:
+    """Adds the options by which a formula is applied: base network, its resolution and classes, and how far."""
+    options = (
+        click.option("--base", metavar="NAME", help="Base network; efficientnet_b0 by default."),
+        click.option(
+            "--base-resolution", type=int, metavar="PX", help="Apply the formula to the base network at this side."
+        ),
+        click.option("--classes", type=int, metavar="N", help="Apply the formula to so many classes."),
+        click.option("--extrapolate", is_flag=True, help="Answer outside the range that the formula was fitted on."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def warn_of_guessing(ledger: Ledger) -> None:
     """Says on standard error where most trainings of a study learned nothing."""
     from planner.trials import guessing, trained

@@ -17,22 +17,15 @@ def network(**kwargs):
         **kwargs,
     )
 """
-MOBILENETV3 = """
-def network(**kwargs):
-    return MobileNetV3(
-        block_args=decode_arch_def(STAGES),
-        stem_size=STEM,
-        num_features=HEAD,
-        round_chs_fn=partial(round_channels, divisor=1, round_limit=0.0),  # the widths are final
-        pad_type=PADDING,
-        act_layer=ACTIVATION,
-        norm_layer=partial(nn.BatchNorm2d, eps=NORM_EPSILON),
-        se_layer=partial(
+MOBILENETV3 = EFFICIENTNET.replace("EfficientNet(", "MobileNetV3(").replace(
+    """        **kwargs,
+""",
+    """        se_layer=partial(
             SqueezeExcite, gate_layer="hard_sigmoid", force_act_layer=nn.ReLU, rd_round_fn=round_channels
         ),
         **kwargs,
-    )
-"""
+""",
+)
 REGNET = """
 class GivenRegNet(RegNet):
     # timm generates the stages of a RegNet from four numbers; here they are given.
