@@ -212,6 +212,8 @@ def _propose(situation: Situation) -> Advice:
         f"the best is expected to add {best['gain']:.2g} of the hypervolume, and {100 * best['points']:.2g} points of "
         f"accuracy at {format_count(best['macs'])} MACs"
     )
+    if situation.learned < len(situation.rows):
+        why += f" (so says a surrogate of {situation.learned} trainings drawn by chance)"
     hours = situation.hours_of(situation.promised["macs"].to_numpy(dtype=np.float64)[:n])
     command = f"planner propose --study {situation.ledger.folder.name} -n {n}"
     return Advice("propose", f"train the {n} architectures that promise most", why, command, hours, **best)

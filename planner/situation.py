@@ -104,6 +104,11 @@ class Situation:
 
         return Outlook.of(self.rows, self.pool, noise_variance(self.ledger), self.ledger.settings.seed)
 
+    @property
+    def learned(self) -> int:
+        """Trainings that the surrogate learned from: of very many, some."""
+        return int(self.outlook.surrogate.provenance["rows"])
+
     @cached_property
     def pool(self) -> pd.DataFrame:
         """What could be trained."""

@@ -86,15 +86,10 @@ def storage_of(url: str) -> Any:
     return FastStorage(url)
 
 
-def study_name(url: str, folder: Path, own: bool) -> str:
+def study_name(storage: Any, folder: Path, own: bool) -> str:
     """The name in the storage: the folder's, or what it was when a folder with a ledger of its own was renamed."""
-    import optuna
-
-    if own and (folder / "ledger.db").is_file():
-        names = optuna.get_all_study_names(url)
-        if len(names) == 1:
-            return names[0]
-    return folder.name
+    names = [study.study_name for study in storage.get_all_studies()] if own else []
+    return str(names[0]) if len(names) == 1 else folder.name
 
 
 def agree(study: optuna.Study, settings: StudySettings) -> None:

@@ -11,7 +11,7 @@ import secrets
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +59,12 @@ def asked_key(asks: Mapping[str, Any]) -> str:
 def _stacked(trials: Sequence[optuna.trial.FrozenTrial]) -> Architectures | None:
     """The architectures of trials, a layered one as what its stages amount to; None where there is none."""
     found = [architecture_of(trial.user_attrs) for trial in trials if "architecture" in trial.user_attrs]
-    plain = [Architecture(one.base, one.resolution, one.stem, one.widths, one.depths, one.head) for one in found]
+    plain = [
+        one
+        if type(one) is Architecture
+        else Architecture(one.base, one.resolution, one.stem, one.widths, one.depths, one.head)
+        for one in found
+    ]
     return stack(plain) if plain else None
 
 
@@ -82,12 +87,14 @@ class Ledger:
         self.space = settings.search_space()
         self.observations = folder / "observations"
         self._frame: pd.DataFrame | None = None
+        self._table: Table | None = None
         self.url = with_driver(settings.storage) or f"sqlite:///{folder / 'ledger.db'}"
         self.locks = locks_of(self.url, folder, folder.name)
         with storage_errors(self.url), driver_errors(self.url), self.locks.opening():
+            storage = storage_of(self.url)
             self.study = optuna.create_study(
-                study_name=study_name(self.url, folder, own=not settings.storage),
-                storage=storage_of(self.url),
+                study_name=study_name(storage, folder, own=not settings.storage),
+                storage=storage,
                 directions=["maximize", "minimize"],
                 sampler=optuna.samplers.RandomSampler(seed=settings.seed),
                 load_if_exists=True,
@@ -519,7 +526,7 @@ class Ledger:
         """Every finished trial as a row, in the columns of `planner.table`."""
         finished = self._finished()
         if self._frame is None or len(self._frame) != len(finished):  # finished trials change no more
-            self._frame = trials_frame(finished, self.settings)
+            self._frame, self._table = trials_frame(finished, self.settings), None
         return self._frame.copy()
 
     def export(self) -> Path:
@@ -546,7 +553,9 @@ class Ledger:
             PlannerError: If there are none.
         """
         frame = self.frame()
-        return usable(frame, frame_sha256(frame), str(self.folder), self.settings.base)
+        if self._table is None:
+            self._table = usable(frame, frame_sha256(frame), str(self.folder), self.settings.base)
+        return replace(self._table, frame=self._table.frame.copy())
 
     def distributions(self) -> dict[str, optuna.distributions.BaseDistribution]:
         """The range of every parameter: what the space's lowest and highest corner make of it."""

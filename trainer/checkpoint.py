@@ -81,10 +81,15 @@ def read_checkpoint(path: Path, identity: str, device: torch.device) -> tuple[di
     digest, payload = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
     if hashlib.sha256(payload).digest() != digest:
         return None, f"checkpoint {path.name} ignored: damaged"
-    found = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
-    if found["identity"] != identity:
-        return None, f"checkpoint {path.name} ignored: of another training ({differences(found['identity'], identity)})"
-    return found["state"], ""
+    try:
+        found = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
+        theirs, state = found["identity"], found["state"]
+        differs = differences(theirs, identity) if theirs != identity else ""
+    except Exception as error:  # what torch raises of a file that it did not write is documented nowhere
+        return None, f"checkpoint {path.name} ignored: not a checkpoint ({type(error).__name__})"
+    if theirs != identity:
+        return None, f"checkpoint {path.name} ignored: of another training ({differs})"
+    return state, ""
 
 
 def differences(found: str, wanted: str) -> str:

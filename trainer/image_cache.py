@@ -60,7 +60,7 @@ class CacheEntry:
             if not self._card.exists():
                 return None
             reason = f"{Path(str(error.filename)).name} is missing"
-        except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
+        except Exception as error:  # numpy reads a header as Python: nearly anything comes of a damaged one
             reason = one_line(error)
         _log.warning("%s: the image cache is damaged (%s); the source is decoded again", self._card, reason)
         return None

@@ -17,7 +17,7 @@ from sampler.architecture import FloatArray
 # Of r and d about their curve, in logs: rounding alone scatters them by some percent.
 NOISE_BOUNDS = (4e-4, 0.5)
 RESTARTS = 4
-MANY = 60  # points, whose likelihood has one clear maximum
+MANY = 40  # points, whose likelihood has one clear maximum
 LONGEST = 20.0  # length scale: longer ones are straight lines over any range of c
 
 
@@ -113,7 +113,7 @@ def _hyperparameters(
     smooth = ConstantKernel(0.05, (1e-4, 10.0)) * RBF(max(start, shortest), bounds)
     bent = np.isfinite(shortest)
     kernel = (trend + smooth if form.linear else smooth) + noise if bent else trend + noise
-    restarts = RESTARTS if len(x) <= MANY else 1
+    restarts = RESTARTS if len(x) <= MANY else 0
     process = GaussianProcessRegressor(kernel, n_restarts_optimizer=restarts, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a value at its bound is an answer here

@@ -34,6 +34,7 @@ ROWS_PER_INPUT = 4
 APART = 0.25
 # Of more trainings than MANY_ROWS the surrogate learns from LEARNED_ROWS drawn by chance, and of what NSGA-III selects
 # MOST_POINTS are kept, evenly by their rank in MACs: a curve in two numbers is learned no better from more, and slowly.
+# Nor is such a surrogate polished: torch need not be loaded.
 MANY_ROWS, LEARNED_ROWS, MOST_POINTS = 3_000, 200, 60
 OBSERVED, EXPECTED = "observed accuracies", "posterior means"
 
@@ -167,7 +168,7 @@ def _surrogate(table: Table, frame: pd.DataFrame, columns: list[str], seed: int)
     if rows > MANY_ROWS:
         some = np.sort(np.random.default_rng(seed).choice(rows, LEARNED_ROWS, replace=False))
         observations, noise = observations.iloc[some], None if noise is None else noise[some]
-    surrogate = fit_surrogate(observations, varied, noise, seed)
+    surrogate = fit_surrogate(observations, varied, noise, seed, polish=rows <= MANY_ROWS)
     error, spread = surrogate.errors.get("rmse"), float(observations["accuracy"].std(ddof=0))
     if error is None or error >= spread:
         raise PlannerError("a surrogate predicts left-out trainings no better than their mean does")
@@ -181,7 +182,9 @@ def _noise_variance(table: Table) -> FloatArray | None:
     return np.asarray(table.noise_variance / table.frame["repeats"].to_numpy(), dtype=np.float64)
 
 
-def fit_surrogate(frame: pd.DataFrame, inputs: list[str], noise_variance: FloatArray | None, seed: int) -> Surrogate:
+def fit_surrogate(
+    frame: pd.DataFrame, inputs: list[str], noise_variance: FloatArray | None, seed: int, polish: bool = True
+) -> Surrogate:
     """The surrogate of accuracy over some columns of a frame, with its MACs as the cost.
 
     Raises:
@@ -189,4 +192,4 @@ def fit_surrogate(frame: pd.DataFrame, inputs: list[str], noise_variance: FloatA
     """
     from planner.surrogates.fit import fit_surrogate as fit
 
-    return fit(frame, inputs, "accuracy", "macs", noise_variance, seed)
+    return fit(frame, inputs, "accuracy", "macs", noise_variance, seed, polish=polish)

@@ -1,7 +1,7 @@
 """The rows of a pool whose measuring promises the largest gain in hypervolume.
 
 Only the target is modelled; the cost of every row is known. A surrogate of the rows measured gives each row of the pool
-a Gaussian, `planner.acquisition` the expected gain over the staircase of what has been reached. For a batch, each
+a Gaussian, `planner.gains` the expected gain over the staircase of what has been reached. For a batch, each
 choice is believed to come out as expected (the Kriging believer of Ginsbourger et al. 2010,
 https://doi.org/10.1007/978-3-642-10701-6_6) before the next is made, so that a batch does not crowd.
 
@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from planner.gains import Staircase, log_expected_gain, log_most_gain
 from sampler.architecture import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from planner.acquisition import Staircase
     from planner.surrogates.surrogate import Surrogate
 
 # The reference lies this share of the range of log costs beyond the dearest row, so that the dearest are worth trying.
@@ -85,12 +85,8 @@ class Known:
 
     def staircase(self, reference: tuple[float, float]) -> Staircase:
         """The best that has been reached for every cost."""
-        import torch
-
-        from planner.acquisition import Staircase
-
         costs, accuracies = self.points()
-        return Staircase.of(torch.from_numpy(costs), torch.from_numpy(accuracies), reference)
+        return Staircase.of(costs, accuracies, reference)
 
     def believing(self, row: FloatArray) -> Known:
         """The same after a `(1, k + 1)` row has come out as expected."""
@@ -144,8 +140,6 @@ def _shortlist(
     """Numbers of the `most` rows that gain most; of very many, only the most promising are looked at strip by strip."""
     import torch
 
-    from planner.acquisition import log_most_gain
-
     rows = np.arange(len(mean))
     if len(rows) > max(SCREENED, most):
         mean_, std_, costs_ = (torch.from_numpy(part) for part in (mean, std, np.log(costs)))
@@ -174,8 +168,6 @@ def _largest(values: FloatArray, costs: FloatArray, count: int) -> IntArray:
 def log_gain(mean: FloatArray, std: FloatArray, costs: FloatArray, front: Staircase) -> FloatArray:
     """`(n,)` logarithms of the expected gains in hypervolume; costs as they are."""
     import torch
-
-    from planner.acquisition import log_expected_gain
 
     mean_, std_, costs_ = (torch.from_numpy(part) for part in (mean, std, np.log(costs)))
     gain: FloatArray = log_expected_gain(mean_, std_, costs_, front).numpy()

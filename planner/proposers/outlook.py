@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from planner.formulas.selection import LEARNED_ROWS, MANY_ROWS
+from planner.gains import Staircase, log_expected_gain, log_improvement
 from planner.proposers.bayes import MARGIN
 from planner.surrogates.rows import STUDY, numbers_in
 from sampler.architecture import FloatArray
@@ -15,14 +16,10 @@ from sampler.architecture import FloatArray
 if TYPE_CHECKING:
     import pandas as pd
 
-    from planner.acquisition import Staircase
     from planner.surrogates.surrogate import Surrogate
 
 COST, TARGET = "macs", "accuracy"
 LEVEL = 0.9
-# Of more trainings than MANY_ROWS the surrogate learns from LEARNED_ROWS drawn by chance, without cross-validation:
-# what comes next is a matter of seconds, and the front still is that of all of them.
-MANY_ROWS, LEARNED_ROWS = 3_000, 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,14 +46,10 @@ class Outlook:
             noise_variance: Of accuracy between seeds, where it was measured.
             seed: Of the fit.
         """
-        import torch
-
         from planner.surrogates.fit import fit_surrogate
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # a dependency of BoTorch scripts functions as it is loaded
-            from planner.acquisition import Staircase
-
+        # What comes next is a matter of seconds: of very many a surrogate of some, not cross-validated, says it well
+        # enough, and the front still is that of all of them.
         many = len(trained) > MANY_ROWS
         some = trained.sample(LEARNED_ROWS, random_state=seed) if many else trained
         inputs = inputs_of(trained, pool)
@@ -66,7 +59,7 @@ class Outlook:
         low, high = min(paid.min(), possible.min()), max(paid.max(), possible.max())
         corner = (float(high + MARGIN * max(high - low, 1e-9)), float(numbers_in(trained, TARGET).min()))
         mean, _ = surrogate.posterior(trained)
-        return cls(surrogate, Staircase.of(torch.from_numpy(paid), torch.from_numpy(mean), corner))
+        return cls(surrogate, Staircase.of(paid, mean, corner))
 
     def of_rows(self, rows: pd.DataFrame) -> pd.DataFrame:
         """What each row promises on its own.
@@ -75,17 +68,12 @@ class Outlook:
             `mean`, `lower` and `upper` accuracy (90 %, noise inside), `gain` (expected, of hypervolume, as a share of
             what was reached) and `points` (expected improvement of accuracy at the row's own MACs, in [0, 1]).
         """
-        import torch
-
-        from planner.acquisition import log_expected_gain, log_improvement
-
-        mean, std = (torch.from_numpy(part) for part in self.surrogate.posterior(rows))
-        cost = torch.from_numpy(np.log(numbers_in(rows, COST)))
-        reached = self.front.heights[torch.searchsorted(self.front.edges[1:-1].contiguous(), cost, right=True)]
-        gain = log_expected_gain(mean, std, cost, self.front).exp().numpy()
+        mean, std = self.surrogate.posterior(rows)
+        cost = np.log(numbers_in(rows, COST))
+        gain = np.exp(log_expected_gain(mean, std, cost, self.front))
         promised = self.surrogate.predict(rows, level=LEVEL)
         promised["gain"] = gain / max(self.front.hypervolume(), 1e-12)
-        promised["points"] = log_improvement(mean, std, reached).exp().numpy()
+        promised["points"] = np.exp(log_improvement(mean, std, self.front.reached(cost)))
         return promised
 
 

@@ -42,6 +42,7 @@ def fit_surrogate(
     seed: int = 0,
     *,
     validate: bool = True,
+    polish: bool = True,
 ) -> Surrogate:
     """Fits a surrogate to any table with numeric columns.
 
@@ -63,6 +64,8 @@ def fit_surrogate(
         seed: Of the folds, and of the choice of rows where there are very many.
         validate: Whether to cross-validate. Without, it takes a third of the time, `errors` is empty, and the
             calibration rests on leave-one-out residuals at the hyper-parameters of all rows.
+        polish: Whether, of a surrogate that is validated, the search of the hyper-parameters ends with a few steps of
+            GPyTorch and BoTorch. They start near the optimum; loading torch takes longer than a fit of 200 rows.
 
     Returns:
         The surrogate.
@@ -91,11 +94,13 @@ def fit_surrogate(
         noise_of(noise_variance, frame, used),
     )
     _check(problem, cost)
-    surrogate = _surrogate(problem, tuple(names), target, cost, seed, validate)
+    surrogate = _surrogate(problem, tuple(names), target, cost, seed, validate, polish)
     if not found:
         return surrogate
     plain = replace(problem, names=tuple(names), inputs=problem.inputs[:, :-1])
-    return replace(surrogate, refit_without_cost=lambda: _surrogate(plain, tuple(names), target, None, seed, validate))
+    return replace(
+        surrogate, refit_without_cost=lambda: _surrogate(plain, tuple(names), target, None, seed, validate, polish)
+    )
 
 
 def held_out(surrogate: Surrogate, table: pd.DataFrame | str | Path) -> tuple[list[int], HeldOut]:
@@ -149,7 +154,13 @@ def _check(problem: Problem, cost: str | None) -> None:
 
 
 def _surrogate(
-    problem: Problem, names: tuple[str, ...], target: str, cost: str | None, seed: int, validate: bool
+    problem: Problem,
+    names: tuple[str, ...],
+    target: str,
+    cost: str | None,
+    seed: int,
+    validate: bool,
+    polish: bool,
 ) -> Surrogate:
     rng = np.random.default_rng(seed)
     few = rng.permutation(len(problem.target))[: choose.ROWS]
@@ -161,7 +172,7 @@ def _surrogate(
         mean, variance = whole.leave_one_out()
         residuals = thinned((whole.seen.w - mean) / np.sqrt(variance))
         return Surrogate(names, target, cost, whole, residuals, {}, provenance)
-    whole = _polished(whole, seed)
+    whole = _polished(whole, seed) if polish else whole
     folds = folds_of(problem.inputs, seed)
     held_out = cross_validated(whole, folds, seed)
     linear = cross_validated(_linear(whole, problem, seed), folds, seed)

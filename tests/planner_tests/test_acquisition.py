@@ -8,13 +8,8 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from planner.acquisition import (
-    ExactCostExpectedHypervolumeImprovement,
-    Staircase,
-    log_expected_gain,
-    log_improvement,
-    log_most_gain,
-)
+from planner.acquisition import ExactCostExpectedHypervolumeImprovement
+from planner.gains import Staircase, log_expected_gain, log_improvement, log_most_gain
 
 REFERENCE = (2.0, 0.1)
 
@@ -130,6 +125,21 @@ def test_a_million_candidates_are_ranked_chunk_by_chunk_as_one_by_one():
     for row in (0, 65_535, 65_536, 149_999):
         alone = log_expected_gain(mean[row : row + 1], tensor(0.1), cost[row : row + 1], front)
         assert together[row].item() == pytest.approx(alone.item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("function", [log_expected_gain, log_most_gain])
+def test_arrays_and_tensors_give_the_same(function):
+    rng = np.random.default_rng(3)
+    mean, std, cost = (
+        rng.uniform(-2, 2, 999),
+        rng.uniform(0, 0.3, 999) * rng.integers(0, 2, 999),
+        rng.uniform(0, 2, 999),
+    )
+    front = staircase(a_case(5)[0])
+    arrays = function(mean, std, cost, front)
+    tensors = function(*map(torch.from_numpy, (mean, std, cost)), front)
+    assert isinstance(arrays, np.ndarray) and np.isneginf(arrays).any() and arrays.min() < -40
+    assert np.allclose(arrays, tensors.numpy(), rtol=1e-10, atol=0)
 
 
 @pytest.mark.parametrize("seed", range(10))

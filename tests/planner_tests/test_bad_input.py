@@ -199,6 +199,16 @@ def formula_file(mine):
     return shipped_formula("efficientnet_b0"), lambda path: load(path)
 
 
+def latency_model(mine):
+    from planner.latency.codec import dumps, load
+    from planner.latency.fit import fit_latency
+
+    text, _ = latency_table(mine)
+    path = mine.folder / "latency.csv"
+    path.write_text(text)
+    return dumps(fit_latency(path)), lambda path: load(path)
+
+
 def last_study(mine):
     from planner.study import LAST, folder_of
 
@@ -212,9 +222,9 @@ def last_study(mine):
 
 TEXTS = (
     settings_file, study_table, outside_table, any_table, latency_table, scores_table, classes_list, queue_file,
-    search_record, parent_record, observation_file, zen_memory, last_study,
+    search_record, parent_record, observation_file, zen_memory, last_study, latency_model,
 )  # fmt: skip
-DOCUMENTS = (queue_file, search_record, parent_record, observation_file)
+DOCUMENTS = (queue_file, search_record, parent_record, observation_file, latency_model)
 # Those whose own tests fuzz them quickly: here only in the long run.
 LATER = (formula_file,)
 

@@ -39,7 +39,7 @@ class Known:
     def __init__(self):
         self.calls, self.errors = [], {"rmse": 0.0}
 
-    def fit(self, frame, inputs, noise_variance, seed):
+    def fit(self, frame, inputs, noise_variance, seed, polish=True):
         self.calls.append((frame, inputs, noise_variance, seed))
         return self
 

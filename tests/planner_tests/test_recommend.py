@@ -32,6 +32,7 @@ def situation(**facts):
         "noise_std": 0.01,
         "rows": pd.DataFrame({"width_1": range(40), "accuracy": 0.5, "classes": 20}),
         "integers": ["width_1"],
+        "learned": 40,
         "promised": pd.DataFrame({"gain": [0.02, 0.01], "points": [0.015, 0.03], "macs": [5e6, 6e6]}),
         "hours_of": lambda macs: float(np.sum(macs)) / 1e6,
         "touching": lambda: [("r", "highest", 0.2), ("d", "lowest", 0.1)],
@@ -196,3 +197,8 @@ def test_next_and_status_need_a_study(run):
     for command in ("next", "status"):
         code, out, err = run(command)
         assert (code, out) == (2, "") and "no study in results/study" in err
+
+
+def test_what_a_surrogate_of_some_of_very_many_trainings_promises_is_said_so():
+    assert "drawn by chance" not in recommend(situation()).why
+    assert "a surrogate of 20 trainings drawn by chance" in recommend(situation(learned=20)).why

@@ -1,5 +1,6 @@
 """The ledger: nothing lost, nothing twice, one coordinator, one line for what is broken."""
 
+import math
 import shutil
 import subprocess
 import sys
@@ -447,6 +448,9 @@ def test_trials_are_read_as_optuna_reads_them(ledger):
     trial = ledger.study.ask()
     trial.suggest_float("rate", 1e-3, 1.0, log=True)
     trial.suggest_categorical("kind", ["a", None, 3])
+    odd = ['a "quoted" \\ key', "two\nlines", "größe", "", "ends with \\"]
+    for key, value in zip(odd, [math.inf, 'a"b,\nc', None, [{"x": "}, {"}], {}], strict=True):
+        trial.set_user_attr(key, value)
     ledger.study.tell(trial, [float("inf"), -1.0])
     ledger.study.enqueue_trial({"rate": 0.1})
     theirs = optuna.storages.RDBStorage(ledger.url)
