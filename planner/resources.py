@@ -14,8 +14,17 @@ def shipped(*parts: str) -> Traversable:
     return root.joinpath(*parts)
 
 
+def reference_formula(base: str) -> str | None:
+    """The text of the reference study's formula, learned with this planner, if it is for this base network."""
+    import json
+
+    path = shipped("results", "reference", "formula.json")
+    text = path.read_text(encoding="utf-8") if path.is_file() else None
+    return text if text is not None and json.loads(text)["base"]["name"] == base else None
+
+
 def shipped_formula(base: str) -> str | None:
-    """The text of the formula shipped for a base network, or None."""
+    """The text of the formula shipped for a base network, of published networks, or None."""
     import json
 
     for path in sorted(shipped("results", "published").iterdir(), key=lambda one: one.name):

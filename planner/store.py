@@ -1,32 +1,26 @@
-"""The ledger: an Optuna study, and the only file that talks to its storage.
+"""The ledger: an Optuna study, and the only files, this and `planner.records`, that talk to its storage.
 
-One trial is one observation. A trial's parameters are the resolution and the per-stage integers; everything else
-(stem, head, multipliers, costs, provenance) is an attribute, so that any Optuna sampler and dashboard can read it.
+What a coordinator writes: trainings to do, what came of them, and what was left undone by one that was killed.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planner.coordination import locks_of
 from planner.documents import parse, read_text
 from planner.errors import PlannerError
-from planner.settings import StudySettings
-from planner.stopping import Curve
-from planner.storage import agree, driver_errors, shown, storage_errors, storage_of, study_name, with_driver
-from planner.table import ASKS, Table, csv_text, frame_sha256, usable
-from planner.trials import COSTS, architecture_of, asked_apart, curves_of, epochs_frame, parameters, trials_frame
-from sampler import Architecture, Architectures, architecture_complexity, architecture_from, rule_named
-from sampler.architecture import stack
+from planner.records import Records
+from planner.storage import storage_errors
+from planner.table import ASKS
+from planner.trials import COSTS, architecture_of, parameters
+from sampler import Architecture, Architectures, architecture_complexity, architecture_from
 from sampler.complexity import count
 from sampler.scaling import effective_multipliers
 from trainer.engines.engine import observation_path
@@ -36,7 +30,6 @@ from trainer.observation import Observation
 
 if TYPE_CHECKING:
     import optuna
-    import pandas as pd
 
 # A training whose process died is queued again, but not for ever: what kills it may be the training.
 MOST_TRIES = 3
@@ -44,93 +37,17 @@ MOST_TRIES = 3
 ANOTHER_SEED = 1_000_003
 # What the next try of a training keeps of the one before.
 KEPT = ("r", "d", "w", "origin", "seed", "first_seed", "repeat", "tries", ASKS, *COSTS)
-NAMES = ["accuracy", "macs"]  # what dashboards call the two values
 QUEUE_FILE = "queueing.json"
 LARGEST_QUEUE = 1_000_000_000
 # The attribute of a running trial that says whose it is, where there are several coordinators.
 COORDINATOR = "coordinator"
 
 
-def asked_key(asks: Mapping[str, Any]) -> str:
-    """What a training has of its own, as a key of `Ledger.attempts`."""
-    return json.dumps(dict(asks), sort_keys=True)
+class Ledger(Records):
+    """A study's trials, to be read and written.
 
-
-def _stacked(trials: Sequence[optuna.trial.FrozenTrial]) -> Architectures | None:
-    """The architectures of trials, a layered one as what its stages amount to; None where there is none."""
-    found = [architecture_of(trial.user_attrs) for trial in trials if "architecture" in trial.user_attrs]
-    plain = [
-        one
-        if type(one) is Architecture
-        else Architecture(one.base, one.resolution, one.stem, one.widths, one.depths, one.head)
-        for one in found
-    ]
-    return stack(plain) if plain else None
-
-
-class Ledger:
-    """A study's trials.
-
-    Args:
-        folder: The study's folder.
-        settings: The study's settings.
-
-    Raises:
-        PlannerError: If the storage cannot be opened.
+    Args and errors as `Records`.
     """
-
-    def __init__(self, folder: Path, settings: StudySettings) -> None:
-        import optuna
-
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.folder, self.settings = folder, settings
-        self.space = settings.search_space()
-        self.observations = folder / "observations"
-        self._frame: pd.DataFrame | None = None
-        self._table: Table | None = None
-        self.url = with_driver(settings.storage) or f"sqlite:///{folder / 'ledger.db'}"
-        self.locks = locks_of(self.url, folder, folder.name)
-        with storage_errors(self.url), driver_errors(self.url), self.locks.opening():
-            storage = storage_of(self.url)
-            self.study = optuna.create_study(
-                study_name=study_name(storage, folder, own=not settings.storage),
-                storage=storage,
-                directions=["maximize", "minimize"],
-                sampler=optuna.samplers.RandomSampler(seed=settings.seed),
-                load_if_exists=True,
-            )
-            self._check_study()
-            if settings.storage:
-                agree(self.study, settings)
-
-    @property
-    def shared(self) -> bool:
-        """Whether other coordinators may be at work beside this one."""
-        return self.locks.number is not None
-
-    def _check_study(self) -> None:
-        """Refuses a study that another program made; names its values for dashboards.
-
-        Raises:
-            PlannerError: If its values are not accuracy and MACs.
-        """
-        import optuna
-
-        wanted = [optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            names = self.study.metric_names
-            if self.study.directions != wanted or names not in (None, NAMES):
-                raise PlannerError(
-                    f"{shown(self.url)}: study {self.study.study_name} was not made by the planner (its values are not "
-                    "accuracy and macs); name another --study, or another --storage"
-                )
-            if names is None:
-                self.study.set_metric_names(NAMES)
-
-    def __repr__(self) -> str:
-        counts = ", ".join(f"{n} {name}" for name, n in self.counts().items())
-        return f"Ledger({self.folder}, {self.settings.base}: {counts})"
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
@@ -409,165 +326,6 @@ class Ledger:
         except (OSError, ValueError):  # not there, or not whole: the training is done again
             return None
 
-    def macs_of(self, number: int) -> int:
-        """MACs of a trial's network."""
-        return int(self._frozen(number).user_attrs["macs"])
-
-    def asks_of(self, number: int) -> dict[str, Any]:
-        """What a trial's training has of its own; empty where it is the study's."""
-        return dict(self._frozen(number).user_attrs.get(ASKS, {}))
-
-    def network_path(self, number: int) -> Path:
-        """Where a trial's trained network is kept, if it was asked to be."""
-        return self.folder / "networks" / f"{number:06d}.safetensors"
-
-    def attempts(self, seed: int | None = None) -> dict[tuple[Architecture, str], tuple[int, str | None]]:
-        """The newest trial of everything that was asked for, by architecture and `asked_key`: number and status.
-
-        Args:
-            seed: Of the trainings; the study's by default.
-
-        Returns:
-            Numbers and statuses; the status of what has not ended is None.
-        """
-        seed = self.settings.seed if seed is None else seed
-        return {
-            (architecture_of(facts), asked_key(facts.get(ASKS, {}))): (
-                trial.number,
-                facts.get("status") if trial.state.is_finished() else None,
-            )
-            for trial in self.study.get_trials(deepcopy=False)
-            if "architecture" in (facts := trial.user_attrs)
-            and facts.get("first_seed", facts.get("seed", self.settings.seed)) == seed
-        }
-
-    def architecture(self, number: int) -> Architecture:
-        """The architecture of a trial.
-
-        Raises:
-            PlannerError: If there is no such trial.
-        """
-        trials = self.study.get_trials(deepcopy=False)
-        if number >= len(trials) or "architecture" not in trials[number].user_attrs:
-            raise PlannerError(f"{self.folder}: there is no trial {number}; trials.csv and `planner front` list them")
-        return architecture_of(trials[number].user_attrs)
-
-    def numbers(self, architecture: Architecture) -> list[int]:
-        """Numbers of the trials of an architecture, however they were trained."""
-        trials = [one for one in self.study.get_trials(deepcopy=False) if "architecture" in one.user_attrs]
-        return [one.number for one in trials if architecture_of(one.user_attrs) == architecture]
-
-    def accuracy_of(self, number: int) -> float | None:
-        """Accuracy of a trial; None where it has none."""
-        trial = self._frozen(number)
-        return float(trial.values[0]) if trial.values else None
-
-    def seconds_of(self, number: int) -> float:
-        """Seconds that a trial's training took; 0 where that is not known."""
-        return float(self._frozen(number).user_attrs.get("seconds") or 0.0)
-
-    def waiting_macs(self) -> list[int]:
-        """MACs of what waits, in the order of the queue."""
-        from optuna.trial import TrialState
-
-        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        return [int(trial.user_attrs["macs"]) for trial in waiting if "macs" in trial.user_attrs]
-
-    def curves(self) -> list[Curve]:
-        """The accuracies by epoch of every training that went through all epochs."""
-        return curves_of(self._finished())
-
-    def counts(self) -> dict[str, int]:
-        """Trials by what became of them: ok, failed, running, waiting."""
-        from optuna.trial import TrialState
-
-        names = {
-            TrialState.COMPLETE: "ok",
-            TrialState.FAIL: "failed",
-            TrialState.RUNNING: "running",
-            TrialState.WAITING: "waiting",
-            TrialState.PRUNED: "failed",
-        }
-        counts = dict.fromkeys(("ok", "failed", "running", "waiting"), 0)
-        for trial in self.study.get_trials(deepcopy=False):
-            counts[names[trial.state]] += 1
-        return counts
-
-    def tried(self, otherwise: bool = False) -> Architectures | None:
-        """Every architecture that was queued, whatever became of it; None where there is none.
-
-        Args:
-            otherwise: Also those that were only asked for as the study does not train: fine-tunes, fewer epochs.
-        """
-        trials = self.study.get_trials(deepcopy=False)
-        return _stacked([one for one in trials if otherwise or not asked_apart(one.user_attrs)])
-
-    def pending(self) -> Architectures | None:
-        """What waits and what is being trained; None where there is nothing."""
-        return _stacked(self._pending())
-
-    def pending_epochs(self) -> list[int]:
-        """The epochs of each of `pending`."""
-        usual = self.settings.fidelity.epochs
-        return [one.user_attrs.get(ASKS, {}).get("epochs", usual) for one in self._pending()]
-
-    def _pending(self) -> list[optuna.trial.FrozenTrial]:
-        from optuna.trial import TrialState
-
-        trials = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))
-        return [trial for trial in trials if "architecture" in trial.user_attrs]
-
-    def asked(self) -> int:
-        """Architectures queued so far for the study itself, those tried again or with other seeds counted once."""
-        attributes = [trial.user_attrs for trial in self.study.get_trials(deepcopy=False)]
-        return sum("retry_of" not in facts and not facts.get("repeat") and ASKS not in facts for facts in attributes)
-
-    def frame(self) -> pd.DataFrame:
-        """Every finished trial as a row, in the columns of `planner.table`."""
-        finished = self._finished()
-        if self._frame is None or len(self._frame) != len(finished):  # finished trials change no more
-            self._frame, self._table = trials_frame(finished, self.settings), None
-        return self._frame.copy()
-
-    def export(self) -> Path:
-        """Writes every finished trial to `trials.csv`, and what was seen in their epochs to `epochs.csv`.
-
-        Raises:
-            PlannerError: If one cannot be written.
-        """
-        path = self.folder / "trials.csv"
-        reach("export.begun")
-        try:
-            write_atomically(path, csv_text(self.frame()))
-            reach("export.trials")
-            write_atomically(self.folder / "epochs.csv", csv_text(epochs_frame(self._finished())))
-        except OSError as error:
-            raise PlannerError(f"{path}: {error.strerror or error}; free space, then run again") from error
-        reach("export.done")
-        return path
-
-    def table(self) -> Table:
-        """The finished trials that can be fitted.
-
-        Raises:
-            PlannerError: If there are none.
-        """
-        frame = self.frame()
-        if self._table is None:
-            self._table = usable(frame, frame_sha256(frame), str(self.folder), self.settings.base)
-        return replace(self._table, frame=self._table.frame.copy())
-
-    def distributions(self) -> dict[str, optuna.distributions.BaseDistribution]:
-        """The range of every parameter: what the space's lowest and highest corner make of it."""
-        from optuna.distributions import IntDistribution
-
-        corners = self.space.decode(np.array([[0.0] * self.space.dimensions, [1.0] * self.space.dimensions]))
-        low, high = parameters(corners[0]), parameters(corners[1])
-        step = rule_named(self.space.rule).divisor
-        return {
-            name: IntDistribution(low[name], high[name], step=step if name.startswith("width") else 1) for name in low
-        }
-
     def _distributions_with(self, trial: optuna.trial.FrozenTrial) -> dict[str, optuna.distributions.BaseDistribution]:
         """The ranges, wider where a queued trial lies outside: Optuna would draw another value instead."""
         from optuna.distributions import IntDistribution
@@ -579,13 +337,6 @@ class Ledger:
             if not usual._contains(value):
                 ranges[name] = IntDistribution(min(usual.low, value), max(usual.high, value))
         return ranges
-
-    def _finished(self) -> list[optuna.trial.FrozenTrial]:
-        trials = self.study.get_trials(deepcopy=False)
-        return [trial for trial in trials if trial.state.is_finished() and "architecture" in trial.user_attrs]
-
-    def _frozen(self, number: int) -> optuna.trial.FrozenTrial:
-        return self.study.get_trials(deepcopy=False)[number]
 
     def _annotate(self, trial: optuna.trial.FrozenTrial, facts: dict[str, Any]) -> None:
         import optuna

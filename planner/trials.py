@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from planner.settings import StudySettings
@@ -111,6 +112,11 @@ def _row(trial: optuna.trial.FrozenTrial, settings: StudySettings, columns: Sequ
         **{name: facts[name] for name in columns if name in facts},
         ASKS: asked_apart(facts),
     }
+
+
+def asked_key(asks: Mapping[str, Any]) -> str:
+    """What a training has of its own, as a key of `Records.attempts`."""
+    return json.dumps(dict(asks), sort_keys=True)
 
 
 def asked_apart(facts: dict[str, Any]) -> str | None:

@@ -58,8 +58,9 @@ def command(
     With --params, --latency or --memory it is the largest architecture of the formula that keeps to them; with
     several budgets, the answer names the one that decides.
 
-    The formula is the one given, or the last study's where it covers the budget, or the one shipped for the base
-    network, or else compound scaling; the answer says which.
+    The formula is the one given, or the last study's where it covers the budget, or one shipped for the base network
+    (the reference study's where that covers the budget, else that of published networks), or else compound scaling;
+    the answer says which.
     """
     from planner.formulas.budgets import within
 
@@ -96,7 +97,7 @@ def choose(
     from planner.formulas.budgets import covers
     from planner.formulas.codec import loads
     from planner.formulas.formula import Formula
-    from planner.resources import shipped_formula
+    from planner.resources import reference_formula, shipped_formula
     from planner.rules import compound
     from planner.study import LAST, folder_of
     from sampler import base as base_named
@@ -114,8 +115,13 @@ def choose(
         applied = loaded.at(resolution, classes)
         if base in (None, loaded.base) and covers(applied, macs, limits):
             return str(own), applied
-    name = base or "efficientnet_b0"
-    text = shipped_formula(base_named(name).name)
+    name = base_named(base or "efficientnet_b0").name
+    text = reference_formula(name)
+    if text is not None:
+        studied = loads(text, "the reference study's formula").at(resolution, classes)
+        if covers(studied, macs, limits):
+            return "shipped with the planner, learned in its reference study (results/reference)", studied
+    text = shipped_formula(name)
     if text is None:
         return NO_FORMULA.format(base=name), compound(name, resolution, classes or 1000)
     shipped = loads(text, "the shipped formula").at(resolution, classes)

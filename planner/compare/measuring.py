@@ -11,8 +11,9 @@ import numpy as np
 
 from planner.errors import PlannerError
 from planner.loop import Progress, Resources, train_queued
-from planner.store import Ledger, asked_key
+from planner.store import Ledger
 from planner.table import ASKS
+from planner.trials import asked_key
 from sampler import Architecture, LayeredArchitecture
 from sampler.moves import column_names
 

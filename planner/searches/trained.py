@@ -14,7 +14,8 @@ from typing import Any
 from planner.errors import PlannerError
 from planner.loop import Progress, Resources, train_queued
 from planner.searches.scoring import Candidate, Tell
-from planner.store import Ledger, asked_key
+from planner.store import Ledger
+from planner.trials import asked_key
 from sampler import Architecture
 
 # Network Amplification, section 4.1.

@@ -23,8 +23,9 @@ from planner.loop import Resources
 from planner.searches.record import FoundRecord, read_found, write_found
 from planner.searches.scoring import Found
 from planner.settings import StudySettings
-from planner.store import Ledger, asked_key
+from planner.store import Ledger
 from planner.study import folder_of
+from planner.trials import asked_key
 from sampler import LayeredArchitecture, architecture_complexity, base, scaled, stack
 from sampler.complexity import base_macs
 from sampler.moves import column_names
