@@ -2,7 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint benchmark
+# Of the reduced reference study: 20 ImageNet classes, as in results/reference.
+IMAGES ?= ../shared/data/images/imagenet20_128_webp80.npz
+
+.PHONY: demo reduced test lint benchmark
 
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -11,6 +14,11 @@ BIN := .venv/bin
 
 demo: .venv/.installed
 	$(BIN)/planner run --study demo --trials 18 --epochs 4 --window 1M 6M
+
+reduced: .venv/.installed
+	OMP_NUM_THREADS=1 $(BIN)/planner run --study reduced --data npz:$(IMAGES) --resolution 90 --window 1M 4M \
+		--r 0.35 1.4 --d 0.35 2.8 --w 0.1 2.8 --trials 16 --epochs 4 --share 0.25
+	OMP_NUM_THREADS=1 $(BIN)/planner compare --study reduced --flops 2M --methods compound,width,formula --seeds 3 --final
 
 # A process for each core, one torch thread each: two busy processes with two threads each crawl on two cores.
 test: .venv/.installed

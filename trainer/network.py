@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from sampler import Architecture, BaseNetwork, LayeredArchitecture, base
+from sampler import Architecture, BaseNetwork, InputError, LayeredArchitecture, base
 from trainer.builders import convnext, ghost, mbconv, regnet, residual
 
 Builder = Callable[[BaseNetwork, Architecture, int, float], nn.Module]
@@ -30,7 +30,14 @@ def build(architecture: Architecture, classes: int = 1000, drop_rate: float = 0.
     Returns:
         A freshly initialised module (from torch's global generator); its parameter count is exactly
         `sampler.architecture_complexity(architecture, classes).params`.
+
+    Raises:
+        InputError: If it is no architecture.
     """
+    if not isinstance(architecture, Architecture):
+        raise InputError(
+            f"build takes an architecture, got {architecture!r}; a base network's own is base(name).architecture()"
+        )
     network = base(architecture.base)
     if isinstance(architecture, LayeredArchitecture):
         return residual.build_layered(network, architecture, classes, drop_rate)

@@ -223,6 +223,13 @@ def test_a_mistake_in_python_says_the_same(name, tmp_path, monkeypatch):
     assert "\n" not in told and [words for words in wanted if words not in told] == [], told
 
 
+def test_building_a_name_is_refused_with_what_to_write():
+    import planner
+
+    with pytest.raises(InputError, match=r"takes an architecture, got 'efficientnet_b0'; .* base\(name\).architecture"):
+        planner.build("efficientnet_b0")
+
+
 def test_a_budget_in_words_or_an_unknown_space_is_refused_in_python(shipped):
     with pytest.raises(InputError, match="a positive number of MACs, got '200M'; give one such as 200e6"):
         shipped.predict(macs="200M")
