@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from planner import pareto
 from planner.errors import PlannerError
+from planner.formulas.stages import uniform_in
 from planner.table import Table
 from sampler import base as base_named
 from sampler.architecture import FloatArray, IntArray
@@ -144,13 +145,17 @@ def stage_inputs(table: Table) -> tuple[pd.DataFrame, list[str]] | None:
 
 
 def _scaled_apart(table: Table, names: Sequence[str]) -> bool:
-    """Whether widths differ between stages by more than rounding makes of one multiplier."""
+    """Whether in most rows widths differ between stages by more than rounding makes of one multiplier.
+
+    In the narrowest networks rounding makes much: what the rule gives of one multiplier is not apart, however it looks.
+    """
     network = base_named(table.base)
     widths = [f"width_{i + 1}" for i in range(len(network.stages))]
     if "resolution" not in table.frame or not set(widths) <= set(names):
         return False
     ratios = np.log(table.frame[widths].to_numpy(dtype=float) / np.array(network.widths))
-    return bool(np.median(ratios.std(axis=1)) > APART)
+    apart = (ratios.std(axis=1) > APART) & ~uniform_in(table.frame, network, network.rule)
+    return bool(apart.mean() > 0.5)
 
 
 def _inputs(table: Table) -> pd.DataFrame:

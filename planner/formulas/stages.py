@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 # (log c, values, value at c = 1 of the mean, output scale) -> the curve and its leave-one-out RMSE
 Smoother = Callable[[FloatArray, FloatArray, float, str], tuple[Curve, float]]
-# Of a table's rows: where one d and one w explain as many, it is a table of uniform scaling. Not all need be, for in
-# the smallest networks every stage has its fewest channels, whatever made them.
-UNIFORM = 0.9
+# Of a table's rows: where one d and one w explain as many, it is a table of uniform scaling. A study may have scaled
+# stages apart in some; and in the smallest networks every stage has its fewest channels, whatever made them.
+UNIFORM = 0.6
 HALVINGS = 40
 KEYS = ("shares", "depths", "widths")
 
@@ -142,16 +142,19 @@ def uniform_rows(network: BaseNetwork, rule: ScalingRule, architectures: Archite
     return uniform
 
 
-def uniform_table(frame: pd.DataFrame, network: BaseNetwork, rule_name: str) -> bool:
-    """Whether a table's rows are of uniform scaling, by their own rules where they name them, or hold no integers."""
+def uniform_in(frame: pd.DataFrame, network: BaseNetwork, rule_name: str) -> np.ndarray:
+    """`(n,)` bools: which rows of a table are of uniform scaling, by their own rules where they name them.
+
+    All are where the table does not hold the integers.
+    """
     architectures = architectures_of(frame, network, rule_named(rule_name))
     if architectures is None:
-        return True
-    rules = frame["rule"].fillna(rule_name) if "rule" in frame else np.full(len(frame), rule_name)
+        return np.ones(len(frame), dtype=bool)
+    rules = frame["rule"].fillna(rule_name).to_numpy() if "rule" in frame else np.full(len(frame), rule_name)
     uniform = np.zeros(len(frame), dtype=bool)
     for name in sorted(set(rules)):
         uniform |= (rules == name) & uniform_rows(network, rule_named(name), architectures)
-    return bool(uniform.mean() >= UNIFORM)
+    return uniform
 
 
 def stage_curves(
@@ -172,7 +175,7 @@ def stage_curves(
         classes: Outputs of the classifier.
         smooth: Fits one curve.
     """
-    if uniform_table(table, network, rule_name):
+    if uniform_in(table, network, rule_name).mean() >= UNIFORM:
         return None
     architectures = architectures_of(points, network, rule_named(rule_name))
     assert architectures is not None  # the front is a part of the table

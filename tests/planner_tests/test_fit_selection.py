@@ -156,6 +156,27 @@ def test_stages_scaled_apart_are_seen_apart_where_there_are_trainings_enough():
     assert selection.stage_inputs(staged(80, 0.1)) is None  # what rounding does
 
 
+def narrow(kind, rows):
+    """Networks of so few channels that rounding to multiples of 8 moves their stages far apart."""
+    from sampler import SearchSpace, random_design
+    from sampler.complexity import count
+
+    window, r, w = (0.014, 0.17), (0.35, 1.4), (0.1, 0.4)
+    design = random_design(SearchSpace("efficientnet_b0", 90, 20, kind=kind, window=window, r=r, w=w), rows, seed=0)
+    frame = pd.DataFrame({"macs": count(design, 20).macs, "resolution": design.resolution, "rule": "inverse"})
+    for i in range(7):
+        frame[f"width_{i + 1}"], frame[f"depth_{i + 1}"] = design.widths[:, i], design.depths[:, i]
+    return frame.assign(accuracy=0.5)
+
+
+def test_some_trainings_of_stages_do_not_make_a_study_of_narrow_networks_one_of_stages():
+    uniform, stages = narrow("uniform", 60), narrow("stage", 20)
+    ratios = np.log(uniform[[f"width_{i + 1}" for i in range(7)]].to_numpy() / B0.widths)
+    assert np.median(ratios.std(axis=1)) > selection.APART  # by their looks alone they are apart
+    assert selection.stage_inputs(as_table(pd.concat([uniform, stages], ignore_index=True))) is None
+    assert selection.stage_inputs(as_table(pd.concat([uniform, *[stages] * 5], ignore_index=True))) is not None
+
+
 def test_rounding_alone_does_not_make_a_table_one_of_stages():
     from sampler import SearchSpace, random_design
     from sampler.complexity import count
