@@ -117,7 +117,7 @@ def read_scores(path: Path) -> dict[int, Score]:
             }
             for row in rows(frame)
         }
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, OverflowError) as error:
         raise PlannerError(f"{path}: not a table of scores ({one_line(error)}); remove it and score again") from error
 
 

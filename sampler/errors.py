@@ -6,3 +6,7 @@ class InputError(ValueError):
 
     The command line prints it as one line and exits with 2; everything else is a defect and keeps its traceback.
     """
+
+    def __init__(self, message: object = "") -> None:
+        # What a file holds may be part of it, and words of other libraries: a line is kept whatever those have in them.
+        super().__init__(" ".join(str(message).splitlines()))

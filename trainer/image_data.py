@@ -16,6 +16,10 @@ from sampler import InputError
 Progress = Callable[[str, int, int], None]
 
 
+# Of another library's error, characters: some show all that they have read.
+LONGEST = 300
+
+
 class DataError(InputError):
     """Image data that cannot be used; the message is one line: what, where, how to fix it."""
 
@@ -123,8 +127,9 @@ def fingerprint_of(train: ImageSplit, validation: ImageSplit, classes: Sequence[
 
 
 def one_line(error: Exception) -> str:
-    """An error's text without its line breaks, or its type where it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """An error's text without its line breaks, its beginning if it is long, or its type where it has none."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} .."
 
 
 # --- shares of a split ---

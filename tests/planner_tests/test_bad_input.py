@@ -256,6 +256,24 @@ def test_a_document_of_wrong_values_is_read_or_refused_in_one_line(mine, tmp_pat
     fuzz(json.loads(valid), read, tmp_path / "box" / "f.json", QUICK, changed)
 
 
+FOUND_BY_LONG_RUNS = (
+    (scores_table, "trial,macs,zen\n0,1000,3.5\nInfinity"),
+    (scores_table, "t\r\nmacs,zen\n0,1000,3.5,abc\n"),
+    (latency_table, '"base,latency_ms\n",macs\nresnet18,2\n'),
+    (parent_record, '{"architecture": {"\\n": null}}'),
+)
+
+
+@pytest.mark.parametrize(("kind", "content"), FOUND_BY_LONG_RUNS)
+def test_what_long_runs_found_is_refused_in_one_line(mine, tmp_path, kind, content):
+    (tmp_path / "box").mkdir()
+    path = tmp_path / "box" / ("f.csv" if "table" in kind.__name__ else "f.json")
+    path.write_text(content)
+    with pytest.raises(InputError) as refused:
+        kind(mine)[1](path)
+    assert "\n" not in str(refused.value)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [*TEXTS, *LATER])
 def test_many_damaged_files_are_read_or_refused_in_one_line(mine, tmp_path, kind):
