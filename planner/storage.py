@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # The attribute of a study in a shared storage that says what it is.
 SETTINGS = "settings"
+# Seconds that a process waits for another that is writing to an SQLite file; 5 are the default.
+PATIENCE = 120
 
 
 def with_driver(url: str) -> str:
@@ -83,7 +85,9 @@ def storage_of(url: str) -> Any:
     """The storage of a URL, which reads fast."""
     from planner.fast_storage import FastStorage
 
-    return FastStorage(url)
+    # One that reads may be slow, on a busy machine: nobody gives up for that.
+    waits = {"connect_args": {"timeout": PATIENCE}} if url.startswith("sqlite") else {}
+    return FastStorage(url, engine_kwargs=waits)
 
 
 def study_name(storage: Any, folder: Path, own: bool) -> str:

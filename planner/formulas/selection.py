@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from planner import pareto
 from planner.errors import PlannerError
-from planner.formulas.stages import uniform_in
+from planner.formulas.stages import evenly, uniform_in
 from planner.table import Table
 from sampler import base as base_named
 from sampler.architecture import FloatArray, IntArray
@@ -153,8 +153,9 @@ def _scaled_apart(table: Table, names: Sequence[str]) -> bool:
     widths = [f"width_{i + 1}" for i in range(len(network.stages))]
     if "resolution" not in table.frame or not set(widths) <= set(names):
         return False
-    ratios = np.log(table.frame[widths].to_numpy(dtype=float) / np.array(network.widths))
-    apart = (ratios.std(axis=1) > APART) & ~uniform_in(table.frame, network, network.rule)
+    rows = evenly(table.frame)
+    ratios = np.log(rows[widths].to_numpy(dtype=float) / np.array(network.widths))
+    apart = (ratios.std(axis=1) > APART) & ~uniform_in(rows, network, network.rule)
     return bool(apart.mean() > 0.5)
 
 

@@ -34,6 +34,7 @@ Smoother = Callable[[FloatArray, FloatArray, float, str], tuple[Curve, float]]
 # stages apart in some; and in the smallest networks every stage has its fewest channels, whatever made them.
 UNIFORM = 0.6
 HALVINGS = 40
+ASKED = 1_000  # rows, evenly over the table, that say what most of them are
 KEYS = ("shares", "depths", "widths")
 
 
@@ -142,6 +143,11 @@ def uniform_rows(network: BaseNetwork, rule: ScalingRule, architectures: Archite
     return uniform
 
 
+def evenly(frame: pd.DataFrame) -> pd.DataFrame:
+    """At most `ASKED` rows of a table, evenly over it."""
+    return frame.iloc[:: -(-len(frame) // ASKED)]
+
+
 def uniform_in(frame: pd.DataFrame, network: BaseNetwork, rule_name: str) -> np.ndarray:
     """`(n,)` bools: which rows of a table are of uniform scaling, by their own rules where they name them.
 
@@ -175,7 +181,7 @@ def stage_curves(
         classes: Outputs of the classifier.
         smooth: Fits one curve.
     """
-    if uniform_in(table, network, rule_name).mean() >= UNIFORM:
+    if uniform_in(evenly(table), network, rule_name).mean() >= UNIFORM:
         return None
     architectures = architectures_of(points, network, rule_named(rule_name))
     assert architectures is not None  # the front is a part of the table

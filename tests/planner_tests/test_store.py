@@ -461,3 +461,17 @@ def test_trials_are_read_as_optuna_reads_them(ledger):
         assert ours._get_trials(study, None, known, after) == theirs._get_trials(study, None, known, after)
     finished = (optuna.trial.TrialState.COMPLETE,)
     assert ours.get_all_trials(study, states=finished) == theirs.get_all_trials(study, states=finished)
+
+
+@pytest.mark.slow
+def test_a_process_that_writes_for_long_is_waited_for(ledger):
+    """Longer than the five seconds that sqlite3 waits by itself: on a busy machine a command may hold it so long."""
+    import sqlite3
+    import threading
+
+    other = sqlite3.connect(ledger.folder / "ledger.db", check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    threading.Timer(7, other.rollback).start()
+    number, architecture, _ = ledger.claim()
+    ledger.record(number, observed(architecture))
+    assert states(ledger)[0] == 1
