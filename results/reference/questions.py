@@ -14,10 +14,9 @@ from scipy.stats import spearmanr
 
 import planner
 from planner.formulas.formula import Formula
-from planner.formulas.selection import APART
 from planner.pareto import as_losses, non_dominated_mask
 from planner.table import read_csv
-from sampler import base
+from sampler import base, rule_named, scale
 
 HERE = Path(__file__).resolve().parent
 TINYNETS = HERE.parent / "published" / "efficientnet_b0.csv"
@@ -56,6 +55,14 @@ def published(formula: Formula) -> None:
         inside = "" if low <= row.c <= high else " (beyond the study's c)"
         ours = f"r {float(branch.r(row.c)[0]):.2f} d {float(branch.d(row.c)[0]):.2f}"
         print(f"{row.trial} c {row.c:.3f}: r {row.r:.2f} d {row.d:.2f} published, {ours} learned here{inside}")
+
+
+def of_one_width(frame: pd.DataFrame) -> np.ndarray:
+    """Whether each architecture is the base network scaled by one d and one w."""
+    columns = (frame[name].to_numpy() for name in ("resolution", "d", "w"))
+    scaled = scale(base("efficientnet_b0"), rule_named("inverse"), *columns)
+    widths, depths = (frame[[f"{name}_{i}" for i in range(1, 8)]].to_numpy() for name in ("width", "depth"))
+    return (scaled.widths == widths).all(axis=1) & (scaled.depths == depths).all(axis=1)
 
 
 def covered(random: pd.DataFrame, later: pd.DataFrame) -> None:
@@ -111,8 +118,7 @@ def main() -> None:
     correlations(random)
     published(Formula.load(HERE / "formula.json"))
     if len(later):
-        ratios = np.log(later[[f"width_{i}" for i in range(1, 8)]].to_numpy(float) / base("efficientnet_b0").widths)
-        covered(random, later.assign(space=np.where(ratios.std(axis=1) > APART, "stage", "uniform")))
+        covered(random, later.assign(space=np.where(of_one_width(later), "uniform", "stage")))
         gained(random, later, low, high, floor)
     if "--replay" in sys.argv:
         replayed(random, low, high, floor)
