@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from planner import pareto
 from planner.errors import PlannerError
@@ -73,7 +74,15 @@ def fit(
         raise PlannerError(f"kind {kind!r} is unknown; known kinds: {', '.join(get_args(Kind))}")
     if prior is not None and kind == "compound":
         raise PlannerError("kind compound has no curves that could depart from a --prior; use --kind loglinear")
-    table = as_table(table, base)
+    import scipy.linalg  # noqa: F401  # what is loaded later is not limited
+
+    # Sums of several threads end otherwise in the last digit, and the same table would not give the same file; for so
+    # small matrices threads gain nothing, and on a busy machine they wait for each other.
+    with threadpool_limits(1):
+        return _fit(as_table(table, base), kind, share, seed, raw, prior)
+
+
+def _fit(table: Table, kind: Kind, share: float, seed: int, raw: bool, prior: Formula | str | Path | None) -> Formula:
     earlier = _earlier(table, prior)
     selection = select(table, share, seed, raw)
     front = selection.front_of(table)

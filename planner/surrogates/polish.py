@@ -7,6 +7,8 @@ it is the same function, so BoTorch starts near its optimum and a few steps suff
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -30,12 +32,26 @@ def polished(kernel: Kernel, theta: FloatArray, seen: Seen) -> FloatArray:
         model = gpytorch_model(kernel, theta, seen)
         try:
             mll = ExactMarginalLogLikelihood(model.likelihood, model)
-            botorch.optim.fit.fit_gpytorch_mll_scipy(mll, options={"maxiter": STEPS})
+            with one_thread():
+                botorch.optim.fit.fit_gpytorch_mll_scipy(mll, options={"maxiter": STEPS})
         except (botorch.exceptions.errors.ModelFittingError, RuntimeError, ValueError):
             return theta
     low, high = np.array(bounds(kernel)).T
     found: FloatArray = np.clip(model.theta.detach().numpy(), low, high)
     return found if objective(found, kernel, seen)[0] <= objective(theta, kernel, seen)[0] else theta
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch sums in the same order whatever machine it runs on; matrices as small as these gain nothing by threads."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def gpytorch_model(kernel: Kernel, theta: FloatArray, seen: Seen) -> Any:

@@ -1,6 +1,6 @@
 """The questions of the reference study's card, answered from its files.
 
-Run it as `python results/reference/questions.py`; `--replay` takes minutes.
+Run it as `python tests/benchmarks/reference_questions.py`; `--replay` takes minutes.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from planner.pareto import as_losses, non_dominated_mask
 from planner.table import read_csv
 from sampler import base, rule_named, scale
 
-HERE = Path(__file__).resolve().parent
-TINYNETS = HERE.parent / "published" / "efficientnet_b0.csv"
+RESULTS = Path(__file__).resolve().parents[2] / "results"
+HERE, TINYNETS = RESULTS / "reference", RESULTS / "published" / "efficientnet_b0.csv"
 FIRST, SEEDS, STOPS = 12, 20, (20, 30, 40)  # of the replay: trainings to begin with, repeats, where it is looked at
 LEVELS = (0.5, 0.8, 0.9)
 
