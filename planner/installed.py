@@ -26,6 +26,7 @@ PACKAGES = {
     "scipy": "scipy",
     "pandas": "pandas",
     "sklearn": "scikit-learn",
+    "threadpoolctl": "threadpoolctl",
     "torch": "torch",
     "torchvision": "torchvision",
     "timm": "timm",

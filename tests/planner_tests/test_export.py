@@ -338,7 +338,7 @@ def test_a_graph_that_computes_something_else_is_not_written(tmp_path, monkeypat
         ("--to timm --architecture no.json --flops 200M", "--architecture names the network"),
         ("--to timm --architecture no.json --trial 3", "--trial names the network"),
         ("--to timm --architecture no.json", "no.json: No such file or directory; give what `planner predict --json`"),
-        ("--to onnx --flops 1M", "outside"),
+        ("--to onnx --flops 15M", "outside"),
     ],
 )
 def test_a_mistake_is_one_line(run, tmp_path, arguments, words):

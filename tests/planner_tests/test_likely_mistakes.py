@@ -70,7 +70,7 @@ MISTAKES = {
     ),
     "predict --flops 200": ("200 MACs is outside the 24.36M to 37.75G", "with its unit, as 200M"),
     "predict --flops 200MB": ("--flops", "'200MB' is not a count", "such as 200M"),
-    "predict --flops 3M": ("3M MACs is outside the 24.36M to 37.75G", "choose a budget inside, or give --extrapolate"),
+    "predict --flops 15M": ("15M MACs is outside the 24.36M to 37.75G", "a budget inside, or give --extrapolate"),
     "train --study none": ("no study in results/none", "make one with `planner run --study none`"),
     "predict --flops 2M --study mine": ("results/mine: no formula yet", "run `planner fit --study mine`"),
     "sample --study x --trials 3 --data imagefolder:none": ("/none is not a folder", "check the path"),
