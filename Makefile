@@ -17,7 +17,7 @@ demo: .venv/.installed
 
 reduced: .venv/.installed
 	OMP_NUM_THREADS=1 $(BIN)/planner run --study reduced --data npz:$(IMAGES) --resolution 90 --window 1M 4M \
-		--r 0.35 1.4 --d 0.35 2.8 --w 0.1 2.8 --trials 16 --epochs 4 --share 0.25
+		--r 0.35 1.4 --d 0.35 2.8 --w 0.1 2.8 --trials 24 --epochs 4 --share 0.25
 	OMP_NUM_THREADS=1 $(BIN)/planner compare --study reduced --flops 2M --methods compound,width,formula --seeds 3 --final
 
 # A process for each core, one torch thread each: two busy processes with two threads each crawl on two cores.
