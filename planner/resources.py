@@ -16,20 +16,21 @@ def shipped(*parts: str) -> Traversable:
 
 def reference_formula(base: str) -> str | None:
     """The text of the reference study's formula, learned with this planner, if it is for this base network."""
-    import json
-
     path = shipped("results", "reference", "formula.json")
-    text = path.read_text(encoding="utf-8") if path.is_file() else None
-    return text if text is not None and json.loads(text)["base"]["name"] == base else None
+    return _if_for(base, path) if path.is_file() else None
 
 
 def shipped_formula(base: str) -> str | None:
     """The text of the formula shipped for a base network, of published networks, or None."""
+    for path in sorted(shipped("results", "published").iterdir(), key=lambda one: one.name):
+        if path.name.endswith("formula.json") and (text := _if_for(base, path)) is not None:
+            return text
+    return None
+
+
+def _if_for(base: str, path: Traversable) -> str | None:
+    """The text of a formula's file if it is for this base network."""
     import json
 
-    for path in sorted(shipped("results", "published").iterdir(), key=lambda one: one.name):
-        if path.name.endswith("formula.json"):
-            text = path.read_text(encoding="utf-8")
-            if json.loads(text)["base"]["name"] == base:
-                return text
-    return None
+    text = path.read_text(encoding="utf-8")
+    return text if json.loads(text)["base"]["name"] == base else None

@@ -15,7 +15,6 @@ from planner.store import Ledger
 from planner.table import csv_text
 from sampler import Architecture
 from trainer.files import write_atomically
-from trainer.image_data import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,7 +117,7 @@ def read_scores(path: Path) -> dict[int, Score]:
             for row in rows(frame)
         }
     except (ValueError, KeyError, OverflowError) as error:
-        raise PlannerError(f"{path}: not a table of scores ({one_line(error)}); remove it and score again") from error
+        raise PlannerError(f"{path}: not a table of scores ({error}); remove it and score again") from error
 
 
 def _zen(architecture: Architecture, ledger: Ledger, device: str) -> Score:
