@@ -1,7 +1,8 @@
-"""Optuna's database storage, reading trials in five plain queries.
+"""Optuna's database storage, reading trials in four plain queries, without their parameters.
 
 Optuna makes an object of every parameter and attribute: of ten thousand trials, half a million, which takes most of
-the time of every command. What is read, and all that is written, is Optuna's own.
+the time of every command. What is read, and all that is written, is Optuna's own. Nobody here asks for parameters: a
+trial's attributes hold its architecture, of which they are a part.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
@@ -34,9 +34,9 @@ class FastStorage(RDBStorage):
         included_trial_ids: set[int],
         trial_id_greater_than: int,
     ) -> list[FrozenTrial]:
-        """Trials after one, and others by their ids, as Optuna's own gives them."""
+        """Trials after one, and others by their ids: as Optuna's own gives them, but without parameters."""
         trial = models.TrialModel
-        with Session(self.engine) as session:
+        with Session(self.engine) as session, _uncollected():
             query = select(trial).where(trial.study_id == study_id).order_by(trial.trial_id)
             if not included_trial_ids:
                 query = query.where(trial.trial_id > trial_id_greater_than)
@@ -47,8 +47,7 @@ class FastStorage(RDBStorage):
                 if (row.trial_id > trial_id_greater_than or row.trial_id in included_trial_ids)
                 and (states is None or row.state in states)
             ]
-            with _uncollected():
-                return _Parts(session, study_id, [row.trial_id for row in rows]).trials(rows)
+            return _Parts(session, study_id, [row.trial_id for row in rows]).trials(rows)
 
 
 @contextmanager
@@ -68,13 +67,11 @@ class _Parts:
 
     def __init__(self, session: Session, study_id: int, ids: list[int]) -> None:
         self.session, self.study_id, self.ids = session, study_id, ids
-        self.distributions: dict[str, BaseDistribution] = {}
 
     def trials(self, rows: Sequence[Any]) -> list[FrozenTrial]:
         """The trials of rows of their table."""
         if not self.ids:
             return []
-        params, distributions = self._params()
         values = self._values()
         user, system = (
             self._attributes(one) for one in (models.TrialUserAttributeModel, models.TrialSystemAttributeModel)
@@ -88,8 +85,8 @@ class _Parts:
                 values=[one for _, one in sorted(values[row.trial_id])] if row.trial_id in values else None,
                 datetime_start=row.datetime_start,
                 datetime_complete=row.datetime_complete,
-                params=params.get(row.trial_id, {}),
-                distributions=distributions.get(row.trial_id, {}),
+                params={},
+                distributions={},
                 user_attrs=user.get(row.trial_id, {}),
                 system_attrs=system.get(row.trial_id, {}),
                 intermediate_values=steps.get(row.trial_id, {}),
@@ -116,18 +113,6 @@ class _Parts:
         if grouped:
             query = query.group_by(table.trial_id)
         return self.session.execute(query)
-
-    def _params(self) -> tuple[dict[int, dict[str, Any]], dict[int, dict[str, BaseDistribution]]]:
-        params: dict[int, dict[str, Any]] = defaultdict(dict)
-        distributions: dict[int, dict[str, BaseDistribution]] = defaultdict(dict)
-        names = ("param_name", "param_value", "distribution_json")
-        for trial_id, name, value, text in self._select(models.TrialParamModel, *names, order="param_id"):
-            distribution = self.distributions.get(text)
-            if distribution is None:
-                distribution = self.distributions[text] = json_to_distribution(text)
-            params[trial_id][name] = distribution.to_external_repr(value)
-            distributions[trial_id][name] = distribution
-        return params, distributions
 
     def _values(self) -> dict[int, list[tuple[int, float]]]:
         model = models.TrialValueModel

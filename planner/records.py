@@ -265,7 +265,7 @@ class Records:
             self._table = usable(frame, frame_sha256(frame), str(self.folder), self.settings.base)
         return replace(self._table, frame=self._table.frame.copy())
 
-    def distributions(self) -> dict[str, optuna.distributions.BaseDistribution]:
+    def distributions(self) -> dict[str, optuna.distributions.IntDistribution]:
         """The range of every parameter: what the space's lowest and highest corner make of it."""
         from optuna.distributions import IntDistribution
 

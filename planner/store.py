@@ -19,7 +19,7 @@ from planner.errors import PlannerError
 from planner.records import Records
 from planner.storage import storage_errors
 from planner.table import ASKS
-from planner.trials import COSTS, architecture_of, parameters
+from planner.trials import COSTS, architecture_of, parameters, widened
 from sampler import Architecture, Architectures, architecture_complexity, architecture_from
 from sampler.complexity import count
 from sampler.scaling import effective_multipliers
@@ -199,7 +199,8 @@ class Ledger(Records):
             if not waiting:
                 return None
             reach("claim.before")
-            trial = self.study.ask(self._distributions_with(waiting[0]))
+            ranges = widened(self.distributions(), waiting[0].system_attrs.get("fixed_params", {}))
+            trial = self.study.ask(dict(ranges))
             if self.locks.number is not None:
                 trial.set_user_attr(COORDINATOR, self.locks.number)
             reach("claim.done")
@@ -325,18 +326,6 @@ class Ledger(Records):
             return Observation.from_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):  # not there, or not whole: the training is done again
             return None
-
-    def _distributions_with(self, trial: optuna.trial.FrozenTrial) -> dict[str, optuna.distributions.BaseDistribution]:
-        """The ranges, wider where a queued trial lies outside: Optuna would draw another value instead."""
-        from optuna.distributions import IntDistribution
-
-        ranges = self.distributions()
-        for name, value in trial.system_attrs.get("fixed_params", {}).items():
-            usual = ranges[name]
-            assert isinstance(usual, IntDistribution)
-            if not usual._contains(value):
-                ranges[name] = IntDistribution(min(usual.low, value), max(usual.high, value))
-        return ranges
 
     def _annotate(self, trial: optuna.trial.FrozenTrial, facts: dict[str, Any]) -> None:
         import optuna

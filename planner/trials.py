@@ -132,6 +132,20 @@ def parameters(architecture: Architecture) -> dict[str, int]:
     return {"resolution": architecture.resolution, **widths, **depths}
 
 
+def widened(
+    ranges: Mapping[str, optuna.distributions.IntDistribution], values: Mapping[str, int]
+) -> dict[str, optuna.distributions.BaseDistribution]:
+    """The ranges of parameters, wider where a value lies outside: Optuna would draw another value instead."""
+    from optuna.distributions import IntDistribution
+
+    wider: dict[str, optuna.distributions.BaseDistribution] = dict(ranges)
+    for name, value in values.items():
+        usual = ranges[name]
+        if not usual._contains(value):
+            wider[name] = IntDistribution(min(usual.low, value), max(usual.high, value))
+    return wider
+
+
 def architecture_of(attributes: dict[str, Any]) -> Architecture:
     """The architecture that a trial's attributes hold."""
     return architecture_from(attributes["architecture"])

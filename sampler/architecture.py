@@ -240,7 +240,7 @@ def check_range(name: str, values: ArrayLike, largest: int, smallest: int = 1) -
         InputError: With the name and the first value outside.
     """
     several = values if isinstance(values, tuple) else (values,)
-    if several and all(type(one) is int and smallest <= one <= largest for one in several):
+    if set(map(type, several)) == {int} and smallest <= min(several) and max(several) <= largest:
         return  # one architecture's, without arrays: ledgers hold thousands
     numbers = np.asarray(values)
     whole = numbers.dtype.kind in "iu" or (numbers.size > 0 and all(type(one) is int for one in numbers.flat))

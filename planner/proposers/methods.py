@@ -17,7 +17,7 @@ import numpy as np
 from planner.errors import PlannerError
 from planner.proposers.outlook import inputs_of
 from planner.proposers.pool import architectures_frame
-from planner.trials import parameters, trained
+from planner.trials import architecture_of, parameters, trained, widened
 from sampler import Architectures, SearchSpace
 from sampler import base as base_named
 from sampler.architecture import FloatArray
@@ -165,7 +165,8 @@ def _by_sampler(ledger: Ledger, pool: Architectures, n: int, sampler: optuna.sam
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         study = replica(ledger, sampler)
-        distributions, names = ledger.distributions(), list(ledger.distributions())
+        distributions: dict[str, Any] = dict(ledger.distributions())
+        names = list(distributions)
         points = _logs(pool)
         spread = np.maximum(points.std(axis=0), 1e-9)
         free, chosen = np.ones(len(pool), dtype=bool), list[int]()
@@ -205,12 +206,18 @@ def replica(ledger: Ledger, sampler: optuna.samplers.BaseSampler) -> optuna.Stud
 
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
     key = getattr(sampler, "_get_generation_key", lambda: None)()
+    ranges = ledger.distributions()
     for trial in ledger.study.get_trials(states=(TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)):
+        if "architecture" not in trial.user_attrs:
+            continue  # queued by another program
+        trial.params = dict(parameters(architecture_of(trial.user_attrs)))
+        trial.distributions = widened(ranges, trial.params)
         if key is not None:
             trial.system_attrs[key] = 0
         study.add_trial(trial)
     for architecture in ledger.pending() or ():
-        study.add_trial(_running(parameters(architecture), ledger.distributions()))
+        params = parameters(architecture)
+        study.add_trial(_running(params, widened(ranges, params)))
     return study
 
 

@@ -20,8 +20,8 @@ from sampler.complexity import count
 
 SETTINGS = {"data": {"source": "fractal", "side": 90, "classes": 4}, "space": {"resolution": 64, "r": (0.5, 1.4)}}
 ROWS = int(os.environ.get("PLANNER_LEDGER_ROWS", "10000"))
-# Of the processor. The target is 5 s of each; what fits a surrogate takes 5 to 6 on the machine it was measured on.
-SECONDS = {"status": 5.0, "front": 5.0, "fit": 7.0, "next": 7.0}
+# Of the processor; what the clock on the wall shows on a machine with nothing else to do.
+SECONDS = 5.0
 BYTES = 600_000_000
 COMPLETE = "COMPLETE"
 
@@ -106,7 +106,7 @@ atexit.register(lambda: print("peak", resource.getrusage(resource.RUSAGE_SELF).r
 def report(what, seconds, peak):
     print(json.dumps({"what": f"planner {what}", "rows": ROWS, "cpu_s": round(seconds, 2), "peak_mb": peak // 10**6,
                       "machine": platform.machine(), "numpy": np.__version__}))  # fmt: skip
-    assert seconds < SECONDS[what] and peak < BYTES, f"{what}: {seconds:.1f} s, {peak / 1e6:.0f} MB"
+    assert seconds < SECONDS and peak < BYTES, f"{what}: {seconds:.1f} s, {peak / 1e6:.0f} MB"
 
 
 @pytest.mark.benchmark

@@ -74,6 +74,20 @@ def test_a_second_proposal_knows_what_waits_and_the_same_seed_chooses_the_same(m
     assert len(mine.study.get_trials(states=(optuna.trial.TrialState.WAITING,))) == 1  # the ledger's own is untouched
 
 
+def test_other_samplers_see_what_optuna_s_own_storage_holds(mine, train):
+    """Also where a search asked for an architecture outside the ranges of the study's space."""
+    wide = replace(base("efficientnet_b0").architecture(), resolution=64, widths=(64, 64, 64, 80, 112, 192, 640))
+    mine.ask_for(wide, "greedy", {"epochs": 1})
+    train(mine)
+    mine.ask_for(wide, "greedy", {"epochs": 2})
+    replica = methods.replica(mine, optuna.samplers.RandomSampler())
+    stored = optuna.load_study(study_name=None, storage=mine.url).trials
+    assert len(replica.trials) == len(stored) == 13
+    assert [trial.params for trial in replica.trials[:-1]] == [trial.params for trial in stored[:-1]]
+    assert [trial.distributions for trial in replica.trials[:-1]] == [trial.distributions for trial in stored[:-1]]
+    assert replica.trials[-1].params["width_1"] == 64  # it waits in the ledger
+
+
 def test_genetic_samplers_breed_from_the_ledger_s_trainings(mine):
     """A child of trainings with one resolution has that resolution; a random suggestion would rarely."""
     sampler = methods._sampler("nsga2", mine, 0)

@@ -149,6 +149,13 @@ def test_epochs_are_recorded_and_make_curves(ledger, tmp_path):
     assert ledger.table().left_out == {"stopped": 1}
 
 
+def stored(ledger):
+    """The trials as Optuna's own storage reads them, for its samplers and dashboard."""
+    import optuna
+
+    return optuna.load_study(study_name=None, storage=ledger.url).trials
+
+
 @pytest.mark.parametrize("rule", ["inverse", "free"])
 @pytest.mark.parametrize("kind", ["uniform", "stage"])
 def test_parameters_are_the_integers_and_lie_in_their_distributions(make, kind, rule):
@@ -156,7 +163,7 @@ def test_parameters_are_the_integers_and_lie_in_their_distributions(make, kind, 
     ledger.enqueue(random_design(ledger.space, 3, seed=1), "random")
     for _ in range(3):
         number, architecture, _ = ledger.claim()
-        trial = ledger.study.get_trials()[number]
+        trial = stored(ledger)[number]
         expected = {"resolution": architecture.resolution}
         expected.update({f"width_{i}": width for i, width in enumerate(architecture.widths, 1)})
         expected.update({f"depth_{i}": depth for i, depth in enumerate(architecture.depths, 1)})
@@ -170,8 +177,8 @@ def test_parameters_are_the_integers_and_lie_in_their_distributions(make, kind, 
 def test_any_optuna_sampler_sees_one_space(ledger):
     ledger.claim()
     ledger.claim()
-    one, other = ledger.study.get_trials()[:2]
-    assert one.distributions == other.distributions
+    one, other = stored(ledger)[:2]
+    assert one.distributions == other.distributions != {}
 
 
 def test_an_observation_is_recorded_with_all_it_says(ledger):
@@ -455,12 +462,19 @@ def test_trials_are_read_as_optuna_reads_them(ledger):
     ledger.study.enqueue_trial({"rate": 0.1})
     theirs = optuna.storages.RDBStorage(ledger.url)
     study = theirs.get_study_id_from_name("mine")
-    assert ledger.study.get_trials() == theirs.get_all_trials(study)
+    assert ledger.study.get_trials() == bare(theirs.get_all_trials(study))
     ours = ledger.study._storage._backend
     for known, after in ((set(), 2), ({1, 3}, 3), ({2}, 1), (set(), 99)):
-        assert ours._get_trials(study, None, known, after) == theirs._get_trials(study, None, known, after)
+        assert ours._get_trials(study, None, known, after) == bare(theirs._get_trials(study, None, known, after))
     finished = (optuna.trial.TrialState.COMPLETE,)
-    assert ours.get_all_trials(study, states=finished) == theirs.get_all_trials(study, states=finished)
+    assert ours.get_all_trials(study, states=finished) == bare(theirs.get_all_trials(study, states=finished))
+
+
+def bare(trials):
+    """Trials without what the ledger does not read: parameters, which their architectures hold."""
+    for trial in trials:
+        trial.params, trial.distributions = {}, {}
+    return trials
 
 
 @pytest.mark.slow
