@@ -238,7 +238,6 @@ class _Coordinator:
             while True:
                 for event in engine.run(self._next):
                     reach("event.received")
-                    self._account(event)
                     ended += self._handle(event)
                 if not self._others_left():
                     return ended
@@ -320,44 +319,37 @@ class _Coordinator:
             training = replace(training, keep=str(self.ledger.network_path(number)))
         return training
 
-    def _account(self, event: Event) -> None:
-        """Writes down what an event says of the time."""
-        if not self.budget:
-            return
-        if event.kind == "epoch":
-            self.budget.epoch(event.key, len(event.history), self.epochs[event.key])
-        elif event.kind == "done":
-            observation = self.ledger.on_disk(event.key)
-            self.budget.ends(event.key, observation.status if observation else "lost")
-        else:
-            self.budget.ends(event.key, event.kind)
-
     def _handle(self, event: Event) -> int:
         """Acts on one event; gives how many trainings it ended."""
+        number = event.key
         if event.kind == "epoch":
-            self.ledger.progress(event.key, len(event.history))
-            self.progress.epoch(event.key, len(event.history), self.epochs[event.key])
+            done = len(event.history)
+            if self.budget:
+                self.budget.epoch(number, done, self.epochs[number])
+            self.ledger.progress(number, done)
+            self.progress.epoch(number, done, self.epochs[number])
             return 0
         if event.kind == "refused":
             raise PlannerError(event.text)
-        self.running.discard(event.key)
-        if event.kind == "done":
-            observation = self.ledger.on_disk(event.key)
-            assert observation is not None, f"trial {event.key} reported an observation that is not on disk"
-            self.ledger.record(event.key, observation, again=True)
-            self.progress.done(event.key, observation)
+        self.running.discard(number)
+        # One that died may have died after its work.
+        observation = self.ledger.on_disk(number) if event.kind in ("done", "died") else None
+        if self.budget:
+            self.budget.ends(number, observation.status if observation else event.kind)
+        if observation is not None:
+            self.ledger.record(number, observation, again=True)
+            self.progress.done(number, observation)
             return 1
-        if event.kind == "died" and self.ledger.on_disk(event.key) is not None:  # it died after its work
-            return self._handle(replace(event, kind="done"))
+        assert event.kind != "done", f"trial {number} reported an observation that is not on disk"
         if event.kind == "paused" or (event.kind == "died" and self.interruption and self.interruption.asked):
-            self.ledger.put_back(event.key, "interrupted")
+            self.ledger.put_back(number, "interrupted")
             return 0
         if event.kind == "died":
-            again = "queued again" if self.ledger.requeue(event.key, event.text) else "given up after several tries"
-            self.progress.note(f"trial {event.key}: {event.text}; {again}")
+            again = "queued again" if self.ledger.requeue(number, event.text) else "given up after several tries"
+            self.progress.note(f"trial {number}: {event.text}; {again}")
             return 0
-        self.ledger.put_back(event.key, event.text)
-        raise RuntimeError(f"trial {event.key} failed, which is a defect:\n{event.text}")
+        self.ledger.put_back(number, event.text)
+        raise RuntimeError(f"trial {number} failed, which is a defect:\n{event.text}")
 
 
 def _budget_of(ledger: Ledger, hours: float) -> Budget:
