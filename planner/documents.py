@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
-from planner.errors import PlannerError
+from planner.errors import InputError, PlannerError
+from trainer.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
 
+T = TypeVar("T")
 LARGEST_TABLE = 1_000_000_000
 MOST_COLUMNS = 20  # named in an error
+LONGEST = 60  # of a value in an error
 
 
 def read_text(path: Path, largest: int, too_large: str, wanted: str) -> str:
@@ -52,6 +56,84 @@ def parse(text: str) -> Any:
         RecursionError: If it is nested too deeply.
     """
     return json.loads(text, parse_float=_finite, parse_constant=_no_constant, object_pairs_hook=_once)
+
+
+@dataclass(frozen=True)
+class Format(Generic[T]):
+    """A kind of JSON document that the planner writes.
+
+    Attributes:
+        schema: What it says of itself.
+        what: What one is, as errors call it.
+        again: How to come by a good one.
+        read: Gives what a document of the schema holds; any error of its is the document's.
+        largest: The most bytes of a file.
+    """
+
+    schema: str
+    what: str
+    again: str
+    read: Callable[[dict[str, Any]], T]
+    largest: int = 16_000_000
+
+    def load(self, path: Path, wanted: str) -> T:
+        """What a file holds.
+
+        Args:
+            path: The file.
+            wanted: What to give instead of a file that cannot be read.
+
+        Raises:
+            PlannerError: If it is missing, too large, or as `loads` says.
+        """
+        return self.loads(read_text(path, self.largest, f"no {self.what}; {wanted}", wanted), str(path))
+
+    def loads(self, text: str, name: str) -> T:
+        """What a text holds; `name` is what errors call it.
+
+        Raises:
+            PlannerError: If it is no JSON, or as `of` says.
+        """
+        try:
+            document = parse(text)
+        except (ValueError, RecursionError) as error:
+            raise PlannerError(f"{name}: not a {self.what} file ({error}); {self.again}") from error
+        return self.of(document, name)
+
+    def of(self, document: Any, name: str) -> T:
+        """What a document holds.
+
+        Raises:
+            PlannerError: If it is of another schema, or damaged.
+        """
+        if not isinstance(document, dict) or document.get("schema") != self.schema:
+            found = shown(document.get("schema")) if isinstance(document, dict) else type(document).__name__
+            raise PlannerError(f"{name}: schema {found} is unknown, {self.schema!r} is read; {self.again}")
+        try:
+            return self.read(document)
+        except InputError as error:
+            raise PlannerError(f"{name}: {error}; {self.again}") from error
+        except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
+            what = f"{type(error).__name__}: {error}"
+            raise PlannerError(f"{name}: damaged {self.what} ({what}); {self.again}") from error
+
+
+def shown(value: Any) -> str:
+    """A value in an error, on one line and cut short."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def write_out(path: Path, text: str) -> None:
+    """Writes a file that the user has named, whole or not at all.
+
+    Raises:
+        PlannerError: If it cannot be written.
+    """
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        raise PlannerError(f"{path}: {error.strerror or error}; choose another --out") from error
 
 
 def number(value: Any, name: str) -> float:

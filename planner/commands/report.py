@@ -36,11 +36,11 @@ def command(
     to architecture; where MACs and hours went; how far it can be trusted; and what to do next. The study's formula is
     shown as it is on disk; without one, a formula is fitted for the page.
     """
+    from planner.documents import write_out
     from planner.report.numbers import numbers_of
     from planner.report.page import page_of
     from planner.report.source import of_study, of_table
     from planner.study import folder_of
-    from trainer.files import write_atomically
 
     if table and study:
         raise PlannerError("give a table or --study, not both")
@@ -50,10 +50,7 @@ def command(
     path = out or (Path("report.html") if table else folder_of(source.name) / "report.html")
     numbers = numbers_of(source)
     page = page_of(numbers, source.formula, source.command)
-    try:
-        write_atomically(path, page)
-    except OSError as error:
-        raise PlannerError(f"{path}: {error.strerror or error}; choose another --out") from error
+    write_out(path, page)
     if json_:
         echo_json({"report": str(path), "bytes": path.stat().st_size, "numbers": numbers})
         return

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from planner.compare.contenders import CHOOSERS, Contender
 from planner.compare.measuring import Measure, Score
-from planner.documents import read_frame
+from planner.documents import read_frame, write_out
 from planner.errors import PlannerError
 from planner.table import csv_text
 from sampler import Architecture, LayeredArchitecture
-from trainer.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,11 +148,7 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
 
     frame = pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS))
     whole = {name: "Int64" for name, kind in _KINDS.items() if kind is int}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, csv_text(frame.astype(whole)))
-    except OSError as error:
-        raise PlannerError(f"{path}: {error.strerror or error}; choose another --out") from error
+    write_out(path, csv_text(frame.astype(whole)))
 
 
 def is_comparison(frame: pd.DataFrame) -> bool:

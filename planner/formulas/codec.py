@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planner.documents import parse, read_text
+from planner.documents import Format, shown
 from planner.errors import PlannerError
 from planner.formulas.curve import Curve
 from planner.formulas.formula import Branch, Direction, Formula
 from planner.formulas.parts import parts_of, resolution_of
-from planner.formulas.schema import shown, violation
+from planner.formulas.schema import violation
 from planner.formulas.stages import stages_in, stages_out
 from planner.formulas.vectors import disagreement, vectors_of
 from sampler import RULES, BaseNetwork, base_names
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 SCHEMA = "planner-formula/1"
 COUNTING = "macs: multiply-accumulates of convolutions and linear layers; no bias, norm, activation or pooling"
-LARGEST_FILE = 16_000_000
-AGAIN = "write it again with `planner fit --out`"
 DIRECTIONS: tuple[Direction, ...] = ("shrink", "enlarge")
 ARRAYS = ("inputs", "alpha")
 DEEPEST = 8  # priors of priors: studies that were each fitted with the one before
@@ -89,41 +87,6 @@ def _text(value: Any, line: str) -> str:
     return "[" + deeper + f",{deeper}".join(_text(one, deeper) for one in value) + line + "]"
 
 
-def load(path: Path) -> Formula:
-    """Reads a formula file.
-
-    Raises:
-        PlannerError: If it is missing, too large, not of the schema, changed since it was written, or from a version
-            that answers otherwise.
-    """
-    text = read_text(
-        path, LARGEST_FILE, "no formula; give a `planner fit` file", "give a formula written by `planner fit --out`"
-    )
-    return loads(text, str(path))
-
-
-def loads(text: str, name: str = "formula") -> Formula:
-    """The formula of a text; `name` is what errors call it.
-
-    Raises:
-        PlannerError: As `load` does.
-    """
-    try:
-        document = parse(text)
-    except (ValueError, RecursionError) as error:
-        raise PlannerError(f"{name}: not a formula file ({error}); {AGAIN}") from error
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        found = shown(document.get("schema")) if isinstance(document, dict) else type(document).__name__
-        raise PlannerError(f"{name}: schema {found} is unknown, {SCHEMA!r} is read; fit the formula again")
-    try:
-        return _checked(document)
-    except PlannerError as error:
-        raise PlannerError(f"{name}: {error}; {AGAIN}") from error
-    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
-        what = f"{type(error).__name__}: {error}"
-        raise PlannerError(f"{name}: damaged formula ({what}); {AGAIN}") from error
-
-
 def _checked(document: dict[str, Any]) -> Formula:
     """The formula of a document: its shape, its digest, its meaning and its answers are checked, in this order."""
     if problem := violation(document):
@@ -134,6 +97,28 @@ def _checked(document: dict[str, Any]) -> Formula:
     if problem := disagreement(formula, document["vectors"]):
         raise PlannerError(problem)
     return formula
+
+
+FORMAT = Format(SCHEMA, "formula", "write it again with `planner fit --out`", _checked)
+
+
+def load(path: Path) -> Formula:
+    """Reads a formula file.
+
+    Raises:
+        PlannerError: If it is missing, too large, not of the schema, changed since it was written, or from a version
+            that answers otherwise.
+    """
+    return FORMAT.load(path, "give a formula written by `planner fit --out`")
+
+
+def loads(text: str, name: str = "formula") -> Formula:
+    """The formula of a text; `name` is what errors call it.
+
+    Raises:
+        PlannerError: As `load` does.
+    """
+    return FORMAT.loads(text, name)
 
 
 def _formula_in(document: dict[str, Any]) -> Formula:

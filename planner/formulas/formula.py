@@ -8,6 +8,7 @@ from typing import Any, Literal, SupportsFloat
 
 import numpy as np
 
+from planner.documents import write_out
 from planner.errors import PlannerError
 from planner.formulas.curve import Curve
 from planner.formulas.stages import StageCurves
@@ -202,12 +203,8 @@ class Formula:
             PlannerError: If the file cannot be written.
         """
         from planner.formulas.codec import dumps
-        from trainer.files import write_atomically
 
-        try:
-            write_atomically(Path(path), dumps(self))
-        except OSError as error:
-            raise PlannerError(f"{path}: {error.strerror or error}; choose another --out") from error
+        write_out(Path(path), dumps(self))
 
     @classmethod
     def load(cls, path: str | Path) -> Formula:

@@ -9,6 +9,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from planner.documents import shown
+
 FILE = "formula.schema.json"
 TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
@@ -21,7 +23,6 @@ TYPES: dict[str, tuple[type, ...]] = {
 }
 LARGEST = 1.7e308  # a whole number beyond has no float
 WHOLE = "the document"
-LONGEST = 60  # characters of a value in a message
 
 
 @cache
@@ -118,9 +119,3 @@ def _is(value: Any, name: str) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return name not in ("integer", "number") and isinstance(value, TYPES[name])
     return isinstance(value, TYPES[name]) and abs(value) <= LARGEST
-
-
-def shown(value: Any) -> str:
-    """A value in an error, on one line and cut short."""
-    text = repr(value)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."

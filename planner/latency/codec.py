@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.documents import number, parse, read_text
+from planner.documents import Format, number
 from planner.errors import PlannerError
 from planner.latency.model import COUNTS, FEATURES, Departure, LatencyModel
 from sampler.architecture import FloatArray
@@ -16,9 +16,7 @@ from sampler.architecture import FloatArray
 SCHEMA = "planner-latency/1"
 UNITS = "coefficients: ms, and ms per MAC, activation, param, block; resolution: pixels; log_residuals: natural logs"
 KERNEL = "matern32"
-LARGEST_FILE = 16_000_000
 LARGEST_POINTS = 10_000
-AGAIN = "write it again with `planner latency fit --out`"
 
 
 def dumps(model: LatencyModel) -> str:
@@ -45,40 +43,6 @@ def dumps(model: LatencyModel) -> str:
     return json.dumps(document, allow_nan=False, sort_keys=True, indent=1) + "\n"
 
 
-def load(path: Path) -> LatencyModel:
-    """Reads a latency file.
-
-    Raises:
-        PlannerError: If it is missing, too large, not of the schema, or holds impossible values.
-    """
-    text = read_text(
-        path, LARGEST_FILE, f"no latency model; {AGAIN}", "give a file written by `planner latency fit --out`"
-    )
-    return loads(text, str(path))
-
-
-def loads(text: str, name: str = "latency model") -> LatencyModel:
-    """The latency model of a text; `name` is what errors call it.
-
-    Raises:
-        PlannerError: If the text is not of the schema, or holds impossible values.
-    """
-    try:
-        document = parse(text)
-    except (ValueError, RecursionError) as error:
-        raise PlannerError(f"{name}: not a latency file ({error}); {AGAIN}") from error
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        found = document.get("schema") if isinstance(document, dict) else type(document).__name__
-        raise PlannerError(f"{name}: schema {found!r} is unknown, {SCHEMA!r} is read; {AGAIN}")
-    try:
-        return _model_in(document)
-    except PlannerError as error:
-        raise PlannerError(f"{name}: {error}; {AGAIN}") from error
-    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
-        what = f"{type(error).__name__}: {error}"
-        raise PlannerError(f"{name}: damaged latency model ({what}); {AGAIN}") from error
-
-
 def _model_in(document: dict[str, Any]) -> LatencyModel:
     if document["per"] not in ("pass", "image"):
         raise PlannerError(f"per is {document['per']!r}; pass or image is wanted")
@@ -99,6 +63,27 @@ def _model_in(document: dict[str, Any]) -> LatencyModel:
         errors={key: number(value, key) for key, value in document["errors"].items()},
         provenance=dict(document["provenance"]),
     )
+
+
+FORMAT = Format(SCHEMA, "latency model", "write it again with `planner latency fit --out`", _model_in)
+
+
+def load(path: Path) -> LatencyModel:
+    """Reads a latency file.
+
+    Raises:
+        PlannerError: If it is missing, too large, not of the schema, or holds impossible values.
+    """
+    return FORMAT.load(path, "give a file written by `planner latency fit --out`")
+
+
+def loads(text: str, name: str = "latency model") -> LatencyModel:
+    """The latency model of a text; `name` is what errors call it.
+
+    Raises:
+        PlannerError: If the text is not of the schema, or holds impossible values.
+    """
+    return FORMAT.loads(text, name)
 
 
 def _described(measured_on: dict[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from planner.documents import write_out
 from planner.errors import PlannerError
 from sampler.architecture import Architectures, FloatArray
 from sampler.complexity import chunks, count
@@ -170,12 +171,8 @@ class LatencyModel:
             PlannerError: If the file cannot be written.
         """
         from planner.latency.codec import dumps
-        from trainer.files import write_atomically
 
-        try:
-            write_atomically(Path(path), dumps(self))
-        except OSError as error:
-            raise PlannerError(f"{path}: {error.strerror or error}; choose another --out") from error
+        write_out(Path(path), dumps(self))
 
     @classmethod
     def load(cls, path: str | Path) -> LatencyModel:

@@ -9,16 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from planner.documents import number, parse, read_text
-from planner.errors import InputError, PlannerError
+from planner.documents import Format, number
+from planner.errors import PlannerError
 from planner.searches.scoring import Found
 from sampler import Architecture, architecture_from
 from trainer.files import write_atomically
 
 SCHEMA = "planner-search/1"
 FOLDER = "searches"
-LARGEST_FILE = 1_000_000
-AGAIN = "remove it, and run the search again"
 
 
 @dataclass(frozen=True)
@@ -84,29 +82,22 @@ def read_found(folder: Path) -> list[FoundRecord]:
     Raises:
         PlannerError: If a file is damaged; names it.
     """
-    return [_read(path) for path in sorted(folder.glob("*.json"))]
+    return [FORMAT.load(path, FORMAT.again) for path in sorted(folder.glob("*.json"))]
 
 
-def _read(path: Path) -> FoundRecord:
-    text = read_text(path, LARGEST_FILE, f"not what a search found; {AGAIN}", AGAIN)
-    try:
-        document = parse(text)
-        if document["schema"] != SCHEMA:
-            raise PlannerError(f"schema {document['schema']!r} is unknown, {SCHEMA!r} is read")
-        return FoundRecord(
-            method=str(document["method"]),
-            budget=_positive(document, "budget"),
-            classes=_whole(document, "classes"),
-            architecture=architecture_from(document["architecture"]),
-            trainings=_whole(document, "trainings"),
-            seconds=number(document["seconds"], "seconds"),
-            notes=tuple(str(note) for note in document["notes"]),
-        )
-    except InputError as error:
-        raise PlannerError(f"{path}: {error}; {AGAIN}") from error
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        what = f"{type(error).__name__}: {error}"
-        raise PlannerError(f"{path}: not what a search found ({what}); {AGAIN}") from error
+def _in(document: dict[str, Any]) -> FoundRecord:
+    return FoundRecord(
+        method=str(document["method"]),
+        budget=_positive(document, "budget"),
+        classes=_whole(document, "classes"),
+        architecture=architecture_from(document["architecture"]),
+        trainings=_whole(document, "trainings"),
+        seconds=number(document["seconds"], "seconds"),
+        notes=tuple(str(note) for note in document["notes"]),
+    )
+
+
+FORMAT = Format(SCHEMA, "search", "remove it, and run the search again", _in, largest=1_000_000)
 
 
 def _positive(document: dict[str, Any], key: str) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.documents import number
+from planner.documents import Format, number
 from planner.errors import PlannerError
 from planner.surrogates.calibration import LARGEST
 from planner.surrogates.features import SCALES, Features
@@ -23,7 +23,6 @@ MOST_COLUMNS = 300
 MOST_MEMBERS = 10
 LARGEST_LOG = 20.0  # of a hyper-parameter; beyond it a covariance is all noise or all jitter
 LARGEST_FEATURE = 1e4
-FIT_AGAIN = "fit the surrogate again"
 
 
 def written(surrogate: Surrogate) -> dict[str, Any]:
@@ -58,23 +57,6 @@ def written(surrogate: Surrogate) -> dict[str, Any]:
     }
 
 
-def read(document: Mapping[str, Any]) -> Surrogate:
-    """The surrogate of a document.
-
-    Raises:
-        PlannerError: If it is not of the schema, or holds impossible values.
-    """
-    if not isinstance(document, Mapping) or document.get("schema") != SCHEMA:
-        found = document.get("schema") if isinstance(document, Mapping) else type(document).__name__
-        raise PlannerError(f"surrogate of schema {found!r} is unknown, {SCHEMA!r} is read; {FIT_AGAIN}")
-    try:
-        return _surrogate_in(document)
-    except PlannerError as error:
-        raise PlannerError(f"surrogate: {error}; {FIT_AGAIN}") from error
-    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        raise PlannerError(f"damaged surrogate ({type(error).__name__}: {error}); {FIT_AGAIN}") from error
-
-
 def _surrogate_in(document: Mapping[str, Any]) -> Surrogate:
     inputs = tuple(_text(name, "inputs") for name in _list(document["inputs"], "inputs", MOST_COLUMNS))
     cost = None if document["cost"] is None else _text(document["cost"], "cost")
@@ -89,6 +71,18 @@ def _surrogate_in(document: Mapping[str, Any]) -> Surrogate:
     return Surrogate(
         inputs, _text(document["target"], "target"), cost, mixture, residuals, errors, dict(document["provenance"])
     )
+
+
+FORMAT = Format(SCHEMA, "surrogate", "fit the surrogate again", _surrogate_in)
+
+
+def read(document: Mapping[str, Any]) -> Surrogate:
+    """The surrogate of a document.
+
+    Raises:
+        PlannerError: If it is not of the schema, or holds impossible values.
+    """
+    return FORMAT.of(document, "surrogate")
 
 
 def _mixture_in(document: Mapping[str, Any], names: tuple[str, ...]) -> Mixture:

@@ -20,8 +20,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from sampler.architecture import BaseNetwork, IntArray, Stage
-from sampler.errors import InputError
-from sampler.families.parts import Block, Layer, block_ratios, runs, strided
+from sampler.families.parts import Block, Layer, block_ratios, runs, squeeze_channels, strided
 
 # Variants whose head convolves, with a bias and no norm, after pooling; their squeeze-excite differs too.
 MOBILENETV3 = ("mobilenetv3_large", "mobilenetv3_small")
@@ -128,7 +127,7 @@ def block_layers(
     spatial = kernel_area * c_mid * c_in if full else kernel_area * c_mid
     layers.append(Layer("expand" if full else "depthwise", spatial, c_mid, area_out, "batch"))
     if se_ratio:
-        c_se = rounded_to_8(c_mid, se_ratio) if mobilenetv3 else squeeze_channels(c_mid, se_ratio / expansion)
+        c_se = rounded_to_8(c_mid, se_ratio) if mobilenetv3 else squeeze_channels(c_mid, se_ratio / expansion, "hidden")
         weights = c_mid * c_se
         layers += [Layer("squeeze", weights, c_se, 1, bias=True), Layer("excite", weights, c_mid, 1, bias=True)]
     layers.append(Layer("project", c_mid * c_out, c_out, area_out, "batch"))
@@ -143,16 +142,3 @@ def rounded_to_8(channels: IntArray, ratio: float) -> IntArray:
     rounded = np.maximum(8.0, np.floor((exact + 4) / 8) * 8)
     result: IntArray = (rounded + 8 * (rounded < 0.9 * exact)).astype(np.int64)
     return result
-
-
-def squeeze_channels(hidden: IntArray, ratio: float) -> IntArray:
-    """Channels of the squeeze-excite bottleneck: nearest integer, halves to even, as Python's round.
-
-    Raises:
-        InputError: If that is zero for any architecture.
-    """
-    channels: IntArray = np.rint(hidden * ratio).astype(np.int64)
-    if channels.size and channels.min() < 1:
-        narrow = int(hidden[channels < 1].max())
-        raise InputError(f"{narrow} hidden channels leave squeeze-excite none at ratio {ratio:.3g}; widen the stage")
-    return channels

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from sampler.architecture import IntArray, Stage
+from sampler.errors import InputError
 
 Norm = Literal["", "batch", "layer"]
 
@@ -91,3 +92,23 @@ def block_ratios(stage: Stage, block: int) -> tuple[float, float]:
     expansions = stage.expansions or (stage.expansion,)
     se_ratios = stage.se_ratios or (stage.se_ratio,)
     return expansions[min(block, len(expansions) - 1)], se_ratios[min(block, len(se_ratios) - 1)]
+
+
+def squeeze_channels(channels: IntArray, ratio: float, which: str) -> IntArray:
+    """Channels of the squeeze-excite bottleneck: nearest integer, halves to even, as Python's round.
+
+    Args:
+        channels: `(n,)` channels that the ratio is of.
+        ratio: Squeezed channels over those.
+        which: What errors call them.
+
+    Raises:
+        InputError: If that is zero for any architecture.
+    """
+    squeezed: IntArray = np.rint(channels * ratio).astype(np.int64)
+    if squeezed.size and squeezed.min() < 1:
+        narrow = int(channels[squeezed < 1].max())
+        raise InputError(
+            f"{narrow} {which} channels leave squeeze-excite none at ratio {ratio:.3g}; widen stem or stage"
+        )
+    return squeezed

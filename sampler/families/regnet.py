@@ -18,7 +18,7 @@ import numpy as np
 
 from sampler.architecture import BaseNetwork, IntArray, Stage
 from sampler.errors import InputError
-from sampler.families.parts import Block, Layer, strided
+from sampler.families.parts import Block, Layer, squeeze_channels, strided
 
 
 def blocks(
@@ -96,26 +96,13 @@ def block_layers(
         Layer("spatial", 9 * c_group * c_out, c_out, area_out, "batch"),
     ]
     if stage.se_ratio:
-        c_se = squeeze_channels(c_in, stage.se_ratio)
+        c_se = squeeze_channels(c_in, stage.se_ratio, "input")
         weights = c_out * c_se
         layers += [Layer("squeeze", weights, c_se, 1, bias=True), Layer("excite", weights, c_out, 1, bias=True)]
     layers.append(Layer("expand", c_out * c_out, c_out, area_out, "batch"))
     if projects:
         layers.append(Layer("shortcut", pointwise, c_out, area_out, "batch"))
     return layers
-
-
-def squeeze_channels(channels: IntArray, ratio: float) -> IntArray:
-    """Channels of the squeeze-excite bottleneck: nearest integer, halves to even, as Python's round.
-
-    Raises:
-        InputError: If that is zero for any architecture.
-    """
-    squeezed: IntArray = np.rint(channels * ratio).astype(np.int64)
-    if squeezed.size and squeezed.min() < 1:
-        narrow = int(channels[squeezed < 1].max())
-        raise InputError(f"{narrow} input channels leave squeeze-excite none at ratio {ratio:.3g}; widen stem or stage")
-    return squeezed
 
 
 def group_widths(network: BaseNetwork, widths: IntArray) -> IntArray:

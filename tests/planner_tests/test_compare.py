@@ -333,10 +333,10 @@ class FakeMeasure:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("{", "not what a search found"),
+        ("{", "not a search file"),
         ('{"schema": "planner-search/9"}', "schema 'planner-search/9' is unknown"),
         ('{"schema": "planner-search/1", "method": "greedy"}', "KeyError: 'budget'"),
-        ("[1]", "not what a search found"),
+        ("[1]", "schema list is unknown"),
     ],
 )
 def test_a_damaged_record_is_refused_in_one_line(tmp_path, text, reason):

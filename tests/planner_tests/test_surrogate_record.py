@@ -122,5 +122,5 @@ def test_a_damaged_record_is_refused_in_one_line(document, change, words):
 
 @pytest.mark.parametrize("document", [None, [], "text", 3, {}])
 def test_what_is_no_record_is_refused(document):
-    with pytest.raises(PlannerError, match="surrogate of schema .* is unknown"):
+    with pytest.raises(PlannerError, match="surrogate: schema .* is unknown"):
         Surrogate.from_dict(document)

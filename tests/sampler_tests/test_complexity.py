@@ -234,7 +234,7 @@ def with_first(value):
         ({"widths": with_first(np.nan)}, r"widths must be whole numbers, got \[nan, 24"),
         ({"widths": with_first(10**30)}, f"widths must be between 1 and 131072, got {10**30}$"),
         ({"widths": [True] * 7}, "widths must be whole numbers"),
-        ({"widths": [1] * 7}, "1 hidden channels leave squeeze-excite none at ratio 0.25; widen the stage"),
+        ({"widths": [1] * 7}, "1 hidden channels leave squeeze-excite none at ratio 0.25; widen stem or stage"),
         ({"depths": [0] * 7}, "depths must be between 1 and 4096, got 0$"),
         ({"depths": [-1] * 7}, "depths must be between 1 and 4096, got -1$"),
         ({"depths": [4097] * 7}, "depths must be between 1 and 4096, got 4097$"),

@@ -217,7 +217,7 @@ def test_a_width_without_a_squeeze_excite_channel_is_refused_unless_it_is_rounde
     if network.variant in MOBILENETV3:  # eight channels at least
         assert complexity(name, widths=widths).macs > 0
     else:
-        with pytest.raises(InputError, match="hidden channels leave squeeze-excite none at ratio .*; widen the stage"):
+        with pytest.raises(InputError, match="hidden channels leave squeeze-excite none at ratio .*; widen"):
             complexity(name, widths=widths)
 
 
