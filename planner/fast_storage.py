@@ -95,11 +95,11 @@ class _Parts:
             for row in rows
         ]
 
-    def _select(self, table: Any, *names: str, order: str | None = None) -> Iterable[Any]:
+    def _select(self, table: Any, *names: str) -> Iterable[Any]:
         """Some columns of a table's rows."""
-        return self._rows(table, *(getattr(table, name) for name in names), order=order)
+        return self._rows(table, *(getattr(table, name) for name in names))
 
-    def _rows(self, table: Any, *columns: Any, order: str | None = None, grouped: bool = False) -> Iterable[Any]:
+    def _rows(self, table: Any, *columns: Any, grouped: bool = False) -> Iterable[Any]:
         """Rows of a table, each beginning with the id of its trial; `grouped`: one for each trial."""
         query = select(table.trial_id, *columns)
         if len(self.ids) <= MOST_LISTED:
@@ -108,8 +108,6 @@ class _Parts:
             trial = models.TrialModel
             query = query.join(trial, trial.trial_id == table.trial_id).where(trial.study_id == self.study_id)
             query = query.where(table.trial_id >= self.ids[0])
-        if order:
-            query = query.order_by(getattr(table, order))
         if grouped:
             query = query.group_by(table.trial_id)
         return self.session.execute(query)
