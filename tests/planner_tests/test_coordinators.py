@@ -20,7 +20,7 @@ from planner.storage import shown, with_driver
 from planner.store import Ledger
 from sampler import random_design
 
-PROGRAM = Path(__file__).with_name("closed_form.py")
+PROGRAM = Path(__file__).with_name("closed_form_study.py")
 DATA, SPACE = {"source": "fractal", "side": 90, "classes": 4}, {"resolution": 64, "r": (0.5, 1.4)}
 
 
@@ -60,7 +60,7 @@ def study(server, tmp_path, request):
         connection.execute(text(f"CREATE DATABASE {name}"))
 
     def at(machine):
-        folder = tmp_path / machine / "mine"
+        folder = tmp_path / machine / "results" / "mine"
         settings = StudySettings.model_validate({"data": DATA, "space": SPACE, "storage": server + name})
         if not folder.exists():
             folder.mkdir(parents=True)
@@ -70,10 +70,24 @@ def study(server, tmp_path, request):
     return at
 
 
-def coordinator(ledger, *arguments):
-    command = [sys.executable, str(PROGRAM), str(ledger.folder), *map(str, arguments)]
-    root = str(Path(__file__).parents[2])
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": root})
+def coordinator(ledger, seconds):
+    """A process that trains a study, one training at a time, each of so many seconds."""
+    command = [sys.executable, str(PROGRAM), "train", "--study", "mine", "--device", "cpu", "--workers", "1"]
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "CLOSED_FORM_SECONDS": str(seconds / 3),
+    }
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=ledger.folder.parents[1], env=environment, **pipes)
+
+
+def until(true, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert true()
 
 
 def recorded(ledger):
@@ -81,8 +95,15 @@ def recorded(ledger):
     return [str(trial.user_attrs["architecture"]) for trial in ledger.study.get_trials() if trial.values]
 
 
-def numbers(text, word):
-    return [int(line.split()[1]) for line in text.splitlines() if line.startswith(word)]
+def reached(ledger):
+    """How many trainings are ok, running, waiting; one that diverges has failed, and waits again."""
+    counts = ledger.counts()
+    return counts["ok"], counts["running"], counts["waiting"]
+
+
+def observed(ledger):
+    """Numbers of the trials that were trained in a machine's folder."""
+    return {int(path.stem) for path in ledger.observations.glob("*.json")}
 
 
 @pytest.mark.slow
@@ -91,13 +112,12 @@ def test_two_coordinators_share_forty_trainings_and_none_is_done_twice(study):
     with one.queueing():
         one.enqueue(random_design(one.space, 40, seed=0), "random")
     processes = [coordinator(ledger, 0.1) for ledger in (one, other)]
-    texts = [process.communicate(timeout=120)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    done = [numbers(text, "done") for text in texts]
-    begun = [numbers(text, "begun") for text in texts]
-    assert done == begun and min(len(share) for share in done) >= 5, [len(share) for share in done]
-    assert sorted(done[0] + done[1]) == list(range(40))
-    assert one.counts() == {"ok": 40, "failed": 0, "running": 0, "waiting": 0}
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], errors
+    failed = one.counts()["failed"]
+    shares = [observed(ledger) for ledger in (one, other)]
+    assert min(map(len, shares)) >= 5 and not shares[0] & shares[1], shares
+    assert shares[0] | shares[1] == set(range(40 + failed)) and reached(one) == (40, 0, 0)
     assert len(set(recorded(one))) == len(recorded(one)) == 40
 
 
@@ -106,24 +126,24 @@ def test_what_a_dead_coordinator_had_is_taken_over_at_once_and_what_a_live_one_h
     one, other = study("one"), study("other")
     with one.queueing():
         one.enqueue(random_design(one.space, 6, seed=0), "random")
-    first = coordinator(one, 3, "0:600")
-    assert first.stdout.readline() == "begun 0\n"
+    first = coordinator(one, 600)
+    until(lambda: other.counts()["running"] == 1)
     second = coordinator(other, 0.05)
-    lines = [second.stdout.readline() for _ in range(11)]  # five trainings begun and done, and a note
-    assert lines[-1].startswith("note 1 trainings run at other coordinators"), lines
+    until(lambda: other.counts()["ok"] == 5)
     time.sleep(1.5)  # several looks at the live one's training
-    assert other.counts() == {"ok": 5, "failed": 0, "running": 1, "waiting": 0}
+    assert reached(other) == (5, 1, 0)
     first.send_signal(signal.SIGKILL)
     died = datetime.now()
-    text = second.communicate(timeout=120)[0]
+    error = second.communicate(timeout=120)[1]
     first.communicate()
-    assert second.returncode == 0 and numbers(text, "done") == [6]
-    noticed = (other.study.get_trials()[0].datetime_complete - died).total_seconds()
+    assert second.returncode == 0, error
+    assert "1 trainings run at other coordinators; waits for them" in error
+    lost = other.study.get_trials()[0]
+    assert (lost.user_attrs["status"], lost.user_attrs["message"]) == ("killed", "its coordinator was killed")
+    noticed = (lost.datetime_complete - died).total_seconds()
     assert 0 < noticed < 5, noticed  # looks are half a second apart, on a machine that is not busy
-    assert other.counts() == {"ok": 6, "failed": 1, "running": 0, "waiting": 0}
+    assert observed(one) == set() and reached(other) == (6, 0, 0)
     assert len(set(recorded(other))) == len(recorded(other)) == 6
-    lost = other.study.get_trials()[0].user_attrs
-    assert (lost["status"], lost["message"]) == ("killed", "its coordinator was killed")
 
 
 @pytest.mark.slow
@@ -189,8 +209,8 @@ def test_only_postgresql_has_several_coordinators(tmp_path):
 
 
 def test_a_second_process_on_sqlite_is_refused_and_told_what_would_allow_it(tmp_path):
-    folder = tmp_path / "mine"
-    folder.mkdir()
+    folder = tmp_path / "results" / "mine"
+    folder.mkdir(parents=True)
     settings = StudySettings.model_validate({"data": DATA, "space": SPACE})
     write_settings(folder / "study.toml", settings)
     ledger = Ledger(folder, settings)
@@ -200,6 +220,6 @@ def test_a_second_process_on_sqlite_is_refused_and_told_what_would_allow_it(tmp_
             with pytest.raises(PlannerError, match="another process is training .* --storage postgresql://"):
                 with second():
                     pass
-        with coordinator(ledger, 0) as refused:
-            assert refused.wait(timeout=60) == 1 and "begun" not in refused.stdout.read()
-    assert ledger.counts()["waiting"] == 1
+        refused = coordinator(ledger, 0)
+        assert "another process is training this study" in refused.communicate(timeout=60)[1]
+    assert refused.returncode == 2 and ledger.counts()["waiting"] == 1
