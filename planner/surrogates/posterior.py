@@ -50,19 +50,42 @@ class Member:
         whitener: `(n, n)` inverse of the covariance's lower Cholesky factor.
     """
 
-    def __init__(self, kernel: Kernel, theta: FloatArray, seen: Seen) -> None:
+    def __init__(self, kernel: Kernel, theta: FloatArray, seen: Seen, whitener: FloatArray | None = None) -> None:
         self.kernel, self.theta, self.seen = kernel, theta, seen
-        covariance = kernel.covariance(theta, seen.x, seen.x)
+        self.whitener = self._whitener_of(self._covariance(seen)) if whitener is None else whitener
+        self.alpha = self.whitener.T @ (self.whitener @ seen.w)
+
+    def conditioned(self, more: Seen) -> Member:
+        """The same, given more rows too: what the old ones took is not computed again."""
+        old, n = self.seen, len(self.seen.w)
+        seen = Seen(*(np.concatenate([getattr(one, name) for one in (old, more)]) for name in ("x", "w", "noise")))
+        explained = self.kernel.covariance(self.theta, more.x, old.x) @ self.whitener.T
+        corner = self._whitener_of(self._covariance(more) - explained @ explained.T)
+        whitener = np.zeros((len(seen.w), len(seen.w)))
+        whitener[:n, :n], whitener[n:, n:] = self.whitener, corner
+        whitener[n:, :n] = -corner @ (explained @ self.whitener)
+        return Member(self.kernel, self.theta, seen, whitener)
+
+    def _covariance(self, seen: Seen) -> FloatArray:
+        """`(n, n)` prior covariance of measurements."""
+        covariance = self.kernel.covariance(self.theta, seen.x, seen.x)
         covariance[np.diag_indices(len(seen.w))] += self.noise + seen.noise + JITTER
+        return covariance
+
+    def _whitener_of(self, covariance: FloatArray) -> FloatArray:
+        """The inverse of a covariance's lower Cholesky factor.
+
+        Raises:
+            PlannerError: If the covariance is not positive definite.
+        """
         try:
             factor: FloatArray = np.linalg.cholesky(covariance).astype(np.float64, copy=False)
         except np.linalg.LinAlgError as error:
             raise PlannerError(
-                f"the covariance of {len(seen.w)} rows is not positive definite (member {kernel.name}); give repeated "
-                "rows a noise_variance"
+                f"the covariance of {len(covariance)} rows is not positive definite (member {self.kernel.name}); give "
+                "repeated rows a noise_variance"
             ) from error
-        self.whitener = _inverse_of_lower(factor)
-        self.alpha = self.whitener.T @ (self.whitener @ seen.w)
+        return _inverse_of_lower(factor)
 
     @property
     def noise(self) -> float:
@@ -156,9 +179,7 @@ class Mixture:
 
     def conditioned(self, x: FloatArray, w: FloatArray, noise: FloatArray) -> Mixture:
         """The same members and weights, given more rows: `(q, d)` features, `(q,)` warped targets, noise variances."""
-        old = self.seen
-        seen = Seen(np.concatenate([old.x, x]), np.concatenate([old.w, w]), np.concatenate([old.noise, noise]))
-        return replace(self, members=tuple(Member(one.kernel, one.theta, seen) for one in self.members))
+        return replace(self, members=tuple(one.conditioned(Seen(x, w, noise)) for one in self.members))
 
     def reached(self, share: float = 1.0) -> tuple[FloatArray, FloatArray]:
         """`(n,)` mean and variance of the true warped value of each row seen.

@@ -96,6 +96,18 @@ def test_the_posterior_is_that_of_the_equations_written_out(kernel):
 
 
 @by_kernel
+@pytest.mark.parametrize("later", [1, 7])
+def test_rows_that_come_later_give_what_all_at_once_give(kernel, later):
+    seen, theta = rows(), hyperparameters(kernel)
+    order = np.arange(len(seen.w))
+    first, rest = seen.rows(order[:-later]), seen.rows(order[-later:])
+    member, whole = Member(kernel, theta, first).conditioned(rest), Member(kernel, theta, seen)
+    assert np.allclose(member.whitener, whole.whitener, rtol=0, atol=1e-9)
+    assert np.allclose(member.alpha, whole.alpha, rtol=0, atol=1e-9)
+    assert np.array_equal(member.seen.x, seen.x) and np.array_equal(member.seen.noise, seen.noise)
+
+
+@by_kernel
 def test_correlations_are_those_of_the_joint_posterior_written_out(kernel):
     seen, theta = rows(), hyperparameters(kernel)
     rng = np.random.default_rng(2)
