@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from planner.attributes import check
 from planner.coordination import locks_of
 from planner.errors import PlannerError
 from planner.settings import StudySettings
@@ -71,6 +72,7 @@ class Records:
         self.folder, self.settings = folder, settings
         self.space = settings.search_space()
         self.observations = folder / "observations"
+        self._checked: set[int] = set()  # numbers of finished trials, which change no more
         self._frame: pd.DataFrame | None = None
         self._table: Table | None = None
         self.url = with_driver(settings.storage) or f"sqlite:///{folder / 'ledger.db'}"
@@ -144,7 +146,7 @@ class Records:
                 trial.number,
                 facts.get("status") if trial.state.is_finished() else None,
             )
-            for trial in self.study.get_trials(deepcopy=False)
+            for trial in self._trials()
             if "architecture" in (facts := trial.user_attrs)
             and facts.get("first_seed", facts.get("seed", self.settings.seed)) == seed
         }
@@ -155,14 +157,14 @@ class Records:
         Raises:
             PlannerError: If there is no such trial.
         """
-        trials = self.study.get_trials(deepcopy=False)
+        trials = self._trials()
         if number >= len(trials) or "architecture" not in trials[number].user_attrs:
             raise PlannerError(f"{self.folder}: there is no trial {number}; trials.csv and `planner front` list them")
         return architecture_of(trials[number].user_attrs)
 
     def numbers(self, architecture: Architecture) -> list[int]:
         """Numbers of the trials of an architecture, however they were trained."""
-        trials = [one for one in self.study.get_trials(deepcopy=False) if "architecture" in one.user_attrs]
+        trials = [one for one in self._trials() if "architecture" in one.user_attrs]
         return [one.number for one in trials if architecture_of(one.user_attrs) == architecture]
 
     def accuracy_of(self, number: int) -> float | None:
@@ -178,7 +180,7 @@ class Records:
         """MACs of what waits, in the order of the queue."""
         from optuna.trial import TrialState
 
-        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        waiting = self._trials((TrialState.WAITING,))
         return [int(trial.user_attrs["macs"]) for trial in waiting if "macs" in trial.user_attrs]
 
     def curves(self) -> list[Curve]:
@@ -197,7 +199,7 @@ class Records:
             TrialState.PRUNED: "failed",
         }
         counts = dict.fromkeys(("ok", "failed", "running", "waiting"), 0)
-        for trial in self.study.get_trials(deepcopy=False):
+        for trial in self._trials():
             counts[names[trial.state]] += 1
         return counts
 
@@ -207,7 +209,7 @@ class Records:
         Args:
             otherwise: Also those that were only asked for as the study does not train: fine-tunes, fewer epochs.
         """
-        trials = self.study.get_trials(deepcopy=False)
+        trials = self._trials()
         return _stacked([one for one in trials if otherwise or not asked_apart(one.user_attrs)])
 
     def pending(self) -> Architectures | None:
@@ -222,12 +224,12 @@ class Records:
     def _pending(self) -> list[optuna.trial.FrozenTrial]:
         from optuna.trial import TrialState
 
-        trials = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING, TrialState.RUNNING))
+        trials = self._trials((TrialState.WAITING, TrialState.RUNNING))
         return [trial for trial in trials if "architecture" in trial.user_attrs]
 
     def asked(self) -> int:
         """Architectures queued so far for the study itself, those tried again or with other seeds counted once."""
-        attributes = [trial.user_attrs for trial in self.study.get_trials(deepcopy=False)]
+        attributes = [trial.user_attrs for trial in self._trials()]
         return sum("retry_of" not in facts and not facts.get("repeat") and ASKS not in facts for facts in attributes)
 
     def frame(self) -> pd.DataFrame:
@@ -276,9 +278,23 @@ class Records:
             name: IntDistribution(low[name], high[name], step=step if name.startswith("width") else 1) for name in low
         }
 
+    def _trials(self, states: tuple[optuna.trial.TrialState, ...] | None = None) -> list[optuna.trial.FrozenTrial]:
+        """Trials, in the order of their numbers.
+
+        Raises:
+            PlannerError: If one holds what no trial of ours can.
+        """
+        trials = self.study.get_trials(deepcopy=False, states=states)
+        for trial in trials:
+            if trial.number not in self._checked and "architecture" in trial.user_attrs:
+                check(trial.user_attrs, f"{shown(self.url)}: trial {trial.number}")
+                if trial.state.is_finished():
+                    self._checked.add(trial.number)
+        return trials
+
     def _finished(self) -> list[optuna.trial.FrozenTrial]:
-        trials = self.study.get_trials(deepcopy=False)
+        trials = self._trials()
         return [trial for trial in trials if trial.state.is_finished() and "architecture" in trial.user_attrs]
 
     def _frozen(self, number: int) -> optuna.trial.FrozenTrial:
-        return self.study.get_trials(deepcopy=False)[number]
+        return self._trials()[number]

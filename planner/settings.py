@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from planner.documents import shown
 from planner.errors import PlannerError
 from sampler import InputError, SearchSpace
 from sampler import base as base_named
@@ -171,16 +172,21 @@ def checked(document: object, name: str) -> StudySettings:
     try:
         return StudySettings.model_validate(document)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the settings"
-        message = first["msg"].removeprefix("Value error, ")
-        given = "" if isinstance(first["input"], dict) else f" (given: {first['input']!r})"
+        kind = error.errors()[0]["type"]
         # Our own messages end with a remedy, pydantic's do not.
-        ours, unknown = first["type"] == "value_error", first["type"] == "extra_forbidden"
+        ours, unknown = kind == "value_error", kind == "extra_forbidden"
         remedy = "" if ours else "; correct its name or remove it" if unknown else "; mend that value"
-        raise PlannerError(f"{name}: {where}: {message}{given}{remedy}") from error
+        raise PlannerError(f"{name}: {first_problem(error)}{remedy}") from error
     except InputError as error:
         raise PlannerError(f"{name}: {error}") from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong, where, and what was given."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the settings"
+    given = "" if isinstance(first["input"], dict) else f" (given: {shown(first['input'])})"
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}{given}"
 
 
 def write_settings(path: Path, settings: StudySettings) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from planner.attributes import check
 from planner.documents import parse, read_text
 from planner.errors import PlannerError
 from planner.records import Records
@@ -102,7 +103,7 @@ class Ledger(Records):
         """Queues all of some trainings: one that is killed in between is finished at the next start."""
         self.finish_queueing()
         token = secrets.token_hex(8)
-        document = {"token": token, "from": len(self.study.get_trials(deepcopy=False)), "trainings": list(asked)}
+        document = {"token": token, "from": len(self._trials()), "trainings": list(asked)}
         path = self.folder / QUEUE_FILE
         try:
             write_atomically(path, json.dumps(document, allow_nan=False))
@@ -127,7 +128,7 @@ class Ledger(Records):
             todo = [(architecture_from(one["architecture"]), dict(one["facts"])) for one in asked]
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise PlannerError(f"{path}: {wrong} ({error}); remove it, then queue again") from error
-        there = self.study.get_trials(deepcopy=False)[first:]
+        there = self._trials()[first:]
         done = {one.user_attrs["queued"] for one in there if "queued" in one.user_attrs}
         for place, (architecture, facts) in enumerate(todo):
             if (name := f"{token}-{place}") not in done:
@@ -168,7 +169,7 @@ class Ledger(Records):
         Raises:
             PlannerError: If there is no such trial.
         """
-        trials = [one for one in self.study.get_trials(deepcopy=False) if "architecture" in one.user_attrs]
+        trials = [one for one in self._trials() if "architecture" in one.user_attrs]
         wanted = next((one.user_attrs for one in trials if one.number == number), None)
         if wanted is None:
             raise PlannerError(
@@ -190,7 +191,7 @@ class Ledger(Records):
         # Under the lock, because `ask` makes up a trial where another coordinator took the last one in between, and
         # because a running trial without its coordinator's number would look like a dead one's.
         with self.locks.claiming():
-            waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+            waiting = self._trials((TrialState.WAITING,))
             for other in [one for one in waiting if "architecture" not in one.user_attrs]:
                 # Queued by another program: there is nothing that could be trained.
                 self._annotate(other, {"message": "no architecture: not queued by the planner"})
@@ -283,7 +284,7 @@ class Ledger(Records):
 
     def _enqueue_again(self, trial: optuna.trial.FrozenTrial, **changed: Any) -> None:
         """Queues a trial's training once more, unless a coordinator that was killed has done so."""
-        after = self.study.get_trials(deepcopy=False)[trial.number + 1 :]
+        after = self._trials()[trial.number + 1 :]
         if any(one.user_attrs.get("retry_of") == trial.number for one in after):
             return
         kept = {name: trial.user_attrs[name] for name in KEPT if name in trial.user_attrs}
@@ -317,15 +318,18 @@ class Ledger(Records):
     def _running(self) -> list[optuna.trial.FrozenTrial]:
         from optuna.trial import TrialState
 
-        return self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return self._trials((TrialState.RUNNING,))
 
     def on_disk(self, number: int) -> Observation | None:
         """The observation that a worker wrote for a trial, or None."""
         path = observation_path(self.observations, number)
         try:
-            return Observation.from_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # not there, or not whole: the training is done again
+            text = path.read_text(encoding="utf-8")
+            observation, document = Observation.from_json(text), json.loads(text)
+            check({**document, **document["fidelity"]}, str(path))
+        except (OSError, ValueError, PlannerError):  # not there, or not whole: the training is done again
             return None
+        return observation
 
     def _annotate(self, trial: optuna.trial.FrozenTrial, facts: dict[str, Any]) -> None:
         import optuna

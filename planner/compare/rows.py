@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,7 +84,17 @@ class Row:
 COLUMNS = tuple(one.name for one in fields(Row))
 # By these a file is known as a comparison.
 MARKS = {"method", "budget", "seed", "accuracy", "trainings_needed", "scored_on"}
-_KINDS: Mapping[str, type] = {
+
+
+def _whole_numbers(text: str) -> str:
+    """The text, which must be whole numbers and blanks."""
+    for part in text.split():
+        int(part)
+    return text
+
+
+_KINDS: Mapping[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("depths", "widths"), _whole_numbers),
     **dict.fromkeys(("macs", "params", "resolution", "stem", "head", "seed"), int),
     **dict.fromkeys(("trainings_needed", "epochs", "classes"), int),
     **dict.fromkeys(("budget", "error", "accuracy", "seconds", "hours_needed"), float),
@@ -192,7 +202,8 @@ def _value(text: Any, column: str, where: str) -> Any:
     try:
         value = kind(text)
     except ValueError as error:
-        raise PlannerError(f"{where} is {text[:40]!r}; a number is wanted") from error
+        wanted = "whole numbers are" if kind is _whole_numbers else "a number is"
+        raise PlannerError(f"{where} is {text[:40]!r}; {wanted} wanted") from error
     if kind is float and not math.isfinite(value):
         raise PlannerError(f"{where} is {text!r}; a finite number is wanted")
     return value

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from planner.documents import Format, number, shown
 from planner.errors import PlannerError
 from planner.searches.adjust import AdjustOptions, Probed
 from planner.searches.scoring import Candidate
@@ -33,7 +34,26 @@ from trainer.weights import load_network
 if TYPE_CHECKING:
     from planner.store import Ledger
 
+SCHEMA = "utilization/1"
 Record = dict[str, Any]
+
+
+def units_in(document: dict[str, Any]) -> list[Record]:
+    """The units of a record: names, increases of the loss (None for no number) and whether the drop rate was capped.
+
+    Raises:
+        PlannerError: If something of that is another thing.
+    """
+    units: list[Record] = document["units"]
+    for unit in units:
+        if not isinstance(unit["name"], str) or not isinstance(unit["capped"], bool):
+            raise PlannerError(f"unit {shown(unit['name'])} is not a unit's name, or not known to be capped or not")
+        if unit["loss_increase"] is not None:
+            number(unit["loss_increase"], "loss_increase")
+    return units
+
+
+FORMAT = Format(SCHEMA, "record of utilisation", "remove it and run again", units_in)
 
 
 class TrainedProbe:
@@ -92,15 +112,7 @@ class TrainedProbe:
 
     def _known(self, trial: int) -> list[Record] | None:
         path = self.path(trial)
-        if not path.is_file():
-            return None
-        try:
-            units: list[Record] = json.loads(path.read_text(encoding="utf-8"))["units"]
-            if not all({"name", "loss_increase", "capped"} <= unit.keys() for unit in units):
-                raise ValueError("units lack something")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise PlannerError(f"{path}: not a record of utilisation ({error}); remove it and run again") from error
-        return units
+        return FORMAT.load(path, FORMAT.again) if path.is_file() else None
 
     def _measured(self, trial: int) -> list[Record]:
         settings, options = self.ledger.settings, self.options
@@ -113,7 +125,7 @@ class TrainedProbe:
         units = units_of(model, architecture, classes)
         found = utilization(model, images, units, options.base_rate, options.cap, options.times, settings.seed)
         facts = [_finite(asdict(unit)) for unit in found]
-        record = {"schema": "utilization/1", "trial": trial, "units": facts}
+        record = {"schema": SCHEMA, "trial": trial, "units": facts}
         write_atomically(self.path(trial), json.dumps(record, indent=1, sort_keys=True, allow_nan=False))
         return facts
 

@@ -1,6 +1,8 @@
 """Whatever is in a file: it is read, or refused in one line. Random texts and bytes, and valid files with damage."""
 
 import ast
+import csv
+import io
 import json
 import os
 import shutil
@@ -26,6 +28,7 @@ QUICK = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 LONG = settings(QUICK, max_examples=EXAMPLES, derandomize=False)
+FEWER = settings(LONG, max_examples=max(1, EXAMPLES // 10))
 
 
 @st.composite
@@ -59,6 +62,28 @@ def changed(draw, document):
         else:
             parent[key] = draw(ANYTHING)
     return json.dumps(document)
+
+
+@st.composite
+def retyped(draw, table):
+    """A CSV table with one to four of its cells replaced, or a column or a row left out or there twice."""
+    rows = list(csv.reader(io.StringIO(table)))
+    for _ in range(draw(st.integers(1, 4))):
+        row, column = draw(st.integers(0, len(rows) - 1)), draw(st.integers(0, len(rows[0]) - 1))
+        what = draw(st.sampled_from(["cell"] * 6 + ["drop column", "twice column", "drop row", "twice row"]))
+        if what == "cell":
+            values = st.sampled_from(PIECES) | st.floats().map(str) | st.integers(-(10**20), 10**20).map(str)
+            rows[row][column] = draw(values | st.sampled_from(rows[row]))
+        elif what == "twice row":
+            rows.insert(row, list(rows[row]))
+        elif what == "drop row" and len(rows) > 2:
+            del rows[row]
+        elif what == "twice column" or len(rows[0]) > 2:
+            for cells in rows:
+                cells[column : column + 1] = [cells[column]] * (2 if what == "twice column" else 0)
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
 
 
 ANYTHING = st.recursive(
@@ -209,6 +234,75 @@ def latency_model(mine):
     return dumps(fit_latency(path)), lambda path: load(path)
 
 
+def settings_document(mine):
+    """What `study.toml` holds, as TOML is read."""
+    from planner.settings import checked
+
+    return mine.settings.model_dump_json(), lambda path: checked(json.loads(path.read_text()), str(path))
+
+
+def network_description(mine):
+    from planner.exports.given import read_given
+
+    one = mine.study.get_trials(deepcopy=False)[0].user_attrs["architecture"]
+    return json.dumps({"architecture": one, "classes": 4, "formula": "f.json"}), lambda path: read_given(path)
+
+
+def utilization_record(mine):
+    from planner.searches.probing import FORMAT
+
+    units = [{"name": f"stage{i}", "loss_increase": 0.1 * i or None, "capped": False} for i in range(3)]
+    return json.dumps({"schema": "utilization/1", "units": units}), lambda path: FORMAT.load(path, FORMAT.again)
+
+
+def comparison_table(mine):
+    from planner.commands.compare import summary
+    from planner.compare.rows import read_rows
+
+    lines = (ROOT / "results" / "reference" / "comparison.csv").read_text().splitlines(keepends=True)
+    return "".join(lines[:13]), lambda path: summary(read_rows(path), {})
+
+
+def audited_table(mine):
+    from planner.audit import audit
+
+    rows = [f"{0.3 + 0.01 * i},{(i * 7) % 11},{10**6 + i},{i % 5}" for i in range(20)]
+    text = "\n".join(["accuracy,zen,macs,group", *rows]) + "\n"
+    return text, lambda path: audit(path, ["zen"], "accuracy", resamples=100)
+
+
+def fitted_table(mine):
+    """A fit to whatever can be read."""
+    from planner import fit
+
+    frame = mine.table().frame[["accuracy", "macs", "r", "d"]]
+    return frame.to_csv(index=False), lambda path: fit(path, base="efficientnet_b0")
+
+
+def ledger_attributes(mine):
+    """What the ledger holds of a trial."""
+    import sqlite3
+
+    from planner.store import Ledger
+
+    facts = mine.study.get_trials(deepcopy=False)[0].user_attrs
+    database = mine.folder / "ledger.db"
+
+    def read(path):
+        with sqlite3.connect(database) as connection:
+            connection.execute("DELETE FROM trial_user_attributes WHERE trial_id = 1")
+            rows = [(1, key, json.dumps(value)) for key, value in json.loads(path.read_text()).items()]
+            connection.executemany(
+                "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (?, ?, ?)", rows
+            )
+        connection.close()
+        ledger = Ledger(mine.folder, mine.settings)
+        for act in (ledger.table, ledger.tried, ledger.curves, ledger.attempts, ledger.asked):
+            act()
+
+    return json.dumps(facts), read
+
+
 def last_study(mine):
     from planner.study import LAST, folder_of
 
@@ -222,9 +316,18 @@ def last_study(mine):
 
 TEXTS = (
     settings_file, study_table, outside_table, any_table, latency_table, scores_table, classes_list, queue_file,
-    search_record, parent_record, observation_file, zen_memory, last_study, latency_model,
+    search_record, parent_record, observation_file, zen_memory, last_study, latency_model, network_description,
+    utilization_record, comparison_table,
 )  # fmt: skip
-DOCUMENTS = (queue_file, search_record, parent_record, observation_file, latency_model)
+DOCUMENTS = (
+    settings_document, queue_file, search_record, parent_record, observation_file, latency_model, network_description,
+    utilization_record, ledger_attributes,
+)  # fmt: skip
+TABLES = (
+    study_table, outside_table, any_table, latency_table, scores_table, classes_list, comparison_table, audited_table,
+    fitted_table,
+)  # fmt: skip
+DEAR = (audited_table, fitted_table, ledger_attributes)  # a tenth of a second and more: long runs have fewer of them
 # Those whose own tests fuzz them quickly: here only in the long run.
 LATER = (formula_file,)
 
@@ -254,6 +357,16 @@ def test_a_document_of_wrong_values_is_read_or_refused_in_one_line(mine, tmp_pat
     valid, read = kind(mine)
     (tmp_path / "box").mkdir()
     fuzz(json.loads(valid), read, tmp_path / "box" / "f.json", QUICK, changed)
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_a_table_of_wrong_cells_is_read_or_refused_in_one_line(mine, tmp_path, kind):
+    valid, read = kind(mine)
+    (tmp_path / "box").mkdir()
+    path = tmp_path / "box" / "f.csv"
+    path.write_text(valid)
+    read(path)  # the valid one is read
+    fuzz(valid, read, path, QUICK, retyped)
 
 
 FOUND_BY_LONG_RUNS = (
@@ -287,7 +400,15 @@ def test_many_damaged_files_are_read_or_refused_in_one_line(mine, tmp_path, kind
 def test_many_documents_of_wrong_values_are_read_or_refused_in_one_line(mine, tmp_path, kind):
     valid, read = kind(mine)
     (tmp_path / "box").mkdir()
-    fuzz(json.loads(valid), read, tmp_path / "box" / "f.json", LONG, changed)
+    fuzz(json.loads(valid), read, tmp_path / "box" / "f.json", FEWER if kind in DEAR else LONG, changed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", TABLES)
+def test_many_tables_of_wrong_cells_are_read_or_refused_in_one_line(mine, tmp_path, kind):
+    valid, read = kind(mine)
+    (tmp_path / "box").mkdir()
+    fuzz(valid, read, tmp_path / "box" / "f.csv", FEWER if kind in DEAR else LONG, retyped)
 
 
 # --- The ledger ---
@@ -318,6 +439,29 @@ def test_a_ledger_of_another_version_of_optuna_is_refused_in_one_line(mine):
     with pytest.raises(PlannerError, match="optuna storage upgrade|another version of Optuna") as error:
         Ledger(mine.folder, mine.settings)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("activations", [], r"activations: Input should be a valid integer \(given: \[\]\)"),
+        ("history", [{"epoch": 1}], "history.0.training_loss: Field required"),
+        ("architecture", {"base": "x"}, "architecture.resolution: Field required"),
+        ("asks", {"epochs": "two"}, "asks.epochs: Input should be a valid integer"),
+    ],
+)
+def test_a_trial_that_holds_something_else_is_named(mine, key, value, words):
+    import sqlite3
+
+    from planner.store import Ledger
+
+    with sqlite3.connect(mine.folder / "ledger.db") as database:
+        database.execute("DELETE FROM trial_user_attributes WHERE trial_id = 3 AND key = ?", (key,))
+        row = (3, key, json.dumps(value))
+        database.execute("INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (?, ?, ?)", row)
+    database.close()
+    with pytest.raises(PlannerError, match=rf"ledger.db: trial 2: {words}.*; restore the ledger from a copy$"):
+        Ledger(mine.folder, mine.settings).table()
 
 
 def test_trials_that_somebody_else_queued_are_left_alone(new):

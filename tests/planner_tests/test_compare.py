@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -247,6 +248,25 @@ def test_a_comparison_that_was_written_is_shown_again(run, mine, trainings, tmp_
     write_rows(tmp_path / "copy.csv", rows)
     assert (tmp_path / "copy.csv").read_bytes() == path.read_bytes()
     assert read_rows(tmp_path / "copy.csv") == rows
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("depths", "1 x 3", "depths of row 2 is '1 x 3'; whole numbers are wanted"),
+        ("macs", "many", "macs of row 2 is 'many'; a number is wanted"),
+        ("budget", "inf", "budget of row 2 is 'inf'; a finite number is wanted"),
+        ("budget", None, "budget of row 2 is empty; give a file that `planner compare` wrote"),
+    ],
+)
+def test_a_comparison_of_wrong_values_is_refused_by_row_and_column(tmp_path, column, value, words):
+    whole = Path(__file__).parents[2] / "results" / "reference" / "comparison.csv"
+    frame = pd.read_csv(whole, dtype=str)
+    frame.loc[1, column] = value
+    frame.to_csv(tmp_path / "c.csv", index=False)
+    with pytest.raises(PlannerError) as refused:
+        read_rows(tmp_path / "c.csv")
+    assert str(refused.value) == f"{tmp_path / 'c.csv'}: {words}"
 
 
 def test_a_method_that_fails_or_diverges_stays_and_is_marked(run, mine, train, monkeypatch):

@@ -107,7 +107,7 @@ def test_a_damaged_record_is_refused_in_words(found, vector, folder, silent):
     probe = probe_of(vector, folder, silent)
     whole = probe.path(0).read_text()
     probe.path(0).write_text('{"units":')
-    with pytest.raises(PlannerError, match=r"\.json: not a record of utilisation .*; remove it and run again"):
+    with pytest.raises(PlannerError, match=r"\.json: not a record of utilisation file .*; remove it and run again"):
         probe(vector.initial, "iteration 1")
     probe.path(0).write_text(whole)
 
