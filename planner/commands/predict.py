@@ -167,6 +167,12 @@ def show_prediction(prediction: Prediction, rival: Prediction | None, source: st
             f"expected accuracy{' of the front here' * (accuracy['of'] == 'front')}: {accuracy['mean']:.1%} "
             f"({accuracy['lower']:.1%} to {accuracy['upper']:.1%}, 90 %), on the data it was fitted on"
         )
+    if best := prediction.trained:
+        name = f"{'trial ' * isinstance(best.get('trial'), int)}{best['trial']}, " if "trial" in best else ""
+        click.echo(
+            f"reached more: {name}{format_count(best['macs'])} MACs, {best['accuracy']:.1%} (one training, the best of "
+            f"{len(formula.front)})"
+        )
 
 
 def show_stages(

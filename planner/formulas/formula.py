@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, SupportsFloat
@@ -15,6 +16,7 @@ from planner.formulas.stages import StageCurves
 from planner.quantities import format_count
 from sampler import Architecture, BaseNetwork, architecture_complexity, base, rule_named, solve_width, stack
 from sampler.complexity import base_macs
+from sampler.solve import TOLERANCE
 
 Direction = Literal["shrink", "enlarge"]
 Kind = Literal["loglinear", "tinynet", "compound"]
@@ -22,6 +24,7 @@ Kind = Literal["loglinear", "tinynet", "compound"]
 RANGE_SLACK = 0.01
 # Less MACs than any network has: a number whose unit was forgotten.
 UNITLESS = 10_000
+NOTABLE = 0.002  # of accuracy: less than that is no reason to look at a training instead
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,6 +304,22 @@ class Prediction:
         bounded = {name: min(1.0, max(0.0, one)) for name, one in (("mean", mean), ("lower", low), ("upper", high))}
         return {**bounded, "level": 0.9, "of": of}
 
+    @property
+    def trained(self) -> dict[str, Any] | None:
+        """The best of the front's points up to the budget, where it reached more than is expected here; else None.
+
+        A formula is smooth, and integers are not: the network trained may be the better answer. Its accuracy is that
+        of one training, and the best of many flatters itself.
+        """
+        accuracy, formula = self.accuracy, self.formula
+        # Applied to another resolution or number of classes, the formula is not that of its points any more.
+        own = [one for one in formula.front if math.isclose(one["macs"], one["c"] * formula.base_macs, rel_tol=1e-6)]
+        near = [one for one in own if one["macs"] <= self.budget * (1 + TOLERANCE)]
+        if accuracy is None or not near:
+            return None
+        best = max(near, key=lambda one: float(one["accuracy"]))
+        return best if best["accuracy"] > accuracy["mean"] + NOTABLE else None
+
     def as_dict(self) -> dict[str, Any]:
         """Everything a reader needs to build the network, in JSON's types."""
         return {
@@ -329,6 +348,7 @@ class Prediction:
             "rule": self.rule,
             "stage_nudged": self.stage_nudged,
             "stem": self.architecture.stem,
+            "trained": self.trained,
             "w": self.w,
             "widths": list(self.architecture.widths),
         }

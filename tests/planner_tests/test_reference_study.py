@@ -51,9 +51,24 @@ def test_elsewhere_and_for_other_networks_it_does_not(run):
     assert "reference" not in other["formula"]
 
 
+def test_a_training_that_reached_more_than_is_expected_is_named(run):
+    """The formula's network at 6.5M is expected to reach 44.4 %; one that was trained, and is cheaper, reached 44.7 %."""
+    answer = json.loads(run("predict", "--flops", "6.5M", "--json")[1])
+    table = pd.read_csv(STUDY / "trials.csv", index_col="trial")
+    best = answer["trained"]
+    assert best["accuracy"] == table.loc[best["trial"], "accuracy"] > answer["accuracy"]["mean"]
+    assert best["macs"] == table.loc[best["trial"], "macs"] <= 6.5e6 * 1.01
+    shown = run("predict", "--flops", "6.5M")[1]
+    assert f"reached more: trial {best['trial']}, 5.737M MACs, 44.7% (one training, the best of 16)" in shown
+    formula = Formula.load(STUDY / "formula.json")
+    assert formula.predict(6.5e6).trained == best
+    assert formula.at(classes=100).predict(7e6).trained is None  # another task
+    assert json.loads(run("predict", "--flops", "200M", "--json")[1])["trained"] is None
+
+
 def test_its_comparison_is_printed_from_its_table(run):
     shown = run("compare", "--table", STUDY / "comparison.csv")[1]
-    for method in ("formula", "compound", "fast", "width", "tinynet"):
+    for method in ("formula", "best", "compound", "fast", "width", "tinynet"):
         assert shown.count(f"\n{method} ") == 3, method  # once at each budget
 
 
