@@ -52,7 +52,7 @@ def test_elsewhere_and_for_other_networks_it_does_not(run):
 
 
 def test_a_training_that_reached_more_than_is_expected_is_named(run):
-    """The formula's network at 6.5M is expected to reach 44.4 %; one that was trained, and is cheaper, reached 44.7 %."""
+    """The formula's network at 6.5M is expected to reach 44.4 %; a cheaper one that was trained reached 44.7 %."""
     answer = json.loads(run("predict", "--flops", "6.5M", "--json")[1])
     table = pd.read_csv(STUDY / "trials.csv", index_col="trial")
     best = answer["trained"]
