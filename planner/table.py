@@ -26,8 +26,11 @@ import numpy as np
 
 from planner.documents import cell, no_column, read_frame
 from planner.errors import PlannerError
+from sampler import RULES, BaseNetwork, rule_named
 from sampler import base as base_named
+from sampler.architecture import MAX_BLOCKS
 from sampler.complexity import base_macs
+from sampler.scaling import depth_ranges
 from trainer.files import write_atomically
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
 ASKS = "asks"
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet compute a cell (OWASP, "CSV injection")
+WIDEST_STEP = 1.2  # of d, where no least one gives some blocks: EfficientNets' own steps are 1.1 to 1.3 wide
 # Columns that, with the widths and depths, say what was trained and how.
 TASK = ("base", "base_resolution", "classes", "resolution", "stem", "head", "epochs", "data_share", "proxy_resolution")
 
@@ -265,6 +269,31 @@ def _fill_multipliers(frame: pd.DataFrame, base: str, resolution: int, name: str
     frame["w"] = pd.to_numeric(frame["w"], errors="coerce") if "w" in frame else np.nan  # shown, never fitted
     for column in ("r", "d"):
         frame[column] = _positive(frame, column, name)
+    if set(depths) <= set(frame):
+        _by_the_rule(frame, network, depths)
+
+
+def _by_the_rule(frame: pd.DataFrame, network: BaseNetwork, columns: list[str]) -> None:
+    """Where d is but the share of the base network's blocks, makes it the middle of what the rule rounds to these.
+
+    Rounding gives EfficientNet-B1 (d 1.1) 1.44 times B0's blocks; a formula fitted to 1.44 would have them rounded up
+    once more. What was scaled by a d that is known keeps it, and what no single d gives keeps the share.
+    """
+    import pandas as pd
+
+    blocks = frame[columns].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+    whole = ((blocks == np.rint(blocks)) & (blocks <= MAX_BLOCKS)).all(axis=1)  # NaN is neither
+    d = frame["d"].to_numpy(dtype=np.float64, copy=True)
+    share = blocks.sum(axis=1) / sum(network.depths)
+    shares = whole & np.isclose(d, share, rtol=1e-9) & (share != 1)  # the base network's own d is 1
+    rules = frame["rule"].fillna(network.rule).to_numpy() if "rule" in frame else np.full(len(frame), network.rule)
+    for rule in {str(one) for one in rules[shares]} & set(RULES):
+        rows = np.flatnonzero(shares & (rules == rule))
+        low, high = depth_ranges(network, rule_named(rule), blocks[rows].astype(np.int64))
+        # One block is the fewest, whatever d: below some d a stage changes no more.
+        middle = np.sqrt(np.maximum(low, high / WIDEST_STEP) * high)
+        d[rows] = np.where(low <= high, middle, d[rows])
+    frame["d"] = d
 
 
 def _positive(frame: pd.DataFrame, column: str, name: str) -> pd.Series:

@@ -6,7 +6,7 @@ of resolution, depth and width; a rule never changes the number of stages.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -29,6 +29,8 @@ from sampler.errors import InputError
 from sampler.families import ADJUSTMENTS
 
 MAX_MULTIPLIER = 1000.0
+# Where ranges of multipliers begin, and how often they are halved: to 1e-11.
+LEAST_MULTIPLIER, HALVINGS = 1e-3, 40
 
 
 @dataclass(frozen=True)
@@ -208,10 +210,7 @@ def scale_stages(
     d = np.atleast_2d(checked_multiplier("depth", depths))
     w = np.atleast_2d(checked_multiplier("width", widths))
     pixels = np.atleast_1d(np.asarray(resolution, dtype=np.int64))
-    ends = (0, len(network.stages) - 1)
-    blocks = np.column_stack([rule.blocks(stage.depth, d[:, i], i in ends) for i, stage in enumerate(network.stages)])
-    channels = np.column_stack([rule.channels(stage.width, w[:, i]) for i, stage in enumerate(network.stages)])
-    channels = buildable(network, channels)
+    blocks, channels = _blocks(network, rule, d), _channels(network, rule, w)
     return Architectures(
         network.name,
         pixels,
@@ -221,6 +220,50 @@ def scale_stages(
         rule.head_channels(network, w[:, -1]),
         effective_multipliers(network, pixels, blocks, channels),
     )
+
+
+def _blocks(network: BaseNetwork, rule: ScalingRule, d: FloatArray) -> IntArray:
+    """`(n, s)` blocks of `(n, s)` depth multipliers."""
+    ends = (0, len(network.stages) - 1)
+    return np.column_stack([rule.blocks(stage.depth, d[:, i], i in ends) for i, stage in enumerate(network.stages)])
+
+
+def _channels(network: BaseNetwork, rule: ScalingRule, w: FloatArray) -> IntArray:
+    """`(n, s)` channels of `(n, s)` width multipliers."""
+    return buildable(
+        network, np.column_stack([rule.channels(stage.width, w[:, i]) for i, stage in enumerate(network.stages)])
+    )
+
+
+def depth_ranges(network: BaseNetwork, rule: ScalingRule, depths: IntArray) -> tuple[FloatArray, FloatArray]:
+    """`(n,)` ends of the range (low, high] of one d that gives `(n, s)` blocks; low > high where none does.
+
+    Example:
+        >>> from sampler import base
+        >>> b1 = np.array([[2, 3, 3, 4, 4, 5, 2]])
+        >>> low, high = depth_ranges(base("efficientnet_b0"), rule_named("efficientnet"), b1)
+        >>> print(f"{low[0]:.3f} {high[0]:.3f}")
+        1.000 1.250
+    """
+    return _one_for_all(lambda d: _blocks(network, rule, d), depths)
+
+
+def width_ranges(network: BaseNetwork, rule: ScalingRule, widths: IntArray) -> tuple[FloatArray, FloatArray]:
+    """`(n,)` ends of the range (low, high] of one w that gives `(n, s)` channels; low > high where none does."""
+    return _one_for_all(lambda w: _channels(network, rule, w), widths)
+
+
+def _one_for_all(integers: Callable[[FloatArray], IntArray], wanted: IntArray) -> tuple[FloatArray, FloatArray]:
+    """The numbers that, the same in every column, give the wanted integers; each column rises with its own."""
+    low, high = np.full(wanted.shape, LEAST_MULTIPLIER), np.full(wanted.shape, MAX_MULTIPLIER)
+    first, last = (low.copy(), high.copy()), (low.copy(), high.copy())
+    for _ in range(HALVINGS):
+        for ends, strict in ((first, False), (last, True)):
+            middle = np.sqrt(ends[0] * ends[1])
+            values = integers(middle)
+            above = values > wanted if strict else values >= wanted
+            ends[1][above], ends[0][~above] = middle[above], middle[~above]
+    return first[1].max(axis=1), last[0].min(axis=1)
 
 
 def buildable(network: BaseNetwork, widths: IntArray) -> IntArray:

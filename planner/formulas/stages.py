@@ -22,7 +22,7 @@ from sampler import BaseNetwork, rule_named
 from sampler.architecture import Architectures, FloatArray, IntArray
 from sampler.complexity import blocks_of
 from sampler.moves import column_names, from_rows
-from sampler.scaling import ScalingRule, buildable
+from sampler.scaling import ScalingRule, depth_ranges, width_ranges
 from sampler.totals import by_part
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ Smoother = Callable[[FloatArray, FloatArray, float, str], tuple[Curve, float]]
 # Of a table's rows: where one d and one w explain as many, it is a table of uniform scaling. A study may have scaled
 # stages apart in some; and in the smallest networks every stage has its fewest channels, whatever made them.
 UNIFORM = 0.6
-HALVINGS = 40
 ASKED = 1_000  # rows, evenly over the table, that say what most of them are
 KEYS = ("shares", "depths", "widths")
 
@@ -128,18 +127,9 @@ def architectures_of(frame: pd.DataFrame, network: BaseNetwork, rule: ScalingRul
 
 def uniform_rows(network: BaseNetwork, rule: ScalingRule, architectures: Architectures) -> np.ndarray:
     """`(n,)` bools: whether one depth and one width multiplier for all stages give these integers by the rule."""
-    s = len(network.stages)
-
-    def channels(w: FloatArray) -> IntArray:
-        columns = [rule.channels(stage.width, w[:, i]) for i, stage in enumerate(network.stages)]
-        return buildable(network, np.stack(columns, axis=1))
-
-    def blocks(d: FloatArray) -> IntArray:
-        ends = (0, s - 1)
-        columns = [rule.blocks(stage.depth, d[:, i], i in ends) for i, stage in enumerate(network.stages)]
-        return np.stack(columns, axis=1)
-
-    uniform: np.ndarray = _one_explains(channels, architectures.widths) & _one_explains(blocks, architectures.depths)
+    narrow, wide = width_ranges(network, rule, architectures.widths)
+    shallow, deep = depth_ranges(network, rule, architectures.depths)
+    uniform: np.ndarray = (narrow <= wide) & (shallow <= deep)
     return uniform
 
 
@@ -227,21 +217,6 @@ def stages_in(document: dict[str, Any], count: int, name: str, curve_in: Callabl
             raise PlannerError(f"{key} of the stages of {name} are {len(curves)} curves; {count} are wanted")
         read[key] = tuple(curve_in(curve, f"{key} {i + 1} of {name}") for i, curve in enumerate(curves))
     return StageCurves(**read)
-
-
-def _one_explains(integers: Callable[[FloatArray], IntArray], wanted: IntArray) -> np.ndarray:
-    """Whether one number for all columns gives the wanted integers; each column rises with its own."""
-    low, high = np.full(wanted.shape, 1e-3), np.full(wanted.shape, 1e3)
-    first, last = (low.copy(), high.copy()), (low.copy(), high.copy())
-    for _ in range(HALVINGS):
-        for ends, strict in ((first, False), (last, True)):
-            middle = np.sqrt(ends[0] * ends[1])
-            values = integers(middle)
-            above = values > wanted if strict else values >= wanted
-            ends[1][above], ends[0][~above] = middle[above], middle[~above]
-    # The number lies in (first, last] in every column; where an integer never comes, that is empty.
-    explained: np.ndarray = first[1].max(axis=1) <= last[0].min(axis=1)
-    return explained
 
 
 def _at_one(x: FloatArray, y: FloatArray) -> float:

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from planner import PlannerError
+from planner import PlannerError, fit
 from planner.table import as_table, read_csv, usable
-from sampler import InputError
+from sampler import InputError, base, rule_named
+from sampler.scaling import scale
 
 B0_MACS = 385_814_752
 HEADER = "accuracy,macs,r,d\n"
@@ -70,8 +71,35 @@ def test_multipliers_are_filled_from_the_integers(read):
     text += "".join(",".join(map(str, (0.5, 10**8, *row))) + "\n" for row in rows)
     frame = read(text).frame
     assert frame["r"].tolist() == [1.0, 0.5]
-    assert frame["d"].tolist() == [1.0, 3.0]
+    assert frame["d"].tolist() == pytest.approx([1.0, math.sqrt(2.75 * 3)])  # the middle of what rounds to three times
     assert frame["w"].tolist() == pytest.approx([1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("rule", "depths", "low", "high"),
+    [
+        ("efficientnet", (2, 3, 3, 4, 4, 5, 2), 1.0, 1.25),  # B1, of d 1.1
+        ("efficientnet", (2, 3, 3, 5, 5, 6, 2), 4 / 3, 1.5),  # B3, of d 1.4
+        ("inverse", (1, 1, 1, 1, 1, 1, 1), 0.3, 0.375),
+        ("inverse", (1, 2, 2, 3, 3, 4, 1), 1.0, 1.0),  # the base network
+        ("inverse", (1, 1, 1, 1, 1, 1, 2), 0.5, 0.5),  # no single d gives these
+        ("somebody's", (2, 3, 3, 4, 4, 5, 2), 23 / 16, 23 / 16),  # nor does a rule that nobody knows
+    ],
+)
+def test_depths_give_a_d_from_which_the_rule_makes_them(read, rule, depths, low, high):
+    names = ["resolution", "rule", *(f"depth_{i}" for i in range(1, 8))]
+    text = ",".join(["accuracy,macs", *names]) + f"\n0.5,100000000,224,{rule}," + ",".join(map(str, depths)) + "\n"
+    d = read(text).frame["d"][0]
+    assert d == low if low == high else low < d < high
+    if low < high:
+        assert scale(base("efficientnet_b0"), rule_named(rule), 224, d)[0].depths == depths
+
+
+def test_a_table_of_integers_alone_gives_the_formula_that_its_multipliers_give(published, tmp_path):
+    pd.read_csv(published).drop(columns=["r", "d", "w"]).to_csv(tmp_path / "integers.csv", index=False)
+    ours, theirs = fit(tmp_path / "integers.csv"), fit(published)
+    for macs in (50e6, 100e6, 200e6, 390e6, 700e6, 1.8e9, 4e9):
+        assert ours.predict(macs).architecture.depths == theirs.predict(macs).architecture.depths
 
 
 def test_multipliers_of_the_table_stand_before_its_integers(read):

@@ -84,6 +84,7 @@ def test_a_job_that_is_killed_is_one_event(tmp_path, engine, training):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # submitit waits for no process it ends
 def test_a_pause_ends_the_jobs(tmp_path, engine, training):
     with engine() as running:
         events = []
