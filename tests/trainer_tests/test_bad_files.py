@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -169,8 +170,10 @@ def test_many_damaged_bytes_are_read_or_refused_in_one_line(tmp_path, kind):
 
 def test_an_archive_whose_header_is_no_python_is_refused_in_one_line(tmp_path):
     """Long runs found it: numpy reads a header as Python, so a bracket that stays open is an error of its tokenizer."""
-    valid, read = archive(tmp_path)
-    assert valid.count(b"'shape': (6,), }") == 2
+    _, read = archive(tmp_path)
+    with zipfile.ZipFile(tmp_path / "valid.npz") as whole, zipfile.ZipFile(tmp_path / "open.npz", "w") as opened:
+        for name in whole.namelist():
+            opened.writestr(name, whole.read(name).replace(b"(6,), }", b"(6,), ("))
     with pytest.raises(InputError, match="is no readable npz archive .*; save it again with numpy.savez") as refused:
-        read(valid.replace(b"'shape': (6,), }", b"'shape': (6,), ("))
+        read((tmp_path / "open.npz").read_bytes())
     assert "\n" not in str(refused.value)
