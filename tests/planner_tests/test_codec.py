@@ -422,7 +422,7 @@ def test_any_damage_is_refused_or_harmless(document, data):
         for key in place[:-1]:
             inner = inner[key]
         if data.draw(st.booleans()):
-            inner[place[-1]] = data.draw(LEAVES)
+            inner[place[-1]] = copy.deepcopy(data.draw(LEAVES))  # a second change may go into it
         elif isinstance(inner, dict):
             inner.pop(place[-1], None)
         else:
