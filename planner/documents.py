@@ -124,16 +124,16 @@ def shown(value: Any) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
-def write_out(path: Path, text: str) -> None:
-    """Writes a file that the user has named, whole or not at all.
+def write_out(path: Path, content: str | bytes, remedy: str = "choose another --out") -> None:
+    """Writes a file whole or not at all.
 
     Raises:
-        PlannerError: If it cannot be written.
+        PlannerError: If it cannot be written; says why, and the remedy.
     """
     try:
-        write_atomically(path, text)
+        write_atomically(path, content)
     except OSError as error:
-        raise PlannerError(f"{path}: {error.strerror or error}; choose another --out") from error
+        raise PlannerError(f"{path}: {error.strerror or error}; {remedy}") from error
 
 
 def number(value: Any, name: str) -> float:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from planner.documents import write_out
 from planner.errors import PlannerError
 from planner.heirs import Heirs, Score, read_parents, with_shares
 from planner.store import Ledger
 from planner.table import csv_text
 from sampler import Architecture
-from trainer.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,7 +135,4 @@ def _joined(frame: pd.DataFrame, known: dict[int, Score]) -> pd.DataFrame:
 
 
 def _write(path: Path, frame: pd.DataFrame, known: dict[int, Score]) -> None:
-    try:
-        write_atomically(path, csv_text(_joined(frame, known)))
-    except OSError as error:
-        raise PlannerError(f"{path}: {error.strerror or error}; free space, then run again") from error
+    write_out(path, csv_text(_joined(frame, known)), "free space, then run again")

@@ -9,12 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from planner.documents import shown
+from planner.documents import shown, write_out
 from planner.errors import PlannerError
 from sampler import InputError, SearchSpace
 from sampler import base as base_named
 from sampler.space import BOUNDS, SHRINK_WINDOW
-from trainer.files import write_atomically
 from trainer.observation import DataSpec, Fidelity
 from trainer.recipe import LARGEST_MAGNITUDE, Optimizer, Recipe, Schedule, recipe_named
 
@@ -197,7 +196,5 @@ def write_settings(path: Path, settings: StudySettings) -> None:
     """
     import tomli_w
 
-    try:
-        write_atomically(path, tomli_w.dumps({**settings.model_dump(), "recipe": settings.recipe.written()}))
-    except OSError as error:
-        raise PlannerError(f"{path}: {error.strerror or error}; free space or choose another folder") from error
+    document = {**settings.model_dump(), "recipe": settings.recipe.written()}
+    write_out(path, tomli_w.dumps(document), "free space or choose another folder")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from planner.attributes import check
-from planner.documents import parse, read_text
+from planner.documents import parse, read_text, write_out
 from planner.errors import PlannerError
 from planner.records import Records
 from planner.storage import storage_errors
@@ -26,7 +26,6 @@ from sampler.complexity import count
 from sampler.scaling import effective_multipliers
 from trainer.engines.engine import observation_path
 from trainer.faults import reach
-from trainer.files import write_atomically
 from trainer.observation import Observation
 
 if TYPE_CHECKING:
@@ -105,10 +104,7 @@ class Ledger(Records):
         token = secrets.token_hex(8)
         document = {"token": token, "from": len(self._trials()), "trainings": list(asked)}
         path = self.folder / QUEUE_FILE
-        try:
-            write_atomically(path, json.dumps(document, allow_nan=False))
-        except OSError as error:
-            raise PlannerError(f"{path}: {error.strerror or error}; free space or rights, then run again") from error
+        write_out(path, json.dumps(document, allow_nan=False), "free space or rights, then run again")
         reach("queue.written")
         self.finish_queueing()
 
@@ -201,7 +197,7 @@ class Ledger(Records):
                 return None
             reach("claim.before")
             ranges = widened(self.distributions(), waiting[0].system_attrs.get("fixed_params", {}))
-            trial = self.study.ask(dict(ranges))
+            trial = self.study.ask(ranges)
             if self.locks.number is not None:
                 trial.set_user_attr(COORDINATOR, self.locks.number)
             reach("claim.done")

@@ -24,14 +24,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planner.documents import cell, no_column, read_frame
+from planner.documents import cell, no_column, read_frame, write_out
 from planner.errors import PlannerError
 from sampler import RULES, BaseNetwork, rule_named
 from sampler import base as base_named
 from sampler.architecture import MAX_BLOCKS
 from sampler.complexity import base_macs
 from sampler.scaling import depth_ranges
-from trainer.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,10 +123,8 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
         PlannerError: If it cannot be written.
     """
     check_table_path(path)
-    try:
-        write_atomically(path, csv_text(frame) if path.suffix == ".csv" else frame.to_parquet(index=False))
-    except OSError as error:
-        raise PlannerError(f"{path}: {error.strerror or error}; free space or rights, or give another --out") from error
+    content = csv_text(frame) if path.suffix == ".csv" else frame.to_parquet(index=False)
+    write_out(path, content, "free space or rights, or give another --out")
 
 
 def read_csv(path: Path, base: str | None = None) -> Table:

@@ -179,13 +179,13 @@ def scale(
         checked_multiplier("depth", depth),
         checked_multiplier("width", width),
     )
-    ends = (0, len(network.stages) - 1)
+    shape = len(pixels), len(network.stages)
     return Architectures(
         network.name,
         pixels,
         rule.stem_channels(network, w),
-        buildable(network, np.stack([rule.channels(stage.width, w) for stage in network.stages]).T),
-        np.stack([rule.blocks(stage.depth, d, i in ends) for i, stage in enumerate(network.stages)]).T,
+        _channels(network, rule, np.broadcast_to(w[:, None], shape)),
+        _blocks(network, rule, np.broadcast_to(d[:, None], shape)),
         rule.head_channels(network, w),
         np.column_stack([pixels / network.resolution, d, w]),
     )
@@ -225,14 +225,12 @@ def scale_stages(
 def _blocks(network: BaseNetwork, rule: ScalingRule, d: FloatArray) -> IntArray:
     """`(n, s)` blocks of `(n, s)` depth multipliers."""
     ends = (0, len(network.stages) - 1)
-    return np.column_stack([rule.blocks(stage.depth, d[:, i], i in ends) for i, stage in enumerate(network.stages)])
+    return np.stack([rule.blocks(stage.depth, d[:, i], i in ends) for i, stage in enumerate(network.stages)]).T
 
 
 def _channels(network: BaseNetwork, rule: ScalingRule, w: FloatArray) -> IntArray:
     """`(n, s)` channels of `(n, s)` width multipliers."""
-    return buildable(
-        network, np.column_stack([rule.channels(stage.width, w[:, i]) for i, stage in enumerate(network.stages)])
-    )
+    return buildable(network, np.stack([rule.channels(one.width, w[:, i]) for i, one in enumerate(network.stages)]).T)
 
 
 def depth_ranges(network: BaseNetwork, rule: ScalingRule, depths: IntArray) -> tuple[FloatArray, FloatArray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, SupportsFloat
 
@@ -277,7 +278,7 @@ class Prediction:
 
         return of_prediction(self)
 
-    @property
+    @cached_property
     def accuracy(self) -> dict[str, Any] | None:
         """Expected top-1 accuracy with its 90 % interval, or None.
 

@@ -165,7 +165,7 @@ def _by_sampler(ledger: Ledger, pool: Architectures, n: int, sampler: optuna.sam
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         study = replica(ledger, sampler)
-        distributions: dict[str, Any] = dict(ledger.distributions())
+        distributions: dict[str, Any] = ledger.distributions()
         names = list(distributions)
         points = _logs(pool)
         spread = np.maximum(points.std(axis=0), 1e-9)
@@ -210,7 +210,7 @@ def replica(ledger: Ledger, sampler: optuna.samplers.BaseSampler) -> optuna.Stud
     for trial in ledger.study.get_trials(states=(TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)):
         if "architecture" not in trial.user_attrs:
             continue  # queued by another program
-        trial.params = dict(parameters(architecture_of(trial.user_attrs)))
+        trial.params = parameters(architecture_of(trial.user_attrs))
         trial.distributions = widened(ranges, trial.params)
         if key is not None:
             trial.system_attrs[key] = 0

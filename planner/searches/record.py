@@ -9,11 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from planner.documents import Format, number
+from planner.documents import Format, number, write_out
 from planner.errors import PlannerError
 from planner.searches.scoring import Found
 from sampler import Architecture, architecture_from
-from trainer.files import write_atomically
 
 SCHEMA = "planner-search/1"
 FOLDER = "searches"
@@ -68,11 +67,7 @@ def write_found(
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", found.method)
     path = folder / f"{name}-{round(budget)}.json"
     text = json.dumps({"schema": SCHEMA, **asdict(record)}, allow_nan=False, sort_keys=True, indent=1)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, text + "\n")
-    except OSError as error:
-        raise PlannerError(f"{path}: {error.strerror or error}; free space or rights, then run again") from error
+    write_out(path, text + "\n", "free space or rights, then run again")
     return path
 
 
