@@ -253,15 +253,8 @@ def test_a_defect_stops_the_study_with_its_traceback_and_everything_recorded(que
     goes_on(queued)
 
 
-def test_a_whole_study_needs_no_torch_and_few_seconds(queued):
-    import resource
-
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    err = goes_on(queued)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert "torch was imported" not in err
-    # Of the processor, and not of a clock: other tests run beside this one.
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 5
+def test_a_whole_study_needs_no_torch(queued):
+    assert "torch was imported" not in goes_on(queued)
 
 
 @pytest.fixture

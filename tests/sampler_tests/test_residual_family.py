@@ -1,7 +1,6 @@
 """ResNets: published numbers, counts written out by hand, and what the built networks do."""
 
 import dataclasses
-import time
 from functools import partial
 
 import numpy as np
@@ -316,12 +315,3 @@ def test_the_largest_network_that_is_not_refused_is_counted_exactly():
         macs += 9 * width * (c_in + (2 * depth - 1) * width) * area
         c_in = width
     assert cost.macs == macs
-
-
-@pytest.mark.benchmark
-@pytest.mark.parametrize("name", ["resnet152", "resnet110_cifar"])
-def test_three_hundred_thousand_architectures_per_second(name):
-    n, rng = 300_000, np.random.default_rng(0)
-    start = time.process_time()
-    complexity(name, rng.integers(32, 300, n), rng.uniform(0.4, 2, n), rng.uniform(0.4, 2, n))
-    assert time.process_time() - start < 1
