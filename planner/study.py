@@ -126,6 +126,8 @@ def settings_of(folder: Path, options: dict[str, Any], tell: Progress | None = N
     document["data"].update({"holdout": given["holdout"]} if "holdout" in given else {})
     checked(document, "study")  # before images are decoded, which may take long
     data = load_images(given.get("data", "fractal"), side, cache=cache_of(folder), progress=tell)
+    for note in data.notes:
+        print(f"{data.source}: {note}", file=sys.stderr)
     if data.unread:
         names = first_names(data.unread, 3)
         print(f"{data.source}: {len(data.unread)} images cannot be read and are left out: {names}", file=sys.stderr)
