@@ -72,9 +72,9 @@ def archive_notes(path: Path) -> tuple[str, ...]:
     if set(NPZ_KEYS) <= set(names) or not pairs:
         return ()
     unread = sorted(set(names) - {key for pair in pairs.values() for key in pair})
-    read = f"read as splits: {', '.join(' and '.join(pair) for pair in pairs.values())}"
-    fifth = ["a fixed fifth of them validates"] if len(pairs) == 1 else []
-    return (read, *fifth, *([f"not read: {', '.join(unread)}"] if unread else []))
+    train, *held = (" and ".join(pair) for pair in pairs.values())
+    read = f"{train} train, {held[0] if held else 'a fixed fifth of them'} validate"
+    return (read, *([f"not read: {', '.join(unread)}"] if unread else []))
 
 
 # --- the file ---
@@ -168,6 +168,8 @@ def _check_packed(path: Path, arrays: Arrays) -> None:
             f"for {count} labels; save it again"
         )
     _refuse_count(path, count)
+    if len(classes) > count:
+        raise DataError(f"{path} has {len(classes)} classes and {count} images; drop the classes that have none")
     starts, ends = offset[:-1].astype(np.int64), offset[1:].astype(np.int64)
     _refuse(
         path,
@@ -234,9 +236,9 @@ def _pairs(names: Sequence[str]) -> dict[str, tuple[str, str]]:
 
 
 def _of_pixels(path: Path, pairs: Mapping[str, tuple[str, str]], arrays: Arrays) -> Archive:
-    for images, labels in pairs.values():
-        _check_pixels(path, images, arrays[images])
-        _check_labels(path, labels, arrays[labels], len(arrays[images]))
+    for key, other in pairs.values():
+        _check_pixels(path, key, arrays[key])
+        _check_labels(path, other, arrays[other], len(arrays[key]))
     labelled = [arrays[key].reshape(-1) for _, key in pairs.values()]
     if len({labels.dtype.kind in "iu" for labels in labelled}) > 1:
         raise DataError(f"{path}: labels of train are {labelled[0].dtype}, others {labelled[1].dtype}; save both alike")

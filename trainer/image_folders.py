@@ -65,7 +65,7 @@ def read_folders(path: Path) -> Folders:
     root = _inner(path, splits_too=False)
     splits, notes, over = _splits(root), [], Counter[str]()
     if root != path:
-        notes.append(f"{root} is read, which lies alone in it")
+        notes.append(f"{root.relative_to(path)} is read, the only folder in it")
     if splits:
         notes += _said(root, splits)
         _count_loose(root, over)
@@ -171,7 +171,10 @@ def _splits(root: Path) -> dict[str, str]:
     clear = len(groups) == 1 and all(len(same) == 1 for same in groups[0].values())
     roles = {role: same[0] for role, same in groups[0].items()}
     if not clear or "train" not in roles or len(roles) < 2:
-        raise DataError(f"{root} has {found}; give it train and one of val, validation, or none of them")
+        raise DataError(
+            f"{root} has {found}, as splits are called; give it train and one of val, validation, or none of them; of "
+            "one that is given alone, as imagefolder:PATH/train, a fixed fifth validates"
+        )
     if "validation" not in roles and _folders_in(root / roles["test"]):
         roles["validation"] = roles.pop("test")
     return roles
@@ -209,8 +212,8 @@ def _doubts(root: Path, classes: Sequence[str]) -> list[str]:
     if len(common) < 2:
         return []
     return [
-        f"{' and '.join(classes[:2])} both hold folders called {' and '.join(common[:2])}, which are read as one class; "
-        "if they are splits, call them train and val"
+        f"{' and '.join(classes[:2])} both hold folders called {' and '.join(common[:2])}, as splits do; they are read "
+        "as classes: if they are none, call them train and val"
     ]
 
 
@@ -244,7 +247,7 @@ def _pictures_in(folder: Path, around: tuple[int, int], over: Counter[str]) -> I
         place, outer = stack.pop()
         inner = outer | {_identity(place)}
         if len(inner) == len(outer):
-            raise DataError(f"{place} is a link to a folder around it, without end; remove it")
+            raise DataError(f"{place} leads back to a folder around it, by a link, without end; remove the link")
         for entry in _entries(place):
             if _hidden(entry.name):
                 over[HIDDEN_KIND] += 1

@@ -74,7 +74,7 @@ def load_images(source: str, side: int, *, cache: Path | None = None, progress: 
     """
     recipe = _recipe(source, side)
     if cache is None:
-        return _whole(recipe, source, side, progress)
+        return replace(_whole(recipe, source, side, progress), notes=recipe.notes)
     entry = CacheEntry(cache, recipe, side)
     kept = entry.read()
     if kept is None:
@@ -104,9 +104,7 @@ def skipping(source: str) -> str:
 def _whole(recipe: Recipe, source: str, side: int, progress: Progress | None) -> ImageData:
     found = _decoded(recipe, source, side, progress)
     fingerprint = fingerprint_of(found.train, found.validation, found.classes)
-    return ImageData(
-        found.train, found.validation, found.classes, source, side, fingerprint, found.unread, recipe.notes
-    )
+    return ImageData(found.train, found.validation, found.classes, source, side, fingerprint, found.unread)
 
 
 def _decoded(recipe: Recipe, source: str, side: int, progress: Progress | None) -> Decoded:

@@ -85,7 +85,7 @@ def write_packed(
     for file in (path, card_of(path)):
         if file.is_symlink() or (file.exists() and not file.is_file()):
             raise DataError(
-                f"cannot write {file}, which is a link, a folder or a device; nothing was left: choose another --out"
+                f"cannot write {file}, a link, folder or device; nothing was left: remove it, or choose another --out"
             )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -157,7 +157,7 @@ def first_names(unread: Sequence[Unread], most: int) -> str:
 
 
 def square(picture: Picture, side: int) -> tuple[Image.Image, tuple[int, int]] | Unread:
-    """The central square of a picture, RGB, upright and resized to `side`, and its size before; or why there is none."""
+    """The central square of a picture, RGB, upright, resized to `side`, and its size before; or why it has none."""
     try:
         with picture.open() as opened:
             colour = _upright(_rgb(opened))
