@@ -31,7 +31,7 @@ ROLES = {
 }
 FILLERS = frozenset({"set", "image", "images", "img", "imgs", "data", "dataset", "pictures", "photos", "split"})
 # The kinds of `Folders.passed_over` that are no suffix.
-HIDDEN_KIND, NO_SUFFIX, OUTSIDE = "hidden", "without a suffix", "pictures outside class folders"
+HIDDEN_KIND, NO_SUFFIX, OUTSIDE = "hidden", "without a suffix", "outside class folders"
 
 Listing = Mapping[str, list[Path]]  # class name -> its pictures
 
@@ -83,7 +83,7 @@ def passed_over(over: Counter[str]) -> list[str]:
     """A sentence on what was not read, or none."""
     if not over:
         return []
-    kinds = ", ".join(f"{count} {kind}" for kind, count in over.most_common())
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(over.items(), key=lambda item: (-item[1], item[0])))
     return [f"{over.total()} {'entry' if over.total() == 1 else 'entries'} passed over: {kinds}"]
 
 
