@@ -165,8 +165,8 @@ def check_images(ledger: Ledger, cache: Path) -> int:
     found = load_images(wanted.source, wanted.side, cache=cache)
     if found.fingerprint != wanted.fingerprint:
         raise PlannerError(
-            f"{wanted.source}: not the images that study {ledger.folder.name} was made with; put them back, "
-            "or make another --study"
+            f"{wanted.source}: not the images that study {ledger.folder.name} was made with (older versions read "
+            "hidden files and did not turn pictures by EXIF); put them back, or make another --study"
         )
     return len(found.train.labels) + len(found.validation.labels)
 

@@ -109,6 +109,9 @@ def settings_of(folder: Path, options: dict[str, Any], tell: Progress | None = N
     from trainer.pictures import first_names
 
     given = _with_source(options)
+    source = given.get("data", "fractal")
+    if source != source.encode("utf-8", "replace").decode():
+        raise PlannerError(f"--data {source}: a path that is no UTF-8, as study.toml is; rename that file or folder")
     base = base_named(given.get("base", "efficientnet_b0"))
     resolution = given.get("resolution", DEFAULT_RESOLUTION)
     side = given.get("side", round(SIDE * resolution))
@@ -125,7 +128,9 @@ def settings_of(folder: Path, options: dict[str, Any], tell: Progress | None = N
     document.update({"recipe": {"name": given["recipe"]}} if "recipe" in given else {})
     document["data"].update({"holdout": given["holdout"]} if "holdout" in given else {})
     checked(document, "study")  # before images are decoded, which may take long
-    data = load_images(given.get("data", "fractal"), side, cache=cache_of(folder), progress=tell)
+    data = load_images(source, side, cache=cache_of(folder), progress=tell)
+    for note in data.notes:
+        print(f"{data.source}: {note}", file=sys.stderr)
     if data.unread:
         names = first_names(data.unread, 3)
         print(f"{data.source}: {len(data.unread)} images cannot be read and are left out: {names}", file=sys.stderr)

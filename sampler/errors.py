@@ -9,4 +9,15 @@ class InputError(ValueError):
 
     def __init__(self, message: object = "") -> None:
         # What a file holds may be part of it, and words of other libraries: a line is kept whatever those have in them.
-        super().__init__(" ".join(str(message).splitlines()))
+        super().__init__(printable(" ".join(str(message).splitlines())))
+
+
+def printable(text: str) -> str:
+    r"""A text as any terminal may be given it: control characters and bytes that are no UTF-8 are escaped.
+
+    >>> print(printable("caf\udce9 \x1b[31m.png"))
+    caf\udce9 \x1b[31m.png
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )

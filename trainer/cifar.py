@@ -22,6 +22,7 @@ from trainer.pictures import Picture, decode
 
 SIDE = 32
 PIXELS = 3 * SIDE**2
+MOST_NAME_BYTES = 2**16  # of the file of class names
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,23 @@ def _read(form: Form, path: Path, side: int, progress: Progress) -> Decoded:
     return joined(str(path), parts, classes, skip=False)
 
 
+def _most_bytes(form: Form, name: str) -> int:
+    """What a file has as published, at most; a small archive may unpack to anything."""
+    count = {**form.train, **form.validation}.get(name)
+    return MOST_NAME_BYTES if count is None else count * (form.label_bytes + PIXELS)
+
+
+def _refuse_large(path: Path, form: Form, name: str, size: int) -> None:
+    if size > _most_bytes(form, name):
+        raise DataError(
+            f"{path}: {name} has {size} bytes, the published one {_most_bytes(form, name)} at most; take that one"
+        )
+
+
 def _from_folder(path: Path, form: Form) -> dict[str, bytes]:
     try:
+        for name in _wanted(form):
+            _refuse_large(path, form, name, (path / name).stat().st_size)
         return {name: (path / name).read_bytes() for name in _wanted(form)}
     except OSError as error:
         raise DataError(f"{error.filename} cannot be read ({error.strerror}); copy it again") from error
@@ -114,6 +130,7 @@ def _from_archive(path: Path, form: Form) -> dict[str, bytes]:
                 name = Path(member.name).name
                 stream = archive.extractfile(member) if name in _wanted(form) else None
                 if stream is not None:
+                    _refuse_large(path, form, name, member.size)
                     found[name] = stream.read()
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is no readable tar archive ({one_line(error)}); download it again") from error

@@ -27,6 +27,7 @@ def describe(data: Decoded, progress: Progress) -> dict[str, Any]:
     found = duplicates.find([*data.train.images, *data.validation.images], partial(progress, "comparing images"))
     return {
         "classes": list(data.classes),
+        "class_counts": _class_counts(data),
         "train": _counts(data.train, len(data.classes)),
         "validation": _counts(data.validation, len(data.classes)),
         "stored_px": dict(zip(("width", "height"), map(_range, data.sizes.T), strict=True)),
@@ -39,7 +40,18 @@ def describe(data: Decoded, progress: Progress) -> dict[str, Any]:
             "near": None if found.near is None else _where(found.near, data),
         },
         "unreadable": [{"name": one.name, "reason": one.reason} for one in data.unread],
+        "notes": list(data.notes),
     }
+
+
+def _class_counts(data: Decoded) -> list[dict[str, Any]]:
+    counts = [
+        np.bincount(split.labels, minlength=len(data.classes)).tolist() for split in (data.train, data.validation)
+    ]
+    return [
+        {"name": name, "train": train, "validation": held}
+        for name, train, held in zip(data.classes, *counts, strict=True)
+    ]
 
 
 def _counts(split: ImageSplit, classes: int) -> dict[str, Any]:

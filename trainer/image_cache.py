@@ -6,7 +6,9 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+import secrets
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,7 +19,9 @@ from trainer.files import write_atomically
 from trainer.image_data import DataError, ImageData, ImageSplit, Recipe, Unread, fingerprint_of, one_line
 
 # Raise it when the same source would decode to other arrays; older cache entries are then rebuilt.
-CACHE_VERSION = 1
+# 2: pictures are turned as their EXIF orientation says.
+CACHE_VERSION = 2
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _log = logging.getLogger(__name__)
 
 
@@ -43,7 +47,7 @@ class CacheEntry:
         """The data kept, or None where it is absent, of another state of the source, or damaged.
 
         Damage is told in one line, because decoding again may take minutes. It is sought where a file's size or time
-        is not as it was written: hashing costs a second per GB or two.
+        is not as it was written, and where others might have written it: hashing costs a second per GB or two.
         """
         try:
             card = json.loads(self._card.read_text())
@@ -51,7 +55,7 @@ class CacheEntry:
                 return None
             data = self._data([np.load(file, mmap_mode="r") for file in self._files.values()], card)
             found = card["fingerprint"]
-            if card["files"] != self._facts():
+            if card["files"] != self._facts() or not only_ours([self._card, *self._files.values()]):
                 found = fingerprint_of(data.train, data.validation, data.classes)
             if found == card["fingerprint"]:
                 return data
@@ -107,11 +111,17 @@ class CacheEntry:
         return {part: [fact.st_size, fact.st_mtime_ns] for part, fact in facts.items()}
 
 
+def only_ours(files: Iterable[str | Path]) -> bool:
+    """Whether nobody but this process's user may write these files, or put others in their place."""
+    places = {place for file in map(Path, files) for place in (file, file.parent)}
+    return all(fact.st_uid == os.geteuid() and not fact.st_mode & OTHERS_WRITE for fact in map(os.stat, places))
+
+
 def _replace(file: Path, write: Callable[[BinaryIO], Any]) -> None:
     """Writes a file that other processes see whole or not at all."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}.tmp")
     try:
-        with open(temporary, "wb") as stream:
+        with open(temporary, "xb") as stream:  # never through a link that somebody laid there
             write(stream)
             stream.flush()
             os.fsync(stream.fileno())  # a power cut must not leave a whole-looking file of zeros

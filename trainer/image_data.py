@@ -70,6 +70,7 @@ class ImageData:
         side: Side of the square pictures, in pixels.
         fingerprint: sha256 (hex) over class names, labels and image bytes of both splits.
         unread: Pictures that could not be read and were left out, as the source asked.
+        notes: Sentences on how the source was understood, and what of it is not read.
     """
 
     train: ImageSplit
@@ -79,6 +80,7 @@ class ImageData:
     side: int
     fingerprint: str
     unread: tuple[Unread, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +94,7 @@ class Decoded:
         unread: Pictures that could not be read.
         names: What each picture is called, train's before validation's.
         sizes: `(m, 2)` int32, width and height of the stored pictures in pixels, in the same order.
+        notes: Sentences on how the source was understood, and what of it is not read.
     """
 
     train: ImageSplit
@@ -100,6 +103,7 @@ class Decoded:
     unread: tuple[Unread, ...]
     names: Sequence[str]
     sizes: np.ndarray
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,11 +114,13 @@ class Recipe:
         identity: What the source is, as plain JSON values.
         stamp: What tells that it changed, as plain JSON values.
         decode: The work itself.
+        notes: Sentences on how the source was understood, and what of it is not read.
     """
 
     identity: Mapping[str, Any]
     stamp: Mapping[str, Any]
     decode: Callable[[Progress], Decoded]
+    notes: tuple[str, ...] = ()
 
 
 def fingerprint_of(train: ImageSplit, validation: ImageSplit, classes: Sequence[str]) -> str:

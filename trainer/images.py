@@ -57,9 +57,10 @@ def load_images(source: str, side: int, *, cache: Path | None = None, progress: 
 
     Args:
         source: `fractal[:key=value,..]` (keys classes, train, validation, seed; counts per class),
-            `npz:PATH` (keys jpeg, offset, label, split, classes), `imagefolder:PATH` (train/CLASS/* with
-            val/CLASS/*, or CLASS/*, of which a fixed fifth validates), `cifar10:PATH` or `cifar100:PATH` (folder or
-            .tar.gz of the binary version); `,skip-corrupt` after a path leaves out what cannot be read.
+            `npz:PATH` (keys jpeg, offset, label, split, classes, or train_images, train_labels, ..),
+            `imagefolder:PATH` (train/CLASS/* with val/CLASS/*, or CLASS/*, of which a fixed fifth validates),
+            `cifar10:PATH` or `cifar100:PATH` (folder or .tar.gz of the binary version); `,skip-corrupt` after a path
+            leaves out what cannot be read.
         side: Side of the square pictures, in pixels; at least 8.
         cache: Folder that keeps the decoded arrays, one entry per source and side. An entry is used
             while the source's size and time, and its own, are as recorded; else it is checked or rebuilt.
@@ -73,14 +74,14 @@ def load_images(source: str, side: int, *, cache: Path | None = None, progress: 
     """
     recipe = _recipe(source, side)
     if cache is None:
-        return _whole(recipe, source, side, progress)
+        return replace(_whole(recipe, source, side, progress), notes=recipe.notes)
     entry = CacheEntry(cache, recipe, side)
     kept = entry.read()
     if kept is None:
         fresh = _whole(recipe, source, side, progress)
         entry.write(fresh)
         kept = entry.read() or fresh
-    return replace(kept, source=source)
+    return replace(kept, source=source, notes=recipe.notes)
 
 
 def decode_source(source: str, side: int, progress: Progress | None = None) -> Decoded:
@@ -89,7 +90,8 @@ def decode_source(source: str, side: int, progress: Progress | None = None) -> D
     Raises:
         DataError: If the source cannot be read as described.
     """
-    return _decoded(_recipe(source, side), source, side, progress)
+    recipe = _recipe(source, side)
+    return replace(_decoded(recipe, source, side, progress), notes=recipe.notes)
 
 
 def skipping(source: str) -> str:
@@ -119,9 +121,9 @@ def _recipe(source: str, side: int) -> Recipe:
     if kind == "fractal":
         return _fractal(rest, side)
     if kind not in KINDS:
+        known = ", ".join(f"{name}:PATH" for name in KINDS[1:])
         raise DataError(
-            f"data source {source!r} is unknown; known: fractal, fractal:classes=30,train=100, "
-            + ", ".join(f"{name}:PATH" for name in KINDS[1:])
+            f"data source {source!r} is unknown; {_meant(source)}known: fractal, fractal:classes=30,train=100, {known}"
         )
     skip = rest.endswith(SKIP_CORRUPT)
     rest = rest.removesuffix(SKIP_CORRUPT)
@@ -132,6 +134,14 @@ def _recipe(source: str, side: int) -> Recipe:
         return cifar_recipe(kind, path, side)  # plain pixels: none of them can be unreadable
     recipe = archive_recipe(path, side, skip) if kind == "npz" else folder_recipe(path, side, skip)
     return replace(recipe, identity={**recipe.identity, "skip_corrupt": True}) if skip else recipe
+
+
+def _meant(source: str) -> str:
+    """What somebody meant who gave a path alone."""
+    path = Path(source).expanduser()
+    kind = "imagefolder" if path.is_dir() else "npz" if path.is_file() and path.suffix == ".npz" else ""
+    kind = next((name for name, form in FORMS.items() if path.name == form.folder), kind)
+    return f"write {kind}:{source}; " if kind and path.exists() else ""
 
 
 # --- generated ---

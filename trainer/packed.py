@@ -2,7 +2,7 @@
 
 The archive's keys are `NPZ_KEYS`: `jpeg`, all encoded pictures end to end, uint8; `offset`, int64, where
 each begins and the last ends; `label`, `split` (0 train, 1 validation) and `classes`. Pictures may be of any
-format that Pillow reads, whatever the key's name.
+of `trainer.pictures.FORMATS`, whatever the key's name.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -79,12 +80,18 @@ def write_packed(
         DataError: If they cannot be written, as on a full disk.
     """
     # Two passes, because the archive's header holds the number of bytes; memory stays small.
-    pile, archive = (path.with_name(f".{path.name}.{os.getpid()}.{part}") for part in ("pile", "part"))
+    token = secrets.token_hex(8)
+    pile, archive = (path.with_name(f".{path.name}.{token}.{part}") for part in ("pile", "part"))
+    for file in (path, card_of(path)):
+        if file.is_symlink() or (file.exists() and not file.is_file()):
+            raise DataError(
+                f"cannot write {file}, a link, folder or device; nothing was left: remove it, or choose another --out"
+            )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         arrays = _pile_up(pile, encoded)
         arrays["classes"] = np.array(classes)
-        with open(archive, "wb") as stream:
+        with open(archive, "xb") as stream:
             np.savez(stream, allow_pickle=False, **{key: arrays[key] for key in NPZ_KEYS})
             stream.flush()
             os.fsync(stream.fileno())
@@ -109,7 +116,7 @@ def write_packed(
 def _pile_up(pile: Path, encoded: Iterable[tuple[bytes, int, int]]) -> dict[str, np.ndarray]:
     """Writes the pictures end to end; the arrays of the archive, the pile mapped."""
     lengths, labels, splits = [0], [], []
-    with open(pile, "wb") as stream:
+    with open(pile, "xb") as stream:
         for picture, label, split in encoded:
             stream.write(picture)
             lengths.append(len(picture))

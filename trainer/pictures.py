@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,13 +15,16 @@ from threading import Event
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
+from sampler.errors import printable
 from trainer.image_data import DataError, Unread, one_line
 
 T = TypeVar("T")
 # Pictures decoded between two calls of the progress function, and per task of a thread.
 PICTURES_AT_ONCE = 256
+# What may be opened, whatever a file is called: Pillow knows formats that are programs, which it has others run (EPS).
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 # Unreadable pictures whose names an error message shows.
 NAMES_SHOWN = 3
 
@@ -57,8 +60,8 @@ class Pixels:
 
 
 def file_picture(path: Path) -> Picture:
-    """The picture of a file."""
-    return Picture(str(path), partial(_opened, path))
+    """The picture of a file; its name may hold anything, and is shown so that a terminal can take it."""
+    return Picture(printable(str(path)), partial(_opened, path))
 
 
 def decode(pictures: Sequence[Picture], side: int, report: Callable[[int, int], None]) -> Pixels:
@@ -154,18 +157,18 @@ def first_names(unread: Sequence[Unread], most: int) -> str:
 
 
 def square(picture: Picture, side: int) -> tuple[Image.Image, tuple[int, int]] | Unread:
-    """The central square of a picture, RGB, resized to `side`, and its size before; or why it cannot be read."""
+    """The central square of a picture, RGB, upright, resized to `side`, and its size before; or why it has none."""
     try:
         with picture.open() as opened:
-            colour = _rgb(opened)
+            colour = _upright(_rgb(opened))
+        short = min(colour.size)
+        left, top = (colour.width - short) // 2, (colour.height - short) // 2
+        cut = colour.crop((left, top, left + short, top + short))
+        return cut.resize((side, side), Image.Resampling.BICUBIC), colour.size
     except MemoryError:
         raise
     except Exception as error:  # Pillow's decoders raise a dozen types on bad bytes
         return Unread(picture.name, _reason(error))
-    short = min(colour.size)
-    left, top = (colour.width - short) // 2, (colour.height - short) // 2
-    cut = colour.crop((left, top, left + short, top + short))
-    return cut.resize((side, side), Image.Resampling.BICUBIC), colour.size
 
 
 def _reason(error: Exception) -> str:
@@ -182,7 +185,7 @@ def _reason(error: Exception) -> str:
 def _opened(path: Path) -> Image.Image:
     if not path.stat().st_size:
         raise ValueError("no bytes")
-    return Image.open(path)
+    return Image.open(path, formats=FORMATS)
 
 
 def bytes_picture(name: str, encoded: Callable[[], bytes]) -> Picture:
@@ -192,16 +195,36 @@ def bytes_picture(name: str, encoded: Callable[[], bytes]) -> Picture:
         found = encoded()
         if not found:
             raise ValueError("no bytes")
-        return Image.open(io.BytesIO(found))
+        return Image.open(io.BytesIO(found), formats=FORMATS)
 
     return Picture(name, opened)
 
 
 def _rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I"):
-        # 16-bit grey: convert() would clip everything above 255 to white.
-        grey = np.clip(np.asarray(picture).astype(np.int64) >> 8, 0, 255)
-        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+    if picture.mode.startswith(("I", "F")):
+        return Image.fromarray(_eight_bits(picture)).convert("RGB")
     if picture.mode == "P" and "transparency" in picture.info:
         picture = picture.convert("RGBA")  # Pillow warns about the direct way
     return picture.convert("RGB")
+
+
+def _eight_bits(picture: Image.Image) -> np.ndarray:
+    """Grey of 16 bits as `(height, width)` uint8; convert() would clip everything above 255 to white.
+
+    Raises:
+        ValueError: If its type does not say which value is white.
+    """
+    # Pillow reads 16 bits of PNG and PGM as 32, depending on its version.
+    sixteen = picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format in ("PNG", "PPM"))
+    if not sixteen:
+        kind = "floating-point numbers" if picture.mode == "F" else "signed or 32-bit integers"
+        raise ValueError(f"{kind}, whose white is not known; save it with 8 or 16 bits")
+    found: np.ndarray = np.clip(np.asarray(picture).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
+    return found
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turns a picture of its own as its EXIF orientation says; a damaged note turns nothing."""
+    with suppress(Exception):  # notes come from cameras, and parsing them raises nearly anything
+        ImageOps.exif_transpose(picture, in_place=True)
+    return picture

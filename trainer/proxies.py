@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import platform
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +24,8 @@ import PIL
 from PIL import features
 
 from trainer.image_data import DataError, Progress, Unread, held_out
-from trainer.image_sources import VALIDATION_SEED, VALIDATION_SHARE, class_files, class_folders, folder_listings
+from trainer.image_folders import class_files, class_folders, passed_over, read_folders
+from trainer.image_sources import VALIDATION_SEED, VALIDATION_SHARE
 from trainer.packed import write_packed
 from trainer.pictures import Picture, file_picture, in_threads, refuse_unread, square
 
@@ -58,10 +60,17 @@ IMAGENET = {
 
 @dataclass(frozen=True)
 class Selection:
-    """The files a proxy is made of, in order: path, label, split (0 train, 1 validation)."""
+    """What a proxy is made of.
+
+    Attributes:
+        classes: Class names.
+        files: In order: path, label, split (0 train, 1 validation).
+        notes: Sentences on how the folder was understood, and what of it is not read.
+    """
 
     classes: tuple[str, ...]
     files: tuple[tuple[Path, int, int], ...]
+    notes: tuple[str, ...] = ()
 
 
 # --- which pictures ---
@@ -81,11 +90,11 @@ def select_imagenet(root: Path, proxy: Proxy, classes: Sequence[str] | int, seed
     """
     for name in ("train",) if proxy.validation else ("train", "val"):
         _check_split(root / name)
-    chosen = choose(root / "train", classes, seed)
-    train = {name: _shuffled(files, name, seed) for name, files in class_files(root / "train", chosen).items()}
+    chosen, over = choose(root / "train", classes, seed), Counter[str]()
+    train = {name: _shuffled(files, name, seed) for name, files in class_files(root / "train", chosen, over).items()}
     if proxy.validation is None:
         _refuse_missing(root / "val", chosen)
-        held = class_files(root / "val", chosen)
+        held = class_files(root / "val", chosen, over)
     else:
         wanted = (proxy.train or 0) + proxy.validation
         _refuse_few(root, train, wanted)
@@ -94,23 +103,23 @@ def select_imagenet(root: Path, proxy: Proxy, classes: Sequence[str] | int, seed
     if proxy.train is not None:
         _refuse_few(root, train, proxy.train)
         train = {name: files[: proxy.train] for name, files in train.items()}
-    return _selection({name: sorted(files) for name, files in train.items()}, held)
+    return _selection({name: sorted(files) for name, files in train.items()}, held, passed_over(over))
 
 
 def select_folder(root: Path, classes: Sequence[str] | int | None, seed: int) -> Selection:
     """The pictures of an image folder, as `imagefolder:` reads it; all classes where none are named."""
-    listings = folder_listings(root)
+    found = read_folders(root)
+    listings = found.listings
     if classes is not None:
-        place = root / "train" if len(listings) == 2 else root
-        chosen = choose(place, classes, seed)
-        listings = [{name: listing[name] for name in chosen} for listing in listings]
+        chosen = choose(found.places[0], classes, seed)
+        listings = tuple({name: listing[name] for name in chosen} for listing in listings)
     if len(listings) == 2:
-        return _selection(*listings)
+        return _selection(*listings, found.notes)
     names = list(listings[0])
     files = [(file, label) for label, name in enumerate(names) for file in listings[0][name]]
     held = held_out(np.array([label for _, label in files]), VALIDATION_SHARE, VALIDATION_SEED)
     rows = [(file, label, int(split)) for (file, label), split in zip(files, held, strict=True)]
-    return Selection(tuple(names), tuple(sorted(rows, key=lambda row: row[2])))
+    return Selection(tuple(names), tuple(sorted(rows, key=lambda row: row[2])), found.notes)
 
 
 def choose(folder: Path, classes: Sequence[str] | int, seed: int) -> list[str]:
@@ -130,14 +139,16 @@ def choose(folder: Path, classes: Sequence[str] | int, seed: int) -> list[str]:
     return sorted(np.random.default_rng(seed).permutation(np.array(names))[:classes].tolist())
 
 
-def _selection(train: Mapping[str, Sequence[Path]], held: Mapping[str, Sequence[Path]]) -> Selection:
+def _selection(
+    train: Mapping[str, Sequence[Path]], held: Mapping[str, Sequence[Path]], notes: Sequence[str]
+) -> Selection:
     rows = [
         (file, label, split)
         for split, listing in enumerate((train, held))
         for label, name in enumerate(train)
         for file in listing[name]
     ]
-    return Selection(tuple(train), tuple(rows))
+    return Selection(tuple(train), tuple(rows), tuple(notes))
 
 
 def _shuffled(files: Sequence[Path], name: str, seed: int) -> list[Path]:
@@ -198,7 +209,7 @@ def pack(
     Raises:
         DataError: If pictures cannot be read, or the archive cannot be written. Nothing is left then.
     """
-    found = {**card, "side": side, "encoding": ENCODING, "versions": versions()}
+    found = {**card, "side": side, "encoding": ENCODING, "versions": versions(), "notes": list(selection.notes)}
     report = partial(progress or (lambda what, done, total: None), "packing images")
 
     def encoded() -> Iterator[tuple[bytes, int, int]]:

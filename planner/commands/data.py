@@ -12,6 +12,7 @@ import click
 
 from planner.commands.options import as_json, echo_json, echo_table
 from planner.errors import PlannerError
+from sampler.errors import printable
 
 # Folders of pictures that are taken as they are; the other names are trainer.proxies.IMAGENET.
 FOLDER = "folder"
@@ -20,6 +21,9 @@ NAMES = ("imagenet100", "imagenet100-500", "imagenet1000-100", FOLDER)
 PROXY_SIDE = 160
 INFO_SIDE = 64
 UNREADABLE_SHOWN = 20
+CLASSES_SHOWN = 20
+# Characters of a class's name in the table.
+NAME_SHOWN = 40
 
 
 @click.group(
@@ -93,12 +97,18 @@ def make(
         echo_json(card)
         return
     images = card["images"]
-    click.echo(
+    _say(
         f"{path}: {images['train']} training and {images['validation']} validation images of "
         f"{len(images['per_class'])} classes at {side} px, {card['bytes'] / 1e6:.1f} MB"
     )
+    _show_notes(card["notes"])
     _show_unreadable(card["unreadable"], "left out")
-    click.echo(f"The card is {path.with_suffix('.json')}. Next: planner data info npz:{path}")
+    if name in IMAGENET:
+        _say(
+            f"A study scores on a fifth of the {images['train']} training images by default; with --holdout 0, as the "
+            f"papers do, all of them train and the {images['validation']} validation images score."
+        )
+    _say(f"The card is {path.with_suffix('.json')}. Next: planner data info npz:{path}")
 
 
 def _classes(name: str, text: str | None) -> Sequence[str] | int | None:
@@ -163,7 +173,7 @@ def _command_line() -> str:
 )
 @as_json
 def info(source: str, side: int, json_: bool) -> None:
-    """Describes a source: counts, sizes, colours, checksum, duplicates, and what cannot be read.
+    """Describes a source: classes, counts, sizes, colours, checksum, duplicates, and what is not or cannot be read.
 
     Equal images have the same pixels at --side. Near copies are the same picture resized or saved again; cropped,
     shifted or mirrored ones are not found. The fingerprint is the one a study with this --side records.
@@ -181,7 +191,7 @@ def info(source: str, side: int, json_: bool) -> None:
 
 def _show(found: dict[str, Any]) -> None:
     width, height = found["stored_px"]["width"], found["stored_px"]["height"]
-    click.echo(f"{found['source']}: {len(found['classes'])} classes, decoded at {found['side']} px")
+    _say(f"{found['source']}: {len(found['classes'])} classes, decoded at {found['side']} px")
     rows = []
     for split in ("train", "validation"):
         counts = found[split]["per_class"]
@@ -191,12 +201,35 @@ def _show(found: dict[str, Any]) -> None:
         f"stored: width {width['min']} to {width['max']} px (median {width['median']:g}), "
         f"height {height['min']} to {height['max']} px (median {height['median']:g})"
     )
+    _show_classes(found["class_counts"])
+    _show_notes(found["notes"])
     for name in ("mean", "std"):
         click.echo(f"{name} of red, green, blue: " + ", ".join(f"{value:.4f}" for value in found[name]))
     click.echo(f"fingerprint: {found['fingerprint']}")
     _show_duplicates("equal images", found["duplicates"]["equal"])
     _show_duplicates("near copies", found["duplicates"]["near"])
     _show_unreadable(found["unreadable"], "cannot be read; trainings refuse the source without --skip-corrupt")
+
+
+def _say(text: str) -> None:
+    """Prints a line; names of files and classes may hold anything."""
+    click.echo(printable(text))
+
+
+def _show_classes(counts: Sequence[dict[str, Any]]) -> None:
+    rows = []
+    for one in counts[:CLASSES_SHOWN]:
+        name = printable(one["name"])
+        name = name if len(name) <= NAME_SHOWN else f"{name[:NAME_SHOWN]}.."
+        rows.append([name, f"{one['train']:,}", f"{one['validation']:,}"])
+    echo_table(["class", "train", "validation"], rows)
+    if len(counts) > CLASSES_SHOWN:
+        click.echo(f"and {len(counts) - CLASSES_SHOWN} more classes (--json names them all)")
+
+
+def _show_notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        _say(f"note: {note}")
 
 
 def _show_duplicates(what: str, pairs: dict[str, Any] | None) -> None:
@@ -213,7 +246,7 @@ def _show_duplicates(what: str, pairs: dict[str, Any] | None) -> None:
     )
     for pair in pairs["pairs"]:
         names = " = ".join(f"{name} ({label})" for name, label in zip(pair["names"], pair["classes"], strict=True))
-        click.echo(f"  {pair['where'].replace('_', ' ')}: {names}")
+        _say(f"  {pair['where'].replace('_', ' ')}: {names}")
     if count > len(pairs["pairs"]):
         click.echo(f"  and {count - len(pairs['pairs'])} more")
 
@@ -223,6 +256,6 @@ def _show_unreadable(unreadable: Sequence[dict[str, str]], what: str) -> None:
         return
     click.echo(f"{len(unreadable)} images {what}:")
     for one in unreadable[:UNREADABLE_SHOWN]:
-        click.echo(f"  {one['name']} ({one['reason']})")
+        _say(f"  {one['name']} ({one['reason']})")
     if len(unreadable) > UNREADABLE_SHOWN:
         click.echo(f"  and {len(unreadable) - UNREADABLE_SHOWN} more (--json names them all)")
