@@ -6,16 +6,21 @@ A ledger may have been edited, or written by another version: whatever reads its
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, NotRequired
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic reads typing's own from Python 3.12 on alone
 
-from planner.errors import InputError, PlannerError
+from planner.errors import InputError
 from planner.settings import first_problem
 from sampler import architecture_from
 from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS
 
+if TYPE_CHECKING:
+    import optuna
+
+# Attributes that every trial of ours has had since it was queued, the one beside the others.
+OWN = {"architecture", "macs", "origin", "rule", "tries"}
 Channels = Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
 Count = Annotated[int, Field(ge=0, le=2**62)]
 STRICT = ConfigDict(strict=True)
@@ -95,28 +100,52 @@ class Facts(TypedDict, total=False):
     device: str
     versions: dict[str, str]
     history: list[EpochFacts]
+    asked: dict[str, Any]
 
 
 FACTS = TypeAdapter(Facts)
 
 
-def check(facts: Mapping[str, Any], name: str) -> None:
-    """Refuses a trial's attributes that are none.
-
-    Args:
-        facts: The attributes.
-        name: What errors call the trial.
-
-    Raises:
-        PlannerError: Naming the attribute.
-    """
-    remedy = "restore the ledger from a copy"
+def problem_of(facts: Mapping[str, Any]) -> str | None:
+    """What is wrong with a trial's attributes, in words; None for nothing."""
     try:
         FACTS.validate_python(facts)
         one = facts["architecture"]
         if "layers" in one or len(one["widths"]) != len(one["depths"]):
             architecture_from(one)
     except ValidationError as error:
-        raise PlannerError(f"{name}: {first_problem(error)}; {remedy}") from error
+        return first_problem(error)
     except (InputError, TypeError) as error:
-        raise PlannerError(f"{name}: {error}; {remedy}") from error
+        return str(error)
+    return None
+
+
+def is_ours(facts: Mapping[str, Any]) -> bool:
+    """Whether the planner queued a trial: Optuna's own `optimize` and `add_trial` write none of these attributes."""
+    return not OWN.isdisjoint(facts)
+
+
+def problem_of_trial(trial: optuna.trial.FrozenTrial, base: str, stages: int) -> str | None:
+    """What is wrong with a trial of ours, in words; None for nothing.
+
+    Args:
+        trial: As it is read.
+        base: The study's base network.
+        stages: How many that has.
+    """
+    from optuna.trial import TrialState
+
+    facts = trial.user_attrs
+    for name in ("architecture", "macs"):
+        if name not in facts:
+            return f"attribute {name!r} is gone"
+    if (problem := problem_of(facts)) is not None:
+        return problem
+    one = facts["architecture"]
+    if one["base"] != base or len(one["widths"]) != stages:
+        return f"its architecture is of {one['base']} in {len(one['widths'])} stages, the study is of {base}"
+    if trial.state == TrialState.COMPLETE:
+        told = [facts.get("accuracy"), float(facts["macs"])]
+        if facts.get("status") != "ok" or trial.values != told:
+            return f"its values are {trial.values}, its status, accuracy and MACs {facts.get('status')}, {told}"
+    return None

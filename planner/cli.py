@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import sys
 from importlib import import_module
@@ -10,6 +9,7 @@ from importlib import import_module
 import click
 
 from planner.errors import InputError
+from trainer.mending import REMEDIES, told
 
 # A command is the module of its name in planner.commands, imported when it is needed.
 COMMANDS = (
@@ -34,8 +34,6 @@ COMMANDS = (
     "report",
     "doctor",
 )
-# What the system refuses and the user can mend: a full or read-only disk, missing rights.
-MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 # Imports and ledgers make hundreds of thousands of objects, none of them garbage; to look for it every 700, as Python
 # does, takes a tenth of a command's time.
 NEW_OBJECTS = 50_000
@@ -93,9 +91,9 @@ def main() -> None:
     except InputError as error:
         _fail(str(error))
     except OSError as error:
-        if error.errno not in MENDABLE:
+        if error.errno not in REMEDIES:
             raise
-        _fail(f"{error.filename or 'a file'}: {error.strerror}; free space or rights, then run the same command again")
+        _fail(told(error))
 
 
 def _fail(message: str) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
@@ -22,6 +23,10 @@ from sqlalchemy.orm import Session
 
 # Database systems limit how many values a query may list.
 MOST_LISTED = 500
+
+
+class DamagedError(StorageInternalError):
+    """Rows that no ledger can have."""
 
 
 class FastStorage(RDBStorage):
@@ -36,7 +41,7 @@ class FastStorage(RDBStorage):
     ) -> list[FrozenTrial]:
         """Trials after one, and others by their ids: as Optuna's own gives them, but without parameters."""
         trial = models.TrialModel
-        with Session(self.engine) as session, _uncollected():
+        with _readable(), Session(self.engine) as session, _uncollected():
             query = select(trial).where(trial.study_id == study_id).order_by(trial.trial_id)
             if not included_trial_ids:
                 query = query.where(trial.trial_id > trial_id_greater_than)
@@ -48,6 +53,15 @@ class FastStorage(RDBStorage):
                 and (states is None or row.state in states)
             ]
             return _Parts(session, study_id, [row.trial_id for row in rows]).trials(rows)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Tells errors of Optuna's and Python's readers, whatever they raise of what they do not expect, as damage."""
+    try:
+        yield
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as e:
+        raise DamagedError(f"{type(e).__name__}: {e}") from e
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from planner.errors import PlannerError
 from planner.parents import choose_parents
-from planner.store import Ledger
+from planner.records import Records
 from sampler import Architecture, rule_named
 from trainer.files import write_atomically
 from trainer.observation import Fidelity, Observation, Training
@@ -78,7 +78,7 @@ class Heirs:
     """
 
     def __init__(
-        self, ledger: Ledger, cache: Path, architectures: Sequence[Architecture], epochs: int, device: str, tell: Tell
+        self, ledger: Records, cache: Path, architectures: Sequence[Architecture], epochs: int, device: str, tell: Tell
     ) -> None:
         from trainer.images import load_images
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 # After the hours: within so many seconds trainings write their checkpoints, or are ended without.
@@ -17,10 +17,12 @@ class Interruption:
     """Watches for a reason to end; a context manager around the run of an engine.
 
     The first Ctrl-C (or SIGTERM) lets nothing begin and asks trainings to write their checkpoints and end; the second
-    raises KeyboardInterrupt at once. The end of the hours is a first one, and after `GRACE_SECONDS` ends the workers.
+    raises KeyboardInterrupt at once, or at the end of what is `whole`. The end of the hours is a first one, and after
+    `GRACE_SECONDS` ends the workers.
 
     Args:
-        engine: With `pause()`, and `end()` for what does not pause; one without them is left to end by itself.
+        engine: With `pause()`, and `end()` for what does not pause; one without them is left to end by itself. None
+            until it has begun.
         seconds: Until the hours are over; None for no such end.
         note: Told in one line what happens.
 
@@ -29,9 +31,10 @@ class Interruption:
         by_user: Whether a signal asked for it.
     """
 
-    def __init__(self, engine: object, seconds: float | None, note: Callable[[str], None]) -> None:
+    def __init__(self, engine: object | None, seconds: float | None, note: Callable[[str], None]) -> None:
         self.engine, self.note = engine, note
         self.asked = self.by_user = False
+        self._whole, self._again = 0, False
         self.timers: list[threading.Timer] = []
         if seconds is not None:
             ends = ((seconds, self._over), (seconds + GRACE_SECONDS, lambda: self._engine("end")))
@@ -52,7 +55,22 @@ class Interruption:
         for number, handler in self.previous.items():
             signal.signal(number, handler)
 
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """What a second Ctrl-C does not cut: a query of the ledger that ends in its middle keeps SQLite's lock."""
+        self._whole += 1
+        try:
+            yield
+        finally:
+            self._whole -= 1
+        if self._again and not self._whole:
+            self._again = False
+            raise KeyboardInterrupt
+
     def _signalled(self, *_: object) -> None:
+        if self.by_user and self._whole:
+            self._again = True
+            return
         if self.by_user:
             raise KeyboardInterrupt
         self.by_user = True

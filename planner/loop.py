@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from planner.budget import Budget
 from planner.engines import remote_engine
 from planner.errors import PlannerError
 from planner.interruption import Interruption
+from planner.leftovers import remove_left
 from planner.stopping import Curve, cannot_reach_front
 from planner.store import Ledger
 from planner.trials import trained
-from sampler import Architecture, Architectures, Limit, random_design, sobol_design, stratified_design
+from sampler import Architectures, Limit, random_design, sobol_design, stratified_design
 from trainer.engines.engine import Engine, Event
 from trainer.engines.local import LocalEngine
 from trainer.engines.placement import Placement, place, training_bytes
 from trainer.faults import reach
+from trainer.mending import told
 from trainer.observation import Observation, Training
-from trainer.recipe import recipe_named
 
+# So many times as long as it took to write the study's tables, before they are written again while training.
+EXPORTS_APART = 20
 # Between looks at what other coordinators do, where there are any.
 LOOK_SECONDS = 0.5
 DESIGNS: dict[str, Callable[..., Architectures]] = {
@@ -131,23 +134,43 @@ def train_queued(ledger: Ledger, cache: Path, resources: Resources, progress: Pr
     Raises:
         PlannerError: If the images, the disk or the device refuse; nothing recorded is lost.
     """
+    ledger.tell = progress.note
     try:
-        with ledger.coordinating():
-            reach("reconcile.begun")
-            found, queued = ledger.reconcile()
-            reach("reconcile.done")
-            if found or queued:
-                progress.note(f"resumed: {found} finished trainings recorded, {queued} interrupted ones queued again")
-            counts = ledger.counts()
-            if not counts["waiting"] and not ledger.elsewhere():
-                return found
-            images = check_images(ledger, cache)
-            # Other machines are not this one: there the cluster places.
-            placement = placement_of(ledger, resources, images) if resources.engine == "local" else None
-            progress.start(counts["waiting"], counts["ok"])
-            return found + _Coordinator(ledger, cache, resources, placement, progress).run()
+        with _told(), ledger.coordinating(), ledger.exporting():
+            return _trained(ledger, cache, resources, progress)
     finally:
         progress.close()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turns what the system refuses into one line.
+
+    Raises:
+        PlannerError: Instead of the system's error.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise PlannerError(told(error)) from error
+
+
+def _trained(ledger: Ledger, cache: Path, resources: Resources, progress: Progress) -> int:
+    """Does what `train_queued` says, while it coordinates."""
+    reach("reconcile.begun")
+    found, queued = ledger.reconcile()
+    reach("reconcile.done")
+    remove_left(ledger, alone=resources.engine == "local" and not ledger.shared)
+    if found or queued:
+        progress.note(f"resumed: {found} finished trainings recorded, {queued} interrupted ones queued again")
+    counts = ledger.counts()
+    if not counts["waiting"] and not ledger.elsewhere():
+        return found
+    images = check_images(ledger, cache)
+    # Other machines are not this one: there the cluster places.
+    placement = placement_of(ledger, resources, images) if resources.engine == "local" else None
+    progress.start(counts["waiting"], counts["ok"])
+    return found + _Coordinator(ledger, cache, resources, placement, progress).run()
 
 
 def check_images(ledger: Ledger, cache: Path) -> int:
@@ -196,60 +219,60 @@ class _Coordinator:
         self, ledger: Ledger, cache: Path, resources: Resources, placement: Placement | None, progress: Progress
     ) -> None:
         self.ledger, self.resources, self.placement, self.progress = ledger, resources, placement, progress
+        self.cache = cache
         self.looked = time.monotonic()  # for trainings of dead coordinators
         self.deadline = None if resources.minutes is None else time.monotonic() + 60 * resources.minutes
         self.budget = None if resources.hours is None else _budget_of(ledger, resources.hours)
         self.stops = self._stops if resources.stop_early else None
         self.epochs: dict[int, int] = {}  # of each training
         self.running: set[int] = set()
-        self.interruption: Interruption | None = None
-        settings = ledger.settings
-        self.common: dict[str, Any] = {
-            "fidelity": settings.training_fidelity(),
-            "recipe": settings.training_recipe(),
-            "data": settings.data_spec(cache),
-        }
+        self.answered = 0  # trainings whose observations were there before they began
+        self.export_at, self.export_failed = 0.0, False
+        left = self.budget.left if self.budget else None
+        self.interruption = Interruption(None, left, progress.note if progress else lambda _: None)
 
     def run(self) -> int:
         waiting = self.ledger.counts()["waiting"]
         if self.budget:
             at_once = min(waiting, len(self.placement.devices) if self.placement else self.resources.workers or 1)
             self.progress.note(self.budget.plan(self.ledger.waiting_macs(), at_once))
-        try:
-            ended = self._train(waiting)
-            self._put_back("interrupted")  # what an engine ended without a word
-        except BaseException:
-            with suppress(Exception):  # it may be the ledger that failed: then the next start does this
-                self._put_back("interrupted")
-            raise
+        with self.interruption:
+            try:
+                ended = self._train(waiting)
+                self._put_back("interrupted")  # what an engine ended without a word
+            except BaseException:
+                with suppress(Exception):  # it may be the ledger that failed: then the next start does this
+                    self._put_back("interrupted")
+                raise
         if self.budget:
             self.progress.note(self.budget.account(self.ledger.waiting_macs()))
-        if self.interruption and self.interruption.by_user:
+        if self.interruption.by_user:
             raise KeyboardInterrupt
-        return ended
+        return ended + self.answered
 
     def _train(self, waiting: int) -> int:
         """Runs the engine until nothing is left or something interrupts it; gives how many trainings ended."""
-        ended, left = 0, self.budget.left if self.budget else None
-        with (
-            self._engine(waiting) as engine,
-            Interruption(engine, left, self.progress.note) as self.interruption,
-        ):
+        ended = 0
+        with self._engine(waiting) as engine:
+            self.interruption.engine = engine
             while True:
                 for event in engine.run(self._next):
                     reach("event.received")
-                    ended += self._handle(event)
+                    with self.interruption.whole():
+                        ended += self._handle(event)
                 if not self._others_left():
                     return ended
 
     def _put_back(self, reason: str) -> None:
         """Queues again what was running, once its worker is gone; records what ended meanwhile."""
-        for number in sorted(self.running):
-            observation = self.ledger.on_disk(number)
-            if observation is None:
-                self.ledger.put_back(number, reason)
-            else:
-                self.ledger.record(number, observation, again=True)
+        with self.interruption.whole():
+            for number in sorted(self.running):
+                observation = self.ledger.on_disk(number)
+                if observation is None:
+                    self.ledger.put_back(number, reason)
+                else:
+                    self.ledger.record(number, observation, again=True)
+                self.running.discard(number)
 
     def _engine(self, waiting: int) -> Engine:
         checkpoints = self.ledger.folder / "checkpoints"
@@ -266,12 +289,13 @@ class _Coordinator:
             self.progress.note(f"{others} trainings run at other coordinators; waits for them (Ctrl-C: does not)")
         while self.ledger.elsewhere() and not self._over():
             time.sleep(LOOK_SECONDS)
-        self.ledger.reconcile()
-        return self.ledger.counts()["waiting"] > 0
+        with self.interruption.whole():
+            self.ledger.reconcile()
+            return self.ledger.counts()["waiting"] > 0
 
     def _over(self) -> bool:
         """Whether nothing may begin any more."""
-        if self.interruption and self.interruption.asked:
+        if self.interruption.asked:
             return True
         return self.deadline is not None and time.monotonic() > self.deadline
 
@@ -287,37 +311,45 @@ class _Coordinator:
     def _next(self) -> tuple[int, Training] | None:
         if self._over():
             return None
-        if self.ledger.shared and time.monotonic() > self.looked + LOOK_SECONDS:
-            self.ledger.reconcile()
-            self.looked = time.monotonic()
-        if self.budget and (waiting := self.ledger.waiting_macs()) and not self.budget.admits(waiting[0]):
+        with self.interruption.whole():
+            if self.ledger.shared and time.monotonic() > self.looked + LOOK_SECONDS:
+                self.ledger.reconcile()
+                self.looked = time.monotonic()
+            if self.budget and (waiting := self.ledger.waiting_macs()) and not self.budget.admits(waiting[0]):
+                return None
+            return self._claimed()
+
+    def _claimed(self) -> tuple[int, Training] | None:
+        """The next training, once those are recorded whose observations are there: the ledger may be an older one."""
+        while (claimed := self.ledger.claim()) is not None:
+            number, _, _ = claimed
+            self.running.add(number)
+            if (observation := self.ledger.on_disk(number)) is None:
+                break
+            self._record(number, observation)
+            self.answered += 1
+        else:
             return None
-        claimed = self.ledger.claim()
-        if claimed is None:
-            return None
-        number, architecture, seed = claimed
-        self.running.add(number)
         if self.budget:
             self.budget.begins(number, self.ledger.macs_of(number))
-        training = self._training(number, architecture, seed)
+        training = self.ledger.training(number)
         self.epochs[number] = training.fidelity.epochs
-        return number, training
+        return number, replace(training, data=replace(training.data, cache=str(self.cache)))
 
-    def _training(self, number: int, architecture: Architecture, seed: int) -> Training:
-        """The training of a trial: the study's, but for what the trial asks for itself."""
-        training = Training(architecture=architecture, seed=seed, **self.common)
-        asks = self.ledger.asks_of(number)
-        if "epochs" in asks:
-            training = replace(training, fidelity=replace(training.fidelity, epochs=asks["epochs"]))
-        if "recipe" in asks:
-            training = replace(training, recipe=recipe_named(asks["recipe"]))
-        if "holdout" in asks:
-            training = replace(training, data=replace(training.data, holdout=asks["holdout"]))
-        if "parent" in asks:
-            training = replace(training, parent=str(self.ledger.network_path(asks["parent"])))
-        if asks.get("keep"):
-            training = replace(training, keep=str(self.ledger.network_path(number)))
-        return training
+    def _record(self, number: int, observation: Observation) -> None:
+        """Records what came of a training, and shows it in the study's tables, for a small part of the time."""
+        self.ledger.record(number, observation, again=True)
+        self.running.discard(number)
+        self.progress.done(number, observation)
+        if (began := time.monotonic()) < self.export_at:
+            return
+        try:
+            self.ledger.export()
+        except PlannerError as error:  # it is recorded, and at the end they are written once more
+            if not self.export_failed:
+                self.progress.note(f"{error} (nothing is lost: the ledger has it)")
+            self.export_failed = True
+        self.export_at = time.monotonic() + EXPORTS_APART * (time.monotonic() - began)
 
     def _handle(self, event: Event) -> int:
         """Acts on one event; gives how many trainings it ended."""
@@ -337,11 +369,10 @@ class _Coordinator:
         if self.budget:
             self.budget.ends(number, observation.status if observation else event.kind)
         if observation is not None:
-            self.ledger.record(number, observation, again=True)
-            self.progress.done(number, observation)
+            self._record(number, observation)
             return 1
         assert event.kind != "done", f"trial {number} reported an observation that is not on disk"
-        if event.kind == "paused" or (event.kind == "died" and self.interruption and self.interruption.asked):
+        if event.kind == "paused" or (event.kind == "died" and self.interruption.asked):
             self.ledger.put_back(number, "interrupted")
             return 0
         if event.kind == "died":

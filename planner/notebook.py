@@ -14,7 +14,7 @@ from planner.quantities import format_bytes, format_cost, format_count
 if TYPE_CHECKING:
     from planner.allocation.allocate import Allocation
     from planner.formulas.formula import Formula, Prediction
-    from planner.store import Ledger
+    from planner.records import Records
     from planner.surrogates.surrogate import Surrogate
 
 MOST_ROWS = 12
@@ -115,7 +115,7 @@ def of_surrogate(surrogate: Surrogate) -> str:
     return shown("Surrogate", facts, *([table("On rows held out", head, rows)] if rows else []))
 
 
-def of_ledger(ledger: Ledger) -> str:
+def of_ledger(ledger: Records) -> str:
     """A study: its settings, what became of its trials, and its front."""
     from planner.situation import Situation
 

@@ -14,12 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planner.attributes import check
+from planner.attributes import is_ours, problem_of_trial
 from planner.coordination import locks_of
 from planner.errors import PlannerError
+from planner.ledger_file import damaged, is_there
+from planner.rebuilding import LOST, what_is_left
 from planner.settings import StudySettings
 from planner.stopping import Curve
-from planner.storage import agree, driver_errors, shown, storage_errors, storage_of, study_name, with_driver
+from planner.storage import (
+    NAMES,
+    agree,
+    driver_errors,
+    file_of,
+    shown,
+    storage_errors,
+    storage_to_read,
+    study_name,
+    with_driver,
+)
 from planner.table import ASKS, Table, csv_text, frame_sha256, usable
 from planner.trials import (
     architecture_of,
@@ -27,6 +39,7 @@ from planner.trials import (
     asked_key,
     curves_of,
     epochs_frame,
+    network_path,
     parameters,
     trials_frame,
 )
@@ -34,17 +47,16 @@ from sampler import Architecture, Architectures, rule_named
 from sampler.architecture import stack
 from trainer.faults import reach
 from trainer.files import write_atomically
+from trainer.mending import told
 
 if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
-NAMES = ["accuracy", "macs"]  # what dashboards call the two values
-
 
 def _stacked(trials: Sequence[optuna.trial.FrozenTrial]) -> Architectures | None:
     """The architectures of trials, a layered one as what its stages amount to; None where there is none."""
-    found = [architecture_of(trial.user_attrs) for trial in trials if "architecture" in trial.user_attrs]
+    found = [architecture_of(trial.user_attrs) for trial in trials]
     plain = [
         one
         if type(one) is Architecture
@@ -55,14 +67,14 @@ def _stacked(trials: Sequence[optuna.trial.FrozenTrial]) -> Architectures | None
 
 
 class Records:
-    """A study's trials.
+    """A study's trials, to be read: nothing is made and nothing written where the ledger is.
 
     Args:
         folder: The study's folder.
         settings: The study's settings.
 
     Raises:
-        PlannerError: If the storage cannot be opened.
+        PlannerError: If there is no ledger, it is damaged, or its storage cannot be opened.
     """
 
     def __init__(self, folder: Path, settings: StudySettings) -> None:
@@ -73,22 +85,52 @@ class Records:
         self.space = settings.search_space()
         self.observations = folder / "observations"
         self._checked: set[int] = set()  # numbers of finished trials, which change no more
+        self._exported = -1  # how many finished trials the tables on disk have
         self._frame: pd.DataFrame | None = None
         self._table: Table | None = None
         self.url = with_driver(settings.storage) or f"sqlite:///{folder / 'ledger.db'}"
         self.locks = locks_of(self.url, folder, folder.name)
-        with storage_errors(self.url), driver_errors(self.url), self.locks.opening():
-            storage = storage_of(self.url)
-            self.study = optuna.create_study(
-                study_name=study_name(storage, folder, own=not settings.storage),
-                storage=storage,
-                directions=["maximize", "minimize"],
-                sampler=optuna.samplers.RandomSampler(seed=settings.seed),
-                load_if_exists=True,
-            )
+        with storage_errors(self.url), driver_errors(self.url):
+            self.study = self._opened()
             self._check_study()
             if settings.storage:
-                agree(self.study, settings)
+                agree(self.study, settings, write=self.writes)
+
+    writes = False
+
+    def _opened(self) -> optuna.Study:
+        """The study in its storage.
+
+        Raises:
+            PlannerError: If there is none.
+        """
+        path = file_of(self.url)
+        if path is not None and not is_there(path):
+            raise self._missing(f"{path} is missing")
+        found = self._loaded(storage_to_read(self.url))
+        if found is None:
+            raise self._missing(f"{shown(self.url)} has no study {self.folder.name}")
+        return found
+
+    def _loaded(self, storage: Any) -> optuna.Study | None:
+        """The study in a storage, or None."""
+        import optuna
+
+        name = study_name(storage, self.folder, own=not self.settings.storage)
+        sampler = optuna.samplers.RandomSampler(seed=self.settings.seed)
+        try:
+            return optuna.load_study(study_name=name, storage=storage, sampler=sampler)
+        except KeyError:
+            return None
+
+    def _missing(self, what: str) -> PlannerError:
+        left, study = what_is_left(self.folder), self.folder.name
+        if not left:
+            return PlannerError(f"{what}: nothing was queued yet; `planner sample --study {study}` does that")
+        remedy = f"restore it from a copy, or run `planner train --study {study}`, which makes it anew of them"
+        if self.settings.storage or "observations" not in left:
+            remedy = "restore it from a copy"
+        return PlannerError(f"{what}, and {left} are there: {remedy}")
 
     @property
     def shared(self) -> bool:
@@ -96,7 +138,7 @@ class Records:
         return self.locks.number is not None
 
     def _check_study(self) -> None:
-        """Refuses a study that another program made; names its values for dashboards.
+        """Refuses a study that another program made.
 
         Raises:
             PlannerError: If its values are not accuracy and MACs.
@@ -104,16 +146,24 @@ class Records:
         import optuna
 
         wanted = [optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE]
+        if self.study.directions != wanted or self._metric_names() not in (None, NAMES):
+            raise PlannerError(
+                f"{shown(self.url)}: study {self.study.study_name} was not made by the planner (its values are not "
+                "accuracy and macs); name another --study, or another --storage"
+            )
+
+    def _metric_names(self) -> list[str] | None:
+        import optuna
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            names = self.study.metric_names
-            if self.study.directions != wanted or names not in (None, NAMES):
-                raise PlannerError(
-                    f"{shown(self.url)}: study {self.study.study_name} was not made by the planner (its values are not "
-                    "accuracy and macs); name another --study, or another --storage"
-                )
-            if names is None:
-                self.study.set_metric_names(NAMES)
+            return self.study.metric_names
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from planner.notebook import of_ledger
+
+        return of_ledger(self)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{n} {name}" for name, n in self.counts().items())
@@ -129,7 +179,7 @@ class Records:
 
     def network_path(self, number: int) -> Path:
         """Where a trial's trained network is kept, if it was asked to be."""
-        return self.folder / "networks" / f"{number:06d}.safetensors"
+        return network_path(self.folder, number)
 
     def attempts(self, seed: int | None = None) -> dict[tuple[Architecture, str], tuple[int, str | None]]:
         """The newest trial of everything that was asked for, by architecture and `asked_key`: number and status.
@@ -147,8 +197,7 @@ class Records:
                 facts.get("status") if trial.state.is_finished() else None,
             )
             for trial in self._trials()
-            if "architecture" in (facts := trial.user_attrs)
-            and facts.get("first_seed", facts.get("seed", self.settings.seed)) == seed
+            if (facts := trial.user_attrs).get("first_seed", facts.get("seed", self.settings.seed)) == seed
         }
 
     def architecture(self, number: int) -> Architecture:
@@ -157,15 +206,11 @@ class Records:
         Raises:
             PlannerError: If there is no such trial.
         """
-        trials = self._trials()
-        if number >= len(trials) or "architecture" not in trials[number].user_attrs:
-            raise PlannerError(f"{self.folder}: there is no trial {number}; trials.csv and `planner front` list them")
-        return architecture_of(trials[number].user_attrs)
+        return architecture_of(self._frozen(number).user_attrs)
 
     def numbers(self, architecture: Architecture) -> list[int]:
         """Numbers of the trials of an architecture, however they were trained."""
-        trials = [one for one in self._trials() if "architecture" in one.user_attrs]
-        return [one.number for one in trials if architecture_of(one.user_attrs) == architecture]
+        return [one.number for one in self._trials() if architecture_of(one.user_attrs) == architecture]
 
     def accuracy_of(self, number: int) -> float | None:
         """Accuracy of a trial; None where it has none."""
@@ -181,14 +226,14 @@ class Records:
         from optuna.trial import TrialState
 
         waiting = self._trials((TrialState.WAITING,))
-        return [int(trial.user_attrs["macs"]) for trial in waiting if "macs" in trial.user_attrs]
+        return [int(trial.user_attrs["macs"]) for trial in waiting]
 
     def curves(self) -> list[Curve]:
         """The accuracies by epoch of every training that went through all epochs."""
-        return curves_of(self._finished())
+        return curves_of(self.finished())
 
     def counts(self) -> dict[str, int]:
-        """Trials by what became of them: ok, failed, running, waiting."""
+        """The planner's trials by what became of them: ok, failed, running, waiting."""
         from optuna.trial import TrialState
 
         names = {
@@ -202,6 +247,10 @@ class Records:
         for trial in self._trials():
             counts[names[trial.state]] += 1
         return counts
+
+    def foreign(self) -> int:
+        """Trials of other programs, such as Optuna's own `optimize`; nothing else counts or reads them."""
+        return sum(not (is_ours(one.user_attrs) or LOST in one.user_attrs) for one in self._every())
 
     def tried(self, otherwise: bool = False) -> Architectures | None:
         """Every architecture that was queued, whatever became of it; None where there is none.
@@ -224,8 +273,7 @@ class Records:
     def _pending(self) -> list[optuna.trial.FrozenTrial]:
         from optuna.trial import TrialState
 
-        trials = self._trials((TrialState.WAITING, TrialState.RUNNING))
-        return [trial for trial in trials if "architecture" in trial.user_attrs]
+        return self._trials((TrialState.WAITING, TrialState.RUNNING))
 
     def asked(self) -> int:
         """Architectures queued so far for the study itself, those tried again or with other seeds counted once."""
@@ -234,7 +282,7 @@ class Records:
 
     def frame(self) -> pd.DataFrame:
         """Every finished trial as a row, in the columns of `planner.table`."""
-        finished = self._finished()
+        finished = self.finished()
         if self._frame is None or len(self._frame) != len(finished):  # finished trials change no more
             self._frame, self._table = trials_frame(finished, self.settings), None
         return self._frame.copy()
@@ -242,17 +290,23 @@ class Records:
     def export(self) -> Path:
         """Writes every finished trial to `trials.csv`, and what was seen in their epochs to `epochs.csv`.
 
+        What this process wrote before is not written again.
+
         Raises:
             PlannerError: If one cannot be written.
         """
-        path = self.folder / "trials.csv"
+        path, finished = self.folder / "trials.csv", self.finished()
+        epochs = path.with_name("epochs.csv")
+        if len(finished) == self._exported and path.is_file() and epochs.is_file():
+            return path
         reach("export.begun")
         try:
             write_atomically(path, csv_text(self.frame()))
             reach("export.trials")
-            write_atomically(self.folder / "epochs.csv", csv_text(epochs_frame(self._finished())))
+            write_atomically(epochs, csv_text(epochs_frame(finished)))
         except OSError as error:
-            raise PlannerError(f"{path}: {error.strerror or error}; free space, then run again") from error
+            raise PlannerError(told(error)) from error
+        self._exported = len(finished)
         reach("export.done")
         return path
 
@@ -278,23 +332,42 @@ class Records:
             name: IntDistribution(low[name], high[name], step=step if name.startswith("width") else 1) for name in low
         }
 
+    def _every(self, states: tuple[optuna.trial.TrialState, ...] | None = None) -> list[optuna.trial.FrozenTrial]:
+        """Trials of whatever program, in the order of their numbers.
+
+        Raises:
+            PlannerError: If they cannot be read.
+        """
+        with storage_errors(self.url):
+            return self.study.get_trials(deepcopy=False, states=states)
+
     def _trials(self, states: tuple[optuna.trial.TrialState, ...] | None = None) -> list[optuna.trial.FrozenTrial]:
-        """Trials, in the order of their numbers.
+        """The planner's trials, in the order of their numbers, of which some may be missing.
 
         Raises:
             PlannerError: If one holds what no trial of ours can.
         """
-        trials = self.study.get_trials(deepcopy=False, states=states)
+        trials = [one for one in self._every(states) if is_ours(one.user_attrs)]
+        base, stages = self.settings.base, len(self.space.network.stages)
         for trial in trials:
-            if trial.number not in self._checked and "architecture" in trial.user_attrs:
-                check(trial.user_attrs, f"{shown(self.url)}: trial {trial.number}")
+            if trial.number not in self._checked:
+                if (problem := problem_of_trial(trial, base, stages)) is not None:
+                    raise damaged(file_of(self.url) or shown(self.url), f"trial {trial.number}: {problem}")
                 if trial.state.is_finished():
                     self._checked.add(trial.number)
         return trials
 
-    def _finished(self) -> list[optuna.trial.FrozenTrial]:
-        trials = self._trials()
-        return [trial for trial in trials if trial.state.is_finished() and "architecture" in trial.user_attrs]
+    def finished(self) -> list[optuna.trial.FrozenTrial]:
+        """The planner's trials that ended, to be read only."""
+        return [trial for trial in self._trials() if trial.state.is_finished()]
 
     def _frozen(self, number: int) -> optuna.trial.FrozenTrial:
-        return self._trials()[number]
+        """A trial by its number.
+
+        Raises:
+            PlannerError: If there is none.
+        """
+        found = next((one for one in self._trials() if one.number == number), None)
+        if found is None:
+            raise PlannerError(f"{self.folder}: there is no trial {number}; trials.csv and `planner front` list them")
+        return found

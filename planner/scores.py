@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from planner.documents import write_out
 from planner.errors import PlannerError
 from planner.heirs import Heirs, Score, read_parents, with_shares
-from planner.store import Ledger
+from planner.records import Records
 from planner.table import csv_text
 from sampler import Architecture
 
@@ -26,7 +26,7 @@ WORDS = ("inherited_parent",)
 UNTOLD = (*WORDS, "inherited_parent_seconds")
 
 
-def score(ledger: Ledger, cache: Path, zen: bool, inherit: int, device: str, tell: Tell) -> pd.DataFrame:
+def score(ledger: Records, cache: Path, zen: bool, inherit: int, device: str, tell: Tell) -> pd.DataFrame:
     """Scores every architecture that a study has trained; goes on where it was stopped.
 
     Args:
@@ -120,7 +120,7 @@ def read_scores(path: Path) -> dict[int, Score]:
         raise PlannerError(f"{path}: not a table of scores ({error}); remove it and score again") from error
 
 
-def _zen(architecture: Architecture, ledger: Ledger, device: str) -> Score:
+def _zen(architecture: Architecture, ledger: Records, device: str) -> Score:
     from trainer.zero_cost import zen_score
 
     found = zen_score(architecture, ledger.settings.data.classes, seed=ledger.settings.seed, device=device)

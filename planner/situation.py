@@ -16,7 +16,7 @@ from sampler.architecture import FloatArray
 if TYPE_CHECKING:
     import pandas as pd
 
-    from planner.store import Ledger
+    from planner.records import Records
 
 BANDS = 5
 POOL = 5_000  # architectures looked at for what could come next
@@ -32,7 +32,7 @@ class Situation:
         ledger: The study's ledger.
     """
 
-    ledger: Ledger
+    ledger: Records
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -144,6 +144,7 @@ class Situation:
         return {
             "study": self.ledger.folder.name,
             **self.counts,
+            "other_programs": self.ledger.foreign(),
             "spent_hours": spent,
             "wasted_hours": wasted,
             "untimed": int(bad["seconds"].isna().sum()),

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import sqlite3
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import PlannerError
+from planner.ledger_file import PATIENCE, damaged, is_damage, reading
 
 if TYPE_CHECKING:
     import optuna
 
     from planner.settings import StudySettings
 
+NAMES = ["accuracy", "macs"]  # what dashboards call the two values
 # The attribute of a study in a shared storage that says what it is.
 SETTINGS = "settings"
-# Seconds that a process waits for another that is writing to an SQLite file; 5 are the default.
-PATIENCE = 120
 
 
 def with_driver(url: str) -> str:
@@ -48,6 +50,8 @@ def storage_errors(url: str) -> Iterator[None]:
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
+    from planner.fast_storage import DamagedError
+
     try:
         yield
     except RuntimeError as error:
@@ -57,12 +61,25 @@ def storage_errors(url: str) -> Iterator[None]:
             f"{shown(url)}: written by another version of Optuna; run `optuna storage upgrade --storage URL`, or use "
             "the version that wrote it"
         ) from error
-    except (StorageInternalError, SQLAlchemyError) as error:
-        reason = str(error.__cause__ or error).split("\n")[0]
+    except (StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
+        drivers = _of_driver(error)
+        if isinstance(error, DamagedError) or is_damage(drivers):
+            raise damaged(file_of(url) or shown(url), str(drivers or error)) from error
+        reason = str(drivers or error.__cause__ or error).split("\n")[0]
         raise PlannerError(
             f"{shown(url)}: the ledger refuses ({reason}); free space or mend the storage, "
             "then run the same command again"
         ) from error
+
+
+def _of_driver(error: BaseException) -> BaseException | None:
+    """The database driver's own error below one of Optuna's or SQLAlchemy's."""
+    from sqlalchemy.exc import DBAPIError
+
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, DBAPIError | sqlite3.Error):
+        found = found.__cause__
+    return found.orig if isinstance(found, DBAPIError) else found
 
 
 @contextmanager
@@ -81,13 +98,55 @@ def driver_errors(url: str) -> Iterator[None]:
         raise PlannerError(f"{shown(url)}: needs a driver that is not installed ({error}); {remedy}") from error
 
 
-def storage_of(url: str) -> Any:
-    """The storage of a URL, which reads fast."""
+def file_of(url: str) -> Path | None:
+    """The file of an SQLite storage; None for servers, and for what only SQLite understands."""
+    from sqlalchemy import make_url
+
+    found = make_url(url)
+    plain = found.get_backend_name() == "sqlite" and found.database not in (None, "", ":memory:") and not found.query
+    return Path(str(found.database)) if plain else None
+
+
+def storage_of(url: str, made: bool = False) -> Any:
+    """The storage of a URL, which reads fast.
+
+    Args:
+        url: Of the storage.
+        made: Whether its tables are there, so that none needs to be made.
+    """
     from planner.fast_storage import FastStorage
 
-    # One that reads may be slow, on a busy machine: nobody gives up for that.
-    waits = {"connect_args": {"timeout": PATIENCE}} if url.startswith("sqlite") else {}
-    return FastStorage(url, engine_kwargs=waits)
+    # One that reads may be slow, on a busy machine: nobody gives up for that. A server may have been started again.
+    sqlite = url.startswith("sqlite")
+    waits: dict[str, Any] = {"connect_args": {"timeout": PATIENCE}} if sqlite else {"pool_pre_ping": True}
+    return FastStorage(url, engine_kwargs=waits, skip_table_creation=made)
+
+
+def storage_to_read(url: str) -> Any:
+    """The storage of a URL, from which nothing but reading is done: neither a file nor a table is made.
+
+    Raises:
+        PlannerError: If there is no ledger, or it is damaged.
+    """
+    from sqlalchemy.pool import StaticPool
+
+    from planner.fast_storage import FastStorage
+
+    path = file_of(url)
+    if path is not None:
+        connection = reading(path)
+        single = {"creator": lambda: connection, "poolclass": StaticPool}
+        return FastStorage(url, engine_kwargs=single, skip_table_creation=True)
+    if not _has_tables(url):
+        raise PlannerError(f"{shown(url)}: no ledger is there; restore it, or queue trainings with `planner sample`")
+    return storage_of(url, made=True)
+
+
+def _has_tables(url: str) -> bool:
+    from sqlalchemy import create_engine, inspect
+    from sqlalchemy.pool import NullPool
+
+    return bool(inspect(create_engine(url, poolclass=NullPool)).has_table("trials"))
 
 
 def study_name(storage: Any, folder: Path, own: bool) -> str:
@@ -96,8 +155,54 @@ def study_name(storage: Any, folder: Path, own: bool) -> str:
     return str(names[0]) if len(names) == 1 else folder.name
 
 
-def agree(study: optuna.Study, settings: StudySettings) -> None:
+def new_study(storage: Any, name: str, seed: int) -> optuna.Study:
+    """Makes a study in a storage, or opens the one that somebody made meanwhile."""
+    import optuna
+
+    study = optuna.create_study(
+        study_name=name,
+        storage=storage,
+        directions=["maximize", "minimize"],
+        sampler=optuna.samplers.RandomSampler(seed=seed),
+        load_if_exists=True,
+    )
+    name_values(study)
+    return study
+
+
+def name_values(study: optuna.Study) -> None:
+    """Names a study's values for dashboards."""
+    import optuna
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names(NAMES)
+
+
+def write_study(path: Path, name: str, seed: int, trials: Sequence[optuna.trial.FrozenTrial]) -> None:
+    """Writes a new SQLite file that holds one study.
+
+    Args:
+        path: The file.
+        name: Of the study.
+        seed: Of its sampler.
+        trials: Which it shall hold.
+    """
+    storage = storage_of(f"sqlite:///{path}")
+    try:
+        new_study(storage, name, seed).add_trials(trials)
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def agree(study: optuna.Study, settings: StudySettings, write: bool) -> None:
     """Refuses a study of the same name that another folder made otherwise; the first one to come decides.
+
+    Args:
+        study: In the storage.
+        settings: The folder's.
+        write: Whether they are written down where there are none yet.
 
     Raises:
         PlannerError: Naming what differs.
@@ -105,7 +210,10 @@ def agree(study: optuna.Study, settings: StudySettings) -> None:
     ours = _flat(settings.model_dump(mode="json", exclude={"storage": True, "data": {"source"}}))
     theirs = study.user_attrs.get(SETTINGS)
     if theirs is None:
-        study.set_user_attr(SETTINGS, ours)
+        if write:
+            study.set_user_attr(SETTINGS, ours)
+    elif not isinstance(theirs, dict):
+        raise damaged(study.study_name, f"its settings are {theirs!r}")
     elif theirs != ours:
         name = next(name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name))
         raise PlannerError(

@@ -5,36 +5,41 @@ What a coordinator writes: trainings to do, what came of them, and what was left
 
 from __future__ import annotations
 
+import itertools
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planner.attributes import check
+from planner.attributes import is_ours, problem_of
 from planner.documents import parse, read_text, write_out
 from planner.errors import PlannerError
+from planner.ledger_file import damaged, is_there, make, reading
+from planner.rebuilding import ANOTHER_SEED, observations_in, rebuilt, what_is_left
 from planner.records import Records
-from planner.storage import storage_errors
+from planner.settings import StudySettings
+from planner.storage import file_of, name_values, new_study, shown, storage_errors, storage_of, write_study
 from planner.table import ASKS
-from planner.trials import COSTS, architecture_of, parameters, widened
+from planner.trials import COSTS, architecture_of, parameters, recorded, training_of, widened
 from sampler import Architecture, Architectures, architecture_complexity, architecture_from
 from sampler.complexity import count
 from sampler.scaling import effective_multipliers
 from trainer.engines.engine import observation_path
 from trainer.faults import reach
-from trainer.observation import Observation
+from trainer.observation import Observation, Training
 
 if TYPE_CHECKING:
     import optuna
 
 # A training whose process died is queued again, but not for ever: what kills it may be the training.
 MOST_TRIES = 3
-# What a second try of a diverged training adds to its seed: more than anybody's repeats.
-ANOTHER_SEED = 1_000_003
 # What the next try of a training keeps of the one before.
 KEPT = ("r", "d", "w", "origin", "seed", "first_seed", "repeat", "tries", ASKS, *COSTS)
 QUEUE_FILE = "queueing.json"
@@ -44,16 +49,60 @@ COORDINATOR = "coordinator"
 
 
 class Ledger(Records):
-    """A study's trials, to be read and written.
+    """A study's trials, to be read and written; its storage is made where there is none yet.
 
-    Args and errors as `Records`.
+    Args:
+        folder: The study's folder.
+        settings: The study's settings.
+
+    Attributes:
+        tell: Told in one line what a user must know.
+
+    Raises:
+        PlannerError: If the ledger was lost and cannot be made anew, or as `Records` says.
     """
 
-    def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        from planner.notebook import of_ledger
+    writes = True
 
-        return of_ledger(self)
+    def __init__(self, folder: Path, settings: StudySettings) -> None:
+        self.tell: Callable[[str], None] = partial(print, file=sys.stderr, flush=True)
+        super().__init__(folder, settings)
+
+    def _opened(self) -> optuna.Study:
+        path = file_of(self.url)
+        if path is not None and not is_there(path):
+            self._make(path)
+        if path is not None:
+            reading(path).close()  # nothing is written to what is damaged
+        with self.locks.opening():
+            storage = storage_of(self.url, made=path is not None)
+            found = self._loaded(storage)
+            if found is None:
+                if what_is_left(self.folder):
+                    raise self._missing(f"{shown(self.url)} has no study {self.folder.name}")
+                found = new_study(storage, self.folder.name, self.settings.seed)
+        self._refuse_gaps(found)
+        return found
+
+    def _make(self, path: Path) -> None:
+        """Makes a ledger's file: empty where nothing was trained yet, else of what is left of the trainings."""
+        if not what_is_left(self.folder):
+            make(path, partial(write_study, name=self.folder.name, seed=self.settings.seed, trials=()))
+            return
+        if self.settings.storage or not observations_in(self.folder):
+            raise self._missing(f"{path} is missing")
+        with self.locks.coordinating():
+            trials = rebuilt(self.folder, self.settings, self.distributions())
+            make(path, partial(write_study, name=self.folder.name, seed=self.settings.seed, trials=trials))
+        n = len(observations_in(self.folder))
+        self.tell(f"{path} was lost: made anew of {n} observations; what waited is in none of them, so queue it again")
+
+    def _refuse_gaps(self, study: optuna.Study) -> None:
+        """Refuses a ledger from which trials are missing: Optuna would give their successors' numbers again."""
+        numbers = [one.number for one in study.get_trials(deepcopy=False)]
+        missing = sorted(set(range(len(numbers))) - set(numbers))
+        if missing:
+            raise damaged(file_of(self.url) or shown(self.url), f"trial {missing[0]} is gone")
 
     @contextmanager
     def coordinating(self) -> Iterator[None]:
@@ -62,9 +111,11 @@ class Ledger(Records):
         Raises:
             PlannerError: If another process coordinates this study and it must be the only one, or the storage refuses.
         """
-        with self.queueing():
-            pass  # one that was killed is finished first
+        with storage_errors(self.url), self.locks.queueing():
+            self.finish_queueing()  # one that was killed is finished first
         with storage_errors(self.url), self.locks.coordinating():
+            if self._metric_names() is None:  # of an older version
+                name_values(self.study)
             yield
 
     @contextmanager
@@ -74,9 +125,24 @@ class Ledger(Records):
         Raises:
             PlannerError: As `coordinating`.
         """
-        with storage_errors(self.url), self.locks.queueing():
+        with storage_errors(self.url), self.locks.queueing(), self.exporting():
             self.finish_queueing()
             yield
+
+    @contextmanager
+    def exporting(self) -> Iterator[None]:
+        """Writes trials.csv and epochs.csv once something is done, however it ends.
+
+        Raises:
+            PlannerError: If they cannot be written, where that is the only trouble.
+        """
+        try:
+            yield
+        except BaseException:
+            with suppress(Exception):
+                self.export()
+            raise
+        self.export()
 
     def enqueue(self, architectures: Architectures, origin: str, seeds: int = 1) -> None:
         """Queues architectures.
@@ -102,7 +168,7 @@ class Ledger(Records):
         """Queues all of some trainings: one that is killed in between is finished at the next start."""
         self.finish_queueing()
         token = secrets.token_hex(8)
-        document = {"token": token, "from": len(self._trials()), "trainings": list(asked)}
+        document = {"token": token, "trainings": list(asked)}
         path = self.folder / QUEUE_FILE
         write_out(path, json.dumps(document, allow_nan=False), "free space or rights, then run again")
         reach("queue.written")
@@ -120,12 +186,11 @@ class Ledger(Records):
         wrong = "not what was being queued"
         try:
             document = parse(read_text(path, LARGEST_QUEUE, wrong, "remove it"))
-            token, asked, first = document["token"], document["trainings"], int(document["from"])
+            token, asked = document["token"], document["trainings"]
             todo = [(architecture_from(one["architecture"]), dict(one["facts"])) for one in asked]
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise PlannerError(f"{path}: {wrong} ({error}); remove it, then queue again") from error
-        there = self._trials()[first:]
-        done = {one.user_attrs["queued"] for one in there if "queued" in one.user_attrs}
+        done = {one.user_attrs.get("queued") for one in self._trials()}
         for place, (architecture, facts) in enumerate(todo):
             if (name := f"{token}-{place}") not in done:
                 self._enqueue(architecture, {**facts, "queued": name})
@@ -165,12 +230,7 @@ class Ledger(Records):
         Raises:
             PlannerError: If there is no such trial.
         """
-        trials = [one for one in self._trials() if "architecture" in one.user_attrs]
-        wanted = next((one.user_attrs for one in trials if one.number == number), None)
-        if wanted is None:
-            raise PlannerError(
-                f"{self.folder}: there is no trial {number}; `planner front` lists those worth repeating"
-            )
+        wanted, trials = self._frozen(number).user_attrs, self._trials()
         same = [one.user_attrs for one in trials if one.user_attrs["architecture"] == wanted["architecture"]]
         last = max(facts.get("repeat", 0) for facts in same)
         kept = {name: wanted[name] for name in ("r", "d", "w", *COSTS) if name in wanted}
@@ -188,20 +248,30 @@ class Ledger(Records):
         # because a running trial without its coordinator's number would look like a dead one's.
         with self.locks.claiming():
             waiting = self._trials((TrialState.WAITING,))
-            for other in [one for one in waiting if "architecture" not in one.user_attrs]:
-                # Queued by another program: there is nothing that could be trained.
-                self._annotate(other, {"message": "no architecture: not queued by the planner"})
-                self.study._storage.set_trial_state_values(other._trial_id, state=TrialState.FAIL)
-                waiting.remove(other)
+            for other in self._every((TrialState.WAITING,)):
+                if not is_ours(other.user_attrs):
+                    # Queued by another program: there is nothing that could be trained.
+                    self._annotate(other, {"message": "no architecture: not queued by the planner"})
+                    self.study._storage.set_trial_state_values(other._trial_id, state=TrialState.FAIL)
             if not waiting:
                 return None
             reach("claim.before")
-            ranges = widened(self.distributions(), waiting[0].system_attrs.get("fixed_params", {}))
-            trial = self.study.ask(ranges)
+            trial = self.study.ask(widened(self.distributions(), self._fixed(waiting[0])))
             if self.locks.number is not None:
                 trial.set_user_attr(COORDINATOR, self.locks.number)
             reach("claim.done")
         return trial.number, architecture_of(trial.user_attrs), trial.user_attrs.get("seed", self.settings.seed)
+
+    def _fixed(self, trial: optuna.trial.FrozenTrial) -> dict[str, int]:
+        """The parameters that a waiting trial was queued with, which Optuna would else draw.
+
+        Raises:
+            PlannerError: If they are not its architecture's.
+        """
+        found, wanted = trial.system_attrs.get("fixed_params"), parameters(architecture_of(trial.user_attrs))
+        if found != wanted:
+            raise damaged(file_of(self.url) or shown(self.url), f"trial {trial.number}: fixed_params is {found!r:.60}")
+        return wanted
 
     def record(self, number: int, observation: Observation, again: bool = False) -> None:
         """Writes an observation to its trial; a second time changes nothing.
@@ -220,9 +290,8 @@ class Ledger(Records):
         trial = self._frozen(number)
         if trial.state.is_finished():
             return
-        facts = asdict(observation)
+        facts = recorded(observation)
         del facts["architecture"]
-        facts.update(facts.pop("fidelity"))
         self._annotate(trial, facts)
         reach("record.annotated")
         if again and observation.status == "diverged" and "first_seed" not in trial.user_attrs:
@@ -280,8 +349,7 @@ class Ledger(Records):
 
     def _enqueue_again(self, trial: optuna.trial.FrozenTrial, **changed: Any) -> None:
         """Queues a trial's training once more, unless a coordinator that was killed has done so."""
-        after = self._trials()[trial.number + 1 :]
-        if any(one.user_attrs.get("retry_of") == trial.number for one in after):
+        if any(one.user_attrs.get("retry_of") == trial.number for one in self._trials()):
             return
         kept = {name: trial.user_attrs[name] for name in KEPT if name in trial.user_attrs}
         self._enqueue(architecture_of(trial.user_attrs), {**kept, **changed, "retry_of": trial.number})
@@ -302,7 +370,7 @@ class Ledger(Records):
                 if observation is not None:
                     self._record(trial.number, observation, again=True)
                     found += 1
-                elif "architecture" in trial.user_attrs:
+                else:
                     queued += self._requeue(trial.number, "its coordinator was killed", its_own=False)
         return found, queued
 
@@ -316,16 +384,38 @@ class Ledger(Records):
 
         return self._trials((TrialState.RUNNING,))
 
+    def training(self, number: int) -> Training:
+        """The training of a trial."""
+        return training_of(number, self._frozen(number).user_attrs, self.settings, self.folder)
+
+    def pending_trainings(self) -> list[Training]:
+        """What waits and what is being trained."""
+        return [training_of(one.number, one.user_attrs, self.settings, self.folder) for one in self._pending()]
+
     def on_disk(self, number: int) -> Observation | None:
-        """The observation that a worker wrote for a trial, or None."""
+        """The observation that a worker wrote for a trial, or None.
+
+        A file of another training (the ledger may be an older one, restored), or none that is whole, is set aside.
+        """
         path = observation_path(self.observations, number)
-        try:
-            text = path.read_text(encoding="utf-8")
-            observation, document = Observation.from_json(text), json.loads(text)
-            check({**document, **document["fidelity"]}, str(path))
-        except (OSError, ValueError, PlannerError):  # not there, or not whole: the training is done again
+        if not path.exists():
             return None
-        return observation
+        try:
+            observation = Observation.from_json(path.read_text(encoding="utf-8"))
+            problem = problem_of(recorded(observation)) or observation.other_than(self.training(number))
+        except ValueError as error:
+            problem = str(error)
+        if problem is None:
+            return observation
+        self._set_aside(path, problem)
+        return None
+
+    def _set_aside(self, path: Path, why: str) -> None:
+        """Gives a file another name, so that nothing overwrites it."""
+        names = (path.with_name(f"{path.name}.other{n or ''}") for n in itertools.count())
+        other = next(name for name in names if not name.exists())
+        path.rename(other)
+        self.tell(f"{path}: not of trial {int(path.stem)} ({' '.join(why.split())[:200]}); kept as {other.name}")
 
     def _annotate(self, trial: optuna.trial.FrozenTrial, facts: dict[str, Any]) -> None:
         import optuna

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from planner.errors import PlannerError
 from planner.quantities import parse_count
 
 if TYPE_CHECKING:
+    from planner.records import Records
     from planner.settings import StudySettings
     from planner.store import Ledger
     from trainer.image_data import Progress
 
+R = TypeVar("R", bound="Records")
 RESULTS = Path("results")
 LAST = RESULTS / ".last-study"
 DEFAULT_NAME = "study"
@@ -39,18 +42,34 @@ def folder_of(name: str | None) -> Path:
 
 
 def open_ledger(name: str | None) -> Ledger:
-    """The ledger of a study that exists, which becomes the last one used.
+    """The ledger of a study that exists, to be written too; the study becomes the last one used.
 
     Raises:
         PlannerError: If there is no such study.
     """
-    from planner.settings import read_settings
     from planner.store import Ledger
+
+    return _opened(name, Ledger)
+
+
+def read_ledger(name: str | None) -> Records:
+    """The ledger of a study that exists, to be read: where it is nothing is written, nor need one be allowed to.
+
+    Raises:
+        PlannerError: If there is no such study.
+    """
+    from planner.records import Records
+
+    return _opened(name, Records)
+
+
+def _opened(name: str | None, kind: Callable[[Path, StudySettings], R]) -> R:
+    from planner.settings import read_settings
 
     folder = folder_of(name)
     if not (folder / "study.toml").is_file():
         raise PlannerError(f"no study in {folder}; make one with `planner run --study {folder.name}`, or name another")
-    ledger = Ledger(folder, read_settings(folder / "study.toml"))
+    ledger = kind(folder, read_settings(folder / "study.toml"))
     remember(folder)
     return ledger
 

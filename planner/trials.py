@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.settings import StudySettings
@@ -11,6 +13,8 @@ from planner.stopping import Curve
 from planner.table import ASKS
 from sampler import Architecture, architecture_from
 from sampler import base as base_named
+from trainer.observation import Observation, Training
+from trainer.recipe import recipe_named
 
 if TYPE_CHECKING:
     import optuna
@@ -149,3 +153,45 @@ def widened(
 def architecture_of(attributes: dict[str, Any]) -> Architecture:
     """The architecture that a trial's attributes hold."""
     return architecture_from(attributes["architecture"])
+
+
+def network_path(folder: Path, number: int) -> Path:
+    """Where a trial's trained network is kept, if it was asked to be."""
+    return folder / "networks" / f"{number:06d}.safetensors"
+
+
+def training_of(number: int, facts: Mapping[str, Any], settings: StudySettings, folder: Path) -> Training:
+    """The training of a trial: the study's, but for what the trial asks for itself.
+
+    Args:
+        number: The trial's.
+        facts: Its attributes.
+        settings: The study's.
+        folder: The study's.
+    """
+    asks = facts.get(ASKS, {})
+    training = Training(
+        architecture_from(facts["architecture"]),
+        settings.training_fidelity(),
+        settings.training_recipe(),
+        settings.data_spec(folder / "cache"),
+        facts.get("seed", settings.seed),
+    )
+    if "epochs" in asks:
+        training = replace(training, fidelity=replace(training.fidelity, epochs=asks["epochs"]))
+    if "recipe" in asks:
+        training = replace(training, recipe=recipe_named(asks["recipe"]))
+    if "holdout" in asks:
+        training = replace(training, data=replace(training.data, holdout=asks["holdout"]))
+    if "parent" in asks:
+        training = replace(training, parent=str(network_path(folder, asks["parent"])))
+    if asks.get("keep"):
+        training = replace(training, keep=str(network_path(folder, number)))
+    return training
+
+
+def recorded(observation: Observation) -> dict[str, Any]:
+    """What the ledger holds of an observation, in JSON's types."""
+    facts: dict[str, Any] = json.loads(observation.to_json())
+    del facts["asked"]  # which its trial says
+    return {**facts, **facts.pop("fidelity")}

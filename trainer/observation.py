@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from sampler import Architecture, architecture_from
@@ -67,6 +68,15 @@ class Training:
     parent: str = ""
     keep: str = ""
 
+    def facts(self) -> dict[str, Any]:
+        """What was asked for beside architecture, fidelity and seed, in JSON's types; wherever the study's folder is.
+
+        `parent` and `keep` are the numbers of their trials as files.
+        """
+        data = {"source": self.data.source, "side": self.data.side, "holdout": self.data.holdout}
+        kept = {"parent": Path(self.parent).stem, "keep": Path(self.keep).stem}
+        return {"recipe": asdict(self.recipe), "data": data, **kept}
+
 
 @dataclass(frozen=True)
 class EpochRecord:
@@ -106,6 +116,7 @@ class Observation:
         message: What went wrong, in one line.
         history: Every epoch that ended with a finite loss; empty in records older than it.
         memory: Estimate of the peak memory of inference for one image, in bytes; None in older records.
+        asked: `Training.facts` of the training that this came of; empty in older records.
     """
 
     architecture: Architecture
@@ -123,6 +134,7 @@ class Observation:
     message: str = ""
     history: tuple[EpochRecord, ...] = ()
     memory: int | None = None
+    asked: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -132,6 +144,17 @@ class Observation:
                 value = getattr(self, name)
                 if value is None or not math.isfinite(value):
                     raise ValueError(f"an observation with status 'ok' needs a finite {name}, got {value}")
+
+    def other_than(self, training: Training) -> str | None:
+        """In what this is not an observation of a training, such as `recipe.batch_size`; None where it may be.
+
+        Older records do not say all of it, and may be of any training that agrees in the rest.
+        """
+        ours = {"architecture": self.architecture, "seed": self.seed, **asdict(self.fidelity)}
+        wanted = {"architecture": training.architecture, "seed": training.seed, **asdict(training.fidelity)}
+        if self.asked:
+            ours, wanted = {**ours, **_flat(self.asked)}, {**wanted, **_flat(training.facts())}
+        return next((name for name in wanted if ours.get(name) != wanted[name]), None)
 
     def to_json(self) -> str:
         """One line of JSON; NaN is refused."""
@@ -152,3 +175,9 @@ class Observation:
             return cls(architecture=architecture_from(architecture), fidelity=fidelity, history=history, **fields)
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"not an observation: {error}") from error
+
+
+def _flat(document: dict[str, Any]) -> dict[str, Any]:
+    """Members of members by their dotted names."""
+    pairs = ((name, value if isinstance(value, dict) else {"": value}) for name, value in document.items())
+    return {f"{name}.{inner}".rstrip("."): value for name, members in pairs for inner, value in members.items()}

@@ -204,13 +204,13 @@ def looked_up(
     from planner.compare.background import agreeing, of_study, of_table
     from planner.compare.measuring import LookedUp
     from planner.compare.rows import read_table
-    from planner.study import open_ledger
+    from planner.study import read_ledger
 
     frame = read_table(path)
     background = of_table(path, frame, epochs or 0, base)
     measure = LookedUp(frame, str(path), seeds, epochs)
     if study:
-        background = agreeing(of_study(open_ledger(study), measure.epochs), background)
+        background = agreeing(of_study(read_ledger(study), measure.epochs), background)
     return background, measure
 
 

@@ -107,33 +107,33 @@ def _for_budget(
 def _kept(source: Path, architecture: Architecture, classes: int) -> Training | None:
     """The weights that the study of a formula kept of an architecture, or None."""
     from planner.exports.network import best_training
-    from planner.study import RESULTS, open_ledger
+    from planner.study import RESULTS, read_ledger
 
     if source.parent.parent != RESULTS or not (source.parent / "study.toml").is_file():
         return None
-    ledger = open_ledger(source.parent.name)
+    ledger = read_ledger(source.parent.name)
     return best_training(ledger, architecture) if ledger.settings.data.classes == classes else None
 
 
 def _given(study: str | None, file: str, classes: int | None) -> Network:
     from planner.exports.given import read_given
     from planner.exports.network import Network, name_of
-    from planner.study import folder_of, open_ledger
+    from planner.study import folder_of, read_ledger
 
     found = read_given(Path("/dev/stdin" if file == "-" else file), classes)
     one, source = found.architecture, Path(found.formula)
     if study is not None:
         source = folder_of(study) / "formula.json"
-        open_ledger(study)  # refuses one that is not there
+        read_ledger(study)  # refuses one that is not there
     name = name_of(one.base, format_count(found.macs))
     return Network(name, one, found.classes, _kept(source, one, found.classes))
 
 
 def _of_trial(study: str | None, number: int) -> Network:
     from planner.exports.network import Network, name_of, training_of
-    from planner.study import open_ledger
+    from planner.study import read_ledger
 
-    ledger = open_ledger(study)
+    ledger = read_ledger(study)
     one = ledger.architecture(number)
     name = name_of(one.base, f"trial_{number}")
     return Network(name, one, ledger.settings.data.classes, training_of(ledger, number))

@@ -21,9 +21,9 @@ def command(study: str | None, json_: bool) -> None:
     """
     from planner.recommend import recommend
     from planner.situation import Situation
-    from planner.study import open_ledger
+    from planner.study import read_ledger
 
-    ledger = open_ledger(study)
+    ledger = read_ledger(study)
     advice = recommend(Situation(ledger))
     if json_:
         echo_json({"study": ledger.folder.name, **advice.as_dict()})

@@ -275,9 +275,9 @@ def table_of(table: str | None, study_name: str | None, base: str | None = None)
         from planner.table import read_csv
 
         return read_csv(Path(table), base)
-    from planner.study import open_ledger
+    from planner.study import read_ledger
 
-    return open_ledger(study_name).table()
+    return read_ledger(study_name).table()
 
 
 def applied(command: F) -> F:

@@ -58,7 +58,6 @@ def command(
     with ledger.queueing():
         queue(ledger, trials, method, seeds=seeds)
     train_queued(ledger, cache_of(ledger.folder), where, TerminalProgress())
-    ledger.export()
     warn_of_guessing(ledger)
     table = ledger.table()
     front = front_of(table, 0.2)

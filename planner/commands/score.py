@@ -33,11 +33,11 @@ def command(study: str | None, zen: bool, inherit: int, device: str, json_: bool
     """
     from planner.heirs import read_parents
     from planner.scores import cost_of_inheritance, score
-    from planner.study import cache_of, open_ledger
+    from planner.study import cache_of, read_ledger
 
     if not (zen or inherit):
         raise PlannerError("no score asked for: give --zen, --inherit EPOCHS or both")
-    ledger = open_ledger(study)
+    ledger = read_ledger(study)
 
     def tell(text: str) -> None:
         print(text, file=sys.stderr, flush=True)

@@ -109,7 +109,6 @@ def search(method: str, base: str, macs: float | None, resolution: int | None, a
         ledger, cache_of(ledger.folder), asked.where, TerminalProgress(), method, _tell, asked.fine_tune or EPOCHS
     )
     found = run(wanted, scorer, _tell)
-    ledger.export()
     seconds = sum(ledger.seconds_of(trial) for trial in scorer.trials)
     paths = _written(ledger, found, macs, scorer.trials, seconds)
     if json_:

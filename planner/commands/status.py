@@ -20,19 +20,25 @@ from planner.quantities import format_count
 def command(study: str | None, json_: bool) -> None:
     """Counts trainings by what became of them, hours spent and wasted, and the best of each band of MACs."""
     from planner.situation import Situation
-    from planner.study import open_ledger
+    from planner.study import read_ledger
 
-    answer = Situation(open_ledger(study)).as_dict()
+    answer = Situation(read_ledger(study)).as_dict()
     if json_:
         echo_json(answer)
         return
     click.echo(
         f"{answer['study']}: {answer['ok']} trained, {answer['failed']} failed or stopped, "
-        f"{answer['running']} running, {answer['waiting']} wait"
+        f"{answer['running']} running, {answer['waiting']} wait{_others(answer)}"
     )
     click.echo(_hours(answer))
     header = ("MACs from", "to", "trained", "best", "trial", "px", "r", "d", "w")
     echo_table(header, [_cells(band) for band in answer["bands"]])
+
+
+def _others(answer: dict[str, Any]) -> str:
+    """What Optuna's own commands put into the ledger."""
+    n = answer["other_programs"]
+    return f"; {n} trial{'s' * (n > 1)} of other programs left out" if n else ""
 
 
 def _hours(answer: dict[str, Any]) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from planner.errors import PlannerError
 from planner.formulas.formula import Formula
+from planner.records import Records
 from planner.searches.record import FOLDER, FoundRecord, read_found
-from planner.store import Ledger
 from planner.table import Table, frame_sha256, read_csv, usable
 from planner.trials import trained
 
@@ -48,7 +48,7 @@ class Background:
     searches: tuple[FoundRecord, ...] = ()
 
 
-def of_study(ledger: Ledger, epochs: int) -> Background:
+def of_study(ledger: Records, epochs: int) -> Background:
     """What a study knows: its own trainings, its formula, what was searched on it.
 
     Args:

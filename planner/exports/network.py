@@ -18,7 +18,7 @@ from trainer.weights import load_network
 if TYPE_CHECKING:
     from torch import nn
 
-    from planner.store import Ledger
+    from planner.records import Records
 
 SCHEMA = "planner-network/1"
 
@@ -135,7 +135,7 @@ def name_of(base: str, suffix: str) -> str:
     return re.sub(r"\W+", "_", f"{base}_{suffix}").lower().strip("_")
 
 
-def training_of(ledger: Ledger, number: int) -> Training | None:
+def training_of(ledger: Records, number: int) -> Training | None:
     """The weights that a trial kept, or None.
 
     Raises:
@@ -146,7 +146,7 @@ def training_of(ledger: Ledger, number: int) -> Training | None:
     return Training(ledger.folder.name, number, ledger.accuracy_of(number), path) if path.is_file() else None
 
 
-def best_training(ledger: Ledger, architecture: Architecture) -> Training | None:
+def best_training(ledger: Records, architecture: Architecture) -> Training | None:
     """The weights of the most accurate trial of an architecture among those that kept theirs, or None."""
     found = [training_of(ledger, number) for number in ledger.numbers(architecture)]
     return max(filter(None, found), key=lambda one: one.accuracy or 0.0, default=None)

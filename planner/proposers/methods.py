@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
-    from planner.store import Ledger
+    from planner.records import Records
 
 Per = Literal["trial", "second"]
 METHODS = ("bayes", "tpe", "gp", "nsga2", "nsga3", "random")
@@ -47,7 +48,7 @@ def initial_size(space: SearchSpace) -> int:
     return max(FEWEST_INITIAL, 2 * (space.dimensions + 1))
 
 
-def missing_initial(ledger: Ledger, space: SearchSpace) -> int:
+def missing_initial(ledger: Records, space: SearchSpace) -> int:
     """How many of the initial design were neither trained nor are queued; failed ones are missing."""
     counts = ledger.counts()
     return max(0, initial_size(space) - counts["ok"] - counts["running"] - counts["waiting"])
@@ -64,12 +65,12 @@ def front_architectures(rows: pd.DataFrame, space: SearchSpace) -> Architectures
     return from_rows(space.network, kept[names].to_numpy(dtype=np.int64))
 
 
-def noise_variance(ledger: Ledger) -> float | None:
+def noise_variance(ledger: Records) -> float | None:
     """Of accuracy between seeds, where architectures were trained with several."""
     return ledger.table().noise_variance if ledger.counts()["ok"] else None
 
 
-def choose(ledger: Ledger, pool: Architectures, n: int, method: str, seed: int, per: Per = "trial") -> list[int]:
+def choose(ledger: Records, pool: Architectures, n: int, method: str, seed: int, per: Per = "trial") -> list[int]:
     """Chooses what to train next.
 
     Args:
@@ -93,7 +94,7 @@ def choose(ledger: Ledger, pool: Architectures, n: int, method: str, seed: int, 
     return _by_sampler(ledger, pool, n, _sampler(method, ledger, seed))
 
 
-def _by_gain(ledger: Ledger, pool: Architectures, n: int, seed: int, per: Per) -> list[int]:
+def _by_gain(ledger: Records, pool: Architectures, n: int, seed: int, per: Per) -> list[int]:
     from planner.proposers.proposal import propose
 
     frame, rows = architectures_frame(pool, ledger.space), trained(ledger.frame())
@@ -108,7 +109,7 @@ def _by_gain(ledger: Ledger, pool: Architectures, n: int, seed: int, per: Per) -
 
 
 def choose_epochs(
-    ledger: Ledger, pool: Architectures, n: int, epochs: Sequence[int], seed: int
+    ledger: Records, pool: Architectures, n: int, epochs: Sequence[int], seed: int
 ) -> list[tuple[int, int]]:
     """Chooses what to train next and for how long: by what it teaches, per second, of the study's own epochs.
 
@@ -148,7 +149,7 @@ def choose_epochs(
     return [(label % len(whole), lengths[label // len(whole)]) for label in map(int, labels)]
 
 
-def _with_waiting(rows: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
+def _with_waiting(rows: pd.DataFrame, ledger: Records) -> pd.DataFrame:
     """What was measured, and after it what waits, without accuracy."""
     import pandas as pd
 
@@ -161,7 +162,7 @@ def _with_waiting(rows: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     return pd.concat([rows, waiting[[name for name in waiting if name in rows]]], ignore_index=True)
 
 
-def _by_sampler(ledger: Ledger, pool: Architectures, n: int, sampler: optuna.samplers.BaseSampler) -> list[int]:
+def _by_sampler(ledger: Records, pool: Architectures, n: int, sampler: optuna.samplers.BaseSampler) -> list[int]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         study = replica(ledger, sampler)
@@ -196,20 +197,17 @@ def _running(params: dict[str, int], distributions: dict[str, Any]) -> optuna.tr
     return optuna.trial.create_trial(state=state, params=params, distributions=distributions)
 
 
-def replica(ledger: Ledger, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+def replica(ledger: Records, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
     """A study in memory with the ledger's trials; what waits there is running here.
 
     Trials get the generation 0 of a genetic sampler, which would else take none of them for a parent.
     """
     import optuna
-    from optuna.trial import TrialState
 
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
     key = getattr(sampler, "_get_generation_key", lambda: None)()
     ranges = ledger.distributions()
-    for trial in ledger.study.get_trials(states=(TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)):
-        if "architecture" not in trial.user_attrs:
-            continue  # queued by another program
+    for trial in deepcopy(ledger.finished()):
         trial.params = parameters(architecture_of(trial.user_attrs))
         trial.distributions = widened(ranges, trial.params)
         if key is not None:
@@ -221,7 +219,7 @@ def replica(ledger: Ledger, sampler: optuna.samplers.BaseSampler) -> optuna.Stud
     return study
 
 
-def _sampler(method: str, ledger: Ledger, seed: int) -> optuna.samplers.BaseSampler:
+def _sampler(method: str, ledger: Records, seed: int) -> optuna.samplers.BaseSampler:
     from optuna import samplers
 
     done = ledger.counts()["ok"]

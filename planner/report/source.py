@@ -60,9 +60,9 @@ def of_study(name: str | None, formula: str | None = None) -> Source:
         PlannerError: If there is no such study, it has no finished training, or the formula cannot be used.
     """
     from planner.situation import Situation
-    from planner.study import open_ledger
+    from planner.study import read_ledger
 
-    ledger = open_ledger(name)
+    ledger = read_ledger(name)
     situation, study = Situation(ledger), ledger.folder.name
     if not len(situation.rows):
         counts = situation.counts

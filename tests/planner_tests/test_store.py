@@ -57,7 +57,7 @@ def observed(architecture, accuracy=0.5, status="ok"):
     cost = architecture_complexity(architecture, 4)
     return Observation(
         architecture=architecture,
-        fidelity=Fidelity(epochs=3, data_share=0.5),
+        fidelity=Fidelity(epochs=3, data_share=1.0),
         seed=0,
         status=status,
         accuracy=accuracy if status == "ok" else None,
@@ -192,7 +192,7 @@ def test_an_observation_is_recorded_with_all_it_says(ledger):
     expected |= {"base_resolution": 64, "classes": 4, "resolution": architecture.resolution, "stem": architecture.stem}
     expected |= {"head": architecture.head, "width_2": architecture.widths[1], "depth_7": architecture.depths[6]}
     expected |= {"macs": cost.macs, "params": cost.params, "activations": cost.activations, "accuracy": 0.625}
-    expected |= {"loss": 1.25, "epochs": 3, "data_share": 0.5, "seed": 0, "seconds": 1.5, "device": "cpu"}
+    expected |= {"loss": 1.25, "epochs": 3, "data_share": 1.0, "seed": 0, "seconds": 1.5, "device": "cpu"}
     assert {name: row[name] for name in expected} == expected
     assert row["r"] == architecture.resolution / 64
 
@@ -344,13 +344,13 @@ def test_a_damaged_ledger_is_refused_in_one_line(ledger, make, damage):
     whole = path.read_bytes()
     contents = {"cut": whole[:5000], "header": b"\0" * 100 + whole[100:]}
     path.write_bytes(contents.get(damage, damage.encode()))
-    with pytest.raises(PlannerError, match="ledger.db: the ledger refuses .* mend the storage, then run the same") as e:
+    with pytest.raises(PlannerError, match=r"ledger.db is damaged \(.*\): restore it from a copy$") as e:
         make()
     assert "\n" not in str(e.value)
 
 
 def test_a_ledger_damaged_while_it_is_used_is_refused_in_one_line(ledger):
-    with pytest.raises(PlannerError, match="the ledger refuses .*; free space or mend the storage") as error:
+    with pytest.raises(PlannerError, match=r"ledger.db is damaged \(.*\): restore it from a copy$") as error:
         with ledger.coordinating():
             (ledger.folder / "ledger.db").write_bytes(b"not a database " * 2000)
             ledger.claim()
@@ -374,7 +374,7 @@ def test_a_storage_that_cannot_be_reached_is_refused_in_one_line(tmp_path, url, 
 
 def test_a_file_where_the_export_belongs_to_a_folder_is_refused(ledger):
     (ledger.folder / "trials.csv").mkdir()
-    with pytest.raises(PlannerError, match="trials.csv: .*free space, then run again"):
+    with pytest.raises(PlannerError, match="trials.csv: .*free space or rights, then run the same command again"):
         ledger.export()
 
 

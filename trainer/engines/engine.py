@@ -9,11 +9,13 @@ import hashlib
 import json
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from sampler import InputError
+from trainer.files import write_atomically
+from trainer.mending import told
 from trainer.observation import EpochRecord, Observation, Training
 
 if TYPE_CHECKING:
@@ -74,6 +76,15 @@ def observation_path(folder: Path, key: int) -> Path:
     return folder / f"{key:06d}.json"
 
 
+def write_observation(folder: Path, key: int, training: Training, observation: Observation) -> None:
+    """Writes a training's observation whole, with what was asked for: its key alone may come to mean another one.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    write_atomically(observation_path(folder, key), replace(observation, asked=training.facts()).to_json())
+
+
 def checkpoint_path(folder: Path, training: Training) -> Path:
     """Where a training's state is written: by what was asked and not by its key, which another try does not keep."""
     asked = asdict(training)
@@ -118,6 +129,5 @@ def explained(key: int, error: Exception) -> Event:
     if isinstance(error, InputError):
         return Event("refused", key, text=str(error))
     if isinstance(error, OSError):
-        where = error.filename or "a file"
-        return Event("refused", key, text=f"{where}: {error.strerror or error}; free space or rights, then run again")
+        return Event("refused", key, text=told(error))
     return Event("failed", key, text="".join(traceback.format_exception(error)))

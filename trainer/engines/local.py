@@ -28,11 +28,10 @@ from trainer.engines.engine import (
     OnEpoch,
     checkpoint_path,
     explained,
-    observation_path,
     train_one,
+    write_observation,
 )
 from trainer.faults import reach
-from trainer.files import write_atomically
 from trainer.observation import EpochRecord, Observation, Training
 
 
@@ -177,7 +176,7 @@ def _work(
         try:
             observation = _train(training, images, threads, device, partial(_report_epoch, pipe, key, asks), checkpoint)
             reach("worker.trained")
-            write_atomically(observation_path(folder, key), observation.to_json())
+            write_observation(folder, key, training, observation)
             reach("worker.observed")
             if checkpoint:
                 checkpoint.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from trainer.engines.engine import Event, Kind, OnEpoch, checkpoint_path, explained, observation_path, train_one
+from trainer.engines.engine import Event, Kind, OnEpoch, checkpoint_path, explained, train_one, write_observation
 from trainer.engines.shipping import Arrays, ShippedImages, arrays_of
 from trainer.files import write_atomically
 from trainer.image_data import ImageData
@@ -162,10 +162,10 @@ class Desk:
             text = f"{path}: machine {outcome.text} does not see it; put the study where all machines do"
             return Event("refused", assignment.key, text=text)
         if outcome.kind == "done":
-            Observation.from_json(outcome.text)  # whole, or a defect here and not at the next start
+            found = Observation.from_json(outcome.text)  # whole, or a defect here and not at the next start
             if outcome.network:
                 write_atomically(Path(assignment.training.keep), outcome.network)
-            write_atomically(observation_path(self.folder, assignment.key), outcome.text)
+            write_observation(self.folder, assignment.key, assignment.training, found)
             with suppress(FileNotFoundError):
                 Path(assignment.checkpoint or self.folder / "none").unlink()
             return Event("done", assignment.key)
