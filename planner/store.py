@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from planner.attributes import check
-from planner.documents import parse, read_text, write_out
+from planner.documents import parse, read_text, write_own
 from planner.errors import PlannerError
 from planner.records import Records
 from planner.storage import storage_errors
@@ -104,7 +104,7 @@ class Ledger(Records):
         token = secrets.token_hex(8)
         document = {"token": token, "from": len(self._trials()), "trainings": list(asked)}
         path = self.folder / QUEUE_FILE
-        write_out(path, json.dumps(document, allow_nan=False), "free space or rights, then run again")
+        write_own(path, json.dumps(document, allow_nan=False))
         reach("queue.written")
         self.finish_queueing()
 

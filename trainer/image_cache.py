@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
-from trainer.files import write_atomically
+from trainer.files import replacing, write_atomically
 from trainer.image_data import DataError, ImageData, ImageSplit, Recipe, Unread, fingerprint_of, one_line
 
 # Raise it when the same source would decode to other arrays; older cache entries are then rebuilt.
@@ -73,9 +71,9 @@ class CacheEntry:
         """
         arrays = (data.train.images, data.train.labels, data.validation.images, data.validation.labels)
         try:
-            self._card.parent.mkdir(parents=True, exist_ok=True)
             for file, array in zip(self._files.values(), arrays, strict=True):
-                _replace(file, partial(np.save, arr=array, allow_pickle=False))
+                with replacing(file) as stream:
+                    np.save(stream, array, allow_pickle=False)
             card = {
                 "key": self._key,
                 "classes": data.classes,
@@ -105,19 +103,6 @@ class CacheEntry:
     def _facts(self) -> dict[str, list[int]]:
         facts = {part: file.stat() for part, file in self._files.items()}
         return {part: [fact.st_size, fact.st_mtime_ns] for part, fact in facts.items()}
-
-
-def _replace(file: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Writes a file that other processes see whole or not at all."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as stream:
-            write(stream)
-            stream.flush()
-            os.fsync(stream.fileno())  # a power cut must not leave a whole-looking file of zeros
-        os.replace(temporary, file)
-    finally:
-        _remove(temporary)
 
 
 def _remove(file: Path) -> None:
