@@ -7,15 +7,18 @@ milliseconds, makes claims and repairs one after the other; a third one does so 
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import os
 import random
 import zlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from planner.errors import PlannerError
+from trainer.files import open_lock
 
 # Second numbers of advisory locks; the first is the study's. Coordinators draw theirs above.
 CLAIMS, QUEUE, SCHEMA = 0, 1, 2
@@ -68,14 +71,19 @@ class FolderLock:
         Raises:
             PlannerError: If another process does.
         """
-        with (self.folder / "lock").open("w") as file:
+        path = self.folder / "lock"
+        with ExitStack() as stack:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+                descriptor = open_lock(path)
+                stack.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
                 raise PlannerError(
                     f"{self.folder}: another process is training this study; wait for it or stop it (several at once "
                     "need a study made with --storage postgresql://..)"
                 ) from error
+            except OSError as error:
+                raise PlannerError(f"{path}: cannot be locked ({error.strerror}); {remedy_of(error)}") from error
             yield
 
     queueing = coordinating
@@ -90,6 +98,15 @@ class FolderLock:
     def alive(self) -> set[int]:
         """Nobody with a number."""
         return set()
+
+
+def remedy_of(error: OSError) -> str:
+    """What to do where a lock file cannot be opened or locked."""
+    if error.errno in (errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.ENXIO):
+        return "remove it: it is a link, a folder or a device, and none of ours"
+    if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ESTALE):
+        return "this file system keeps no locks: move the study to a disk of this machine"
+    return "free space or rights, then run again"
 
 
 class PostgresLocks:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
 from planner.errors import InputError, PlannerError
-from trainer.files import write_atomically
+from trainer.files import write_atomically, write_named
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 T = TypeVar("T")
 LARGEST_TABLE = 1_000_000_000
@@ -42,8 +46,12 @@ def read_text(path: Path, largest: int, too_large: str, wanted: str) -> str:
             content = file.read(largest + 1)
         if len(content) > largest:
             raise PlannerError(f"{path}: larger than {largest:,} bytes, so {too_large}")
-        return content.decode()
-    except (OSError, UnicodeDecodeError) as error:
+        if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+            raise PlannerError(f"{path}: UTF-16, as some editors save; save it as UTF-8")
+        return content.decode("utf-8-sig")  # some editors set a byte order mark before it
+    except (OSError, ValueError) as error:
+        if isinstance(error, PlannerError):
+            raise
         reason = getattr(error, "strerror", None) or "not text"
         raise PlannerError(f"{path}: {reason}; {wanted}") from error
 
@@ -125,13 +133,38 @@ def shown(value: Any) -> str:
 
 
 def write_out(path: Path, content: str | bytes, remedy: str = "choose another --out") -> None:
-    """Writes a file whole or not at all.
+    """Writes what a user named: a file whole or not at all; links, devices and pipes are written through.
 
     Raises:
         PlannerError: If it cannot be written; says why, and the remedy.
     """
+    with _refused(path, remedy):
+        write_named(path, content)
+
+
+def write_own(
+    path: Path, content: str | bytes, remedy: str = "free space or rights, then run again", mode: int = 0o666
+) -> None:
+    """Writes a file of a study's own, whole or not at all; a link that somebody put there is replaced.
+
+    Raises:
+        PlannerError: If it cannot be written; says why, and the remedy.
+    """
+    with _refused(path, remedy):
+        write_atomically(path, content, mode)
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Writes a picture in the format of its name, as `write_out` does."""
+    stream = BytesIO()
+    figure.savefig(stream, format=path.suffix[1:])
+    write_out(path, stream.getvalue(), "name another file")
+
+
+@contextmanager
+def _refused(path: Path, remedy: str) -> Iterator[None]:
     try:
-        write_atomically(path, content)
+        yield
     except OSError as error:
         raise PlannerError(f"{path}: {error.strerror or error}; {remedy}") from error
 

@@ -18,6 +18,7 @@ from planner.stopping import Curve, cannot_reach_front
 from planner.store import Ledger
 from planner.trials import trained
 from sampler import Architectures, Limit, random_design, sobol_design, stratified_design
+from sampler.seeds import offset_seed
 from trainer.engines.engine import Engine, Event
 from trainer.engines.local import LocalEngine
 from trainer.engines.placement import Placement, place, training_bytes
@@ -114,7 +115,7 @@ def queue(ledger: Ledger, n: int, method: str = "stratified", limits: Sequence[L
         return 0
     # Offset by what is there, so that adding 10 twice does not draw the same 10 again.
     space = replace(ledger.space, limits=tuple(limits))
-    design = DESIGNS[method](space, n - asked, ledger.settings.seed + asked, seen=ledger.tried())
+    design = DESIGNS[method](space, n - asked, offset_seed(ledger.settings.seed, asked), seen=ledger.tried())
     ledger.enqueue(design, method, seeds)
     return len(design)
 

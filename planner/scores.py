@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.documents import write_out
+from planner.documents import write_own
 from planner.errors import PlannerError
 from planner.heirs import Heirs, Score, read_parents, with_shares
 from planner.records import Records
@@ -135,4 +135,4 @@ def _joined(frame: pd.DataFrame, known: dict[int, Score]) -> pd.DataFrame:
 
 
 def _write(path: Path, frame: pd.DataFrame, known: dict[int, Score]) -> None:
-    write_out(path, csv_text(_joined(frame, known)), "free space, then run again")
+    write_own(path, csv_text(_joined(frame, known)))

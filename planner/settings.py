@@ -9,16 +9,23 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from planner.documents import shown, write_out
+from planner.documents import read_text, shown, write_own
 from planner.errors import PlannerError
+from planner.ranges import MOST_EPOCHS, SIDES
+from planner.storage import check_url, has_secret
 from sampler import InputError, SearchSpace
 from sampler import base as base_named
+from sampler.architecture import MAX_CHANNELS
+from sampler.seeds import LARGEST_SEED
 from sampler.space import BOUNDS, SHRINK_WINDOW
 from trainer.observation import DataSpec, Fidelity
 from trainer.recipe import LARGEST_MAGNITUDE, Optimizer, Recipe, Schedule, recipe_named
 
 Bounds = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 Share = Annotated[float, Field(gt=0, le=1)]
+Side = Annotated[int, Field(ge=SIDES[0], le=SIDES[1])]
+LARGEST = 1_000_000  # bytes of a file
+LARGEST_BATCH = 1_000_000
 CLOSED = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -27,9 +34,9 @@ class DataSettings(BaseModel):
 
     model_config = CLOSED
     source: str = "fractal"
-    side: Annotated[int, Field(ge=8, le=4096)]
+    side: Side
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    classes: Annotated[int, Field(ge=2)]
+    classes: Annotated[int, Field(ge=2, le=MAX_CHANNELS)]
     fingerprint: str = ""
 
 
@@ -38,7 +45,7 @@ class SpaceSettings(BaseModel):
 
     model_config = CLOSED
     kind: Literal["uniform", "stage"] = "uniform"
-    resolution: Annotated[int, Field(ge=1, le=4096)]
+    resolution: Annotated[int, Field(ge=1, le=SIDES[1])]
     rule: str = "inverse"
     window: Bounds = SHRINK_WINDOW
     r: Bounds = BOUNDS
@@ -50,7 +57,7 @@ class FidelitySettings(BaseModel):
     """How much of the target task a proxy training does."""
 
     model_config = CLOSED
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 3
+    epochs: Annotated[int, Field(ge=1, le=MOST_EPOCHS)] = 3
     data_share: Share = 1.0
 
 
@@ -64,10 +71,10 @@ class RecipeSettings(BaseModel):
     name: str
     optimizer: Optimizer
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    reference_batch: Annotated[int, Field(ge=1)]
+    reference_batch: Annotated[int, Field(ge=1, le=LARGEST_BATCH)]
     momentum: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    batch_size: Annotated[int, Field(ge=2)]
+    batch_size: Annotated[int, Field(ge=2, le=LARGEST_BATCH)]
     schedule: Schedule
     warmup: Annotated[float, Field(ge=0, lt=1)]
     final: Annotated[float, Field(ge=0, le=1)]
@@ -117,7 +124,7 @@ class StudySettings(BaseModel):
 
     model_config = CLOSED
     base: str = "efficientnet_b0"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     storage: str = ""
     data: DataSettings
     space: SpaceSettings
@@ -128,6 +135,8 @@ class StudySettings(BaseModel):
     def _buildable(self) -> StudySettings:
         base_named(self.base)
         self.search_space()
+        if self.storage:
+            check_url(self.storage)  # here, where an error does not show what was given
         return self
 
     def search_space(self) -> SearchSpace:
@@ -153,13 +162,15 @@ def read_settings(path: Path) -> StudySettings:
     Raises:
         PlannerError: If it is missing, not TOML, or a value is unknown or impossible; names the value.
     """
+    text = read_text(path, LARGEST, "no settings of a study", "name another --study, or make one with `planner run`")
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PlannerError(f"{path}: {error.strerror}; name another --study, or make one with `planner run`") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return checked(tomllib.loads(text), str(path))
+    except RecursionError as error:
+        raise PlannerError(f"{path}: nested too deeply for settings; mend it") from error
+    except ValueError as error:  # also of numbers too long to be read
+        if isinstance(error, InputError):
+            raise
         raise PlannerError(f"{path}: not TOML ({error}); mend that line") from error
-    return checked(document, str(path))
 
 
 def checked(document: object, name: str) -> StudySettings:
@@ -197,4 +208,5 @@ def write_settings(path: Path, settings: StudySettings) -> None:
     import tomli_w
 
     document = {**settings.model_dump(), "recipe": settings.recipe.written()}
-    write_out(path, tomli_w.dumps(document), "free space or choose another folder")
+    mode = 0o600 if settings.storage and has_secret(settings.storage) else 0o666  # nobody else reads a password
+    write_own(path, tomli_w.dumps(document), "free space or choose another folder", mode)

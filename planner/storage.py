@@ -7,19 +7,25 @@ import sqlite3
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from planner.errors import PlannerError
 from planner.ledger_file import PATIENCE, damaged, is_damage, reading
 
 if TYPE_CHECKING:
     import optuna
+    from sqlalchemy import URL
 
     from planner.settings import StudySettings
 
 NAMES = ["accuracy", "macs"]  # what dashboards call the two values
+# Parameters of a URL that no error shows, and what it shows instead.
+SECRET = re.compile("pass|pwd|secret|token", re.IGNORECASE)
+HIDDEN = "***"
 # The attribute of a study in a shared storage that says what it is.
 SETTINGS = "settings"
 
@@ -35,9 +41,59 @@ def with_driver(url: str) -> str:
     return url
 
 
+@cache
 def shown(url: str) -> str:
-    """A storage's URL without its password."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
+    """A storage's URL without its secrets, as the parser that opens it sees them.
+
+    Example:
+        >>> shown("postgresql://me:pa/ss@host/planner?password=secret&sslmode=require")
+        'postgresql://me:***@host/planner?password=***&sslmode=require'
+    """
+    parsed = _parsed(url)
+    if parsed is None:  # nobody can say where its secrets are
+        scheme, separator, _ = url.partition("://")
+        return f"{scheme}://{HIDDEN}" if separator and scheme.replace("+", "").isalnum() else HIDDEN
+    if parsed.password is None and not parsed.query:
+        return url
+    query = {name: HIDDEN if SECRET.search(f"{name}={value}") else value for name, value in parsed.query.items()}
+    return parsed.set(query=query).render_as_string(hide_password=True).replace(quote(HIDDEN), HIDDEN)
+
+
+def has_secret(url: str) -> bool:
+    """Whether a storage's URL holds what others must not see."""
+    return HIDDEN in shown(url)
+
+
+def check_url(url: str) -> None:
+    """Refuses a storage that could not keep a study.
+
+    Raises:
+        PlannerError: If it is no URL, or a database in memory.
+    """
+    parsed = _parsed(url)
+    if parsed is None:
+        raise PlannerError(
+            f"storage {shown(url)} is no URL; give one such as postgresql://user@host/database or sqlite:///FILE "
+            "(@ : / in a password are written %40 %3A %2F)"
+        )
+    file = parsed.database or ""
+    if parsed.get_backend_name() == "sqlite" and (
+        file in ("", ":memory:") or file.startswith("file::memory:") or parsed.query.get("mode") == "memory"
+    ):
+        raise PlannerError(f"storage {shown(url)} is in memory, and gone when the command ends; give sqlite:///FILE")
+
+
+def _parsed(url: str) -> URL | None:
+    """What SQLAlchemy makes of a URL; None where that is nothing, or not what was meant."""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parsed = make_url(url)
+        wrong = "\0" in url or "@" in (parsed.host or "") or not 0 < (parsed.port or 1) < 2**16
+        return None if wrong else parsed
+    except (ArgumentError, ValueError):
+        return None
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from planner.attributes import is_ours, problem_of
-from planner.documents import parse, read_text, write_out
+from planner.documents import parse, read_text, write_own
 from planner.errors import PlannerError
 from planner.ledger_file import damaged, is_there, make, reading
 from planner.rebuilding import ANOTHER_SEED, observations_in, rebuilt, what_is_left
@@ -170,7 +170,7 @@ class Ledger(Records):
         token = secrets.token_hex(8)
         document = {"token": token, "trainings": list(asked)}
         path = self.folder / QUEUE_FILE
-        write_out(path, json.dumps(document, allow_nan=False), "free space or rights, then run again")
+        write_own(path, json.dumps(document, allow_nan=False))
         reach("queue.written")
         self.finish_queueing()
 

@@ -11,6 +11,7 @@ from sampler.architecture import Architectures, FloatArray, IntArray, concatenat
 from sampler.complexity import count
 from sampler.errors import InputError
 from sampler.scaling import rule_named, scale
+from sampler.seeds import checked_seed
 from sampler.solve import width_brackets
 from sampler.space import BATCH, SearchSpace, stream, too_few
 
@@ -133,7 +134,7 @@ def _checked_count(n: int, seed: int) -> int:
     """The seed, once the number of architectures is known to make sense."""
     if n < 1:
         raise InputError(f"a design has at least one architecture, got {n}")
-    return seed
+    return checked_seed(seed)
 
 
 def _first(space: SearchSpace, draw: Callable[[int], FloatArray], n: int, seen: Architectures | None) -> Architectures:

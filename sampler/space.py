@@ -46,7 +46,7 @@ class SearchSpace:
         rule: Name of the scaling rule.
         kind: `"uniform"` (one d and one w for all stages) or `"stage"` (one each per stage).
         window: Lowest and highest MACs, as multiples of the base network's at `resolution` and `classes`.
-        r: Lowest and highest resolution multiplier.
+        r: Lowest and highest resolution multiplier; equal ones hold it, those of d and w likewise.
         d: Lowest and highest depth multiplier.
         w: Lowest and highest width multiplier.
         limits: What else an architecture may not pass.
@@ -74,10 +74,12 @@ class SearchSpace:
             raise InputError(f"kind {self.kind!r} is unknown; known kinds: {', '.join(get_args(SpaceKind))}")
         for name in ("window", "r", "d", "w"):
             low, high = getattr(self, name)
-            if not 0 < low < high < np.inf:
-                raise InputError(f"{name} must be two rising positive numbers, got {low:g} and {high:g}")
+            held = low == high and name != "window"
+            if not (0 < low < high < np.inf or (held and 0 < low < np.inf)):
+                equal = "" if name == "window" else ", or equal ones to hold it"
+                raise InputError(f"{name} must be two rising positive numbers{equal}, got {low:g} and {high:g}")
         smallest = self.network.stride / self.resolution
-        if self.r[1] <= smallest:
+        if self.r[1] < smallest:
             raise InputError(
                 f"r up to {self.r[1]:g} of {self.resolution} px stays below {self.base}'s stride of "
                 f"{self.network.stride} px; raise the resolution"

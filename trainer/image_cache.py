@@ -6,16 +6,14 @@ import hashlib
 import json
 import logging
 import os
-import secrets
 import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
-from trainer.files import write_atomically
+from trainer.files import replacing, write_atomically
 from trainer.image_data import DataError, ImageData, ImageSplit, Recipe, Unread, fingerprint_of, one_line
 
 # Raise it when the same source would decode to other arrays; older cache entries are then rebuilt.
@@ -77,9 +75,9 @@ class CacheEntry:
         """
         arrays = (data.train.images, data.train.labels, data.validation.images, data.validation.labels)
         try:
-            self._card.parent.mkdir(parents=True, exist_ok=True)
             for file, array in zip(self._files.values(), arrays, strict=True):
-                _replace(file, partial(np.save, arr=array, allow_pickle=False))
+                with replacing(file) as stream:
+                    np.save(stream, array, allow_pickle=False)
             card = {
                 "key": self._key,
                 "classes": data.classes,
@@ -115,19 +113,6 @@ def only_ours(files: Iterable[str | Path]) -> bool:
     """Whether nobody but this process's user may write these files, or put others in their place."""
     places = {place for file in map(Path, files) for place in (file, file.parent)}
     return all(fact.st_uid == os.geteuid() and not fact.st_mode & OTHERS_WRITE for fact in map(os.stat, places))
-
-
-def _replace(file: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Writes a file that other processes see whole or not at all."""
-    temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as stream:  # never through a link that somebody laid there
-            write(stream)
-            stream.flush()
-            os.fsync(stream.fileno())  # a power cut must not leave a whole-looking file of zeros
-        os.replace(temporary, file)
-    finally:
-        _remove(temporary)
 
 
 def _remove(file: Path) -> None:

@@ -16,6 +16,8 @@ from sampler import InputError
 Progress = Callable[[str, int, int], None]
 
 
+# Which images are held out and which share is used must not change with a training's own seed.
+SPLIT_SEED = 0
 # Of another library's error, characters: some show all that they have read.
 LONGEST = 300
 
@@ -183,6 +185,17 @@ def hold_out(split: ImageSplit, share: float, seed: int) -> tuple[ImageSplit, Im
     """
     held = held_out(split.labels, share, seed)
     return split.subset(~held), split.subset(held)
+
+
+def fitted_labels(labels: np.ndarray, holdout: float, share: float) -> np.ndarray:
+    """Labels of the training images that a training fits, once some are held out and a share is taken of the others.
+
+    Raises:
+        DataError: If a class would have nothing left to fit on.
+    """
+    if holdout:
+        labels = labels[~held_out(labels, holdout, SPLIT_SEED)]
+    return labels if share == 1 else labels[stratified_share(labels, share, SPLIT_SEED)]
 
 
 def held_out(labels: np.ndarray, share: float, seed: int) -> np.ndarray:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sampler.seeds import LARGEST_SEED
 from trainer import fractal
 from trainer.cifar import FORMS, cifar_recipe
 from trainer.image_cache import CacheEntry
@@ -50,6 +51,9 @@ LEAST_SIDE = 8
 KINDS = ("fractal", "npz", "imagefolder", *FORMS)
 SKIP_CORRUPT = ",skip-corrupt"
 FRACTAL_DEFAULTS = {"classes": 20, "train": 180, "validation": 45, "seed": 0}
+# Of pictures of a class; of the others the fewest and the most.
+MOST_FRACTALS = 1_000_000
+FRACTAL_RANGES = {"seed": (0, LARGEST_SEED), "classes": (2, 100_000)}
 
 
 def load_images(source: str, side: int, *, cache: Path | None = None, progress: Progress | None = None) -> ImageData:
@@ -153,9 +157,10 @@ def _fractal(text: str, side: int) -> Recipe:
         name, _, value = (part.strip() for part in pair.partition("="))
         if name not in options:
             raise DataError(f"fractal option {name!r} is unknown; known options: {sorted(options)}")
-        least = {"seed": 0, "classes": 2}.get(name, 1)
-        if not value.isdecimal() or int(value) < least:
-            raise DataError(f"fractal option {name}={value!r} must be a whole number of at least {least}")
+        least, most = FRACTAL_RANGES.get(name, (1, MOST_FRACTALS))
+        if not value.isdecimal() or len(value) > len(str(most)) or not least <= int(value) <= most:
+            between = f"a whole number of at least {least}, at most {most}"
+            raise DataError(f"fractal option {name}={value[:40]!r} must be {between}")
         options[name] = int(value)
     identity = {"kind": "fractal", **options}
     return Recipe(identity, fractal.settings(), partial(_draw, options, side))

@@ -10,15 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from trainer.files import write_atomically
+from trainer.files import replacing, write_atomically
 from trainer.image_data import DataError, one_line
 
 NPZ_KEYS = ("jpeg", "offset", "label", "split", "classes")
@@ -79,37 +78,29 @@ def write_packed(
     Raises:
         DataError: If they cannot be written, as on a full disk.
     """
-    # Two passes, because the archive's header holds the number of bytes; memory stays small.
-    token = secrets.token_hex(8)
-    pile, archive = (path.with_name(f".{path.name}.{token}.{part}") for part in ("pile", "part"))
-    for file in (path, card_of(path)):
-        if file.is_symlink() or (file.exists() and not file.is_file()):
-            raise DataError(
-                f"cannot write {file}, a link, folder or device; nothing was left: remove it, or choose another --out"
-            )
+    archive = Path(os.path.realpath(path))  # a link stays one
+    if archive.exists() and not archive.is_file():
+        raise DataError(f"{path}: a folder, device or pipe; an archive needs a file: give another --out")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        arrays = _pile_up(pile, encoded)
-        arrays["classes"] = np.array(classes)
-        with open(archive, "xb") as stream:
-            np.savez(stream, allow_pickle=False, **{key: arrays[key] for key in NPZ_KEYS})
-            stream.flush()
-            os.fsync(stream.fileno())
-        whole = {**card, "schema": SCHEMA, "bytes": archive.stat().st_size, "sha256": sha256_of(archive)}
-        whole["images"] = _counts(arrays, classes)
-        # Between the two an old card would condemn the new archive.
-        card_of(path).unlink(missing_ok=True)
-        os.replace(archive, path)
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        # Two passes, because the archive's header holds the number of bytes; memory stays small.
+        with TemporaryDirectory(prefix=".packing-", dir=archive.parent) as own:
+            arrays = _pile_up(Path(own) / "pile", encoded)
+            arrays["classes"] = np.array(classes)
+            packed = Path(own) / "packed"
+            with replacing(packed) as stream:
+                np.savez(stream, allow_pickle=False, **{key: arrays[key] for key in NPZ_KEYS})
+            whole = {**card, "schema": SCHEMA, "bytes": packed.stat().st_size, "sha256": sha256_of(packed)}
+            whole["images"] = _counts(arrays, classes)
+            # Between the two an old card would condemn the new archive.
+            card_of(path).unlink(missing_ok=True)
+            os.replace(packed, archive)
         write_atomically(card_of(path), json.dumps(whole, indent=1, sort_keys=True, allow_nan=False) + "\n")
     except OSError as error:
         raise DataError(
             f"cannot write {path} ({error.strerror or one_line(error)}); nothing was left: free space or rights there, "
             "or choose another --out"
         ) from error
-    finally:
-        for file in (pile, archive):
-            with suppress(OSError):
-                file.unlink(missing_ok=True)
     return whole
 
 

@@ -149,7 +149,7 @@ class _Run:
         if self.steps < 1:
             raise InputError(
                 f"{len(self.images)} training images make no batch of {recipe.batch_size}; "
-                "raise the share of the data or lower the batch size"
+                "raise the share of the data, give more images, or lower batch_size (in [recipe] of study.toml)"
             )
         total_steps = training.fidelity.epochs * self.steps
         self.model = prepared(training, classes, total_steps, weights).to(device)

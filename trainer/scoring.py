@@ -10,11 +10,10 @@ from torch import nn
 from torch.nn import functional
 
 from trainer.batches import DeviceImages
+from trainer.image_data import SPLIT_SEED
 from trainer.images import ImageData, ImageSplit, hold_out, stratified_share
 from trainer.observation import Training
 
-# Which images are held out and which share is used must not change with a training's own seed.
-SPLIT_SEED = 0
 # What a CPU's cache holds: 256 images at once take three times as long each. A GPU wants more at once.
 EVALUATION_BATCH = {"cpu": 64, "cuda": 256}
 # Scoring after an epoch may cost this share of it; a forward pass costs about a third of a training step.

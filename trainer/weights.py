@@ -22,9 +22,14 @@ def save_network(path: Path, model: nn.Module, architecture: Architecture, class
     Raises:
         OSError: If it cannot be written.
     """
+    write_atomically(path, packed_network(model, architecture, classes))
+
+
+def packed_network(model: nn.Module, architecture: Architecture, classes: int) -> bytes:
+    """A network as safetensors, its architecture in the header."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     about = {"architecture": json.dumps(asdict(architecture)), "classes": str(classes)}
-    write_atomically(path, save(tensors, metadata=about))
+    return save(tensors, metadata=about)
 
 
 def load_network(path: Path) -> tuple[nn.Module, Architecture, int]:

@@ -26,6 +26,7 @@ from sampler.architecture import Architectures, FloatArray, IntArray
 from sampler.complexity import count
 from sampler.limits import within
 from sampler.moves import Grid, from_rows, moved, moves_of, unique_rows
+from sampler.seeds import checked_seed
 from sampler.solve import TOLERANCE
 
 Score = Callable[[Architectures], FloatArray]
@@ -211,7 +212,7 @@ def best_at(
     """
     if not 0 < budget < np.inf:
         raise PlannerError(f"the budget must be a positive number of MACs, got {budget:g}")
-    search = _Search(grid, score, ((1 - tolerance) * budget, budget), classes, limits, seed)
+    search = _Search(grid, score, ((1 - tolerance) * budget, budget), classes, limits, checked_seed(seed))
     exhaustive = grid.size <= enumerated
     if exhaustive:
         rows = grid.enumerated()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import as_json, echo_json, echo_table
+from planner.commands.options import SEED, as_json, echo_json, echo_table
 
 if TYPE_CHECKING:
     from planner.audit import Audit
@@ -48,7 +48,7 @@ def columns(_: click.Context, __: click.Parameter, text: str | None) -> tuple[st
 @click.option(
     "--resamples", type=click.IntRange(100, 100_000), default=1000, show_default=True, help="Of the bootstrap."
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the bootstrap.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the bootstrap.")
 @click.option(
     "--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png", help="Scatter of each proxy."
 )
@@ -194,6 +194,8 @@ def draw(found: Audit, path: Path) -> None:
 
     from matplotlib.figure import Figure  # without pyplot: no window system, no state
 
+    from planner.documents import write_figure
+
     across = min(3, len(found.scores))
     down = math.ceil(len(found.scores) / across)
     figure = Figure(figsize=(4.5 * across, 4 * down), dpi=120, layout="constrained")
@@ -213,5 +215,4 @@ def draw(found: Audit, path: Path) -> None:
         axes.set_title(f"Spearman {cell(score.measures['spearman'])}", fontsize=9)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    write_figure(figure, path)

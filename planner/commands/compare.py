@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.compare_show import show
-from planner.commands.options import as_json, echo_json, echo_table, resources, study
+from planner.commands.options import EPOCHS, REPEATS, as_json, echo_json, echo_table, resources, study
 from planner.errors import PlannerError
 from planner.quantities import format_count, parse_count
 
@@ -54,11 +54,11 @@ def names(_: click.Context, __: click.Parameter, text: str | None) -> list[str] 
     help="Rules of `planner scale` (compound, fast ..), formula and stages (the study's own), best (its best "
     "training), greedy, rbis, adjust (what a search found); by default all that have an answer.",
 )
-@click.option("--seeds", type=click.IntRange(1, 1000), help=f"Trainings of each network; {SEEDS} by default.")
+@click.option("--seeds", type=REPEATS, help=f"Trainings of each network; {SEEDS} by default.")
 @click.option(
     "--final", is_flag=True, help="Train on all training images, and score on the validation images, once, at the end."
 )
-@click.option("--epochs", type=click.IntRange(1, 10_000), metavar="N", help="Of each training; the study's by default.")
+@click.option("--epochs", type=EPOCHS, metavar="N", help="Of each training; the study's by default.")
 @click.option(
     "--table",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -169,6 +169,7 @@ def compared(
         raise PlannerError("give the budgets to compare at, such as --flops 60M,120M")
     if where.stop_early:
         raise PlannerError("networks are compared by whole trainings; leave --stop-early out")
+    named = out is not None
     if table:
         background, measure = looked_up(table, study, base, seeds, epochs)
         out = out or (Path(background.name) / "comparison.csv" if study else None)
@@ -179,7 +180,7 @@ def compared(
     scores = measure([one.architecture for one in found if one.architecture])
     rows = rows_of(found, scores, measure, background.base, background.classes)
     if out:
-        write_rows(out, rows)
+        write_rows(out, rows, own=not named)
     return rows, left_out, out
 
 

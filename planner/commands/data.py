@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from planner.commands.options import as_json, echo_json, echo_table
+from planner.commands.options import PIXELS, SEED, as_json, echo_json, echo_table
 from planner.errors import PlannerError
 from sampler.errors import printable
 
@@ -53,8 +53,8 @@ def command() -> None:
     metavar="N|random|FILE",
     help="How many, drawn by --seed; random for the usual number; or a file that names one class per line.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Draws classes and pictures.")
-@click.option("--side", type=click.IntRange(8, 4096), default=PROXY_SIDE, show_default=True, help="Pixels.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Draws classes and pictures.")
+@click.option("--side", type=PIXELS, default=PROXY_SIDE, show_default=True, help="Pixels.")
 @click.option("--out", metavar="PATH", help="The archive; NAME.npz by default. Its card is beside it, as .json.")
 @click.option("--skip-corrupt", is_flag=True, help="Leave out pictures that cannot be read.")
 @as_json
@@ -166,7 +166,7 @@ def _command_line() -> str:
 @click.argument("source")
 @click.option(
     "--side",
-    type=click.IntRange(8, 4096),
+    type=PIXELS,
     default=INFO_SIDE,
     show_default=True,
     help="Pixels to decode and compare at.",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import as_json, echo_json, study, table_of
+from planner.commands.options import SEED, as_json, echo_json, study, table_of
 from planner.quantities import format_count
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ NAMES = {"r": "resolution", "d": "depth"}
     help="An earlier formula to start from: of another data set, or another base network.",
 )
 @click.option("--base", metavar="NAME", help="Base network, where a table does not say.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
     "--out", type=click.Path(dir_okay=False), help="The file; formula.json, in the study's folder, by default."
 )
@@ -64,12 +64,17 @@ def command(
     The CSV needs the columns accuracy and macs, and r and d or the integers that give them; a study's own
     export has them all. With --prior the earlier formula counts as far as leave-one-out on the new data bears it out.
     """
+    from planner.documents import write_own
+    from planner.formulas.codec import dumps
     from planner.formulas.fit import fit
     from planner.study import folder_of
 
     formula = fit(table_of(table, study, base), kind, share, seed, raw=raw, prior=prior)
     path = Path(out) if out else Path("formula.json") if table else folder_of(study) / "formula.json"
-    formula.save(path)
+    if out or table:
+        formula.save(path)
+    else:
+        write_own(path, dumps(formula))
     answer = summary(formula, path)
     if json_:
         echo_json(answer)

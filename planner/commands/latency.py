@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.latency_show import show, summary, title
-from planner.commands.options import DTYPES, as_json, described, echo_json
+from planner.commands.options import DTYPES, SEED, as_json, described, echo_json
 from planner.errors import PlannerError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def command() -> None:
 @click.option("--no-measure", is_flag=True, help="Only the exact MACs of a sweep, at once.")
 @click.option("--random", type=click.IntRange(1, 10_000), metavar="N", help="Measure N random versions of BASE.")
 @click.option("--window", nargs=2, metavar="LOW HIGH", help="MACs of these: 50M 1G, or multiples of BASE's.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the versions and the order.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the versions and the order.")
 @click.option(
     "--minutes",
     type=click.FloatRange(0, 10_000, min_open=True),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import as_json, echo_json
+from planner.commands.options import SEED, as_json, echo_json
 
 if TYPE_CHECKING:
     from planner.latency.model import LatencyModel
@@ -32,7 +32,7 @@ LABELS = {
     "--from", "tables", multiple=True, required=True, metavar="CSV", help="Table of latencies; may be given repeatedly."
 )
 @click.option("--models", metavar="GLOB", help="Only rows whose column model (or base) matches, such as 'resnet*'.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the cross-validation's folds.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the cross-validation's folds.")
 @click.option("--out", type=click.Path(dir_okay=False), default=OUT, show_default=True, help="The file.")
 @as_json
 def command(tables: tuple[str, ...], models: str | None, seed: int, out: str, json_: bool) -> None:

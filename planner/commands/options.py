@@ -13,6 +13,8 @@ import click
 
 from planner.errors import PlannerError
 from planner.quantities import parse_bytes, parse_count, parse_ms
+from planner.ranges import MOST_EPOCHS, SIDES
+from sampler.seeds import LARGEST_SEED
 
 if TYPE_CHECKING:
     from planner.store import Ledger
@@ -20,6 +22,14 @@ if TYPE_CHECKING:
     from sampler import Limit
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+# One range for each kind of whole number, in every command.
+SEED = click.IntRange(0, LARGEST_SEED)
+TRIALS = click.IntRange(1, 100_000)
+REPEATS = click.IntRange(1, 1000)
+EPOCHS = click.IntRange(1, MOST_EPOCHS)
+PIXELS = click.IntRange(*SIDES)
+WORKERS = click.IntRange(0, 1024)
 
 
 class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.5
@@ -163,10 +173,8 @@ def made_with(command: F) -> F:
             default=None,
             help="Leave out images that cannot be read, instead of stopping.",
         ),
-        click.option(
-            "--resolution", type=click.IntRange(8, 4096), help="Pixels of the base network here; 64 by default."
-        ),
-        click.option("--side", type=click.IntRange(8, 4096), help="Pixels images are decoded to; 1.4 x resolution."),
+        click.option("--resolution", type=PIXELS, help="Pixels of the base network here; 64 by default."),
+        click.option("--side", type=PIXELS, help="Pixels images are decoded to; 1.4 x resolution."),
         click.option(
             "--window",
             nargs=2,
@@ -178,12 +186,16 @@ def made_with(command: F) -> F:
         ),
         *(
             click.option(
-                f"--{one}", nargs=2, type=float, metavar="LOW HIGH", help=f"Bounds of {one}; {usual} by default."
+                f"--{one}",
+                nargs=2,
+                type=float,
+                metavar="LOW HIGH",
+                help=f"Bounds of {one}, equal ones to hold it; {usual} by default.",
             )
             for one, usual in (("r", "0.35 to what the images have"), ("d", "0.35 2.8"), ("w", "0.35 2.8"))
         ),
         click.option("--rule", metavar="NAME", help="Scaling rule: inverse (default), tinynet, free .."),
-        click.option("--epochs", type=click.IntRange(1, 9999), help="Epochs of a training; 3 by default."),
+        click.option("--epochs", type=EPOCHS, help="Epochs of a training; 3 by default."),
         click.option(
             "--share", type=click.FloatRange(0, 1, min_open=True), help="Share of the images; all by default."
         ),
@@ -193,7 +205,7 @@ def made_with(command: F) -> F:
             help="Share of the training images that scores; 0.2 by default. 0 scores on the validation images.",
         ),
         click.option("--recipe", metavar="NAME", help="Recipe: fast (default), tinynet, resnet, adjust, amplify."),
-        click.option("--seed", type=click.IntRange(0), help="Of designs and trainings; 0 by default."),
+        click.option("--seed", type=SEED, help="Of designs and trainings; 0 by default."),
         click.option("--storage", metavar="URL", help="Optuna storage; SQLite in the study's folder by default."),
     )
     for option in reversed(options):
@@ -212,7 +224,7 @@ def resources(command: F) -> F:
         return command(where=where, **given)
 
     options = (
-        click.option("--workers", type=click.IntRange(0, 1024), default=0, help="Processes; one per core by default."),
+        click.option("--workers", type=WORKERS, default=0, help="Processes; one per core by default."),
         click.option(
             "--engine",
             type=click.Choice(["local", "ray", "slurm"]),
@@ -242,7 +254,7 @@ def resources(command: F) -> F:
         ),
         click.option(
             "--per-device",
-            type=click.IntRange(0, 1024),
+            type=WORKERS,
             default=0,
             help="Trainings at once on each GPU; as many as its memory holds by default.",
         ),

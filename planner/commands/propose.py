@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import as_json, budgets, echo_json, echo_table, integers, study
+from planner.commands.options import REPEATS, SEED, as_json, budgets, echo_json, echo_table, integers, study
 from planner.errors import PlannerError
 from planner.quantities import format_count
+from sampler.seeds import offset_seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,11 +53,11 @@ METHODS = ("bayes", "tpe", "gp", "nsga2", "nsga3", "random")  # of planner.propo
 @click.option(
     "--space", type=click.Choice(["uniform", "stage"]), help="Of the proposals; that of the study by default."
 )
-@click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Trainings of each.")
+@click.option("--seeds", type=REPEATS, default=1, show_default=True, help="Trainings of each.")
 @click.option(
     "--repeat", callback=integers, metavar="N,N,..", help="Queue these trials with more --seeds, instead of new ones."
 )
-@click.option("--seed", type=click.IntRange(0), help="Of the pool and the choice; the study's by default.")
+@click.option("--seed", type=SEED, help="Of the pool and the choice; the study's by default.")
 @budgets
 @as_json
 def command(
@@ -112,7 +113,7 @@ def _proposed(
     from planner.proposers.pool import architectures_frame, make_pool
     from planner.trials import trained
 
-    seed = ledger.settings.seed + ledger.asked() if seed is None else seed
+    seed = offset_seed(ledger.settings.seed, ledger.asked()) if seed is None else seed
     rows, pending = trained(ledger.frame()), ledger.pending()
     if method != "random" and _too_few(rows, methods.initial_size(space)):
         return _initial(ledger, space, methods.initial_size(space), methods.missing_initial(ledger, space), seeds)
@@ -140,7 +141,7 @@ def _with_epochs(
     usual = ledger.settings.fidelity.epochs
     if method != "bayes" or min(epochs) < 1 or max(epochs) > usual:
         raise PlannerError(f"--epochs {epochs}: for --method bayes, and between 1 and the study's own {usual}")
-    seed = ledger.settings.seed + ledger.asked() if seed is None else seed
+    seed = offset_seed(ledger.settings.seed, ledger.asked()) if seed is None else seed
     rows = trained(ledger.frame())
     if _too_few(rows, methods.initial_size(space)):
         return _initial(ledger, space, methods.initial_size(space), methods.missing_initial(ledger, space), 1)
@@ -181,7 +182,7 @@ def _initial(ledger: Ledger, space: SearchSpace, size: int, missing: int, seeds:
     if not missing:
         note = f"nothing queued: {why}; {done} are trained and the others are queued; run `planner train` first"
         return _answer(ledger, "stratified", None, space, None, [note])
-    design = stratified_design(space, missing, ledger.settings.seed + ledger.asked(), seen=ledger.tried())
+    design = stratified_design(space, missing, offset_seed(ledger.settings.seed, ledger.asked()), seen=ledger.tried())
     ledger.enqueue(design, "stratified", seeds)
     note = f"{why}; {done} are trained, and {missing} more, stratified by MACs, are queued instead of proposals"
     return _answer(ledger, "stratified", design, space, None, [note])

@@ -36,7 +36,7 @@ def command(
     to architecture; where MACs and hours went; how far it can be trusted; and what to do next. The study's formula is
     shown as it is on disk; without one, a formula is fitted for the page.
     """
-    from planner.documents import write_out
+    from planner.documents import write_out, write_own
     from planner.report.numbers import numbers_of
     from planner.report.page import page_of
     from planner.report.source import of_study, of_table
@@ -50,13 +50,14 @@ def command(
     path = out or (Path("report.html") if table else folder_of(source.name) / "report.html")
     numbers = numbers_of(source)
     page = page_of(numbers, source.formula, source.command)
-    write_out(path, page)
+    size = len(page.encode())
+    (write_out if out or table else write_own)(path, page)
     if json_:
-        echo_json({"report": str(path), "bytes": path.stat().st_size, "numbers": numbers})
+        echo_json({"report": str(path), "bytes": size, "numbers": numbers})
         return
     click.echo(
         f"{len(numbers['trainings'])} trainings, {len(numbers['answers'])} networks of the formula and the rules"
     )
     for doubt in (*source.doubts, *(f"no {what}: {why}" for what, why in source.why.items())):
         click.echo(doubt)
-    click.echo(f"report: {path} ({format_bytes(path.stat().st_size)}); open it in a browser")
+    click.echo(f"report: {path} ({format_bytes(size)}); open it in a browser")

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import as_json, budgets, echo_json, made_with, resources, study, warn_of_guessing
+from planner.commands.options import (
+    REPEATS,
+    TRIALS,
+    as_json,
+    budgets,
+    echo_json,
+    made_with,
+    resources,
+    study,
+    warn_of_guessing,
+)
 
 if TYPE_CHECKING:
     from planner.loop import Resources
@@ -20,10 +30,8 @@ if TYPE_CHECKING:
     short_help="The whole loop, from nothing to a prediction.",
 )
 @study
-@click.option("--trials", type=click.IntRange(1, 100_000), default=24, show_default=True, help="Architectures in all.")
-@click.option(
-    "--seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Trainings of each architecture."
-)
+@click.option("--trials", type=TRIALS, default=24, show_default=True, help="Architectures in all.")
+@click.option("--seeds", type=REPEATS, default=1, show_default=True, help="Trainings of each architecture.")
 @click.option("--method", type=click.Choice(["stratified", "random", "sobol"]), default="stratified", show_default=True)
 @budgets
 @made_with
@@ -48,22 +56,23 @@ def command(
     from planner.commands.fit import show_fit, summary
     from planner.commands.front import front_of, show_front
     from planner.commands.predict import compound_at, show_prediction
+    from planner.documents import write_own
     from planner.formulas.budgets import within
+    from planner.formulas.codec import dumps
     from planner.formulas.fit import fit
-    from planner.loop import queue, train_queued
+    from planner.loop import train_queued
+    from planner.making import Wanted, queue_in
     from planner.progress import TerminalProgress, decoding
-    from planner.study import cache_of, open_or_make
+    from planner.study import cache_of
 
-    ledger = open_or_make(study, options, decoding)
-    with ledger.queueing():
-        queue(ledger, trials, method, seeds=seeds)
+    ledger, _ = queue_in(study, options, Wanted(trials, method=method, seeds=seeds), decoding)
     train_queued(ledger, cache_of(ledger.folder), where, TerminalProgress())
     warn_of_guessing(ledger)
     table = ledger.table()
     front = front_of(table, 0.2)
     formula = fit(table)
     path = ledger.folder / "formula.json"
-    formula.save(path)
+    write_own(path, dumps(formula))
     if flops is None and not limits:
         flops = math.sqrt(math.prod(formula.macs_range))
     prediction = within(formula, flops, limits, extrapolate=True)

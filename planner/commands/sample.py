@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import as_json, budgets, echo_json, made_with, study
+from planner.commands.options import REPEATS, TRIALS, as_json, budgets, echo_json, made_with, study
 from planner.quantities import format_count
 
 if TYPE_CHECKING:
@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     short_help="Queue architectures inside the cost window.",
 )
 @study
-@click.option("--trials", type=click.IntRange(1, 100_000), required=True, help="Architectures to add.")
-@click.option(
-    "--seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Trainings of each architecture."
-)
+@click.option("--trials", type=TRIALS, required=True, help="Architectures to add.")
+@click.option("--seeds", type=REPEATS, default=1, show_default=True, help="Trainings of each architecture.")
 @click.option("--method", type=click.Choice(["stratified", "random", "sobol"]), default="stratified", show_default=True)
 @budgets
 @made_with
@@ -43,16 +41,13 @@ def command(
 
     stratified: equal counts per bin of log MACs; random: each factor uniform, as TinyNet drew them.
     """
-    from planner.loop import queue
+    from planner.making import Wanted, queue_in
     from planner.progress import decoding
-    from planner.study import open_or_make
     from sampler import exact_limit
 
     if flops is not None:
         limits = [*limits, exact_limit("macs", flops)]
-    ledger = open_or_make(study, options, decoding)
-    with ledger.queueing():
-        added = queue(ledger, ledger.asked() + trials, method, limits, seeds)
+    ledger, added = queue_in(study, options, Wanted(trials, True, method, limits, seeds), decoding)
     low, high = ledger.space.macs_window
     answer = {"study": ledger.folder.name, "added": added, "macs_window": [low, high], **ledger.counts()}
     if json_:

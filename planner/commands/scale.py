@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import Quantity, as_json, echo_json
+from planner.commands.options import EPOCHS, Quantity, as_json, echo_json
 from planner.commands.searching import SEARCHES, search, searching
 from planner.errors import PlannerError
 from planner.quantities import format_count, parse_count
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--epochs",
-    type=click.IntRange(1),
+    type=EPOCHS,
     metavar="N",
     help="Of resnet-rs: how long the networks will be trained; deeper from 100 on, else wider; 350 by default.",
 )

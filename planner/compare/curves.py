@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from planner.compare.pictures import plain_ticks
+from planner.documents import write_figure
 from planner.errors import PlannerError
 from planner.quantities import format_count
 from planner.rules.compounding import EFFICIENTNET
@@ -217,5 +218,4 @@ def plot_curves(path: Path, curves: Sequence[GrownCurve]) -> None:
     labels = {label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(list(labels.values()), list(labels), loc="outside lower center", ncols=len(COLOURS), fontsize=8)
     panels[0].set_ylabel(f"expected top-1 accuracy (%), {LEVEL:.0%}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    write_figure(figure, path)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from planner.compare.rows import Row
 from planner.compare.summary import Summary, summaries
+from planner.documents import write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,5 +64,4 @@ def plot_comparison(path: Path, rows: Sequence[Row]) -> None:
     after = f" after {first.epochs} epoch{'s' * (first.epochs > 1)}" if first.epochs else ""
     where = "from a table" if first.scored_on == "table" else f"on {first.scored_on} images"
     axes.set_title(f"{first.base}, {first.classes} classes: accuracy {where}{after}, 95 % over seeds", fontsize=10)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    write_figure(figure, path)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.compare.contenders import CHOOSERS, Contender
 from planner.compare.measuring import Measure, Score
-from planner.documents import read_frame, write_out
+from planner.documents import read_frame, write_out, write_own
 from planner.errors import PlannerError
 from planner.table import csv_text
 from sampler import Architecture, LayeredArchitecture
@@ -148,8 +148,8 @@ def _network(one: Contender) -> dict[str, Any]:
 _INTEGERS = ("resolution", "depths", "widths", "layers", "stem", "head")
 
 
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """Writes a comparison as CSV.
+def write_rows(path: Path, rows: Sequence[Row], own: bool = False) -> None:
+    """Writes a comparison as CSV: to where a user said, or to a study's own file.
 
     Raises:
         PlannerError: If it cannot be written.
@@ -158,7 +158,7 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
 
     frame = pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS))
     whole = {name: "Int64" for name, kind in _KINDS.items() if kind is int}
-    write_out(path, csv_text(frame.astype(whole)))
+    (write_own if own else write_out)(path, csv_text(frame.astype(whole)))
 
 
 def is_comparison(frame: pd.DataFrame) -> bool:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from planner.errors import PlannerError
 from planner.exports.network import Network
 from planner.exports.source import timm_source
-from trainer.files import write_atomically
+from trainer.files import write_named
 from trainer.onnx_graph import check_onnx, onnx_proto, onnx_session
-from trainer.weights import save_network
+from trainer.weights import packed_network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -53,9 +53,9 @@ def write(network: Network, kind: Kind, out: str | None) -> list[Path]:
     try:
         for file, content in contents.items():
             if isinstance(content, bytes | str):
-                write_atomically(file, content)
+                write_named(file, content)
             else:
-                save_network(file, content, network.architecture, network.classes)
+                write_named(file, packed_network(content, network.architecture, network.classes))
     except OSError as error:
         raise PlannerError(
             f"{error.filename}: {error.strerror}; free space or rights, or give another --out"

@@ -24,6 +24,7 @@ from planner.table import Table, as_table
 from sampler import RULES
 from sampler import base as base_named
 from sampler.architecture import FloatArray
+from sampler.seeds import checked_seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +80,7 @@ def fit(
     # Sums of several threads end otherwise in the last digit, and the same table would not give the same file; for so
     # small matrices threads gain nothing, and on a busy machine they wait for each other.
     with threadpool_limits(1):
-        return _fit(as_table(table, base), kind, share, seed, raw, prior)
+        return _fit(as_table(table, base), kind, share, checked_seed(seed), raw, prior)
 
 
 def _fit(table: Table, kind: Kind, share: float, seed: int, raw: bool, prior: Formula | str | Path | None) -> Formula:

@@ -13,6 +13,7 @@ from planner.latency.estimate import estimate, line_over_macs
 from planner.latency.model import Departure, LatencyModel, coordinates, summed
 from planner.latency.table import LatencyTable, as_latency_table
 from sampler.architecture import FloatArray, IntArray
+from sampler.seeds import checked_seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,7 @@ def fit_latency(
         PlannerError: If the table cannot be used.
     """
     table = as_latency_table(source, models)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checked_seed(seed))
     model, baseline = cross_validated_residuals(table, rng)
     coefficients, departure = _estimated(table, np.arange(len(table.latency_ms)), rng)
     return LatencyModel(

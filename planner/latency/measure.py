@@ -11,12 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from planner.documents import write_out
 from planner.latency.designs import Sweep
 from planner.latency.staircase import Staircase, staircase
 from sampler import Architecture
 from sampler.architecture import stack
 from sampler.complexity import count
-from trainer.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,7 +111,7 @@ class Measurement:
         """Writes the table as CSV, whole or not at all."""
         from planner.table import csv_text
 
-        write_atomically(path, csv_text(table(self.architectures, self.classes, self.timings, self.setting)))
+        write_out(path, csv_text(table(self.architectures, self.classes, self.timings, self.setting)))
 
 
 def table(

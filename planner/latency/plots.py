@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from planner.documents import write_figure
 from planner.errors import PlannerError
 from planner.latency.designs import Sweep
 from planner.latency.measure import Measurement
@@ -51,8 +52,7 @@ def plot_sweep(path: Path, title: str, sweep: Sweep, measurement: Measurement) -
         _curve(axes[0], sweep.sizes, [one.median_ms for one in timings], measurement.measured, "latency (ms)")
     _curve(axes[-1], sweep.sizes, [macs / 1e6 for macs in measurement.macs], measurement.counted, "MACs (millions)")
     axes[-1].set_xlabel(LABELS[sweep.axis])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    write_figure(figure, path)
 
 
 def _curve(axes: Axes, sizes: Sequence[int], values: Sequence[float], found: Staircase | None, label: str) -> None:

@@ -16,6 +16,7 @@ from planner.proposers.bayes import NOISE_SHARE, Known, best_rows
 from planner.proposers.spread import spread_out
 from planner.surrogates.rows import as_frame, numbers_in
 from sampler.architecture import FloatArray, IntArray
+from sampler.seeds import checked_seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,6 +88,7 @@ def propose(
         raise PlannerError(f"n is {n}; at least one row is wanted")
     if per not in ("trial", "second") or not 0 <= noise_share <= 1:
         raise PlannerError(f"per is {per!r} and noise_share {noise_share!r}; trial or second, and a share, are wanted")
+    seed = checked_seed(seed)
     names = _columns(inputs, cost)
     task = _Task(as_frame(observed), names, target, seed, noise_variance, noise_share, _places(fidelity or {}, names))
     if target not in task.observed:

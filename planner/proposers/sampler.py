@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from planner.errors import PlannerError
 from planner.proposers.candidates import Row, drawn, features, key_of, moved
+from sampler.seeds import checked_seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +87,7 @@ class ExactCostSampler(BaseSampler):
             raise PlannerError(f"objective is {objective!r}; 0 or 1 is wanted, the place of the costly objective")
         if pool_size < 1 or (candidates is not None and not len(candidates)):
             raise PlannerError(f"pool_size {pool_size} and candidates must leave something to try")
+        seed = None if seed is None else checked_seed(seed)
         self.cost, self.objective, self.pool_size = cost, objective, pool_size
         self.n_startup_trials = n_startup_trials
         self.candidates = None if candidates is None else [dict(one) for one in candidates]

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from planner.documents import Format, number, write_out
+from planner.documents import Format, number, write_own
 from planner.errors import PlannerError
 from planner.searches.scoring import Found
 from sampler import Architecture, architecture_from
@@ -67,7 +67,7 @@ def write_found(
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", found.method)
     path = folder / f"{name}-{round(budget)}.json"
     text = json.dumps({"schema": SCHEMA, **asdict(record)}, allow_nan=False, sort_keys=True, indent=1)
-    write_out(path, text + "\n", "free space or rights, then run again")
+    write_own(path, text + "\n")
     return path
 
 

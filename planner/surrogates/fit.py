@@ -24,6 +24,7 @@ from planner.surrogates.posterior import Member, Mixture
 from planner.surrogates.rows import as_frame, noise_of, numbers_in, study_inputs, with_indicators
 from planner.surrogates.surrogate import Surrogate
 from planner.surrogates.validate import HeldOut, cross_validated, errors_of, folds_of
+from sampler.seeds import checked_seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,6 +81,7 @@ def fit_surrogate(
         >>> print(f"{surrogate.predict(pd.DataFrame({'width': [40]}))['mean'][0]:.2f}")
         0.73
     """
+    seed = checked_seed(seed)
     frame = as_frame(table)
     used = _used(frame, seed)
     rows = frame.iloc[used]

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from trainer.files import open_lock
 from trainer.image_cache import CacheEntry, only_ours
 from trainer.image_data import DataError, ImageData, ImageSplit, Recipe, fingerprint_of
 
@@ -69,7 +70,7 @@ class ShippedImages:
         folder = node_cache()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with (folder / f"{self.fingerprint[:16]}.lock").open("w") as lock:
+            with open(open_lock(folder / f"{self.fingerprint[:16]}.lock"), "w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 return self._cached(folder, fetch)
         except (OSError, DataError):  # a full disk, a home that cannot be written: memory does as well

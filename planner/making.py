@@ -1,0 +1,165 @@
+"""Making a study: by one process at a time, and only once there is something to queue in it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planner.coordination import remedy_of
+from planner.errors import PlannerError
+from planner.study import folder_of, opened, remember, settings_of
+from trainer.files import open_lock
+
+if TYPE_CHECKING:
+    from planner.settings import StudySettings
+    from planner.store import Ledger
+    from sampler import Limit
+    from trainer.image_data import Progress
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Architectures to be queued.
+
+    Attributes:
+        n: How many.
+        more: Whether `n` are added to those that are there; else there shall be `n` in all.
+        method: `stratified`, `random` or `sobol`.
+        limits: What those added may not pass.
+        seeds: How often each of those added is trained.
+    """
+
+    n: int
+    more: bool = False
+    method: str = "stratified"
+    limits: Sequence[Limit] = ()
+    seeds: int = 1
+
+
+def queue_in(
+    name: str | None, options: dict[str, Any], wanted: Wanted, tell: Progress | None = None
+) -> tuple[Ledger, int]:
+    """Queues architectures in a study, which is made from options where there is none; it becomes the last one used.
+
+    Args:
+        name: The study's name; the last one used, or `study`, by default.
+        options: What the user asked for, by the names of `settings_of`; None where nothing was said.
+        wanted: What to queue.
+        tell: Called with (what, done, total) while images are decoded.
+
+    Returns:
+        The study's ledger, and how many architectures were added.
+
+    Raises:
+        PlannerError: If the study exists with other settings, or settings or design are impossible: then nothing is
+            left of a study that was to be made.
+    """
+    folder = folder_of(name)
+    if not (folder / "study.toml").is_file():
+        with _alone(folder):
+            if not (folder / "study.toml").is_file():  # nobody made it meanwhile
+                ledger = _made(folder, options, wanted, tell)
+                return ledger, _queued(ledger, wanted)
+    ledger = opened(folder, options)
+    return ledger, _queued(ledger, wanted)
+
+
+def _queued(ledger: Ledger, wanted: Wanted) -> int:
+    from planner.loop import queue
+
+    with ledger.queueing():
+        before = ledger.asked() if wanted.more else 0
+        added = queue(ledger, before + wanted.n, wanted.method, wanted.limits, wanted.seeds)
+    remember(ledger.folder)
+    return added
+
+
+def _made(folder: Path, options: dict[str, Any], wanted: Wanted, tell: Progress | None) -> Ledger:
+    """The ledger of a new study, once its settings, its design and its storage are known to be possible."""
+    from planner.settings import write_settings
+    from planner.store import Ledger
+
+    new = not folder.exists()
+    try:
+        _make_folder(folder)
+        settings = settings_of(folder, options, tell)
+        _try_design(settings, wanted)
+        ledger = Ledger(folder, settings)
+        if not settings.storage and any(ledger.counts().values()):
+            raise PlannerError(f"{folder}: a ledger without its study.toml; put that back, or take another --study")
+        write_settings(folder / "study.toml", settings)
+    except BaseException:
+        if new:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return ledger
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise PlannerError(f"{folder}: {error.strerror}; remove it, or take another --study") from error
+
+
+def _try_design(settings: StudySettings, wanted: Wanted) -> None:
+    """Draws what shall be queued.
+
+    Raises:
+        InputError: If the space holds too few architectures.
+    """
+    from planner.loop import DESIGNS
+
+    DESIGNS[wanted.method](replace(settings.search_space(), limits=tuple(wanted.limits)), wanted.n, settings.seed)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Moments in which no other process makes the study of a folder: one that does is waited for.
+
+    The lock is a file beside the folder, removed afterwards, as folders are that were made for it and stay empty.
+    """
+    new = [one for one in folder.parents if not one.exists()]
+    path = folder.with_name(f".{folder.name}.making")
+    descriptor = _locked(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+        for one in new:
+            with suppress(OSError):  # there is something in it
+                one.rmdir()
+
+
+def _locked(path: Path) -> int:
+    """A descriptor that holds a lock file, which others remove once they have held it.
+
+    Raises:
+        PlannerError: If it cannot be locked.
+    """
+    told = False
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            descriptor = open_lock(path)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not told:
+                    print(f"{path.parent}: another process makes this study; waits for it", file=sys.stderr)
+                told = True
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), os.lstat(path)):
+                    return descriptor
+            os.close(descriptor)
+    except OSError as error:
+        raise PlannerError(f"{path}: cannot be locked ({error.strerror}); {remedy_of(error)}") from error
