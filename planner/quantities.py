@@ -1,38 +1,91 @@
-"""Quantities as people write them: 200M, 1.2G, 0.39B, 4M; 12ms, 1.5s; 8MB, 512KiB."""
+"""Quantities as people write and paste them: 200M, 1.2 GMac, 0.2GFLOPs, 200,000,000; 12 ms, 1.5s; 8MB, 512 KiB."""
 
 from __future__ import annotations
 
+import math
 import re
+import unicodedata
+from collections.abc import Callable
+from typing import Any
 
 from planner.errors import PlannerError
 
-NUMBER = r"(\d+\.?\d*|\.\d+)(e[+-]?\d+)?"
+# Digits, perhaps grouped by threes; which of the marks is the decimal one is said by `_number`.
+NUMBER = r"([0-9][0-9.,_' ]*|\.[0-9]+)(e[+-]?[0-9]+)?"
+GROUPED = r"[0-9]{1,3}(?:([,_' ])[0-9]{3})(?:\1[0-9]{3})*(?:\.[0-9]*)?"  # 1,234,567.8
+DOTTED = r"[0-9]{1,3}(?:\.[0-9]{3}){2,}"  # 1.234.567: several dots are no decimal points
+COMMA = r"[0-9]+,[0-9]+"  # 1,5 and 0,125: a decimal comma, where it can be nothing else
 SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12}
+WORDS = {"thousand": "k", "million": "m", "billion": "g", "trillion": "t"}
+# What is counted, as it may stand behind a count; the papers' FLOPs are MACs.
+COUNTED = {"MACs": r"flops?|macs?|madds?|mult-adds", "parameters": r"params?|parameters?|weights"}
 LARGEST = 1e18  # beyond any network; a typo
-MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+MILLISECONDS = {"us": 1e-3, "ms": 1.0, "msec": 1.0, "s": 1e3, "sec": 1e3}
 LONGEST = 1e9  # ms: beyond any inference
 BYTES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "ki": 2.0**10, "mi": 2.0**20, "gi": 2.0**30, "ti": 2.0**40}
 
 
-def parse_count(text: str) -> float:
+def parse_count(text: str, what: str = "") -> float:
     """A positive count such as MACs or params.
 
+    Args:
+        text: A number, perhaps with thousands separators, a suffix k, M, G, B or T, and the name of what is counted.
+        what: What is counted, a key of `COUNTED`; any of them by default.
+
     Raises:
-        PlannerError: If the text is not a number with an optional suffix k, M, G, B or T.
+        PlannerError: If the text is something else, counts something else, or can be read in two ways.
 
     Example:
         >>> parse_count("200M")
         200000000.0
-        >>> parse_count("0.39B")
-        390000000.0
+        >>> parse_count("0.2 GFLOPs", "MACs"), parse_count("200,000,000")
+        (200000000.0, 200000000.0)
     """
-    match = re.fullmatch(rf"\s*{NUMBER}\s*([kmgbt]?)\s*", text.lower())
+    clean = _plain(text)
+    for word, suffix in WORDS.items():
+        clean = re.sub(rf"\s*\b{word}\b", suffix, clean)
+    match = re.fullmatch(rf"{NUMBER}\s*([kmgbt]?)\s*({'|'.join(COUNTED.values())})?", clean)
     if match is None:
         raise PlannerError(f"{text!r} is not a count; write a number with an optional k, M, G, B or T, such as 200M")
-    value = float(match[1] + (match[2] or "")) * SUFFIXES[match[3]]
+    if what and match[4] and not re.fullmatch(COUNTED[what], match[4]):
+        raise PlannerError(f"{text!r} is not a count of {what}; write one such as 4M, or use the option for the other")
+    value = _number(text, match, whole=not match[3]) * SUFFIXES[match[3]]
     if not 1 <= value <= LARGEST:
         raise PlannerError(f"{text!r} is not between 1 and 1e18; write a count such as 200M")
     return value
+
+
+def parse_macs(text: str) -> float:
+    """A positive count of MACs, which papers call FLOPs.
+
+    Raises:
+        PlannerError: As `parse_count` does.
+    """
+    return parse_count(text, "MACs")
+
+
+def parse_budgets(text: str) -> list[float]:
+    """Budgets in MACs of a list; a comma between groups of three digits is no end of one.
+
+    Raises:
+        PlannerError: As `parse_count` does.
+
+    Example:
+        >>> parse_budgets("60M,120M"), parse_budgets("200,000,000; 0.4G")
+        ([60000000.0, 120000000.0], [200000000.0, 400000000.0])
+    """
+    parts = [part.strip() for part in re.split(r";|,\s+", text)]
+    ones = [[part] if re.fullmatch(r"[1-9][0-9]{0,2}(,[0-9]{3})+", part) else part.split(",") for part in parts]
+    return [parse_macs(one) for found in ones for one in found]
+
+
+def parse_params(text: str) -> float:
+    """A positive count of parameters.
+
+    Raises:
+        PlannerError: As `parse_count` does.
+    """
+    return parse_count(text, "parameters")
 
 
 def parse_ms(text: str) -> float:
@@ -47,10 +100,10 @@ def parse_ms(text: str) -> float:
         >>> parse_ms("1.5 s")
         1500.0
     """
-    match = re.fullmatch(rf"\s*{NUMBER}\s*(us|ms|s)\s*", text.lower().replace("µ", "u"))
+    match = re.fullmatch(rf"{NUMBER}\s*({'|'.join(MILLISECONDS)})", _plain(text).replace("\u03bc", "u"))
     if match is None:
         raise PlannerError(f"{text!r} is not a duration; write a number with us, ms or s, such as 12ms")
-    value = float(match[1] + (match[2] or "")) * MILLISECONDS[match[3]]
+    value = _number(text, match) * MILLISECONDS[match[3]]
     if not 0 < value <= LONGEST:
         raise PlannerError(f"{text!r} is not between 0 and 1e6 s; write a duration such as 12ms")
     return value
@@ -68,13 +121,70 @@ def parse_bytes(text: str) -> float:
         >>> parse_bytes("512KiB")
         524288.0
     """
-    match = re.fullmatch(rf"\s*{NUMBER}\s*([kmgt]i?|)b?\s*", text.lower())
+    match = re.fullmatch(rf"{NUMBER}\s*([kmgt]i?|)(b|bytes?)?", re.sub(r"\s+(bytes?)$", r"\1", _plain(text)))
     if match is None:
         raise PlannerError(f"{text!r} is not a size; write a number with kB, MB, GB, KiB, MiB or GiB, such as 8MB")
-    value = float(match[1] + (match[2] or "")) * BYTES[match[3]]
+    value = _number(text, match, whole=not match[3]) * BYTES[match[3]]
     if not 1 <= value <= LARGEST:
         raise PlannerError(f"{text!r} is not between 1 and 1e18 bytes; write a size such as 8MB")
     return value
+
+
+def budget_of(value: Any, parse: Callable[[str], float] = parse_macs) -> float:
+    """A budget as Python's callers give it: a number (of numpy's, too) or a text such as "3M".
+
+    Raises:
+        PlannerError: If it is something else, or no positive finite number.
+
+    Example:
+        >>> budget_of("3M"), budget_of(200_000_000)
+        (3000000.0, 200000000)
+    """
+    if isinstance(value, str):
+        return parse(value)
+    plain = value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0 else value
+    good = isinstance(plain, int | float) and not isinstance(plain, bool) and 0 < plain <= LARGEST
+    if not good or not math.isfinite(plain):
+        raise PlannerError(f"the budget must be a positive number of MACs, got {plain!r:.60}; give one such as 200e6")
+    return plain  # type: ignore[no-any-return]
+
+
+def _plain(text: str) -> str:
+    """A text in lower case, with plain digits, letters and single spaces instead of typographic ones."""
+    clean = unicodedata.normalize("NFKC", text).lower().replace("\u2019", "'")
+    return " ".join(clean.split())
+
+
+def _number(text: str, match: re.Match[str], whole: bool = False) -> float:
+    """The number of a quantity; `whole` where it cannot have a fraction, as a count without a suffix.
+
+    Raises:
+        PlannerError: If its separators can be read in two ways, or in none.
+    """
+    digits = match[1].strip()
+    if re.fullmatch(r"[0-9]+\.?[0-9]*|\.[0-9]+", digits):
+        if whole and not match[2] and re.fullmatch(r"[1-9][0-9]{0,2}\.[0-9]{3}", digits):
+            raise _two_ways(text, digits)
+        plain = digits
+    elif re.fullmatch(GROUPED, digits) and not digits.startswith("0"):
+        plain = re.sub(r"[,_' ]", "", digits)
+        if not whole and re.fullmatch(r"[0-9]+,[0-9]{3}", digits):  # 1,500M: 1500M or 1.5M?
+            raise _two_ways(text, digits)
+    elif re.fullmatch(DOTTED, digits):
+        plain = digits.replace(".", "")
+    elif re.fullmatch(COMMA, digits) and not whole:
+        plain = digits.replace(",", ".")
+    elif re.fullmatch(r"[0-9]+(_[0-9]+)*(\.[0-9]*)?", digits):  # as Python writes it
+        plain = digits.replace("_", "")
+    else:
+        raise PlannerError(f"{text!r}: its separators group no thousands; write a plain number, such as 200M")
+    return float(plain + (match[2] or ""))
+
+
+def _two_ways(text: str, digits: str) -> PlannerError:
+    whole, part = re.split("[,.]", digits)
+    plain = f"{whole}.{part}".rstrip("0").rstrip(".")
+    return PlannerError(f"{text!r} can be read in two ways; write {whole}{part} or {plain}, with its unit")
 
 
 def format_count(value: float) -> str:

@@ -12,7 +12,7 @@ import click
 from planner.commands.compare_show import show
 from planner.commands.options import EPOCHS, REPEATS, as_json, echo_json, echo_table, resources, study
 from planner.errors import PlannerError
-from planner.quantities import format_count, parse_count
+from planner.quantities import format_count, parse_budgets
 
 if TYPE_CHECKING:
     from planner.compare.background import Background
@@ -29,7 +29,7 @@ def counts(_: click.Context, __: click.Parameter, text: str | None) -> list[floa
     """A list of counts such as 60M,120M."""
     if text is None:
         return None
-    values = list(dict.fromkeys(parse_count(part) for part in text.split(",")))
+    values = list(dict.fromkeys(parse_budgets(text)))
     if len(values) > MOST_BUDGETS:
         raise click.BadParameter(f"{len(values)} budgets; at most {MOST_BUDGETS} are compared at once")
     return values

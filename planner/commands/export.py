@@ -94,14 +94,15 @@ def _for_budget(
     from planner.exports.network import Network, name_of
     from planner.formulas.budgets import within
 
-    source, chosen = choose(flops, limits, formula, study, base, base_resolution, classes)
+    found = choose(flops, limits, formula, study, base, base_resolution, classes, extrapolate)
     if space == "stage":
-        prediction = allocate(chosen, flops, limits, extrapolate=extrapolate).best.prediction
+        prediction = allocate(found.formula, found.macs, limits, extrapolate=extrapolate).best.prediction
     else:
-        prediction = within(chosen, flops, limits, extrapolate)
+        prediction = within(found.formula, found.macs, limits, extrapolate)
     one = prediction.architecture
     name = name_of(one.base, format_count(prediction.macs if flops is None else flops))
-    return Network(name, one, chosen.classes, _kept(Path(source), one, chosen.classes))
+    outputs = found.formula.classes
+    return Network(name, one, outputs, _kept(Path(found.source), one, outputs))
 
 
 def _kept(source: Path, architecture: Architecture, classes: int) -> Training | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from planner.errors import PlannerError
-from planner.quantities import parse_bytes, parse_count, parse_ms
+from planner.quantities import parse_bytes, parse_macs, parse_ms, parse_params
 from planner.ranges import MOST_EPOCHS, SIDES
 from sampler.seeds import LARGEST_SEED
 
@@ -102,9 +102,11 @@ def budgets(command: F) -> F:
 
     options = (
         click.option(
-            "--flops", type=Quantity(parse_count), help="Budget in MACs, which papers call FLOPs, such as 200M."
+            "--flops",
+            type=Quantity(parse_macs),
+            help="Budget in MACs, which papers call FLOPs: 200M, 200,000,000 and 0.2GFLOPs are the same.",
         ),
-        click.option("--params", type=Quantity(parse_count), help="Budget in learnable parameters, such as 4M."),
+        click.option("--params", type=Quantity(parse_params), help="Budget in learnable parameters, such as 4M."),
         click.option("--latency", type=Quantity(parse_ms), help="Budget in time, such as 12ms, by a --latency-model."),
         click.option(
             "--memory", type=Quantity(parse_bytes), help="Budget in peak memory of inference with one image, as 8MB."

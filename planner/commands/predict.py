@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from planner.errors import InputError, PlannerError
 from planner.quantities import format_cost, format_count
 
 if TYPE_CHECKING:
+    from planner.formulas.choice import Choice
     from planner.formulas.formula import Formula, Prediction
     from sampler import Limit
 
@@ -58,19 +59,19 @@ def command(
     With --params, --latency or --memory it is the largest architecture of the formula that keeps to them; with
     several budgets, the answer names the one that decides.
 
-    The formula is the one given, or the last study's where it covers the budget, or one shipped for the base network
-    (the reference study's where that covers the budget, else that of published networks), or else compound scaling;
-    the answer says which.
+    The formula is the one given; or of the last study's, the reference study's and that of published networks the
+    first that covers the budget; or else compound scaling. The answer says which.
     """
     from planner.formulas.budgets import within
 
     if cautious and space == "uniform":
         raise PlannerError("--cautious chooses between ways to spend a budget on the stages; add --space stage")
-    source, chosen = choose(flops, limits, formula, study, base, base_resolution, classes)
+    found = choose(flops, limits, formula, study, base, base_resolution, classes, extrapolate)
+    source = found.source
     if space == "stage":
-        show_stages(chosen, flops, limits, cautious, extrapolate, source, json_)
+        show_stages(found.formula, found.macs, limits, cautious, extrapolate, source, json_)
         return
-    prediction = within(chosen, flops, limits, extrapolate)
+    prediction = within(found.formula, found.macs, limits, extrapolate)
     rival = compound_at(prediction)
     if json_:
         answer = prediction.as_dict()
@@ -88,13 +89,38 @@ def choose(
     base: str | None,
     resolution: int | None = None,
     classes: int | None = None,
-) -> tuple[str, Formula]:
-    """Where the formula that answers comes from, and the formula.
+    extrapolate: bool = False,
+) -> Choice:
+    """The formula that answers: the one asked for, or of the last study's and the shipped ones the one that reaches.
 
     Raises:
-        PlannerError: If the one asked for is not there.
+        PlannerError: If the one asked for is not there, or none reaches the budgets.
     """
-    from planner.formulas.budgets import covers
+    from planner.formulas.choice import chosen
+
+    if formula and study:
+        raise PlannerError("give --formula or --study, not both")
+    found = _asked_for(formula, study, base) if formula or study else _known(base)
+    applied = ((source, one.at(resolution, classes)) for source, one in found)
+    return chosen(applied, macs, limits, extrapolate)
+
+
+def _asked_for(formula: str | None, study: str | None, base: str | None) -> Iterator[tuple[str, Formula]]:
+    """The formula of a file or of a study."""
+    from planner.formulas.formula import Formula
+    from planner.study import folder_of
+
+    path = Path(formula) if formula else folder_of(study) / "formula.json"
+    if study and not path.is_file():
+        raise PlannerError(f"{path.parent}: no formula yet; run `planner fit --study {study}`")
+    found = Formula.load(path)
+    if base is not None and base != found.base:
+        raise PlannerError(f"{path} is a formula for {found.base}, not for {base}; leave --base out")
+    yield str(path), found
+
+
+def _known(base: str | None) -> Iterator[tuple[str, Formula]]:
+    """The last study's formula, and those that ship for the base network, or else compound scaling."""
     from planner.formulas.codec import loads
     from planner.formulas.formula import Formula
     from planner.resources import reference_formula, shipped_formula
@@ -102,36 +128,19 @@ def choose(
     from planner.study import LAST, folder_of
     from sampler import base as base_named
 
-    if formula and study:
-        raise PlannerError("give --formula or --study, not both")
-    if formula or study:
-        path = Path(formula) if formula else folder_of(study) / "formula.json"
-        if study and not path.is_file():
-            raise PlannerError(f"{path.parent}: no formula yet; run `planner fit --study {study}`")
-        return str(path), _of_base(Formula.load(path), base, str(path)).at(resolution, classes)
     own = folder_of(None) / "formula.json"
     if LAST.is_file() and own.is_file():
         loaded = Formula.load(own)
-        applied = loaded.at(resolution, classes)
-        if base in (None, loaded.base) and covers(applied, macs, limits):
-            return str(own), applied
+        if base in (None, loaded.base):
+            yield str(own), loaded
     name = base_named(base or "efficientnet_b0").name
-    text = reference_formula(name)
-    if text is not None:
-        studied = loads(text, "the reference study's formula").at(resolution, classes)
-        if covers(studied, macs, limits):
-            return "shipped with the planner, learned in its reference study (results/reference)", studied
-    text = shipped_formula(name)
-    if text is None:
-        return NO_FORMULA.format(base=name), compound(name, resolution, classes or 1000)
-    shipped = loads(text, "the shipped formula").at(resolution, classes)
-    return f"shipped with the planner, from published {name} networks", shipped
-
-
-def _of_base(formula: Formula, base: str | None, name: str) -> Formula:
-    if base is not None and base != formula.base:
-        raise PlannerError(f"{name} is a formula for {formula.base}, not for {base}; leave --base out")
-    return formula
+    if (text := reference_formula(name)) is not None:
+        studied = loads(text, "the reference study's formula")
+        yield "shipped with the planner, learned in its reference study (results/reference)", studied
+    if (text := shipped_formula(name)) is not None:
+        yield f"shipped with the planner, from published {name} networks", loads(text, "the shipped formula")
+    else:
+        yield NO_FORMULA.format(base=name), compound(name)
 
 
 def compound_at(prediction: Prediction) -> Prediction | None:

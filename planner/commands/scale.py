@@ -9,7 +9,7 @@ import click
 from planner.commands.options import EPOCHS, Quantity, as_json, echo_json
 from planner.commands.searching import SEARCHES, search, searching
 from planner.errors import PlannerError
-from planner.quantities import format_count, parse_count
+from planner.quantities import format_count, parse_macs
 
 if TYPE_CHECKING:
     from planner.commands.searching import Asked
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     help="compound, fast, resnet-rs, regnet, tinynet, width, depth, resolution, or pycls' strings (d1_w8_g8_r1, dwr); "
     "searches: greedy, rbis, adjust.",
 )
-@click.option("--flops", type=Quantity(parse_count), help="Budget in MACs, which papers call FLOPs, such as 400M.")
+@click.option("--flops", type=Quantity(parse_macs), help="Budget in MACs, which papers call FLOPs, such as 400M.")
 @click.option(
     "--scale",
     "factor",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from planner.errors import PlannerError
-from planner.formulas.formula import Formula, Prediction, in_range
+from planner.formulas.formula import Formula, Prediction
 from planner.quantities import format_cost
 from sampler import Limit, stack
 
@@ -47,12 +47,9 @@ def within(formula: Formula, macs: float | None, limits: Sequence[Limit] = (), e
     return _largest(formula, limits, low, high)
 
 
-def covers(formula: Formula, macs: float | None, limits: Sequence[Limit] = ()) -> bool:
-    """Whether a formula's range reaches a budget of MACs or, without one, the limits."""
-    if macs is not None:
-        return in_range(macs / formula.base_macs, formula.c_range)
-    low, high = (_passed(_priced(formula.predict(end), limits), limits) for end in formula.macs_range)
-    return not limits or bool(high and not low)
+def keeps(formula: Formula, macs: float, limits: Sequence[Limit]) -> bool:
+    """Whether a formula's network for a budget of MACs keeps to all limits."""
+    return not limits or not _passed(_priced(formula.predict(macs, extrapolate=True), limits), limits)
 
 
 def _priced(prediction: Prediction, limits: Sequence[Limit]) -> Prediction:

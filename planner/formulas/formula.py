@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, SupportsFloat
+from typing import Any, Literal, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.documents import write_out
 from planner.errors import PlannerError
 from planner.formulas.curve import Curve
 from planner.formulas.stages import StageCurves
-from planner.quantities import format_count
+from planner.quantities import budget_of, format_count
 from sampler import Architecture, BaseNetwork, architecture_complexity, base, rule_named, solve_width, stack
 from sampler.complexity import base_macs
 from sampler.solve import TOLERANCE
@@ -132,16 +134,33 @@ class Formula:
         macs = base_macs(self.base, pixels, outputs)
         return replace(self, resolution=pixels, classes=outputs, base_macs=macs, surrogate=surrogate)
 
+    @overload
     def predict(
-        self, macs: float, extrapolate: bool = False, space: Literal["uniform", "stage"] = "uniform"
-    ) -> Prediction:
+        self, macs: float | str, extrapolate: bool = False, space: Literal["uniform", "stage"] = "uniform"
+    ) -> Prediction: ...
+
+    @overload
+    def predict(
+        self,
+        macs: list[Any] | tuple[Any, ...] | NDArray[Any],
+        extrapolate: bool = False,
+        space: Literal["uniform", "stage"] = "uniform",
+    ) -> list[Prediction]: ...
+
+    def predict(
+        self,
+        macs: float | str | list[Any] | tuple[Any, ...] | NDArray[Any],
+        extrapolate: bool = False,
+        space: Literal["uniform", "stage"] = "uniform",
+    ) -> Prediction | list[Prediction]:
         """The architecture for a budget.
 
         r and d come from the curves; the width is solved on the exact count, so that the result is within 1 %
         of the budget.
 
         Args:
-            macs: The budget, in multiply-accumulates of one image.
+            macs: The budget, in multiply-accumulates of one image: a number, or a text such as `"200M"`; or several,
+                which give a list.
             extrapolate: Whether to answer outside the range that the fit saw.
             space: `"uniform"` for one d and one w; `"stage"` for the preferred answer of
                 `planner.allocation.allocate`, which also says why.
@@ -152,6 +171,13 @@ class Formula:
         """
         if space not in ("uniform", "stage"):
             raise PlannerError(f"space is {space!r}; uniform or stage is wanted")
+        values = macs.tolist() if hasattr(macs, "tolist") else macs  # numpy's and pandas' too
+        if isinstance(values, list | tuple):
+            return [self._predicted(budget_of(one), extrapolate, space) for one in values]
+        return self._predicted(budget_of(values), extrapolate, space)
+
+    def _predicted(self, macs: float, extrapolate: bool, space: str) -> Prediction:
+        """The architecture for one budget: r and d of the curves, and the width that is solved."""
         if space == "stage":
             from planner.allocation.allocate import allocate
 
@@ -188,16 +214,10 @@ class Formula:
         Raises:
             PlannerError: If it does not and `extrapolate` is not set, or it is no positive number.
         """
-        if not isinstance(macs, SupportsFloat) or not 0 < macs < float("inf"):
-            raise PlannerError(f"the budget must be a positive number of MACs, got {macs!r}; give one such as 200e6")
+        macs = budget_of(macs)
         inside = in_range(macs / self.base_macs, self.c_range)
         if not inside and not extrapolate:
-            low, high = (format_count(value) for value in self.macs_range)
-            unit = f" with its unit, as {macs:g}M" if macs < UNITLESS else ""
-            raise PlannerError(
-                f"{format_count(macs)} MACs is outside the {low} to {high} that this formula was fitted on; "
-                f"choose a budget inside{unit}, or give --extrapolate"
-            )
+            raise PlannerError(outside(macs, [self.macs_range]))
         return inside
 
     def save(self, path: str | Path) -> None:
@@ -358,3 +378,14 @@ class Prediction:
 def in_range(c: float, c_range: tuple[float, float]) -> bool:
     """Whether c lies between two values, up to rounding."""
     return c_range[0] * (1 - RANGE_SLACK) <= c <= c_range[1] * (1 + RANGE_SLACK)
+
+
+def outside(macs: float, ranges: Sequence[tuple[float, float]]) -> str:
+    """Why a budget of MACs is refused that lies in none of the ranges that formulas were fitted on."""
+    spans = " and ".join(f"{format_count(low)} to {format_count(high)}" for low, high in ranges)
+    whose = "this formula was" if len(ranges) == 1 else "these formulas were"
+    unit = f" with its unit, as {macs:g}M" if macs < UNITLESS else ""
+    return (
+        f"{format_count(macs)} MACs is outside the {spans} that {whose} fitted on; "
+        f"choose a budget inside{unit}, or give --extrapolate"
+    )

@@ -1,16 +1,10 @@
-// The report's own script: `solve` (what answers a budget) stands before it, the numbers are in the page as JSON.
+// The report's own script: `solve` (what answers a budget) and `parseCount` stand before it, the numbers are in the page as JSON.
 (() => {
   const byId = (id) => document.getElementById(id);
   const numbers = JSON.parse(byId("numbers").textContent);
   const text = byId("formula") && byId("formula").textContent;
   const formula = text && JSON.parse(text);
 
-  // Quantities as people write them: 200M, 1.2G, 0.39B; NaN for anything else.
-  const UNITS = { "": 1, k: 1e3, m: 1e6, g: 1e9, b: 1e9, t: 1e12 };
-  const parse = (typed) => {
-    const found = /^\s*(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*([kmgbt]?)\s*$/.exec(typed.toLowerCase());
-    return found ? Number(found[1] + (found[2] || "")) * UNITS[found[3]] : NaN;
-  };
   const digits = (value, n) => String(Number(value.toPrecision(n)));
   const count = (value) => {
     for (const [suffix, unit] of [["T", 1e12], ["G", 1e9], ["M", 1e6], ["k", 1e3]])
@@ -49,6 +43,13 @@
   };
   const refused = (why) => ({ resolution: "-", depths: "-", widths: "-", macs: why, nudged: "-", multipliers: "-" });
 
+  // After what is no budget nothing is shown: the answer to the one before it would be taken for its own.
+  const blank = () => {
+    for (const cell of document.querySelectorAll("[id^='out-']")) cell.textContent = "-";
+    byId("command").textContent = "";
+    for (const line of document.querySelectorAll(".cursor")) line.setAttribute("visibility", "hidden");
+  };
+
   const show = (budget) => {
     const c = budget / formula.base.macs, [low, high] = numbers.formula.macs_range;
     const inside = budget >= 0.99 * low && budget <= 1.01 * high, hopes = accuracy(budget);
@@ -83,19 +84,22 @@
     slider.addEventListener("input", () => {
       const budget = Math.round(Math.exp(low + (slider.value / steps) * (high - low)));
       box.value = count(budget);
-      choose(parse(box.value)); // what is shown is what stands in the box
+      box.setAttribute("aria-invalid", false);
+      byId("wrong").hidden = true;
+      choose(parseCount(box.value)); // what is shown is what stands in the box
     });
     box.addEventListener("input", () => {
-      const budget = parse(box.value), good = budget >= 1 && budget <= 1e18;
+      const budget = parseCount(box.value), good = !Number.isNaN(budget);
       box.setAttribute("aria-invalid", !good);
       byId("wrong").hidden = good;
       if (good) choose(budget);
+      else blank();
     });
     const asked = /budget=([^&]+)/.exec(location.hash);
     let first = NaN;
-    try { first = asked ? parse(decodeURIComponent(asked[1])) : NaN; } catch { /* no budget in the address */ }
-    box.value = first >= 1 && first <= 1e18 ? count(first) : count(Math.exp((low + high) / 2));
-    choose(parse(box.value));
+    try { first = asked ? parseCount(decodeURIComponent(asked[1])) : NaN; } catch { /* no budget in the address */ }
+    box.value = first ? count(first) : count(Math.exp((low + high) / 2));
+    choose(parseCount(box.value));
     byId("live").hidden = false;
   }
 
@@ -187,5 +191,5 @@
       setTimeout(() => URL.revokeObjectURL(link.href), 1000);
     });
   }
-  globalThis.report = { csv: (name) => files[name](), parse, count, accuracy }; // for whoever opens the console
+  globalThis.report = { csv: (name) => files[name](), parse: parseCount, count, accuracy }; // for whoever opens the console
 })();

@@ -43,6 +43,7 @@ def page_of(numbers: Numbers, formula: Formula | None, command: str) -> str:
         "formula": "" if formula is None else _formula_element(formula),
         "evaluator": _read("planner.formulas", "evaluator.js"),
         "solver": _read("planner.formulas", "solver.js"),
+        "quantity": _read("planner.report", "quantity.js"),
         "script": _read("planner.report", "page.js"),
     }
     # All at once, so that braces in what was filled in stay as they are.

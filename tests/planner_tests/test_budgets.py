@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from planner import Formula, PlannerError
-from planner.formulas.budgets import covers, within
+from planner.formulas.budgets import within
 from sampler import InputError, Limit, exact_limit
 
 
@@ -80,13 +79,3 @@ def test_no_budget_is_refused(formula):
 def test_a_budget_that_is_no_positive_number_is_refused(largest):
     with pytest.raises(InputError, match="a budget of params must be a positive number"):
         exact_limit("params", largest)
-
-
-def test_a_formula_covers_what_lies_between_its_ends(formula):
-    low, high = formula.macs_range
-    ends = [formula.predict(end).params for end in (low, high)]
-    assert all(covers(formula, macs) for macs in np.geomspace(low, high, 5))
-    assert not covers(formula, low / 2) and not covers(formula, 2 * high)
-    assert covers(formula, None, [params_at_most(np.mean(ends))])
-    assert not covers(formula, None, [params_at_most(2 * ends[1])])
-    assert not covers(formula, None, [params_at_most(ends[0] / 2)])

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import planner
-from planner.errors import InputError
+from planner.errors import InputError, PlannerError
 
 
 def pictures(folder, classes=("cat", "dog")):
@@ -68,9 +68,9 @@ MISTAKES = {
         "nearest: efficientnet_b0,",
         "planner bases",
     ),
-    "predict --flops 200": ("200 MACs is outside the 24.36M to 37.75G", "with its unit, as 200M"),
+    "predict --flops 200": ("200 MACs is outside the 1.004M to 11.51M", "with its unit, as 200M"),
     "predict --flops 200MB": ("--flops", "'200MB' is not a count", "such as 200M"),
-    "predict --flops 15M": ("15M MACs is outside the 24.36M to 37.75G", "a budget inside, or give --extrapolate"),
+    "predict --flops 15M": ("15M MACs is outside the 1.004M to 11.51M and 24.36M to", "inside, or give --extrapolate"),
     "train --study none": ("no study in results/none", "make one with `planner run --study none`"),
     "predict --flops 2M --study mine": ("results/mine: no formula yet", "run `planner fit --study mine`"),
     "sample --study x --trials 3 --data imagefolder:none": ("/none is not a folder", "check the path"),
@@ -230,11 +230,22 @@ def test_building_a_name_is_refused_with_what_to_write():
         planner.build("efficientnet_b0")
 
 
-def test_a_budget_in_words_or_an_unknown_space_is_refused_in_python(shipped):
-    with pytest.raises(InputError, match="a positive number of MACs, got '200M'; give one such as 200e6"):
-        shipped.predict(macs="200M")
+def test_a_budget_that_is_none_or_an_unknown_space_is_refused_in_python(shipped):
+    for bad in (None, True, -1, 0, float("nan"), 10**400, {}, [[2e8]], ["x"], "200 apples", np.complex128(1)):
+        with pytest.raises(PlannerError, match="a positive number of MACs, got|is not a count"):
+            shipped.predict(bad)
     with pytest.raises(InputError, match="space is 'stages'; uniform or stage is wanted"):
         shipped.predict(macs=200e6, space="stages")
+
+
+def test_budgets_in_python_are_numbers_or_texts_one_or_many(shipped):
+    wanted = [shipped.predict(macs).macs for macs in (200e6, 3e9)]
+    several = (["200M", 3e9], (200_000_000, "3 GFLOPs"), np.array([200e6, 3e9]), pd.Series([200e6, 3e9]))
+    for budgets in several:
+        assert [one.macs for one in shipped.predict(budgets)] == wanted
+    for budget in ("200,000,000", np.float32(200e6), np.array(200e6)):
+        assert shipped.predict(budget).macs == wanted[0]
+    assert shipped.predict([]) == []
 
 
 def test_the_damaged_archive_of_these_tests_is_none(ready):

@@ -90,6 +90,45 @@ def test_the_pages_script_gives_the_numbers_of_planner_predict(page, formula, pr
         assert ours == {name: answer[name] for name in ours} and len(ours) == 9
 
 
+# As much of a browser as the page's box needs.
+STUB = """
+const made = {}, element = (id) => made[id] ??= { id, textContent: "", dataset: {}, heard: {}, value: "", max: "1000",
+  setAttribute(name, value) { this[name] = value; }, addEventListener(name, act) { this.heard[name] = act; } };
+const page = JSON.parse(require("fs").readFileSync(0));
+for (const id of ["numbers", "formula"]) element(id).textContent = page[id];
+for (const id of page.cells) element(id);
+globalThis.document = { getElementById: element, querySelectorAll: (query) =>
+  query === "[id^='out-']" ? Object.values(made).filter((one) => one.id.startsWith("out-")) : [] };
+globalThis.location = { hash: "" };
+globalThis.addEventListener = () => {};
+"""
+
+
+def test_after_a_wrong_entry_the_page_shows_no_answer_until_a_right_one(page):
+    if NODE is None:
+        pytest.skip("no node")
+    text = page.read_text()
+    inside = {name: re.search(rf'id="{name}">(.*?)</script>', text, re.DOTALL)[1] for name in ("numbers", "formula")}
+    cells = re.findall(r'id="(out-[a-z]+)"', text)
+    script = text[text.rindex("<script>") + len("<script>") : text.rindex("</script>")]
+    typed = ["200M", "6,", "abc", "200,000,000", "-5", "0.2 GFLOPs"]
+    program = f"""{STUB}{script}
+      const box = element("budget");
+      console.log(JSON.stringify({json.dumps(typed)}.map((value) => {{
+        box.value = value;
+        box.heard.input();
+        const shown = {json.dumps(cells)}.map((id) => element(id).textContent);
+        return [element("wrong").hidden, shown, element("command").textContent];
+      }})))"""
+    done = subprocess.run(
+        [NODE, "-e", program], input=json.dumps({**inside, "cells": cells}), capture_output=True, text=True, timeout=60
+    )
+    right, _, wrong, *_ = answers = json.loads(done.stdout or done.stderr)
+    assert answers == [right, wrong, wrong, right, wrong, right]
+    assert wrong == [False, ["-"] * len(cells), ""]
+    assert right[0] is True and "-" not in right[1][:3] and right[2].endswith("--flops 200000000")
+
+
 def nudges(answer):
     """In the words of `planner predict`."""
     parts = [f"resolution {answer['pixels_nudged']:+d} px"] if answer["pixels_nudged"] else []
@@ -119,12 +158,16 @@ def test_a_browser_shows_what_planner_predict_gives_and_has_nothing_to_complain_
       const [outside, none] = ["range", "macs"].map((name) => document.getElementById("out-" + name).textContent);
       box.value = "<b>many</b>"; box.dispatchEvent(new Event("input"));
       const wrong = !document.getElementById("wrong").hidden;
+      const left = [...document.querySelectorAll("[id^='out-']")].map((one) => one.textContent).join("")
+        + document.getElementById("command").textContent;
+      box.value = "200,000,000"; box.dispatchEvent(new Event("input"));
+      const pasted = document.getElementById("command").textContent;
       const point = document.querySelector(".point.front");
       point.focus();
       const tip = document.getElementById("tip");
       const told = tip.hidden ? "" : tip.textContent;
       point.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
-      return { seen, end, outside, none, wrong, told, next: tip.textContent, csv: report.csv("trainings.csv"),
+      return { seen, end, outside, none, wrong, left, pasted, told, next: tip.textContent, csv: report.csv("trainings.csv"),
         answers: report.csv("answers.csv"), numbers: JSON.parse(report.csv("numbers.json")) };
     """
     found, console = in_chromium(page, script, tmp_path)
@@ -146,6 +189,7 @@ def test_a_browser_shows_what_planner_predict_gives_and_has_nothing_to_complain_
     (refusal,) = predicted(1000)
     assert found["none"].startswith("no answer: no width at ") and found["none"].removeprefix("no answer: ") in refusal
     assert found["end"].startswith("inside") and found["outside"].startswith("OUTSIDE") and found["wrong"]
+    assert not found["left"].strip("-") and found["pasted"].endswith("--flops 200000000")
     assert "accuracy" in found["told"] and "MACs" in found["told"] and found["next"] != found["told"]
     (tmp_path / "trainings.csv").write_text(found["csv"])
     ours, theirs = read_csv(tmp_path / "trainings.csv"), read_csv(published)
