@@ -11,7 +11,7 @@ from planner.commands.options import as_json, echo_json, study, table_of
 from planner.quantities import format_count
 
 if TYPE_CHECKING:
-    from planner.formulas.formula import Branch, Formula
+    from planner.formulas.formula import Formula
     from planner.rules import Coefficients
 
 NAMES = {"r": "resolution", "d": "depth"}
@@ -79,6 +79,7 @@ def command(
 
 def summary(formula: Formula, path: Path) -> dict[str, Any]:
     """What `fit --json` prints."""
+    from planner.formulas.exponents import constants_of
     from planner.rules import EFFICIENTNET
 
     facts = formula.provenance
@@ -89,8 +90,11 @@ def summary(formula: Formula, path: Path) -> dict[str, Any]:
         "points": len(formula.front),
         "rows": facts["rows"],
         "macs_range": list(formula.macs_range),
-        "slopes": {name: {"r": one.r.exponent, "d": one.d.exponent} for name, one in formula.branches.items()},
-        "coefficients": {name: found.as_dict() for name, one in formula.branches.items() if (found := learned(one))},
+        "slopes": {name: {key: one.value for key, one in found.items()} for name, found in formula.exponents.items()},
+        "exponents": {
+            name: {key: one.as_dict() for key, one in found.items()} for name, found in formula.exponents.items()
+        },
+        "coefficients": {name: one.as_dict() for name in formula.branches if (one := constants_of(formula, name))},
         "efficientnet": EFFICIENTNET.as_dict(),
         "leave_one_out_rmse": formula.errors,
         "selection": facts.get("selection"),
@@ -98,15 +102,6 @@ def summary(formula: Formula, path: Path) -> dict[str, Any]:
         "prior": facts.get("prior"),
         "compound": facts.get("compound"),
     }
-
-
-def learned(branch: Branch) -> Coefficients | None:
-    """The alpha, beta and gamma of a branch's slopes; None for curves without slopes."""
-    from planner.rules import coefficients
-
-    if branch.r.output_scale != "log" or branch.r.input_scale != "log":
-        return None
-    return coefficients(branch.r.exponent, branch.d.exponent)
 
 
 def show_fit(formula: Formula, path: Path) -> None:
@@ -136,24 +131,25 @@ def _selection(formula: Formula) -> list[str]:
 
 
 def _branches(formula: Formula) -> list[str]:
-    """Slopes, coefficients and errors of each direction."""
+    """What each direction's curves are, how they grow with the budget, and their errors."""
+    from planner.formulas.exponents import constants_of, sentences
     from planner.rules import EFFICIENTNET
 
     lines: list[str] = []
     known: list[str] = []
-    for name, branch in formula.branches.items():
-        slopes = f"r ~ c^{branch.r.exponent:.3f}, d ~ c^{branch.d.exponent:.3f}"
+    for name in formula.branches:
         what = {
-            "loglinear": f"{slopes} and a learned departure; leave-one-out RMSE",
+            "loglinear": "a power law and a learned departure; leave-one-out RMSE",
             "tinynet": "zero-mean Gaussian process on c; leave-one-out RMSE",
-            "compound": f"{slopes} and nothing else; the front lies about it with RMSE",
+            "compound": "a power law and nothing else; what was selected lies about it with RMSE",
         }[formula.kind]
         unit = "" if formula.kind == "tinynet" else "log "
         errors = [
             f"{unit}{one} {value:.3f}" for one in "rd" if (value := formula.errors.get(f"{name}_{one}")) is not None
         ]
         lines.append(f"{name}: {what} {', '.join(errors) or '-'}")
-        found = learned(branch)
+        lines += [f"{name}: {line}" for line in sentences(formula, name, formula.exponents.get(name, {}))]
+        found = constants_of(formula, name)
         if found is not None:
             lines.append(f"{name}: {_coefficients(found)}, for twice the MACs")
             known = [f"EfficientNet's: {_coefficients(EFFICIENTNET)}"]

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, SupportsFloat
+from typing import TYPE_CHECKING, Any, Literal, SupportsFloat
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from planner.quantities import format_count
 from sampler import Architecture, BaseNetwork, architecture_complexity, base, rule_named, solve_width, stack
 from sampler.complexity import base_macs
 from sampler.solve import TOLERANCE
+
+if TYPE_CHECKING:
+    from planner.formulas.exponents import Exponent
 
 Direction = Literal["shrink", "enlarge"]
 Kind = Literal["loglinear", "tinynet", "compound"]
@@ -118,6 +121,23 @@ class Formula:
         """The curves that answer for c: its own direction's, or the only ones there are."""
         wanted: Direction = "shrink" if c <= 1 else "enlarge"
         return self.branches.get(wanted) or next(iter(self.branches.values()))
+
+    def answered(self, direction: Direction) -> tuple[float, float]:
+        """Smallest and largest c of the fitted range for which a direction's curves answer.
+
+        Points a little beyond c = 1 belong to both directions; where there are two, their curves end there.
+        """
+        low, high = self.branches[direction].c_range
+        if len(self.branches) == 1:
+            return low, high
+        return (low, min(high, 1.0)) if direction == "shrink" else (max(low, 1.0), high)
+
+    @cached_property
+    def exponents(self) -> dict[Direction, dict[str, Exponent]]:
+        """The powers of c that r, d and the solved w follow in each direction, with their intervals."""
+        from planner.formulas.exponents import exponents_of
+
+        return exponents_of(self)
 
     def at(self, resolution: int | None = None, classes: int | None = None) -> Formula:
         """The same rule for the base network at another resolution or number of classes: c stays relative.

@@ -170,4 +170,4 @@ def factors_of(given: Coefficients | None, formula: Formula | None, share: float
             "`planner fit --kind compound`, or take --method tinynet, which applies any formula"
         )
     branch = formula.branch(share)
-    return coefficients(branch.r.exponent, branch.d.exponent)
+    return coefficients(branch.r.far_exponent, branch.d.far_exponent)
