@@ -57,7 +57,9 @@ def of_formula(formula: Formula) -> str:
         facts[f"to {name}"] = "; ".join(sentences(formula, name, formula.exponents.get(name, {})))
     curve = "of the front, by its curve" if formula.accuracy else None
     facts["accuracy"] = "of each architecture, by a surrogate" if formula.surrogate else curve
-    return shown("Formula", facts, front_table("Front that was fitted", formula.front))
+    facts |= {f"warning {i}" if i > 1 else "warning": one for i, one in enumerate(formula.warnings, 1)}
+    tables = (front_table("Selected for the fit", formula.front), front_table("Front", formula.non_dominated))
+    return shown("Formula", facts, *tables)
 
 
 def of_prediction(prediction: Prediction) -> str:
@@ -129,7 +131,7 @@ def of_ledger(ledger: Ledger) -> str:
         "trials": ", ".join(f"{n} {name}" for name, n in situation.counts.items()),
     }
     front = situation.front.to_dict("records") if len(situation.rows) else []
-    return shown("Study", facts, front_table("Front of its trainings", front))
+    return shown("Study", facts, front_table("Front", front))
 
 
 def front_table(caption: str, front: Sequence[Mapping[Any, Any]]) -> str:

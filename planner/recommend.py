@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from planner.chance import guessing
 from planner.quantities import format_count
-from planner.trials import guessing
 
 if TYPE_CHECKING:
     from planner.situation import Situation
@@ -113,7 +113,7 @@ def _failed(situation: Situation) -> Advice | None:
 
 
 def _guessing(situation: Situation) -> Advice | None:
-    why = guessing(situation.rows)
+    why = guessing(situation.rows["accuracy"], situation.ledger.settings.data.classes)
     if why is None:
         return None
     epochs = situation.ledger.settings.fidelity.epochs

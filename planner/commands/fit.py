@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import as_json, echo_json, study, table_of
+from planner.commands.options import as_json, echo_first, echo_json, study, table_of
 from planner.quantities import format_count
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def command(
 def summary(formula: Formula, path: Path) -> dict[str, Any]:
     """What `fit --json` prints."""
     from planner.formulas.exponents import constants_of
+    from planner.pareto import distinct_budgets
     from planner.rules import EFFICIENTNET
 
     facts = formula.provenance
@@ -88,6 +89,10 @@ def summary(formula: Formula, path: Path) -> dict[str, Any]:
         "base": formula.base,
         "kind": formula.kind,
         "points": len(formula.front),
+        "distinct_budgets": distinct_budgets([one["macs"] for one in formula.front]),
+        "non_dominated": len(formula.non_dominated),
+        "not_fitted": [_name(one) for one in formula.unfitted],
+        "warnings": list(formula.warnings),
         "rows": facts["rows"],
         "macs_range": list(formula.macs_range),
         "slopes": {name: {key: one.value for key, one in found.items()} for name, found in formula.exponents.items()},
@@ -106,11 +111,17 @@ def summary(formula: Formula, path: Path) -> dict[str, Any]:
 
 def show_fit(formula: Formula, path: Path) -> None:
     """Prints a fit for people."""
+    from planner.pareto import distinct_budgets
+
+    echo_first(formula.warnings)
     low, high = (format_count(value) for value in formula.macs_range)
-    rows = formula.provenance["rows"]
-    click.echo(f"fitted {formula.kind} to {len(formula.front)} of {rows} trainings, {low} to {high} MACs")
+    used = [one for one in formula.front if one not in formula.unfitted]
+    budgets = distinct_budgets([one["macs"] for one in used])
+    of = f"{len(used)} of {formula.provenance['rows']} trainings ({budgets} distinct budgets)"
+    click.echo(f"fitted {formula.kind} to {of}, {low} to {high} MACs")
     for line in (
         *_selection(formula),
+        *_front(formula),
         *_branches(formula),
         *_shapes(formula),
         *_grid(formula),
@@ -127,7 +138,28 @@ def _selection(formula: Formula) -> list[str]:
         return []
     rows, learned = formula.provenance["rows"], formula.surrogate and formula.surrogate.provenance.get("rows")
     of_some = f", of a surrogate of {learned} of them drawn by chance" if learned and learned < rows else ""
-    return [f"selected by {selection['by']}" + (f" ({selection['why']})" if selection["why"] else of_some)]
+    return [f"selected for the fit by {selection['by']}" + (f" ({selection['why']})" if selection["why"] else of_some)]
+
+
+def _front(formula: Formula) -> list[str]:
+    """How many trainings are on the front, and which of those selected were left out for want of others."""
+    lines = []
+    if formula.non_dominated:
+        n, best = len(formula.non_dominated), max(one["accuracy"] for one in formula.non_dominated)
+        lines.append(
+            f"on the front, dominated by no other: {n} of {formula.provenance['rows']}; the best has {best:.1%}"
+        )
+    if formula.unfitted:
+        direction = "enlarge" if "shrink" in formula.branches else "shrink"
+        names = ", ".join(_name(one) for one in formula.unfitted)
+        lines.append(f"{direction}: too few distinct budgets for a curve of its own, so these are left out: {names}")
+    return lines
+
+
+def _name(point: dict[str, Any]) -> str:
+    """A training, as its table calls it."""
+    macs = f"{format_count(point['macs'])} MACs"
+    return f"trial {point['trial']} ({macs})" if "trial" in point else macs
 
 
 def _branches(formula: Formula) -> list[str]:

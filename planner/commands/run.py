@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import as_json, budgets, echo_json, made_with, resources, study, warn_of_guessing
+from planner.commands.options import (
+    as_json,
+    budgets,
+    echo_first,
+    echo_json,
+    made_with,
+    resources,
+    study,
+    warn_of_guessing,
+)
 
 if TYPE_CHECKING:
     from planner.loop import Resources
@@ -46,7 +55,7 @@ def command(
     Without options it runs on generated fractal images, with nothing to download.
     """
     from planner.commands.fit import show_fit, summary
-    from planner.commands.front import front_of, show_front
+    from planner.commands.front import front_of, marked, show_front
     from planner.commands.predict import compound_at, show_prediction
     from planner.formulas.budgets import within
     from planner.formulas.fit import fit
@@ -61,8 +70,8 @@ def command(
     ledger.export()
     warn_of_guessing(ledger)
     table = ledger.table()
-    front = front_of(table, 0.2)
     formula = fit(table)
+    front = front_of(table, *marked(table, formula=formula))
     path = ledger.folder / "formula.json"
     formula.save(path)
     if flops is None and not limits:
@@ -80,4 +89,5 @@ def command(
     click.echo("\nFormula")
     show_fit(formula, path)
     click.echo("\nPrediction")
+    echo_first(formula.warnings)
     show_prediction(prediction, rival, str(path))

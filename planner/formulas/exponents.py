@@ -5,9 +5,9 @@ Notation, over one direction's fitted range:
     x (n,)   log c, evenly spaced               y (n,)   log of a multiplier that answers there
     a (n,)   (x - mean x) / |x - mean x|^2      slope    a y, least squares: r ~ c^slope
 
-r and d are the curves, monotone and smoothed as they answer. w is what the exact MACs leave at those r (in whole pixels)
-and d (in whole blocks), before an answer is moved to its budget by some pixels or channels. None of them is what is left
-of a curve far from all data (`Curve.far_exponent`), which may be anything.
+r and d are the curves, monotone and smoothed as they answer. w is what the exact MACs leave at those r (in whole
+pixels) and d (in whole blocks), before an answer is moved to its budget by some pixels or channels. None of them is
+what is left of a curve far from all data (`Curve.far_exponent`), which may be anything.
 
 Intervals, 90 %: the slope is linear in the curve, so that its posterior variance is a C a, with C the joint posterior
 covariance of the curve (without the noise of single points; of a curve that is no logarithm to first order). Where one
@@ -118,9 +118,7 @@ def _among_alike(formula: Formula, name: str, one: Exponent) -> Exponent:
     return Exponent(one.value, min(low, one.value), max(high, one.value), one.near_ends, one.off)
 
 
-def _width(
-    formula: Formula, branch: Branch, c_range: tuple[float, float], found: Exponents
-) -> Exponent | None:
+def _width(formula: Formula, branch: Branch, c_range: tuple[float, float], found: Exponents) -> Exponent | None:
     """The exponent of the width that the exact MACs leave, or None where they leave none over half of the range."""
     c = np.geomspace(*c_range, POINTS)
     r, d = branch.r(c), branch.d(c)
@@ -195,9 +193,15 @@ def constants_of(formula: Formula, direction: Direction) -> Coefficients | None:
 
 
 def law_words(found: Exponents) -> str:
-    """The exponents with their intervals: `r ~ c^0.44 (0.41 to 0.47), ..`."""
-    parts = (f"{name} ~ c^{one.value:.3f} ({one.lower:.2f} to {one.upper:.2f})" for name, one in found.items())
-    return ", ".join(parts)
+    """The exponents with their 90 % intervals: `r ~ c^0.441 (0.37 to 0.52), ..`."""
+
+    def number(value: float, digits: int) -> str:
+        return f"{round(value, digits) + 0.0:.{digits}f}"  # no "-0.00"
+
+    return ", ".join(
+        f"{name} ~ c^{number(one.value, 3)} ({number(one.lower, 2)} to {number(one.upper, 2)})"
+        for name, one in found.items()
+    )
 
 
 def doubling_words(found: Exponents) -> str:
@@ -222,4 +226,5 @@ def sentences(formula: Formula, direction: Direction, found: Exponents) -> list[
     """Everything that is to be said of one direction, a line each."""
     if not found:
         return ["its range is too narrow for a slope"]
-    return [law_words(found), doubling_words(found), *bend_words(formula, direction, found)]
+    unsolved = [] if "w" in found else ["over most of the range r and d leave no width, so there is no slope of w"]
+    return [law_words(found), doubling_words(found), *bend_words(formula, direction, found), *unsolved]

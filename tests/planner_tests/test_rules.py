@@ -246,7 +246,7 @@ def test_any_formula_file_answers_for_its_own_network(tmp_path):
 def test_a_compound_formula_gives_its_constants(shipped):
     formula = compound("efficientnet_b0")
     found = by_factor("compound", "resnet50", 2, formula=formula)
-    known = coefficients(formula.branches["enlarge"].r.exponent, formula.branches["enlarge"].d.exponent)
+    known = coefficients(formula.branches["enlarge"].r.far_exponent, formula.branches["enlarge"].d.far_exponent)
     assert (found.d, found.w) == (pytest.approx(known.alpha), pytest.approx(known.beta))
     assert found.parameters == pytest.approx({**known.as_dict(), "phi": 1.0})
     with pytest.raises(PlannerError, match=f"of kind {shipped.kind}.*--kind compound"):
