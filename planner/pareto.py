@@ -54,7 +54,7 @@ def non_dominated_mask(losses: FloatArray) -> NDArray[np.bool_]:
 
 
 def front_mask(accuracy: ArrayLike, macs: ArrayLike) -> NDArray[np.bool_]:
-    """Marks the front of what was observed: the rows with no other of as much accuracy for as few MACs, and more of one.
+    """Marks the front of what was observed: the rows that no other dominates by accuracy and MACs.
 
     Args:
         accuracy: `(n,)` accuracies.

@@ -113,7 +113,8 @@ def _failed(situation: Situation) -> Advice | None:
 
 
 def _guessing(situation: Situation) -> Advice | None:
-    why = guessing(situation.rows["accuracy"], situation.ledger.settings.data.classes)
+    rows = situation.rows
+    why = guessing(rows["accuracy"], int(rows["classes"].iloc[0])) if len(rows) else None
     if why is None:
         return None
     epochs = situation.ledger.settings.fidelity.epochs

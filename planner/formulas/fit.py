@@ -126,7 +126,7 @@ def _check(table: Table) -> None:
     """Refuses a table from which nothing can be learned, however many rows it has.
 
     Raises:
-        PlannerError: If it has too few distinct budgets, all accuracies are equal, or the cheapest training is the best.
+        PlannerError: If it has too few distinct budgets, all accuracies are equal, or the cheapest training is best.
     """
     accuracy, rows = table.frame["accuracy"], len(table.frame)
     budgets = pareto.distinct_budgets(table.frame["macs"])
@@ -149,10 +149,9 @@ def _check(table: Table) -> None:
 
 
 def _front(table: Table) -> pd.DataFrame:
-    """The rows that no other dominates by what was observed, by rising MACs; evenly thinned where there are very many."""
-    rows = table.frame[pareto.front_mask(table.frame["accuracy"], table.frame["macs"])].sort_values(
-        "macs", kind="stable"
-    )
+    """The rows that no other dominates by what was observed, by rising MACs; evenly thinned where there are many."""
+    frame = table.frame
+    rows = frame[pareto.front_mask(frame["accuracy"], frame["macs"])].sort_values("macs", kind="stable")
     if len(rows) <= MOST_LISTED:
         return rows
     return rows.iloc[np.linspace(0, len(rows) - 1, MOST_LISTED).round().astype(int)]

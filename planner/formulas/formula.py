@@ -69,8 +69,8 @@ class Formula:
         errors: Cross-validated errors, by name.
         provenance: What it was fitted on: rows, sha256 of the table, seed, versions.
         surrogate: Accuracy as a function of an architecture's columns, where it was fitted.
-        non_dominated: The rows that no other dominates by observed accuracy and MACs, in the same form: the front of what
-            was trained, its most accurate network included. Empty in files that do not say.
+        non_dominated: The rows that no other dominates by observed accuracy and MACs, in the same form: the front of
+            what was trained, its most accurate network included. Empty in files that do not say.
         warnings: What a reader must know before any number, a sentence each.
 
     Example:

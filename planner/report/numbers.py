@@ -71,7 +71,7 @@ def warnings_of(source: Source) -> list[str]:
 
 
 def trainings_of(source: Source) -> list[dict[str, Any]]:
-    """The usable trainings, the front and those selected for the fit marked; some, by chance, where there are very many."""
+    """The usable trainings, marked where on the front or selected for the fit; some by chance where there are many."""
     frame, stages = source.table.frame, len(base_named(source.table.base).stages)
     front = front_mask(frame["accuracy"], frame["macs"])
     selected = rows_of(frame, source.formula.front if source.formula else ())

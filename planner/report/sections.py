@@ -145,8 +145,8 @@ def curves(numbers: Numbers) -> str:
     labels = {"r": "resolution multiplier r", "d": "depth multiplier d", "w": "width multiplier w"}
     three = "".join(f"<div>{plots.multiplier(numbers, name, label)}</div>" for name, label in labels.items())
     caption = (
-        "c is MACs over the base network's. Bands: where a new one of those selected is expected, 90 %. The width is what "
-        "the exact MACs leave at r and d, and its band is theirs carried over to first order."
+        "c is MACs over the base network's. Bands: where a new one of those selected is expected, 90 %. The width is "
+        "what the exact MACs leave at r and d, and its band is theirs carried over to first order."
     )
     stages = range(sum(key.startswith("width_") for key in numbers["compound_curves"]))
     each = "".join(f"<div>{plots.stage(numbers, kind, i)}</div>" for i in stages for kind in ("width", "depth"))

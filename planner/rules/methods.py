@@ -39,8 +39,9 @@ def at_budget(
     """What a published rule gives for a budget.
 
     The rule's one free number (its scale) is taken where the rounded network's exact MACs are nearest the budget. Where
-    that misses by more than 1 %, as rounding often does, the width is solved anew at that resolution and depth. Compound
-    scaling takes resolution and depth at the budget's share of the base network's MACs instead, and solves the width.
+    that misses by more than 1 %, as rounding often does, the width is solved anew at that resolution and depth.
+    Compound scaling takes resolution and depth at the budget's share of the base network's MACs instead, and solves
+    the width.
 
     Args:
         method: One of `METHODS`, or a pycls scaling type such as `d1_w8_g8_r1`.
