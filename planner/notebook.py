@@ -44,19 +44,22 @@ def shown(caption: str, facts: Mapping[str, Any], *tables: str) -> str:
 
 
 def of_formula(formula: Formula) -> str:
-    """A formula: what it covers, its power laws, and the front that it was fitted to."""
+    """A formula: what it covers, how its answers grow with the budget, and what it was fitted to."""
+    from planner.formulas.exponents import sentences
+
     low, high = (format_count(macs) for macs in formula.macs_range)
     facts: dict[str, str | None] = {
         "base network": f"{formula.base} at {formula.resolution} px, {formula.classes} classes",
         "budgets": f"{low} to {high} MACs",
         "kind": formula.kind,
     }
-    for name, branch in formula.branches.items():
-        law = f"r ~ c^{branch.r.exponent:.3f}, d ~ c^{branch.d.exponent:.3f}"
-        facts[f"to {name}"] = "Gaussian process on c" if formula.kind == "tinynet" else law
+    for name in formula.branches:
+        facts[f"to {name}"] = "; ".join(sentences(formula, name, formula.exponents.get(name, {})))
     curve = "of the front, by its curve" if formula.accuracy else None
     facts["accuracy"] = "of each architecture, by a surrogate" if formula.surrogate else curve
-    return shown("Formula", facts, front_table("Front that was fitted", formula.front))
+    facts |= {f"warning {i}" if i > 1 else "warning": one for i, one in enumerate(formula.warnings, 1)}
+    tables = (front_table("Selected for the fit", formula.front), front_table("Front", formula.non_dominated))
+    return shown("Formula", facts, *tables)
 
 
 def of_prediction(prediction: Prediction) -> str:
@@ -128,7 +131,7 @@ def of_ledger(ledger: Records) -> str:
         "trials": ", ".join(f"{n} {name}" for name, n in situation.counts.items()),
     }
     front = situation.front.to_dict("records") if len(situation.rows) else []
-    return shown("Study", facts, front_table("Front of its trainings", front))
+    return shown("Study", facts, front_table("Front", front))
 
 
 def front_table(caption: str, front: Sequence[Mapping[Any, Any]]) -> str:

@@ -12,6 +12,7 @@ from sampler.architecture import FloatArray, IntArray
 
 SHARE = 0.2  # TinyNet section 3.2: the top 20 % of 100 networks
 FEWEST = 8  # below that a curve would follow single trainings
+SAME = 0.01  # of the MACs: what answers one budget
 DIRECTIONS = 12  # partitions of the reference directions: 13 niches over two objectives
 
 
@@ -50,6 +51,33 @@ def non_dominated_mask(losses: FloatArray) -> NDArray[np.bool_]:
     if len(losses):
         mask[NonDominatedSorting().do(losses, only_non_dominated_front=True)] = True
     return mask
+
+
+def front_mask(accuracy: ArrayLike, macs: ArrayLike) -> NDArray[np.bool_]:
+    """Marks the front of what was observed: the rows that no other dominates by accuracy and MACs.
+
+    Args:
+        accuracy: `(n,)` accuracies.
+        macs: `(n,)` costs.
+
+    Returns:
+        `(n,)` bools; the most accurate row (of several, the cheapest) is always marked.
+    """
+    return non_dominated_mask(as_losses(accuracy, macs))
+
+
+def distinct_budgets(macs: ArrayLike) -> int:
+    """How many budgets there are among some costs, where costs within 1 % are one budget.
+
+    Example:
+        >>> distinct_budgets([100, 100, 100.4, 200])
+        2
+    """
+    count, last = 0, 0.0
+    for one in sorted(np.asarray(macs, dtype=np.float64).tolist()):
+        if one > last * (1 + SAME):
+            count, last = count + 1, one
+    return count
 
 
 def selection_size(n: int, front: int, share: float = SHARE, fewest: int = FEWEST) -> int:

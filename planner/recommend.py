@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from planner.chance import guessing
 from planner.quantities import format_count
-from planner.trials import guessing
 
 if TYPE_CHECKING:
     from planner.situation import Situation
@@ -113,7 +113,8 @@ def _failed(situation: Situation) -> Advice | None:
 
 
 def _guessing(situation: Situation) -> Advice | None:
-    why = guessing(situation.rows)
+    rows = situation.rows
+    why = guessing(rows["accuracy"], int(rows["classes"].iloc[0])) if len(rows) else None
     if why is None:
         return None
     epochs = situation.ledger.settings.fidelity.epochs

@@ -84,10 +84,10 @@ class Situation:
     @cached_property
     def front(self) -> pd.DataFrame:
         """Architectures that no other dominates, seeds averaged, by rising MACs."""
-        from planner.pareto import as_losses, non_dominated_mask
+        from planner.pareto import front_mask
 
         frame = self.ledger.table().frame
-        return frame[non_dominated_mask(as_losses(frame["accuracy"], frame["macs"]))].sort_values("macs")
+        return frame[front_mask(frame["accuracy"], frame["macs"])].sort_values("macs")
 
     @property
     def integers(self) -> list[str]:

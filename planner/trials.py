@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 COSTS = ("macs", "params", "activations", "memory")
 APART = ("epochs", "recipe", "holdout", "parent")  # of that, what makes its accuracy one of another kind
-# An accuracy of less than so many times that of guessing is none; said of so many trainings, or more.
-GUESSED, FEWEST_GUESSING = 1.25, 3
 WHOLE = {"base_resolution", "classes", "resolution", "stem", "head", "epochs", "proxy_resolution", "seed", *COSTS}
 
 
@@ -51,23 +49,6 @@ def trained(frame: pd.DataFrame, shorter: bool = False) -> pd.DataFrame:
             own |= frame[ASKS].astype("string").str.fullmatch(r"epochs=\d+").fillna(False).astype(bool)
         kept = kept & own.to_numpy(dtype=bool)
     return frame[kept].reset_index(drop=True)
-
-
-def guessing(rows: pd.DataFrame) -> str | None:
-    """That most trainings learned nothing, in words; None where they did, or are too few to say so.
-
-    Args:
-        rows: Of `trained`.
-    """
-    if len(rows) < FEWEST_GUESSING:
-        return None
-    classes = int(rows["classes"].iloc[0])
-    lost = int((rows["accuracy"] <= GUESSED / classes).sum())
-    if lost < len(rows) / 2:
-        return None
-    return (
-        f"{lost} of {len(rows)} trainings are hardly better than guessing among {classes} classes ({1 / classes:.1%})"
-    )
 
 
 def epochs_frame(trials: Sequence[optuna.trial.FrozenTrial]) -> pd.DataFrame:

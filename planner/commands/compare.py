@@ -265,7 +265,7 @@ def table_beside(name: str, own: bool) -> Table:
 
 def summary(rows: Sequence[Row], left_out: dict[str, str]) -> dict[str, Any]:
     """What `compare --json` prints."""
-    from planner.compare.summary import caveats, summaries
+    from planner.compare.summary import caveats, summaries, warnings
 
     budgets = [
         {"budget": budget, "methods": [one.as_dict() for one in found]} for budget, found in summaries(rows).items()
@@ -275,5 +275,6 @@ def summary(rows: Sequence[Row], left_out: dict[str, str]) -> dict[str, Any]:
         "budgets": budgets,
         "left_out": left_out,
         "caveats": caveats(rows),
+        "warnings": warnings(rows),
         "rows": [asdict(row) for row in rows],
     }

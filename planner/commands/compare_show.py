@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import echo_table
+from planner.commands.options import echo_first, echo_table
 from planner.quantities import format_count
 
 if TYPE_CHECKING:
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
     from planner.compare.summary import Summary
 
 COLUMNS = 80
+MOVED = re.compile(r"resolution ([+-]\d+ px)")  # in the note of a network that was moved to its budget
 
 
 def show(rows: Sequence[Row], left_out: dict[str, str]) -> None:
     """Prints a comparison for people, 80 columns wide."""
-    from planner.compare.summary import caveats, summaries
+    from planner.compare.summary import caveats, summaries, warnings
 
+    echo_first(warnings(rows))
     first = rows[0]
     images = "accuracies from a table" if first.scored_on == "table" else f"scored on the {first.scored_on} images"
     after = f", {first.epochs} epoch{'s' * (first.epochs > 1)}" if first.epochs else ""
@@ -47,7 +50,7 @@ def say(text: str) -> None:
 
 def show_accuracies(found: Sequence[Summary]) -> None:
     """Prints what the methods reach at one budget, and what they needed."""
-    header = ("method", "MACs", "off", "accuracy %", "less compound", "n", "needed", "hours")
+    header = ("method", "MACs", "off", "accuracy %", "minus compound", "n", "needed", "hours")
     rows = []
     for one in found:
         row = one.first
@@ -55,9 +58,15 @@ def show_accuracies(found: Sequence[Summary]) -> None:
         cost = (str(row.trainings_needed), f"{row.hours_needed:.2g}")
         macs = "-" if row.macs is None else format_count(row.macs)
         n = str(one.accuracy.n if one.accuracy else 0)
-        rows.append((row.method, macs, off, points(one.accuracy), difference(one), n, *cost))
+        rows.append((named(row), macs, off, points(one.accuracy), difference(one), n, *cost))
     width = max(len(row[0]) for row in [header, *rows])
     echo_table([header[0].ljust(width), *header[1:]], [[row[0].ljust(width), *row[1:]] for row in rows])
+
+
+def named(row: Row) -> str:
+    """A method; with the pixels by which its resolution was moved, so that `width` is not read as width alone."""
+    moved = MOVED.search(row.note or "")
+    return row.method if moved is None else f"{row.method}, {moved[1]}"
 
 
 def points(one: Estimate | None, sign: str = "") -> str:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import SEED, as_json, echo_json, study, table_of
+from planner.commands.options import SEED, as_json, echo_first, echo_json, study, table_of
 from planner.quantities import format_count
 
 if TYPE_CHECKING:
-    from planner.formulas.formula import Branch, Formula
+    from planner.formulas.formula import Formula
     from planner.rules import Coefficients
 
 NAMES = {"r": "resolution", "d": "depth"}
@@ -84,6 +84,8 @@ def command(
 
 def summary(formula: Formula, path: Path) -> dict[str, Any]:
     """What `fit --json` prints."""
+    from planner.formulas.exponents import constants_of
+    from planner.pareto import distinct_budgets
     from planner.rules import EFFICIENTNET
 
     facts = formula.provenance
@@ -92,10 +94,17 @@ def summary(formula: Formula, path: Path) -> dict[str, Any]:
         "base": formula.base,
         "kind": formula.kind,
         "points": len(formula.front),
+        "distinct_budgets": distinct_budgets([one["macs"] for one in formula.front]),
+        "non_dominated": len(formula.non_dominated),
+        "not_fitted": [_name(one) for one in formula.unfitted],
+        "warnings": list(formula.warnings),
         "rows": facts["rows"],
         "macs_range": list(formula.macs_range),
-        "slopes": {name: {"r": one.r.exponent, "d": one.d.exponent} for name, one in formula.branches.items()},
-        "coefficients": {name: found.as_dict() for name, one in formula.branches.items() if (found := learned(one))},
+        "slopes": {name: {key: one.value for key, one in found.items()} for name, found in formula.exponents.items()},
+        "exponents": {
+            name: {key: one.as_dict() for key, one in found.items()} for name, found in formula.exponents.items()
+        },
+        "coefficients": {name: one.as_dict() for name in formula.branches if (one := constants_of(formula, name))},
         "efficientnet": EFFICIENTNET.as_dict(),
         "leave_one_out_rmse": formula.errors,
         "selection": facts.get("selection"),
@@ -105,22 +114,19 @@ def summary(formula: Formula, path: Path) -> dict[str, Any]:
     }
 
 
-def learned(branch: Branch) -> Coefficients | None:
-    """The alpha, beta and gamma of a branch's slopes; None for curves without slopes."""
-    from planner.rules import coefficients
-
-    if branch.r.output_scale != "log" or branch.r.input_scale != "log":
-        return None
-    return coefficients(branch.r.exponent, branch.d.exponent)
-
-
 def show_fit(formula: Formula, path: Path) -> None:
     """Prints a fit for people."""
+    from planner.pareto import distinct_budgets
+
+    echo_first(formula.warnings)
     low, high = (format_count(value) for value in formula.macs_range)
-    rows = formula.provenance["rows"]
-    click.echo(f"fitted {formula.kind} to {len(formula.front)} of {rows} trainings, {low} to {high} MACs")
+    used = [one for one in formula.front if one not in formula.unfitted]
+    budgets = distinct_budgets([one["macs"] for one in used])
+    of = f"{len(used)} of {formula.provenance['rows']} trainings ({budgets} distinct budgets)"
+    click.echo(f"fitted {formula.kind} to {of}, {low} to {high} MACs")
     for line in (
         *_selection(formula),
+        *_front(formula),
         *_branches(formula),
         *_shapes(formula),
         *_grid(formula),
@@ -137,28 +143,50 @@ def _selection(formula: Formula) -> list[str]:
         return []
     rows, learned = formula.provenance["rows"], formula.surrogate and formula.surrogate.provenance.get("rows")
     of_some = f", of a surrogate of {learned} of them drawn by chance" if learned and learned < rows else ""
-    return [f"selected by {selection['by']}" + (f" ({selection['why']})" if selection["why"] else of_some)]
+    return [f"selected for the fit by {selection['by']}" + (f" ({selection['why']})" if selection["why"] else of_some)]
+
+
+def _front(formula: Formula) -> list[str]:
+    """How many trainings are on the front, and which of those selected were left out for want of others."""
+    lines = []
+    if formula.non_dominated:
+        n, best = len(formula.non_dominated), max(one["accuracy"] for one in formula.non_dominated)
+        lines.append(
+            f"on the front, dominated by no other: {n} of {formula.provenance['rows']}; the best has {best:.1%}"
+        )
+    if formula.unfitted:
+        direction = "enlarge" if "shrink" in formula.branches else "shrink"
+        names = ", ".join(_name(one) for one in formula.unfitted)
+        lines.append(f"{direction}: too few distinct budgets for a curve of its own, so these are left out: {names}")
+    return lines
+
+
+def _name(point: dict[str, Any]) -> str:
+    """A training, as its table calls it."""
+    macs = f"{format_count(point['macs'])} MACs"
+    return f"trial {point['trial']} ({macs})" if "trial" in point else macs
 
 
 def _branches(formula: Formula) -> list[str]:
-    """Slopes, coefficients and errors of each direction."""
+    """What each direction's curves are, how they grow with the budget, and their errors."""
+    from planner.formulas.exponents import constants_of, sentences
     from planner.rules import EFFICIENTNET
 
     lines: list[str] = []
     known: list[str] = []
-    for name, branch in formula.branches.items():
-        slopes = f"r ~ c^{branch.r.exponent:.3f}, d ~ c^{branch.d.exponent:.3f}"
+    for name in formula.branches:
         what = {
-            "loglinear": f"{slopes} and a learned departure; leave-one-out RMSE",
+            "loglinear": "a power law and a learned departure; leave-one-out RMSE",
             "tinynet": "zero-mean Gaussian process on c; leave-one-out RMSE",
-            "compound": f"{slopes} and nothing else; the front lies about it with RMSE",
+            "compound": "a power law and nothing else; what was selected lies about it with RMSE",
         }[formula.kind]
         unit = "" if formula.kind == "tinynet" else "log "
         errors = [
             f"{unit}{one} {value:.3f}" for one in "rd" if (value := formula.errors.get(f"{name}_{one}")) is not None
         ]
         lines.append(f"{name}: {what} {', '.join(errors) or '-'}")
-        found = learned(branch)
+        lines += [f"{name}: {line}" for line in sentences(formula, name, formula.exponents.get(name, {}))]
+        found = constants_of(formula, name)
         if found is not None:
             lines.append(f"{name}: {_coefficients(found)}, for twice the MACs")
             known = [f"EfficientNet's: {_coefficients(EFFICIENTNET)}"]

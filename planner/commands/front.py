@@ -1,4 +1,4 @@
-"""`planner front`: NSGA-III selection."""
+"""`planner front`: the front of a study or table, what is selected for a fit, and what grows with MACs."""
 
 from __future__ import annotations
 
@@ -7,41 +7,54 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
-from planner.commands.options import as_json, echo_json, echo_table, study, table_of
+from planner.commands.options import as_json, echo_first, echo_json, echo_table, study, table_of
 from planner.quantities import format_count
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from planner.formulas.formula import Formula
     from planner.table import Table
+
+NAMES = ("trial", "resolution", "r", "d", "w", "macs", "accuracy", "front", "selected")
+HEADER = ("trial", "px", "r", "d", "w", "MACs", "accuracy", "front", "for the fit")
 
 
 @click.command(
     name="front",
     epilog="Example: planner front results/published/efficientnet_b0.csv",
-    short_help="NSGA-III selection, and what grows with MACs on it.",
+    short_help="The front, what is selected for the fit, and what grows with MACs.",
 )
 @click.argument("table", required=False)
 @study
-@click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=0.2, show_default=True)
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Share that NSGA-III selects for the fit; 0.2, or as the study's formula was fitted.",
+)
 @click.option("--base", metavar="NAME", help="Base network, where a table does not say.")
-@click.option("--out", metavar="FILE", help="Also write the selected trainings, all columns: .csv or .parquet.")
+@click.option("--out", metavar="FILE", help="Also write the trainings shown, all columns: .csv or .parquet.")
 @as_json
-def command(table: str | None, study: str | None, share: float, base: str | None, out: str | None, json_: bool) -> None:
-    """Selects the best trainings of TABLE (a CSV file) or of a study, by accuracy and MACs.
+def command(
+    table: str | None, study: str | None, share: float | None, base: str | None, out: str | None, json_: bool
+) -> None:
+    """Shows the front of TABLE (a CSV file) or of a study, and the trainings selected for the fit.
 
-    Fronts in order, the last one broken by reference directions; never fewer than the first front, nor than 8.
-    Spearman's correlation of r, d, w with MACs on the selection says which dimension grows first.
+    On the front is what no other training beats: none is as accurate for as few MACs. Selected are, by NSGA-III and as
+    `planner fit` does it, whole fronts in order, the last one broken by reference directions; never fewer than 8.
+    Spearman's correlation of r, d, w with MACs on those selected says which dimension grows first.
     """
     from planner.table import check_table_path, write_table
 
     if out:
         check_table_path(Path(out))
     found = table_of(table, study, base)
-    answer = front_of(found, share)
+    rows, by = marked(found, share, None if table else fitted(study))
+    answer = front_of(found, rows, by)
     if out:
-        write_table(selected(found, share), Path(out))
+        write_table(rows, Path(out))
     if json_:
         echo_json(answer)
     else:
@@ -50,48 +63,89 @@ def command(table: str | None, study: str | None, share: float, base: str | None
             click.echo(f"written: {out}")
 
 
-def selected(table: Table, share: float) -> pd.DataFrame:
-    """The rows of a table that are selected."""
-    from planner.pareto import select
+def fitted(study: str | None) -> Formula | None:
+    """The formula of a study, where it has one that can be read."""
+    from planner.errors import PlannerError
+    from planner.formulas.formula import Formula
+    from planner.study import folder_of
 
-    return table.frame.iloc[select(table.frame["accuracy"], table.frame["macs"], share)]
+    path = folder_of(study) / "formula.json"
+    try:
+        return Formula.load(path) if path.is_file() else None
+    except PlannerError:  # `predict` says what is wrong with it
+        return None
 
 
-def front_of(table: Table, share: float) -> dict[str, Any]:
-    """The selection of a table, in JSON's types."""
+def marked(table: Table, share: float | None = None, formula: Formula | None = None) -> tuple[pd.DataFrame, str]:
+    """The rows on the front or selected for the fit, with columns that say which; and by what they were selected.
+
+    Args:
+        table: The trainings.
+        share: That NSGA-III keeps; by default as the formula, or as fits do.
+        formula: Of the study: where it was fitted to these trainings, what it selected counts.
+    """
+    from planner.formulas.selection import rows_of, select
+    from planner.pareto import SHARE, front_mask
+
+    frame = table.frame
+    if formula is not None and share is None and formula.provenance.get("table_sha256") == table.sha256:
+        chosen, by = (
+            rows_of(frame, formula.front),
+            str((formula.provenance.get("selection") or {}).get("by", "its fit")),
+        )
+    else:
+        selection = select(table, SHARE if share is None else share, 0)
+        chosen, by = np.isin(np.arange(len(frame)), selection.rows), selection.by
+    shown = frame.assign(front=front_mask(frame["accuracy"], frame["macs"]), selected=chosen)
+    return shown[shown["front"] | shown["selected"]].sort_values(["macs", "accuracy"], kind="stable"), by
+
+
+def front_of(table: Table, shown: pd.DataFrame, by: str) -> dict[str, Any]:
+    """The front and the selection of a table, in JSON's types."""
+    from planner.chance import warning_of
     from planner.pareto import spearman
 
-    front = selected(table, share)
-    names = [name for name in ("trial", "resolution", "r", "d", "w", "macs", "accuracy") if name in front]
+    names = [name for name in NAMES if name in shown]
     rows = [
         {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()}
-        for row in front[names].to_dict("records")
+        for row in shown[names].to_dict("records")
     ]
-    correlation = {name: spearman(front[name], front["macs"]) for name in ("r", "d", "w")}
+    chosen = shown[shown["selected"]]
+    correlation = {name: spearman(chosen[name], chosen["macs"]) for name in ("r", "d", "w")}
+    why = warning_of(table.frame["accuracy"], table.classes)
     return {
         "base": table.base,
         "rows": len(table.frame),
         "left_out": table.left_out,
-        "front": rows,
+        "front": [row for row in rows if row["front"]],
+        "selected": [row for row in rows if row["selected"]],
+        "selected_by": by,
         "spearman": {name: None if math.isnan(value) else value for name, value in correlation.items()},
+        "warnings": [] if why is None else [why],
     }
 
 
 def show_front(answer: dict[str, Any]) -> None:
-    """Prints a selection for people."""
+    """Prints a front and a selection for people."""
 
     def cell(row: dict[str, Any], name: str) -> str:
         value = row.get(name)
         if value is None:
             return "-"
+        if isinstance(value, bool):
+            return "yes" if value else "-"
         if name == "macs":
             return format_count(value)
         return f"{value:.1%}" if name == "accuracy" else f"{value:.3f}" if name in ("r", "d", "w") else str(value)
 
-    names = ("trial", "resolution", "r", "d", "w", "macs", "accuracy")
-    header = ("trial", "px", "r", "d", "w", "MACs", "accuracy")
-    echo_table(header, [[cell(row, name) for name in names] for row in answer["front"]])
+    echo_first(answer["warnings"])
+    both = answer["front"] + [row for row in answer["selected"] if not row["front"]]
+    rows = sorted(both, key=lambda row: (row["macs"], row["accuracy"]))
+    echo_table(HEADER, [[cell(row, name) for name in NAMES] for row in rows])
     left_out = "".join(f", {n} {status}" for status, n in answer["left_out"].items())
-    click.echo(f"{len(answer['front'])} of {answer['rows']} trainings selected{left_out}")
+    click.echo(
+        f"of {answer['rows']} trainings{left_out}: {len(answer['front'])} on the front, dominated by no other; "
+        f"{len(answer['selected'])} selected for the fit, by {answer['selected_by']}"
+    )
     parts = [f"{name} {'-' if value is None else f'{value:+.2f}'}" for name, value in answer["spearman"].items()]
-    click.echo(f"Spearman with MACs on the selection: {', '.join(parts)}")
+    click.echo(f"Spearman with MACs on those selected: {', '.join(parts)}")

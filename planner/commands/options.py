@@ -311,10 +311,17 @@ def applied(command: F) -> F:
 
 def warn_of_guessing(ledger: Ledger) -> None:
     """Says on standard error where most trainings of a study learned nothing."""
-    from planner.trials import guessing, trained
+    from planner.chance import guessing
+    from planner.trials import trained
 
-    if why := guessing(trained(ledger.frame())):
+    if why := guessing(trained(ledger.frame())["accuracy"], ledger.settings.data.classes):
         click.echo(f"warning: {why}; make another study with more --epochs or images", err=True)
+
+
+def echo_first(warnings: Sequence[str], err: bool = False) -> None:
+    """Prints what a reader must know before any number, a line each."""
+    for one in warnings:
+        click.echo(f"WARNING: {one}", err=err)
 
 
 def echo_json(value: Any) -> None:

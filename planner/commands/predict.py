@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import applied, as_json, budgets, echo_json
+from planner.commands.options import applied, as_json, budgets, echo_first, echo_json
 from planner.errors import InputError, PlannerError
 from planner.quantities import format_cost, format_count
 
@@ -69,10 +69,12 @@ def command(
     found = choose(flops, limits, formula, study, base, base_resolution, classes, extrapolate)
     source = found.source
     if space == "stage":
+        echo_first(() if json_ else found.formula.warnings, err=True)
         show_stages(found.formula, found.macs, limits, cautious, extrapolate, source, json_)
         return
     prediction = within(found.formula, found.macs, limits, extrapolate)
     rival = compound_at(prediction)
+    echo_first(() if json_ else found.formula.warnings, err=True)
     if json_:
         answer = prediction.as_dict()
         answer.update(formula=source, compound=None if rival is None else rival.as_dict())
@@ -173,14 +175,14 @@ def show_prediction(prediction: Prediction, rival: Prediction | None, source: st
     accuracy = prediction.accuracy
     if accuracy is not None:
         click.echo(
-            f"expected accuracy{' of the front here' * (accuracy['of'] == 'front')}: {accuracy['mean']:.1%} "
+            f"expected accuracy{' of the best trainings here' * (accuracy['of'] == 'front')}: {accuracy['mean']:.1%} "
             f"({accuracy['lower']:.1%} to {accuracy['upper']:.1%}, 90 %), on the data it was fitted on"
         )
     if best := prediction.trained:
         name = f"{'trial ' * isinstance(best.get('trial'), int)}{best['trial']}, " if "trial" in best else ""
         click.echo(
             f"reached more: {name}{format_count(best['macs'])} MACs, {best['accuracy']:.1%} (one training, the best of "
-            f"{len(formula.front)})"
+            f"{formula.provenance.get('rows', len(formula.front))})"
         )
 
 
@@ -198,7 +200,7 @@ def show_stages(
 
     allocation = allocate(formula, macs, limits, cautious, extrapolate)
     if json_:
-        echo_json({**allocation.as_dict(), "formula": source})
+        echo_json({**allocation.as_dict(), "formula": source, "warnings": list(formula.warnings)})
         return
     click.echo(f"{formula.base} for {format_count(allocation.budget)} MACs, {formula.classes} classes, stage by stage")
     click.echo(f"formula: {source}")

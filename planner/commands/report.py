@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from planner.commands.options import as_json, echo_json, study
+from planner.commands.options import as_json, echo_first, echo_json, study
 from planner.errors import PlannerError
 from planner.quantities import format_bytes
 
@@ -55,6 +55,7 @@ def command(
     if json_:
         echo_json({"report": str(path), "bytes": size, "numbers": numbers})
         return
+    echo_first(numbers["warnings"])
     click.echo(
         f"{len(numbers['trainings'])} trainings, {len(numbers['answers'])} networks of the formula and the rules"
     )

@@ -12,6 +12,7 @@ from planner.commands.options import (
     TRIALS,
     as_json,
     budgets,
+    echo_first,
     echo_json,
     made_with,
     resources,
@@ -54,7 +55,7 @@ def command(
     Without options it runs on generated fractal images, with nothing to download.
     """
     from planner.commands.fit import show_fit, summary
-    from planner.commands.front import front_of, show_front
+    from planner.commands.front import front_of, marked, show_front
     from planner.commands.predict import compound_at, show_prediction
     from planner.documents import write_own
     from planner.formulas.budgets import within
@@ -69,8 +70,8 @@ def command(
     train_queued(ledger, cache_of(ledger.folder), where, TerminalProgress())
     warn_of_guessing(ledger)
     table = ledger.table()
-    front = front_of(table, 0.2)
     formula = fit(table)
+    front = front_of(table, *marked(table, formula=formula))
     path = ledger.folder / "formula.json"
     write_own(path, dumps(formula))
     if flops is None and not limits:
@@ -88,4 +89,5 @@ def command(
     click.echo("\nFormula")
     show_fit(formula, path)
     click.echo("\nPrediction")
+    echo_first(formula.warnings)
     show_prediction(prediction, rival, str(path))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from planner.chance import warning_of
 from planner.compare.contenders import REFERENCE
 from planner.compare.rows import Row
 from planner.compare.statistics import LEVEL, Estimate, mean_interval, paired
@@ -93,6 +94,12 @@ def _at_one_budget(methods: dict[str, list[Row]]) -> list[Summary]:
 
 def _by_seed(rows: Sequence[Row]) -> dict[int, float]:
     return {row.seed: row.accuracy for row in rows if row.seed is not None and row.accuracy is not None}
+
+
+def warnings(rows: Sequence[Row]) -> list[str]:
+    """What a reader must know before any number."""
+    why = warning_of([row.accuracy for row in rows if row.accuracy is not None], rows[0].classes)
+    return [] if why is None else [why]
 
 
 def caveats(rows: Sequence[Row]) -> list[str]:

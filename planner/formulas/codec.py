@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from planner.chance import warning_of
 from planner.documents import Format, shown
 from planner.errors import PlannerError
 from planner.formulas.curve import Curve
@@ -55,6 +56,10 @@ def dumps(formula: Formula) -> str:
         "provenance": formula.provenance,
         "vectors": vectors_of(formula),
     }
+    if formula.non_dominated:
+        document["non_dominated"] = list(formula.non_dominated)
+    if formula.warnings:
+        document["warnings"] = list(formula.warnings)
     if formula.surrogate is not None:
         document["surrogate"] = formula.surrogate.as_dict()
     return canonical(signed(document))
@@ -141,6 +146,8 @@ def _formula_in(document: dict[str, Any]) -> Formula:
         errors=document["errors"],
         provenance=document["provenance"],
         surrogate=_surrogate_in(document.get("surrogate")),
+        non_dominated=tuple(document.get("non_dominated", ())),
+        warnings=tuple(document["warnings"]) if "warnings" in document else _warnings(document),
     )
     if formula.accuracy is not None and not np.isfinite(formula.accuracy.precision).all():
         raise PlannerError("the accuracy has no variance: its points repeat without noise")
@@ -154,6 +161,13 @@ def _formula_in(document: dict[str, Any]) -> Formula:
         if not all(_same(document["branches"][direction][key], value) for key, value in ours.items()):
             raise PlannerError(f"resolution or parts of {direction} are not this version's")
     return formula
+
+
+def _warnings(document: dict[str, Any]) -> tuple[str, ...]:
+    """What a file that is older than its key would say."""
+    accuracies = [point["accuracy"] for point in document["front"] if "accuracy" in point]
+    why = warning_of(accuracies, document["classes"])
+    return () if why is None else (why,)
 
 
 def _same(theirs: Any, ours: Any) -> bool:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
@@ -28,6 +29,8 @@ from numpy.typing import ArrayLike
 from sampler.architecture import FloatArray
 
 Scale = Literal["identity", "log"]
+LEVEL = 0.9  # of the intervals that are told
+REACH = NormalDist().inv_cdf(0.5 + LEVEL / 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +75,13 @@ class Curve:
         return precision_of(self.inputs, self.slope_variance, self.variance, self.length_scale, self.noise_variance)
 
     @property
-    def exponent(self) -> float:
-        """The slope, a prior's share included: of the power law that is left far from all data (both scales logs)."""
-        return self.slope + (0.0 if self.prior is None else self.prior_weight * self.prior.exponent)
+    def far_exponent(self) -> float:
+        """The slope, a prior's share included: of the power law that is left far from all data (both scales logs).
+
+        It is no slope of the curve where there are data, unless the curve is a power law and nothing else: for that see
+        `planner.formulas.exponents`.
+        """
+        return self.slope + (0.0 if self.prior is None else self.prior_weight * self.prior.far_exponent)
 
     def __call__(self, c: ArrayLike) -> FloatArray:
         """The quantity at `(n,)` values of c."""
@@ -98,9 +105,18 @@ class Curve:
         result: FloatArray = np.maximum(prior - explained, 0.0) + self.noise_variance
         return result
 
-    def interval(self, c: float, level: float = 0.9) -> tuple[float, float]:
+    def posterior_covariance(self, c: ArrayLike) -> FloatArray:
+        """Joint covariance `(n, n)` of the curve itself (no noise) at `(n,)` values of c, on the output's scale."""
+        x = self._x(c)
+        cross = self.slope_variance * np.outer(x, self.inputs) + self._rbf(x)
+        distance = (x[:, None] - x[None, :]) / self.length_scale
+        prior = self.slope_variance * np.outer(x, x) + self.variance * np.exp(-0.5 * distance**2)
+        result: FloatArray = prior - cross @ self.precision @ cross.T
+        return result
+
+    def interval(self, c: float, level: float = LEVEL) -> tuple[float, float]:
         """Bounds between which a new point falls with probability `level`, under the fitted model."""
-        half = _normal_quantile(0.5 + level / 2) * float(np.sqrt(self.posterior_variance(c)[0]))
+        half = NormalDist().inv_cdf(0.5 + level / 2) * float(np.sqrt(self.posterior_variance(c)[0]))
         mean = float(self.mean(c)[0])
         low, high = mean - half, mean + half
         return (float(np.exp(low)), float(np.exp(high))) if self.output_scale == "log" else (low, high)
@@ -129,9 +145,3 @@ def power_law(exponent: float) -> Curve:
     """The curve c^exponent, as a fixed rule has it."""
     nothing = np.empty(0)
     return Curve("log", "log", 0.0, exponent, 0.0, 0.0, 1.0, 0.0, nothing, nothing)
-
-
-def _normal_quantile(probability: float) -> float:
-    from statistics import NormalDist
-
-    return NormalDist().inv_cdf(probability)

@@ -14,6 +14,7 @@ from planner.formulas.curve import Curve
 from planner.formulas.monotone import Shape, made_monotone, never_falling
 from planner.formulas.process import LOGLINEAR, TINYNET, Fitted, Form, fit_process
 from planner.formulas.transfer import Transfer, departing, transferred
+from planner.pareto import distinct_budgets
 from sampler.architecture import FloatArray
 
 CurveKind = Literal["loglinear", "tinynet"]
@@ -81,6 +82,10 @@ def fit_curves(
         )
     if len(x) < FEWEST_POINTS:
         raise PlannerError(f"{len(x)} points are too few to fit; give at least {FEWEST_POINTS}")
+    if (distinct := distinct_budgets(x)) < FEWEST_POINTS:
+        raise PlannerError(
+            f"{len(x)} points at {distinct} distinct c are too few to fit; give at least {FEWEST_POINTS}"
+        )
     asked = (float(x.min()), float(x.max())) if c_range is None else c_range
     fitted = [_fit_curve(x, values, kind, seed, asked, prior) for values, prior in zip(pair, priors, strict=True)]
     return FittedCurves(*fitted)

@@ -11,11 +11,12 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from planner import pareto
+from planner.chance import guessing, warning_of
 from planner.errors import PlannerError
 from planner.formulas import grid
 from planner.formulas.curve import Curve, power_law
 from planner.formulas.curves import FEWEST_POINTS, FittedCurve, fit_curves
-from planner.formulas.formula import Branch, Direction, Formula, Kind
+from planner.formulas.formula import OVERLAP, Branch, Direction, Formula, Kind
 from planner.formulas.process import LOGLINEAR, fit_process
 from planner.formulas.selection import Selection, belief, observed, select
 from planner.formulas.stages import StageCurves, column_ranges, stage_curves
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DIRECTIONS: tuple[Direction, ...] = ("shrink", "enlarge")
-# Points this near c = 1 belong to both directions: TinyNet's window ends at 1.05.
-OVERLAP = 1.05
+MOST_LISTED = 500  # points of the front that a formula's file holds
 SMALLEST_ERROR = 1e-6  # of a training that makes no mistake: its log must be finite
 
 
@@ -85,6 +85,7 @@ def fit(
 
 def _fit(table: Table, kind: Kind, share: float, seed: int, raw: bool, prior: Formula | str | Path | None) -> Formula:
     earlier = _earlier(table, prior)
+    _check(table)
     selection = select(table, share, seed, raw)
     front = selection.front_of(table)
     provenance = _provenance(table, selection, seed, share)
@@ -97,7 +98,7 @@ def _fit(table: Table, kind: Kind, share: float, seed: int, raw: bool, prior: Fo
     if earlier:
         provenance["prior"] = {"name": earlier[1], **_identity(earlier[0])}
     if not sides:
-        raise PlannerError(f"too few points on the front to fit: {len(front)} of at least {FEWEST_POINTS}; train more")
+        raise PlannerError(_too_few(front))
     provenance["curves"] = {f"{name}_{one}": fact for name, side in sides.items() for one, fact in side.facts.items()}
     accuracy, errors = _accuracy(table, selection, front, seed)
     if selection.surrogate is not None:
@@ -113,10 +114,56 @@ def _fit(table: Table, kind: Kind, share: float, seed: int, raw: bool, prior: Fo
         kind=kind,
         branches={name: side.branch for name, side in sides.items()},
         accuracy=accuracy,
-        front=tuple(_point(row) for _, row in front.iterrows()),
+        front=_points(front),
         errors=errors,
         provenance=provenance,
         surrogate=selection.surrogate,
+        non_dominated=_points(_front(table)),
+        warnings=() if (why := warning_of(table.frame["accuracy"], table.classes)) is None else (why,),
+    )
+
+
+def _check(table: Table) -> None:
+    """Refuses a table from which nothing can be learned, however many rows it has.
+
+    Raises:
+        PlannerError: If it has too few distinct budgets, all accuracies are equal, or the cheapest training is best.
+    """
+    accuracy, rows = table.frame["accuracy"], len(table.frame)
+    budgets = pareto.distinct_budgets(table.frame["macs"])
+    if budgets < FEWEST_POINTS:
+        raise PlannerError(
+            f"{rows} trainings of {budgets} distinct budget{'s' * (budgets != 1)} are too few to fit: networks of at "
+            f"least {FEWEST_POINTS} different MACs are wanted; train more"
+        )
+    guess = guessing(accuracy, table.classes)
+    if accuracy.max() - accuracy.min() < SMALLEST_ERROR:
+        raise PlannerError(
+            f"all {rows} accuracies are equal ({accuracy.iloc[0]:.1%}), so nothing tells one network from another; "
+            f"train longer, or with more images{f' ({guess})' if guess else ''}"
+        )
+    if pareto.distinct_budgets(_front(table)["macs"]) < 2:
+        raise PlannerError(
+            f"the cheapest of {rows} trainings is the best of all, so 1 of them is on the front and no budget above it "
+            f"pays; train longer{f' ({guess})' if guess else ''}, or check the columns macs and accuracy"
+        )
+
+
+def _front(table: Table) -> pd.DataFrame:
+    """The rows that no other dominates by what was observed, by rising MACs; evenly thinned where there are many."""
+    frame = table.frame
+    rows = frame[pareto.front_mask(frame["accuracy"], frame["macs"])].sort_values("macs", kind="stable")
+    if len(rows) <= MOST_LISTED:
+        return rows
+    return rows.iloc[np.linspace(0, len(rows) - 1, MOST_LISTED).round().astype(int)]
+
+
+def _too_few(front: pd.DataFrame) -> str:
+    """Why no direction could be fitted."""
+    counts = ", ".join(f"{pareto.distinct_budgets(one_side(front, name)['macs'])} to {name}" for name in DIRECTIONS)
+    return (
+        f"too few distinct budgets among the {len(front)} trainings selected for the fit: {counts}, of at least "
+        f"{FEWEST_POINTS} in one direction; train more"
     )
 
 
@@ -132,7 +179,7 @@ def _sides(
     sides: dict[Direction, _Direction] = {}
     for direction in DIRECTIONS:
         points, seen = one_side(front, direction), one_side(table.frame, direction)["c"]
-        if len(points) < FEWEST_POINTS:
+        if pareto.distinct_budgets(points["macs"]) < FEWEST_POINTS:
             continue
         c_range = (float(seen.min()), float(seen.max()))
         scale = "log" if kind == "loglinear" else "identity"
@@ -227,8 +274,12 @@ def _rule(points: pd.DataFrame, base_name: str) -> str:
     return str(rule)
 
 
+def _points(rows: pd.DataFrame) -> tuple[dict[str, Any], ...]:
+    return tuple(_point(row) for _, row in rows.iterrows())
+
+
 def _point(row: pd.Series) -> dict[str, Any]:
-    """One point of the front, in JSON's types."""
+    """One training, in JSON's types."""
     names = ("c", "r", "d", "w", "accuracy", "expected")
     point: dict[str, Any] = {name: float(row[name]) for name in names if name in row and np.isfinite(row[name])}
     point["macs"] = int(row["macs"])

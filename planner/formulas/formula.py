@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,13 @@ from sampler import Architecture, BaseNetwork, architecture_complexity, base, ru
 from sampler.complexity import base_macs
 from sampler.solve import TOLERANCE
 
+if TYPE_CHECKING:
+    from planner.formulas.exponents import Exponent
+
 Direction = Literal["shrink", "enlarge"]
 Kind = Literal["loglinear", "tinynet", "compound"]
+# Points this near c = 1 belong to both directions: TinyNet's window ends at 1.05.
+OVERLAP = 1.05
 # A budget this little outside the range is a rounding of the range's own end.
 RANGE_SLACK = 0.01
 # Less MACs than any network has: a number whose unit was forgotten.
@@ -61,10 +66,14 @@ class Formula:
         kind: How the curves were fitted.
         branches: Curves for shrinking (c < 1) and for enlarging, where they were fitted.
         accuracy: Top-1 error of the front over c, where it was fitted.
-        front: The fitted points, one dict each with c, r, d, w, macs, accuracy and, where known, the trial.
+        front: The rows selected for the fit, one dict each with c, r, d, w, macs, accuracy and, where known, the trial.
+            Where posterior means selected them, some may be dominated by what was observed.
         errors: Cross-validated errors, by name.
         provenance: What it was fitted on: rows, sha256 of the table, seed, versions.
         surrogate: Accuracy as a function of an architecture's columns, where it was fitted.
+        non_dominated: The rows that no other dominates by observed accuracy and MACs, in the same form: the front of
+            what was trained, its most accurate network included. Empty in files that do not say.
+        warnings: What a reader must know before any number, a sentence each.
 
     Example:
         >>> from planner.formulas.codec import loads
@@ -87,6 +96,8 @@ class Formula:
     errors: dict[str, float] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     surrogate: Any = None
+    non_dominated: tuple[dict[str, Any], ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         low, high = (format_count(macs) for macs in self.macs_range)
@@ -120,6 +131,31 @@ class Formula:
         """The curves that answer for c: its own direction's, or the only ones there are."""
         wanted: Direction = "shrink" if c <= 1 else "enlarge"
         return self.branches.get(wanted) or next(iter(self.branches.values()))
+
+    def answered(self, direction: Direction) -> tuple[float, float]:
+        """Smallest and largest c of the fitted range for which a direction's curves answer.
+
+        Points a little beyond c = 1 belong to both directions; where there are two, their curves end there.
+        """
+        low, high = self.branches[direction].c_range
+        if len(self.branches) == 1:
+            return low, high
+        return (low, min(high, 1.0)) if direction == "shrink" else (max(low, 1.0), high)
+
+    @property
+    def unfitted(self) -> tuple[dict[str, Any], ...]:
+        """The selected rows that no curve was fitted to: those of a direction with too few distinct budgets."""
+        if len(self.branches) == 2:
+            return ()
+        shrinks = "shrink" in self.branches
+        return tuple(one for one in self.front if (one["c"] > OVERLAP if shrinks else one["c"] < 1 / OVERLAP))
+
+    @cached_property
+    def exponents(self) -> dict[Direction, dict[str, Exponent]]:
+        """The powers of c that r, d and the solved w follow in each direction, with their intervals."""
+        from planner.formulas.exponents import exponents_of
+
+        return exponents_of(self)
 
     def at(self, resolution: int | None = None, classes: int | None = None) -> Formula:
         """The same rule for the base network at another resolution or number of classes: c stays relative.
@@ -327,14 +363,15 @@ class Prediction:
 
     @property
     def trained(self) -> dict[str, Any] | None:
-        """The best of the front's points up to the budget, where it reached more than is expected here; else None.
+        """The best training up to the budget, where it reached more than is expected here; else None.
 
         A formula is smooth, and integers are not: the network trained may be the better answer. Its accuracy is that
         of one training, and the best of many flatters itself.
         """
         accuracy, formula = self.accuracy, self.formula
         # Applied to another resolution or number of classes, the formula is not that of its points any more.
-        own = [one for one in formula.front if math.isclose(one["macs"], one["c"] * formula.base_macs, rel_tol=1e-6)]
+        known = formula.non_dominated or formula.front
+        own = [one for one in known if math.isclose(one["macs"], one["c"] * formula.base_macs, rel_tol=1e-6)]
         near = [one for one in own if one["macs"] <= self.budget * (1 + TOLERANCE)]
         if accuracy is None or not near:
             return None
@@ -370,6 +407,7 @@ class Prediction:
             "stage_nudged": self.stage_nudged,
             "stem": self.architecture.stem,
             "trained": self.trained,
+            "warnings": list(self.formula.warnings),
             "w": self.w,
             "widths": list(self.architecture.widths),
         }

@@ -8,12 +8,12 @@ apart, and there are trainings enough, it sees the resolution and each stage's w
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from planner import pareto
 from planner.errors import PlannerError
@@ -37,6 +37,7 @@ APART = 0.25
 # MOST_POINTS are kept, evenly by their rank in MACs: a curve in two numbers is learned no better from more, and slowly.
 # Nor is such a surrogate polished: torch need not be loaded.
 MANY_ROWS, LEARNED_ROWS, MOST_POINTS = 3_000, 200, 60
+KEY = ("macs", "r", "d")  # what tells one row from another
 OBSERVED, EXPECTED = "observed accuracies", "posterior means"
 
 
@@ -60,7 +61,7 @@ class Belief:
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """The rows of a front.
+    """The rows that a curve is fitted to.
 
     Attributes:
         rows: `(m,)` row numbers, sorted by cost.
@@ -80,6 +81,16 @@ class Selection:
         """The chosen rows, with a column `expected` where posterior means chose them."""
         front = table.frame.iloc[self.rows]
         return front if self.why else front.assign(expected=self.accuracy[self.rows])
+
+
+def rows_of(frame: pd.DataFrame, points: Sequence[dict[str, Any]]) -> NDArray[np.bool_]:
+    """Marks the rows `(n,)` of a table that are among a formula's points."""
+    known = {_key(point) for point in points if all(name in point for name in KEY)}
+    return np.array([_key(row) in known for row in frame[list(KEY)].to_dict("records")], dtype=bool)
+
+
+def _key(row: Mapping[Any, Any]) -> tuple[int, float, float]:
+    return int(row["macs"]), round(float(row["r"]), 9), round(float(row["d"]), 9)
 
 
 def select(table: Table, share: float, seed: int, raw: bool = False) -> Selection:

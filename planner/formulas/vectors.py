@@ -43,13 +43,9 @@ def vectors_of(formula: Formula) -> list[Vector]:
 
 def budgets_of(formula: Formula) -> list[int]:
     """Whole MACs, evenly spaced in their logarithm over each direction's own range."""
-    both = len(formula.branches) == 2
     budgets: set[int] = set()
-    for direction, branch in formula.branches.items():
-        low, high = branch.c_range
-        if both:  # points this near c = 1 belong to both; their curves do not
-            low, high = (low, min(high, 1.0)) if direction == "shrink" else (max(low, 1.0), high)
-        c = np.geomspace(low, high, COUNT // len(formula.branches))
+    for direction in formula.branches:
+        c = np.geomspace(*formula.answered(direction), COUNT // len(formula.branches))
         budgets.update(max(1, round(float(value) * formula.base_macs)) for value in c)
     return sorted(budgets)
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
-from planner.formulas.curve import Curve
+from planner.formulas.curve import REACH, Curve
 from planner.formulas.formula import Branch, Formula
 from sampler import rule_named
 from sampler.architecture import Architectures, FloatArray
 from sampler.scaling import scale
 from sampler.solve import width_brackets
 
-LEVEL = 0.9
 POINTS = 60  # of a curve, over the whole range
 ENDS = ("lower", "upper")
-REACH = NormalDist().inv_cdf(0.5 + LEVEL / 2)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,11 +9,11 @@ from planner.report.markup import figure, legend, section
 from planner.report.plots import Numbers, percent
 
 LEVELS = ("50", "80", "90")
-LISTED = ("trial", "origin", "accuracy", "macs", "resolution", "r", "d", "w", "depths", "widths", "front")
+LISTED = ("trial", "origin", "accuracy", "macs", "resolution", "r", "d", "w", "depths", "widths", "front", "selected")
 NOTED = {
-    "r": "r of a point of the front that was left out",
-    "d": "d of a point of the front that was left out",
-    "log_error": "log of the front's error, of a point left out",
+    "r": "r of a selected training that was left out",
+    "d": "d of a selected training that was left out",
+    "log_error": "log of the fitted error, of a selected training left out",
     "accuracy_between_seeds": "accuracy between seeds, standard deviation",
 }
 
@@ -82,7 +82,7 @@ def data(numbers: Numbers) -> str:
     """The trainings, and everything as files."""
     names = [name for name in LISTED if any(one.get(name) is not None for one in numbers["trainings"])]
     rows = [[_cell(name, one) for name in names] for one in sorted(numbers["trainings"], key=lambda one: one["macs"])]
-    words = [i for i, name in enumerate(names) if name in ("origin", "depths", "widths", "front")]
+    words = [i for i, name in enumerate(names) if name in ("origin", "depths", "widths", "front", "selected")]
     listed = details(f"The {len(rows)} trainings", table("By rising MACs", names, rows, words))
     lost = [[one["trial"], one["status"], one["message"]] for one in numbers["lost"]]
     failed = details(
@@ -102,7 +102,7 @@ def _cell(name: str, one: Numbers) -> str | None:
         return None
     if name in ("depths", "widths"):
         return " ".join(map(str, value))
-    if name == "front":
+    if name in ("front", "selected"):
         return "yes" if value else "no"
     if name == "macs":
         return format_count(value)

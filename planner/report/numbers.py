@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from planner.chance import warning_of
 from planner.errors import InputError, PlannerError
+from planner.formulas.exponents import sentences
 from planner.formulas.formula import Formula
+from planner.formulas.selection import rows_of
+from planner.pareto import front_mask
 from planner.report.answers import answers_of, budgets_of, front_accuracy
 from planner.report.curves import Band, bands_of
 from planner.report.source import Source
-from planner.rules import EFFICIENTNET, coefficients, compound
+from planner.rules import EFFICIENTNET, compound
 from planner.surrogates.validate import LEVELS
 from sampler import base as base_named
 
@@ -44,6 +48,7 @@ def numbers_of(source: Source) -> dict[str, Any]:
         "not_shown": max(0, len(table.frame) - MOST_ROWS),
         "left_out": table.left_out,
         "formula": None if formula is None else formula_of(formula, source.origin),
+        "warnings": warnings_of(source),
         "doubts": list(source.doubts),
         "why": source.why,
         "budgets": budgets_of(source),
@@ -59,14 +64,22 @@ def numbers_of(source: Source) -> dict[str, Any]:
     }
 
 
+def warnings_of(source: Source) -> list[str]:
+    """What a reader must know before any number: of these trainings, and of the formula's."""
+    why = warning_of(source.table.frame["accuracy"], source.table.classes)
+    return list(dict.fromkeys([*([why] if why else []), *(source.formula.warnings if source.formula else ())]))
+
+
 def trainings_of(source: Source) -> list[dict[str, Any]]:
-    """The usable trainings, those of the front marked; a part drawn by chance where there are very many."""
+    """The usable trainings, marked where on the front or selected for the fit; some by chance where there are many."""
     frame, stages = source.table.frame, len(base_named(source.table.base).stages)
-    front = _front_rows(source)
+    front = front_mask(frame["accuracy"], frame["macs"])
+    selected = rows_of(frame, source.formula.front if source.formula else ())
+    marked = front | selected
     kept = np.arange(len(frame))
     if len(frame) > MOST_ROWS:
-        others = np.random.default_rng(0).permutation(np.flatnonzero(~front))
-        kept = np.sort(np.concatenate([np.flatnonzero(front), others])[:MOST_ROWS])
+        others = np.random.default_rng(0).permutation(np.flatnonzero(~marked))
+        kept = np.sort(np.concatenate([np.flatnonzero(marked), others])[:MOST_ROWS])
     listed = []
     for row in kept.tolist():
         one = frame.iloc[row]
@@ -75,23 +88,8 @@ def trainings_of(source: Source) -> list[dict[str, Any]]:
             parts = [plain(one.get(f"{kind}_{i + 1}")) for i in range(stages)]
             if None not in parts:
                 training[f"{kind}s"] = parts
-        listed.append({"row": row, **training, "front": bool(front[row])})
+        listed.append({"row": row, **training, "front": bool(front[row]), "selected": bool(selected[row])})
     return listed
-
-
-def _front_rows(source: Source) -> np.ndarray:
-    """Which rows the formula was fitted to or, without one, which no other dominates."""
-    from planner.pareto import as_losses, non_dominated_mask
-
-    frame = source.table.frame
-    if source.formula is None or not source.formula.front:
-        return non_dominated_mask(as_losses(frame["accuracy"], frame["macs"]))
-    points = {_key(point) for point in source.formula.front}
-    return np.array([_key(row) in points for row in frame[["macs", "r", "d"]].to_dict("records")], dtype=bool)
-
-
-def _key(row: Any) -> tuple[int, float, float]:
-    return int(row["macs"]), round(float(row["r"]), 9), round(float(row["d"]), 9)
 
 
 def plain(value: Any) -> Any:
@@ -105,18 +103,17 @@ def plain(value: Any) -> Any:
 
 
 def formula_of(formula: Formula, origin: str) -> dict[str, Any]:
-    """What was fitted, beside EfficientNet's constants."""
-    slopes = {}
-    for name, branch in formula.branches.items():
-        if branch.r.output_scale == branch.r.input_scale == "log":
-            slopes[name] = coefficients(branch.r.exponent, branch.d.exponent).as_dict()
+    """What was fitted, and how it grows with the budget, beside EfficientNet's constants."""
     return {
         "file": origin,
         "kind": formula.kind,
         "points": len(formula.front),
         "trainings": plain(formula.provenance.get("rows")),
         "macs_range": list(formula.macs_range),
-        "coefficients": slopes,
+        "exponents": {
+            name: {key: one.as_dict() for key, one in found.items()} for name, found in formula.exponents.items()
+        },
+        "growth": {name: sentences(formula, name, formula.exponents.get(name, {})) for name in formula.branches},
         "efficientnet": EFFICIENTNET.as_dict(),
         "errors": {name: value for name, one in formula.errors.items() if (value := plain(one)) is not None},
     }

@@ -163,7 +163,9 @@
 
   // Downloads, made of what stands in the page.
   const cell = (value) => {
-    const told = value === undefined || value === null ? "" : String(value);
+    // A text that a spreadsheet would compute, a column's name included, stands after an apostrophe.
+    const harmless = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+    const told = harmless === undefined || harmless === null ? "" : String(harmless);
     return /[",\r\n]/.test(told) ? `"${told.replaceAll('"', '""')}"` : told;
   };
   const flat = (one) => Object.fromEntries(Object.entries(one).flatMap(([name, value]) => {

@@ -37,8 +37,8 @@ def architecture(one: Numbers) -> str:
 def training(one: Numbers) -> str:
     """A training in words."""
     head = f"trial {one['trial']}" if "trial" in one else f"row {one['row'] + 1}"
-    front = ", on the front" if one["front"] else ""
-    return f"{head}{front}: accuracy {percent(one['accuracy'])}, {architecture(one)}"
+    marks = ", on the front" * one["front"] + ", selected for the fit" * one["selected"]
+    return f"{head}{marks}: accuracy {percent(one['accuracy'])}, {architecture(one)}"
 
 
 def expected(one: Numbers) -> str:
@@ -64,11 +64,21 @@ def scatter(numbers: Numbers) -> str:
     drawing.band(macs, lower, upper, "learned")
     drawing.line(macs, mean, "learned")
     _rules(drawing, [one for one in answers if one["rule"] != "learned"])
-    for one in sorted(trainings, key=lambda each: bool(each["front"])):
-        shape, kind = ("diamond", "front") if one["front"] else ("circle", "training")
+    _front(drawing, [one for one in trainings if one["front"]])
+    for one in sorted(trainings, key=lambda each: bool(each["selected"])):
+        shape, kind = ("diamond", "selected") if one["selected"] else ("circle", "training")
         drawing.mark(one["macs"], 100 * one["accuracy"], shape, kind, training(one))
     drawing.cursor("macs")
     return drawing.svg("big plot")
+
+
+def _front(drawing: Drawing, rows: list[Numbers]) -> None:
+    """The most that was reached for a budget, as a line of steps from one training of the front to the next."""
+    xs, ys = [], []
+    for one in sorted(rows, key=lambda each: float(each["macs"])):
+        xs += [one["macs"]] * (1 + bool(ys))
+        ys += [*ys[-1:], 100 * one["accuracy"]]
+    drawing.line([*xs, drawing.x.high], [*ys, *ys[-1:]], "front")
 
 
 def _rules(drawing: Drawing, answers: list[Numbers]) -> None:
@@ -89,9 +99,10 @@ def multiplier(numbers: Numbers, name: str, label: str) -> str:
 
 
 def stage(numbers: Numbers, kind: str, index: int) -> str:
-    """The width or depth of one stage over c, with the trainings of the front."""
+    """The width or depth of one stage over c, with the trainings selected for the fit, or else those of the front."""
     key, label = f"{kind}_{index + 1}", f"stage {index + 1}: {kind} ({'channels' if kind == 'width' else 'blocks'})"
-    chosen = [one for one in numbers["trainings"] if one["front"] and f"{kind}s" in one]
+    mark = "selected" if numbers["formula"] else "front"
+    chosen = [one for one in numbers["trainings"] if one[mark] and f"{kind}s" in one]
     return _curve(numbers, key, label, [(one, one[f"{kind}s"][index]) for one in chosen], log=False)
 
 
@@ -110,9 +121,9 @@ def _curve(numbers: Numbers, key: str, label: str, points: list[tuple[Numbers, f
     for part in learned:
         drawing.line(part["c"], part["mean"], "learned")
     for one, value in points:
-        shape, kind = ("diamond", "front") if one["front"] else ("circle", "training")
+        shape, kind = ("diamond", "selected") if one["selected"] else ("circle", "training")
         # Few points tell their architecture twice: the scatter does for all.
-        drawing.mark(one["c"], value, shape, f"{kind} little", training(one) if one["front"] else "")
+        drawing.mark(one["c"], value, shape, f"{kind} little", training(one) if one["selected"] else "")
     drawing.cursor("c")
     return drawing.svg("small plot")
 

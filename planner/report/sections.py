@@ -41,7 +41,12 @@ def header(numbers: Numbers) -> str:
         "Budget in, architecture out: how to scale this network, as learned from its trainings. FLOPs are MACs here."
     )
     return f"<h1>{escape(numbers['name'])}: how to scale {escape(base['name'])}</h1>" + "\n".join(
-        [paragraph(about), paragraph("; ".join(parts), "muted"), *(paragraph(one, "box") for one in numbers["doubts"])]
+        [
+            *(paragraph(f"WARNING: {one}", "box") for one in numbers["warnings"]),
+            paragraph(about),
+            paragraph("; ".join(parts), "muted"),
+            *(paragraph(one, "box") for one in numbers["doubts"]),
+        ]
     )
 
 
@@ -87,9 +92,11 @@ def front(numbers: Numbers) -> str:
     """Accuracy over MACs, with the rules' answers as a table."""
     rules = sorted({one["rule"] for one in numbers["answers"]} - {"learned"}, key=list(RULE_SHAPES).index)
     surrogate = "surrogate" not in numbers["why"]
-    entries = [("circle", "training", "training"), ("diamond", "front", "on the front")]
+    entries = [("circle", "training", "training"), ("line", "front", "the front: no other is as accurate for less")]
+    if numbers["formula"]:
+        entries.append(("diamond", "selected", "selected for the fit"))
     if numbers["front_accuracy"]:
-        entries.append(("band", "learned", "front, fitted, with its 90 % interval"))
+        entries.append(("band", "learned", "fitted to those, with its 90 % interval"))
     if surrogate:
         entries += [(RULE_SHAPES[rule], rule, f"{rule}, expected") for rule in rules]
     caption = "Point at a mark, touch it, or reach it by Tab and arrow keys, for its architecture. "
@@ -131,35 +138,45 @@ def _rules(numbers: Numbers) -> str:
 
 def curves(numbers: Numbers) -> str:
     """r, d and w, and each stage's width and depth, over c."""
-    entries = [("circle", "training", "training"), ("diamond", "front", "on the front")]
+    entries = [("circle", "training", "training"), ("diamond", "selected", "selected for the fit")]
     if numbers["formula"]:
         entries.insert(0, ("band", "learned", "learned, with its 90 % band"))
     entries.insert(1, ("line", "compound", "compound scaling (EfficientNet's constants)"))
     labels = {"r": "resolution multiplier r", "d": "depth multiplier d", "w": "width multiplier w"}
     three = "".join(f"<div>{plots.multiplier(numbers, name, label)}</div>" for name, label in labels.items())
     caption = (
-        "c is MACs over the base network's. Bands: where a new point of the front is expected, 90 %. The width is what "
-        "the exact MACs leave at r and d, and its band is theirs carried over to first order."
+        "c is MACs over the base network's. Bands: where a new one of those selected is expected, 90 %. The width is "
+        "what the exact MACs leave at r and d, and its band is theirs carried over to first order."
     )
     stages = range(sum(key.startswith("width_") for key in numbers["compound_curves"]))
     each = "".join(f"<div>{plots.stage(numbers, kind, i)}</div>" for i in stages for kind in ("width", "depth"))
-    parts = [legend(entries), f'<div class="grid-of">{three}</div>', paragraph(caption, "muted"), _constants(numbers)]
+    parts = [legend(entries), f'<div class="grid-of">{three}</div>', paragraph(caption, "muted"), _growth(numbers)]
     stagewise = details("Each stage's width and depth over c", legend(entries), f'<div class="grid-of">{each}</div>')
     return section("curves", "Resolution, depth and width", *parts, stagewise)
 
 
-def _constants(numbers: Numbers) -> str:
+def _growth(numbers: Numbers) -> str:
+    """How r, d and w grow with the budget, in words and beside EfficientNet's constants."""
     formula = numbers["formula"]
-    if not formula or not formula["coefficients"]:
+    if not formula:
         return ""
-    rows = [[f"learned ({name})", *_three(one)] for name, one in formula["coefficients"].items()]
-    rows.append(["EfficientNet", *_three(formula["efficientnet"])])
-    header = ("rule", "alpha (depth)", "beta (width)", "gamma (resolution)")
-    return table("The slopes as compound constants, for about twice the MACs", header, rows)
+    said = [paragraph(f"{name}: {line}.") for name, lines in formula["growth"].items() for line in lines]
+    rows = [[f"learned ({name})", *_doublings(one)] for name, one in formula["exponents"].items()]
+    known = formula["efficientnet"]
+    rows.append(["EfficientNet, for 1.92 times", *(f"x{known[name]:.3f}" for name in ("alpha", "beta", "gamma"))])
+    header = ("rule", "depth (alpha)", "width (beta)", "resolution (gamma)")
+    return "".join(said) + table("For twice the MACs: slopes of the learned curves over their range", header, rows)
 
 
-def _three(one: Numbers) -> list[str]:
-    return [f"{one[name]:.3f}" for name in ("alpha", "beta", "gamma")]
+def _doublings(found: Numbers) -> list[str | None]:
+    """What twice the MACs multiply d, w and r with, and between what."""
+    cells: list[str | None] = []
+    for name in "dwr":
+        one = found.get(name)
+        ends = None if one is None else f"{2 ** one['lower']:.2f} to {2 ** one['upper']:.2f}"
+        bent = "" if one is None or one["power_law"] else ", no power law"
+        cells.append(None if one is None else f"x{one['doubling']:.3f} ({ends}{bent})")
+    return cells
 
 
 def parts(numbers: Numbers) -> str:

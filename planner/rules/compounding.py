@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 
 from planner.formulas.curve import power_law
 from planner.formulas.formula import Branch, Formula
+from sampler import BaseNetwork, rule_named
 from sampler import base as base_named
 from sampler.complexity import base_macs
 
@@ -56,11 +57,21 @@ def coefficients(r: float, d: float) -> Coefficients:
     return Coefficients(alpha=2**d, beta=2 ** ((1 - d - 2 * r) / 2), gamma=2**r)
 
 
+def shrinking_rule(network: BaseNetwork) -> str:
+    """The scaling rule that rounds smaller networks: the base network's own, unless that rounds every depth up.
+
+    Shrinking, and depth by itself, would then jump by a block in every stage at once: depths go to the nearest integer
+    (`inverse`).
+    """
+    return network.rule if rule_named(network.rule).depth == "round" else "inverse"
+
+
 def compound(base: str, resolution: int | None = None, classes: int = 1000) -> Formula:
     """Compound scaling as a formula: r = c^(log gamma / log s), d likewise, s = alpha beta^2 gamma^2 = 1.92.
 
-    Growing uses the rule `efficientnet`, shrinking `inverse` (depth rounded to nearest). As in any formula the
-    width is solved on the exact count, so that the result meets the budget.
+    Growing rounds by the base network's own rule, shrinking by `shrinking_rule`. As in any formula the width is solved
+    on the exact count, so that the result meets the budget: it is the one compound scaling that `predict`, `scale`,
+    `compare` and reports put beside a formula at equal MACs.
 
     Args:
         base: Name of the base network.
@@ -77,5 +88,8 @@ def compound(base: str, resolution: int | None = None, classes: int = 1000) -> F
         classes=classes,
         base_macs=base_macs(base, network.resolution, classes),
         kind="compound",
-        branches={"shrink": Branch("inverse", SHRUNK, r, d), "enlarge": Branch("efficientnet", GROWN, r, d)},
+        branches={
+            "shrink": Branch(shrinking_rule(network), SHRUNK, r, d),
+            "enlarge": Branch(network.rule, GROWN, r, d),
+        },
     )

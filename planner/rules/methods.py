@@ -40,6 +40,8 @@ def at_budget(
 
     The rule's one free number (its scale) is taken where the rounded network's exact MACs are nearest the budget. Where
     that misses by more than 1 %, as rounding often does, the width is solved anew at that resolution and depth.
+    Compound scaling takes resolution and depth at the budget's share of the base network's MACs instead, and solves
+    the width.
 
     Args:
         method: One of `METHODS`, or a pycls scaling type such as `d1_w8_g8_r1`.
@@ -69,6 +71,8 @@ def at_budget(
     chosen = rule_of(method, network, share, rule, factors, formula, epochs)
     s, one, _ = nearest(chosen.family, macs, share, classes)
     pure = chosen.answer(s, one, macs, classes)
+    if exact and method == "compound":
+        return chosen.at_cost(pure, share)
     return chosen.nudged(pure) if exact and abs(pure.error) > TOLERANCE else pure
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from planner.errors import PlannerError
 from planner.formulas.formula import Formula
-from planner.rules.compounding import EFFICIENTNET, Coefficients, coefficients
+from planner.rules.compounding import EFFICIENTNET, Coefficients, coefficients, shrinking_rule
 from planner.rules.quantised import DEPTH_EXPONENT, group_note, published, quantised_family, scaled_parameters
 from planner.rules.rays import (
     DEPTH,
@@ -80,6 +80,23 @@ class Rule:
             notes=() if note is None else (note,),
         )
 
+    def at_cost(self, pure: Scaled, c: float) -> Scaled:
+        """An answer whose resolution and depth are the rule's for a cost of c, and whose width is what that leaves.
+
+        The scale at which a rounded network costs c may be far from c: stem, head and least widths do not shrink with
+        it, and resolution and depth would pay for them.
+        """
+        r, d, _ = (float(part[0]) for part in self.ray.at(np.array([c])))
+        pixels = max(int(self.rounding.pixels(self.network.resolution, r)[0]), self.network.stride)
+        solved = solve_width(self.network, self.rounding, pixels, d, pure.budget, pure.classes)
+        if solved.architecture == pure.architecture:
+            return pure
+        return replace(
+            pure.at_exactly(solved, solved.width_multiplier),
+            d=d,
+            r=solved.architecture.resolution / self.network.resolution,
+        )
+
     def nudged(self, pure: Scaled) -> Scaled:
         """An answer moved to its budget: the width is solved on the exact count, all else stays where it can."""
         one = pure.architecture
@@ -144,19 +161,13 @@ def _ray(method: str, epochs: int | None) -> Ray:
 
 
 def _rounding(method: str, network: BaseNetwork, share: float) -> str:
-    """The scaling rule that a method rounds with.
-
-    Compound scaling grows by the base network's own rule. Where a rule rounds every depth up, shrinking, and depth by
-    itself, would jump by a block in every stage at once: there depths go to the nearest integer (`inverse`).
-    """
-    own = network.rule
-    plain = own if rule_named(own).depth == "round" else "inverse"
+    """The scaling rule that a method rounds with."""
     if method == "compound":
-        return own if share > 1 else plain
+        return network.rule if share > 1 else shrinking_rule(network)
     if method in ("width", "resolution"):
-        return own
+        return network.rule
     if method in ("depth", "resnet-rs"):
-        return plain
+        return shrinking_rule(network)
     return "pycls" if network.head else "anynet"
 
 
@@ -170,4 +181,4 @@ def factors_of(given: Coefficients | None, formula: Formula | None, share: float
             "`planner fit --kind compound`, or take --method tinynet, which applies any formula"
         )
     branch = formula.branch(share)
-    return coefficients(branch.r.exponent, branch.d.exponent)
+    return coefficients(branch.r.far_exponent, branch.d.far_exponent)

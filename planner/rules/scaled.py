@@ -74,6 +74,9 @@ class Scaled:
         if self.pure is None:
             return []
         words = [f"width x {self.w:.3f} instead of {self.pure.w:.3f}"]
+        if self.d != self.pure.d:
+            words.append(f"depth x {self.d:.3f} instead of {self.pure.d:.3f}")
+            words.append(f"{self.architecture.resolution} px instead of {self.pure.architecture.resolution}")
         if self.pixels_nudged:
             words.append(f"resolution {self.pixels_nudged:+d} px")
         if self.stage_nudged is not None:

@@ -113,10 +113,14 @@ def settings_file(mine):
 
 
 def study_table(mine):
-    from planner.commands.front import front_of
+    from planner.commands.front import front_of, marked
     from planner.table import read_csv
 
-    return mine.export().read_text(), lambda path: front_of(read_csv(path), 0.2)
+    def read(path):
+        table = read_csv(path)
+        return front_of(table, *marked(table, 0.2))
+
+    return mine.export().read_text(), read
 
 
 def outside_table(mine):

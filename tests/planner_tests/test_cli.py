@@ -174,7 +174,7 @@ def test_the_front_of_a_table(run, published):
     assert [row["macs"] for row in found["front"]] == sorted(row["macs"] for row in found["front"])
     assert 0.9 < found["spearman"]["r"] <= 1
     code, out, _ = run("front", published)
-    assert code == 0 and "13 of 14 trainings selected" in out
+    assert code == 0 and "of 14 trainings: 13 on the front, dominated by no other; 13 selected for the fit" in out
 
 
 def test_a_front_is_written_with_all_columns(run, published, tmp_path):
@@ -230,10 +230,13 @@ def test_a_fit_writes_a_formula_that_predicts(run, published, tmp_path):
 
 def test_a_fit_for_people_says_its_range_and_error(run, compound_frame, tmp_path):
     compound_frame(0.2, 0.3, 0.1, 1.0, rows=8).to_csv(tmp_path / "t.csv", index=False)
-    for kind, words in (("loglinear", "r ~ c^0.200, d ~ c^0.300"), ("tinynet", "zero-mean Gaussian process on c")):
+    for kind, words in (
+        ("loglinear", "r ~ c^0.200 (0.20 to 0.20), d ~ c^0.300"),
+        ("tinynet", "zero-mean Gaussian process on c"),
+    ):
         code, out, _ = run("fit", "t.csv", "--kind", kind)
         assert code == 0
-        assert f"fitted {kind} to 8 of 8 trainings, 38.58M to 385.8M MACs" in out
+        assert f"fitted {kind} to 8 of 8 trainings (8 distinct budgets), 38.58M to 385.8M MACs" in out
         assert words in out and "formula: formula.json" in out
 
 
@@ -385,7 +388,7 @@ def test_a_formula_for_another_base_is_refused(run, shipped, tmp_path):
 
 def test_a_table_without_enough_points_is_refused(run, compound_frame, tmp_path):
     compound_frame(0.2, 0.3, 0.1, 1.0, rows=3).to_csv(tmp_path / "t.csv", index=False)
-    assert "too few points on the front to fit: 3 of at least 4; train more" in refused(run, "fit", "t.csv")
+    assert "3 trainings of 3 distinct budgets are too few to fit" in refused(run, "fit", "t.csv")
     assert not (tmp_path / "formula.json").exists()
 
 

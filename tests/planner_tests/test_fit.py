@@ -128,7 +128,7 @@ def test_only_the_direction_that_has_points_is_fitted(compound_frame):
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
 def test_too_few_points_are_refused_with_how_many_are_wanted(compound_frame, rows):
-    with pytest.raises(PlannerError, match=rf"too few points on the front to fit: {rows} of at least 4; train more"):
+    with pytest.raises(PlannerError, match=rf"{rows} trainings of {rows} distinct budgets? are too few to fit"):
         fit(compound_frame(0.2, 0.3, 0.05, 1.0, rows))
 
 

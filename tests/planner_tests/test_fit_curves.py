@@ -5,6 +5,7 @@ import pytest
 
 from planner import PlannerError
 from planner.formulas.curves import fit_curves
+from planner.formulas.exponents import slope_of
 from planner.rules import EFFICIENTNET, coefficients
 
 C = np.geomspace(0.03, 30, 25)
@@ -13,7 +14,9 @@ C = np.geomspace(0.03, 30, 25)
 @pytest.mark.parametrize(("a", "g"), [(0.3, 0.2), (0.1, 0.35), (0.0, 0.1), (-0.1, 0.25)])
 def test_slopes_without_noise_are_alpha_beta_and_gamma_to_a_thousandth(a, g):
     fitted = fit_curves(C, C**g, C**a)
-    found = coefficients(fitted.r.curve.exponent, fitted.d.curve.exponent)
+    slopes = [slope_of(one.curve, (C[0], C[-1])) for one in (fitted.r, fitted.d)]
+    assert all(one.power_law and one.lower <= one.value <= one.upper for one in slopes)
+    found = coefficients(slopes[0].value, slopes[1].value)
     # The ideal count is r^2 d w^2: twice the MACs by alpha, beta^2 and gamma^2 together.
     assert (found.alpha, found.gamma) == (pytest.approx(2**a, abs=1e-3), pytest.approx(2**g, abs=1e-3))
     assert found.beta == pytest.approx((2 / 2**a / 4**g) ** 0.5, abs=1e-3)
@@ -45,6 +48,8 @@ def test_impossible_points_are_refused():
     ones = np.ones(5)
     with pytest.raises(PlannerError, match="3 points are too few to fit; give at least 4"):
         fit_curves(ones[:3], ones[:3], ones[:3])
+    with pytest.raises(PlannerError, match="5 points at 2 distinct c are too few to fit; give 4 or more"):
+        fit_curves([1, 1, 1.001, 1, 2], ones, ones)
     with pytest.raises(PlannerError, match="d must be finite and positive at every point"):
         fit_curves(ones, ones, [1, 1, 0, 1, 1])
     with pytest.raises(PlannerError, match="c must be finite and positive"):

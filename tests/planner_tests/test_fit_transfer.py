@@ -156,8 +156,8 @@ def test_the_exponent_far_away_is_the_slopes_together(earlier):
     curve = fit(frame_of(rule, 2, 6), prior=earlier[0]).branches["shrink"].r
     assert curve.prior is not None
     far = np.log(curve([1e40, 1e41]))
-    assert (far[1] - far[0]) / np.log(10) == pytest.approx(curve.exponent, abs=1e-6)
-    assert curve.exponent == pytest.approx(curve.slope + curve.prior_weight * curve.prior.slope)
+    assert (far[1] - far[0]) / np.log(10) == pytest.approx(curve.far_exponent, abs=1e-6)
+    assert curve.far_exponent == pytest.approx(curve.slope + curve.prior_weight * curve.prior.slope)
 
 
 def test_the_formula_says_what_the_prior_was_worth(earlier, run, tmp_path):

@@ -49,10 +49,11 @@ class Cells(HTMLParser):
 def test_a_formula_shows_what_it_covers_and_its_front(shipped):
     found = Cells(shipped._repr_html_())
     assert found.facts()["budgets"] == "24.36M to 37.75G MACs"
-    laws = {name: branch.r.exponent for name, branch in shipped.branches.items()}
-    assert found.facts()["to shrink"].startswith(f"r ~ c^{laws['shrink']:.3f}, d ~ c^")
+    law = shipped.exponents["shrink"]["r"]
+    assert found.facts()["to shrink"].startswith(f"r ~ c^{law.value:.3f} ({law.lower:.2f} to {law.upper:.2f}), d ~ c^")
+    assert "for twice the MACs: pixels x1.17, blocks x1.20, channels x1.13" in found.facts()["to enlarge"]
     points = [row for row in found.rows if len(row) == 6 and row[0] != "trial"]
-    assert len(points) == MOST_ROWS and found.captions[1] == f"Front that was fitted ({MOST_ROWS} of 13)"
+    assert len(points) == MOST_ROWS and found.captions[1] == f"Selected for the fit ({MOST_ROWS} of 13)"
     assert points[0][0] == "tinynet_e" and points[-1] == [
         "efficientnet_b7",
         "2.679",

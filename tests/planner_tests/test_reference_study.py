@@ -59,7 +59,7 @@ def test_a_training_that_reached_more_than_is_expected_is_named(run):
     assert best["accuracy"] == table.loc[best["trial"], "accuracy"] > answer["accuracy"]["mean"]
     assert best["macs"] == table.loc[best["trial"], "macs"] <= 6.5e6 * 1.01
     shown, formula = run("predict", "--flops", "6.5M")[1], Formula.load(STUDY / "formula.json")
-    words = f"trial {best['trial']}, 5.737M MACs, 44.7% (one training, the best of {len(formula.front)})"
+    words = f"trial {best['trial']}, 5.737M MACs, 44.7% (one training, the best of {formula.provenance['rows']})"
     assert f"reached more: {words}" in shown
     assert formula.predict(6.5e6).trained == best
     assert formula.at(classes=100).predict(7e6).trained is None  # another task

@@ -130,6 +130,8 @@ def test_every_method_meets_a_budget_and_keeps_its_own_answer(method, name, shar
     assert own.pure is None and not own.nudges()
     if found.pure is None:
         assert found == own
+    elif method == "compound":  # resolution and depth at the budget's share, whatever its own rounded network costs
+        assert found.pure == own and found.architecture != own.architecture
     else:
         assert found.pure == own and abs(own.error) > 0.01
         assert found.nudges()[0] == f"width x {found.w:.3f} instead of {own.w:.3f}"
@@ -149,9 +151,30 @@ def test_the_scale_is_the_one_whose_rounded_network_is_nearest_the_budget(method
 
 def test_the_budget_of_a_rules_own_network_gives_that_network_back():
     for factor in (0.4, 2.0, 3.3):
-        own = by_factor("compound", "efficientnet_b0", factor)
-        found = at_budget("compound", "efficientnet_b0", own.macs)
+        own = by_factor("fast", "efficientnet_b0", factor)
+        found = at_budget("fast", "efficientnet_b0", own.macs)
         assert (found.architecture, found.error, found.pure) == (own.architecture, 0.0, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "share", "resolution", "classes"),
+    [
+        *(("efficientnet_b0", share, 90, 20) for share in (0.0216, 0.0431, 0.0862)),  # the reference study's budgets
+        ("efficientnet_b0", 4.0, None, 1000),
+        ("resnet50", 0.3, None, 1000),
+        ("regnety_008", 0.4, None, 1000),
+        ("mobilenetv3_large_100", 0.5, None, 1000),
+    ],
+)
+def test_there_is_one_compound_scaling_at_a_budget(name, share, resolution, classes):
+    """What `predict` puts beside a formula is what `compare`, `scale` and the report call compound."""
+    formula = compound(name, resolution, classes)
+    budget = share * formula.base_macs
+    found, beside = at_budget("compound", name, budget, resolution, classes), formula.predict(budget, extrapolate=True)
+    assert found.architecture == beside.architecture
+    assert (found.r, found.d, found.w) == (beside.r, beside.d, beside.w)
+    exact = share**0.2143 * formula.resolution  # ln 1.15 / ln 1.92
+    assert found.architecture.resolution == pytest.approx(exact, rel=0.06)
 
 
 @pytest.mark.parametrize("method", ["compound", "fast", "resnet-rs", "width", "depth", "resolution"])
@@ -246,7 +269,7 @@ def test_any_formula_file_answers_for_its_own_network(tmp_path):
 def test_a_compound_formula_gives_its_constants(shipped):
     formula = compound("efficientnet_b0")
     found = by_factor("compound", "resnet50", 2, formula=formula)
-    known = coefficients(formula.branches["enlarge"].r.exponent, formula.branches["enlarge"].d.exponent)
+    known = coefficients(formula.branches["enlarge"].r.far_exponent, formula.branches["enlarge"].d.far_exponent)
     assert (found.d, found.w) == (pytest.approx(known.alpha), pytest.approx(known.beta))
     assert found.parameters == pytest.approx({**known.as_dict(), "phi": 1.0})
     with pytest.raises(PlannerError, match=f"of kind {shipped.kind}.*--kind compound"):
