@@ -1,6 +1,7 @@
 """`planner data`: what it prints, what it writes, one line for what it refuses."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,41 @@ def test_a_source_is_described_in_words_and_in_json(planner, photos):
     answer = json.loads(out)
     assert (code, err) == (0, "") and answer["source"] == "imagefolder:photos"
     assert answer["duplicates"]["equal"]["between"] == 1 and f"fingerprint: {answer['fingerprint']}" in found
+
+
+def test_classes_are_listed_up_to_a_bound(planner, photos, monkeypatch):
+    from planner.commands import data
+
+    (photos / "val" / NAMES[1] / "1.png").unlink()
+    monkeypatch.setattr(data, "CLASSES_SHOWN", 2)
+    (photos / "labels.csv").write_text("")
+    found = lines(planner("data", "info", "imagefolder:photos", "--side", "16")[1])
+    start = found.index("class train validation")
+    assert found[start + 1 : start + 5] == [
+        f"{NAMES[1]} 5 1",
+        f"{NAMES[0]} 5 2",
+        "and 1 more classes (--json names them all)",
+        "note: 1 entry passed over: 1 .csv",
+    ]
+    answer = json.loads(planner("data", "info", "imagefolder:photos", "--side", "16", "--json")[1])
+    assert answer["class_counts"][2] == {"name": NAMES[2], "train": 5, "validation": 2}
+    assert answer["notes"] == ["1 entry passed over: 1 .csv"]
+
+
+@pytest.mark.parametrize("name", [b"\x1b[31mred\a", b"caf\xe9", "\u202egnp".encode()])
+def test_names_are_printed_so_that_no_terminal_obeys_them(planner, photos, name):
+    for split in ("train", "val"):
+        os.rename(photos / split / NAMES[2], os.fsencode(photos / split) + b"/" + name)
+    with open(os.fsencode(photos / "train" / NAMES[1]) + b"/" + name + b".png", "wb") as file:
+        file.write(b"no picture")
+    source = "imagefolder:photos"
+    code, out, _ = planner("data", "info", source, "--side", "16")
+    assert code == 0 and all(line.isprintable() for line in out.splitlines())
+    assert out.count("\\") >= 3  # a class, a duplicate's name, an unreadable picture
+    answer = json.loads(planner("data", "info", source, "--side", "16", "--json")[1])
+    assert os.fsencode(answer["classes"][0 if name < b"n" else 2]) == name
+    code, out, err = planner("data", "make", "folder", "--from", "photos", "--out", "p.npz", "--skip-corrupt")
+    assert code == 0 and all(line.isprintable() for line in out.splitlines()) and not err
 
 
 def test_unreadable_files_are_listed_by_name_up_to_a_bound(planner, photos, monkeypatch):
@@ -129,6 +165,26 @@ def test_corrupt_pictures_stop_it_or_are_left_out(planner, photos):
     assert code == 0 and f"1 images left out:\n  photos/val/{NAMES[0]}/1.png (not an image)\n" in out
 
 
+def test_a_proxy_of_imagenet_says_what_scores(planner, photos, monkeypatch):
+    from trainer import proxies
+
+    monkeypatch.setitem(proxies.IMAGENET, "imagenet100-500", proxies.Proxy(3, False, 4, None))
+    code, out, _ = planner("data", "make", "imagenet100-500", "--from", "photos", "--side", "16")
+    assert code == 0 and "scores on a fifth of the 12 training images by default; with --holdout 0" in out
+    assert "all of them train and the 6 validation images score." in out
+    assert "--holdout" not in planner("data", "make", "folder", "--from", "photos", "--side", "16")[1]
+
+
+@pytest.mark.parametrize("name", ["p.npz", "p.json"])
+def test_a_link_is_not_replaced_by_a_proxy(planner, photos, name):
+    Path("kept").write_text("kept")
+    Path(name).symlink_to("kept")
+    code, out, err = planner("data", "make", "folder", "--from", "photos", "--side", "16", "--out", "p.npz")
+    assert (code, out) == (2, "") and err.count("\n") == 1
+    assert f"cannot write {name}, a link, folder or device; nothing was left: remove it, or choose another --out" in err
+    assert Path(name).is_symlink() and Path("kept").read_text() == "kept"
+
+
 @pytest.mark.parametrize(
     "line, words",
     [
@@ -189,6 +245,22 @@ def test_a_study_leaves_out_what_cannot_be_read_only_where_it_is_told_to(run, tm
     assert run(*asked, "--skip-corrupt")[0] == 0
     code, _, err = run(*asked)
     assert code == 2 and "was made with --data imagefolder:photos,skip-corrupt, not imagefolder:photos" in err
+
+
+def test_a_study_says_how_its_images_were_understood(run, photos):
+    (photos / "val").rename(photos / "Test_Set")
+    made = ("sample", "--study", "s", "--trials", "1", "--data", "imagefolder:photos", "--resolution", "32")
+    assert "imagefolder:photos: read as splits: train trains, Test_Set validates\n" in run(*made)[2]
+
+
+def test_a_study_needs_a_source_that_its_settings_can_hold(run, photos):
+    photos.rename(os.fsdecode(b"photos\xe9"))
+    made = ("sample", "--study", "s", "--trials", "1", "--resolution", "32")
+    code, _, err = run(*made, "--data", os.fsdecode(b"imagefolder:photos\xe9"))
+    assert (
+        code == 2 and err.count("\n") == 1 and r"photos\udce9: a path that is no UTF-8, as study.toml is; rename" in err
+    )
+    assert not Path("results/s").exists()
 
 
 def test_a_study_takes_a_recipe_by_its_name(run, tmp_path):

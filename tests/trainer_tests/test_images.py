@@ -6,6 +6,7 @@ import json
 import os
 import re
 import resource
+import secrets
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from trainer import fractal, image_sources
+from trainer.image_data import fingerprint_of
 from trainer.images import DataError, ImageSplit, hold_out, load_images, stratified_share
 
 SHARED_IMAGES = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "images"
@@ -206,6 +208,17 @@ def test_an_array_that_is_no_archive_is_refused(tmp_path):
 def test_a_wrong_source_is_refused_by_its_words(source, side, words):
     with pytest.raises(DataError, match=words):
         load_images(source, side)
+
+
+def test_a_path_alone_is_answered_with_the_source_that_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(image_folder(tmp_path))
+    saved(tmp_path)
+    (tmp_path / "cifar-100-binary").mkdir()
+    for given, meant in (("train", "imagefolder:"), ("pictures.npz", "npz:"), ("cifar-100-binary", "cifar100:")):
+        with pytest.raises(
+            DataError, match=f"data source '{given}' is unknown; write {meant}{given}; known: fractal, "
+        ):
+            load_images(given, 8)
 
 
 # --- colour modes ---
@@ -452,6 +465,50 @@ def test_a_copied_cache_is_checked_and_used(tmp_path, decodes):
         os.utime(file, (1, 1))
     load_images(f"npz:{path}", 16, cache=cache)
     assert decodes == [8, 4]
+
+
+def poisoned(cache):
+    """Other pixels under the same name, size and time, as somebody puts there who knows how."""
+    file = next(cache.glob("*train-images.npy"))
+    facts, data = file.stat(), bytearray(file.read_bytes())
+    data[-100:] = bytes(100)
+    file.write_bytes(data)
+    os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+@pytest.mark.parametrize("place, mode", [(".", 0o777), (".", 0o770), ("*-labels.npy", 0o666), ("*.json", 0o664)])
+def test_a_cache_that_others_may_write_is_taken_by_its_checksum(tmp_path, decodes, place, mode, caplog):
+    path, cache = saved(tmp_path), tmp_path / "cache"
+    good = load_images(f"npz:{path}", 16, cache=cache).fingerprint
+    for file in [cache] if place == "." else cache.glob(place):
+        file.chmod(mode)
+    assert load_images(f"npz:{path}", 16, cache=cache).fingerprint == good and decodes == [8, 4]
+    poisoned(cache)
+    data = load_images(f"npz:{path}", 16, cache=cache)
+    assert decodes == [8, 4] * 2 and "checksum" in caplog.text
+    assert data.fingerprint == good == fingerprint_of(data.train, data.validation, data.classes)
+
+
+def test_a_cache_of_another_user_is_taken_by_its_checksum(tmp_path, decodes, monkeypatch):
+    path, cache = saved(tmp_path), tmp_path / "cache"
+    load_images(f"npz:{path}", 16, cache=cache)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    poisoned(cache)
+    load_images(f"npz:{path}", 16, cache=cache)
+    assert decodes == [8, 4] * 2
+
+
+def test_a_link_that_lies_where_the_cache_writes_is_not_followed(tmp_path, monkeypatch):
+    path, cache, victim = saved(tmp_path), tmp_path / "cache", tmp_path / "victim"
+    victim.write_text("mine")
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "guessed")
+    load_images(f"npz:{path}", 16, cache=cache)
+    (name,) = (file.name for file in cache.glob("*train-images.npy"))
+    (cache / f".{name}.guessed.tmp").symlink_to(victim)
+    path = saved(tmp_path, **archive_arrays(seed=1))
+    with pytest.raises(DataError, match="cannot write the image cache"):
+        load_images(f"npz:{path}", 16, cache=cache)
+    assert victim.read_text() == "mine"
 
 
 def test_a_full_disk_leaves_no_half_file(tmp_path):

@@ -1,5 +1,8 @@
 """Images reach another machine: seen where they are, else sent once and kept with their checksum."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -55,6 +58,16 @@ def test_files_of_the_same_name_with_other_pictures_are_not_taken_for_them(data,
     other = np.array(data.train.images)
     other[0] ^= 255
     np.save(data.train.images.filename, other)
+    assert shipped.on_this_node(None) is None
+
+
+def test_files_that_others_may_write_are_taken_by_their_checksum_only(data, tmp_path):
+    shipped, file = ShippedImages.of(data), Path(data.train.images.filename)
+    other, facts = np.array(data.train.images), file.stat()
+    other[0] ^= 255
+    np.save(file, other)
+    os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))  # as somebody does who knows how
+    (tmp_path / "coordinator").chmod(0o777)
     assert shipped.on_this_node(None) is None
 
 

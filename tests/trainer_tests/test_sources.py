@@ -15,6 +15,7 @@ from trainer import pictures as pictures_module
 from trainer.describe import describe
 from trainer.images import DataError, decode_source, load_images, skipping
 
+FILES = ([f"data_batch_{number}.bin" for number in range(1, 6)], ["test_batch.bin"])
 CLASSES = [f"class{label}" for label in range(10)]
 TRAIN, VALIDATION = np.repeat(np.arange(10), 5), np.repeat(np.arange(10), 2)
 
@@ -193,6 +194,19 @@ def test_a_published_file_cut_at_a_record_is_refused(tmp_path, monkeypatch):
     file.write_bytes(file.read_bytes()[:-3073])
     with pytest.raises(DataError, match="data_batch_5.bin has 9 images instead of the 10 published; unpack it again"):
         load_images(f"cifar10:{folder}", 32)
+
+
+@pytest.mark.parametrize("name", ["data_batch_2.bin", "batches.meta.txt"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_larger_than_published_is_not_read(tmp_path, name, packed, monkeypatch):
+    """A small archive of zeros unpacks to anything."""
+    folder = write_cifar(tmp_path)
+    published = cifar.Form(folder.name, *(dict.fromkeys(files, 20) for files in FILES), "batches.meta.txt", 1)
+    monkeypatch.setitem(cifar.FORMS, "cifar10", published)
+    (folder / name).write_bytes(bytes(2**16 + 1))
+    path = tar_of(folder, tmp_path / "c.tar.gz") if packed else folder
+    with pytest.raises(DataError, match=rf"{name} has 65537 bytes, the published one \d+ at most; take that one"):
+        load_images(f"cifar10:{path}", 32)
 
 
 @pytest.mark.parametrize("keep", [0, 100, -20_000])
