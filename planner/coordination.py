@@ -13,7 +13,7 @@ import os
 import random
 import zlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -50,6 +50,9 @@ class Locks(Protocol):
 
     def alive(self) -> set[int]:
         """Numbers of the coordinators that live, this one's included."""
+
+    def renew(self) -> None:
+        """Takes again what was lost with a server that was away."""
 
 
 class FolderLock:
@@ -99,6 +102,9 @@ class FolderLock:
         """Nobody with a number."""
         return set()
 
+    def renew(self) -> None:
+        """Nothing to do: there is no server."""
+
 
 def remedy_of(error: OSError) -> str:
     """What to do where a lock file cannot be opened or locked."""
@@ -122,11 +128,13 @@ class PostgresLocks:
         self.number: int | None = None
         self.study = zlib.crc32(study.encode()) - 2**31  # advisory locks take two signed 32-bit numbers
         self._own: Any = None
+        self._connections = ExitStack()
 
     @contextmanager
     def coordinating(self) -> Iterator[None]:
         """Holds a number that no other coordinator holds."""
-        with self._connection() as connection:
+        with ExitStack() as self._connections:
+            connection = self._connections.enter_context(self._connection())
             number = random.SystemRandom().randint(LOWEST, HIGHEST)
             while not self._ask(connection, "pg_try_advisory_lock", number):
                 number = random.SystemRandom().randint(LOWEST, HIGHEST)
@@ -135,6 +143,25 @@ class PostgresLocks:
                 yield
             finally:
                 self._own = self.number = None
+
+    def renew(self) -> None:
+        """Takes this coordinator's number again, on a new connection: the server dropped both when it went away.
+
+        Raises:
+            sqlalchemy.exc.OperationalError: If the server is still away, or has not yet noticed that it was.
+        """
+        from sqlalchemy import text
+        from sqlalchemy.exc import DBAPIError, OperationalError, PendingRollbackError
+
+        if self._own is None:
+            return
+        with suppress(DBAPIError, PendingRollbackError):
+            self._own.execute(text("SELECT 1"))
+            return  # it lives
+        connection = self._connections.enter_context(self._connection())
+        if not self._ask(connection, "pg_try_advisory_lock", self.number or 0):
+            raise OperationalError("pg_try_advisory_lock", None, RuntimeError("the lost connection is still held"))
+        self._own = connection
 
     @contextmanager
     def queueing(self) -> Iterator[None]:
@@ -178,11 +205,14 @@ class PostgresLocks:
 
     @contextmanager
     def _held(self, connection: Any, second: int) -> Iterator[None]:
+        from sqlalchemy.exc import DBAPIError, PendingRollbackError
+
         self._ask(connection, "pg_advisory_lock", second)
         try:
             yield
         finally:
-            self._ask(connection, "pg_advisory_unlock", second)
+            with suppress(DBAPIError, PendingRollbackError):  # a connection that is lost holds nothing
+                self._ask(connection, "pg_advisory_unlock", second)
 
     def _ask(self, connection: Any, function: str, second: int) -> Any:
         from sqlalchemy import text

@@ -30,6 +30,7 @@ DATE = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0
 DATED = "typeof({0}) NOT IN ('null', 'text') OR (typeof({0}) = 'text' AND ({0} NOT GLOB '" + DATE + "'))"
 # What no ledger holds: words, and the rows of which they are said, a trial's number and what is there.
 WRONG_ROWS = (
+    ("no study's name", "SELECT '?', study_name FROM studies WHERE typeof(study_name) <> 'text'"),
     ("no whole number", "SELECT '?', number FROM trials WHERE typeof(number) <> 'integer' OR number < 0"),
     (
         "comes twice",

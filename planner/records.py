@@ -6,9 +6,11 @@ One trial is one observation. A trial's parameters are the resolution and the pe
 
 from __future__ import annotations
 
+import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from planner.attributes import is_ours, problem_of_trial
 from planner.coordination import locks_of
 from planner.errors import PlannerError
 from planner.ledger_file import damaged, is_there
+from planner.patience import patient
 from planner.rebuilding import LOST, what_is_left
 from planner.settings import StudySettings
 from planner.stopping import Curve
@@ -73,6 +76,10 @@ class Records:
         folder: The study's folder.
         settings: The study's settings.
 
+    Attributes:
+        tell: Told in one line what a user must know.
+        file: The ledger's file; None of one on a server.
+
     Raises:
         PlannerError: If there is no ledger, it is damaged, or its storage cannot be opened.
     """
@@ -90,7 +97,10 @@ class Records:
         self._table: Table | None = None
         self.url = with_driver(settings.storage) or f"sqlite:///{folder / 'ledger.db'}"
         self.locks = locks_of(self.url, folder, folder.name)
+        self.tell: Callable[[str], None] = partial(print, file=sys.stderr, flush=True)
+        self.asking = False  # whether a `patient` method is at work
         with storage_errors(self.url), driver_errors(self.url):
+            self.file = file_of(self.url)
             self.study = self._opened()
             self._check_study()
             if settings.storage:
@@ -104,9 +114,8 @@ class Records:
         Raises:
             PlannerError: If there is none.
         """
-        path = file_of(self.url)
-        if path is not None and not is_there(path):
-            raise self._missing(f"{path} is missing")
+        if self.file is not None and not is_there(self.file):
+            raise self._missing(f"{self.file} is missing")
         found = self._loaded(storage_to_read(self.url))
         if found is None:
             raise self._missing(f"{shown(self.url)} has no study {self.folder.name}")
@@ -120,8 +129,17 @@ class Records:
         sampler = optuna.samplers.RandomSampler(seed=self.settings.seed)
         try:
             return optuna.load_study(study_name=name, storage=storage, sampler=sampler)
-        except KeyError:
+        except KeyError as error:
+            others = [one.study_name for one in storage.get_all_studies()]
+            if others and not self.settings.storage:
+                raise PlannerError(
+                    f"{shown(self.url)} holds the studies {', '.join(others[:3])}, and none of the folder's name; give "
+                    f"the folder {self.folder.name} the name of one of them"
+                ) from error
             return None
+
+    def _damaged(self, what: str) -> PlannerError:
+        return damaged(self.file or shown(self.url), what)
 
     def _missing(self, what: str) -> PlannerError:
         left, study = what_is_left(self.folder), self.folder.name
@@ -332,6 +350,7 @@ class Records:
             name: IntDistribution(low[name], high[name], step=step if name.startswith("width") else 1) for name in low
         }
 
+    @patient
     def _every(self, states: tuple[optuna.trial.TrialState, ...] | None = None) -> list[optuna.trial.FrozenTrial]:
         """Trials of whatever program, in the order of their numbers.
 
@@ -352,7 +371,7 @@ class Records:
         for trial in trials:
             if trial.number not in self._checked:
                 if (problem := problem_of_trial(trial, base, stages)) is not None:
-                    raise damaged(file_of(self.url) or shown(self.url), f"trial {trial.number}: {problem}")
+                    raise self._damaged(f"trial {trial.number}: {problem}")
                 if trial.state.is_finished():
                     self._checked.add(trial.number)
         return trials

@@ -8,8 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
@@ -21,11 +20,11 @@ import numpy as np
 from planner.attributes import is_ours, problem_of
 from planner.documents import parse, read_text, write_own
 from planner.errors import PlannerError
-from planner.ledger_file import damaged, is_there, make, reading
+from planner.ledger_file import is_there, make, reading
+from planner.patience import patient
 from planner.rebuilding import ANOTHER_SEED, observations_in, rebuilt, what_is_left
 from planner.records import Records
-from planner.settings import StudySettings
-from planner.storage import file_of, name_values, new_study, shown, storage_errors, storage_of, write_study
+from planner.storage import name_values, new_study, shown, storage_errors, storage_of, write_study
 from planner.table import ASKS
 from planner.trials import COSTS, architecture_of, parameters, recorded, training_of, widened
 from sampler import Architecture, Architectures, architecture_complexity, architecture_from
@@ -55,21 +54,14 @@ class Ledger(Records):
         folder: The study's folder.
         settings: The study's settings.
 
-    Attributes:
-        tell: Told in one line what a user must know.
-
     Raises:
         PlannerError: If the ledger was lost and cannot be made anew, or as `Records` says.
     """
 
     writes = True
 
-    def __init__(self, folder: Path, settings: StudySettings) -> None:
-        self.tell: Callable[[str], None] = partial(print, file=sys.stderr, flush=True)
-        super().__init__(folder, settings)
-
     def _opened(self) -> optuna.Study:
-        path = file_of(self.url)
+        path = self.file
         if path is not None and not is_there(path):
             self._make(path)
         if path is not None:
@@ -102,7 +94,7 @@ class Ledger(Records):
         numbers = [one.number for one in study.get_trials(deepcopy=False)]
         missing = sorted(set(range(len(numbers))) - set(numbers))
         if missing:
-            raise damaged(file_of(self.url) or shown(self.url), f"trial {missing[0]} is gone")
+            raise self._damaged(f"trial {missing[0]} is gone")
 
     @contextmanager
     def coordinating(self) -> Iterator[None]:
@@ -240,6 +232,7 @@ class Ledger(Records):
             asked.append({"architecture": wanted["architecture"], "facts": facts})
         self._enqueue_all(asked)
 
+    @patient
     def claim(self) -> tuple[int, Architecture, int] | None:
         """Takes the oldest queued trial: its number, architecture and seed; None where the queue is empty."""
         from optuna.trial import TrialState
@@ -270,9 +263,10 @@ class Ledger(Records):
         """
         found, wanted = trial.system_attrs.get("fixed_params"), parameters(architecture_of(trial.user_attrs))
         if found != wanted:
-            raise damaged(file_of(self.url) or shown(self.url), f"trial {trial.number}: fixed_params is {found!r:.60}")
+            raise self._damaged(f"trial {trial.number}: fixed_params is {found!r:.60}")
         return wanted
 
+    @patient
     def record(self, number: int, observation: Observation, again: bool = False) -> None:
         """Writes an observation to its trial; a second time changes nothing.
 
@@ -304,10 +298,12 @@ class Ledger(Records):
             self.study.tell(number, state=TrialState.FAIL)
         reach("record.told")
 
+    @patient
     def progress(self, number: int, epochs: int) -> None:
         """Writes down how many epochs a running training has done."""
         self._annotate(self._frozen(number), {"epochs_done": epochs})
 
+    @patient
     def put_back(self, number: int, reason: str) -> None:
         """A running trial waits again, because its coordinator stopped: no try of its own is lost."""
         from optuna.trial import TrialState
@@ -318,6 +314,7 @@ class Ledger(Records):
                 self._annotate(trial, {"message": reason})
                 self.study._storage.set_trial_state_values(trial._trial_id, state=TrialState.WAITING)
 
+    @patient
     def requeue(self, number: int, reason: str) -> bool:
         """Ends a running trial as killed and queues its architecture again.
 
@@ -354,6 +351,7 @@ class Ledger(Records):
         kept = {name: trial.user_attrs[name] for name in KEPT if name in trial.user_attrs}
         self._enqueue(architecture_of(trial.user_attrs), {**kept, **changed, "retry_of": trial.number})
 
+    @patient
     def reconcile(self) -> tuple[int, int]:
         """Brings the ledger up to date after a coordinator died; only while coordinating.
 
@@ -374,6 +372,7 @@ class Ledger(Records):
                     queued += self._requeue(trial.number, "its coordinator was killed", its_own=False)
         return found, queued
 
+    @patient
     def elsewhere(self) -> int:
         """Trainings that other coordinators, alive, are at."""
         others = self.locks.alive() - {self.locks.number}

@@ -138,15 +138,14 @@ class InProcess:
         pass
 
     def run(self, next_training):
-        from trainer.engines.engine import Event, checkpoint_path, observation_path
+        from trainer.engines.engine import Event, checkpoint_path, write_observation
         from trainer.engines.local import _train
-        from trainer.files import write_atomically
 
         while (job := next_training()) is not None:
             key, training = job
             checkpoint = checkpoint_path(self.checkpoints, training)
             observation = _train(training, self.images, 1, "cpu", lambda _: False, checkpoint)
-            write_atomically(observation_path(self.folder, key), observation.to_json())
+            write_observation(self.folder, key, training, observation)
             yield Event("done", key)
 
 
