@@ -99,7 +99,7 @@ def choose(
     from planner.formulas.formula import Formula
     from planner.resources import reference_formula, shipped_formula
     from planner.rules import compound
-    from planner.study import LAST, folder_of
+    from planner.study import LAST, existing, folder_of
     from sampler import base as base_named
 
     if formula and study:
@@ -107,6 +107,7 @@ def choose(
     if formula or study:
         path = Path(formula) if formula else folder_of(study) / "formula.json"
         if study and not path.is_file():
+            existing(study)  # refuses one that is not there
             raise PlannerError(f"{path.parent}: no formula yet; run `planner fit --study {study}`")
         return str(path), _of_base(Formula.load(path), base, str(path)).at(resolution, classes)
     own = folder_of(None) / "formula.json"
