@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from importlib import import_module
 
 import click
 
+from planner.commands.groups import Suggesting
 from planner.errors import InputError
 from trainer.mending import REMEDIES, told
 
@@ -27,6 +29,7 @@ COMMANDS = (
     "propose",
     "next",
     "status",
+    "studies",
     "latency",
     "data",
     "score",
@@ -39,7 +42,7 @@ COMMANDS = (
 NEW_OBJECTS = 50_000
 
 
-class Lazy(click.Group):
+class Lazy(Suggesting):
     """A group whose commands are imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -77,6 +80,7 @@ def cli(context: click.Context) -> None:
 def main() -> None:
     """Runs the command line; 0 done, 2 the user can mend it (one line says how), 1 a defect."""
     gc.set_threshold(NEW_OBJECTS)
+    _check_folder()
     try:
         cli(prog_name="planner", standalone_mode=False)
     except click.exceptions.Exit as error:
@@ -94,6 +98,14 @@ def main() -> None:
         if error.errno not in REMEDIES:
             raise
         _fail(told(error))
+
+
+def _check_folder() -> None:
+    """Refuses a working folder that somebody deleted: many libraries break there."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        _fail(f"the working folder is not there any more ({error.strerror}); change to another, then run again")
 
 
 def _fail(message: str) -> None:

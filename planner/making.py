@@ -18,9 +18,8 @@ from planner.study import folder_of, opened, remember, settings_of
 from trainer.files import open_lock
 
 if TYPE_CHECKING:
-    from planner.settings import StudySettings
     from planner.store import Ledger
-    from sampler import Limit
+    from sampler import Architectures, Limit
     from trainer.image_data import Progress
 
 
@@ -63,34 +62,42 @@ def queue_in(
     """
     folder = folder_of(name)
     if not (folder / "study.toml").is_file():
-        with _alone(folder):
+        with alone(folder):
             if not (folder / "study.toml").is_file():  # nobody made it meanwhile
-                ledger = _made(folder, options, wanted, tell)
-                return ledger, _queued(ledger, wanted)
+                ledger, design = _made(folder, options, wanted, tell)
+                return ledger, _queued(ledger, wanted, design)
     ledger = opened(folder, options)
     return ledger, _queued(ledger, wanted)
 
 
-def _queued(ledger: Ledger, wanted: Wanted) -> int:
+def _queued(ledger: Ledger, wanted: Wanted, design: Architectures | None = None) -> int:
+    """Queues what is wanted; the design of a new study, where nobody else has queued anything in its storage."""
     from planner.loop import queue
 
     with ledger.queueing():
-        before = ledger.asked() if wanted.more else 0
-        added = queue(ledger, before + wanted.n, wanted.method, wanted.limits, wanted.seeds)
+        before = ledger.asked()
+        if design is not None and not before:
+            ledger.enqueue(design, wanted.method, wanted.seeds)
+            added = len(design)
+        else:
+            n = wanted.n + (before if wanted.more else 0)
+            added = queue(ledger, n, wanted.method, wanted.limits, wanted.seeds)
     remember(ledger.folder)
     return added
 
 
-def _made(folder: Path, options: dict[str, Any], wanted: Wanted, tell: Progress | None) -> Ledger:
-    """The ledger of a new study, once its settings, its design and its storage are known to be possible."""
+def _made(folder: Path, options: dict[str, Any], wanted: Wanted, tell: Progress | None) -> tuple[Ledger, Architectures]:
+    """The ledger of a new study and what to queue first, once they and its settings are known to be possible."""
+    from planner.loop import DESIGNS
     from planner.settings import write_settings
     from planner.store import Ledger
 
     new = not folder.exists()
     try:
         _make_folder(folder)
-        settings = settings_of(folder, options, tell)
-        _try_design(settings, wanted)
+        settings, doubts = settings_of(folder, options, tell)
+        space = replace(settings.search_space(), limits=tuple(wanted.limits))
+        design = DESIGNS[wanted.method](space, wanted.n, settings.seed)
         ledger = Ledger(folder, settings)
         if not settings.storage and any(ledger.counts().values()):
             raise PlannerError(f"{folder}: a ledger without its study.toml; put that back, or take another --study")
@@ -99,29 +106,21 @@ def _made(folder: Path, options: dict[str, Any], wanted: Wanted, tell: Progress 
         if new:
             shutil.rmtree(folder, ignore_errors=True)
         raise
-    return ledger
+    for doubt in doubts:
+        print(doubt, file=sys.stderr)
+    return ledger, design
 
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise PlannerError(f"{folder}: {error.strerror}; remove it, or take another --study") from error
-
-
-def _try_design(settings: StudySettings, wanted: Wanted) -> None:
-    """Draws what shall be queued.
-
-    Raises:
-        InputError: If the space holds too few architectures.
-    """
-    from planner.loop import DESIGNS
-
-    DESIGNS[wanted.method](replace(settings.search_space(), limits=tuple(wanted.limits)), wanted.n, settings.seed)
+        remedy = "remove it" if isinstance(error, FileExistsError) else "free space or rights there"
+        raise PlannerError(f"{folder}: {error.strerror}; {remedy}, then run again") from error
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Moments in which no other process makes the study of a folder: one that does is waited for.
 
     The lock is a file beside the folder, removed afterwards, as folders are that were made for it and stay empty.
@@ -147,9 +146,12 @@ def _locked(path: Path) -> int:
     """
     told = False
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         while True:
-            descriptor = open_lock(path)
+            _make_folder(path.parent)
+            try:
+                descriptor = open_lock(path)
+            except FileNotFoundError:  # another process made the folder, and removed it again
+                continue
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from difflib import get_close_matches
@@ -115,12 +114,11 @@ def opened(folder: Path, options: dict[str, Any]) -> Ledger:
 
     settings = read_settings(folder / "study.toml")
     changed = change_of(folder, settings, options)
-    ledger = Ledger(folder, settings)
-    if changed and not any(ledger.counts().values()):
+    if not changed:
+        return Ledger(folder, settings)
+    if not settings.storage and not any(Ledger(folder, settings).counts().values()):
         changed += f"; nothing was queued in it: `planner studies rm {folder.name}` removes it"
-    if changed:
-        raise PlannerError(changed)
-    return ledger
+    raise PlannerError(changed)
 
 
 def remember(folder: Path) -> None:
@@ -134,10 +132,13 @@ def cache_of(folder: Path) -> Path:
     return folder / "cache"
 
 
-def settings_of(folder: Path, options: dict[str, Any], tell: Progress | None = None) -> StudySettings:
+def settings_of(folder: Path, options: dict[str, Any], tell: Progress | None = None) -> tuple[StudySettings, list[str]]:
     """Settings from options, by the names of `planner.commands.options.made_with`.
 
     The images are decoded once here, because the number of classes is part of every cost.
+
+    Returns:
+        The settings, and what is to be said of them.
 
     Raises:
         PlannerError: If they are impossible.
@@ -170,17 +171,15 @@ def settings_of(folder: Path, options: dict[str, Any], tell: Progress | None = N
         space["window"] = window_multiples(given["window"], base.name, resolution, document["data"]["classes"])
     settings = checked(document, "study")  # before images are decoded, which may take long
     data = load_images(source, side, cache=cache_of(folder), progress=tell)
-    for note in data.notes:
-        print(f"{data.source}: {note}", file=sys.stderr)
+    doubts = [f"{data.source}: {note}" for note in data.notes]
+    doubts += [f"warning: {doubt}" for doubt in _doubts(settings, data, "r" in given)]
     if data.unread:
         names = first_names(data.unread, 3)
-        print(f"{data.source}: {len(data.unread)} images cannot be read and are left out: {names}", file=sys.stderr)
-    for doubt in _doubts(settings, data, "r" in given):
-        print(f"warning: {doubt}", file=sys.stderr)
+        doubts.insert(0, f"{data.source}: {len(data.unread)} images cannot be read and are left out: {names}")
     if "window" in given:
         space["window"] = window_multiples(given["window"], base.name, resolution, len(data.classes))
     document["data"].update(classes=len(data.classes), fingerprint=data.fingerprint, source=data.source)
-    return checked(document, "study")
+    return checked(document, "study"), doubts
 
 
 def _doubts(settings: StudySettings, data: ImageData, r_given: bool) -> Iterator[str]:

@@ -69,11 +69,12 @@ def replacing(path: Path, mode: int = USUAL_MODE) -> Iterator[BinaryIO]:
 
     Args and errors as `write_atomically`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Nobody can know the name beforehand, to make a link of it.
-    temporary = path.with_name(f"{path.name[:LONGEST_NAME]}.{secrets.token_hex(8)}.part")
+    temporary, made = path.with_name(f"{path.name[:LONGEST_NAME]}.{secrets.token_hex(8)}.part"), False
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        made = True
         with open(descriptor, "wb") as file:
             if mode == USUAL_MODE:
                 _keep_rights(path, descriptor)
@@ -86,7 +87,7 @@ def replacing(path: Path, mode: int = USUAL_MODE) -> Iterator[BinaryIO]:
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error  # not the temporary's name
     finally:
-        with suppress(OSError):  # the folder itself may be the trouble
+        if made:
             temporary.unlink(missing_ok=True)
 
 

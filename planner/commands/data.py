@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from planner.commands.groups import Suggesting
 from planner.commands.options import PIXELS, SEED, as_json, echo_json, echo_table
 from planner.errors import PlannerError
 from sampler.errors import printable
@@ -28,6 +29,7 @@ NAME_SHOWN = 40
 
 @click.group(
     name="data",
+    cls=Suggesting,
     epilog="Example: planner data info imagefolder:photos",
     short_help="Build proxies and describe image sources.",
 )

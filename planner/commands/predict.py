@@ -110,10 +110,11 @@ def choose(
 def _asked_for(formula: str | None, study: str | None, base: str | None) -> Iterator[tuple[str, Formula]]:
     """The formula of a file or of a study."""
     from planner.formulas.formula import Formula
-    from planner.study import folder_of
+    from planner.study import existing, folder_of
 
     path = Path(formula) if formula else folder_of(study) / "formula.json"
     if study and not path.is_file():
+        existing(study)  # refuses one that is not there
         raise PlannerError(f"{path.parent}: no formula yet; run `planner fit --study {study}`")
     found = Formula.load(path)
     if base is not None and base != found.base:

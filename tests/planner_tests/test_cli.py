@@ -297,11 +297,11 @@ def test_the_bounds_of_the_multipliers_hold_for_every_architecture_and_are_the_s
     assert tried.widths[:, -1].max() <= 0.6 * 320 + 4 and tried.widths[:, -1].min() >= 0.2 * 320 - 4
     assert tried.depths.sum(1).max() <= sum(round(0.9 * depth + 0.5) for depth in (1, 2, 2, 3, 3, 4, 1))
     code, out, err = run("sample", "--study", "s", "--trials", "1", "--w", "0.3", "0.6")
-    assert code == 2 and "study s was made with --w (0.2, 0.6), not (0.3, 0.6)" in err
+    assert code == 2 and "study s was made with --w 0.2 0.6, not 0.3 0.6" in err
 
 
 MISTAKES = {
-    "sample --trials 3 --w 2 1": "w must be two rising positive numbers, got 2 and 1",
+    "sample --trials 3 --w 2 1": "w must be two rising positive numbers, or equal ones to hold it, got 2 and 1",
     "prdict": "No such command 'prdict'",
     "--nope": "No such option '--nope'",
     "cost": "Missing argument 'BASE'. (see `planner cost --help`)",
@@ -357,7 +357,7 @@ MISTAKES = {
     "fit none.csv": "none.csv: No such file or directory; give a CSV file of trainings",
     "fit none.csv --kind cubic": "'cubic' is not one of 'loglinear', 'tinynet', 'compound'",
     "fit none.csv --out .": "is a directory",
-    "fit none.csv --seed -1": "-1 is not in the range x>=0",
+    "fit none.csv --seed -1": "-1 is not in the range 0<=x<=4294967295",
     "train --study none": "no study in results/none; make one with `planner run --study none`, or name another",
     "train --workers -1": "-1 is not in the range 0<=x<=1024",
     "train --minutes 0": "0.0 is not in the range x>0",

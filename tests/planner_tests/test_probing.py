@@ -27,7 +27,7 @@ def _here(in_process):
 
 def ledger_of(folder, name="resnet20_cifar", resolution=16, **recipe):
     options = {"base": name, "data": "fractal:classes=2,train=40,validation=4", "resolution": resolution}
-    settings = settings_of(folder, {**options, "side": resolution, "epochs": 2, "recipe": "adjust"})
+    settings, _ = settings_of(folder, {**options, "side": resolution, "epochs": 2, "recipe": "adjust"})
     recipe = settings.recipe.model_copy(update={"batch_size": 16, **recipe})
     return Ledger(folder, settings.model_copy(update={"recipe": recipe}))
 

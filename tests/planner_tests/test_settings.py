@@ -145,8 +145,8 @@ def test_a_mistake_in_the_file_is_one_line_that_names_it(refusal, text, words):
 
 def test_a_file_that_is_not_text_is_refused(tmp_path):
     path = tmp_path / "study.toml"
-    path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(PlannerError, match="study.toml: not TOML .*mend that line"):
+    path.write_bytes(b"\xff\xf0\x00")
+    with pytest.raises(PlannerError, match="study.toml: not text; name another --study"):
         read_settings(path)
 
 

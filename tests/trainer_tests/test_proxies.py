@@ -215,7 +215,10 @@ def test_being_stopped_leaves_nothing(ilsvrc, tmp_path):
 def test_a_place_that_cannot_be_written_is_refused(ilsvrc, tmp_path, place):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder.npz").mkdir()
-    with pytest.raises(DataError, match="cannot write .*; nothing was left: .* choose another --out"):
+    with pytest.raises(
+        DataError,
+        match="(cannot write .*nothing was left|a folder, device or pipe).* another --out",
+    ):
         packed_at(tmp_path / place, ilsvrc)
 
 
