@@ -1,8 +1,8 @@
 """The one error that says: the caller can mend this."""
 
 
-class InputError(ValueError):
-    """A value from outside that cannot be used; the one-line message says what, where and how to mend it.
+class PlannerError(ValueError):
+    """Something from outside that cannot be used; the one-line message says what, where and how to mend it.
 
     The command line prints it as one line and exits with 2; everything else is a defect and keeps its traceback.
     """
@@ -10,3 +10,7 @@ class InputError(ValueError):
     def __init__(self, message: object = "") -> None:
         # What a file holds may be part of it, and words of other libraries: a line is kept whatever those have in them.
         super().__init__(" ".join(str(message).splitlines()))
+
+
+# One family, whichever package notices the mistake: what catches one name catches the other.
+InputError = PlannerError
