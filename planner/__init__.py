@@ -4,13 +4,14 @@ The public API; everything heavy is imported when it is first used, so that `imp
 numpy.
 
     planner.base(name)           the base network's table of stages
-    planner.complexity(base, ..) exact MACs, params, activations and memory
+    planner.complexity(base, ..) exact MACs, params, activations and memory; of an architecture or a list, too
     planner.build(architecture)  a torch module made of timm's blocks
-    planner.fit(table, ..)       a formula; `.predict(macs=200e6)`, `.save(path)`
+    planner.fit(table, ..)       a formula; `.predict("200M")`, `.save(path)`
     planner.Formula.load(path)   a formula that was saved
     planner.fit_surrogate(table, ..)  what accuracy to expect of any network; `.predict(table, level=0.9)`
     planner.ExactCostSampler(cost)    an Optuna sampler for two objectives of which one can be computed
     planner.propose(observed, pool, n, ..)  the rows of a pool to measure next
+    planner.PlannerError         whatever of these a caller can mend; one line says how
 """
 
 from __future__ import annotations
@@ -63,6 +64,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("scaling-planner")
     if name not in PUBLIC:
         raise AttributeError(f"module 'planner' has no attribute {name!r}; public names: {', '.join(__all__)}")
     return getattr(import_module(PUBLIC[name]), name)

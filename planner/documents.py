@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from planner.errors import InputError, PlannerError
+from sampler.checks import shown as shown
 from trainer.files import write_atomically, write_named
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 LARGEST_TABLE = 1_000_000_000
 MOST_COLUMNS = 20  # named in an error
-LONGEST = 60  # of a value in an error
 
 
 def read_text(path: Path, largest: int, too_large: str, wanted: str) -> str:
@@ -54,6 +54,21 @@ def read_text(path: Path, largest: int, too_large: str, wanted: str) -> str:
             raise
         reason = getattr(error, "strerror", None) or "not text"
         raise PlannerError(f"{path}: {reason}; {wanted}") from error
+
+
+def path_of(given: Any) -> Path:
+    """The path that a caller names.
+
+    Raises:
+        PlannerError: If it names none.
+
+    Example:
+        >>> path_of("f.json").name
+        'f.json'
+    """
+    if not isinstance(given, str | os.PathLike) or not Path(given).name or "\0" in str(given):
+        raise PlannerError(f"{shown(given)} names no file; give a path such as 'formula.json'")
+    return Path(given)
 
 
 def parse(text: str) -> Any:
@@ -124,12 +139,6 @@ class Format(Generic[T]):
         except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
             what = f"{type(error).__name__}: {error}"
             raise PlannerError(f"{name}: damaged {self.what} ({what}); {self.again}") from error
-
-
-def shown(value: Any) -> str:
-    """A value in an error, on one line and cut short."""
-    text = repr(value)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def write_out(path: Path, content: str | bytes, remedy: str = "choose another --out") -> None:

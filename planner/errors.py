@@ -1,10 +1,5 @@
-"""The errors a caller can act on."""
+"""The error that a caller can act on: the sampler's, so that one name catches what any of the packages refuses."""
 
-from sampler.errors import InputError
-
-
-class PlannerError(InputError):
-    """Something the user can mend: the command line prints it as one line and exits with 2."""
-
+from sampler.errors import InputError, PlannerError
 
 __all__ = ["InputError", "PlannerError"]

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planner.documents import cell, no_column, read_frame, write_out
+from planner.documents import cell, no_column, read_frame, shown, write_out
 from planner.errors import PlannerError
 from sampler import RULES, BaseNetwork, rule_named
 from sampler import base as base_named
@@ -78,6 +78,8 @@ def as_table(source: Table | pd.DataFrame | str | Path, base: str | None = None)
         return source
     if isinstance(source, str | Path):
         return read_csv(Path(source), base)
+    if not hasattr(source, "columns"):
+        raise PlannerError(f"a frame of trainings or the path of a CSV file is wanted, got {shown(source)}")
     return usable(source, frame_sha256(source), "the table", base)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sampler.checks import shown
 from sampler.errors import InputError
 
 IntArray = NDArray[np.int64]
@@ -128,7 +129,10 @@ class Architecture:
 
     def __post_init__(self) -> None:
         for name in ("widths", "depths"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))  # lists would not be hashable
+            values = getattr(self, name)
+            if not isinstance(values, list | tuple | np.ndarray) or np.ndim(values) != 1:
+                raise InputError(f"{name} is {shown(values)}; a list of whole numbers is wanted")
+            object.__setattr__(self, name, tuple(values))  # lists would not be hashable
         if len(self.widths) != len(self.depths):
             raise InputError(f"{len(self.widths)} widths and {len(self.depths)} depths: give one of each per stage")
         check_range("resolution", self.resolution, MAX_PIXELS)
@@ -205,6 +209,8 @@ def stack(architectures: Sequence[Architecture]) -> Architectures:
     Raises:
         InputError: If there are none, they belong to different base networks, or one has a width per layer.
     """
+    if not isinstance(architectures, Sequence) or any(not isinstance(one, Architecture) for one in architectures):
+        raise InputError(f"a list of architectures is wanted, got {shown(architectures)}")
     if any(type(one) is not Architecture for one in architectures):
         raise InputError("a network with one width per layer is no row of widths per stage; give one of stages")
     names = sorted({one.base for one in architectures})
@@ -245,7 +251,7 @@ def check_range(name: str, values: ArrayLike, largest: int, smallest: int = 1) -
     numbers = np.asarray(values)
     whole = numbers.dtype.kind in "iu" or (numbers.size > 0 and all(type(one) is int for one in numbers.flat))
     if not whole:  # whole numbers beyond 64 bits come as objects, and are refused below
-        raise InputError(f"{name} must be whole numbers, got {values!r}")
+        raise InputError(f"{name} must be whole numbers, got {shown(values)}")
     wrong = (numbers < smallest) | (numbers > largest)
     if wrong.any():
         raise InputError(f"{name} must be between {smallest} and {largest}, got {numbers[wrong].flat[0]}")

@@ -13,9 +13,9 @@ per cent where there are any), and torch itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,6 +32,7 @@ from sampler.architecture import (
     stack,
 )
 from sampler.bases import base as base_named
+from sampler.checks import checked_name, shown
 from sampler.errors import InputError
 from sampler.families import BLOCKS
 from sampler.families.parts import Block
@@ -40,6 +41,8 @@ from sampler.layered import LayeredArchitecture
 from sampler.scaling import ScalingRule, rule_named, scale
 from sampler.totals import memory, totals
 
+# What can be counted alone: a base network, by its name or itself, or an architecture.
+Network: TypeAlias = str | BaseNetwork | Architecture
 # Rows counted at a time: the temporaries of one chunk stay in a core's cache.
 CHUNK = 8_192
 
@@ -115,9 +118,7 @@ def count_layers(one: LayeredArchitecture, layers: IntArray, classes: int = 1000
 
 
 def _size(dtype: str) -> int:
-    if dtype not in SIZES:
-        raise InputError(f"dtype {dtype!r} is unknown; known: {', '.join(SIZES)}")
-    return SIZES[dtype]
+    return SIZES[checked_name("dtype", dtype, SIZES)]
 
 
 def blocks_of(network: BaseNetwork, architectures: Architectures, classes: int) -> Iterator[Block]:
@@ -149,6 +150,8 @@ def check(network: BaseNetwork, architectures: Architectures, classes: int) -> N
         if array.ndim != 2 or array.shape[1] != stages:
             raise InputError(f"{network.name} has {stages} stages, but {name} gives {array.shape[-1]}")
     check_range("classes", classes, MAX_CHANNELS)
+    if np.ndim(classes):
+        raise InputError(f"classes is {shown(classes)}; one whole number is wanted")
     check_range("resolution", architectures.resolution, MAX_PIXELS)
     check_range("depths", architectures.depths, MAX_BLOCKS)
     for name, channels in (
@@ -183,7 +186,7 @@ def _check_int64(network: BaseNetwork, architectures: Architectures) -> None:
 
 
 def complexity(
-    base: str,
+    base: Network | Architectures | Sequence[Network],
     resolution: ArrayLike | None = None,
     width: ArrayLike = 1.0,
     depth: ArrayLike = 1.0,
@@ -193,10 +196,11 @@ def complexity(
     classes: int = 1000,
     dtype: str = "float32",
 ) -> Complexity:
-    """Exact complexity of scaled versions of a base network.
+    """Exact complexity of scaled versions of a base network, or of architectures.
 
     Args:
-        base: Name of the base network.
+        base: The base network or its name. Or an architecture, or a list of architectures, base networks and names,
+            which have their sizes: nothing but `classes` and `dtype` goes with them.
         resolution: Input side(s) in pixels; the base's own by default. A scalar or `(n,)`.
         width: Width multiplier(s). A scalar or `(n,)`.
         depth: Depth multiplier(s). A scalar or `(n,)`.
@@ -208,19 +212,29 @@ def complexity(
         dtype: Type of the numbers in memory: float32, float16 or bfloat16.
 
     Returns:
-        Ints where all arguments are scalars or single lists, int64 arrays of `n` otherwise.
+        Ints where all arguments are scalars or single lists, int64 arrays of `n` otherwise; for a list as `base`, in
+        its order.
 
     Raises:
-        InputError: If a name is unknown or a value impossible.
+        InputError: If a name is unknown, a value impossible, or `base` none of these.
 
     Example:
         >>> complexity("efficientnet_b0").macs
         385814752
         >>> complexity("efficientnet_b0", resolution=[224, 225]).macs.tolist()
         [385814752, 449497408]
+        >>> complexity(["efficientnet_b0", base_named("resnet18").architecture()]).params.tolist()
+        [5288548, 11689512]
     """
-    network = base_named(base)
-    chosen = rule_named(rule or network.rule)
+    if not isinstance(base, str | BaseNetwork):
+        scaled = np.ndim(width) or np.ndim(depth) or width != 1 or depth != 1
+        if scaled or any(one is not None for one in (resolution, widths, depths, rule)):
+            raise InputError(
+                "an architecture has its sizes; leave resolution, width, depth and rule out, or give names"
+            )
+        return _count_given(base, classes, dtype)
+    network = _known(base)
+    chosen = rule_named(network.rule if rule is None else rule)
     pixels = network.resolution if resolution is None else resolution
     scalar = all(np.ndim(value) == 0 for value in (pixels, width, depth)) and all(
         value is None or np.ndim(value) == 1 for value in (widths, depths)
@@ -228,6 +242,51 @@ def complexity(
     check_range("resolution", pixels, MAX_PIXELS)
     result = _count_scaled(network, chosen, pixels, width, depth, widths, depths, classes, dtype)
     return result.scalars() if scalar else result
+
+
+def _count_given(given: object, classes: int, dtype: str) -> Complexity:
+    """Counts architectures: ints of one, int64 arrays of several, in their order."""
+    if isinstance(given, Architecture):
+        return architecture_complexity(given, classes, dtype)
+    if isinstance(given, Architectures):
+        return count(given, classes, dtype)
+    if not isinstance(given, list | tuple):
+        raise _foreign(given)
+    ones = [one if isinstance(one, Architecture) else _known(one).architecture() for one in given]
+    alike: dict[str | int, list[int]] = {}  # rows that are counted together: all of a base network but the layered ones
+    for row, one in enumerate(ones):
+        alike.setdefault(row if isinstance(one, LayeredArchitecture) else one.base, []).append(row)
+    counts = np.empty((len(fields(Complexity)), len(ones)), dtype=np.int64)
+    for rows in alike.values():
+        first = ones[rows[0]]
+        if isinstance(first, LayeredArchitecture):
+            counted = count_layers(first, np.array([first.layers]), classes, dtype)
+        else:
+            counted = count(stack([ones[row] for row in rows]), classes, dtype)
+        counts[:, rows] = [getattr(counted, one.name) for one in fields(counted)]
+    return Complexity(*counts)
+
+
+def _known(given: object) -> BaseNetwork:
+    """The base network of a name, or one that is known by its name, perhaps at another resolution.
+
+    Raises:
+        InputError: If there is no such network.
+    """
+    if isinstance(given, str):
+        return base_named(given)
+    if not isinstance(given, BaseNetwork):
+        raise _foreign(given)
+    if replace(base_named(given.name), resolution=given.resolution) != given:
+        raise InputError(f"the table of {given.name} was changed, and is counted by its name; give widths and depths")
+    return given
+
+
+def _foreign(given: object) -> InputError:
+    return InputError(
+        f"{type(given).__name__} {shown(given)} is no network of the planner's: name one of `planner bases`, or "
+        "give planner.base(name), an architecture, or a list of these"
+    )
 
 
 def _count_scaled(
@@ -249,6 +308,8 @@ def _count_scaled(
         # int64 whatever was given: products of a narrower type would wrap around.
         lists.append(None if value is None else np.atleast_2d(np.asarray(value, dtype=np.int64)))
     columns = [np.atleast_1d(np.asarray(value)) for value in (pixels, depth, width)]
+    if any(part.ndim > 1 for part in columns) or any(part is not None and part.ndim > 2 for part in lists):
+        raise InputError("resolution, width and depth are numbers or (n,), widths and depths (s,) or (n, s)")
     lengths = {len(part) for part in [*columns, *lists] if part is not None} - {1}
     if len(lengths) > 1:
         raise InputError(f"arguments of {' and '.join(map(str, sorted(lengths)))} rows; give one length, or one value")

@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sampler.architecture import Architectures, FloatArray, IntArray, concatenate
+from sampler.checks import checked_whole
 from sampler.complexity import count
 from sampler.errors import InputError
 from sampler.scaling import rule_named, scale
 from sampler.seeds import checked_seed
 from sampler.solve import width_brackets
-from sampler.space import BATCH, SearchSpace, stream, too_few
+from sampler.space import BATCH, SearchSpace, check_space, stream, too_few
 
+MOST_BINS = 10_000
 TARGET_TOLERANCE = 0.03  # TinyNet section 3.1
 
 
@@ -35,6 +37,7 @@ def random_design(space: SearchSpace, n: int, seed: int, seen: Architectures | N
         >>> len(random_design(SearchSpace("efficientnet_b0", 224, rule="tinynet"), n=5, seed=0))
         5
     """
+    check_space(space, seen)
     rng = np.random.default_rng(_checked_count(n, seed))
     return _first(space, lambda k: rng.random((k, space.dimensions)), n, seen)
 
@@ -46,6 +49,7 @@ def sobol_design(space: SearchSpace, n: int, seed: int, seen: Architectures | No
     """
     from scipy.stats import qmc  # slow to import, and only this design needs it
 
+    check_space(space, seen)
     engine = qmc.Sobol(space.dimensions, scramble=True, rng=np.random.default_rng(_checked_count(n, seed)))
     return _first(space, engine.random, n, seen)
 
@@ -69,8 +73,9 @@ def stratified_design(
     Raises:
         InputError: If the space holds too few.
     """
+    check_space(space, seen)
     rng = np.random.default_rng(_checked_count(n, seed))
-    bins = bins or min(10, n)
+    bins = min(10, n) if bins is None else checked_whole("bins", bins, 1, MOST_BINS)
     edges = np.geomspace(*space.macs_window, bins + 1)
     quota = np.full(bins, n // bins)
     quota[rng.permutation(bins)[: n % bins]] += 1
@@ -132,7 +137,7 @@ def target_design(
 
 def _checked_count(n: int, seed: int) -> int:
     """The seed, once the number of architectures is known to make sense."""
-    if n < 1:
+    if checked_whole("n", n, -(2**62), 2**62) < 1:
         raise InputError(f"a design has at least one architecture, got {n}")
     return checked_seed(seed)
 

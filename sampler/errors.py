@@ -1,8 +1,8 @@
 """The one error that says: the caller can mend this."""
 
 
-class InputError(ValueError):
-    """A value from outside that cannot be used; the one-line message says what, where and how to mend it.
+class PlannerError(ValueError):
+    """Something from outside that cannot be used; the one-line message says what, where and how to mend it.
 
     The command line prints it as one line and exits with 2; everything else is a defect and keeps its traceback.
     """
@@ -21,3 +21,7 @@ def printable(text: str) -> str:
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
     )
+
+
+# One family, whichever package notices the mistake: what catches one name catches the other.
+InputError = PlannerError

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from sampler.architecture import MAX_CHANNELS, Architecture, BaseNetwork, check_range
+from sampler.checks import shown
 from sampler.errors import InputError
 
 # What a block does where its shortcut is wider than its second convolution.
@@ -82,7 +83,13 @@ def architecture_from(facts: Mapping[str, Any]) -> Architecture:
         >>> architecture_from(asdict(b0)) == b0
         True
     """
-    return LayeredArchitecture(**facts) if "layers" in facts else Architecture(**facts)
+    if not isinstance(facts, Mapping):
+        raise InputError(f"{shown(facts)} holds no fields of an architecture; give what `dataclasses.asdict` makes")
+    kind = LayeredArchitecture if "layers" in facts else Architecture
+    known = {one.name: one.default is MISSING for one in fields(kind)}
+    if wrong := sorted({str(one) for one in facts} ^ {name for name in known if known[name] or name in facts}):
+        raise InputError(f"fields {', '.join(wrong)} are missing or unknown; an architecture has {', '.join(known)}")
+    return kind(**facts)
 
 
 def _left_by_stages(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
 from sampler.architecture import Architectures, FloatArray
-from sampler.complexity import count
+from sampler.checks import checked_name, shown
+from sampler.complexity import SIZES, count
 from sampler.errors import InputError
 
 EXACT = ("macs", "params", "activations", "memory")
@@ -32,8 +34,8 @@ class Limit:
     cost: Callable[[Architectures, int], FloatArray]
 
     def __post_init__(self) -> None:
-        if not 0 < self.largest < np.inf:
-            raise InputError(f"a budget of {self.name} must be a positive number, got {self.largest:g}")
+        if isinstance(self.largest, bool) or not isinstance(self.largest, Real) or not 0 < self.largest < np.inf:
+            raise InputError(f"a budget of {self.name} must be a positive number, got {shown(self.largest)}")
 
 
 def exact_limit(name: str, largest: float, dtype: str = "float32") -> Limit:
@@ -53,8 +55,10 @@ def exact_limit(name: str, largest: float, dtype: str = "float32") -> Limit:
         >>> within(stack([base("efficientnet_b0").architecture()]), 1000, [limit])
         array([False])
     """
-    if name not in EXACT:
-        raise InputError(f"there is no exact count of {name!r}; known: {', '.join(EXACT)}")
+    if not isinstance(name, str) or name not in EXACT:
+        raise InputError(f"there is no exact count of {shown(name)}; known: {', '.join(EXACT)}")
+
+    checked_name("dtype", dtype, SIZES)
 
     def cost(architectures: Architectures, classes: int) -> FloatArray:
         counted: FloatArray = getattr(count(architectures, classes, dtype), name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,6 +25,7 @@ from sampler.architecture import (
     check_range,
 )
 from sampler.bases import base
+from sampler.checks import checked_whole, shown
 from sampler.errors import InputError
 from sampler.families import ADJUSTMENTS
 
@@ -129,8 +130,8 @@ def rule_named(name: str) -> ScalingRule:
     Raises:
         InputError: If there is none; names them all.
     """
-    if name not in RULES:
-        raise InputError(f"scaling rule {name!r} is unknown; known rules: {', '.join(RULES)}")
+    if not isinstance(name, str) or name not in RULES:
+        raise InputError(f"scaling rule {shown(name)} is unknown; known rules: {', '.join(RULES)}")
     return RULES[name]
 
 
@@ -140,11 +141,27 @@ def checked_multiplier(name: str, values: ArrayLike) -> FloatArray:
     Raises:
         InputError: With the first value outside.
     """
-    numbers = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    try:
+        if np.iscomplexobj(values):
+            raise TypeError("complex")
+        numbers = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"the {name} multiplier is {shown(values)}; a number is wanted, or as many as rows") from error
     wrong = ~((numbers > 0) & (numbers <= MAX_MULTIPLIER))  # also true for NaN
     if wrong.any():
         raise InputError(f"the {name} multiplier must lie in (0, {MAX_MULTIPLIER:g}], got {numbers[wrong].flat[0]:g}")
     return numbers
+
+
+def one_multiplier(name: str, value: Any) -> float:
+    """A single multiplier.
+
+    Raises:
+        InputError: If it is something else, or out of range.
+    """
+    if np.ndim(value):
+        raise InputError(f"the {name} multiplier is {shown(value)}; one number is wanted")
+    return float(checked_multiplier(name, value)[0])
 
 
 def scale(
@@ -305,13 +322,13 @@ def scaled(
         (8, 16, 24, 40, 56, 96, 160)
     """
     network = base(name)
-    pixels = network.resolution if resolution is None else resolution
-    check_range("resolution", pixels, MAX_PIXELS)
-    one = scale(network, rule_named(rule or network.rule), pixels, depth, width)[0]
+    pixels = network.resolution if resolution is None else checked_whole("resolution", resolution, 1, MAX_PIXELS)
+    d, w = one_multiplier("depth", depth), one_multiplier("width", width)
+    one = scale(network, rule_named(network.rule if rule is None else rule), pixels, d, w)[0]
     for key, values, largest in (("widths", widths, MAX_CHANNELS), ("depths", depths, MAX_BLOCKS)):
         if values is not None:
             check_range(key, values, largest)
-            if len(values) != len(network.stages):
-                raise InputError(f"{name} has {len(network.stages)} stages, but {key} gives {len(values)}")
+            if np.ndim(values) != 1 or len(values) != len(network.stages):
+                raise InputError(f"{name} has {len(network.stages)} stages, but {key} gives {np.size(values)}")
             one = replace(one, **{key: tuple(values)})  # type: ignore[arg-type]
     return one

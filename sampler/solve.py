@@ -8,6 +8,7 @@ step, the resolution moves by pixels, and then one stage by one divisor.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,13 +20,13 @@ from sampler.architecture import (
     BaseNetwork,
     FloatArray,
     IntArray,
-    check_range,
     concatenate,
 )
 from sampler.bases import base
+from sampler.checks import checked_number, checked_whole, shown
 from sampler.complexity import count
 from sampler.errors import InputError
-from sampler.scaling import ScalingRule, buildable, scale
+from sampler.scaling import ScalingRule, buildable, one_multiplier, scale
 
 WIDEST = 64.0  # times the base width: 80,000 channels in EfficientNet's head
 HALVINGS = 40  # of the bracket of w: to 1e-12, far below one channel
@@ -35,6 +36,7 @@ NEAR = 0.08  # of the resolution: a nudge that hardly changes the answer
 STEP_PENALTY = 0.05  # as if the resolution had moved by this share
 FAR = 0.5  # of the resolution: where r and d ask for more than the narrowest network affords
 TOLERANCE = 0.01
+MOST_MACS = 1e300  # whole numbers beyond have no float
 
 
 @dataclass(frozen=True)
@@ -166,9 +168,14 @@ def solve_width(
         >>> solve_width(base("efficientnet_b0"), rule_named("tinynet"), 188, 1.1, 201e6).macs
         200709360
     """
-    if not 0 < budget < np.inf:
-        raise InputError(f"the budget must be a positive number of MACs, got {budget:g}")
-    check_range("resolution", resolution, MAX_PIXELS)
+    if not isinstance(network, BaseNetwork) or not isinstance(rule, ScalingRule):
+        raise InputError("solve_width takes a base network and a scaling rule; give base(name) and rule_named(name)")
+    if isinstance(budget, bool) or not isinstance(budget, Real) or not 0 < budget < np.inf or budget > MOST_MACS:
+        told = shown(budget) if not isinstance(budget, float) else f"{budget:g}"
+        raise InputError(f"the budget must be a positive number of MACs, got {told}")
+    checked_whole("resolution", resolution, 1, MAX_PIXELS)
+    one_multiplier("depth", depth)
+    checked_number("the tolerance", tolerance, 0, 1)
     if resolution < network.stride:
         raise InputError(f"{resolution} px is below {network.name}'s stride of {network.stride}; use at least that")
     tried: list[_Candidates] = []

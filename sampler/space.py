@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Literal, get_args
 
 import numpy as np
@@ -19,9 +20,9 @@ from sampler.architecture import (
     BaseNetwork,
     FloatArray,
     IntArray,
-    check_range,
 )
 from sampler.bases import base
+from sampler.checks import checked_whole, shown
 from sampler.complexity import base_macs, count
 from sampler.errors import InputError
 from sampler.limits import Limit, within
@@ -68,12 +69,15 @@ class SearchSpace:
 
     def __post_init__(self) -> None:
         rule_named(self.rule)
-        check_range("resolution", self.resolution, MAX_PIXELS)
-        check_range("classes", self.classes, MAX_CHANNELS)
+        checked_whole("resolution", self.resolution, 1, MAX_PIXELS)
+        checked_whole("classes", self.classes, 1, MAX_CHANNELS)
         if self.kind not in get_args(SpaceKind):
             raise InputError(f"kind {self.kind!r} is unknown; known kinds: {', '.join(get_args(SpaceKind))}")
         for name in ("window", "r", "d", "w"):
-            low, high = getattr(self, name)
+            ends = getattr(self, name)
+            if not isinstance(ends, list | tuple) or [isinstance(end, Real) for end in ends] != [True, True]:
+                raise InputError(f"{name} is {shown(ends)}; two rising positive numbers are wanted")
+            low, high = ends
             held = low == high and name != "window"
             if not (0 < low < high < np.inf or (held and 0 < low < np.inf)):
                 equal = "" if name == "window" else ", or equal ones to hold it"
@@ -173,3 +177,15 @@ def too_few(space: SearchSpace) -> InputError:
 
 def _between(bounds: tuple[float, float], unit: FloatArray) -> FloatArray:
     return bounds[0] + (bounds[1] - bounds[0]) * unit
+
+
+def check_space(space: object, seen: object = None) -> None:
+    """Refuses what is no search space, or architectures that are none.
+
+    Raises:
+        InputError: With what is wanted.
+    """
+    if not isinstance(space, SearchSpace):
+        raise InputError(f"{shown(space)} is no search space; give sampler.SearchSpace(base, resolution, ..)")
+    if seen is not None and not isinstance(seen, Architectures):
+        raise InputError(f"seen is {shown(seen)}; architectures, as a design or sampler.stack gives them, are wanted")

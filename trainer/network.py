@@ -7,6 +7,8 @@ from collections.abc import Callable
 from torch import nn
 
 from sampler import Architecture, BaseNetwork, InputError, LayeredArchitecture, base
+from sampler.architecture import MAX_CHANNELS
+from sampler.checks import checked_number, checked_whole, shown
 from trainer.builders import convnext, ghost, mbconv, regnet, residual
 
 Builder = Callable[[BaseNetwork, Architecture, int, float], nn.Module]
@@ -36,8 +38,10 @@ def build(architecture: Architecture, classes: int = 1000, drop_rate: float = 0.
     """
     if not isinstance(architecture, Architecture):
         raise InputError(
-            f"build takes an architecture, got {architecture!r}; a base network's own is base(name).architecture()"
+            f"build takes an architecture, got {shown(architecture)}; a base network's own is base(name).architecture()"
         )
+    checked_whole("classes", classes, 1, MAX_CHANNELS)
+    checked_number("drop_rate", drop_rate, 0, 1)
     network = base(architecture.base)
     if isinstance(architecture, LayeredArchitecture):
         return residual.build_layered(network, architecture, classes, drop_rate)

@@ -15,7 +15,7 @@ from planner.errors import InputError, PlannerError
 from planner.formulas.budgets import NO_BUDGET, within
 from planner.formulas.formula import Formula, Prediction
 from planner.formulas.stages import part_macs
-from planner.quantities import format_count
+from planner.quantities import budget_of, format_count
 from sampler import Architecture, Limit, architecture_complexity, rule_named, stack
 from sampler.architecture import Architectures, FloatArray
 from sampler.moves import from_rows
@@ -153,7 +153,7 @@ def allocate(
     """
     if macs is None and not limits:
         raise PlannerError(NO_BUDGET)
-    budget = float(within(formula, None, limits, extrapolate).macs) if macs is None else macs
+    budget = float(within(formula, None, limits, extrapolate).macs) if macs is None else budget_of(macs)
     formula.checked(budget, extrapolate)
     options: dict[Name, Option] = {}
     missing: dict[Name, str] = {}

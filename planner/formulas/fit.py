@@ -5,13 +5,14 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from planner import pareto
 from planner.chance import guessing, warning_of
+from planner.deferred import pd
 from planner.errors import PlannerError
 from planner.formulas import grid
 from planner.formulas.curve import Curve, power_law
@@ -25,10 +26,8 @@ from planner.table import Table, as_table
 from sampler import RULES
 from sampler import base as base_named
 from sampler.architecture import FloatArray
+from sampler.checks import checked_number, shown
 from sampler.seeds import checked_seed
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 DIRECTIONS: tuple[Direction, ...] = ("shrink", "enlarge")
 MOST_LISTED = 500  # points of the front that a formula's file holds
@@ -71,8 +70,11 @@ def fit(
     Raises:
         PlannerError: If the table cannot be used, no direction has enough points, or the prior does not fit the kind.
     """
-    if kind not in get_args(Kind):
-        raise PlannerError(f"kind {kind!r} is unknown; known kinds: {', '.join(get_args(Kind))}")
+    if not isinstance(kind, str) or kind not in get_args(Kind):
+        raise PlannerError(f"kind {shown(kind)} is unknown; known kinds: {', '.join(get_args(Kind))}")
+    checked_number("share", share, 0, 1)
+    if prior is not None and not isinstance(prior, Formula | str | Path):
+        raise PlannerError(f"prior is {shown(prior)}; a formula, its file or the name of a study is wanted")
     if prior is not None and kind == "compound":
         raise PlannerError("kind compound has no curves that could depart from a --prior; use --kind loglinear")
     import scipy.linalg  # noqa: F401  # what is loaded later is not limited

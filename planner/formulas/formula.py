@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.documents import write_out
+from planner.documents import path_of, write_out
 from planner.errors import PlannerError
 from planner.formulas.curve import Curve
 from planner.formulas.stages import StageCurves
 from planner.quantities import budget_of, format_count
 from sampler import Architecture, BaseNetwork, architecture_complexity, base, rule_named, solve_width, stack
+from sampler.architecture import MAX_CHANNELS, MAX_PIXELS
+from sampler.checks import checked_whole, shown
 from sampler.complexity import base_macs
 from sampler.solve import TOLERANCE
 
@@ -163,8 +165,8 @@ class Formula:
         Raises:
             InputError: If the base network cannot have them.
         """
-        pixels = self.resolution if resolution is None else resolution
-        outputs = self.classes if classes is None else classes
+        pixels = self.resolution if resolution is None else checked_whole("resolution", resolution, 1, MAX_PIXELS)
+        outputs = self.classes if classes is None else checked_whole("classes", classes, 1, MAX_CHANNELS)
         # A surrogate speaks of accuracies on the task it was taught, and of pixels, not of multipliers.
         surrogate = self.surrogate if (pixels, outputs) == (self.resolution, self.classes) else None
         macs = base_macs(self.base, pixels, outputs)
@@ -205,8 +207,8 @@ class Formula:
             PlannerError: If the budget is outside the range and `extrapolate` is not set, or is no positive number.
             InputError: If nothing buildable comes within 1 % of it.
         """
-        if space not in ("uniform", "stage"):
-            raise PlannerError(f"space is {space!r}; uniform or stage is wanted")
+        if not isinstance(space, str) or space not in ("uniform", "stage"):
+            raise PlannerError(f"space is {shown(space)}; uniform or stage is wanted")
         values = macs.tolist() if hasattr(macs, "tolist") else macs  # numpy's and pandas' too
         if isinstance(values, list | tuple):
             return [self._predicted(budget_of(one), extrapolate, space) for one in values]
@@ -264,7 +266,7 @@ class Formula:
         """
         from planner.formulas.codec import dumps
 
-        write_out(Path(path), dumps(self))
+        write_out(path_of(path), dumps(self))
 
     @classmethod
     def load(cls, path: str | Path) -> Formula:
@@ -275,7 +277,7 @@ class Formula:
         """
         from planner.formulas.codec import load
 
-        return load(Path(path))
+        return load(path_of(path))
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.documents import no_column
+from planner.deferred import pd
+from planner.documents import no_column, shown
 from planner.errors import PlannerError
 from planner.proposers.bayes import NOISE_SHARE, Known, best_rows
 from planner.proposers.spread import spread_out
 from planner.surrogates.rows import as_frame, numbers_in
 from sampler.architecture import FloatArray, IntArray
+from sampler.checks import checked_number, checked_whole
 from sampler.seeds import checked_seed
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Per = Literal["trial", "second"]
 Bools = NDArray[np.bool_]
@@ -84,11 +85,18 @@ def propose(
         >>> propose(observed, pool, inputs=["width"])
         ['e']
     """
-    if n < 1:
+    if checked_whole("n", n, -(2**62), 2**62) < 1:
         raise PlannerError(f"n is {n}; at least one row is wanted")
-    if per not in ("trial", "second") or not 0 <= noise_share <= 1:
-        raise PlannerError(f"per is {per!r} and noise_share {noise_share!r}; trial or second, and a share, are wanted")
     seed = checked_seed(seed)
+    share = isinstance(noise_share, Real) and not isinstance(noise_share, bool) and 0 <= noise_share <= 1
+    if not isinstance(per, str) or per not in ("trial", "second") or not share:
+        told = f"per is {shown(per)} and noise_share {shown(noise_share)}"
+        raise PlannerError(f"{told}; trial or second, and a share, are wanted")
+    for what, given in (("limits", limits), ("fidelity", fidelity)):
+        if given is not None and not isinstance(given, Mapping):
+            raise PlannerError(f"{what} is {shown(given)}; a dictionary of numbers by column is wanted")
+    if not isinstance(cost, str) or not isinstance(target, str):
+        raise PlannerError(f"target is {shown(target)} and cost {shown(cost)}; names of columns are wanted")
     names = _columns(inputs, cost)
     task = _Task(as_frame(observed), names, target, seed, noise_variance, noise_share, _places(fidelity or {}, names))
     if target not in task.observed:
@@ -157,9 +165,10 @@ class _Task:
 
 def _columns(inputs: Sequence[str], cost: str) -> list[str]:
     """The inputs, and the cost last; it is one of the surrogate's inputs in any case."""
-    names = [] if isinstance(inputs, str) else [str(name) for name in inputs if str(name) != cost]
+    listed = isinstance(inputs, Iterable) and not isinstance(inputs, str)
+    names = [] if not listed else [str(name) for name in inputs if str(name) != cost]
     if not names or len(set(names)) < len(names):
-        raise PlannerError(f"inputs is {inputs!r}; a list of different column names, besides {cost}, is wanted")
+        raise PlannerError(f"inputs is {shown(inputs)}; a list of different column names, besides {cost}, is wanted")
     return [*names, cost]
 
 
@@ -213,15 +222,18 @@ def _known(matrix: FloatArray, tried: FloatArray) -> Bools:
 def _within(pool: pd.DataFrame, limits: Mapping[str, float]) -> Bools:
     inside = np.ones(len(pool), dtype=bool)
     for name, limit in limits.items():
-        inside &= numbers_in(pool, name) <= limit
+        inside &= numbers_in(pool, name) <= checked_number(f"the limit of {shown(name)}", limit)
     return inside
 
 
 def _places(fidelity: Mapping[str, float], names: Sequence[str]) -> dict[int, float]:
     """The values that count by the number of their column."""
-    wrong = [name for name, value in fidelity.items() if name not in names[:-1] or not np.isfinite(value)]
+    finite = {name: isinstance(value, Real) and abs(value) < math.inf for name, value in fidelity.items()}
+    wrong = [name for name in fidelity if name not in names[:-1] or not finite[name]]
     if wrong:
-        raise PlannerError(f"fidelity {wrong[0]}={fidelity[wrong[0]]} is impossible; give finite values of inputs")
+        raise PlannerError(
+            f"fidelity {wrong[0]}={shown(fidelity[wrong[0]])} is impossible; give finite values of inputs"
+        )
     return {names.index(name): float(value) for name, value in fidelity.items()}
 
 

@@ -19,8 +19,10 @@ from optuna.search_space import intersection_search_space
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from planner.documents import shown
 from planner.errors import PlannerError
 from planner.proposers.candidates import Row, drawn, features, key_of, moved
+from sampler.checks import checked_whole
 from sampler.seeds import checked_seed
 
 if TYPE_CHECKING:
@@ -83,8 +85,16 @@ class ExactCostSampler(BaseSampler):
         pool_size: int = POOL_SIZE,
         candidates: Sequence[dict[str, Any]] | None = None,
     ) -> None:
-        if objective not in (0, 1):
-            raise PlannerError(f"objective is {objective!r}; 0 or 1 is wanted, the place of the costly objective")
+        if isinstance(objective, bool) or not isinstance(objective, int) or objective not in (0, 1):
+            raise PlannerError(f"objective is {shown(objective)}; 0 or 1 is wanted, the place of the costly objective")
+        if not callable(cost):
+            raise PlannerError(f"cost is {shown(cost)}; a function of a trial's parameters is wanted")
+        listed = candidates is None or isinstance(candidates, Sequence)
+        if not listed or not all(isinstance(one, dict) for one in candidates or ()):
+            raise PlannerError(f"candidates is {shown(candidates)}; a list of dictionaries of parameters is wanted")
+        checked_whole("pool_size", pool_size, -(2**62), 10_000_000)
+        if n_startup_trials is not None:
+            checked_whole("n_startup_trials", n_startup_trials, 0, 2**62)
         if pool_size < 1 or (candidates is not None and not len(candidates)):
             raise PlannerError(f"pool_size {pool_size} and candidates must leave something to try")
         seed = None if seed is None else checked_seed(seed)

@@ -64,7 +64,8 @@ def answer(numbers: Numbers, command: str) -> str:
     live = (
         '<div id="live" hidden><p><label for="budget">Budget in MACs, such as 200M: </label>'
         '<input type="text" id="budget" autocomplete="off" spellcheck="false"> '
-        '<span id="wrong" role="alert" hidden>Write a number with an optional k, M, G, B or T, such as 200M or 200,000,000.</span></p>'
+        '<span id="wrong" role="alert" hidden>Write a number with an optional k, M, G, B or T, such as 200M or '
+        "200,000,000.</span></p>"
         '<input type="range" id="slider" min="0" max="1000" step="1" aria-label="Budget in MACs">'
         f'<table aria-live="polite"><tbody>{rows}</tbody></table></div>'
         "<noscript><p>This part computes in the page, and needs JavaScript.</p></noscript>"

@@ -9,6 +9,8 @@ from planner.formulas.curve import power_law
 from planner.formulas.formula import Branch, Formula
 from sampler import BaseNetwork, rule_named
 from sampler import base as base_named
+from sampler.architecture import MAX_PIXELS
+from sampler.checks import checked_whole
 from sampler.complexity import base_macs
 
 # Tan & Le 2019, section 3.3: depth, width and resolution at alpha^phi, beta^phi, gamma^phi.
@@ -79,7 +81,8 @@ def compound(base: str, resolution: int | None = None, classes: int = 1000) -> F
         classes: Outputs of the classifier.
     """
     network = base_named(base)
-    network = replace(network, resolution=network.resolution if resolution is None else resolution)
+    pixels = network.resolution if resolution is None else checked_whole("resolution", resolution, 1, MAX_PIXELS)
+    network = replace(network, resolution=pixels)
     per_phi = math.log(EFFICIENTNET.cost)
     r, d = power_law(math.log(GAMMA) / per_phi), power_law(math.log(ALPHA) / per_phi)
     return Formula(

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from planner.documents import shown
 from planner.errors import PlannerError
 from planner.formulas.formula import Formula
+from planner.quantities import budget_of
 from planner.rules.compounding import Coefficients
 from planner.rules.copied import by_formula
 from planner.rules.rule import factors_of, rule_of
@@ -16,6 +18,8 @@ from planner.rules.scaled import Scaled
 from planner.rules.staircase import nearest
 from sampler import BaseNetwork
 from sampler import base as base_named
+from sampler.architecture import MAX_PIXELS
+from sampler.checks import checked_number, checked_whole
 from sampler.complexity import base_macs
 from sampler.solve import TOLERANCE
 
@@ -112,7 +116,7 @@ def by_factor(
         781816464
     """
     _check_arguments(method, rule, factors, formula, epochs)
-    if not 0 < factor < math.inf:
+    if checked_number("the scale", factor) <= 0:
         raise PlannerError(f"the scale must be a positive number, got {factor:g}")
     macs = factor * base_macs(base, _at(base, resolution).resolution, classes)
     network, _ = _start(base, macs, resolution, classes)
@@ -128,12 +132,14 @@ def by_factor(
 
 def _at(base: str, resolution: int | None) -> BaseNetwork:
     network = base_named(base)
-    return network if resolution is None else replace(network, resolution=resolution)
+    if resolution is None:
+        return network
+    return replace(network, resolution=checked_whole("resolution", resolution, 1, MAX_PIXELS))
 
 
 def _start(base: str, macs: float, resolution: int | None, classes: int) -> tuple[BaseNetwork, float]:
     """The base network at its resolution, and the budget's share of its MACs."""
-    network = _at(base, resolution)
+    network, macs = _at(base, resolution), budget_of(macs)
     share = macs / base_macs(base, network.resolution, classes)
     if not LEAST <= share <= MOST:
         raise PlannerError(
@@ -146,7 +152,16 @@ def _start(base: str, macs: float, resolution: int | None, classes: int) -> tupl
 def _check_arguments(
     method: str, rule: str | None, factors: Coefficients | None, formula: Formula | None, epochs: int | None
 ) -> None:
-    """Refuses what a method would ignore."""
+    """Refuses what a method would ignore, and what is of another type."""
+    for what, value, kind in (
+        ("factors", factors, Coefficients),
+        ("formula", formula, Formula),
+        ("method", method, str),
+    ):
+        if not isinstance(value, kind) and (value is not None or kind is str):
+            raise PlannerError(f"{what} is {shown(value)}; a {kind.__name__} is wanted")
+    if epochs is not None:
+        checked_whole("epochs", epochs, 1, 10**6)
     given = {
         "alpha, beta and gamma": (factors, ("compound",)),
         "a formula": (formula, ("compound", "tinynet")),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from planner.deferred import pd
+from planner.documents import shown
 from planner.errors import PlannerError
 from planner.surrogates import choose
 from planner.surrogates.calibration import thinned
@@ -25,9 +26,6 @@ from planner.surrogates.rows import as_frame, noise_of, numbers_in, study_inputs
 from planner.surrogates.surrogate import Surrogate
 from planner.surrogates.validate import HeldOut, cross_validated, errors_of, folds_of
 from sampler.seeds import checked_seed
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 COST = "macs"
 MOST_ROWS = 3_000  # that a posterior is conditioned on; more are thinned by chance
@@ -86,6 +84,8 @@ def fit_surrogate(
     used = _used(frame, seed)
     rows = frame.iloc[used]
     names = _inputs(rows, inputs)
+    if cost is not None and not isinstance(cost, str):
+        raise PlannerError(f"cost is {shown(cost)}; the name of a column, or None, is wanted")
     found = cost is None and COST in map(str, frame.columns) and COST not in (*names, target)
     cost = COST if found else (None if cost in names else cost)
     columns = [*names, *([cost] if cost else [])]
@@ -141,9 +141,10 @@ def _used(frame: pd.DataFrame, seed: int) -> list[int]:
 
 
 def _inputs(rows: pd.DataFrame, inputs: Sequence[str] | None) -> list[str]:
-    names = study_inputs(rows) if inputs is None else [str(name) for name in inputs]
+    listed = inputs is None or isinstance(inputs, Iterable)
+    names = study_inputs(rows) if inputs is None else [str(name) for name in inputs] if listed else []
     if isinstance(inputs, str) or not 0 < len(set(names)) == len(names) <= MOST_INPUTS:
-        raise PlannerError(f"inputs is {inputs!r}; a list of 1 to {MOST_INPUTS} different column names is wanted")
+        raise PlannerError(f"inputs is {shown(inputs)}; a list of 1 to {MOST_INPUTS} different column names is wanted")
     return with_indicators(rows, names)
 
 

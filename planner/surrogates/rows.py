@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from planner.documents import cell, no_column, read_frame
+from planner.documents import cell, no_column, read_frame, shown
 from planner.errors import PlannerError
 from sampler.architecture import FloatArray
 
@@ -30,7 +30,11 @@ def as_frame(table: pd.DataFrame | str | Path) -> pd.DataFrame:
     Raises:
         PlannerError: If the file cannot be read.
     """
-    return read_frame(Path(table), "network", "networks") if isinstance(table, str | Path) else table
+    if isinstance(table, str | Path):
+        return read_frame(Path(table), "network", "networks")
+    if not hasattr(table, "columns"):
+        raise PlannerError(f"a frame of networks or the path of a CSV file is wanted, got {shown(table)}")
+    return table
 
 
 def numbers_in(frame: pd.DataFrame, name: str) -> FloatArray:
@@ -41,6 +45,8 @@ def numbers_in(frame: pd.DataFrame, name: str) -> FloatArray:
     """
     import pandas as pd
 
+    if not isinstance(name, str):
+        raise PlannerError(f"{shown(name)} is no name of a column; give one of {', '.join(map(str, frame.columns))}")
     found = [column for column in frame.columns if str(column) == name]
     if not found and IS in name:
         return _indicator(frame, *name.split(IS, 1))
@@ -125,6 +131,13 @@ def study_inputs(frame: pd.DataFrame) -> list[str]:
     return varying
 
 
+def _floats(values: ArrayLike) -> FloatArray:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise PlannerError(f"noise_variance is {shown(values)}; a number, one for each row, or a column") from error
+
+
 def noise_of(noise_variance: float | ArrayLike | str | None, frame: pd.DataFrame, used: Sequence[int]) -> FloatArray:
     """`(n,)` known noise variances of the rows used, from a number, one number for each row of the frame, or a column.
 
@@ -134,7 +147,7 @@ def noise_of(noise_variance: float | ArrayLike | str | None, frame: pd.DataFrame
     if isinstance(noise_variance, str):
         values = numbers_in(frame.iloc[list(used)], noise_variance)
     else:
-        given = np.asarray(0.0 if noise_variance is None else noise_variance, dtype=np.float64)
+        given = _floats(0.0 if noise_variance is None else noise_variance)
         if given.shape not in ((), (len(frame),)):
             raise PlannerError(
                 f"noise_variance of shape {given.shape}; one number, or one for each of {len(frame)} rows"

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from planner.deferred import pd
+from planner.documents import shown
 from planner.errors import PlannerError
 from planner.surrogates.calibration import factor, scale
 from planner.surrogates.posterior import Mixture
 from planner.surrogates.rows import as_frame, check_words, numbers_in
 from sampler.architecture import FloatArray
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +93,8 @@ class Surrogate:
         return self._intervals(self._columns(inputs, cost), level)
 
     def _intervals(self, matrix: FloatArray, level: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-        if not 0 < level < 1:
-            raise PlannerError(f"level is {level!r}; a share between 0 and 1 is wanted, as 0.9")
+        if isinstance(level, bool) or not isinstance(level, Real) or not 0 < level < 1:
+            raise PlannerError(f"level is {shown(level)}; a share between 0 and 1 is wanted, as 0.9")
         w, variance = self._warped(matrix)
         warp, noise = self.mixture.warp, self.mixture.noise
         reach = factor(self.residuals, level) * np.sqrt(variance + noise)

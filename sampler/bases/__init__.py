@@ -6,6 +6,7 @@ import difflib
 
 from sampler.architecture import BaseNetwork
 from sampler.bases import convnext, ghost, mbconv, regnet, residual
+from sampler.checks import shown
 from sampler.errors import InputError
 
 BASES: dict[str, BaseNetwork] = {
@@ -30,6 +31,8 @@ def base(name: str) -> BaseNetwork:
         >>> base("efficientnet_b0").depths
         (1, 2, 2, 3, 3, 4, 1)
     """
+    if not isinstance(name, str):
+        raise InputError(f"{type(name).__name__} {shown(name)} is no name of a base network (`planner bases` has them)")
     if name not in BASES:
         near = sorted(BASES, key=lambda known: -difflib.SequenceMatcher(None, name, known).ratio())[:3]
         raise InputError(f"base network {name!r} is unknown; nearest: {', '.join(near)} (`planner bases` lists all)")

@@ -167,8 +167,9 @@ def test_a_browser_shows_what_planner_predict_gives_and_has_nothing_to_complain_
       const tip = document.getElementById("tip");
       const told = tip.hidden ? "" : tip.textContent;
       point.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
-      return { seen, end, outside, none, wrong, left, pasted, told, next: tip.textContent, csv: report.csv("trainings.csv"),
-        answers: report.csv("answers.csv"), numbers: JSON.parse(report.csv("numbers.json")) };
+      return { seen, end, outside, none, wrong, left, pasted, told, next: tip.textContent,
+        csv: report.csv("trainings.csv"), answers: report.csv("answers.csv"),
+        numbers: JSON.parse(report.csv("numbers.json")) };
     """
     found, console = in_chromium(page, script, tmp_path)
     assert console == []
