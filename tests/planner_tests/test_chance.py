@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from planner.chance import guessing
+from planner.compare.rows import COLUMNS
 from planner.errors import PlannerError
 from planner.formulas.codec import dumps, loads, signed
 from planner.formulas.fit import fit
@@ -63,10 +64,10 @@ def test_a_file_that_is_older_than_the_key_says_it_too(at_chance):
 
 
 def test_a_comparison_says_it(run, tmp_path):
-    row = {"method": "compound", "budget": 1e6, "macs": 1e6, "error": 0.0, "params": 1, "resolution": 32, "depths": "1 1",
-           "widths": "8 8", "layers": None, "stem": 8, "head": 0, "seconds": 1.0, "trainings_needed": 0,
-           "hours_needed": 0.0, "scored_on": "validation", "epochs": 2, "base": "resnet20_cifar", "classes": 4,
-           "status": "ok", "note": None}  # fmt: skip
+    facts = {"method": "compound", "budget": 1e6, "base": "resnet20_cifar", "classes": 4, "scored_on": "validation"}
+    known = {"macs": 1_000_000, "error": 0.0, "params": 1, "resolution": 32, "depths": "1 1", "widths": "8 8"}
+    rest = {"stem": 8, "head": 0, "trainings_needed": 0, "hours_needed": 0.0, "epochs": 2, "status": "ok"}
+    row = {**dict.fromkeys(COLUMNS), **facts, **known, **rest, "seconds": 1.0}
     rows = [{**row, "seed": seed, "accuracy": 0.25 + seed / 1000} for seed in range(3)]
     pd.DataFrame(rows).to_csv(tmp_path / "c.csv", index=False)
     code, out, _ = run("compare", "--table", "c.csv")

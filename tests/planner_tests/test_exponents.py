@@ -150,10 +150,17 @@ def test_the_interval_is_that_of_curves_drawn_from_the_posterior(formulas):
 
 
 def test_a_curve_that_is_not_positive_has_no_slope():
-    assert (
-        slope_of(Curve("identity", "identity", -0.1, 1.0, 0.0, 0.0, 1.0, 0.0, np.empty(0), np.empty(0)), (0.05, 1))
-        is None
-    )
+    line = Curve("identity", "identity", -0.1, 1.0, 0.0, 0.0, 1.0, 0.0, np.empty(0), np.empty(0))
+    assert slope_of(line, (0.05, 1)) is None
+
+
+def test_a_rule_from_a_grid_has_the_interval_of_those_that_cannot_be_told_from_it():
+    alike = {"alpha": [1.1, 1.3], "beta": [1.0, 1.2], "gamma": [1.15, 1.2]}
+    formula = replace(compound("efficientnet_b0"), provenance={"compound": {"within_0.1_points": alike}})
+    found = formula.exponents["shrink"]
+    assert (found["d"].lower, found["d"].upper) == pytest.approx(np.log2([1.1, 1.3]))
+    assert found["r"].lower <= found["r"].value <= found["r"].upper == pytest.approx(np.log2(1.2))
+    assert found["w"].upper - found["w"].lower > 0.1  # what depth and pixels may take, the width may not
 
 
 def test_fit_prints_and_gives_them(run, formulas, compound_frame, tmp_path):
