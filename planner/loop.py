@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from planner.budget import Budget
-from planner.engines import remote_engine
+from planner.engines import check_engine, remote_engine
 from planner.errors import PlannerError
 from planner.interruption import Interruption
 from planner.stopping import Curve, cannot_reach_front
@@ -69,9 +69,11 @@ class Resources:
         cpus_per_training: With `ray` and `slurm`.
         gpus_per_training: Likewise; with `ray` also a fraction. None for what `device` and `per_device` say.
         slurm_option: Of sbatch, as `partition=gpu`.
+        threads: Torch threads of each process here; 0 for what OMP_NUM_THREADS says, or else the workers' share of the
+            cores. With `ray` and `slurm`, `cpus_per_training` are the threads.
 
     Raises:
-        PlannerError: If something is said that is of another engine.
+        PlannerError: If the engine is unknown, or something is said that is of another engine.
     """
 
     workers: int = 0
@@ -85,9 +87,11 @@ class Resources:
     cpus_per_training: float = 1.0
     gpus_per_training: float | None = None
     slurm_option: tuple[str, ...] = ()
+    threads: int = 0
 
     def __post_init__(self) -> None:
-        for name, engine in (("address", "ray"), ("slurm_option", "slurm")):
+        check_engine(self.engine)
+        for name, engine in (("address", "ray"), ("slurm_option", "slurm"), ("threads", "local")):
             if getattr(self, name) and self.engine != engine:
                 option = name.replace("_", "-")
                 raise PlannerError(f"--{option} is of --engine {engine}; leave it out, or take that engine")
@@ -105,10 +109,15 @@ def queue(ledger: Ledger, n: int, method: str = "stratified", limits: Sequence[L
 
     Returns:
         How many architectures were added.
+
+    Raises:
+        PlannerError: If the method is unknown.
     """
     asked = ledger.asked()
     if n <= asked:
         return 0
+    if method not in DESIGNS:
+        raise PlannerError(f"method {method!r} is unknown; known methods: {', '.join(DESIGNS)}")
     # Offset by what is there, so that adding 10 twice does not draw the same 10 again.
     space = replace(ledger.space, limits=tuple(limits))
     design = DESIGNS[method](space, n - asked, ledger.settings.seed + asked, seen=ledger.tried())
@@ -186,7 +195,7 @@ def placement_of(ledger: Ledger, resources: Resources, images: int) -> Placement
     assert architectures is not None, "nothing is queued"
     batch, side = settings.training_recipe().batch_size, settings.data.side
     need = training_bytes(architectures, settings.data.classes, batch, images, side)
-    return place(resources.device, resources.workers, resources.per_device, need)
+    return place(resources.device, resources.workers, resources.per_device, need, resources.threads)
 
 
 class _Coordinator:
@@ -276,8 +285,8 @@ class _Coordinator:
         return self.deadline is not None and time.monotonic() > self.deadline
 
     def _stops(self, event: Event) -> bool:
-        """Whether a training cannot reach the front any more, by its accuracies so far."""
-        finished = self.ledger.curves()
+        """Whether a training cannot reach the front any more, by its accuracies so far and those of its own kind."""
+        finished = self.ledger.curves(event.key)
         if not finished:
             return False
         so_far = tuple(record.accuracy for record in event.history if record.accuracy is not None)
@@ -328,6 +337,9 @@ class _Coordinator:
                 self.budget.epoch(number, done, self.epochs[number])
             self.ledger.progress(number, done)
             self.progress.epoch(number, done, self.epochs[number])
+            return 0
+        if event.kind == "silent":
+            self.progress.note(f"trial {number}: {event.text}")
             return 0
         if event.kind == "refused":
             raise PlannerError(event.text)

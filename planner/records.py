@@ -183,9 +183,9 @@ class Records:
         waiting = self._trials((TrialState.WAITING,))
         return [int(trial.user_attrs["macs"]) for trial in waiting if "macs" in trial.user_attrs]
 
-    def curves(self) -> list[Curve]:
-        """The accuracies by epoch of every training that went through all epochs."""
-        return curves_of(self._finished())
+    def curves(self, number: int) -> list[Curve]:
+        """The accuracies by epoch of every training that went through all epochs and was asked for as this one is."""
+        return curves_of(self._finished(), self._frozen(number).user_attrs, self.settings)
 
     def counts(self) -> dict[str, int]:
         """Trials by what became of them: ok, failed, running, waiting."""

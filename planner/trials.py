@@ -74,16 +74,40 @@ def epochs_frame(trials: Sequence[optuna.trial.FrozenTrial]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["trial", "epoch", "training_loss", "accuracy", "loss"])
 
 
-def curves_of(trials: Sequence[optuna.trial.FrozenTrial]) -> list[Curve]:
-    """The accuracies by epoch of those trials that went through all epochs."""
-    curves = []
+def curves_of(trials: Sequence[optuna.trial.FrozenTrial], like: dict[str, Any], settings: StudySettings) -> list[Curve]:
+    """The accuracies by epoch of those trials that went through all epochs and were trained as another is.
+
+    Args:
+        trials: Finished ones.
+        like: Attributes of that other trial: its epochs, recipe, hold-out and parent are theirs too.
+        settings: Of the study.
+    """
+    wanted, curves = _task(like, settings), []
     for facts in (trial.user_attrs for trial in trials if trial.user_attrs.get("status") == "ok"):
-        if asked_apart(facts):
+        if _task(facts, settings) != wanted:
             continue
         scored = tuple(record["accuracy"] for record in facts.get("history", []) if record["accuracy"] is not None)
         if scored:
             curves.append(Curve(facts["macs"], scored))
     return curves
+
+
+def _task(facts: Mapping[str, Any], settings: StudySettings) -> dict[str, Any]:
+    """What a trial is trained on, how and how long: accuracies can be compared where it is the same.
+
+    What was recorded counts where a trial asks for nothing of its own: settings may have been edited since.
+    """
+    fidelity = settings.fidelity
+    usual = {"epochs": facts.get("epochs", fidelity.epochs), "holdout": settings.data.holdout}
+    usual["data_share"] = facts.get("data_share", fidelity.data_share)
+    return {**usual, **{name: value for name, value in facts.get(ASKS, {}).items() if name in APART}}
+
+
+def work_of(facts: Mapping[str, Any], settings: StudySettings) -> float:
+    """What a trial's seconds are in proportion to: its MACs, times its epochs and images over the usual ones."""
+    task, usual = _task(facts, settings), settings.fidelity
+    images = (1 - task["holdout"]) * task["data_share"] / ((1 - settings.data.holdout) * usual.data_share)
+    return float(facts["macs"] * images * task["epochs"] / usual.epochs)
 
 
 def _columns(stages: int) -> list[str]:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from trainer import pausing
 from trainer.batches import DeviceImages
 from trainer.images import ImageData, ImageSplit, hold_out, stratified_share
 from trainer.observation import Training
@@ -57,6 +58,7 @@ def evaluate(model: nn.Module, images: DeviceImages, device: torch.device, batch
     correct = torch.zeros((), device=device)
     loss = torch.zeros((), dtype=torch.float64, device=device)
     for batch, labels in images.in_order(batch_size):
+        pausing.alive()
         with precision(device):
             logits = model(batch).float()
         correct += (logits.argmax(1) == labels).sum()

@@ -9,6 +9,7 @@ import pytest
 
 import planner.loop as loop
 from planner.budget import Budget
+from planner.interruption import UNABLE, Interruption
 from planner.loop import Resources, _Coordinator
 from planner.pace import Pace
 from planner.settings import StudySettings
@@ -187,6 +188,56 @@ def test_seconds_of_earlier_runs_count(ledger, tmp_path, monkeypatch):
     for done in (1, 0):
         resources = Resources(workers=1, device="cpu", hours=0.1)
         assert _Coordinator(ledger, tmp_path, resources, Placement(("cpu",), 1), notes).run() == done
+
+
+class Stoppable:
+    """An engine as far as it can be stopped."""
+
+    def __init__(self):
+        self.acts = []
+
+    def pause(self):
+        self.acts.append("pause")
+
+    def end(self):
+        self.acts.append("end")
+
+
+@pytest.mark.parametrize(("engine", "able"), [(Stoppable(), True), (object(), False), (None, True)])
+def test_the_end_of_the_hours_asks_every_engine_and_says_where_one_cannot_pause(engine, able):
+    told = []
+    with Interruption(engine, 0.0, told.append) as interruption:
+        interruption.timers[0].join()
+    assert interruption.asked and not interruption.by_user
+    assert (told == [UNABLE]) != able and len(told) == 1
+    assert engine is None or not able or engine.acts == ["pause"]
+
+
+def test_an_engine_that_cannot_pause_begins_nothing_after_the_hours(ledger, tmp_path, monkeypatch):
+    clock, notes = Clock(), Notes()
+    engine = Engine(ledger, clock, lambda *_: 60.0)
+    _use(monkeypatch, engine, clock)
+    coordinator = _Coordinator(ledger, tmp_path, Resources(workers=1, hours=10), Placement(("cpu",), 1), notes)
+    monkeypatch.setattr(notes, "done", lambda *_: coordinator.interruption._over())
+    assert coordinator.run() == 1 and ledger.counts()["waiting"] == 7
+    assert UNABLE in notes.lines
+
+
+def test_a_training_without_a_sign_of_life_is_told_by_its_name(ledger, tmp_path, monkeypatch):
+    clock, notes = Clock(), Notes()
+    engine = Engine(ledger, clock, lambda *_: 60.0)
+    _use(monkeypatch, engine, clock)
+    run = engine.run
+
+    def with_silence(next_training):
+        for event in run(next_training):
+            if event.kind == "epoch" and event.key == 0:
+                yield Event("silent", 0, text="no sign of life for 2 min")
+            yield event
+
+    engine.run = with_silence
+    assert _Coordinator(ledger, tmp_path, Resources(workers=1), Placement(("cpu",), 1), notes).run() == 8
+    assert notes.lines == ["trial 0: no sign of life for 2 min"]
 
 
 def _use(monkeypatch, engine, clock):
