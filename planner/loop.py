@@ -15,7 +15,6 @@ from planner.errors import PlannerError
 from planner.interruption import Interruption
 from planner.stopping import Curve, cannot_reach_front
 from planner.store import Ledger
-from planner.trials import trained
 from sampler import Architecture, Architectures, Limit, random_design, sobol_design, stratified_design
 from trainer.engines.engine import Engine, Event
 from trainer.engines.local import LocalEngine
@@ -223,7 +222,7 @@ class _Coordinator:
         waiting = self.ledger.counts()["waiting"]
         if self.budget:
             at_once = min(waiting, len(self.placement.devices) if self.placement else self.resources.workers or 1)
-            self.progress.note(self.budget.plan(self.ledger.waiting_macs(), at_once))
+            self.progress.note(self.budget.plan(self.ledger.waiting_work(), at_once))
         try:
             ended = self._train(waiting)
             self._put_back("interrupted")  # what an engine ended without a word
@@ -232,7 +231,7 @@ class _Coordinator:
                 self._put_back("interrupted")
             raise
         if self.budget:
-            self.progress.note(self.budget.account(self.ledger.waiting_macs()))
+            self.progress.note(self.budget.account(self.ledger.waiting_work()))
         if self.interruption and self.interruption.by_user:
             raise KeyboardInterrupt
         return ended
@@ -299,7 +298,7 @@ class _Coordinator:
         if self.ledger.shared and time.monotonic() > self.looked + LOOK_SECONDS:
             self.ledger.reconcile()
             self.looked = time.monotonic()
-        if self.budget and (waiting := self.ledger.waiting_macs()) and not self.budget.admits(waiting[0]):
+        if self.budget and (waiting := self.ledger.waiting_work()) and not self.budget.admits(waiting[0]):
             return None
         claimed = self.ledger.claim()
         if claimed is None:
@@ -307,7 +306,7 @@ class _Coordinator:
         number, architecture, seed = claimed
         self.running.add(number)
         if self.budget:
-            self.budget.begins(number, self.ledger.macs_of(number))
+            self.budget.begins(number, self.ledger.work_of(number))
         training = self._training(number, architecture, seed)
         self.epochs[number] = training.fidelity.epochs
         return number, training
@@ -366,5 +365,5 @@ class _Coordinator:
 
 def _budget_of(ledger: Ledger, hours: float) -> Budget:
     """A budget that knows how long the study's trainings took."""
-    frame = trained(ledger.frame()).dropna(subset="seconds")
-    return Budget(hours, list(frame["macs"].astype(float)), list(frame["seconds"].astype(float)))
+    work, seconds = ledger.timings()
+    return Budget(hours, work.tolist(), seconds.tolist())

@@ -6,11 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from planner.pace import TIMES, own_seconds
 from planner.settings import StudySettings
 from planner.stopping import Curve
 from planner.table import ASKS
 from sampler import Architecture, architecture_from
 from sampler import base as base_named
+from sampler.architecture import FloatArray
 
 if TYPE_CHECKING:
     import optuna
@@ -20,7 +24,18 @@ COSTS = ("macs", "params", "activations", "memory")
 APART = ("epochs", "recipe", "holdout", "parent")  # of that, what makes its accuracy one of another kind
 # An accuracy of less than so many times that of guessing is none; said of so many trainings, or more.
 GUESSED, FEWEST_GUESSING = 1.25, 3
-WHOLE = {"base_resolution", "classes", "resolution", "stem", "head", "epochs", "proxy_resolution", "seed", *COSTS}
+WHOLE = {
+    "base_resolution",
+    "classes",
+    "resolution",
+    "stem",
+    "head",
+    "epochs",
+    "proxy_resolution",
+    "seed",
+    "threads",
+    *COSTS,
+}
 
 
 def trials_frame(trials: Sequence[optuna.trial.FrozenTrial], settings: StudySettings) -> pd.DataFrame:
@@ -110,6 +125,14 @@ def work_of(facts: Mapping[str, Any], settings: StudySettings) -> float:
     return float(facts["macs"] * images * task["epochs"] / usual.epochs)
 
 
+def timings_of(trials: Sequence[optuna.trial.FrozenTrial], settings: StudySettings) -> tuple[FloatArray, FloatArray]:
+    """What finished trainings say of the time: `(n,)` their work (`work_of`), and `(n,)` their own seconds of it."""
+    timed = [one.user_attrs for one in trials if one.user_attrs.get("status") == "ok" and one.user_attrs.get("seconds")]
+    columns = ([facts.get(name) for facts in timed] for name in TIMES)
+    seconds, cpu_seconds, threads = (np.array(values, dtype=np.float64) for values in columns)
+    return np.array([work_of(facts, settings) for facts in timed]), own_seconds(seconds, cpu_seconds, threads)
+
+
 def _columns(stages: int) -> list[str]:
     numbers = range(1, stages + 1)
     return [
@@ -117,7 +140,18 @@ def _columns(stages: int) -> list[str]:
         *(f"width_{i}" for i in numbers),
         *(f"depth_{i}" for i in numbers),
         *("head", "r", "d", "w", *COSTS, "accuracy", "loss"),
-        *("epochs", "data_share", "proxy_resolution", "seed", ASKS, "seconds", "device", "message"),
+        *(
+            "epochs",
+            "data_share",
+            "proxy_resolution",
+            "seed",
+            ASKS,
+            "seconds",
+            "cpu_seconds",
+            "threads",
+            "device",
+            "message",
+        ),
     ]
 
 

@@ -106,6 +106,9 @@ class Observation:
         message: What went wrong, in one line.
         history: Every epoch that ended with a finite loss; empty in records older than it.
         memory: Estimate of the peak memory of inference for one image, in bytes; None in older records.
+        cpu_seconds: Processor time of all threads in those seconds, of a training on a CPU: beside the wall clock it
+            tells a crowded machine. None on other devices, and in older records.
+        threads: Torch threads; None in older records.
     """
 
     architecture: Architecture
@@ -123,6 +126,8 @@ class Observation:
     message: str = ""
     history: tuple[EpochRecord, ...] = ()
     memory: int | None = None
+    cpu_seconds: float | None = None
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
