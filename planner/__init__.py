@@ -19,6 +19,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from planner import own_modules
+
 if TYPE_CHECKING:
     from planner.errors import PlannerError
     from planner.formulas.fit import fit
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from sampler import Architecture, base
     from sampler.complexity import complexity
     from trainer.network import build
+
+# Before anything of `trainer` or `sampler` is imported: a user's own file of that name may come first on the path.
+own_modules.install()
 
 # Where each public name lives.
 PUBLIC = {
@@ -70,6 +75,9 @@ def __getattr__(name: str) -> Any:
         return version("scaling-planner")
     if name not in PUBLIC:
         raise AttributeError(f"module 'planner' has no attribute {name!r}; public names: {', '.join(__all__)}")
+    if name == "PlannerError":  # which must be there to be caught, whatever else is not
+        return own_modules.planner_error()
+    own_modules.refuse_others()
     return getattr(import_module(PUBLIC[name]), name)
 
 

@@ -96,6 +96,8 @@ class Facts(TypedDict, total=False):
     epochs_before: Count
     data_share: float
     seconds: float | None
+    cpu_seconds: float | None
+    threads: Count | None
     message: str
     device: str
     versions: dict[str, str]

@@ -8,18 +8,20 @@ from collections.abc import Callable, Sequence
 from planner.pace import Pace
 
 Clock = Callable[[], float]
+RECENT = 9  # trainings by which it is judged how crowded the machine is
 
 
 class Budget:
     """Admits trainings that will end in time, by the seconds of those that did.
 
     Before each training the time within which nine of ten such end is reserved; it begins only if so much is left.
-    Before anything was measured one training alone begins, and its first epoch is the first measurement.
+    Before anything was measured one training alone begins, and its first epoch is the first measurement. Those measured
+    before say how seconds follow from MACs, on cores of their own; those of now, how crowded the machine is today.
 
     Args:
         hours: Of wall clock, from now.
         macs: Of trainings measured before, whose seconds are given.
-        seconds: Of those.
+        seconds: Of those, on cores of their own.
         clock: Seconds that never go back.
     """
 
@@ -28,7 +30,8 @@ class Budget:
     ) -> None:
         self.hours, self.clock = hours, clock
         self.start = clock()
-        self.measured = list(zip(macs, seconds, strict=True))
+        self.before = Pace.of(macs, seconds)
+        self.measured: list[tuple[float, float]] = []  # MACs and seconds of those that ended since
         self.running: dict[int, tuple[float, float]] = {}  # MACs, and when it began
         self.projected: dict[int, tuple[float, float]] = {}  # MACs, and seconds by its epochs so far
         self.spent = self.wasted = 0.0
@@ -42,8 +45,9 @@ class Budget:
     @property
     def pace(self) -> Pace | None:
         """Seconds over MACs; of running trainings only where none has ended."""
-        known = self.measured or list(self.projected.values())
-        return Pace.of([macs for macs, _ in known], [seconds for _, seconds in known])
+        if self.before is not None:
+            return self.before.beside(*_columns(self.measured[-RECENT:]))
+        return Pace.of(*_columns(self.measured or list(self.projected.values())))
 
     def admits(self, macs: float) -> bool:
         """Whether a training of so many MACs would end in time."""
@@ -101,3 +105,7 @@ class Budget:
             f"spent: {used:.2g} of {self.hours:.3g} h, with {self.spent / 3600:.2g} h of training{wasted}; "
             f"{self.ended.get('ok', 0)} trained{ahead}"
         )
+
+
+def _columns(pairs: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [macs for macs, _ in pairs], [seconds for _, seconds in pairs]

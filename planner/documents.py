@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager

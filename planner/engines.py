@@ -9,6 +9,8 @@ from typing import Protocol
 from planner.errors import PlannerError
 from trainer.engines.engine import Engine, Event
 
+ENGINES = ("local", "ray", "slurm")
+
 
 class Asked(Protocol):
     """What is read of `planner.loop.Resources`."""
@@ -61,6 +63,7 @@ def remote_engine(
     Raises:
         InputError: If an option does not fit the engine.
     """
+    check_engine(asked.engine)
     workers, cpus, gpus = asked.workers, asked.cpus_per_training, gpus_of(asked)
     if asked.engine == "ray":
         from trainer.engines.ray import RayEngine
@@ -69,6 +72,16 @@ def remote_engine(
     from trainer.engines.slurm import SlurmEngine
 
     return SlurmEngine(observations, study / "jobs", checkpoints, stops, workers, cpus, gpus, asked.slurm_option)
+
+
+def check_engine(name: str) -> None:
+    """Refuses an engine that is none.
+
+    Raises:
+        PlannerError: Naming those that are.
+    """
+    if name not in ENGINES:
+        raise PlannerError(f"--engine {name}: there is no such engine; one of: {', '.join(ENGINES)}")
 
 
 def gpus_of(asked: Asked) -> float | None:

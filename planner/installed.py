@@ -50,11 +50,14 @@ NEEDS = {
     "gpytorch": ("torch",),
     "botorch": ("torch", "gpytorch"),
 }
+# What does as well as a module of those below.
+INSTEAD = {"psycopg2": ("psycopg",)}
 # Modules of what is optional, and what it is for.
 EXTRAS = {
     "onnx": (("onnx", "onnxscript", "onnxruntime"), "planner export --to onnx, planner latency --runtime onnxruntime"),
     "ray": (("ray",), "trainings on several machines"),
-    "postgres": (("psycopg",), "one study of several people, --storage postgresql+psycopg://.."),
+    "slurm": (("submitit",), "trainings as Slurm jobs, --engine slurm"),
+    "postgres": (("psycopg2",), "one study of several people, --storage postgresql://.."),
     "dashboard": (("optuna_dashboard",), "a study in the browser"),
     "parquet": (("pyarrow",), "planner front --out front.parquet"),
 }
@@ -249,6 +252,10 @@ def gpu_check(probed: Probed, good: dict[str, str]) -> Check:
     return Check("gpus", found, f"torch for CUDA {cuda} cannot use this NVIDIA driver", mend)
 
 
+def _is_there(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
 def extra_checks() -> list[Check]:
     """What is optional; that it is missing is no problem."""
     try:
@@ -257,7 +264,7 @@ def extra_checks() -> list[Check]:
         declared = set()
     checks = []
     for name, (modules, use) in EXTRAS.items():
-        missing = [module for module in modules if importlib.util.find_spec(module) is None]
+        missing = [module for module in modules if not any(map(_is_there, (module, *INSTEAD.get(module, ()))))]
         wanted = f"'{DISTRIBUTION}[{name}]'" if name in declared else " ".join(missing).replace("_", "-")
         found = f"not there, for {use}: pip install {wanted}" if missing else "there"
         checks.append(Check(f"[{name}]", found))

@@ -6,10 +6,13 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Literal
+
+from trainer.engines.engine import Engine
 
 # After the hours: within so many seconds trainings write their checkpoints, or are ended without.
 GRACE_SECONDS = 10.0
+UNABLE = "nothing more begins; this engine cannot pause what runs, which goes on to its end"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -21,8 +24,8 @@ class Interruption:
     `GRACE_SECONDS` ends the workers.
 
     Args:
-        engine: With `pause()`, and `end()` for what does not pause; one without them is left to end by itself. None
-            until it has begun.
+        engine: What trains. Of one that cannot `pause` and `end` (not ours), what runs is left to end by itself, which
+            is said; nothing begins there any more either. None until it has begun.
         seconds: Until the hours are over; None for no such end.
         note: Told in one line what happens.
 
@@ -31,7 +34,7 @@ class Interruption:
         by_user: Whether a signal asked for it.
     """
 
-    def __init__(self, engine: object | None, seconds: float | None, note: Callable[[str], None]) -> None:
+    def __init__(self, engine: Engine | None, seconds: float | None, note: Callable[[str], None]) -> None:
         self.engine, self.note = engine, note
         self.asked = self.by_user = False
         self._whole, self._again = 0, False
@@ -81,9 +84,15 @@ class Interruption:
 
     def _pause(self, why: str) -> None:
         self.asked = True
-        self._engine("pause")
+        able = self._engine("pause")
         with suppress(RuntimeError):  # a signal in the middle of another line
-            self.note(why)
+            self.note(why if able else UNABLE)
 
-    def _engine(self, act: str) -> None:
-        getattr(self.engine, act, lambda: None)()
+    def _engine(self, act: Literal["pause", "end"]) -> bool:
+        """Has the engine do it; gives whether it can."""
+        if self.engine is None:
+            return True  # nothing runs
+        able = hasattr(self.engine, act)
+        if able:
+            getattr(self.engine, act)()
+        return able

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Protocol
 
 from planner.budget import Budget
-from planner.engines import remote_engine
+from planner.engines import check_engine, remote_engine
 from planner.errors import PlannerError
 from planner.interruption import Interruption
 from planner.leftovers import remove_left
 from planner.stopping import Curve, cannot_reach_front
 from planner.store import Ledger
-from planner.trials import trained
 from sampler import Architectures, Limit, random_design, sobol_design, stratified_design
 from sampler.seeds import offset_seed
 from trainer.engines.engine import Engine, Event
@@ -73,9 +72,11 @@ class Resources:
         cpus_per_training: With `ray` and `slurm`.
         gpus_per_training: Likewise; with `ray` also a fraction. None for what `device` and `per_device` say.
         slurm_option: Of sbatch, as `partition=gpu`.
+        threads: Torch threads of each process here; 0 for what OMP_NUM_THREADS says, or else the workers' share of the
+            cores. With `ray` and `slurm`, `cpus_per_training` are the threads.
 
     Raises:
-        PlannerError: If something is said that is of another engine.
+        PlannerError: If the engine is unknown, or something is said that is of another engine.
     """
 
     workers: int = 0
@@ -89,9 +90,11 @@ class Resources:
     cpus_per_training: float = 1.0
     gpus_per_training: float | None = None
     slurm_option: tuple[str, ...] = ()
+    threads: int = 0
 
     def __post_init__(self) -> None:
-        for name, engine in (("address", "ray"), ("slurm_option", "slurm")):
+        check_engine(self.engine)
+        for name, engine in (("address", "ray"), ("slurm_option", "slurm"), ("threads", "local")):
             if getattr(self, name) and self.engine != engine:
                 option = name.replace("_", "-")
                 raise PlannerError(f"--{option} is of --engine {engine}; leave it out, or take that engine")
@@ -109,10 +112,15 @@ def queue(ledger: Ledger, n: int, method: str = "stratified", limits: Sequence[L
 
     Returns:
         How many architectures were added.
+
+    Raises:
+        PlannerError: If the method is unknown.
     """
     asked = ledger.asked()
     if n <= asked:
         return 0
+    if method not in DESIGNS:
+        raise PlannerError(f"method {method!r} is unknown; known methods: {', '.join(DESIGNS)}")
     # Offset by what is there, so that adding 10 twice does not draw the same 10 again.
     space = replace(ledger.space, limits=tuple(limits))
     design = DESIGNS[method](space, n - asked, offset_seed(ledger.settings.seed, asked), seen=ledger.tried())
@@ -210,7 +218,7 @@ def placement_of(ledger: Ledger, resources: Resources, images: int) -> Placement
     assert architectures is not None, "nothing is queued"
     batch, side = settings.training_recipe().batch_size, settings.data.side
     need = training_bytes(architectures, settings.data.classes, batch, images, side)
-    return place(resources.device, resources.workers, resources.per_device, need)
+    return place(resources.device, resources.workers, resources.per_device, need, resources.threads)
 
 
 class _Coordinator:
@@ -236,7 +244,7 @@ class _Coordinator:
         waiting = self.ledger.counts()["waiting"]
         if self.budget:
             at_once = min(waiting, len(self.placement.devices) if self.placement else self.resources.workers or 1)
-            self.progress.note(self.budget.plan(self.ledger.waiting_macs(), at_once))
+            self.progress.note(self.budget.plan(self.ledger.waiting_work(), at_once))
         with self.interruption:
             try:
                 ended = self._train(waiting)
@@ -246,7 +254,7 @@ class _Coordinator:
                     self._put_back("interrupted")
                 raise
         if self.budget:
-            self.progress.note(self.budget.account(self.ledger.waiting_macs()))
+            self.progress.note(self.budget.account(self.ledger.waiting_work()))
         if self.interruption.by_user:
             raise KeyboardInterrupt
         return ended + self.answered
@@ -301,8 +309,8 @@ class _Coordinator:
         return self.deadline is not None and time.monotonic() > self.deadline
 
     def _stops(self, event: Event) -> bool:
-        """Whether a training cannot reach the front any more, by its accuracies so far."""
-        finished = self.ledger.curves()
+        """Whether a training cannot reach the front any more, by its accuracies so far and those of its own kind."""
+        finished = self.ledger.curves(event.key)
         if not finished:
             return False
         so_far = tuple(record.accuracy for record in event.history if record.accuracy is not None)
@@ -316,7 +324,7 @@ class _Coordinator:
             if self.ledger.shared and time.monotonic() > self.looked + LOOK_SECONDS:
                 self.ledger.reconcile()
                 self.looked = time.monotonic()
-            if self.budget and (waiting := self.ledger.waiting_macs()) and not self.budget.admits(waiting[0]):
+            if self.budget and (waiting := self.ledger.waiting_work()) and not self.budget.admits(waiting[0]):
                 return None
             return self._claimed()
 
@@ -332,7 +340,7 @@ class _Coordinator:
         else:
             return None
         if self.budget:
-            self.budget.begins(number, self.ledger.macs_of(number))
+            self.budget.begins(number, self.ledger.work_of(number))
         training = self.ledger.training(number)
         self.epochs[number] = training.fidelity.epochs
         return number, replace(training, data=replace(training.data, cache=str(self.cache)))
@@ -362,6 +370,9 @@ class _Coordinator:
             self.ledger.progress(number, done)
             self.progress.epoch(number, done, self.epochs[number])
             return 0
+        if event.kind == "silent":
+            self.progress.note(f"trial {number}: {event.text}")
+            return 0
         if event.kind == "refused":
             raise PlannerError(event.text)
         self.running.discard(number)
@@ -386,5 +397,5 @@ class _Coordinator:
 
 def _budget_of(ledger: Ledger, hours: float) -> Budget:
     """A budget that knows how long the study's trainings took."""
-    frame = trained(ledger.frame()).dropna(subset="seconds")
-    return Budget(hours, list(frame["macs"].astype(float)), list(frame["seconds"].astype(float)))
+    work, seconds = ledger.timings()
+    return Budget(hours, work.tolist(), seconds.tolist())

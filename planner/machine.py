@@ -11,16 +11,15 @@ from pathlib import Path
 
 from planner.quantities import format_bytes
 from planner.study import RESULTS
+from trainer.cores import THREADS, affinity, asked_threads, cores, quota, shared_cores
 
 LEAST_DISK = 1_000_000_000
 # Queues between worker processes live there; containers have 64 MB unless told otherwise.
 LEAST_SHARED = 32_000_000
 SHARED = Path("/dev/shm")
 MEMORY = Path("/proc/meminfo")
-QUOTA = Path("/sys/fs/cgroup/cpu.max")
 DRIVER = Path("/proc/driver/nvidia/version")
 TESTED = ((3, 11), (3, 13))
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -58,28 +57,25 @@ def python_check() -> Check:
 
 def cores_check() -> Check:
     """Cores that this process may use, and the settings of threads."""
-    there = os.cpu_count() or 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else there  # Linux has it
+    there, usable, most = os.cpu_count() or 1, affinity(), quota()
     found = f"{usable}" + (f" of {there}" if usable < there else "")
-    quota = _quota()
-    if quota is not None and quota < usable:
-        found += f", of whose time the container has {quota:g}: give `--workers {max(1, int(quota))}`"
+    if most is not None and most < usable:
+        found += f", of whose time the container has {most:g}"
+    found += f"; trainings here by default: {_workers(cores())}, with --workers 1: {_workers(1)}"
     given = {name: os.environ[name] for name in THREADS if name in os.environ}
     found += "".join(f", {name}={value}" for name, value in given.items())
     for name, value in given.items():
-        first = value.partition(",")[0].strip()  # a list is one of nested regions
-        if not first.isdecimal() or not 1 <= int(first) <= usable:
+        wanted = asked_threads(name)
+        if wanted is None or wanted > usable:
             return Check("cores", found, f"{name}={value} is no number of threads for {usable} cores", f"unset {name}")
     return Check("cores", found)
 
 
-def _quota() -> float | None:
-    """Cores' worth of time that a container may use; None for no limit."""
-    try:
-        most, period = QUOTA.read_text(encoding="utf-8").split()
-        return int(most) / int(period)
-    except (OSError, ValueError):  # not in a container, or "max"
-        return None
+def _workers(processes: int) -> str:
+    """Processes and the threads of each, as trainings are placed."""
+    threads = shared_cores(processes)
+    of_each = f"{threads} thread{'s' * (threads > 1)}"
+    return f"{processes} of {of_each} each" if processes > 1 else f"1 of {of_each}"
 
 
 def memory_check() -> Check:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,6 +23,38 @@ STEEPEST = 1.5
 # Over the largest residual, where there are too few for a quantile; and the least that is ever put on top.
 CAUTION, LEAST = math.log(1.25), math.log(1.1)
 MOST = 500  # trainings whose pairs are compared
+# Columns of a training's time: by the wall clock, of the processor, and how many threads shared the work.
+TIMES = ("seconds", "cpu_seconds", "threads")
+# Several threads wait for each other on a quiet machine too: crowded is what kept them busy less than half as usual.
+CROWDED = 0.5
+
+
+def own_seconds(seconds: ArrayLike, cpu_seconds: ArrayLike, threads: ArrayLike) -> FloatArray:
+    """The seconds that trainings would have taken on cores of their own, by how busy these were kept.
+
+    A thread that computes all the time is busy for cpu_seconds / seconds = 1; beside other programs it waits for its
+    turn, and the wall clock goes on. So one thread's own time is its processor time; that of several is the wall
+    clock's, unless they were much less busy than trainings of as many threads can be.
+
+    Args:
+        seconds: `(n,)` by the wall clock.
+        cpu_seconds: `(n,)` of the processor, all threads together; NaN where nobody knows (a GPU, an older record).
+        threads: `(n,)` torch threads; NaN likewise.
+
+    Example:
+        >>> own_seconds([2.0, 60.0, 9.0], [2.0, 2.2, float("nan")], [1, 1, float("nan")]).tolist()
+        [2.0, 2.2, 9.0]
+    """
+    wall, cpu, at_once = (np.array(one, dtype=np.float64) for one in (seconds, cpu_seconds, threads))
+    busy = np.minimum(cpu / np.maximum(wall, 1e-9) / at_once, 1.0)
+    usual = np.ones(len(wall))
+    for many in np.unique(at_once[at_once > 1]):
+        same = (at_once == many) & np.isfinite(busy)
+        usual[same] = max(float(busy[same].max(initial=0.0)), 1e-9)
+    crowded = busy < np.where(at_once > 1, CROWDED, 1.0) * usual  # False where it is not known
+    crowded &= busy > 0
+    own: FloatArray = np.where(crowded, wall * busy / usual, wall)
+    return own
 
 
 @dataclass(frozen=True)
@@ -63,6 +95,17 @@ class Pace:
         slope = float(np.clip(np.median(slopes), 0.0, STEEPEST))
         level = float(np.median(y - slope * x))
         return cls(level, slope, _margin(np.sort(y - level - slope * x)), -math.inf, len(x))
+
+    def beside(self, macs: ArrayLike, seconds: ArrayLike) -> Pace:
+        """This pace where trainings measured lately took other seconds than it says: by the median of their ratios.
+
+        A few that were faster are not enough to expect so of all.
+        """
+        found = np.asarray(seconds, dtype=np.float64)
+        if not len(found):
+            return self
+        change = float(np.median(np.log(found / self.expected(macs))))
+        return replace(self, level=self.level + (change if len(found) >= FEWEST else max(change, 0.0)))
 
     def expected(self, macs: ArrayLike) -> FloatArray:
         """`(n,)` seconds that trainings usually take."""

@@ -96,7 +96,7 @@ def _waiting(situation: Situation) -> Advice | None:
             return None
         why = "nothing else is queued; if no process trains them any more, `planner train` takes them up again"
         return Advice("train", f"let the {counts['running']} running trainings end", why, _command(situation, "train"))
-    hours = situation.hours_of(situation.waiting_macs)
+    hours = situation.hours_of(situation.waiting_work)
     what = f"train the {counts['waiting']} that wait"
     return Advice("train", what, "queued architectures teach nothing before", _command(situation, "train"), hours)
 

@@ -44,10 +44,12 @@ from planner.trials import (
     epochs_frame,
     network_path,
     parameters,
+    timings_of,
     trials_frame,
+    work_of,
 )
 from sampler import Architecture, Architectures, rule_named
-from sampler.architecture import stack
+from sampler.architecture import FloatArray, stack
 from trainer.faults import reach
 from trainer.files import write_atomically
 from trainer.mending import told
@@ -239,16 +241,24 @@ class Records:
         """Seconds that a trial's training took; 0 where that is not known."""
         return float(self._frozen(number).user_attrs.get("seconds") or 0.0)
 
-    def waiting_macs(self) -> list[int]:
-        """MACs of what waits, in the order of the queue."""
+    def work_of(self, number: int) -> float:
+        """What a trial's seconds are in proportion to: its MACs, for the study's usual epochs and images."""
+        return work_of(self._frozen(number).user_attrs, self.settings)
+
+    def waiting_work(self) -> list[float]:
+        """The work (`work_of`) of what waits, in the order of the queue."""
         from optuna.trial import TrialState
 
-        waiting = self._trials((TrialState.WAITING,))
-        return [int(trial.user_attrs["macs"]) for trial in waiting]
+        waiting = [trial.user_attrs for trial in self._trials((TrialState.WAITING,))]
+        return [work_of(facts, self.settings) for facts in waiting if "macs" in facts]
 
-    def curves(self) -> list[Curve]:
-        """The accuracies by epoch of every training that went through all epochs."""
-        return curves_of(self.finished())
+    def timings(self) -> tuple[FloatArray, FloatArray]:
+        """The work of finished trainings, and the seconds that it takes on cores of its own."""
+        return timings_of(self.finished(), self.settings)
+
+    def curves(self, number: int) -> list[Curve]:
+        """The accuracies by epoch of every training that went through all epochs and was asked for as this one is."""
+        return curves_of(self.finished(), self._frozen(number).user_attrs, self.settings)
 
     def counts(self) -> dict[str, int]:
         """The planner's trials by what became of them: ok, failed, running, waiting."""

@@ -58,14 +58,13 @@ class Situation:
 
     @cached_property
     def pace(self) -> Pace | None:
-        """Seconds over MACs."""
-        measured = self.rows[self.rows["seconds"].notna()]
-        return Pace.of(measured["macs"].astype(float), measured["seconds"].astype(float))
+        """Seconds over MACs, as the study trains."""
+        return Pace.of(*self.ledger.timings())
 
     @cached_property
-    def waiting_macs(self) -> FloatArray:
-        """MACs of what is queued, in its order."""
-        return np.array(self.ledger.waiting_macs(), dtype=np.float64)
+    def waiting_work(self) -> FloatArray:
+        """MACs of what is queued, in its order; for other epochs or images than the study's, in proportion."""
+        return np.array(self.ledger.waiting_work(), dtype=np.float64)
 
     def hours_of(self, macs: FloatArray) -> float | None:
         """Hours that trainings are expected to take; None where nothing was measured."""
@@ -149,7 +148,7 @@ class Situation:
             "wasted_hours": wasted,
             "untimed": int(bad["seconds"].isna().sum()),
             "lost": {str(name): int(n) for name, n in bad["status"].value_counts().sort_index().items()},
-            "waiting_hours": self.hours_of(self.waiting_macs),
+            "waiting_hours": self.hours_of(self.waiting_work),
             "bands": self._bands(),
         }
 

@@ -8,11 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from planner.pace import TIMES, own_seconds
 from planner.settings import StudySettings
 from planner.stopping import Curve
 from planner.table import ASKS
 from sampler import Architecture, architecture_from
 from sampler import base as base_named
+from sampler.architecture import FloatArray
 from trainer.observation import Observation, Training
 from trainer.recipe import recipe_named
 
@@ -22,7 +26,18 @@ if TYPE_CHECKING:
 
 COSTS = ("macs", "params", "activations", "memory")
 APART = ("epochs", "recipe", "holdout", "parent")  # of that, what makes its accuracy one of another kind
-WHOLE = {"base_resolution", "classes", "resolution", "stem", "head", "epochs", "proxy_resolution", "seed", *COSTS}
+WHOLE = {
+    "base_resolution",
+    "classes",
+    "resolution",
+    "stem",
+    "head",
+    "epochs",
+    "proxy_resolution",
+    "seed",
+    "threads",
+    *COSTS,
+}
 
 
 def trials_frame(trials: Sequence[optuna.trial.FrozenTrial], settings: StudySettings) -> pd.DataFrame:
@@ -59,16 +74,48 @@ def epochs_frame(trials: Sequence[optuna.trial.FrozenTrial]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["trial", "epoch", "training_loss", "accuracy", "loss"])
 
 
-def curves_of(trials: Sequence[optuna.trial.FrozenTrial]) -> list[Curve]:
-    """The accuracies by epoch of those trials that went through all epochs."""
-    curves = []
+def curves_of(trials: Sequence[optuna.trial.FrozenTrial], like: dict[str, Any], settings: StudySettings) -> list[Curve]:
+    """The accuracies by epoch of those trials that went through all epochs and were trained as another is.
+
+    Args:
+        trials: Finished ones.
+        like: Attributes of that other trial: its epochs, recipe, hold-out and parent are theirs too.
+        settings: Of the study.
+    """
+    wanted, curves = _task(like, settings), []
     for facts in (trial.user_attrs for trial in trials if trial.user_attrs.get("status") == "ok"):
-        if asked_apart(facts):
+        if _task(facts, settings) != wanted:
             continue
         scored = tuple(record["accuracy"] for record in facts.get("history", []) if record["accuracy"] is not None)
         if scored:
             curves.append(Curve(facts["macs"], scored))
     return curves
+
+
+def _task(facts: Mapping[str, Any], settings: StudySettings) -> dict[str, Any]:
+    """What a trial is trained on, how and how long: accuracies can be compared where it is the same.
+
+    What was recorded counts where a trial asks for nothing of its own: settings may have been edited since.
+    """
+    fidelity = settings.fidelity
+    usual = {"epochs": facts.get("epochs", fidelity.epochs), "holdout": settings.data.holdout}
+    usual["data_share"] = facts.get("data_share", fidelity.data_share)
+    return {**usual, **{name: value for name, value in facts.get(ASKS, {}).items() if name in APART}}
+
+
+def work_of(facts: Mapping[str, Any], settings: StudySettings) -> float:
+    """What a trial's seconds are in proportion to: its MACs, times its epochs and images over the usual ones."""
+    task, usual = _task(facts, settings), settings.fidelity
+    images = (1 - task["holdout"]) * task["data_share"] / ((1 - settings.data.holdout) * usual.data_share)
+    return float(facts["macs"] * images * task["epochs"] / usual.epochs)
+
+
+def timings_of(trials: Sequence[optuna.trial.FrozenTrial], settings: StudySettings) -> tuple[FloatArray, FloatArray]:
+    """What finished trainings say of the time: `(n,)` their work (`work_of`), and `(n,)` their own seconds of it."""
+    timed = [one.user_attrs for one in trials if one.user_attrs.get("status") == "ok" and one.user_attrs.get("seconds")]
+    columns = ([facts.get(name) for facts in timed] for name in TIMES)
+    seconds, cpu_seconds, threads = (np.array(values, dtype=np.float64) for values in columns)
+    return np.array([work_of(facts, settings) for facts in timed]), own_seconds(seconds, cpu_seconds, threads)
 
 
 def _columns(stages: int) -> list[str]:
@@ -78,7 +125,18 @@ def _columns(stages: int) -> list[str]:
         *(f"width_{i}" for i in numbers),
         *(f"depth_{i}" for i in numbers),
         *("head", "r", "d", "w", *COSTS, "accuracy", "loss"),
-        *("epochs", "data_share", "proxy_resolution", "seed", ASKS, "seconds", "device", "message"),
+        *(
+            "epochs",
+            "data_share",
+            "proxy_resolution",
+            "seed",
+            ASKS,
+            "seconds",
+            "cpu_seconds",
+            "threads",
+            "device",
+            "message",
+        ),
     ]
 
 

@@ -34,7 +34,7 @@ from sampler.architecture import (
 from sampler.bases import base as base_named
 from sampler.checks import checked_name, shown
 from sampler.errors import InputError
-from sampler.families import BLOCKS
+from sampler.families import BLOCKS, of_family
 from sampler.families.parts import Block
 from sampler.families.residual import check_layered, layer_blocks
 from sampler.layered import LayeredArchitecture
@@ -123,7 +123,7 @@ def _size(dtype: str) -> int:
 
 def blocks_of(network: BaseNetwork, architectures: Architectures, classes: int) -> Iterator[Block]:
     """The blocks of `n` architectures, input side first."""
-    return BLOCKS[network.family](
+    return of_family(BLOCKS, network, "the cost of a block")(
         network,
         architectures.resolution,
         architectures.stem,

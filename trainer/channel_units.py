@@ -33,6 +33,7 @@ from torch import nn
 
 from sampler import Architecture, BaseNetwork, InputError, LayeredArchitecture, base, stack
 from sampler.complexity import blocks_of
+from sampler.families import of_family
 from sampler.families.parts import Layer
 from sampler.families.residual import layer_blocks
 
@@ -215,6 +216,7 @@ def stage_macs(network: BaseNetwork, architecture: Architecture, classes: int) -
         >>> stage_macs(network, network.architecture(), classes=100)
         [27131904, 25952256, 24779008]
     """
+    touched = of_family(TOUCHED, network, "which channels a layer touches")
     stem, *blocks, head = blocks_of(network, stack([architecture]), classes)
     macs = [0] * (len(network.stages) + 1)  # the first place is the stem's
     before = 0
@@ -228,7 +230,7 @@ def stage_macs(network: BaseNetwork, architecture: Architecture, classes: int) -
         stage = int(block.part)
         owners = {"input": before, "hidden": before if network.family == "mbconv" else stage, "output": stage}
         for layer in block.layers:
-            for channels in TOUCHED[network.family][layer.name]:
+            for channels in touched[layer.name]:
                 macs[owners[channels]] += times * _macs(layer)
         before = stage
     macs[before] += next(_macs(layer) for layer in head.layers if layer.computes)

@@ -30,7 +30,7 @@ from torch.overrides import TorchFunctionMode
 
 from sampler import Architecture, InputError, LayeredArchitecture, base
 from trainer.inheritance.layers import Rehearsal, Transfer, layers
-from trainer.inheritance.parts import PARTS
+from trainer.inheritance.parts import parts_of
 from trainer.inheritance.spaces import Space
 from trainer.inheritance.stages import Skip, grow_stage, skip_of, summed_space
 from trainer.network import build
@@ -136,7 +136,7 @@ def pattern(architecture: Architecture) -> Pattern:
     """
     # A second block tells of all further ones whether they have a skip connection.
     two = replace(architecture, depths=(2,) * len(architecture.depths))
-    stages = PARTS[base(architecture.base).family](_blank(two), two).stages
+    stages = parts_of(_blank(two), two).stages
     return tuple(
         (
             bool(layers(stage.entry)),
@@ -186,7 +186,7 @@ def _grow(
         InputError: If the child could not compute the same; says where and why.
     """
     network = base(before.base)
-    old, new = (PARTS[network.family](model, one) for model, one in ((parent, before), (child, after)))
+    old, new = (parts_of(model, one) for model, one in ((parent, before), (child, after)))
     with _told_where(f"the stem of {network.name}"):
         space = summed_space(network, transfer, before.stem, after.stem)
     transfer.chain(old.stem, new.stem, Space(np.arange(3)), space)

@@ -9,6 +9,7 @@ from torch import nn
 from sampler import Architecture, BaseNetwork, InputError, LayeredArchitecture, base
 from sampler.architecture import MAX_CHANNELS
 from sampler.checks import checked_number, checked_whole, shown
+from sampler.families import of_family
 from trainer.builders import convnext, ghost, mbconv, regnet, residual
 
 Builder = Callable[[BaseNetwork, Architecture, int, float], nn.Module]
@@ -45,4 +46,4 @@ def build(architecture: Architecture, classes: int = 1000, drop_rate: float = 0.
     network = base(architecture.base)
     if isinstance(architecture, LayeredArchitecture):
         return residual.build_layered(network, architecture, classes, drop_rate)
-    return BUILDERS[network.family](network, architecture, classes, drop_rate)
+    return of_family(BUILDERS, network, "how to build it")(network, architecture, classes, drop_rate)

@@ -117,6 +117,9 @@ class Observation:
         history: Every epoch that ended with a finite loss; empty in records older than it.
         memory: Estimate of the peak memory of inference for one image, in bytes; None in older records.
         asked: `Training.facts` of the training that this came of; empty in older records.
+        cpu_seconds: Processor time of all threads in those seconds, of a training on a CPU: beside the wall clock it
+            tells a crowded machine. None on other devices, and in older records.
+        threads: Torch threads; None in older records.
     """
 
     architecture: Architecture
@@ -135,6 +138,8 @@ class Observation:
     history: tuple[EpochRecord, ...] = ()
     memory: int | None = None
     asked: dict[str, Any] = field(default_factory=dict)
+    cpu_seconds: float | None = None
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:

@@ -75,7 +75,7 @@ def train(
         OSError: If the checkpoint or the network cannot be written.
         PausedError: If `trainer.pausing` asks for it, with the checkpoint written.
     """
-    outcome = _Outcome(time.perf_counter())
+    outcome = _Outcome(time.perf_counter(), time.process_time() if device == "cpu" else None)
     try:
         run = _Run(training, data, torch.device(device), weights, outcome)
         run.resume(checkpoint, identity_of(training, data.fingerprint, _name(device), weights))
@@ -97,9 +97,15 @@ class _DivergedError(Exception):
 
 @dataclass
 class _Outcome:
-    """What is known of a training so far."""
+    """What is known of a training so far.
+
+    Attributes:
+        start: When it began by the wall clock, in seconds; earlier by what it took before it was interrupted.
+        cpu_start: Likewise by the process's own time; None where that is not known of what came before.
+    """
 
     start: float
+    cpu_start: float | None
     history: list[EpochRecord] = field(default_factory=list)
     status: str = "ok"
     accuracy: float | None = None
@@ -111,6 +117,9 @@ class _Outcome:
 
     def seconds(self) -> float:
         return time.perf_counter() - self.start
+
+    def cpu_seconds(self) -> float | None:
+        return None if self.cpu_start is None else round(time.process_time() - self.cpu_start, 3)
 
     def observation(self, training: Training, data: ImageData, device: str) -> Observation:
         cost = architecture_complexity(training.architecture, len(data.classes))
@@ -130,6 +139,8 @@ class _Outcome:
             message=self.message,
             history=tuple(self.history),
             memory=cost.memory,
+            cpu_seconds=self.cpu_seconds(),
+            threads=torch.get_num_threads(),
         )
 
 
@@ -282,6 +293,7 @@ class _Run:
             "total": self.total,
             "parts": self.parts,
             "seconds": self.outcome.seconds(),
+            "cpu_seconds": self.outcome.cpu_seconds(),
             "history": [astuple(record) for record in self.outcome.history],
             "model": self.model.state_dict(),
             "ema": self.ema.module.state_dict() if self.ema else {},
@@ -303,6 +315,11 @@ class _Run:
         self.epoch, self.step, self.parts = state["epoch"], state["step"], state["parts"]
         self.total = state["total"]
         self.outcome.start -= state["seconds"]
+        before = state.get("cpu_seconds")  # which an older checkpoint lacks
+        if before is None or self.outcome.cpu_start is None:
+            self.outcome.cpu_start = None
+        else:
+            self.outcome.cpu_start -= before
         self.outcome.history += [EpochRecord(*record) for record in state["history"]]
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from trainer import pausing
 from trainer.batches import DeviceImages
 from trainer.image_data import SPLIT_SEED
 from trainer.images import ImageData, ImageSplit, hold_out, stratified_share
@@ -56,6 +57,7 @@ def evaluate(model: nn.Module, images: DeviceImages, device: torch.device, batch
     correct = torch.zeros((), device=device)
     loss = torch.zeros((), dtype=torch.float64, device=device)
     for batch, labels in images.in_order(batch_size):
+        pausing.alive()
         with precision(device):
             logits = model(batch).float()
         correct += (logits.argmax(1) == labels).sum()

@@ -228,6 +228,13 @@ def resources(command: F) -> F:
     options = (
         click.option("--workers", type=WORKERS, default=0, help="Processes; one per core by default."),
         click.option(
+            "--threads",
+            type=click.IntRange(0, 1024),
+            default=0,
+            help="Torch threads of each process; the processes' share of the cores by default, or what "
+            "OMP_NUM_THREADS says if that is less.",
+        ),
+        click.option(
             "--engine",
             type=click.Choice(["local", "ray", "slurm"]),
             default="local",

@@ -21,6 +21,7 @@ from planner.exports.bodies import (
     RESNET_STEM,
 )
 from sampler import Architecture, BaseNetwork, LayeredArchitecture
+from sampler.families import of_family
 from trainer.builders import ghost, mbconv, regnet, residual
 
 
@@ -65,7 +66,7 @@ def listed(items: Sequence[Any], indent: int = 4) -> str:
 
 def code_of(network: BaseNetwork, architecture: Architecture) -> Code:
     """How an architecture is built with timm alone."""
-    return CODES[network.family](network, architecture)
+    return of_family(CODES, network, "code of timm alone")(network, architecture)
 
 
 def _mbconv(network: BaseNetwork, architecture: Architecture) -> Code:

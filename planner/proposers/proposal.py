@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from planner.deferred import pd
 from planner.documents import no_column, shown
 from planner.errors import PlannerError
+from planner.pace import TIMES, own_seconds
 from planner.proposers.bayes import NOISE_SHARE, Known, best_rows
 from planner.proposers.spread import spread_out
 from planner.surrogates.rows import as_frame, numbers_in
@@ -27,6 +28,8 @@ Bools = NDArray[np.bool_]
 # Fewer different rows than this teach a surrogate nothing that spreading the rows out would not.
 FEWEST = 5
 SECONDS = "seconds"
+# Residuals of log seconds beyond so many times their median count less; HUBER is 1.345 standard deviations.
+HUBER, LEAST_OFF, HUBER_ROUNDS = 1.345 * 1.4826, 1e-3, 20
 # Of a column `status`: not finished, so that the result is still to come; everything but `ok` beside it has failed.
 PENDING = ("queued", "running", "waiting")
 
@@ -67,7 +70,8 @@ def propose(
             measuring too: 0 if a measurement says what a row is worth, 1 if only the inputs say that.
         limits: Largest values of columns of the pool: budgets. Rows beyond any of them are left out.
         per: Gain per `trial`, or per `second` of training: then either both tables have a column `seconds`, or the
-            observed one alone, from whose cost (and fidelity) the pool's seconds are predicted.
+            observed one alone, from whose cost (and fidelity) the pool's seconds are predicted. With columns
+            `cpu_seconds` and `threads` too, seconds of a crowded machine count as those of a quiet one.
         fidelity: The values that count of some of the inputs, such as `{"epochs": 30}`, where rows were or could be
             measured more cheaply too. A row of lower fidelity is worth what it would teach of itself at these values;
             ask for it per second.
@@ -244,13 +248,28 @@ def _log_seconds(observed: pd.DataFrame, pool: pd.DataFrame, paid: Sequence[str]
     if SECONDS not in observed:
         raise PlannerError(f"per second needs a column {SECONDS} in observed or in the pool; add it, or use per trial")
     measured = observed[observed[SECONDS].notna()]
-    seconds = np.log(np.maximum(numbers_in(measured, SECONDS), 1e-3))
+    seconds = np.log(np.maximum(own_seconds(numbers_in(measured, SECONDS), *_others_of(measured)), 1e-3))
     if not len(seconds):
         return np.zeros(len(pool))
     before, after = (_logs(frame, paid) for frame in (measured, pool))
-    centre = before.mean(axis=0)
-    slopes = np.linalg.lstsq(before - centre, seconds - seconds.mean(), rcond=1e-9)[0]
-    return np.asarray((after - centre) @ slopes + seconds.mean(), dtype=np.float64)
+    weights = np.ones(len(seconds))
+    for _ in range(HUBER_ROUNDS):  # Huber's weights: a machine that did something else for a while makes outliers
+        centre, level = np.average(before, axis=0, weights=weights), np.average(seconds, weights=weights)
+        root = np.sqrt(weights)
+        slopes = np.linalg.lstsq((before - centre) * root[:, None], (seconds - level) * root, rcond=1e-9)[0]
+        off = np.abs(seconds - level - (before - centre) @ slopes)
+        limit = HUBER * max(float(np.median(off)), LEAST_OFF)
+        weights = limit / np.maximum(off, limit)
+    return np.asarray((after - centre) @ slopes + level, dtype=np.float64)
+
+
+def _others_of(measured: pd.DataFrame) -> list[FloatArray]:
+    """The other columns of `planner.pace.TIMES`; NaN where the table has none."""
+    import pandas as pd
+
+    missing = pd.Series(np.nan, index=measured.index)
+    found = [pd.to_numeric(measured.get(name, missing), errors="coerce") for name in TIMES[1:]]
+    return [one.to_numpy(dtype=np.float64, na_value=np.nan) for one in found]
 
 
 def _logs(frame: pd.DataFrame, columns: Sequence[str]) -> FloatArray:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
 
 from sampler.architecture import BaseNetwork, IntArray
+from sampler.errors import InputError
 from sampler.families import convnext, ghost, mbconv, regnet, residual
 from sampler.families.parts import Block
 
@@ -21,3 +23,21 @@ BLOCKS: dict[str, Blocks] = {
 }
 # Families whose blocks cannot have every width.
 ADJUSTMENTS: dict[str, Adjustment] = {"regnet": regnet.adjustment}
+T = TypeVar("T")
+
+
+def of_family(table: Mapping[str, T], network: BaseNetwork, what: str) -> T:
+    """What a table keeps for a network's family.
+
+    Args:
+        table: By the names of families.
+        network: Of some family, which need not be one of ours.
+        what: What the table is of, as an error names it.
+
+    Raises:
+        InputError: If it has nothing for this family.
+    """
+    if network.family not in table:
+        known = ", ".join(table)
+        raise InputError(f"{network.name}: {what} is not known for family {network.family!r}, only for {known}")
+    return table[network.family]

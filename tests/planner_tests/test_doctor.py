@@ -9,6 +9,7 @@ from importlib import metadata
 
 import pytest
 
+import trainer.cores
 from planner import installed, machine
 from planner.installed import Probed, fit_check, gpu_check, known_good, package_checks, probe, requirements, satisfies
 from planner.machine import LEAST_DISK, Check, machine_checks
@@ -171,6 +172,32 @@ def test_threads_for_nested_regions_are_no_problem(monkeypatch):
         assert bool(machine.cores_check().problem) == wrong, value
 
 
+def test_the_threads_that_trainings_will_have_are_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(trainer.cores, "QUOTA", tmp_path / "none")
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: set(range(8)))
+    for value, words in (("1", "with --workers 1: 1 of 1 thread,"), ("4", "with --workers 1: 1 of 4 threads,")):
+        monkeypatch.setenv("OMP_NUM_THREADS", value)
+        assert f"by default: 8 of 1 thread each, {words}" in machine.cores_check().found
+
+
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
+def test_any_driver_of_postgresql_will_do_and_every_extra_is_told(monkeypatch, driver):
+    monkeypatch.setattr(
+        installed.importlib.util, "find_spec", lambda name: name if name in (driver, "submitit") else None
+    )
+    found = {check.name: check.found for check in installed.extra_checks()}
+    assert found["[postgres]"] == found["[slurm]"] == "there"
+    assert found["[ray]"].endswith("pip install 'scaling-planner[ray]'")
+    declared = set(metadata.metadata(installed.DISTRIBUTION).get_all("Provides-Extra")) - {"dev"}
+    assert declared <= {name.strip("[]") for name in found}
+
+
+def test_without_a_driver_of_postgresql_the_extra_that_has_one_is_named(monkeypatch):
+    monkeypatch.setattr(installed.importlib.util, "find_spec", lambda name: None)
+    found = {check.name: check.found for check in installed.extra_checks()}
+    assert found["[postgres]"].endswith("pip install 'scaling-planner[postgres]'")
+
+
 def test_a_folder_that_cannot_be_written_is_a_problem(run, monkeypatch, tmp_path):
     (tmp_path / "results").write_text("a file")
     assert problems(machine_checks())["rights"].mend == "mv results results.old"
@@ -187,9 +214,11 @@ def test_a_folder_that_cannot_be_written_is_a_problem(run, monkeypatch, tmp_path
 
 def test_a_container_with_less_time_than_cores_says_how_many_workers(monkeypatch, tmp_path):
     monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: set(range(64)))
-    for text, words in (("250000 100000", "has 2.5: give `--workers 2`"), ("max 100000", "")):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    few = "has 2.5; trainings here by default: 2 of 1 thread each, with --workers 1: 1 of 2 threads"
+    for text, words in (("250000 100000", few), ("max 100000", "")):
         (tmp_path / "cpu.max").write_text(text)
-        monkeypatch.setattr(machine, "QUOTA", tmp_path / "cpu.max")
+        monkeypatch.setattr(trainer.cores, "QUOTA", tmp_path / "cpu.max")
         found = machine.cores_check().found
         assert words in found and ("container" in found) == bool(words)
 

@@ -13,7 +13,7 @@ from scipy.stats import norm
 import planner
 from planner import PlannerError
 from planner.proposers.bayes import DEPTH, MARGIN, Known, best_rows, reference_of
-from planner.proposers.proposal import _thinned
+from planner.proposers.proposal import _log_seconds, _thinned
 from planner.proposers.spread import spread_out
 from planner.surrogates.fit import fit_surrogate
 
@@ -352,6 +352,21 @@ def test_short_trainings_are_chosen_where_they_tell_of_long_ones_and_cost_less()
         chosen = planner.propose(seen, table, 4, **options)
         short = int((table.loc[chosen, "epochs"] == 2).sum())
         assert (short >= 3) == most_short, (correlation, short)
+
+
+@pytest.mark.parametrize(
+    ("crowded", "told", "within"),
+    [(range(5), True, 0.01), (range(1, 20, 4), True, 0.01), (range(1, 20, 4), False, 0.3)],
+)
+def test_seconds_of_a_crowded_machine_are_no_slope(crowded, told, within):
+    """What a row of the pool would take, from 20 trainings of which five ran beside other programs."""
+    macs = np.geomspace(1e6, 1e8, 20)
+    own = 3e-6 * macs
+    observed = pd.DataFrame({"macs": macs, "seconds": own * np.where(np.isin(np.arange(20), crowded), 40, 1)})
+    if told:
+        observed = observed.assign(cpu_seconds=own, threads=1)
+    found = np.exp(_log_seconds(observed, pd.DataFrame({"macs": [1e6, 1e8]}), ["macs"]))
+    assert found == pytest.approx([3.0, 300.0], rel=within)
 
 
 def test_a_row_at_the_fidelity_that_counts_is_worth_what_it_is_without_fidelities():

@@ -4,16 +4,18 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from planner import PlannerError
-from planner.engines import gpus_of
+from planner.engines import gpus_of, remote_engine
 from planner.loop import Resources, _Coordinator
 from planner.settings import StudySettings
 from planner.store import Ledger
 from sampler import InputError, random_design
-from trainer.engines.ray import RayEngine
+from trainer.engines.ray import PRIVATE, RayEngine
 
 SETTINGS = {"data": {"source": "fractal", "side": 90, "classes": 4}, "space": {"resolution": 64, "r": (0.5, 1.4)}}
 SMALL = ["--data", "fractal:classes=2,train=60,validation=4", "--epochs", "1", "--window", "1M", "2M"]
@@ -177,6 +179,87 @@ def test_options_of_another_engine_are_refused():
         with pytest.raises(PlannerError, match=f"--{name.replace('_', '-')} is of --engine {engine}"):
             Resources(**{name: value})
         Resources(engine=engine, **{name: value})
+
+
+@pytest.mark.parametrize("name", ["dask", "", "Slurm", "LOCAL"])
+def test_an_engine_that_is_none_is_refused_and_those_that_are_named(name):
+    with pytest.raises(PlannerError, match=f"--engine {name}: there is no such engine; one of: local, ray, slurm"):
+        Resources(engine=name)
+    with pytest.raises(PlannerError, match="one of: local, ray, slurm"):
+        remote_engine(SimpleNamespace(engine=name), Path(), Path(), Path(), None)
+
+
+def test_threads_are_of_the_local_engine():
+    with pytest.raises(PlannerError, match="--threads is of --engine local"):
+        Resources(engine="slurm", threads=2)
+
+
+class Ray:
+    """As much of Ray as is needed to begin a private cluster; keeps what it was begun with."""
+
+    def __init__(self, version):
+        self.__version__, self.begun = version, []
+
+    def is_initialized(self):
+        return False
+
+    def init(self, **options):
+        self.begun.append((options, {name: os.environ.get(name) for name in PRIVATE | {"RAY_AUTH_TOKEN": ""}}))
+        raise RuntimeError("begun")
+
+
+def test_a_private_cluster_listens_to_this_machine_alone_and_to_those_with_its_token(tmp_path, monkeypatch):
+    for name in (*PRIVATE, "RAY_AUTH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    tokens = set()
+    for _ in range(2):
+        monkeypatch.setitem(sys.modules, "ray", ray := Ray("2.52.0"))
+        with pytest.raises(RuntimeError, match="begun"), RayEngine(tmp_path):
+            pass
+        ((options, environment),) = ray.begun
+        assert options["address"] == "local" and options["include_dashboard"] is False
+        assert environment | PRIVATE == environment
+        tokens.add(environment["RAY_AUTH_TOKEN"])
+    assert len(tokens) == 2 and min(map(len, tokens)) == 64
+    assert os.environ["RAY_AUTH_MODE"] == "disabled" and "RAY_AUTH_TOKEN" not in os.environ
+
+
+def test_the_token_of_a_private_cluster_is_not_taken_to_another(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", ray := Ray("2.60.0"))
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    with pytest.raises(InputError, match="no Ray cluster to be reached"), RayEngine(tmp_path, address="auto"):
+        pass
+    assert ray.begun[0][1]["RAY_AUTH_TOKEN"] is None
+
+
+@pytest.mark.parametrize("version", ["2.40.0", "2.51.2", "1.13.0"])
+def test_a_ray_without_tokens_makes_no_private_cluster(tmp_path, monkeypatch, version):
+    monkeypatch.setitem(sys.modules, "ray", ray := Ray(version))
+    with pytest.raises(InputError, match=rf"Ray {version} has no tokens.* pip install --upgrade 'ray>=2.52'"):
+        with RayEngine(tmp_path):
+            pass
+    assert not ray.begun
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux")
+def test_nothing_of_a_private_cluster_listens_to_other_machines(tmp_path):
+    pytest.importorskip("ray", reason="needs the extra [ray]")
+    program = (
+        "from pathlib import Path\n"
+        "from trainer.engines.ray import PRIVATE, RayEngine\n"
+        "def listening():\n"
+        "    lines = [line.split() for file in ('tcp', 'tcp6') for line in open(f'/proc/net/{file}')]\n"
+        "    return {line[1] for line in lines if line[3] == '0A'}\n"
+        "before = listening()\n"
+        f"with RayEngine(Path({str(tmp_path)!r})):\n"
+        "    print(*(listening() - before))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    ports = done.stdout.split()
+    assert ports and all(port.startswith(("0100007F", "0" * 16 + "FFFF0000" + "0100007F")) for port in ports), ports
 
 
 @pytest.mark.parametrize(

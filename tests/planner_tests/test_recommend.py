@@ -24,7 +24,7 @@ def situation(**facts):
         "ledger": LEDGER,
         "counts": {"ok": 40, "failed": 1, "running": 0, "waiting": 0},
         "initial_size": 8,
-        "waiting_macs": np.empty(0),
+        "waiting_work": np.empty(0),
         "finished": pd.DataFrame({"message": ["", "loss is nan"]}),
         "front": pd.DataFrame(
             {"trial": range(6), "macs": [1e6, 2e6, 4e6, 8e6, 16e6, 32e6], "accuracy": [0.4, 0.5, 0.6, 0.7, 0.75, 0.8]}
@@ -57,7 +57,7 @@ def test_nothing_trained_asks_for_an_initial_design_of_a_stated_size():
 
 
 def test_what_waits_is_trained_first_whatever_else_there_is():
-    advice = recommend(situation(counts=counts(waiting=2, failed=30), waiting_macs=np.array([2e6, 3e6])))
+    advice = recommend(situation(counts=counts(waiting=2, failed=30), waiting_work=np.array([2e6, 3e6])))
     assert (advice.action, advice.what, advice.hours) == ("train", "train the 2 that wait", 5.0)
     assert "let the 3 running trainings end" in recommend(situation(counts=counts(running=3))).what
 

@@ -140,7 +140,7 @@ def test_epochs_are_recorded_and_make_curves(ledger, tmp_path):
     ledger.record(number, replace(observed(architecture), history=history))
     other, architecture, _ = ledger.claim()
     ledger.record(other, replace(observed(architecture, status="stopped"), accuracy=0.1, history=history[:1]))
-    assert ledger.curves() == [Curve(ledger.macs_of(number), (0.2, 0.5))]  # of those that went to the end
+    assert ledger.curves(number) == [Curve(ledger.macs_of(number), (0.2, 0.5))]  # of those that went to the end
     ledger.export()
     epochs = pd.read_csv(tmp_path / "mine" / "epochs.csv")
     assert epochs["trial"].tolist() == [number] * 3 + [other] and epochs["epoch"].tolist() == [1, 2, 3, 1]
@@ -378,21 +378,68 @@ def test_a_file_where_the_export_belongs_to_a_folder_is_refused(ledger):
         ledger.export()
 
 
-def test_a_coordinator_stops_what_cannot_reach_the_front_of_its_own_ledger(make, tmp_path):
+@pytest.fixture
+def judged(make, tmp_path):
+    """A ledger with seven like curves to the end of some epochs, and a coordinator that stops early."""
     ledger = make()
-    # Eight networks of nearly equal cost: seven with like curves to the end, and one far below them.
     ledger.enqueue(random_design(ledger.space, 40, seed=0), "random")
     claimed = sorted((ledger.claim() for _ in range(40)), key=lambda one: ledger.macs_of(one[0]))[20:28]
-    for place, (number, architecture, _) in enumerate(claimed[:7]):
-        history = tuple(EpochRecord(epoch, 1.0, 0.4 + epoch / 20 + place / 200) for epoch in range(1, 11))
-        ledger.record(number, replace(observed(architecture, 0.9), history=history))
+
+    def finish(asks=None, epochs=3):
+        for place, (number, architecture, _) in enumerate(claimed[:7]):
+            if asks is not None:
+                ledger.ask_for(architecture, "test", asks)
+                number, _, _ = ledger.claim()
+            history = tuple(EpochRecord(epoch, 1.0, 0.4 + epoch / 20 + place / 200) for epoch in range(1, 11))
+            made = replace(observed(architecture, 0.9), history=history, fidelity=Fidelity(epochs))
+            ledger.record(number, made)
+
     coordinator = _Coordinator(ledger, tmp_path, Resources(workers=1, device="cpu", stop_early=True), None, None)
-    number = claimed[7][0]
-    low, like = (tuple(EpochRecord(epoch, 1.0, at + epoch / 20) for epoch in range(1, 6)) for at in (0.1, 0.45))
-    assert coordinator.stops(Event("epoch", number, low))
-    assert not coordinator.stops(Event("epoch", number, like))
-    assert not coordinator.stops(Event("epoch", number, low[:2]))  # too early to tell
+    return ledger, finish, coordinator, claimed[7]
+
+
+LOW, LIKE = (tuple(EpochRecord(epoch, 1.0, at + epoch / 20) for epoch in range(1, 6)) for at in (0.1, 0.45))
+
+
+def test_a_coordinator_stops_what_cannot_reach_the_front_of_its_own_ledger(judged, tmp_path):
+    ledger, finish, coordinator, (number, *_) = judged
+    finish()
+    assert coordinator.stops(Event("epoch", number, LOW))
+    assert not coordinator.stops(Event("epoch", number, LIKE))
+    assert not coordinator.stops(Event("epoch", number, LOW[:2]))  # too early to tell
     assert _Coordinator(ledger, tmp_path, Resources(workers=1, device="cpu"), None, None).stops is None
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [{"epochs": 12}, {"holdout": 0}, {"recipe": "amplify", "parent": 3}, {"epochs": 20, "parent": 3}],
+    ids=["longer", "final", "fine-tune", "long fine-tune"],
+)
+def test_a_training_of_its_own_kind_is_judged_by_curves_of_that_kind_only(judged, asks):
+    ledger, finish, coordinator, (_, architecture, _) = judged
+    finish()
+    ledger.ask_for(architecture, "test", asks)
+    number, *_ = ledger.claim()
+    assert not coordinator.stops(Event("epoch", number, LOW))
+    finish(asks, asks.get("epochs", 3))
+    assert coordinator.stops(Event("epoch", number, LOW))
+    assert not coordinator.stops(Event("epoch", number, LIKE))
+
+
+def test_a_training_that_asks_for_what_is_usual_is_of_the_usual_kind(judged):
+    ledger, finish, coordinator, (_, architecture, _) = judged
+    finish()
+    ledger.ask_for(architecture, "test", {"epochs": ledger.settings.fidelity.epochs, "keep": True})
+    assert coordinator.stops(Event("epoch", ledger.claim()[0], LOW))
+
+
+@pytest.mark.parametrize("fidelity", [Fidelity(12), Fidelity(3, 0.5)], ids=["epochs", "share"])
+def test_curves_that_were_recorded_under_other_settings_judge_nothing(judged, fidelity):
+    ledger, finish, coordinator, (number, architecture, _) = judged
+    finish(epochs=fidelity.epochs)
+    if fidelity.data_share < 1:  # the running one's own record says so
+        ledger._annotate(ledger._frozen(number), {"data_share": fidelity.data_share})
+    assert not coordinator.stops(Event("epoch", number, LOW))
 
 
 def test_a_training_that_diverged_gets_one_other_seed_and_is_then_a_fact(ledger):

@@ -60,7 +60,7 @@ def uninterrupted():
 def record(observation):
     """An observation without what a clock says."""
     document = json.loads(observation.to_json())
-    del document["seconds"]
+    del document["seconds"], document["cpu_seconds"]
     return document
 
 
@@ -177,6 +177,17 @@ def test_seconds_before_the_interruption_count(stopped):
     state, _ = read_checkpoint(stopped, identity, CPU)
     write_checkpoint(stopped, identity, {**state, "seconds": 1000.0})
     assert train(training(), DATA, checkpoint=stopped).seconds > 1000
+
+
+def test_processor_time_before_the_interruption_counts_where_it_is_known(stopped):
+    identity = identity_of(training(), DATA.fingerprint, "cpu", None)
+    state, _ = read_checkpoint(stopped, identity, CPU)
+    write_checkpoint(stopped, identity, {**state, "cpu_seconds": 500.0})
+    observation = train(training(), DATA, checkpoint=stopped)
+    assert 500 < observation.cpu_seconds < 600 and observation.threads == torch.get_num_threads()
+    del state["cpu_seconds"]  # as a version before this one wrote it
+    write_checkpoint(stopped, identity, state)
+    assert train(training(), DATA, checkpoint=stopped).cpu_seconds is None
 
 
 def test_the_images_may_lie_elsewhere(stopped):

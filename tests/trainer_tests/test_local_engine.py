@@ -7,6 +7,7 @@ import time
 import pytest
 
 from sampler import Architecture
+from trainer.engines import local, vigil
 from trainer.engines.engine import observation_path
 from trainer.engines.local import LocalEngine
 from trainer.observation import DataSpec, Fidelity, Observation, Recipe, Training
@@ -62,6 +63,27 @@ def test_a_training_is_stopped_where_the_coordinator_says_so(tmp_path):
     assert [event.key for event in events if event.kind == "done"] == [0, 1]
     found = [Observation.from_json(observation_path(tmp_path, key).read_text()) for key in (0, 1)]
     assert [(one.status, len(one.history)) for one in found] == [("stopped", 2), ("ok", 2)]
+
+
+def test_a_worker_that_is_stopped_is_told_and_then_ended_with_its_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(vigil, "STOPPED_SECONDS", 0.05)
+    monkeypatch.setattr(vigil, "END_SECONDS", 0.2)
+    with LocalEngine(tmp_path) as engine:
+        first = engine.workers[0].process
+        os.kill(first.pid, signal.SIGSTOP)
+        told, died = list(engine.run(jobs(training())))
+        assert engine.workers[0].process is not first and engine.workers[0].key is None  # another one has its place
+    assert told.kind == "silent" and told.key == died.key == 0
+    assert f"process {first.pid} is stopped (`kill -CONT {first.pid}` lets it go on)" in told.text
+    assert died.kind == "died" and died.text.endswith(f"its process {first.pid} was ended")
+
+
+def test_leaving_the_engine_ends_a_worker_that_is_stopped_too(tmp_path):
+    with LocalEngine(tmp_path) as engine:
+        process = engine.workers[0].process
+        os.kill(process.pid, signal.SIGSTOP)
+    assert process.exitcode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize(

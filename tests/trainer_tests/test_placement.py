@@ -5,11 +5,19 @@ import os
 import pytest
 import torch
 
+import trainer.cores
 from sampler import InputError, architecture_complexity, base, scaled, stack
 from sampler.architecture import concatenate
 from trainer.engines.placement import Placement, per_device, place, training_bytes
 
 GIB = 2**30
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch, tmp_path):
+    """No container, and nothing said of threads."""
+    monkeypatch.setattr(trainer.cores, "QUOTA", tmp_path / "none")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
 
 @pytest.fixture
@@ -53,6 +61,49 @@ def test_on_a_cpu_threads_are_divided_among_the_workers(monkeypatch):
     assert place("auto", 0, 0, 1) == Placement(("cpu",) * 8, 1)
     assert place("cpu", 3, 0, 1) == Placement(("cpu",) * 3, 2)
     assert place("auto", 12, 0, 1) == Placement(("cpu",) * 12, 1)
+
+
+@pytest.mark.parametrize(
+    ("said", "workers", "threads"),
+    [("1", 1, 1), ("2,1", 1, 2), ("16", 1, 8), ("16", 4, 2), ("many", 1, 8), ("0", 2, 4)],
+)
+def test_threads_are_no_more_than_the_environment_says_nor_than_a_share_of_the_cores(
+    monkeypatch, said, workers, threads
+):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert place("cpu", workers, 0, 1) == Placement(("cpu",) * workers, threads)
+
+
+def test_threads_that_were_asked_for_are_taken_and_leave_cores_for_as_many_workers(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert place("cpu", 1, 0, 1, threads=3) == Placement(("cpu",), 3)
+    assert place("cpu", 0, 0, 1, threads=3) == Placement(("cpu",) * 2, 3)
+    assert place("cpu", 0, 0, 1, threads=16) == Placement(("cpu",), 16)
+
+
+def test_threads_of_a_gpu_training_are_asked_for_likewise(gpus, monkeypatch):
+    gpus(20 * GIB, cores=64)
+    assert place("cuda", 2, 0, 3 * GIB, threads=4) == Placement(("cuda:0",) * 2, 4)
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    assert place("cuda", 2, 0, 3 * GIB).threads == 8
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("250000 100000", 2), ("50000 100000", 1), ("max 100000", 8), ("nonsense", 8)]
+)
+def test_a_container_has_the_cores_of_its_quota(monkeypatch, tmp_path, quota, cores):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr(trainer.cores, "QUOTA", tmp_path / "cpu.max")
+    assert place("cpu", 0, 0, 1) == Placement(("cpu",) * cores, 1)
+
+
+def test_where_the_system_does_not_say_which_cores_are_ours_all_are(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    assert place("cpu", 0, 0, 1) == Placement(("cpu",) * 4, 1)
 
 
 def test_gpus_are_filled_in_turns_as_far_as_memory_and_cores_go(gpus):

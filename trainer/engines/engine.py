@@ -21,7 +21,7 @@ from trainer.observation import EpochRecord, Observation, Training
 if TYPE_CHECKING:
     from trainer.images import ImageData
 
-Kind = Literal["epoch", "done", "died", "paused", "refused", "failed"]
+Kind = Literal["epoch", "silent", "done", "died", "paused", "refused", "failed"]
 NextTraining = Callable[[], tuple[int, Training] | None]
 # Called with the history after every epoch; whether the training shall stop there.
 OnEpoch = Callable[[tuple[EpochRecord, ...]], bool]
@@ -32,12 +32,13 @@ class Event:
     """Something an engine reports.
 
     Attributes:
-        kind: `epoch` (one more epoch), `done` (the observation is written), `died` (its process or its machine was
-            lost without an observation), `paused` (it was asked to, and its checkpoint is written), `refused` (the
-            user can mend it: one line in `text`), `failed` (a defect: the traceback in `text`).
+        kind: `epoch` (one more epoch), `silent` (no sign of life for a while), `done` (the observation is written),
+            `died` (its process or its machine was lost without an observation), `paused` (it was asked to, and its
+            checkpoint is written), `refused` (the user can mend it: one line in `text`), `failed` (a defect: the
+            traceback in `text`).
         key: The training's key.
         history: What was seen in each epoch so far, of an `epoch` event.
-        text: Why, of `died`, `refused` and `failed`.
+        text: Why, of `silent`, `died`, `refused` and `failed`.
     """
 
     kind: Kind
@@ -67,8 +68,14 @@ class Engine(Protocol):
                 again after every event.
 
         Yields:
-            Events, in the order in which they arrive; exactly one per training that is no `epoch`.
+            Events, in the order in which they arrive; exactly one per training that is neither `epoch` nor `silent`.
         """
+
+    def pause(self) -> None:
+        """Asks what runs to write its checkpoint and end; called by the handler of a signal, or another thread."""
+
+    def end(self) -> None:
+        """Ends what runs, whatever it is doing; called likewise."""
 
 
 def observation_path(folder: Path, key: int) -> Path:

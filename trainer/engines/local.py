@@ -11,9 +11,10 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from trainer import pausing
+from trainer.engines import own_packages
 from trainer.engines.engine import (
     Event,
     NextTraining,
@@ -31,6 +33,7 @@ from trainer.engines.engine import (
     train_one,
     write_observation,
 )
+from trainer.engines.vigil import LOOK_SECONDS, Vigil, is_stopped
 from trainer.faults import reach
 from trainer.observation import EpochRecord, Observation, Training
 
@@ -40,7 +43,10 @@ class _Worker:
     process: BaseProcess
     pipe: Connection
     device: str
+    signs: ctypes.c_ulonglong
     key: int | None = None
+    vigil: Vigil = field(default_factory=Vigil)
+    ended: str = ""  # why we ended it
 
 
 class LocalEngine:
@@ -77,7 +83,7 @@ class LocalEngine:
 
     def __exit__(self, *_: object) -> None:
         for worker in self.workers:
-            worker.process.terminate()
+            worker.process.kill()  # and not terminate, which one that is stopped would not hear
         for worker in self.workers:
             worker.process.join(timeout=10)
             worker.pipe.close()
@@ -90,24 +96,29 @@ class LocalEngine:
         """Ends the processes, whatever they are doing; comes as `died` events."""
         self.pausing.value = 1
         for worker in self.workers:
-            worker.process.terminate()
+            worker.process.kill()
 
     def run(self, next_training: NextTraining) -> Iterator[Event]:
         """Runs trainings until there are none left, as every engine does; after `died` the worker is a new one."""
+        looked = time.monotonic()
         while True:
             for worker in self.workers:
                 if worker.key is None and (job := next_training()) is not None:
-                    worker.key = job[0]
+                    worker.key, worker.vigil = job[0], Vigil()
                     with suppress(BrokenPipeError, ConnectionResetError):  # it died meanwhile, which comes as an event
                         worker.pipe.send(job)
                     reach("worker.sent")
             busy = [worker for worker in self.workers if worker.key is not None]
             if not busy:
                 return
-            ready = wait([worker.pipe for worker in busy])
+            ready = wait([worker.pipe for worker in busy], LOOK_SECONDS)
             for worker in busy:
                 if worker.pipe in ready:
                     yield self._receive(worker)
+            passed = time.monotonic() - looked
+            if passed >= LOOK_SECONDS:
+                looked += passed
+                yield from (event for worker in busy if (event := _watched(worker, passed)))
 
     def _receive(self, worker: _Worker) -> Event:
         key = worker.key
@@ -116,12 +127,12 @@ class LocalEngine:
             event: Event = worker.pipe.recv()
         except (EOFError, ConnectionResetError):
             worker.process.join(timeout=10)
-            code = worker.process.exitcode
+            why = worker.ended or f"its process ended with exit code {worker.process.exitcode}"
             if self.pausing.value:
                 worker.key = None
             else:
                 self.workers[self.workers.index(worker)] = self._start(worker.device)
-            return Event("died", key, text=f"its process ended with exit code {code}")
+            return Event("died", key, text=why)
         if event.kind != "epoch":
             worker.key = None
         elif self.stops:
@@ -131,19 +142,36 @@ class LocalEngine:
 
     def _start(self, device: str) -> _Worker:
         ours, theirs = self.context.Pipe()
-        asks = self.stops is not None
-        arguments = (theirs, self.folder, self.threads, device, self.checkpoints, asks, self.pausing)
+        asks, signs = self.stops is not None, self.context.RawValue(ctypes.c_ulonglong, 0)
+        arguments = (theirs, self.folder, self.threads, device, self.checkpoints, asks, self.pausing, signs)
         process = self.context.Process(target=_work, args=arguments, daemon=True)
         reach("worker.starting")
         # Until the worker ignores it, Ctrl-C waits: it goes to all processes of a terminal.
         resource_tracker.ensure_running()  # whose start would let it through again
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            process.start()
+            with own_packages.first_for_processes():
+                process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
-        return _Worker(process, ours, device)
+        return _Worker(process, ours, device, signs)
+
+
+def _watched(worker: _Worker, seconds: float) -> Event | None:
+    """Says that a training shows no sign of life, or ends its process: then it comes as a `died` event."""
+    pid = worker.process.pid
+    if worker.key is None or worker.ended or pid is None:
+        return None
+    stopped = is_stopped(pid)
+    act, vigil = worker.vigil.look(worker.signs.value, seconds, stopped), worker.vigil
+    if act == "end":
+        worker.ended = f"{vigil.words()}, so its process {pid} was ended"
+        worker.process.kill()
+    if act != "tell":
+        return None
+    state = f"is stopped (`kill -CONT {pid}` lets it go on)" if stopped else "lives"
+    return Event("silent", worker.key, text=f"{vigil.words()}; its process {pid} {state}; {vigil.left()}")
 
 
 def _work(
@@ -154,15 +182,17 @@ def _work(
     checkpoints: Path | None,
     asks: bool,
     flag: ctypes.c_byte,
+    signs: ctypes.c_ulonglong,
 ) -> None:
     """The life of a worker: receive a training, run it, write and report, until the pipe closes.
 
     With `asks` it waits after every epoch for the answer whether to go on.
     """
+    own_packages.found()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's to handle
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    pausing.listen(lambda: bool(flag.value))
+    pausing.listen(lambda: bool(flag.value), partial(_count, signs))
     _end_with_parent()
     reach("worker.started")
     images: dict[Any, Any] = {}
@@ -189,6 +219,10 @@ def _work(
             pipe.send(explained(key, error))
 
 
+def _count(signs: ctypes.c_ulonglong) -> None:
+    signs.value += 1
+
+
 def _report_epoch(pipe: Connection, key: int, asks: bool, history: tuple[EpochRecord, ...]) -> bool:
     """Reports; gives whether the training shall stop."""
     pipe.send(Event("epoch", key, history))
@@ -203,7 +237,9 @@ def _train(
     spec = training.data
     if spec not in images:
         images.clear()  # one data set in memory at a time
+        pausing.alive()
         images[spec] = load_images(spec.source, spec.side, cache=Path(spec.cache) if spec.cache else None)
+    pausing.alive()
     return train_one(training, images[spec], threads, device, on_epoch, checkpoint)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from sampler import Architectures, InputError
 from sampler.complexity import count
+from trainer.cores import cores, shared_cores
 
 # Bytes that a training under autocast keeps per element of its convolutions' outputs: input, output, batch norm's and
 # activation's in 16 bits, the mask of what was cut off, and the allocator's rounding. Rather too many.
@@ -54,19 +54,20 @@ def per_device(free: int, need: int) -> int:
     return max(1, min(MOST_PER_DEVICE, int(USABLE * free / need)))
 
 
-def place(device: str, workers: int, trainings_per_device: int, need: int) -> Placement:
+def place(device: str, workers: int, trainings_per_device: int, need: int, threads: int = 0) -> Placement:
     """Workers and their devices.
 
     Args:
         device: A torch device; `cuda` for all GPUs, `auto` for those or else the CPU.
-        workers: Processes in all; 0 for one per core on a CPU, and as many as the memory holds on GPUs.
+        workers: Processes in all; 0 for one per core on a CPU (or for every `threads` cores), and as many as the memory
+            holds on GPUs.
         trainings_per_device: Processes on each GPU; 0 for as many as its memory holds.
         need: Bytes of one training (`training_bytes`).
+        threads: Torch threads of each process; 0 for its share of the cores, and no more than OMP_NUM_THREADS says.
 
     Raises:
         InputError: If the device is not there.
     """
-    cores = len(os.sched_getaffinity(0))
     if device != "cpu":  # which needs no torch
         import torch
 
@@ -75,8 +76,8 @@ def place(device: str, workers: int, trainings_per_device: int, need: int) -> Pl
     if not device.startswith("cuda"):
         if device != "cpu":
             _check_device(device)
-        processes = workers or cores
-        return Placement((device,) * processes, max(1, cores // processes))
+        processes = workers or max(1, cores() // max(1, threads))
+        return Placement((device,) * processes, threads or shared_cores(processes))
     found = torch.cuda.device_count()
     if not found or (device != "cuda" and device not in {f"cuda:{number}" for number in range(found)}):
         raise InputError(f"--device {device}: this machine has {found or 'no'} CUDA devices; use --device cpu")
@@ -88,9 +89,9 @@ def place(device: str, workers: int, trainings_per_device: int, need: int) -> Pl
     ]
     # Every process needs a core to launch its kernels from; in turns, so that fewer workers still use all GPUs.
     turns = sorted(range(len(spread)), key=lambda row: (spread[:row].count(spread[row]), row))
-    most = workers or (len(spread) if trainings_per_device else max(len(names), min(len(spread), cores)))
+    most = workers or (len(spread) if trainings_per_device else max(len(names), min(len(spread), cores())))
     devices = tuple(spread[row] for row in turns)[:most]
-    return Placement(devices, max(1, cores // len(devices)))
+    return Placement(devices, threads or shared_cores(len(devices)))
 
 
 def _check_device(device: str) -> None:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import math
 import os
+import secrets
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
 from sampler import InputError
+from trainer.cores import cores
 from trainer.engines.engine import Event, NextTraining
+from trainer.engines.own_packages import importer
 from trainer.engines.remote import Assignment, Desk, Outcome, Work, perform
 from trainer.engines.shipping import Arrays
 from trainer.observation import EpochRecord
@@ -24,6 +28,11 @@ MOST_RETRIES = 2
 POLL_SECONDS = 0.5
 CONNECT_SECONDS = 5
 INSTALL = "pip install 'scaling-planner[ray]'"
+# From this version on a cluster asks for a token; before, whoever reached it ran code there.
+TOKENS = (2, 52)
+# A private cluster is for this process alone: it listens on the loopback interface, as Ray does by itself on macOS and
+# Windows (read when Ray is imported), and answers only those who know its token.
+PRIVATE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
 
 
 class RayEngine:
@@ -62,7 +71,18 @@ class RayEngine:
         Raises:
             InputError: If Ray is not installed, or the cluster cannot be reached.
         """
-        ray = _ray()
+        self.environment = dict(os.environ)
+        private = self.address is None and not _connected()
+        if private:
+            os.environ.update(PRIVATE, RAY_AUTH_TOKEN=secrets.token_hex(32))
+        try:
+            self._begin(_ray())
+        except BaseException:
+            self._restore()
+            raise
+        return self
+
+    def _begin(self, ray: Any) -> None:
         self.ours = not ray.is_initialized()
         if self.ours:
             _connect(ray, self.address, math.ceil(max(self.workers, 1) * self.cpus))
@@ -74,7 +94,14 @@ class RayEngine:
         self.task = ray.remote(**options)(_do)
         self.running: dict[Any, Assignment] = {}
         self.sent: dict[str, Any] = {}  # references to images, by fingerprint
-        return self
+
+    def _restore(self) -> None:
+        """The environment as it was: the token is no other cluster's."""
+        for name in (*PRIVATE, "RAY_AUTH_TOKEN"):
+            if name in self.environment:
+                os.environ[name] = self.environment[name]
+            else:
+                os.environ.pop(name, None)
 
     def __exit__(self, *_: object) -> None:
         """Ends what still runs, and the cluster if it is ours."""
@@ -84,6 +111,7 @@ class RayEngine:
         ray.kill(self.reports)
         if self.ours:
             ray.shutdown()
+        self._restore()
 
     def pause(self) -> None:
         """Ends what runs, wherever it is; it goes on from its last checkpoint where that is seen."""
@@ -191,12 +219,13 @@ def _ray() -> Any:
 
 
 def _connect(ray: Any, address: str | None, least_cpus: int) -> None:
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    quiet["runtime_env"] = {"worker_process_setup_hook": importer()}
     if address is None:
-        cores = len(os.sched_getaffinity(0))
+        _check_tokens(ray.__version__)
         # Ray's workers yield to every other process otherwise: beside some, trainings took four times as long.
         os.environ.setdefault("RAY_worker_niceness", "0")
-        ray.init(address="local", num_cpus=max(cores, least_cpus), include_dashboard=False, **quiet)
+        ray.init(address="local", num_cpus=max(cores(), least_cpus), include_dashboard=False, **quiet)
         return
     remedy = (
         f"start one there (`ray start --head`), name another --address, or leave it out; Ray {ray.__version__} here"
@@ -210,6 +239,27 @@ def _connect(ray: Any, address: str | None, least_cpus: int) -> None:
     except (OSError, ValueError, OverflowError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"--address {address}: no Ray cluster to be reached ({reason}); {remedy}") from error
+
+
+def _connected() -> bool:
+    """Whether Ray is in use already, without importing it."""
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
+
+
+def _check_tokens(version: str) -> None:
+    """Refuses a Ray whose private cluster would do what any stranger says.
+
+    Raises:
+        InputError: Saying which version does not.
+    """
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+    if numbers < TOKENS:
+        least = ".".join(map(str, TOKENS))
+        raise InputError(
+            f"--engine ray: Ray {version} has no tokens, so anybody who reaches this machine could run code on it; "
+            f"pip install --upgrade 'ray>={least}'"
+        )
 
 
 def _beside_us(ray: Any, actor: type) -> Any:

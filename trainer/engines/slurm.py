@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from sampler import InputError
+from trainer.engines import own_packages
 from trainer.engines.engine import Event, NextTraining
 from trainer.engines.remote import Assignment, Desk, Outcome, perform
 from trainer.files import write_atomically
@@ -151,7 +152,8 @@ class SlurmEngine:
         return {**parameters, "slurm_additional_parameters": others} if others else parameters
 
     def _submit(self, assignment: Assignment) -> None:
-        job = self.executor.submit(Job(assignment, str(self.own)))
+        with own_packages.first_for_programs():
+            job = self.executor.submit(Job(assignment, str(self.own)))
         self.running[assignment.key] = job, assignment
         (self.own / f"{assignment.key:06d}.job").write_text(str(job.job_id))
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import nn
 
-from sampler import Architecture
+from sampler import Architecture, base
+from sampler.families import of_family
 
 
 @dataclass(frozen=True)
@@ -65,3 +66,13 @@ PARTS: dict[str, Callable[[Any, Architecture], Parts]] = {
     "ghost": _ghost,
     "convnext": _convnext,
 }
+
+
+def parts_of(model: nn.Module, architecture: Architecture) -> Parts:
+    """The parts of a network.
+
+    Raises:
+        InputError: If they are not known for its family.
+    """
+    place = "where its blocks are (which the recipe's zero_init and inheritance need)"
+    return of_family(PARTS, base(architecture.base), place)(model, architecture)

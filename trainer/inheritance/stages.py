@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from sampler import Architecture, BaseNetwork, InputError, base
+from sampler import Architecture, BaseNetwork, InputError
 from trainer.inheritance.layers import SHORTCUTS, Transfer, layers
-from trainer.inheritance.parts import PARTS, StageParts
+from trainer.inheritance.parts import StageParts, parts_of
 from trainer.inheritance.spaces import Space, halves, multiples, padded, plain
 
 # Where outputs of blocks cannot follow any map.
@@ -86,8 +86,11 @@ def silence_residual_blocks(model: nn.Module, architecture: Architecture) -> int
 
     Returns:
         How many blocks were changed.
+
+    Raises:
+        InputError: If the places of a family's blocks are not known.
     """
-    stages = PARTS[base(architecture.base).family](model, architecture).stages
+    stages = parts_of(model, architecture).stages
     blocks = [block for stage in stages for block in stage.blocks if not hasattr(block, "gamma")]
     residual = [block for block in blocks if skip_of(block) == "a plain skip connection"]
     for block in residual:
