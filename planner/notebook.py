@@ -150,6 +150,7 @@ def accuracy_words(accuracy: Mapping[str, Any] | None) -> str | None:
     if accuracy is None:
         return None
     whose = ", of the front" if accuracy.get("of") == "front" else ""
+    whose += "" if accuracy["in_range"] else ", outside what was trained"
     return (
         f"{accuracy['mean']:.1%} ({accuracy['lower']:.1%} to {accuracy['upper']:.1%}, {accuracy['level']:.0%}){whose}"
     )

@@ -178,6 +178,7 @@ def show_prediction(prediction: Prediction, rival: Prediction | None, source: st
         click.echo(
             f"expected accuracy{' of the best trainings here' * (accuracy['of'] == 'front')}: {accuracy['mean']:.1%} "
             f"({accuracy['lower']:.1%} to {accuracy['upper']:.1%}, 90 %), on the data it was fitted on"
+            f"{', but OUTSIDE what was trained' * (not accuracy['in_range'])}"
         )
     if best := prediction.trained:
         name = f"{'trial ' * isinstance(best.get('trial'), int)}{best['trial']}, " if "trial" in best else ""
@@ -211,7 +212,8 @@ def show_stages(
         accuracy = option.accuracy
         if accuracy is not None:
             span = f"{accuracy['lower']:.1%} to {accuracy['upper']:.1%}, 90 %"
-            click.echo(f"  accuracy    {accuracy['mean']:.1%} ({span}), by the surrogate")
+            beyond = "" if accuracy["in_range"] else ", OUTSIDE what was trained"
+            click.echo(f"  accuracy    {accuracy['mean']:.1%} ({span}), by the surrogate{beyond}")
         if option.at_bounds:
             click.echo(f"  at the end of the data: {', '.join(option.at_bounds)}")
         for note in option.notes:

@@ -222,7 +222,7 @@ def _answer(
         if promised is not None:
             found = {name: float(promised[name].iloc[row]) for name in ("mean", "lower", "upper", "gain")}
             facts["gain"] = found.pop("gain")
-            facts["accuracy"] = found
+            facts["accuracy"] = found | {"in_range": bool(promised["in_range"].iloc[row])}
         queued.append(facts)
     return {"study": ledger.folder.name, "method": method, "queued": queued, "notes": notes, **ledger.counts()}
 
@@ -238,7 +238,7 @@ def _show(answer: dict[str, Any]) -> None:
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
-    """One row of the table; the gain is a share of the hypervolume reached."""
+    """One row of the table; the gain is a share of the hypervolume reached, `outside` says beyond the trainings."""
     size = [format_count(row["macs"]), str(row["resolution"]), *(f"{row[name]:.3f}" for name in ("r", "d", "w"))]
     accuracy = row["accuracy"]
     if accuracy is None:
@@ -247,6 +247,6 @@ def _cells(row: dict[str, Any]) -> list[str]:
     return [
         *size,
         f"{accuracy['mean']:.1%}",
-        f"{accuracy['lower']:.1%}..{accuracy['upper']:.1%}",
+        f"{accuracy['lower']:.1%}..{accuracy['upper']:.1%}" + " outside" * (not accuracy["in_range"]),
         f"{gain:+.2g} %",
     ]

@@ -15,6 +15,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.compare.pictures import plain_ticks
 from planner.documents import write_figure
@@ -57,6 +58,7 @@ class GrownCurve:
         macs: `(m,)` exact MACs, ascending.
         mean: `(m,)` expected accuracies.
         std: `(m,)` their standard deviations; a training's own noise is not in them.
+        in_range: `(m,)` whether every input and the MACs lie within those of the rows that the surrogate saw.
     """
 
     base: str
@@ -66,6 +68,7 @@ class GrownCurve:
     macs: FloatArray
     mean: FloatArray
     std: FloatArray
+    in_range: NDArray[np.bool_]
 
     @property
     def blocks(self) -> str:
@@ -78,7 +81,8 @@ class GrownCurve:
 
     def at(self, place: int) -> str:
         """Accuracy at one place, in words."""
-        return f"{self.mean[place]:.1%} +- {100 * self.half[place]:.1f}"
+        beyond = "" if self.in_range[place] else ", outside the trainings"
+        return f"{self.mean[place]:.1%} +- {100 * self.half[place]:.1f}{beyond}"
 
     @property
     def half(self) -> FloatArray:
@@ -97,6 +101,7 @@ class GrownCurve:
             "accuracy": self.mean.tolist(),
             "lower": (self.mean - self.half).tolist(),
             "upper": (self.mean + self.half).tolist(),
+            "in_range": self.in_range.tolist(),
         }
 
 
@@ -130,10 +135,13 @@ def curves_of(
         start, macs = together[list(INPUTS)].to_numpy(dtype=np.float64)[row], int(together["macs"].to_numpy()[row])
         for name, ray in {JOINT: joint, **ALONE}.items():
             points = together if name == JOINT else _points(table, start, ray)
-            mean, std = surrogate.posterior(points) if len(points) else (np.empty(0), np.empty(0))
+            if points.empty:
+                continue
+            mean, std = surrogate.posterior(points)
+            inside = surrogate.predict(points)["in_range"].to_numpy()
             costs = points["macs"].to_numpy(dtype=np.float64)
-            found.append(GrownCurve(table.base, f"{format_count(macs)} MACs", macs, name, costs, mean, std))
-    return [curve for curve in found if len(curve.macs)]
+            found.append(GrownCurve(table.base, f"{format_count(macs)} MACs", macs, name, costs, mean, std, inside))
+    return found
 
 
 def curves_beside(table: Table, other: Table, starts: Sequence[float] | None = None, seed: int = 0) -> list[GrownCurve]:

@@ -18,6 +18,7 @@ taken as known in the variance.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
@@ -26,6 +27,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from planner.surrogates.outside import Outside, beyond_of
 from sampler.architecture import FloatArray
 
 Scale = Literal["identity", "log"]
@@ -114,12 +116,27 @@ class Curve:
         result: FloatArray = prior - cross @ self.precision @ cross.T
         return result
 
-    def interval(self, c: float, level: float = LEVEL) -> tuple[float, float]:
-        """Bounds between which a new point falls with probability `level`, under the fitted model."""
+    def interval(self, c: float, level: float = LEVEL, seen: tuple[float, float] | None = None) -> tuple[float, float]:
+        """Bounds between which a new point falls with probability `level`, under the fitted model.
+
+        Args:
+            c: Where.
+            level: In (0, 1).
+            seen: The range of c that was fitted: beyond it the bounds are wider, as a surrogate's are.
+        """
         half = NormalDist().inv_cdf(0.5 + level / 2) * float(np.sqrt(self.posterior_variance(c)[0]))
+        half = math.hypot(half, self._beyond(c, level, seen) if seen else 0.0)
         mean = float(self.mean(c)[0])
         low, high = mean - half, mean + half
         return (float(np.exp(low)), float(np.exp(high))) if self.output_scale == "log" else (low, high)
+
+    def _beyond(self, c: float, level: float, seen: tuple[float, float]) -> float:
+        """What extrapolating may be off by, on the output's scale: see `planner.surrogates.outside`."""
+        (x,), ends = self._x(c), self._x(seen)
+        away = beyond_of(np.array([[x]]), ends[:, None])[0]
+        fitted = self.mean(np.exp(self.inputs) if self.input_scale == "log" else self.inputs)
+        spread = float(np.std(fitted)) if len(fitted) else 0.0
+        return spread * float(Outside().reach(np.maximum(away, 0), np.maximum(-away, 0), level)[0])
 
     def _x(self, c: ArrayLike) -> FloatArray:
         values = np.atleast_1d(np.asarray(c, dtype=np.float64))

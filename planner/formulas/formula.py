@@ -340,7 +340,8 @@ class Prediction:
     def accuracy(self) -> dict[str, Any] | None:
         """Expected top-1 accuracy with its 90 % interval, or None.
 
-        `of` says whose: this `architecture`'s, by the surrogate, or that of the `front` at this budget.
+        `of` says whose: this `architecture`'s, by the surrogate, or that of the `front` at this budget. `in_range` says
+        whether it lies within what was trained: outside, the interval is wider.
         """
         surrogate = self.formula.surrogate
         if surrogate is not None:
@@ -352,16 +353,16 @@ class Prediction:
             inputs = np.column_stack([columns[name] for name in surrogate.inputs])
             cost = columns[surrogate.cost] if surrogate.cost else None
             mean, low, high = (float(part[0]) for part in surrogate.intervals_of(inputs, cost))
-            of = "architecture"
+            of, inside = "architecture", bool(surrogate.in_range_of(inputs, cost)[0])
         elif self.formula.accuracy is not None:
-            error_low, error_high = self.formula.accuracy.interval(self.c)
+            error_low, error_high = self.formula.accuracy.interval(self.c, seen=self.formula.c_range)
             mean, low, high = 1 - float(self.formula.accuracy(self.c)[0]), 1 - error_high, 1 - error_low
-            of = "front"
+            of, inside = "front", self.in_range
         else:
             return None
         # Means and ends of an interval pass 0 or 1 where they are extrapolated far enough.
         bounded = {name: min(1.0, max(0.0, one)) for name, one in (("mean", mean), ("lower", low), ("upper", high))}
-        return {**bounded, "level": 0.9, "of": of}
+        return {**bounded, "level": 0.9, "of": of, "in_range": inside}
 
     @property
     def trained(self) -> dict[str, Any] | None:

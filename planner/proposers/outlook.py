@@ -65,8 +65,9 @@ class Outlook:
         """What each row promises on its own.
 
         Returns:
-            `mean`, `lower` and `upper` accuracy (90 %, noise inside), `gain` (expected, of hypervolume, as a share of
-            what was reached) and `points` (expected improvement of accuracy at the row's own MACs, in [0, 1]).
+            `mean`, `lower` and `upper` accuracy (90 %, noise inside), `in_range` (whether the row lies within the range
+            of what was trained; the interval is wider where it does not), `gain` (expected, of hypervolume, as a share
+            of what was reached) and `points` (expected improvement of accuracy at the row's own MACs, in [0, 1]).
         """
         mean, std = self.surrogate.posterior(rows)
         cost = np.log(numbers_in(rows, COST))

@@ -8,7 +8,7 @@ import numpy as np
 
 from planner.allocation.believe import columns_of
 from planner.errors import InputError
-from planner.formulas.formula import RANGE_SLACK, Formula, Prediction
+from planner.formulas.formula import Formula, Prediction
 from planner.formulas.stages import part_macs
 from planner.report.source import Source
 from planner.rules import Scaled, at_budget, compound
@@ -74,20 +74,16 @@ def _listed(source: Source, found: list[tuple[str, Prediction | Scaled]]) -> lis
 
 
 def _expected(source: Source, columns: dict[str, FloatArray]) -> list[dict[str, Any]] | None:
-    """Accuracies with 90 % intervals, and whether the inputs lie inside those of the trainings."""
+    """Accuracies with 90 % intervals, and whether the inputs lie within those of the trainings."""
     surrogate = source.surrogate
     if surrogate is None:
         return None
-    names = [*surrogate.inputs, *([surrogate.cost] if surrogate.cost else [])]
     inputs = np.column_stack([columns[name] for name in surrogate.inputs])
-    ends = surrogate.intervals_of(inputs, columns[surrogate.cost] if surrogate.cost else None)
-    inside = np.ones(len(inputs), dtype=bool)
-    for name in names:
-        seen = source.table.frame[name].astype(float)
-        inside &= (columns[name] >= seen.min() / (1 + RANGE_SLACK)) & (columns[name] <= seen.max() * (1 + RANGE_SLACK))
-    mean, lower, upper = (np.clip(part, 0.0, 1.0) for part in ends)
+    cost = columns[surrogate.cost] if surrogate.cost else None
+    mean, lower, upper = (np.clip(part, 0.0, 1.0) for part in surrogate.intervals_of(inputs, cost))
+    inside = surrogate.in_range_of(inputs, cost)
     return [
-        {"mean": float(mean[i]), "lower": float(lower[i]), "upper": float(upper[i]), "inside": bool(inside[i])}
+        {"mean": float(mean[i]), "lower": float(lower[i]), "upper": float(upper[i]), "in_range": bool(inside[i])}
         for i in range(len(inputs))
     ]
 

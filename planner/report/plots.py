@@ -45,7 +45,7 @@ def expected(one: Numbers) -> str:
     """A rule's answer in words."""
     found = one["accuracy"]
     told = f"expected {percent(found['mean'])} ({percent(found['lower'])} to {percent(found['upper'])}, 90 %)"
-    beyond = "" if found["inside"] else ", outside the range of the trainings"
+    beyond = "" if found["in_range"] else ", outside the range of the trainings"
     return f"{one['rule']} at {format_count(one['budget'])} MACs: {told}{beyond}, {architecture(one)}"
 
 
@@ -88,7 +88,7 @@ def _rules(drawing: Drawing, answers: list[Numbers]) -> None:
         found, rule = one["accuracy"], one["rule"]
         shift = ASIDE * (rules.index(rule) - (len(rules) - 1) / 2)
         drawing.interval(one["macs"], 100 * found["lower"], 100 * found["upper"], rule, shift)
-        kind = f"rule {rule}" + ("" if found["inside"] else " outside")
+        kind = f"rule {rule}" + ("" if found["in_range"] else " outside")
         drawing.mark(one["macs"], 100 * found["mean"], RULE_SHAPES[rule], kind, expected(one), shift)
 
 

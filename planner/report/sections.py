@@ -130,7 +130,7 @@ def _rules(numbers: Numbers) -> str:
         hope: list[str | None] = [None] * 3
         if found:
             span = f"{percent(found['lower'])} to {percent(found['upper'])}"
-            hope = [percent(found["mean"]), span, "yes" if found["inside"] else "no"]
+            hope = [percent(found["mean"]), span, "yes" if found["in_range"] else "no"]
         shape = [" ".join(map(str, one[name])) for name in ("depths", "widths")]
         counts = [f"{one['macs']:,}", f"{one['params']:,}", one["resolution"]]
         rows.append([format_count(one["budget"]), one["rule"], *counts, *shape, *hope])

@@ -16,6 +16,7 @@ from planner.errors import PlannerError
 from planner.surrogates import choose
 from planner.surrogates.calibration import thinned
 from planner.surrogates.choose import IDENTITY, Problem, chosen, seen_through, warp_at
+from planner.surrogates.extremes import outside_of
 from planner.surrogates.features import default_scales
 from planner.surrogates.kernels import Kernel
 from planner.surrogates.members import fitted
@@ -47,7 +48,8 @@ def fit_surrogate(
 
     A mixture of Gaussian processes that share a linear mean in the logarithms of the inputs (see
     `planner.surrogates.kernels`), of a target warped so that the line is a saturating power law (`warps`); weighed by
-    leave-one-out densities; its intervals calibrated on rows held out in cross-validation.
+    leave-one-out densities; its intervals calibrated on rows held out in cross-validation, and beyond the rows seen on
+    what leaving the largest and the smallest out has cost (see `planner.surrogates.outside`).
 
     Args:
         table: A frame, or the path of a CSV file; where there is a column `status`, only rows that say `ok` are used.
@@ -174,14 +176,17 @@ def _surrogate(
     if not validate:
         mean, variance = whole.leave_one_out()
         residuals = thinned((whole.seen.w - mean) / np.sqrt(variance))
-        return Surrogate(names, target, cost, whole, residuals, {}, provenance)
+        outside = outside_of(whole, problem, rung, cost is not None, residuals, seed)
+        return Surrogate(names, target, cost, whole, residuals, {}, provenance, outside)
     whole = _polished(whole, seed) if polish else whole
     folds = folds_of(problem.inputs, seed)
     held_out = cross_validated(whole, folds, seed)
     linear = cross_validated(_linear(whole, problem, seed), folds, seed)
     errors = errors_of(held_out, problem) | errors_of(linear, problem, "linear_")
     provenance["folds"] = int(folds.max()) + 1
-    return Surrogate(names, target, cost, whole, thinned(held_out.residuals), errors, provenance)
+    residuals = thinned(held_out.residuals)
+    outside = outside_of(whole, problem, rung, cost is not None, residuals, seed)
+    return Surrogate(names, target, cost, whole, residuals, errors, provenance, outside)
 
 
 def _polished(found: Mixture, seed: int) -> Mixture:

@@ -12,6 +12,7 @@ from planner.errors import PlannerError
 from planner.surrogates.calibration import LARGEST
 from planner.surrogates.features import SCALES, Features
 from planner.surrogates.kernels import FORMS, Kernel
+from planner.surrogates.outside import Outside
 from planner.surrogates.posterior import Member, Mixture, Seen
 from planner.surrogates.surrogate import Surrogate
 from planner.surrogates.warps import KINDS, Warp
@@ -23,6 +24,7 @@ MOST_COLUMNS = 300
 MOST_MEMBERS = 10
 LARGEST_LOG = 20.0  # of a hyper-parameter; beyond it a covariance is all noise or all jitter
 LARGEST_FEATURE = 1e4
+MOST_FREEDOM = 1_000
 
 
 def written(surrogate: Surrogate) -> dict[str, Any]:
@@ -52,9 +54,16 @@ def written(surrogate: Surrogate) -> dict[str, Any]:
             for member, weight in zip(mixture.members, mixture.weights, strict=True)
         ],
         "residuals": surrogate.residuals.tolist(),
+        "outside": _written_outside(surrogate.outside),
         "errors": dict(surrogate.errors),
         "provenance": dict(surrogate.provenance),
     }
+
+
+def _written_outside(outside: Outside) -> dict[str, Any]:
+    constants = None if outside.constants is None else [None if np.isnan(x) else x for x in outside.constants.tolist()]
+    freedom = dict(zip(("above", "below"), outside.freedom, strict=True))
+    return {"above": outside.above, "below": outside.below, "freedom": freedom, "constants": constants}
 
 
 def _surrogate_in(document: Mapping[str, Any]) -> Surrogate:
@@ -68,9 +77,28 @@ def _surrogate_in(document: Mapping[str, Any]) -> Surrogate:
         raise PlannerError("residuals must be at least one number, none negative, rising")
     errors = {key: None if value is None else number(value, key) for key, value in document["errors"].items()}
     mixture = _mixture_in(document, names)
-    return Surrogate(
-        inputs, _text(document["target"], "target"), cost, mixture, residuals, errors, dict(document["provenance"])
-    )
+    target, provenance = _text(document["target"], "target"), dict(document["provenance"])
+    # Records of earlier versions lack it: the prior alone says how wide intervals are outside.
+    outside = _outside_in(document["outside"], names) if "outside" in document else Outside()
+    return Surrogate(inputs, target, cost, mixture, residuals, errors, provenance, outside)
+
+
+def _outside_in(document: Mapping[str, Any], names: tuple[str, ...]) -> Outside:
+    above, below = (number(document[side], side) for side in ("above", "below"))
+    freedom = tuple(document["freedom"][side] for side in ("above", "below"))
+    if not min(above, below) > 0 or not all(type(one) is int and 0 < one <= MOST_FREEDOM for one in freedom):
+        raise PlannerError(
+            f"outside is {above:g} and {below:g} of freedom {list(freedom)}; positive numbers, and whole ones up to "
+            f"{MOST_FREEDOM}, are wanted"
+        )
+    constants = document["constants"]
+    if constants is None:
+        return Outside(above, below, (freedom[0], freedom[1]))
+    listed = _list(constants, "constants", MOST_COLUMNS)
+    if len(listed) != len(names):
+        raise PlannerError(f"constants holds {len(listed)} values; {len(names)} are wanted")
+    values = np.array([np.nan if one is None else number(one, "constants") for one in listed], dtype=np.float64)
+    return Outside(above, below, (freedom[0], freedom[1]), values)
 
 
 FORMAT = Format(SCHEMA, "surrogate", "fit the surrogate again", _surrogate_in)

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from planner.deferred import pd
 from planner.documents import shown
 from planner.errors import PlannerError
 from planner.surrogates.calibration import factor, scale
+from planner.surrogates.outside import Outside, sensitivity
 from planner.surrogates.posterior import Mixture
 from planner.surrogates.rows import as_frame, check_words, numbers_in
 from sampler.architecture import FloatArray
@@ -36,6 +37,7 @@ class Surrogate:
             intervals were calibrated on other folds; and the same of a ridge linear model, with `linear_` in front.
             None where too few rows differ.
         provenance: Numbers of rows and folds, the seed, versions.
+        outside: How much wider intervals are beyond the rows seen.
     """
 
     inputs: tuple[str, ...]
@@ -45,6 +47,7 @@ class Surrogate:
     residuals: FloatArray
     errors: dict[str, float | None]
     provenance: dict[str, Any]
+    outside: Outside = field(default_factory=Outside)
     # Where the cost was found, not asked for: fits the same without it, for tables that lack it.
     refit_without_cost: Callable[[], Surrogate] | None = field(default=None, repr=False)
 
@@ -68,7 +71,9 @@ class Surrogate:
             level: Share of networks, in (0, 1), whose measured value lies inside its interval.
 
         Returns:
-            A frame with the table's index and the columns `mean`, `lower` and `upper`; noise is inside the interval.
+            A frame with the table's index and the columns `mean`, `lower` and `upper` (noise is inside the interval),
+            and `in_range`: whether every input, and the cost, lies within the range of the rows seen. Where it does
+            not, the interval is wider, by what leaving out the largest or the smallest of those rows has cost.
 
         Raises:
             PlannerError: If a column is missing, a value is no number, or the level is impossible.
@@ -77,10 +82,17 @@ class Surrogate:
 
         frame = as_frame(table)
         model = self._for(frame)
-        return pd.DataFrame(
-            dict(zip(("mean", "lower", "upper"), model._intervals(model._matrix(frame), level), strict=True)),
-            index=frame.index,
-        )
+        matrix = model._matrix(frame)
+        columns: dict[str, Any] = dict(zip(("mean", "lower", "upper"), model._intervals(matrix, level), strict=True))
+        return pd.DataFrame(columns | {"in_range": model._inside(matrix)}, index=frame.index)
+
+    def in_range_of(self, inputs: ArrayLike, cost: ArrayLike | None = None) -> NDArray[np.bool_]:
+        """`(n,)` whether rows lie within the range of the rows seen, column by column; of arrays as `posterior_of`.
+
+        Raises:
+            PlannerError: If shapes are wrong or a value is not finite.
+        """
+        return self._inside(self._columns(inputs, cost))
 
     def intervals_of(
         self, inputs: ArrayLike, cost: ArrayLike | None = None, level: float = 0.9
@@ -100,10 +112,33 @@ class Surrogate:
         reach = factor(self.residuals, level) * np.sqrt(variance + noise)
         mean = warp.moments(w, self.scale**2 * (variance + noise))[0]
         # A skew mean may lie outside a short interval.
-        return mean, np.minimum(warp.back(w - reach), mean), np.maximum(warp.back(w + reach), mean)
+        lower, upper = np.minimum(warp.back(w - reach), mean), np.maximum(warp.back(w + reach), mean)
+        out = np.flatnonzero(~self._inside(matrix))
+        if len(out):
+            more = self._doubt(matrix[out], w[out], level)
+            lower[out] = mean[out] - np.hypot(mean[out] - lower[out], more)
+            upper[out] = mean[out] + np.hypot(upper[out] - mean[out], more)
+        return mean, lower, upper
+
+    def _inside(self, matrix: FloatArray) -> NDArray[np.bool_]:
+        above, below = self._distances(matrix)
+        inside: NDArray[np.bool_] = np.maximum(above, below) == 0
+        return inside
+
+    def _distances(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return self.outside.distances(matrix, self.mixture.features, self.mixture.seen.x)
+
+    def _doubt(self, matrix: FloatArray, w: FloatArray, level: float) -> FloatArray:
+        """`(n,)` what is added to each side of the intervals of rows outside, in the target's unit, in quadrature."""
+        seen = self.mixture.seen.x
+        nearest = np.clip(self.mixture.features.of(matrix), seen.min(axis=0), seen.max(axis=0))
+        change = sensitivity(self.mixture.warp, self.mixture.at(nearest)[0], w)
+        return self.outside.reach(*self._distances(matrix), level) * change
 
     def posterior(self, table: pd.DataFrame | str | Path) -> tuple[FloatArray, FloatArray]:
         """`(n,)` expected values and `(n,)` calibrated standard deviations without the observations' noise.
+
+        They are what searches rank by; outside the rows seen the intervals of `predict` are wider than they say.
 
         Raises:
             PlannerError: If a column is missing or a value is no number.

@@ -39,6 +39,9 @@ class Believer:
         mean, std = self.posterior_of(inputs, cost)
         return mean, mean - 2 * std, mean + 2 * std
 
+    def in_range_of(self, inputs, cost=None):
+        return np.ones(len(inputs), dtype=bool)
+
 
 @pytest.fixture(scope="module")
 def table():

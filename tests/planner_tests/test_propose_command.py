@@ -27,7 +27,7 @@ def quick(monkeypatch):
 
     class Simple:
         def of_rows(self, rows):
-            columns = {"mean": 0.5, "lower": 0.4, "upper": 0.6, "gain": 0.01, "points": 0.002}
+            columns = {"mean": 0.5, "lower": 0.4, "upper": 0.6, "in_range": False, "gain": 0.01, "points": 0.002}
             return pd.DataFrame(columns, index=rows.index)
 
     monkeypatch.setattr("planner.proposers.proposal.propose", dearest)
@@ -54,7 +54,7 @@ def test_every_method_queues_untried_architectures_that_may_be_trained(run, mine
     low, high = mine.space.macs_window
     assert (cost.macs >= low).all() and (cost.macs <= high).all() and (cost.params <= 3e6).all()
     assert [row["macs"] for row in found["queued"]] == cost.macs.tolist()
-    assert found["queued"][0]["accuracy"] == {"mean": 0.5, "lower": 0.4, "upper": 0.6}
+    assert found["queued"][0]["accuracy"] == {"mean": 0.5, "lower": 0.4, "upper": 0.6, "in_range": False}
     trials = [one for one in mine.study.get_trials() if one.state == optuna.trial.TrialState.WAITING]
     assert {one.user_attrs["origin"] for one in trials} == {method} and len(mine.study.trials) == 11 + n
     if method != "bayes":

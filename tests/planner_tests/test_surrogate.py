@@ -40,7 +40,7 @@ def surrogate():
 def test_a_saturating_power_law_is_learned_from_sixty_networks(surrogate):
     fresh = networks(500, seed=1)
     predicted = surrogate.predict(fresh)
-    assert list(predicted.columns) == ["mean", "lower", "upper"]
+    assert list(predicted.columns) == ["mean", "lower", "upper", "in_range"]
     error = predicted["mean"] - law(fresh)
     assert np.sqrt(np.mean(error**2)) < 0.0015  # three quarters of the noise
     inside = (fresh["accuracy"] >= predicted["lower"]) & (fresh["accuracy"] <= predicted["upper"])
@@ -209,7 +209,7 @@ def test_the_inputs_of_a_study_are_found_and_only_its_finished_trainings_used(tm
 def test_very_few_rows_are_enough_for_a_cautious_answer(rows):
     surrogate = planner.fit_surrogate(networks(rows), inputs=INPUTS)
     found = surrogate.predict(networks(100, seed=12))
-    assert np.isfinite(found.to_numpy()).all()
+    assert np.isfinite(found[["mean", "lower", "upper"]].to_numpy()).all()
     assert (found["upper"] > found["lower"]).all()
 
 
@@ -315,7 +315,7 @@ def test_what_cannot_be_predicted_is_refused(surrogate):
 
 
 def test_no_rows_are_predicted_as_none(surrogate):
-    assert surrogate.predict(networks(5).head(0)).shape == (0, 3)
+    assert surrogate.predict(networks(5).head(0)).shape == (0, 4)
     assert surrogate.posterior_of(np.empty((0, 3)))[0].shape == (0,)
 
 

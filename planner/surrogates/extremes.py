@@ -1,0 +1,76 @@
+"""What extrapolating costs on these very rows: the largest, or the smallest, are left out and predicted by the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from planner.surrogates.calibration import scale
+from planner.surrogates.choose import Problem, warp_at
+from planner.surrogates.mixture import tuning_rows, weighed
+from planner.surrogates.outside import ABOVE, BELOW, FREEDOM, Outside, beyond_of, constants_of, sensitivity
+from planner.surrogates.posterior import Member, Mixture, Seen
+from sampler.architecture import FloatArray, IntArray
+
+KEPT = (0.5, 0.65, 0.8)  # shares of the rows that predict the others
+FEWEST = (5, 2)  # rows to predict from, and to be predicted
+LEAST_RANGE = 1 / 3  # of the whole, that the rows to predict from must span: a shorter lever teaches nothing
+
+
+def outside_of(whole: Mixture, problem: Problem, rung: int, cost: bool, residuals: FloatArray, seed: int) -> Outside:
+    """How far off predictions beyond rows were, by leave-the-extreme-out at the hyper-parameters of all rows.
+
+    The warp is found anew from each fold's rows, by the same rung: where a target saturates is what the extreme rows
+    tell. A fold is one observation of tau^2 (`outside`), however many rows it predicts, as their errors are alike.
+
+    Args:
+        whole: Fitted to all rows.
+        problem: The rows.
+        rung: Of the warp.
+        cost: Whether the last column is a cost, by which rows are left out; else it is the sum of all features.
+        residuals: Calibrating ones, of `whole`.
+        seed: Of the choice of rows where there are very many.
+    """
+    x = whole.seen.x
+    if not x.shape[1]:
+        return Outside(constants=constants_of(problem.inputs, whole.features))
+    axis = x[:, -1] if cost and whole.features.scales[-1] != "constant" else x.sum(axis=1)
+    found = []
+    for sign, prior in ((1, ABOVE), (-1, BELOW)):
+        order = np.argsort(sign * axis, kind="stable")
+        each = [_excess(whole, problem, rung, *fold, scale(residuals), seed) for fold in _folds(order, axis)]
+        seen = [one for one in each if one is not None]
+        freedom = FREEDOM + len(seen)
+        found.append((float(np.sqrt((FREEDOM * prior**2 + sum(seen)) / freedom)), freedom))
+    (above, up), (below, down) = found
+    return Outside(above, below, (up, down), constants_of(problem.inputs, whole.features))
+
+
+def _folds(order: IntArray, axis: FloatArray) -> Iterator[tuple[IntArray, IntArray]]:
+    """Rows to predict from and rows to predict, of rows in the order in which they are left out last."""
+    for share in KEPT:
+        kept, rest = np.split(order, [round(share * len(order))])
+        enough = len(kept) >= FEWEST[0] and len(rest) >= FEWEST[1]
+        if enough and np.ptp(axis[kept]) >= LEAST_RANGE * np.ptp(axis) > 0:
+            yield kept, rest
+
+
+def _excess(
+    whole: Mixture, problem: Problem, rung: int, kept: IntArray, rest: IntArray, factor: float, seed: int
+) -> float | None:
+    """tau^2 of one fold: mean squares beyond what was promised, over those of distances; None if it teaches nothing."""
+    kept = kept[tuning_rows(len(kept), seed)]
+    target, x = problem.target, whole.seen.x
+    distance = np.abs(beyond_of(x[rest], x[kept])).max(axis=1)
+    if np.ptp(target[kept]) == 0 or not (distance > 0).any():
+        return None
+    warp = warp_at(rung, target[kept])
+    noise = whole.seen.noise[kept] * (warp.slope(target[kept]) / whole.warp.slope(target[kept])) ** 2
+    seen = Seen(x[kept], warp.forward(target[kept]), noise)
+    part = weighed(whole.features, warp, [Member(one.kernel, one.theta, seen) for one in whole.members])
+    w, variance = part.at(x[rest])
+    total = factor**2 * (variance + part.noise)
+    end, _ = part.at(np.clip(x[rest], x[kept].min(axis=0), x[kept].max(axis=0)))
+    off = (target[rest] - warp.moments(w, total)[0]) / sensitivity(warp, end, w)
+    return float(max(np.mean(off**2 - total), 0.0) / np.mean(distance**2))
