@@ -7,18 +7,14 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from planner.errors import InputError, PlannerError
 from trainer.files import write_atomically
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 T = TypeVar("T")
-LARGEST_TABLE = 1_000_000_000
 MOST_COLUMNS = 20  # named in an error
 LONGEST = 60  # of a value in an error
 
@@ -145,32 +141,6 @@ def number(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise PlannerError(f"{name} is {value!r}; a finite number is wanted")
     return float(value)
-
-
-def read_frame(path: Path, row: str, rows: str, **options: Any) -> pd.DataFrame:
-    """A CSV file, plain or compressed.
-
-    Args:
-        path: The file.
-        row: What one row of it is, as errors call it.
-        rows: What it is a table of.
-        options: Of `pandas.read_csv`.
-
-    Raises:
-        PlannerError: If it is missing, too large or no CSV table.
-    """
-    import pandas as pd
-
-    try:
-        if path.stat().st_size > LARGEST_TABLE:
-            raise PlannerError(f"{path}: larger than {LARGEST_TABLE:,} bytes; give a table of {rows}")
-        frame: pd.DataFrame = pd.read_csv(path, **options)
-        return frame
-    except OSError as error:
-        raise PlannerError(f"{path}: {error.strerror or error}; give a CSV file of {rows}") from error
-    except (ValueError, EOFError) as error:  # pandas' own errors are ValueErrors
-        reason = str(error).split("\n")[0]
-        raise PlannerError(f"{path}: not a CSV table ({reason}); give one row per {row}, with a header") from error
 
 
 def no_column(wanted: Sequence[str], columns: Iterable[Any]) -> str:

@@ -14,7 +14,7 @@ from planner.quantities import format_count
 if TYPE_CHECKING:
     import pandas as pd
 
-    from planner.table import Table
+    from planner.table import Trainings
 
 
 @click.command(
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 @click.option("--out", metavar="FILE", help="Also write the selected trainings, all columns: .csv or .parquet.")
 @as_json
 def command(table: str | None, study: str | None, share: float, base: str | None, out: str | None, json_: bool) -> None:
-    """Selects the best trainings of TABLE (a CSV file) or of a study, by accuracy and MACs.
+    """Selects the best trainings of TABLE (a CSV or Parquet file) or of a study, by accuracy and MACs.
 
     Fronts in order, the last one broken by reference directions; never fewer than the first front, nor than 8.
     Spearman's correlation of r, d, w with MACs on the selection says which dimension grows first.
     """
-    from planner.table import check_table_path, write_table
+    from planner.table import check_table_path, front_rows, write_table
 
     if out:
         check_table_path(Path(out))
-    found = table_of(table, study, base)
+    found = front_rows(Path(table), base) if table and not study else table_of(table, study, base)
     answer = front_of(found, share)
     if out:
         write_table(selected(found, share), Path(out))
@@ -50,14 +50,14 @@ def command(table: str | None, study: str | None, share: float, base: str | None
             click.echo(f"written: {out}")
 
 
-def selected(table: Table, share: float) -> pd.DataFrame:
+def selected(table: Trainings, share: float) -> pd.DataFrame:
     """The rows of a table that are selected."""
     from planner.pareto import select
 
     return table.frame.iloc[select(table.frame["accuracy"], table.frame["macs"], share)]
 
 
-def front_of(table: Table, share: float) -> dict[str, Any]:
+def front_of(table: Trainings, share: float) -> dict[str, Any]:
     """The selection of a table, in JSON's types."""
     from planner.pareto import spearman
 
@@ -67,9 +67,9 @@ def front_of(table: Table, share: float) -> dict[str, Any]:
         {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()}
         for row in front[names].to_dict("records")
     ]
-    correlation = {name: spearman(front[name], front["macs"]) for name in ("r", "d", "w")}
+    correlation = {name: spearman(front[name], front["macs"]) for name in ("r", "d", "w") if name in front}
     return {
-        "base": table.base,
+        "base": table.base or None,
         "rows": len(table.frame),
         "left_out": table.left_out,
         "front": rows,
@@ -94,4 +94,5 @@ def show_front(answer: dict[str, Any]) -> None:
     left_out = "".join(f", {n} {status}" for status, n in answer["left_out"].items())
     click.echo(f"{len(answer['front'])} of {answer['rows']} trainings selected{left_out}")
     parts = [f"{name} {'-' if value is None else f'{value:+.2f}'}" for name, value in answer["spearman"].items()]
-    click.echo(f"Spearman with MACs on the selection: {', '.join(parts)}")
+    if parts:
+        click.echo(f"Spearman with MACs on the selection: {', '.join(parts)}")
