@@ -48,7 +48,7 @@ class Kind:
 
 
 NUMBER = Kind()
-COUNT = Kind(1, 1e18, units=SUFFIXES)
+COUNT = Kind(1, 1e18, units=SUFFIXES, said="a number from 1 to 1e18, such as 300000000 or 300M,")
 SHARE = Kind(0, 100, units={"%": 0.01}, said="a number from 0 to 1 (or all in percent)")
 MULTIPLIER = Kind(LEAST_MULTIPLIER, MAX_MULTIPLIER)
 PIXELS = Kind(1, MAX_PIXELS, whole=True, units={"px": 1.0}, of_network=True)

@@ -8,7 +8,7 @@ cent (they count norms, activations, pooling), which is told and taken; what no 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,12 +27,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SILENT = 1.03  # a table's rounding
-# A table's median ratio to the exact counts beyond which no counter explains it: what counts norms and activations
-# too says up to a quarter more (of very small networks), and nothing says much less.
-MOST, LEAST = 1.25, 0.85
-# How far a row may lie from the table's median: where its integers are known, and where a rule had to be guessed.
-APART, APART_GUESSED = 1.5, 3.0
-SAMPLE = 2_000  # rows by which a rule is guessed
+# A table's median ratio to the exact counts beyond which no counter explains it. What counts norms, activations and
+# poolings too says up to `PER_OUTPUT` more for each output of a layer (thop 4 for a norm); nothing says much less.
+MOST, LEAST, PER_OUTPUT = 1.15, 0.87, 6
+APART = 1.5  # how far a row may lie from the table's median
 LEAST_WIDTH = 1e-3  # a multiplier that makes every stage as narrow as its rule lets it be
 FACTORS: tuple[tuple[float, str], ...] = (
     (2.0, "FLOPs given as 2 x MACs? halve them"),
@@ -55,11 +53,11 @@ class Costs:
 
     Attributes:
         macs: `(n,)` exact; NaN where a row does not say.
-        guessed: `(n,)` bools: whether the rule that made the integers was guessed.
+        most: `(n,)` most MACs that another counter may say of such a network.
     """
 
     macs: FloatArray
-    guessed: np.ndarray
+    most: FloatArray
 
 
 def check_costs(frame: pd.DataFrame, network: BaseNetwork, classes: int, source: Source) -> None:
@@ -80,37 +78,37 @@ def check_costs(frame: pd.DataFrame, network: BaseNetwork, classes: int, source:
     known = np.isfinite(ratio)
     if not known.any():
         return
-    middle, apart = float(np.median(ratio[known])), np.where(costs.guessed, APART_GUESSED, APART)
-    if LEAST <= middle <= MOST:
-        far = known & (np.abs(np.log(ratio / middle)) > np.log(apart))
+    middle = float(np.median(ratio[known]))
+    most = max(MOST, float(np.median((costs.most / costs.macs)[known])))
+    if LEAST <= middle <= most:
+        far = known & (np.abs(np.log(ratio / middle)) > np.log(APART))
     else:
         far = known & (np.abs(np.log(ratio)) > abs(np.log(middle)) / 2)
     if far.any():
-        place = int(np.flatnonzero(far)[0])
+        usual = far & (np.abs(np.log(ratio / np.median(ratio[far]))) < np.log(ALIKE))  # of the commonest reason
+        place = int(np.flatnonzero(usual if usual.any() else far)[0])
         raise PlannerError(
-            f"{source.name}: macs are not what the networks cost in {far.sum()} of {known.sum()} rows;"
+            f"{source.name}: macs are not what the networks cost in {far.sum()} of {known.sum()} rows; "
             f"{_row(frame, place, costs, source)}: {_reason(float(ratio[place]), network, classes)}"
         )
     if not 1 / SILENT <= middle <= SILENT:
         place = int(np.nanargmin(np.abs(ratio - middle)))
         print(
-            f"{source.name}: macs are {middle - 1:+.1%} off {network.name}'s exact counts ({known.sum()} rows;"
-            f" {_row(frame, place, costs, source)}); counted otherwise, or another base, resolution or classes?",
+            f"{source.name}: macs are {middle - 1:+.1%} off {network.name}'s exact counts ({known.sum()} rows; "
+            f"{_row(frame, place, costs, source)}); counted otherwise, or another base, resolution or classes?",
             file=sys.stderr,
         )
 
 
 def exact_costs(frame: pd.DataFrame, network: BaseNetwork, classes: int) -> Costs:
     """The exact MACs of the rows whose integers, or whose r (or resolution), d and w are known."""
-    macs, guessed = np.full(len(frame), np.nan), np.zeros(len(frame), dtype=bool)
+    found = np.full((len(frame), 2), np.nan)
     for name, rows in _by_rule(frame):
         rules = [RULES[name]] if name in RULES else [RULES[network.rule], *RULES.values()]
-        exact = _best([_macs(frame, rows, network, rule, classes) for rule in rules], frame, rows)
-        macs[rows], guessed[rows] = exact, name not in RULES
-    guessed &= ~np.isfinite(_given(frame, network)).all(axis=1)
+        found[rows] = _best([_costs(frame, rows, network, rule, classes) for rule in rules], frame, rows)
     if has_layers(network) and "origin" in frame:  # a study's own may have a width per layer, which no column says
-        macs[frame["origin"].notna().to_numpy(dtype=bool)] = np.nan
-    return Costs(macs, guessed)
+        found[frame["origin"].notna().to_numpy(dtype=bool)] = np.nan
+    return Costs(found[:, 0], found[:, 0] + PER_OUTPUT * found[:, 1])
 
 
 def _by_rule(frame: pd.DataFrame) -> list[tuple[str, IntArray]]:
@@ -119,16 +117,23 @@ def _by_rule(frame: pd.DataFrame) -> list[tuple[str, IntArray]]:
 
 
 def _best(counted: list[FloatArray], frame: pd.DataFrame, rows: IntArray) -> FloatArray:
-    """Of the counts by several rules, those from which the table's MACs differ most alike."""
+    """Of the counts by several rules, row by row the one nearest to the factor by which the table differs from all.
+
+    That factor is of the rule from whose counts the rows differ most alike; a table may hold several rules' networks.
+    """
     if len(counted) == 1:
         return counted[0]
-    said = np.log(frame["macs"].to_numpy(dtype=np.float64)[rows][:SAMPLE])
-    spreads = []
-    for macs in counted:
-        apart = said - np.log(macs[:SAMPLE])
-        apart = apart[np.isfinite(apart)]
-        spreads.append(float(np.median(np.abs(apart - np.median(apart)))) if len(apart) else np.inf)
-    return counted[int(np.argmin(np.round(spreads, 6)))]
+    every, said = np.stack(counted), frame["macs"].to_numpy(dtype=np.float64)[rows]
+    apart = np.log(said) - np.log(every[:, :, 0])
+    known = np.isfinite(apart).all(axis=0)
+    if not known.any():
+        return counted[0]
+    middles = np.median(apart[:, known], axis=1)
+    spreads = np.median(np.abs(apart[:, known] - middles[:, None]), axis=1)
+    middle = middles[int(np.argmin(np.round(spreads, 6)))]
+    nearest = np.argmin(np.where(np.isfinite(apart), np.abs(apart - middle), np.inf), axis=0)
+    chosen: FloatArray = every[nearest, np.arange(len(rows))]
+    return chosen
 
 
 def _columns(frame: pd.DataFrame, names: list[str]) -> FloatArray:
@@ -142,9 +147,12 @@ def _columns(frame: pd.DataFrame, names: list[str]) -> FloatArray:
     )
 
 
-def _macs(frame: pd.DataFrame, rows: IntArray, network: BaseNetwork, rule: ScalingRule, classes: int) -> FloatArray:
-    """Exact MACs of some rows, NaN where they are not known: integers not given are what the rule makes of r, d, w."""
-    found = np.full(len(rows), np.nan)
+def _costs(frame: pd.DataFrame, rows: IntArray, network: BaseNetwork, rule: ScalingRule, classes: int) -> FloatArray:
+    """`(n, 2)` exact MACs and activations of some rows, NaN where they are not known.
+
+    Integers that are not given are what the rule makes of r, d and w.
+    """
+    found = np.full((len(rows), 2), np.nan)
     given = _given(frame, network)[rows]
     multipliers = _multipliers(frame, rows, network, given)
     known = np.flatnonzero(np.isfinite(multipliers).all(axis=1) & _possible(multipliers, network))
@@ -162,14 +170,15 @@ def _macs(frame: pd.DataFrame, rows: IntArray, network: BaseNetwork, rule: Scali
 
 
 def _counted(networks: Architectures, classes: int) -> FloatArray:
-    """`(n,)` exact MACs; NaN for those that could not be built, such as widths that leave squeeze-excite none."""
+    """`(n, 2)` MACs and activations; NaN for those that could not be built, as where squeeze-excite gets no channel."""
     if not len(networks):
-        return np.empty(0)
+        return np.empty((0, 2))
     try:
-        return np.asarray(count(networks, classes).macs, dtype=np.float64)
+        counted = count(networks, classes)
+        return np.column_stack([counted.macs, counted.activations]).astype(np.float64)
     except InputError:
         if len(networks) == 1:
-            return np.full(1, np.nan)
+            return np.full((1, 2), np.nan)
     half = len(networks) // 2
     return np.concatenate([_counted(networks.take(slice(*ends)), classes) for ends in ((None, half), (half, None))])
 
@@ -213,7 +222,7 @@ def _check_narrowest(frame: pd.DataFrame, network: BaseNetwork, classes: int, so
     given = [name for name in frame if str(name).startswith("width_") or name in ("rule", "stem", "head")]
     narrow = frame.drop(columns=given).assign(w=LEAST_WIDTH)
     said, rule = frame["macs"].to_numpy(dtype=np.float64), RULES["free"]
-    least = _macs(narrow, np.arange(len(frame)), network, rule, classes)
+    least = _costs(narrow, np.arange(len(frame)), network, rule, classes)[:, 0]
     below = said < least
     if not below.any():
         return
