@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from planner.cells import source_of
+from planner.frames import check_columns, frame_of
 from planner.trust.bootstrap import Trust, trusts
 from planner.trust.noise import Noise, noise_of
 from planner.trust.ranks import codes_of, top_sizes
-from planner.trust.reading import check_request, check_rows, numbers_in, read, signs_of, targets_of
+from planner.trust.reading import check_request, check_rows, numbers_in, signs_of, targets_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,8 +64,8 @@ def audit(
     """Compares proxies with a target.
 
     Args:
-        table: One row per training or per architecture: a frame, or a CSV file (plain or .gz). Only rows with status
-            `ok` are used where there is such a column, and only rows in which no column that is used is empty.
+        table: One row per training or per architecture: a frame, or a file (see `planner.frames`). Only finished rows
+            are used where there is a column `status`, and only rows in which no column that is used is empty.
         proxies: Columns of cheap scores, or one. The MACs and `params` join them as baselines.
         target: The column to be predicted; the mean of the repeats by default.
         smaller: Columns, of the target's too, whose smaller values are better.
@@ -77,13 +79,16 @@ def audit(
         PlannerError: If a column is missing, a value is no number, fewer than `FEWEST` rows are left, or the target
             is constant.
     """
-    name = str(table) if isinstance(table, str | Path) else "the table"
-    frame = read(Path(table)) if isinstance(table, str | Path) else table
+    # As text: labels keep their leading zeros.
+    frame = frame_of(table, "network", "scores", text=True)
+    source = source_of(frame)
+    name = source.name
+    check_columns(frame.columns, name)
     macs = macs or ("macs" if "macs" in frame and target != "macs" else None)
     baselines = [one for one in (macs, "params") if one is not None and one != target and (one in frame or one == macs)]
     columns = list(dict.fromkeys([*([proxies] if isinstance(proxies, str) else proxies), *baselines]))
     check_request(frame, columns, target, repeats, group, name)
-    numbers, left_out = numbers_in(frame, [*columns, *([target] if target else []), *repeats], group, name)
+    numbers, left_out = numbers_in(frame, [*columns, *([target] if target else []), *repeats], group, source)
     label = target or f"mean of {', '.join(repeats)}"
     numbers, spread = targets_of(numbers, target, label, repeats, group, name)
     check_rows(numbers, label, left_out, name)

@@ -20,11 +20,9 @@ from sampler.checks import shown as shown
 from trainer.files import write_atomically, write_named
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 T = TypeVar("T")
-LARGEST_TABLE = 1_000_000_000
 MOST_COLUMNS = 20  # named in an error
 
 
@@ -188,32 +186,6 @@ def number(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise PlannerError(f"{name} is {value!r}; a finite number is wanted")
     return float(value)
-
-
-def read_frame(path: Path, row: str, rows: str, **options: Any) -> pd.DataFrame:
-    """A CSV file, plain or compressed.
-
-    Args:
-        path: The file.
-        row: What one row of it is, as errors call it.
-        rows: What it is a table of.
-        options: Of `pandas.read_csv`.
-
-    Raises:
-        PlannerError: If it is missing, too large or no CSV table.
-    """
-    import pandas as pd
-
-    try:
-        if path.stat().st_size > LARGEST_TABLE:
-            raise PlannerError(f"{path}: larger than {LARGEST_TABLE:,} bytes; give a table of {rows}")
-        frame: pd.DataFrame = pd.read_csv(path, **options)
-        return frame
-    except OSError as error:
-        raise PlannerError(f"{path}: {error.strerror or error}; give a CSV file of {rows}") from error
-    except (ValueError, EOFError) as error:  # pandas' own errors are ValueErrors
-        reason = str(error).split("\n")[0]
-        raise PlannerError(f"{path}: not a CSV table ({reason}); give one row per {row}, with a header") from error
 
 
 def no_column(wanted: Sequence[str], columns: Iterable[Any]) -> str:

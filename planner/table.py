@@ -1,15 +1,18 @@
-"""Tables of observations: a study's own, or a CSV that somebody trained elsewhere.
+"""Tables of observations: a study's own, or a file that somebody's other trainings are in.
 
 One row is one training. Columns that mean something here:
 
-    accuracy, macs                      always wanted; accuracy in [0, 1] (percent is recognised and said)
-    status                              only `ok` rows are used; without the column all are
-    base, base_resolution, classes      what c is measured against; the base network's own by default
+    accuracy, macs                      always wanted; accuracy in [0, 1], or all in percent
+    status                              only finished rows (`ok`) are used; without the column all are
+    base                                the base network that r, d, w multiply: here, or as an argument
+    base_resolution, classes            what c is measured against; the base network's own by default
     rule                                the scaling rule that made the integers
     resolution, width_1.., depth_1..    the architecture; r, d, w its multipliers
     epochs, data_share, proxy_resolution  the fidelity: passes, share of the images, pixels they are decoded to
-    seed                                of the training: rows that differ in nothing else are averaged
+    seed                                of the training: rows that differ in nothing else here are averaged
     asks                                what a training had of its own (a fine-tune's parent); such rows are left out
+
+`planner.frames` reads files, `planner.cells` their cells; `planner.row_costs` checks the MACs.
 """
 
 from __future__ import annotations
@@ -18,41 +21,42 @@ import hashlib
 import importlib.util
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from planner.documents import cell, no_column, read_frame, shown, write_out
+from planner.cells import FINISHED, Source, all_there, finished, harmless, numbers, shares, source_of, words
+from planner.documents import no_column, write_out
 from planner.errors import PlannerError
-from sampler import RULES, BaseNetwork, rule_named
+from planner.frames import check_columns, frame_of
+from planner.kinds import SHARE, kind_of
+from planner.multipliers import fill_multipliers
+from planner.row_costs import check_costs
+from sampler import BaseNetwork
 from sampler import base as base_named
-from sampler.architecture import MAX_BLOCKS
 from sampler.complexity import base_macs
-from sampler.scaling import depth_ranges
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ASKS = "asks"
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet compute a cell (OWASP, "CSV injection")
-WIDEST_STEP = 1.2  # of d, where no least one gives some blocks: EfficientNets' own steps are 1.1 to 1.3 wide
 # Columns that, with the widths and depths, say what was trained and how.
 TASK = ("base", "base_resolution", "classes", "resolution", "stem", "head", "epochs", "data_share", "proxy_resolution")
+WORDS = ("base", "rule")
+# What a study's own table holds beside what is fitted; of other columns a reader is told.
+MOST_TOLD = 10  # columns that are named
+OWN = {"trial", "status", "origin", "loss", ASKS, "device", "message", "repeats", "c"}
 
 
-@dataclass(frozen=True, eq=False)
-class Table:
-    """Usable observations of one base network.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Trainings:
+    """Usable rows of one table.
 
     Attributes:
-        frame: Rows with finite `accuracy` (in [0, 1]), `macs`, `c`, `r`, `d`, `w`, and what else there was.
-        base: Name of the base network.
-        resolution: The resolution that r multiplies, in pixels.
-        classes: Outputs of the classifier.
-        base_macs: MACs of c = 1.
+        frame: Rows with `accuracy` (in [0, 1]), `macs`, and what else there was.
+        base: Name of the base network; "" where nobody says.
         sha256: Of the file, or of the CSV that the ledger exports.
+        every: The same rows, before those that differ in their seed were averaged.
         left_out: Rows that were not used, by status.
         noise_variance: Of accuracy between trainings of one architecture that differ in their seed, pooled over
             all that were repeated; None where none was. Rows are means over the seeds (`repeats` of them).
@@ -60,27 +64,258 @@ class Table:
 
     frame: pd.DataFrame
     base: str
-    resolution: int
-    classes: int
-    base_macs: int
     sha256: str
+    every: pd.DataFrame
     left_out: dict[str, int]
     noise_variance: float | None = None
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Table(Trainings):
+    """Usable observations of one base network; its frame has finite `c`, `r` and `d`, and `w` where that is known.
+
+    Attributes:
+        resolution: The resolution that r multiplies, in pixels.
+        classes: Outputs of the classifier.
+        base_macs: MACs of c = 1.
+    """
+
+    resolution: int
+    classes: int
+    base_macs: int
+
+
 def as_table(source: Table | pd.DataFrame | str | Path, base: str | None = None) -> Table:
-    """A table from whatever holds one: itself, a frame, or the path of a CSV file.
+    """A table from whatever holds one: itself, a frame, or the path of a file.
 
     Raises:
         PlannerError: If it cannot be used.
     """
     if isinstance(source, Table):
         return source
-    if isinstance(source, str | Path):
-        return read_csv(Path(source), base)
-    if not hasattr(source, "columns"):
-        raise PlannerError(f"a frame of trainings or the path of a CSV file is wanted, got {shown(source)}")
-    return usable(source, frame_sha256(source), "the table", base)
+    return from_outside(frame_of(source, "training", "trainings"), base)
+
+
+def read_csv(path: Path, base: str | None = None) -> Table:
+    """Reads a table of observations.
+
+    Args:
+        path: A file that `planner.frames` reads, with the columns of the module's description.
+        base: The base network, where the table does not say.
+
+    Raises:
+        PlannerError: If the file cannot be read, a column is missing, or a row is impossible.
+    """
+    return as_table(path, base)
+
+
+def from_outside(frame: pd.DataFrame, base: str | None = None) -> Table:
+    """The observations in a frame that nobody here made: what is not used is said, and its MACs are checked.
+
+    Raises:
+        PlannerError: If it cannot be used.
+    """
+    rows, source = _read(frame)
+    if not rows.base and not base:
+        raise PlannerError(
+            f"{source.name}: no base network, which r, d and w multiply: name it by --base (base= in Python) or in a "
+            "column base (`planner bases` lists those that are known)"
+        )
+    table, network = _measured(rows, base, source)
+    check_costs(table.frame, network, table.classes, source)
+    return replace(table, frame=_apart(table.frame))
+
+
+def front_rows(source: pd.DataFrame | str | Path, base: str | None = None) -> Trainings:
+    """The rows of which a front can be taken: a table, or, where nobody names a base network, accuracies and MACs.
+
+    Raises:
+        PlannerError: If it cannot be used.
+    """
+    frame = frame_of(source, "training", "trainings")
+    columns = set(map(str, frame))
+    scaled = columns & {"r", "resolution"} and columns & {"d", "depth_1"}
+    if base or (scaled and "base" in columns and frame["base"].notna().any()):
+        return from_outside(frame, base)
+    rows, _ = _read(frame)
+    return replace(rows, frame=_apart(rows.frame))
+
+
+def as_study(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame from outside with the status `ok` in every finished row, as a study has it."""
+    if "status" not in frame:
+        return frame
+    return frame.assign(status=words(frame["status"]).mask(finished(frame["status"]), "ok"))
+
+
+def usable(frame: pd.DataFrame, sha256: str, name: str, base: str | None = None) -> Table:
+    """The rows of a study's frame that can be fitted, with c, r, d and w filled in.
+
+    Raises:
+        PlannerError: If a column is missing, a row impossible, or no row is left.
+    """
+    source = Source(name, sha256)
+    table, _ = _measured(_trainings(frame, source, "run `planner train` first"), base, source)
+    return replace(table, frame=_apart(table.frame))
+
+
+def _read(frame: pd.DataFrame) -> tuple[Trainings, Source]:
+    """The trainings in a frame from outside; says what of it is not used."""
+    source = source_of(frame)
+    check_columns(frame.columns, source.name)
+    source = source if source.sha256 else Source(source.name, frame_sha256(frame))
+    rows = _trainings(frame, source, f"finished is what says {', '.join(sorted(FINISHED))}")
+    unknown = [str(name) for name in frame if kind_of(str(name)) is None and str(name) not in {*OWN, *WORDS}]
+    unused = [f"{n} rows ({why})" for why, n in rows.left_out.items()]
+    if unknown:
+        more = f" and {len(unknown) - MOST_TOLD} more" if len(unknown) > MOST_TOLD else ""
+        unused.append(f"columns {', '.join(unknown[:MOST_TOLD])}{more}")
+    for column in (name for name in rows.every if (kind := kind_of(str(name))) is not None and kind.of_network):
+        if n := int(rows.every[column].isna().sum()):
+            unused.append(f"{column} of {n} rows (missing)")
+    if unused:
+        print(f"{source.name}: not used: {'; '.join(unused)}", file=sys.stderr)
+    return rows, source
+
+
+def _trainings(frame: pd.DataFrame, source: Source, again: str) -> Trainings:
+    """The finished rows of a frame, with numbers for all that means something here; `again`: what to do without any."""
+    name = source.name
+    missing = [column for column in ("accuracy", "macs") if column not in frame]
+    if missing:
+        raise PlannerError(f"{name}: {no_column(missing, frame.columns)}")
+    if frame.empty:
+        raise PlannerError(f"{name}: no rows under its header; give one per training")
+    frame = frame.reset_index(drop=True).copy()
+    left_out: dict[str, int] = {}
+    if "status" in frame:
+        done = finished(frame["status"])
+        said = words(frame["status"])
+        others = said[~done].fillna("no status")
+        read = said[done & (said != "ok").to_numpy()].value_counts().sort_index()
+        if len(read):
+            counts = ", ".join(f"{n} {status}" for status, n in read.items())
+            print(f"{name}: status read as ok: {counts}", file=sys.stderr)
+        left_out = {str(status): int(n) for status, n in others.value_counts().sort_index().items()}
+        frame = frame[done]
+    if ASKS in frame and (asked := words(frame[ASKS]).notna()).any():  # fine-tunes: accuracies of another kind
+        left_out["asked otherwise"] = int(asked.sum())
+        frame = frame[~asked]
+    if frame.empty:
+        count = ", ".join(f"{n} {status}" for status, n in left_out.items())
+        raise PlannerError(f"{name}: no finished training (status ok) in it, only {count}; {again}")
+    every = _with_numbers(frame.copy(), source)
+    frame, noise_variance = averaged(every)
+    return Trainings(
+        frame=frame,
+        base=str(_single(frame, "base", "", name)),
+        sha256=source.sha256,
+        every=_apart(every),
+        left_out=left_out,
+        noise_variance=noise_variance,
+    )
+
+
+def _with_numbers(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
+    """The frame with numbers where its columns' names say so."""
+    import pandas as pd
+
+    for column in frame.columns:
+        kind = kind_of(str(column))
+        if column in WORDS:
+            frame[column] = words(frame[column])
+        elif column == "accuracy":
+            values, percent = shares(frame[column], source)
+            if percent:
+                print(f"{source.name}: accuracy looks like percent; divided by 100", file=sys.stderr)
+            frame[column] = all_there(values, frame[column], source, SHARE)
+        elif kind is not None:
+            values = numbers(frame[column], source, kind)
+            if column == "macs":
+                frame[column] = all_there(values, frame[column], source, kind)
+            elif not pd.api.types.is_numeric_dtype(frame[column]):
+                frame[column] = values.astype("int64") if kind.whole and values.notna().all() else values
+    return frame
+
+
+def averaged(frame: pd.DataFrame) -> tuple[pd.DataFrame, float | None]:
+    """Trainings that differ in nothing but their seed, as one row each with their mean accuracy.
+
+    Args:
+        frame: Rows with the columns of the module's description; repeats are known by a column `seed`.
+
+    Returns:
+        The rows, in their order, with a column `repeats`, and the pooled variance of accuracy between seeds (None
+        without repeats).
+    """
+    columns = set(map(str, frame))
+    integers = {"resolution", "width_1", "depth_1"} <= columns
+    pattern = "|".join((*TASK, r"width_\d+", r"depth_\d+", *(() if integers else ("rule", "r", "d", "w", "macs"))))
+    same = [str(column) for column in frame if re.fullmatch(pattern, str(column))]
+    if "seed" not in frame or not (integers or {"r", "d"} <= columns or {"resolution", "d"} <= columns):
+        return frame, None
+    groups = frame.groupby(same, dropna=False, sort=False)["accuracy"]
+    repeats = groups.transform("size")
+    variance = None
+    if (repeats > 1).any():
+        freedom = len(frame) - groups.ngroups
+        variance = float(((frame["accuracy"] - groups.transform("mean")) ** 2).sum() / freedom)
+    together = frame.assign(accuracy=groups.transform("mean"), repeats=repeats)
+    return together.drop_duplicates(same), variance
+
+
+def _measured(rows: Trainings, base: str | None, source: Source) -> tuple[Table, BaseNetwork]:
+    """The rows measured by their base network, at the resolution that r multiplies."""
+    if rows.base and base and rows.base != base:
+        raise PlannerError(f"{source.name}: its column base says {rows.base}, not {base}; leave --base out")
+    network = base_named(rows.base or str(base))
+    frame = rows.frame.copy()
+    resolution = _whole(frame, "base_resolution", network.resolution, source.name)
+    classes = _whole(frame, "classes", 1000, source.name)
+    network = replace(network, resolution=resolution)
+    fill_multipliers(frame, network, source)
+    one = base_macs(network.name, resolution, classes)
+    frame["c"] = frame["macs"] / one
+    table = Table(
+        frame=frame,
+        base=network.name,
+        sha256=rows.sha256,
+        every=rows.every,
+        left_out=rows.left_out,
+        noise_variance=rows.noise_variance,
+        resolution=resolution,
+        classes=classes,
+        base_macs=one,
+    )
+    return table, network
+
+
+def _apart(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows without the numbers and the source that they had in their file."""
+    frame = frame.reset_index(drop=True)
+    frame.attrs = {}
+    return frame
+
+
+def _single(frame: pd.DataFrame, column: str, default: Any, name: str) -> Any:
+    """The one value of a column, or the default where the column is missing."""
+    values: Any = frame[column].dropna().unique() if column in frame else []
+    if len(values) > 1:
+        raise PlannerError(
+            f"{name}: {column} differs between rows ({values[0]} and {values[1]}); fit one table per {column}"
+        )
+    return values[0] if len(values) else default
+
+
+def _whole(frame: pd.DataFrame, column: str, default: int, name: str) -> int:
+    """The one whole number of a column, or the default where the column is missing."""
+    value = _single(frame, column, default, name)
+    try:
+        if float(value) == int(float(value)):
+            return int(float(value))
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise PlannerError(f"{name}: {column} is {value!r}; a whole number is wanted")
 
 
 def frame_sha256(frame: pd.DataFrame) -> str:
@@ -89,19 +324,13 @@ def frame_sha256(frame: pd.DataFrame) -> str:
 
 
 def csv_text(frame: pd.DataFrame) -> str:
-    """A frame as CSV, the same on every machine; no cell of it is a formula to a spreadsheet."""
-    words = [name for name in frame.columns if list(frame.columns).count(name) == 1 and _holds_words(frame[name])]
-    harmless = frame.assign(**{name: frame[name].map(_harmless) for name in words}) if words else frame
-    return harmless.to_csv(index=False, lineterminator="\n")
-
-
-def _holds_words(column: pd.Series) -> bool:
-    return isinstance(column.name, str) and (column.dtype == object or str(column.dtype).startswith("str"))
-
-
-def _harmless(cell: Any) -> Any:
-    """A cell as it is; a text that a spreadsheet would compute, after an apostrophe."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+    """A frame as CSV, the same on every machine; no cell or name of it is a formula to a spreadsheet."""
+    text = frame.copy(deep=False)
+    text.columns = [harmless(name) for name in frame.columns]
+    for place, dtype in enumerate(frame.dtypes):
+        if str(dtype).startswith(("object", "str", "category")):
+            text.isetitem(place, frame.iloc[:, place].map(harmless, na_action="ignore").array)
+    return text.to_csv(index=False, lineterminator="\n")
 
 
 def check_table_path(path: Path) -> None:
@@ -127,176 +356,3 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
     check_table_path(path)
     content = csv_text(frame) if path.suffix == ".csv" else frame.to_parquet(index=False)
     write_out(path, content, "free space or rights, or give another --out")
-
-
-def read_csv(path: Path, base: str | None = None) -> Table:
-    """Reads a table of observations.
-
-    Args:
-        path: A CSV file (plain or .gz) with the columns of the module's description.
-        base: The base network, where the table does not say.
-
-    Raises:
-        PlannerError: If the file cannot be read, a column is missing, or a row is impossible.
-    """
-    frame = read_frame(path, "training", "trainings")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return usable(frame, digest, str(path), base)
-
-
-def usable(frame: pd.DataFrame, sha256: str, name: str, base: str | None = None) -> Table:
-    """The rows of a frame that can be fitted, with c, r, d and w filled in.
-
-    Raises:
-        PlannerError: If a column is missing, a row impossible, or no row is left.
-    """
-    missing = [column for column in ("accuracy", "macs") if column not in frame]
-    if missing:
-        raise PlannerError(f"{name}: {no_column(missing, frame.columns)}")
-    left_out: dict[str, int] = {}
-    if "status" in frame:
-        others = frame.loc[frame["status"] != "ok", "status"]
-        left_out = {
-            str(status): int(n)
-            for status, n in others.fillna("no status").astype(str).value_counts().sort_index().items()
-        }
-        frame = frame[frame["status"] == "ok"]
-    if ASKS in frame and frame[ASKS].notna().any():  # fine-tunes and the like, whose accuracies are of another kind
-        left_out["asked otherwise"] = int(frame[ASKS].notna().sum())
-        frame = frame[frame[ASKS].isna()]
-    frame = frame.reset_index(drop=True).copy()
-    if frame.empty:
-        raise PlannerError(f"{name}: no finished training (status ok) in it; run `planner train` first")
-    for column in ("accuracy", "macs"):
-        frame[column] = _numbers(frame, column, name)
-    if frame["accuracy"].max() > 1:
-        print(f"{name}: accuracy looks like percent; divided by 100", file=sys.stderr)
-        frame["accuracy"] /= 100
-    _check_rows(frame, name)
-    frame, noise_variance = averaged(frame)
-    found = str(_single(frame, "base", base or "efficientnet_b0", name))
-    network = base_named(found)
-    resolution = _whole(frame, "base_resolution", network.resolution, name)
-    classes = _whole(frame, "classes", 1000, name)
-    _fill_multipliers(frame, found, resolution, name)
-    one = base_macs(found, resolution, classes)
-    frame["c"] = frame["macs"] / one
-    return Table(frame, found, resolution, classes, one, sha256, left_out, noise_variance)
-
-
-def averaged(frame: pd.DataFrame) -> tuple[pd.DataFrame, float | None]:
-    """Trainings that differ in nothing but their seed, as one row each with their mean accuracy.
-
-    Args:
-        frame: Rows with the columns of the module's description; repeats are known by a column `seed`.
-
-    Returns:
-        The rows, in their order, with a column `repeats`, and the pooled variance of accuracy between seeds (None
-        without repeats).
-    """
-    same = [str(column) for column in frame if re.fullmatch(rf"{'|'.join(TASK)}|width_\d+|depth_\d+", str(column))]
-    if "seed" not in frame or not {"resolution", "width_1", "depth_1"} <= set(same):
-        return frame, None
-    groups = frame.groupby(same, dropna=False, sort=False)["accuracy"]
-    repeats = groups.transform("size")
-    variance = None
-    if (repeats > 1).any():
-        freedom = len(frame) - groups.ngroups
-        variance = float(((frame["accuracy"] - groups.transform("mean")) ** 2).sum() / freedom)
-    together = frame.assign(accuracy=groups.transform("mean"), repeats=repeats)
-    return together.drop_duplicates(same).reset_index(drop=True), variance
-
-
-def _numbers(frame: pd.DataFrame, column: str, name: str) -> pd.Series:
-    import pandas as pd
-
-    numbers = pd.to_numeric(frame[column], errors="coerce").astype(float)
-    if not np.isfinite(numbers).all():
-        row = int(np.flatnonzero(~np.isfinite(numbers))[0])
-        raise PlannerError(f"{name}: {column} of row {row + 1} is {cell(frame[column].iloc[row])}; a number is wanted")
-    return numbers
-
-
-def _check_rows(frame: pd.DataFrame, name: str) -> None:
-    wrong = (frame["accuracy"] < 0) | (frame["accuracy"] > 1) | (frame["macs"] < 1)
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        raise PlannerError(
-            f"{name}: row {row + 1} has accuracy {frame['accuracy'][row]:g} and macs {frame['macs'][row]:g}; "
-            "accuracy must lie in [0, 1] (or all in percent) and macs be positive"
-        )
-
-
-def _single(frame: pd.DataFrame, column: str, default: Any, name: str) -> Any:
-    """The one value of a column, or the default where the column is missing."""
-    values: Any = frame[column].dropna().unique() if column in frame else []
-    if len(values) > 1:
-        raise PlannerError(
-            f"{name}: {column} differs between rows ({values[0]} and {values[1]}); fit one table per {column}"
-        )
-    return values[0] if len(values) else default
-
-
-def _whole(frame: pd.DataFrame, column: str, default: int, name: str) -> int:
-    """The one whole number of a column, or the default where the column is missing."""
-    value = _single(frame, column, default, name)
-    try:
-        if float(value) == int(float(value)):
-            return int(float(value))
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise PlannerError(f"{name}: {column} is {value!r}; a whole number is wanted")
-
-
-def _fill_multipliers(frame: pd.DataFrame, base: str, resolution: int, name: str) -> None:
-    """Makes r, d, w from the architecture's integers where the table does not hold them."""
-    import pandas as pd
-
-    network = base_named(base)
-    if "r" not in frame and "resolution" in frame:
-        frame["r"] = _positive(frame, "resolution", name) / resolution
-    depths = [f"depth_{i + 1}" for i in range(len(network.stages))]
-    widths = [f"width_{i + 1}" for i in range(len(network.stages))]
-    if "d" not in frame and set(depths) <= set(frame):
-        frame["d"] = sum(_positive(frame, column, name) for column in depths) / sum(network.depths)
-    if "w" not in frame and set(widths) <= set(frame):
-        ratios = [_positive(frame, column, name) / width for column, width in zip(widths, network.widths, strict=True)]
-        frame["w"] = np.exp(np.log(ratios).mean(axis=0))
-    missing = [column for column in ("r", "d") if column not in frame]
-    if missing:
-        raise PlannerError(f"{name}: no column {' or '.join(missing)}, nor the integers that give it; add the column")
-    frame["w"] = pd.to_numeric(frame["w"], errors="coerce") if "w" in frame else np.nan  # shown, never fitted
-    for column in ("r", "d"):
-        frame[column] = _positive(frame, column, name)
-    if set(depths) <= set(frame):
-        _by_the_rule(frame, network, depths)
-
-
-def _by_the_rule(frame: pd.DataFrame, network: BaseNetwork, columns: list[str]) -> None:
-    """Where d is but the share of the base network's blocks, makes it the middle of what the rule rounds to these.
-
-    Rounding gives EfficientNet-B1 (d 1.1) 1.44 times B0's blocks; a formula fitted to 1.44 would have them rounded up
-    once more. What was scaled by a d that is known keeps it, and what no single d gives keeps the share.
-    """
-    import pandas as pd
-
-    blocks = frame[columns].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
-    whole = ((blocks == np.rint(blocks)) & (blocks <= MAX_BLOCKS)).all(axis=1)  # NaN is neither
-    d = frame["d"].to_numpy(dtype=np.float64, copy=True)
-    share = blocks.sum(axis=1) / sum(network.depths)
-    shares = whole & np.isclose(d, share, rtol=1e-9) & (share != 1)  # the base network's own d is 1
-    rules = frame["rule"].fillna(network.rule).to_numpy() if "rule" in frame else np.full(len(frame), network.rule)
-    for rule in {str(one) for one in rules[shares]} & set(RULES):
-        rows = np.flatnonzero(shares & (rules == rule))
-        low, high = depth_ranges(network, rule_named(rule), blocks[rows].astype(np.int64))
-        # One block is the fewest, whatever d: below some d a stage changes no more.
-        middle = np.sqrt(np.maximum(low, high / WIDEST_STEP) * high)
-        d[rows] = np.where(low <= high, middle, d[rows])
-    frame["d"] = d
-
-
-def _positive(frame: pd.DataFrame, column: str, name: str) -> pd.Series:
-    numbers = _numbers(frame, column, name)
-    if (numbers <= 0).any():
-        raise PlannerError(f"{name}: {column} must be positive in every row")
-    return numbers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,7 @@ def command(table: str, plot: Path | None, json_: bool, **options: Any) -> None:
 
 def summary(found: Audit) -> dict[str, Any]:
     """What `audit --json` prints."""
-    scores = [asdict(score) | {"verdict": verdict(score)} for score in found.scores]
+    scores = [asdict(score) | {"verdict": verdict(score, found.smaller)} for score in found.scores]
     noise = None if found.noise is None else asdict(found.noise)
     named = {name: getattr(found, name) for name in ("target", "rows", "tops", "left_out", "smaller")}
     return named | {"scores": scores, "noise": noise}
@@ -104,7 +105,7 @@ def show(found: Audit, options: dict[str, Any]) -> None:
     click.echo()
     for score in found.scores:
         if score.name in options["proxies"]:
-            say(verdict(score))
+            say(verdict(score, found.smaller))
     say(noise_in_words(found))
 
 
@@ -145,8 +146,22 @@ def cell(one: Estimate, name: str = "") -> str:
     return f"{one.value:+.{digits}f} {one.lower:+.{digits}f}..{one.upper:+.{digits}f}"
 
 
-def verdict(score: Trust) -> str:
-    """One sentence: whether a score is worth using, and what it knows at equal cost."""
+def verdict(score: Trust, smaller: Sequence[str] = ()) -> str:
+    """Whether a score is worth using, what it knows at equal cost, and whether it should be turned round.
+
+    Args:
+        score: What was found of it.
+        smaller: Columns whose smaller values were taken for better.
+    """
+    overall = score.measures["spearman"]
+    if overall.upper is None or overall.upper >= 0:
+        return _worth(score)
+    given = f"leave --smaller {score.name} out" if score.name in smaller else f"give --smaller {score.name}"
+    better, of = ("larger", "") if score.name in smaller else ("smaller", ", as of a loss")
+    return f"{_worth(score)} It ranks in reverse: if {better} values are better{of}, {given}."
+
+
+def _worth(score: Trust) -> str:
     if score.measures["spearman"].value is None:
         return f"{score.name}: not worth using: it is constant and ranks nothing."
     if score.rival is None:

@@ -15,6 +15,8 @@ from planner.errors import PlannerError
 from planner.quantities import format_count, parse_budgets
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from planner.compare.background import Background
     from planner.compare.measuring import Measure
     from planner.compare.rows import Row
@@ -151,17 +153,17 @@ def compared(
         PlannerError: If options do not go together, a method lacks something, or trainings remain.
     """
     from planner.compare.contenders import contenders
-    from planner.compare.rows import is_comparison, read_rows, read_table, rows_of, write_rows
+    from planner.compare.rows import is_comparison, read_table, rows_in, rows_of, write_rows
 
     if base and not table:
         raise PlannerError("--base is for a --table that does not say it; a study knows its own")
     if table and (final or where.stop_early):
         raise PlannerError("--final and --stop-early are for trainings; a --table has them done")
     frame = read_table(table) if table else None
-    if table and frame is not None and is_comparison(frame):
+    if frame is not None and is_comparison(frame):
         if flops or methods or study or seeds or epochs:
             raise PlannerError(f"{table} is a comparison, shown as it is; leave --flops and the like out")
-        rows = read_rows(table)
+        rows = rows_in(frame)
         if out:
             write_rows(out, rows)
         return rows, {}, out
@@ -170,8 +172,8 @@ def compared(
     if where.stop_early:
         raise PlannerError("networks are compared by whole trainings; leave --stop-early out")
     named = out is not None
-    if table:
-        background, measure = looked_up(table, study, base, seeds, epochs)
+    if frame is not None:
+        background, measure = looked_up(frame, study, base, seeds, epochs)
         out = out or (Path(background.name) / "comparison.csv" if study else None)
     else:
         background, measure = trained(study, seeds or SEEDS, final, epochs, where)
@@ -199,17 +201,18 @@ def trained(
 
 
 def looked_up(
-    path: Path, study: str | None, base: str | None, seeds: int | None, epochs: int | None
+    frame: pd.DataFrame, study: str | None, base: str | None, seeds: int | None, epochs: int | None
 ) -> tuple[Background, Measure]:
     """What a table knows, or a study of the same task; and accuracies from that table."""
+    from planner.cells import source_of
     from planner.compare.background import agreeing, of_study, of_table
     from planner.compare.measuring import LookedUp
-    from planner.compare.rows import read_table
     from planner.study import read_ledger
+    from planner.table import from_outside
 
-    frame = read_table(path)
-    background = of_table(path, frame, epochs or 0, base)
-    measure = LookedUp(frame, str(path), seeds, epochs)
+    table, name = from_outside(frame, base), source_of(frame).name
+    background = of_table(name, table, epochs or 0)
+    measure = LookedUp(table.every, name, seeds, epochs)
     if study:
         background = agreeing(of_study(read_ledger(study), measure.epochs), background)
     return background, measure

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from planner.formulas.formula import Formula
-    from planner.table import Table
+    from planner.table import Trainings
 
 NAMES = ("trial", "resolution", "r", "d", "w", "macs", "accuracy", "front", "selected")
 HEADER = ("trial", "px", "r", "d", "w", "MACs", "accuracy", "front", "for the fit")
@@ -40,17 +40,17 @@ HEADER = ("trial", "px", "r", "d", "w", "MACs", "accuracy", "front", "for the fi
 def command(
     table: str | None, study: str | None, share: float | None, base: str | None, out: str | None, json_: bool
 ) -> None:
-    """Shows the front of TABLE (a CSV file) or of a study, and the trainings selected for the fit.
+    """Shows the front of TABLE (a CSV or Parquet file) or of a study, and the trainings selected for the fit.
 
     On the front is what no other training beats: none is as accurate for as few MACs. Selected are, by NSGA-III and as
     `planner fit` does it, whole fronts in order, the last one broken by reference directions; never fewer than 8.
     Spearman's correlation of r, d, w with MACs on those selected says which dimension grows first.
     """
-    from planner.table import check_table_path, write_table
+    from planner.table import check_table_path, front_rows, write_table
 
     if out:
         check_table_path(Path(out))
-    found = table_of(table, study, base)
+    found = front_rows(Path(table), base) if table and not study else table_of(table, study, base)
     rows, by = marked(found, share, None if table else fitted(study))
     answer = front_of(found, rows, by)
     if out:
@@ -76,34 +76,39 @@ def fitted(study: str | None) -> Formula | None:
         return None
 
 
-def marked(table: Table, share: float | None = None, formula: Formula | None = None) -> tuple[pd.DataFrame, str]:
+def marked(table: Trainings, share: float | None = None, formula: Formula | None = None) -> tuple[pd.DataFrame, str]:
     """The rows on the front or selected for the fit, with columns that say which; and by what they were selected.
 
     Args:
-        table: The trainings.
+        table: The trainings; of those without a base network, which have no r and d, what was observed selects.
         share: That NSGA-III keeps; by default as the formula, or as fits do.
         formula: Of the study: where it was fitted to these trainings, what it selected counts.
     """
-    from planner.formulas.selection import rows_of, select
-    from planner.pareto import SHARE, front_mask
+    from planner import pareto
+    from planner.formulas.selection import OBSERVED, rows_of, select
+    from planner.table import Table
 
     frame = table.frame
+    kept = pareto.SHARE if share is None else share
     if formula is not None and share is None and formula.provenance.get("table_sha256") == table.sha256:
         chosen, by = (
             rows_of(frame, formula.front),
             str((formula.provenance.get("selection") or {}).get("by", "its fit")),
         )
+    elif not isinstance(table, Table):
+        chosen, by = np.isin(np.arange(len(frame)), pareto.select(frame["accuracy"], frame["macs"], kept)), OBSERVED
     else:
-        selection = select(table, SHARE if share is None else share, 0)
+        selection = select(table, kept, 0)
         chosen, by = np.isin(np.arange(len(frame)), selection.rows), selection.by
-    shown = frame.assign(front=front_mask(frame["accuracy"], frame["macs"]), selected=chosen)
+    shown = frame.assign(front=pareto.front_mask(frame["accuracy"], frame["macs"]), selected=chosen)
     return shown[shown["front"] | shown["selected"]].sort_values(["macs", "accuracy"], kind="stable"), by
 
 
-def front_of(table: Table, shown: pd.DataFrame, by: str) -> dict[str, Any]:
+def front_of(table: Trainings, shown: pd.DataFrame, by: str) -> dict[str, Any]:
     """The front and the selection of a table, in JSON's types."""
     from planner.chance import warning_of
     from planner.pareto import spearman
+    from planner.table import Table
 
     names = [name for name in NAMES if name in shown]
     rows = [
@@ -111,10 +116,10 @@ def front_of(table: Table, shown: pd.DataFrame, by: str) -> dict[str, Any]:
         for row in shown[names].to_dict("records")
     ]
     chosen = shown[shown["selected"]]
-    correlation = {name: spearman(chosen[name], chosen["macs"]) for name in ("r", "d", "w")}
-    why = warning_of(table.frame["accuracy"], table.classes)
+    correlation = {name: spearman(chosen[name], chosen["macs"]) for name in ("r", "d", "w") if name in chosen}
+    why = warning_of(table.frame["accuracy"], table.classes) if isinstance(table, Table) else None
     return {
-        "base": table.base,
+        "base": table.base or None,
         "rows": len(table.frame),
         "left_out": table.left_out,
         "front": [row for row in rows if row["front"]],
@@ -148,4 +153,5 @@ def show_front(answer: dict[str, Any]) -> None:
         f"{len(answer['selected'])} selected for the fit, by {answer['selected_by']}"
     )
     parts = [f"{name} {'-' if value is None else f'{value:+.2f}'}" for name, value in answer["spearman"].items()]
-    click.echo(f"Spearman with MACs on those selected: {', '.join(parts)}")
+    if parts:
+        click.echo(f"Spearman with MACs on those selected: {', '.join(parts)}")

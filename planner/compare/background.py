@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.errors import PlannerError
 from planner.formulas.formula import Formula
 from planner.records import Records
 from planner.searches.record import FOLDER, FoundRecord, read_found
-from planner.table import Table, frame_sha256, read_csv, usable
+from planner.table import Table, frame_sha256, usable
 from planner.trials import trained
 
 if TYPE_CHECKING:
@@ -76,22 +75,16 @@ def of_study(ledger: Records, epochs: int) -> Background:
     )
 
 
-def of_table(path: Path, frame: pd.DataFrame, epochs: int, base: str | None = None) -> Background:
+def of_table(name: str, table: Table, epochs: int) -> Background:
     """What a table of trainings knows: its trainings, as if they were a study's own.
 
     Args:
-        path: Its file.
-        frame: Its rows.
+        name: Of its file.
+        table: The table.
         epochs: Of the trainings that are looked up.
-        base: Name of the base network, where the table does not say.
-
-    Raises:
-        PlannerError: If it cannot be used.
     """
-    table = read_csv(path, base)
-    trainings = len(frame) - sum(table.left_out.values())
-    name = str(path)
-    return Background(name, table.base, table.resolution, table.classes, epochs, 0, table, trainings, _seconds(frame))
+    task = (table.base, table.resolution, table.classes)
+    return Background(name, *task, epochs, 0, table, len(table.every), _seconds(table.every))
 
 
 def agreeing(study: Background, table: Background) -> Background:

@@ -12,7 +12,6 @@ import numpy as np
 from planner.errors import PlannerError
 from planner.loop import Progress, Resources, train_queued
 from planner.store import Ledger
-from planner.table import ASKS
 from planner.trials import asked_key
 from sampler import Architecture, LayeredArchitecture
 from sampler.moves import column_names
@@ -160,8 +159,8 @@ class LookedUp:
     """Looks networks up in a table of trainings; a network is found where all its integers are equal.
 
     Args:
-        frame: Rows with resolution, width_1 .., depth_1 .., accuracy (in [0, 1]) and, where known, stem, head, seed,
-            seconds, status, epochs.
+        frame: Finished trainings with resolution, width_1 .., depth_1 .., accuracy (in [0, 1]) and, where known, stem,
+            head, seed, seconds, epochs: `every` row of a table.
         name: What errors call it.
         seeds: At most so many trainings of each network, by the smallest seeds; all by default.
         epochs: Trainings of so many epochs count; of the most that the table has, by default.
@@ -184,7 +183,7 @@ class LookedUp:
                 "integers resolution, width_1 .., depth_1 .."
             )
         self.places = [every.index(column) for column in self.columns]
-        frame, self.epochs = _of_epochs(_trained(frame), name, epochs)
+        frame, self.epochs = _of_epochs(frame, name, epochs)
         self.scores = self._by_network(frame)
         self.seeds = seeds
 
@@ -208,15 +207,6 @@ class LookedUp:
             seed = len(scores) if seed != seed else int(seed)  # without seeds: by their order
             scores.append(Score(seed, "ok", float(row["accuracy"]), None if seconds != seconds else float(seconds)))
         return {key: sorted(scores, key=lambda one: one.seed) for key, scores in found.items()}
-
-
-def _trained(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows with an accuracy of the usual kind, as a share."""
-    if "status" in frame:
-        frame = frame[frame["status"] == "ok"]
-    if ASKS in frame:
-        frame = frame[frame[ASKS].isna()]
-    return frame.assign(accuracy=frame["accuracy"] / 100) if frame["accuracy"].max() > 1 else frame
 
 
 def _of_epochs(frame: pd.DataFrame, name: str, epochs: int | None) -> tuple[pd.DataFrame, int]:

@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from planner.cells import source_of
 from planner.compare.contenders import CHOOSERS, Contender
 from planner.compare.measuring import Measure, Score
-from planner.documents import read_frame, write_out, write_own
+from planner.documents import write_out, write_own
 from planner.errors import PlannerError
+from planner.frames import read_frame
 from planner.table import csv_text
 from sampler import Architecture, LayeredArchitecture
 
@@ -166,13 +168,13 @@ def is_comparison(frame: pd.DataFrame) -> bool:
     return set(frame) >= MARKS
 
 
-def read_table(path: Path, **options: Any) -> pd.DataFrame:
-    """A CSV file of trainings, or of a comparison; `options` are those of `pandas.read_csv`.
+def read_table(path: Path) -> pd.DataFrame:
+    """A file of trainings, or of a comparison; numbers as they are written.
 
     Raises:
         PlannerError: If it cannot be read.
     """
-    return read_frame(path, "training", "trainings, or a comparison", **options)
+    return read_frame(path, "training", "trainings, or a comparison", text=True)
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -181,15 +183,25 @@ def read_rows(path: Path) -> list[Row]:
     Raises:
         PlannerError: If a column is missing, or a value is none of its kind.
     """
-    frame = read_table(path, dtype=str)
+    return rows_in(read_table(path))
+
+
+def rows_in(frame: pd.DataFrame) -> list[Row]:
+    """The rows of a comparison in what `read_table` gives.
+
+    Raises:
+        PlannerError: If a column is missing, or a value is none of its kind.
+    """
+    source = source_of(frame)
+    name = source.name
     missing = [column for column in COLUMNS if column not in frame]
     if missing:
-        raise PlannerError(f"{path}: no column {' or '.join(missing)}; give a file that `planner compare` wrote")
+        raise PlannerError(f"{name}: no column {' or '.join(missing)}; give a file that `planner compare` wrote")
     if frame.empty:
-        raise PlannerError(f"{path}: a comparison without rows; compare again")
+        raise PlannerError(f"{name}: a comparison without rows; compare again")
     return [
-        Row(**{column: _value(row[column], column, f"{path}: {column} of row {i}") for column in COLUMNS})
-        for i, row in enumerate(frame.to_dict("records"), start=1)
+        Row(**{column: _value(row[column], column, f"{name}: {column} of {source.place(i)}") for column in COLUMNS})
+        for i, row in enumerate(frame.to_dict("records"))
     ]
 
 

@@ -15,7 +15,7 @@ one image (step time over batch) is taken.
 from __future__ import annotations
 
 import fnmatch
-import hashlib
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -25,8 +25,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planner.documents import no_column, read_frame
+from planner.cells import Source, all_there, numbers, source_of
+from planner.documents import no_column
 from planner.errors import PlannerError
+from planner.frames import check_columns, frame_of
+from planner.kinds import NUMBER, Kind, kind_of
 from planner.latency.model import FEATURES, Per
 from sampler.architecture import FloatArray, IntArray
 
@@ -45,6 +48,8 @@ TIMM = {
 }
 TIMM_COUNTING = "timm's gmacs, 3 to 5 % above exact MACs"
 MEASURED_ON = ("device", "runtime", "threads", "batch", "dtype")
+# Beside columns of numbers, what a table says that is used, or that `planner latency` writes.
+USED = {"blocks", "model", "base", "rule", *MEASURED_ON}
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,44 +106,44 @@ def as_latency_table(
 
     named = _named(source)
     parts, sources = [], []
-    for name, frame, digest in named:
-        part, counting = _renamed(frame.reset_index(drop=True), name)
-        part = _selected(part, models, name)
-        parts.append(_checked(part, name))
-        sources.append({"name": Path(name).name, "sha256": digest, "rows": len(part), "counting": counting})
-    together = ", ".join(name for name, _, _ in named)
+    for frame, one in named:
+        part, counting = _renamed(frame, one)
+        part = _selected(part, models, one.name)
+        parts.append(_checked(part, one))
+        sources.append({"name": Path(one.name).name, "sha256": one.sha256, "rows": len(part), "counting": counting})
+    together = ", ".join(one.name for _, one in named)
     return _usable(pd.concat(parts, ignore_index=True), together, tuple(sources))
 
 
-def _named(source: pd.DataFrame | str | Path | Sequence[str | Path]) -> list[tuple[str, pd.DataFrame, str]]:
-    """Name, rows and sha256 of each table."""
+def _named(source: pd.DataFrame | str | Path | Sequence[str | Path]) -> list[tuple[pd.DataFrame, Source]]:
+    """Rows of each table, and where they come from."""
     import pandas as pd
 
-    if isinstance(source, pd.DataFrame):
-        from planner.table import frame_sha256
-
-        return [("the table", source, frame_sha256(source))]
-    paths = [source] if isinstance(source, str | Path) else list(source)
-    if not paths:
+    tables: Sequence[Any] = [source] if isinstance(source, str | os.PathLike | pd.DataFrame) else list(source)
+    if not tables:
         raise PlannerError("no table of latencies given; give at least one CSV file")
-    return [(str(path), *_read_csv(Path(path))) for path in paths]
+    named = []
+    for one in tables:
+        frame = frame_of(one, "measurement", "latencies")
+        found = source_of(frame)
+        check_columns(frame.columns, found.name)
+        if not found.sha256:
+            from planner.table import frame_sha256
+
+            found = Source(found.name, frame_sha256(frame))
+        named.append((frame.reset_index(drop=True), found))
+    return named
 
 
-def _read_csv(path: Path) -> tuple[pd.DataFrame, str]:
-    return read_frame(path, "measurement", "latencies"), hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _renamed(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, str]:
+def _renamed(frame: pd.DataFrame, source: Source) -> tuple[pd.DataFrame, str]:
     """The frame in our names and units, and whose MACs it counts."""
     known = {column: ours for column, (ours, _) in TIMM.items() if column in frame and ours not in frame}
     if not {"infer_step_time", "infer_gmacs"} & set(known):
         return frame, "macs as given"
     renamed = frame.rename(columns=known)
     for column, ours in known.items():
-        # Large counts come as "1,014.45", which makes text of the whole column.
-        text = renamed[ours].map(lambda value: value.replace(",", "") if isinstance(value, str) else value)
-        numbers = _numbers(text, frame[column], column, name)
-        renamed[ours] = np.round(numbers * TIMM[column][1], 3)
+        renamed[ours] = np.round(numbers(frame[column], source) * TIMM[column][1], 3)
+    name = source.name
     print(f"{name}: timm's columns read as {', '.join(f'{a} = {b}' for a, b in known.items())}", file=sys.stderr)
     lacking = renamed[list(known.values())].isna().any(axis=1)
     if lacking.any():  # timm publishes rows of models that it could not count
@@ -161,24 +166,27 @@ def _selected(frame: pd.DataFrame, models: str | None, name: str) -> pd.DataFram
     return chosen
 
 
-def _checked(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+def _checked(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
     """The columns that are used, as positive numbers; blocks from the depths."""
     for column in ("latency_ms", "macs"):
         if column not in frame:
-            raise PlannerError(f"{name}: {no_column([column], frame.columns)}")
+            raise PlannerError(f"{source.name}: {no_column([column], frame.columns)}")
     if frame.empty:
-        raise PlannerError(f"{name}: no row in it; measure with `planner latency` first")
+        raise PlannerError(f"{source.name}: no row in it; measure with `planner latency` first")
     frame = frame.copy()
     for column in ("latency_ms", "batch", *FEATURES):
         if column in frame:
-            frame[column] = _positive(frame, column, name)
+            frame[column] = _positive(frame, column, source)
     depths = [column for column in map(str, frame.columns) if re.fullmatch(r"depth_\d+", column)]
     if depths and "blocks" not in frame:
-        frame["blocks"] = _blocks(frame, depths, name)
+        frame["blocks"] = _blocks(frame, depths, source)
+    unused = [str(one) for one in frame if str(one) not in USED and kind_of(str(one)) is None]
+    if unused:
+        print(f"{source.name}: not used: columns {', '.join(unused)}", file=sys.stderr)
     return frame
 
 
-def _blocks(frame: pd.DataFrame, depths: list[str], name: str) -> pd.Series:
+def _blocks(frame: pd.DataFrame, depths: list[str], source: Source) -> pd.Series:
     """The sum of all depths. Base networks differ in stages: the columns of those that one has not are empty."""
     import pandas as pd
 
@@ -187,31 +195,14 @@ def _blocks(frame: pd.DataFrame, depths: list[str], name: str) -> pd.Series:
     for _, rows in frame.groupby(bases, dropna=False):
         for column in depths:
             if column == "depth_1" or rows[column].notna().any():
-                blocks[rows.index] += _positive(rows, column, name)
+                blocks[rows.index] += _positive(rows, column, source)
     return blocks
 
 
-def _numbers(values: pd.Series, original: pd.Series, column: str, name: str) -> pd.Series:
-    import pandas as pd
-
-    numbers = pd.to_numeric(values, errors="coerce").astype(float)
-    wrong = np.flatnonzero(~np.isfinite(numbers) & values.notna())
-    if len(wrong):
-        raise _impossible(name, original, wrong[0], column)
-    return numbers
-
-
-def _positive(frame: pd.DataFrame, column: str, name: str) -> pd.Series:
-    numbers = _numbers(frame[column], frame[column], column, name)
-    wrong = np.flatnonzero(~(numbers > 0))
-    if len(wrong):
-        raise _impossible(name, frame[column], wrong[0], column)
-    return numbers
-
-
-def _impossible(name: str, values: pd.Series, place: Any, column: str) -> PlannerError:
-    row, value = int(values.index[place]) + 1, _one_line(str(values.iloc[place]))
-    return PlannerError(f"{name}: {column} of row {row} is {value}; a positive number is wanted, or leave the row out")
+def _positive(frame: pd.DataFrame, column: str, source: Source) -> pd.Series:
+    units = (kind_of(column) or NUMBER).units
+    kind = Kind(0, above=True, units=units, said="a positive number")
+    return all_there(numbers(frame[column], source, kind), frame[column], source, kind)
 
 
 def _one_line(text: str) -> str:

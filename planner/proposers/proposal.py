@@ -12,13 +12,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.cells import finished, read, source_of
 from planner.deferred import pd
 from planner.documents import no_column, shown
 from planner.errors import PlannerError
+from planner.kinds import ANY, kind_of
 from planner.pace import TIMES, own_seconds
 from planner.proposers.bayes import NOISE_SHARE, Known, best_rows
 from planner.proposers.spread import spread_out
-from planner.surrogates.rows import as_frame, numbers_in
+from planner.surrogates.rows import as_frame, column_of, numbers_in
 from sampler.architecture import FloatArray, IntArray
 from sampler.checks import checked_number, checked_whole
 from sampler.seeds import checked_seed
@@ -138,12 +140,12 @@ class _Task:
 
         from planner.surrogates.fit import fit_surrogate
 
-        finished = np.flatnonzero(self._finished())
-        values = self.observed[self.target].iloc[finished].to_numpy(dtype=float)
-        if len(np.unique(values)) < 2 or len(np.unique(tried[finished, :-1], axis=0)) < FEWEST:
+        done = np.flatnonzero(self._finished())
+        values = numbers_in(self.observed.iloc[done], self.target)
+        if len(np.unique(values)) < 2 or len(np.unique(tried[done, :-1], axis=0)) < FEWEST:
             return None
-        kept = _thinned(tried[finished, -1], values, self.seed)
-        rows, values = tried[finished][kept], values[kept]
+        kept = _thinned(tried[done, -1], values, self.seed)
+        rows, values = tried[done][kept], values[kept]
         *inputs, cost = self.names
         table = pd.DataFrame(rows, columns=self.names).assign(**{self.target: values})
         surrogate = fit_surrogate(table, inputs, self.target, cost, self.noise_variance, self.seed, validate=False)
@@ -153,9 +155,8 @@ class _Task:
         return known
 
     def _finished(self) -> Bools:
-        import pandas as pd
-
-        values = pd.to_numeric(self.observed[self.target], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+        column = column_of(self.observed, self.target)
+        values, _ = read(column, source_of(self.observed).decimal, (kind_of(self.target) or ANY).units)
         return np.asarray(np.isfinite(values) & self._status("ok", missing=True), dtype=bool)
 
     def _pending(self) -> Bools:
@@ -164,6 +165,8 @@ class _Task:
     def _status(self, *wanted: str, missing: bool) -> Bools:
         if "status" not in self.observed:
             return np.full(len(self.observed), missing)
+        if "ok" in wanted:
+            return finished(self.observed["status"])
         return np.asarray(self.observed["status"].isin(wanted), dtype=bool)
 
 

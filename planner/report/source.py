@@ -79,12 +79,12 @@ def of_table(path: Path, base: str | None = None, formula: str | None = None) ->
     Raises:
         PlannerError: If the table or the formula cannot be used.
     """
-    from planner.documents import read_frame
-    from planner.table import read_csv
+    from planner.frames import path_shown, read_frame
+    from planner.table import as_study, from_outside
 
-    table = read_csv(path, base)
     finished = read_frame(path, "training", "trainings")
-    return _source(path.name, table, finished, Path(formula) if formula else None, f"planner fit {path}")
+    table, given = from_outside(finished, base), Path(formula) if formula else None
+    return _source(path_shown(path.name), table, as_study(finished), given, f"planner fit {path_shown(path)}")
 
 
 def _source(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from planner.cells import finished
 from planner.deferred import pd
 from planner.documents import shown
 from planner.errors import PlannerError
@@ -134,7 +135,7 @@ def _used(frame: pd.DataFrame, seed: int) -> list[int]:
     """Numbers of the rows to learn from."""
     used = np.arange(len(frame))
     if "status" in frame:
-        used = used[(frame["status"] == "ok").to_numpy()]
+        used = used[finished(frame["status"])]
     if len(used) < 2:
         raise PlannerError(f"{len(used)} finished trainings in the table; at least 2 are needed")
     if len(used) > MOST_ROWS:

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from planner.documents import cell, no_column, read_frame, shown
+from planner.cells import read, source_of
+from planner.documents import cell, no_column, shown
 from planner.errors import PlannerError
+from planner.frames import frame_of
+from planner.kinds import ANY, kind_of
 from sampler.architecture import FloatArray
 
 if TYPE_CHECKING:
@@ -28,13 +31,22 @@ def as_frame(table: pd.DataFrame | str | Path) -> pd.DataFrame:
     """A frame, from itself or from the path of a CSV file.
 
     Raises:
-        PlannerError: If the file cannot be read.
+        PlannerError: If it is neither, or the file cannot be read.
     """
-    if isinstance(table, str | Path):
-        return read_frame(Path(table), "network", "networks")
-    if not hasattr(table, "columns"):
-        raise PlannerError(f"a frame of networks or the path of a CSV file is wanted, got {shown(table)}")
-    return table
+    return frame_of(table, "network", "networks")
+
+
+def column_of(frame: pd.DataFrame, name: str) -> pd.Series:
+    """The column of that name.
+
+    Raises:
+        PlannerError: If there is none, or more than one.
+    """
+    found = [column for column in frame.columns if str(column) == name]
+    if len(found) != 1:
+        twice = f"{len(found)} columns are called {name}; rename all but one"
+        raise PlannerError(twice if found else no_column([name], frame.columns))
+    return frame[found[0]]
 
 
 def numbers_in(frame: pd.DataFrame, name: str) -> FloatArray:
@@ -43,26 +55,21 @@ def numbers_in(frame: pd.DataFrame, name: str) -> FloatArray:
     Raises:
         PlannerError: If the column is missing, is there twice, or holds something else.
     """
-    import pandas as pd
-
     if not isinstance(name, str):
         raise PlannerError(f"{shown(name)} is no name of a column; give one of {', '.join(map(str, frame.columns))}")
-    found = [column for column in frame.columns if str(column) == name]
-    if not found and IS in name:
+    if IS in name and name not in map(str, frame.columns):
         return _indicator(frame, *name.split(IS, 1))
-    if len(found) != 1:
-        twice = f"{len(found)} columns are called {name}; rename all but one"
-        raise PlannerError(twice if found else no_column([name], frame.columns))
-    column = frame[found[0]]
-    numbers = pd.to_numeric(column, errors="coerce").astype("Float64")
-    values = np.asarray(numbers.to_numpy(np.float64, na_value=np.nan), dtype=np.float64)
+    column = column_of(frame, name)
+    source, kind = source_of(frame), kind_of(name) or ANY
+    values, _ = read(column, source.decimal, kind.units)
     wrong = np.flatnonzero(~np.isfinite(values))
     if len(wrong):
+        row = source.place(int(column.index[wrong[0]]) if source.lines is not None else int(wrong[0]))
         raise PlannerError(
-            f"{name} is no finite number in {len(wrong)} of {len(frame)} rows (first: row {wrong[0] + 1}, "
+            f"{name} is no finite number in {len(wrong)} of {len(frame)} rows (first: {row}, "
             f"{cell(column.iloc[wrong[0]])}); leave those rows out, or give numbers"
         )
-    return values
+    return np.asarray(values, dtype=np.float64)
 
 
 def _indicator(frame: pd.DataFrame, name: str, value: str) -> FloatArray:

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from planner.documents import no_column, read_frame
+from planner.cells import Source, finished, numbers, shares, words
+from planner.documents import no_column
 from planner.errors import PlannerError
+from planner.kinds import ANY, Kind, kind_of
 from planner.trust.ranks import FEWEST
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def read(path: Path) -> pd.DataFrame:
-    """A CSV file as text: only an empty cell is a missing value, and labels keep their leading zeros.
-
-    Raises:
-        PlannerError: If it cannot be read.
-    """
-    return read_frame(path, "network", "scores", dtype=str, keep_default_na=False, na_values=[""])
 
 
 def check_request(
@@ -53,37 +45,36 @@ def check_request(
 
 
 def numbers_in(
-    frame: pd.DataFrame, columns: Sequence[str], group: str | None, name: str
+    frame: pd.DataFrame, columns: Sequence[str], group: str | None, source: Source
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """The columns as numbers in the rows that have them all, and how many rows have not, by reason.
 
     Raises:
-        PlannerError: If a cell is neither a finite number nor empty.
+        PlannerError: If a cell is neither a finite number nor missing.
     """
     import pandas as pd
 
     left_out: dict[str, int] = {}
     frame = frame.reset_index(drop=True)
     if "status" in frame:
-        others = frame.loc[frame["status"] != "ok", "status"].fillna("missing").value_counts().sort_index()
+        done = finished(frame["status"])
+        others = words(frame["status"])[~done].fillna("missing").value_counts().sort_index()
         left_out = {f"status {status}": int(n) for status, n in others.items()}
-        frame = frame[frame["status"] == "ok"]
-    numbers = pd.DataFrame(index=frame.index)
+        frame = frame[done]
+    found = pd.DataFrame(index=frame.index)
     for column in dict.fromkeys(columns):
-        numbers[column] = pd.to_numeric(frame[column], errors="coerce").astype(float)
-        wrong = np.flatnonzero(~np.isfinite(numbers[column]) & frame[column].notna())
-        if len(wrong):
-            value = " ".join(str(frame[column].iloc[wrong[0]]).split())[:80]
-            row = int(frame.index[wrong[0]]) + 1
-            raise PlannerError(f"{name}: {column} of row {row} is {value!r}; a finite number or nothing is wanted")
+        units = (kind_of(column) or ANY).units
+        found[column] = numbers(frame[column], source, Kind(units=units, said="a finite number or nothing"))
+        if column == "accuracy":
+            shares(frame[column], source)  # refuses some in percent among others that are not
     if group:
-        numbers["_group"] = frame[group]
-    for column in map(str, numbers):
-        lacking = numbers[column].isna()
+        found["_group"] = frame[group]
+    for column in map(str, found):
+        lacking = found[column].isna()
         if lacking.any():
             left_out[f"no {group if column == '_group' else column}"] = int(lacking.sum())
-        numbers = numbers[~lacking]
-    return numbers, left_out
+        found = found[~lacking]
+    return found, left_out
 
 
 def targets_of(

@@ -34,7 +34,9 @@ def compound_frame():
         c = np.geomspace(lowest, highest, rows)
         macs = np.rint(c * B0_MACS)
         # Accuracy rises with MACs, so that no training dominates another.
-        return pd.DataFrame({"accuracy": np.linspace(0.5, 0.8, rows), "macs": macs, "r": c**a, "d": c**b})
+        return pd.DataFrame(
+            {"base": "efficientnet_b0", "accuracy": np.linspace(0.5, 0.8, rows), "macs": macs, "r": c**a, "d": c**b}
+        )
 
     return frame
 
