@@ -8,7 +8,9 @@ import logging
 import os
 import secrets
 import stat
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,6 +23,8 @@ from trainer.image_data import DataError, ImageData, ImageSplit, Recipe, Unread,
 # Raise it when the same source would decode to other arrays; older cache entries are then rebuilt.
 # 2: pictures are turned as their EXIF orientation says.
 CACHE_VERSION = 2
+# Seconds after its last write that a temporary file belongs to no process any more.
+ABANDONED = 3600
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _log = logging.getLogger(__name__)
 
@@ -118,7 +122,11 @@ def only_ours(files: Iterable[str | Path]) -> bool:
 
 
 def _replace(file: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Writes a file that other processes see whole or not at all."""
+    """Writes a file that other processes see whole or not at all; removes what killed ones left of it."""
+    for left in file.parent.glob(f".{file.name}.*.tmp"):
+        with suppress(OSError):  # another process may do the same
+            if time.time() - left.lstat().st_mtime > ABANDONED:
+                left.unlink()
     temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}.tmp")
     try:
         with open(temporary, "xb") as stream:  # never through a link that somebody laid there
