@@ -18,6 +18,7 @@ PART = re.compile(r".+\.(\d+|[0-9a-f]{16})\.part(-journal)?")
 CHECKPOINT = re.compile(r"[0-9a-f]{16}\.pt")
 # Where only a coordinator and its workers write; and what only they write in the study's folder itself.
 FOLDERS = ("observations", "checkpoints", "networks", "parents")
+CACHE = "cache"  # images are decoded by commands that train nothing, too
 FILES = ("trials.csv.", "epochs.csv.", "queueing.json.", "ledger.db.")
 OLD = 3600.0  # seconds; nobody writes one file for so long
 
@@ -34,12 +35,12 @@ def remove_left(ledger: Ledger, alone: bool) -> None:
 
 
 def _parts(folder: Path, alone: bool) -> Iterator[Path]:
-    for place in (folder, *(folder / name for name in FOLDERS)):
+    for place in (folder, *(folder / name for name in (*FOLDERS, CACHE))):
         if place.is_symlink() or not place.is_dir():
             continue
         for path in place.iterdir():
             if PART.fullmatch(path.name) and not path.is_symlink() and path.is_file():
-                ours = alone and (place != folder or path.name.startswith(FILES))
+                ours = alone and (place.name in FOLDERS or (place == folder and path.name.startswith(FILES)))
                 if ours or time.time() - path.stat().st_mtime > OLD:
                     yield path
 

@@ -240,7 +240,7 @@ def _of_pixels(path: Path, pairs: Mapping[str, tuple[str, str]], arrays: Arrays)
         _check_pixels(path, key, arrays[key])
         _check_labels(path, other, arrays[other], len(arrays[key]))
     labelled = [arrays[key].reshape(-1) for _, key in pairs.values()]
-    if len({labels.dtype.kind in "iu" for labels in labelled}) > 1:
+    if len({labels.dtype.kind.replace("u", "i") for labels in labelled}) > 1:
         raise DataError(f"{path}: labels of train are {labelled[0].dtype}, others {labelled[1].dtype}; save both alike")
     classes = np.unique(labelled[0])
     if len(classes) < 2:

@@ -253,6 +253,24 @@ def test_a_study_says_how_its_images_were_understood(run, photos):
     assert "imagefolder:photos: read as splits: train trains, Test_Set validates\n" in run(*made)[2]
 
 
+def test_a_study_of_pictures_that_were_not_turned_opens_and_says_why_it_cannot_go_on(run, photos, monkeypatch):
+    from trainer import pictures
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for file in photos.glob("*/*/1.png"):
+        Image.open(file).save(file, exif=exif)
+    made = ("sample", "--study", "s", "--trials", "1", "--data", "imagefolder:photos", "--resolution", "32")
+    with monkeypatch.context() as before:
+        before.setattr(pictures, "_upright", lambda picture: picture)
+        before.setattr("trainer.image_cache.CACHE_VERSION", 1)
+        assert run(*made)[0] == 0
+    assert run("status", "--study", "s")[0] == 0
+    code, _, err = run("train", "--study", "s")
+    assert code == 2 and err.count("\n") == 1
+    assert "not the images that study s was made with (older versions" in err and "did not turn pictures by EXIF" in err
+
+
 def test_a_study_needs_a_source_that_its_settings_can_hold(run, photos):
     photos.rename(os.fsdecode(b"photos\xe9"))
     made = ("sample", "--study", "s", "--trials", "1", "--resolution", "32")

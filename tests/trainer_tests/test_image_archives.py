@@ -99,6 +99,10 @@ def test_one_undivided_grey_part_with_names_is_divided(tmp_path, kind):
             parts(PIXELS, LABELS, PIXELS, LABELS.astype(str), MEDICAL),
             "labels of train are int64, others <U21; save both",
         ),
+        (
+            parts(PIXELS, LABELS.astype("S"), PIXELS, LABELS.astype("U"), MEDICAL),
+            "labels of train are |S21, others <U21",
+        ),
         (packed(classes=np.array(["a", "b", "c"], object)), "Object arrays .*; save classes with dtype=str"),
         ({"images": PIXELS, "labels": LABELS.astype(object)}, "Object arrays .* the others as plain integers"),
         (packed(classes=np.array(["a"] * 31)), "has 31 classes and 30 images; drop the classes that have none"),
