@@ -19,7 +19,6 @@ from trainer.image_data import DataError, ImageData, ImageSplit, Recipe, Unread,
 # Raise it when the same source would decode to other arrays; older cache entries are then rebuilt.
 # 2: pictures are turned as their EXIF orientation says.
 CACHE_VERSION = 2
-# Seconds after its last write that a temporary file belongs to no process any more.
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _log = logging.getLogger(__name__)
 

@@ -28,6 +28,7 @@ class Believer:
     cost: str | None = "macs"
     slope: float = 0.1
     std: float = 0.001
+    inside: bool = True
 
     def posterior_of(self, inputs, cost=None):
         assert inputs.shape[1] == len(self.inputs)
@@ -40,7 +41,7 @@ class Believer:
         return mean, mean - 2 * std, mean + 2 * std
 
     def in_range_of(self, inputs, cost=None):
-        return np.ones(len(inputs), dtype=bool)
+        return np.full(len(inputs), self.inside)
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,14 @@ def test_both_answers_cost_the_budget_exactly(believing):
         assert 0.99 * BUDGET <= answer.macs <= BUDGET
         assert sum(option.shares.values()) == pytest.approx(1)
         assert list(option.shares) == ["stem", "1", "2", "3", "head"]
+
+
+def test_an_option_s_interval_is_the_surrogate_s_own_with_the_noise_of_a_training(believing):
+    option = allocate(believing(std=0.01), BUDGET).best
+    found = option.accuracy
+    assert found["mean"] == pytest.approx(option.mean)
+    assert found["upper"] - found["lower"] == pytest.approx(4 * 0.01)  # not 3.29, as of the mean alone
+    assert option.as_dict()["accuracy"] == found == option.prediction.accuracy
 
 
 def test_the_search_is_preferred_where_it_is_surely_better(believing):
@@ -247,8 +256,10 @@ def test_the_command_with_a_surrogate_prints_accuracies_and_json(run, believing,
     monkeypatch.setattr(predict, "choose", lambda *_: ("mine.json", believing()))
     code, out, _ = run("predict", "--space", "stage", "--flops", "20M")
     assert code == 0
-    assert "accuracy    " in out and "by the surrogate" in out
+    assert "accuracy    " in out and "by the surrogate\n" in out
     assert "preferred: search; the search's expected accuracy is" in out
+    monkeypatch.setattr(predict, "choose", lambda *_: ("mine.json", believing(inside=False)))
+    assert "by the surrogate, OUTSIDE what was trained\n" in run("predict", "--space", "stage", "--flops", "20M")[1]
     code, out, _ = run("predict", "--space", "stage", "--flops", "20M", "--cautious", "--json")
     answer = json.loads(out)
     assert answer["space"] == "stage"
@@ -258,6 +269,7 @@ def test_the_command_with_a_surrogate_prints_accuracies_and_json(run, believing,
     for one in answer["allocations"].values():
         assert 0.99 * 20e6 <= one["macs"] <= 20e6
         assert one["accuracy"]["lower"] < one["accuracy"]["mean"] < one["accuracy"]["upper"]
+        assert one["accuracy"]["in_range"] is False
 
 
 def test_caution_without_stages_is_refused(run):

@@ -489,6 +489,8 @@ def test_curves_of_single_dimensions_are_drawn_by_a_surrogate(run, varied, tmp_p
         rises[name] = (one["accuracy"][-1] - one["accuracy"][0]) / math.log(one["macs"][-1] / one["macs"][0])
     # By the closed form, per log MACs: depth 0.12, the others 0.01.
     assert rises["depth"] > 4 * max(rises["resolution"], rises["width"]) > 0
+    # Curves end where the trainings end.
+    assert all(one["in_range"] == [True] * len(one["macs"]) for one in curves.values())
     assert base_macs("efficientnet_b0", 64, 4) > max(curves["depth"]["macs"])
 
 

@@ -75,6 +75,21 @@ def test_the_interval_holds_its_share_of_the_normal_distribution(level, output_s
     assert curve.interval(0.3, level) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize("scales", [("log", "log"), ("identity", "identity"), ("log", "identity")])
+def test_beyond_the_range_of_the_fit_intervals_are_wider_the_farther_and_inside_they_are_not(scales):
+    curve, *_ = fitted(1, input_scale=scales[0], output_scale=scales[1])
+    seen = (0.5, 1.0)
+    for c in (0.5, 0.7, 1.0):
+        assert curve.interval(c, seen=seen) == curve.interval(c)
+    ratios = []
+    for c in (1.1, 2.0, 4.0):
+        (low, high), (wide_low, wide_high) = curve.interval(c), curve.interval(c, seen=seen)
+        assert wide_low < low < high < wide_high
+        ratios.append((wide_high - wide_low) / (high - low))
+    assert ratios[0] < ratios[1]
+    assert curve.interval(0.2, seen=seen)[1] > curve.interval(0.2)[1]
+
+
 def test_the_variance_is_never_below_the_noise():
     curve, x, *_ = fitted(2)
     assert (curve.posterior_variance(np.exp(x)) >= 0.01).all()

@@ -133,6 +133,16 @@ def test_the_accuracy_of_a_published_network_lies_in_its_interval(shipped):
     assert accuracy["level"] == 0.9
 
 
+def test_the_accuracy_of_an_extrapolation_says_so_and_is_less_sure(shipped):
+    low, high = shipped.macs_range
+    inside, above, below = (shipped.predict(macs, extrapolate=True) for macs in (high, 1.5 * high, low / 1.5))
+    assert inside.accuracy["in_range"] and not above.accuracy["in_range"] and not below.accuracy["in_range"]
+    assert above.as_dict()["accuracy"]["in_range"] is False
+    for found in (above, below):
+        plain = found.formula.accuracy.interval(found.c)
+        assert found.accuracy["upper"] - found.accuracy["lower"] > plain[1] - plain[0]
+
+
 @pytest.mark.parametrize("name", EFFICIENTNETS)
 def test_compound_scaling_at_published_macs_is_near_the_published_network(name):
     macs, resolution, depth = EFFICIENTNETS[name]

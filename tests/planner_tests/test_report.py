@@ -258,7 +258,9 @@ def test_answers_are_the_rules_own_and_their_parts_sum_up(noisy):
     own = at_budget("fast", "efficientnet_b0", fast["budget"])
     assert (fast["macs"], tuple(fast["widths"]), fast["d"]) == (own.macs, own.architecture.widths, own.d)
     rows = pd.DataFrame({"r": [own.r], "d": [own.d], "macs": [own.macs]})
-    assert fast["accuracy"]["mean"] == pytest.approx(noisy.surrogate.predict(rows)["mean"][0])
+    expected = noisy.surrogate.predict(rows).iloc[0]
+    assert fast["accuracy"]["mean"] == pytest.approx(expected["mean"])
+    assert fast["accuracy"]["in_range"] == expected["in_range"]
     learned = next(one for one in answers if one["rule"] == "learned")
     prediction = noisy.formula.predict(learned["budget"], extrapolate=True)
     assert learned["accuracy"]["mean"] == pytest.approx(prediction.accuracy["mean"])
@@ -360,3 +362,4 @@ def test_a_prediction_is_expected_what_its_own_multipliers_are(noisy):
     assert prediction.accuracy["of"] == "architecture"
     assert prediction.accuracy["mean"] == pytest.approx(expected["mean"][0])
     assert prediction.accuracy["lower"] == pytest.approx(expected["lower"][0])
+    assert prediction.accuracy["in_range"] == prediction.as_dict()["accuracy"]["in_range"] == expected["in_range"][0]
