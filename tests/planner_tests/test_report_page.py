@@ -119,7 +119,7 @@ def test_a_browser_shows_what_planner_predict_gives_and_has_nothing_to_complain_
       const [outside, none] = ["range", "macs"].map((name) => document.getElementById("out-" + name).textContent);
       box.value = "<b>many</b>"; box.dispatchEvent(new Event("input"));
       const wrong = !document.getElementById("wrong").hidden;
-      const point = document.querySelector(".point.front");
+      const point = document.querySelector(".point.selected");
       point.focus();
       const tip = document.getElementById("tip");
       const told = tip.hidden ? "" : tip.textContent;
