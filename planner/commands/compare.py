@@ -228,7 +228,8 @@ def draw_curves(
     json_: bool,
 ) -> None:
     """Draws the curves of single dimensions by a surrogate, and prints where they end."""
-    from planner.commands.options import table_of
+    from planner.chance import warning_of
+    from planner.commands.options import echo_first, table_of
     from planner.compare.curves import curves_beside, curves_of, plot_curves
 
     if not plot:
@@ -242,6 +243,8 @@ def draw_curves(
     if json_:
         echo_json({"plot": str(plot), "curves": [one.as_dict() for one in found]})
         return
+    why = warning_of(first.frame["accuracy"], first.classes)
+    echo_first([why] if why else [])
     click.echo("accuracy by a surrogate of the trainings, at the fewest and the most MACs of each curve (90 %)")
     rows = [
         (one.base, one.start, one.dimension, format_count(one.macs[end]), one.at(end))

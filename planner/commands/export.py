@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import applied, as_json, budgets, echo_json
+from planner.commands.options import applied, as_json, budgets, echo_first, echo_json
 from planner.errors import PlannerError
 from planner.quantities import format_count
 
@@ -95,6 +95,7 @@ def _for_budget(
     from planner.formulas.budgets import within
 
     found = choose(flops, limits, formula, study, base, base_resolution, classes, extrapolate)
+    echo_first(found.formula.warnings, err=True)
     if space == "stage":
         prediction = allocate(found.formula, found.macs, limits, extrapolate=extrapolate).best.prediction
     else:

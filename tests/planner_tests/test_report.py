@@ -129,7 +129,7 @@ def test_the_numbers_in_the_page_are_those_of_the_ledger(reported, mine):
     assert numbers["next"]["why"] == HOSTILE and f"Why: {HOSTILE}. About 1.5 hours of training." in told
     assert numbers["next"]["command"] in told
     assert numbers["why"] == {"surrogate": "10 trainings are too few for a surrogate, which needs 20"}
-    points = re.findall(r'<path class="mark point (?:training|front)"[^>]*><title>(trial \d+)', page)
+    points = re.findall(r'<path class="mark point (?:training|selected)"[^>]*><title>(trial \d+)', page)
     assert {f"trial {trial}" for trial in good["trial"]} <= set(points)
 
 
@@ -193,7 +193,7 @@ def test_too_few_trainings_for_a_formula_give_a_page_without_a_slider_that_says_
     numbers, page = json.loads(out)["numbers"], (tmp_path / "report.html").read_text()
     elements = Elements(page)
     assert numbers["formula"] is None and "formula" not in elements.texts
-    assert numbers["why"]["formula"] in elements.texts[None] and "too few points" in numbers["why"]["formula"]
+    assert numbers["why"]["formula"] in elements.texts[None] and "are too few to fit" in numbers["why"]["formula"]
     assert not [one for one in elements.named("input") if one["id"] == "slider"]
     assert {one["rule"] for one in numbers["answers"]} == {"compound", "fast", "resnet-rs", "tinynet"}
 

@@ -162,7 +162,7 @@ def test_a_browser_shows_what_planner_predict_gives_and_has_nothing_to_complain_
         + document.getElementById("command").textContent;
       box.value = "200,000,000"; box.dispatchEvent(new Event("input"));
       const pasted = document.getElementById("command").textContent;
-      const point = document.querySelector(".point.front");
+      const point = document.querySelector(".point.selected");
       point.focus();
       const tip = document.getElementById("tip");
       const told = tip.hidden ? "" : tip.textContent;
