@@ -228,7 +228,6 @@ def _values(
         keep_default_na=False,
         na_values=[""],
         skip_blank_lines=False,
-        float_precision="round_trip",
         low_memory=False,
         dtype=None if infer and kept.all() else str,
     )

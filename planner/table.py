@@ -116,11 +116,6 @@ def from_outside(frame: pd.DataFrame, base: str | None = None) -> Table:
         PlannerError: If it cannot be used.
     """
     rows, source = _read(frame)
-    if not rows.base and not base:
-        raise PlannerError(
-            f"{source.name}: no base network, which r, d and w multiply: name it by --base (base= in Python) or in a "
-            "column base (`planner bases` lists those that are known)"
-        )
     table, network = _measured(rows, base, source)
     check_costs(table.frame, network, table.classes, source)
     return replace(table, frame=_apart(table.frame))
@@ -266,6 +261,11 @@ def averaged(frame: pd.DataFrame) -> tuple[pd.DataFrame, float | None]:
 
 def _measured(rows: Trainings, base: str | None, source: Source) -> tuple[Table, BaseNetwork]:
     """The rows measured by their base network, at the resolution that r multiplies."""
+    if not rows.base and not base:
+        raise PlannerError(
+            f"{source.name}: no base network, which r, d and w multiply: name it by --base (base= in Python) or in a "
+            "column base (`planner bases` lists those that are known)"
+        )
     if rows.base and base and rows.base != base:
         raise PlannerError(f"{source.name}: its column base says {rows.base}, not {base}; leave --base out")
     network = base_named(rows.base or str(base))

@@ -65,7 +65,7 @@ def numbers_in(
     for column in dict.fromkeys(columns):
         units = (kind_of(column) or ANY).units
         found[column] = numbers(frame[column], source, Kind(units=units, said="a finite number or nothing"))
-        if column == "accuracy":
+        if column == "accuracy" and found[column].between(0, 100).all():
             shares(frame[column], source)  # refuses some in percent among others that are not
     if group:
         found["_group"] = frame[group]

@@ -211,9 +211,6 @@ def test_the_shipped_formula_is_the_fit_of_the_shipped_table():
 
 def test_the_noise_between_seeds_is_reported_and_widens_the_interval(compound_frame):
     frame = compound_frame(0.2, 0.3, 0.1, 1.0)
-    for number, (width, depth) in enumerate(zip(B0.widths, B0.depths, strict=True), start=1):
-        frame[f"width_{number}"], frame[f"depth_{number}"] = width, depth
-    frame["resolution"] = range(100, 100 + len(frame))
     frames = {}
     for spread in (0.0, 0.04):
         pair = [frame.assign(seed=seed, accuracy=frame["accuracy"] + sign * spread) for seed, sign in ((0, -1), (1, 1))]

@@ -18,7 +18,7 @@ def table(seed):
     a, g = rng.uniform(0.0, 0.4), rng.uniform(0.05, 0.3)
     r, d = (c**e * np.exp(rng.normal(0, 0.1, rows)) for e in (g, a))
     accuracy = np.clip(0.7 + 0.06 * np.log(c) + rng.normal(0, 0.01, rows), 0.1, 0.95)
-    return pd.DataFrame({"accuracy": accuracy, "macs": np.rint(c * B0_MACS), "r": r, "d": d})
+    return pd.DataFrame({"base": "efficientnet_b0", "accuracy": accuracy, "macs": np.rint(c * B0_MACS), "r": r, "d": d})
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -33,7 +33,9 @@ def sampled(accuracy, rows=120, lowest=0.03, highest=3.0, seed=0):
         for low, high in ((lowest, highest), (0.2, 2.8), (0.2, 2.8))
     )
     c[:2] = lowest, highest
-    return pd.DataFrame({"accuracy": accuracy(c, r, d), "macs": np.rint(c * B0_MACS), "r": r, "d": d})
+    return pd.DataFrame(
+        {"base": "efficientnet_b0", "accuracy": accuracy(c, r, d), "macs": np.rint(c * B0_MACS), "r": r, "d": d}
+    )
 
 
 def trainings(frame):

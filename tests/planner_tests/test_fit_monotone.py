@@ -77,6 +77,7 @@ def test_where_a_power_law_falls_is_known(exponent, falling):
 def test_a_fit_reports_every_curve_and_where_depth_falls(run, tmp_path):
     d = np.exp(-0.3 * np.log(C / 0.25) ** 2)
     frame = pd.DataFrame({"accuracy": np.linspace(0.5, 0.8, 30), "macs": np.rint(C * B0_MACS), "r": C**0.2, "d": d})
+    frame["base"] = "efficientnet_b0"
     frame.to_csv(tmp_path / "t.csv", index=False)
     curves = fit(frame, raw=True).provenance["curves"]
     assert curves["shrink_r"] == {"monotone": True, "smoothed": False, "price": 1.0, "falls": None}

@@ -8,7 +8,8 @@ from planner import PlannerError
 from planner.formulas import selection
 from planner.formulas.fit import fit
 from planner.table import as_table
-from sampler import base
+from sampler import Architectures, base
+from sampler.complexity import count
 
 B0_MACS = 385_814_752
 B0 = base("efficientnet_b0")
@@ -30,7 +31,8 @@ def scattered():
     accuracy = truth(c, r, d)
     r[1] = 2 * c[1] ** G
     accuracy[1] = truth(c[1], c[1] ** G, c[1] ** A) + 0.03
-    return pd.DataFrame({"trial": range(60), "accuracy": accuracy, "macs": np.rint(c * B0_MACS), "r": r, "d": d})
+    facts = {"base": "efficientnet_b0", "trial": range(60), "accuracy": accuracy}
+    return pd.DataFrame({**facts, "macs": np.rint(c * B0_MACS), "r": r, "d": d})
 
 
 class Known:
@@ -138,13 +140,14 @@ def test_a_table_in_which_only_the_cost_varies_is_taken_as_observed(scattered, k
 def staged(rows, spread, seed=0):
     """Networks whose stages are each scaled by about the same, or apart."""
     rng = np.random.default_rng(seed)
-    widths = np.array(B0.widths) * np.exp(rng.normal(0, spread, (rows, 7)))
+    widths = np.rint(10 * np.array(B0.widths) * np.exp(rng.normal(0, spread, (rows, 7)))).astype(int)
     depths = rng.integers(1, 6, (rows, 7))
-    frame = pd.DataFrame({"accuracy": rng.uniform(0.5, 0.7, rows), "macs": rng.uniform(1e8, 3e8, rows)})
-    frame["resolution"] = rng.integers(100, 224, rows)
+    frame = pd.DataFrame({"accuracy": rng.uniform(0.5, 0.7, rows), "resolution": rng.integers(100, 224, rows)})
     for i in range(7):
         frame[f"width_{i + 1}"], frame[f"depth_{i + 1}"] = widths[:, i], depths[:, i]
-    return as_table(frame)
+    facts = frame["resolution"].to_numpy(), np.full(rows, 32), widths, depths, np.full(rows, 1280)
+    macs = count(Architectures("efficientnet_b0", *facts)).macs
+    return as_table(frame.assign(macs=macs, stem=32, head=1280), "efficientnet_b0")
 
 
 def test_stages_scaled_apart_are_seen_apart_where_there_are_trainings_enough():
@@ -159,11 +162,11 @@ def test_stages_scaled_apart_are_seen_apart_where_there_are_trainings_enough():
 def narrow(kind, rows):
     """Networks of so few channels that rounding to multiples of 8 moves their stages far apart."""
     from sampler import SearchSpace, random_design
-    from sampler.complexity import count
 
     window, r, w = (0.014, 0.17), (0.35, 1.4), (0.1, 0.4)
     design = random_design(SearchSpace("efficientnet_b0", 90, 20, kind=kind, window=window, r=r, w=w), rows, seed=0)
     frame = pd.DataFrame({"macs": count(design, 20).macs, "resolution": design.resolution, "rule": "inverse"})
+    frame = frame.assign(base="efficientnet_b0", base_resolution=90, classes=20, stem=design.stem, head=design.head)
     for i in range(7):
         frame[f"width_{i + 1}"], frame[f"depth_{i + 1}"] = design.widths[:, i], design.depths[:, i]
     return frame.assign(accuracy=0.5)
@@ -179,14 +182,13 @@ def test_some_trainings_of_stages_do_not_make_a_study_of_narrow_networks_one_of_
 
 def test_rounding_alone_does_not_make_a_table_one_of_stages():
     from sampler import SearchSpace, random_design
-    from sampler.complexity import count
 
     uniform = random_design(SearchSpace("efficientnet_b0", 224), n=80, seed=0)
     frame = pd.DataFrame({"accuracy": np.linspace(0.5, 0.7, 80), "macs": count(uniform).macs})
     frame["resolution"] = uniform.resolution
     for i in range(7):
         frame[f"width_{i + 1}"], frame[f"depth_{i + 1}"] = uniform.widths[:, i], uniform.depths[:, i]
-    assert selection.stage_inputs(as_table(frame)) is None
+    assert selection.stage_inputs(as_table(frame, "efficientnet_b0")) is None
 
 
 def test_the_scatter_about_the_posterior_means_widens_the_interval_of_a_new_training(scattered, known):

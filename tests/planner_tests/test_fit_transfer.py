@@ -16,7 +16,7 @@ from planner.formulas.fit import fit
 from planner.formulas.process import LOGLINEAR, fit_process
 from planner.formulas.transfer import log_likelihood
 
-B0_MACS = 385_814_752
+BASE, B0_MACS = "efficientnet_b0", 385_814_752
 MANY = np.geomspace(0.03, 1, 20)
 SEEDS = range(5)
 DENSE = np.geomspace(0.03, 1, 200)
@@ -118,7 +118,9 @@ def frame_of(curve, seed, points, lowest=0.05):
     c = np.geomspace(lowest, 1, points)
     noise = np.exp(rng.normal(0, 0.03, (2, points)))
     accuracy, macs = np.linspace(0.5, 0.8, points), np.rint(c * B0_MACS)
-    return pd.DataFrame({"accuracy": accuracy, "macs": macs, "r": curve(c) * noise[0], "d": c**0.3 * noise[1]})
+    return pd.DataFrame(
+        {"base": BASE, "accuracy": accuracy, "macs": macs, "r": curve(c) * noise[0], "d": c**0.3 * noise[1]}
+    )
 
 
 @pytest.fixture

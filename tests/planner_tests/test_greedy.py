@@ -463,7 +463,7 @@ def test_a_table_without_stem_and_head_takes_the_candidates():
     [
         (
             lambda frame: frame.assign(base="efficientnet_b1"),
-            "holds networks of efficientnet_b1, not of efficientnet_b0",
+            "its column base says efficientnet_b1, not efficientnet_b0",
         ),
         (lambda frame: frame.assign(r=1.0, d=1.0).drop(columns="width_3"), "no column width_3"),
         (

@@ -301,7 +301,7 @@ def test_a_very_long_table_gives_a_small_page_that_says_what_it_leaves_out(shipp
     columns |= {"resolution": 200, "r": 200 / 224, "d": 1.0, "w": c**0.5, "trial": np.arange(rows)}
     columns |= {f"{kind}_{i}": 8 * i for kind in ("width", "depth") for i in range(1, 8)}
     frame = pd.DataFrame(columns)
-    table = usable(frame, "0", "long")
+    table = usable(frame, "0", "long", "efficientnet_b0")
     source = Source("long", table, frame, shipped, "f.json", (), None, {"surrogate": "none"}, "planner predict")
     numbers = numbers_of(source)
     page = page_of(numbers, shipped, source.command)
