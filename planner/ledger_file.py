@@ -31,6 +31,11 @@ DATED = "typeof({0}) NOT IN ('null', 'text') OR (typeof({0}) = 'text' AND ({0} N
 # What no ledger holds: words, and the rows of which they are said, a trial's number and what is there.
 WRONG_ROWS = (
     ("no study's name", "SELECT '?', study_name FROM studies WHERE typeof(study_name) <> 'text'"),
+    (
+        "no direction of a study",
+        "SELECT '?', direction FROM study_directions WHERE typeof(objective) <> 'integer' OR "
+        "typeof(direction) <> 'text' OR direction NOT IN ('MAXIMIZE', 'MINIMIZE', 'NOT_SET')",
+    ),
     ("no whole number", "SELECT '?', number FROM trials WHERE typeof(number) <> 'integer' OR number < 0"),
     (
         "comes twice",

@@ -23,7 +23,7 @@ def patient(act: Callable[Concatenate[L, P], R]) -> Callable[Concatenate[L, P], 
     """
 
     @wraps(act)
-    def asked(ledger: L, *args: P.args, **kwargs: P.kwargs) -> R:
+    def asked(ledger: L, /, *args: P.args, **kwargs: P.kwargs) -> R:
         if ledger.file is not None or ledger.asking:
             return act(ledger, *args, **kwargs)
         ledger.asking = True

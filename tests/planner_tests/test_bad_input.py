@@ -460,7 +460,7 @@ def test_a_trial_that_holds_something_else_is_named(mine, key, value, words):
         row = (3, key, json.dumps(value))
         database.execute("INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (?, ?, ?)", row)
     database.close()
-    with pytest.raises(PlannerError, match=rf"ledger.db: trial 2: {words}.*; restore the ledger from a copy$"):
+    with pytest.raises(PlannerError, match=rf"ledger.db is damaged \(trial 2: {words}.*\): restore it from a copy$"):
         Ledger(mine.folder, mine.settings).table()
 
 
