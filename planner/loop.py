@@ -285,13 +285,18 @@ class _Coordinator:
         """Waits while other coordinators train; whether one of them died, and left something to do."""
         if self.ledger.counts()["waiting"] or self._over():
             return False  # what waits now is what may not begin any more
-        if others := self.ledger.elsewhere():
+        if others := self._elsewhere():
             self.progress.note(f"{others} trainings run at other coordinators; waits for them (Ctrl-C: does not)")
-        while self.ledger.elsewhere() and not self._over():
+        while self._elsewhere() and not self._over():
             time.sleep(LOOK_SECONDS)
         with self.interruption.whole():
             self.ledger.reconcile()
             return self.ledger.counts()["waiting"] > 0
+
+    def _elsewhere(self) -> int:
+        """Trainings of other coordinators."""
+        with self.interruption.whole():
+            return self.ledger.elsewhere()
 
     def _over(self) -> bool:
         """Whether nothing may begin any more."""

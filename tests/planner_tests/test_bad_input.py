@@ -204,8 +204,10 @@ def observation_file(mine):
 
     def read(path):
         mine.observations.mkdir(exist_ok=True)
-        shutil.copy(path, mine.observations / "000777.json")
-        mine.on_disk(777)
+        for other in mine.observations.glob("*.other*"):
+            other.unlink()
+        shutil.copy(path, mine.observations / "000000.json")
+        mine.on_disk(0)
 
     return observation_of(mine), read
 
