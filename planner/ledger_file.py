@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from planner.errors import PlannerError
+from trainer.mending import told
 
 # Seconds that a process waits for another that is writing; 5 are the default.
 PATIENCE = 120
@@ -77,8 +78,8 @@ NO_JSON = " WHERE typeof(a.key) <> 'text' OR typeof(a.value_json) <> 'text' OR N
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is a file with anything in it: SQLite makes one of nothing, and takes an empty one for new."""
-    return path.is_file() and path.stat().st_size > 0
+    """Whether there is anything, and not an empty file: SQLite makes one of nothing, and takes an empty one for new."""
+    return path.exists() and not (path.is_file() and path.stat().st_size == 0)
 
 
 def make(path: Path, fill: Callable[[Path], None]) -> None:
@@ -98,7 +99,7 @@ def make(path: Path, fill: Callable[[Path], None]) -> None:
         if not is_there(path):
             os.replace(temporary, path)
     except OSError as error:
-        raise PlannerError(f"{path}: {error.strerror or error}; free space or rights, then run again") from error
+        raise PlannerError(told(error)) from error
     finally:
         for left in (temporary, temporary.with_name(f"{temporary.name}-journal")):
             left.unlink(missing_ok=True)
@@ -110,9 +111,11 @@ def reading(path: Path) -> sqlite3.Connection:
     Where its newest pages are in another file, as after a kill in the middle of a write, a copy in memory is read.
 
     Raises:
-        PlannerError: If it is damaged, or no ledger.
+        PlannerError: If it is damaged, no ledger, or must not be read.
         sqlite3.Error: If it cannot be read.
     """
+    if not path.is_file():
+        raise PlannerError(f"{path}: no file; move it away, or name another --study")
     connection = None
     try:
         connection = _connected(path)
@@ -125,6 +128,8 @@ def reading(path: Path) -> sqlite3.Connection:
         if is_damage(error):
             raise damaged(path, str(error)) from error
         raise
+    except OSError as error:
+        raise PlannerError(told(error)) from error
     except PlannerError:
         if connection is not None:
             connection.close()
