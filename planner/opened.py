@@ -161,8 +161,7 @@ class OpenedLedger:
                     self._checked.add(trial.number)
         return trials
 
-    def finished(self) -> list[optuna.trial.FrozenTrial]:
-        """The planner's trials that ended, to be read only."""
+    def _finished(self) -> list[optuna.trial.FrozenTrial]:
         return [trial for trial in self._trials() if trial.state.is_finished()]
 
     def _frozen(self, number: int) -> optuna.trial.FrozenTrial:

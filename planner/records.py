@@ -141,7 +141,7 @@ class Records(OpenedLedger):
 
     def curves(self) -> list[Curve]:
         """The accuracies by epoch of every training that went through all epochs."""
-        return curves_of(self.finished())
+        return curves_of(self._finished())
 
     def counts(self) -> dict[str, int]:
         """The planner's trials by what became of them: ok, failed, running, waiting."""
@@ -193,7 +193,7 @@ class Records(OpenedLedger):
 
     def frame(self) -> pd.DataFrame:
         """Every finished trial as a row, in the columns of `planner.table`."""
-        finished = self.finished()
+        finished = self._finished()
         if self._frame is None or len(self._frame) != len(finished):  # finished trials change no more
             self._frame, self._table = trials_frame(finished, self.settings), None
         return self._frame.copy()
@@ -206,7 +206,7 @@ class Records(OpenedLedger):
         Raises:
             PlannerError: If one cannot be written.
         """
-        path, finished = self.folder / "trials.csv", self.finished()
+        path, finished = self.folder / "trials.csv", self._finished()
         epochs = path.with_name("epochs.csv")
         if len(finished) == self._exported and path.is_file() and epochs.is_file():
             return path

@@ -70,7 +70,8 @@ def _opened(name: str | None, kind: Callable[[Path, StudySettings], R]) -> R:
     if not (folder / "study.toml").is_file():
         raise PlannerError(f"no study in {folder}; make one with `planner run --study {folder.name}`, or name another")
     ledger = kind(folder, read_settings(folder / "study.toml"))
-    remember(folder)
+    if folder != folder_of(None):
+        remember(folder)
     return ledger
 
 

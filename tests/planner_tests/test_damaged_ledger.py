@@ -231,7 +231,7 @@ def observe(ledger):
     from trainer.engines.engine import write_observation
     from trainer.observation import EpochRecord, Fidelity, Observation
 
-    for trial in ledger.finished():
+    for trial in ledger._finished():
         facts, training = trial.user_attrs, ledger.training(trial.number)
         names = ("status", "accuracy", "loss", "macs", "params", "activations", "seconds", "device")
         one = Observation(
