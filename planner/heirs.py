@@ -87,6 +87,8 @@ class Heirs:
         self.folder = ledger.folder / "parents"
         self.data: ImageData = load_images(settings.data.source, settings.data.side, cache=cache)
         self.parents = read_parents(self.folder)
+        for digest in self.parents:  # of one that was killed at its end
+            (self.folder / f"{digest}.pt").unlink(missing_ok=True)
         kept = [one.architecture for one in self.parents.values() if one.accuracy is not None]
         rule, classes = rule_named(settings.space.rule), settings.data.classes
         self.parent_of = choose_parents(architectures, rule, classes, settings.seed, kept)

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from planner.errors import PlannerError
+from trainer.mending import told
 
 # Seconds that a process waits for another that is writing; 5 are the default.
 PATIENCE = 120
@@ -31,6 +32,11 @@ DATED = "typeof({0}) NOT IN ('null', 'text') OR (typeof({0}) = 'text' AND ({0} N
 # What no ledger holds: words, and the rows of which they are said, a trial's number and what is there.
 WRONG_ROWS = (
     ("no study's name", "SELECT '?', study_name FROM studies WHERE typeof(study_name) <> 'text'"),
+    (
+        "no direction of a study",
+        "SELECT '?', direction FROM study_directions WHERE typeof(objective) <> 'integer' OR "
+        "typeof(direction) <> 'text' OR direction NOT IN ('MAXIMIZE', 'MINIMIZE', 'NOT_SET')",
+    ),
     ("no whole number", "SELECT '?', number FROM trials WHERE typeof(number) <> 'integer' OR number < 0"),
     (
         "comes twice",
@@ -72,8 +78,8 @@ NO_JSON = " WHERE typeof(a.key) <> 'text' OR typeof(a.value_json) <> 'text' OR N
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is a file with anything in it: SQLite makes one of nothing, and takes an empty one for new."""
-    return path.is_file() and path.stat().st_size > 0
+    """Whether there is anything, and not an empty file: SQLite makes one of nothing, and takes an empty one for new."""
+    return path.exists() and not (path.is_file() and path.stat().st_size == 0)
 
 
 def make(path: Path, fill: Callable[[Path], None]) -> None:
@@ -93,7 +99,7 @@ def make(path: Path, fill: Callable[[Path], None]) -> None:
         if not is_there(path):
             os.replace(temporary, path)
     except OSError as error:
-        raise PlannerError(f"{path}: {error.strerror or error}; free space or rights, then run again") from error
+        raise PlannerError(told(error)) from error
     finally:
         for left in (temporary, temporary.with_name(f"{temporary.name}-journal")):
             left.unlink(missing_ok=True)
@@ -105,9 +111,11 @@ def reading(path: Path) -> sqlite3.Connection:
     Where its newest pages are in another file, as after a kill in the middle of a write, a copy in memory is read.
 
     Raises:
-        PlannerError: If it is damaged, or no ledger.
+        PlannerError: If it is damaged, no ledger, or must not be read.
         sqlite3.Error: If it cannot be read.
     """
+    if not path.is_file():
+        raise PlannerError(f"{path}: no file; move it away, or name another --study")
     connection = None
     try:
         connection = _connected(path)
@@ -120,6 +128,8 @@ def reading(path: Path) -> sqlite3.Connection:
         if is_damage(error):
             raise damaged(path, str(error)) from error
         raise
+    except OSError as error:
+        raise PlannerError(told(error)) from error
     except PlannerError:
         if connection is not None:
             connection.close()

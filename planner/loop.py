@@ -232,7 +232,7 @@ class _Coordinator:
         self.looked = time.monotonic()  # for trainings of dead coordinators
         self.deadline = None if resources.minutes is None else time.monotonic() + 60 * resources.minutes
         self.budget = None if resources.hours is None else _budget_of(ledger, resources.hours)
-        self.stops = self._stops if resources.stop_early else None
+        self.stops = self._judged if resources.stop_early else None
         self.epochs: dict[int, int] = {}  # of each training
         self.running: set[int] = set()
         self.answered = 0  # trainings whose observations were there before they began
@@ -292,21 +292,31 @@ class _Coordinator:
 
     def _others_left(self) -> bool:
         """Waits while other coordinators train; whether one of them died, and left something to do."""
-        if self.ledger.counts()["waiting"] or self._over():
-            return False  # what waits now is what may not begin any more
-        if others := self.ledger.elsewhere():
+        with self.interruption.whole():
+            if self.ledger.counts()["waiting"] or self._over():
+                return False  # what waits now is what may not begin any more
+        if others := self._elsewhere():
             self.progress.note(f"{others} trainings run at other coordinators; waits for them (Ctrl-C: does not)")
-        while self.ledger.elsewhere() and not self._over():
+        while self._elsewhere() and not self._over():
             time.sleep(LOOK_SECONDS)
         with self.interruption.whole():
             self.ledger.reconcile()
             return self.ledger.counts()["waiting"] > 0
+
+    def _elsewhere(self) -> int:
+        """Trainings of other coordinators."""
+        with self.interruption.whole():
+            return self.ledger.elsewhere()
 
     def _over(self) -> bool:
         """Whether nothing may begin any more."""
         if self.interruption.asked:
             return True
         return self.deadline is not None and time.monotonic() > self.deadline
+
+    def _judged(self, event: Event) -> bool:
+        with self.interruption.whole():
+            return self._stops(event)
 
     def _stops(self, event: Event) -> bool:
         """Whether a training cannot reach the front any more, by its accuracies so far and those of its own kind."""

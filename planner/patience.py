@@ -8,10 +8,10 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from planner.records import Records
+    from planner.opened import OpenedLedger
 
 LONGEST, PAUSE = 60.0, 1.0  # seconds
-L = TypeVar("L", bound="Records")
+L = TypeVar("L", bound="OpenedLedger")
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -23,7 +23,7 @@ def patient(act: Callable[Concatenate[L, P], R]) -> Callable[Concatenate[L, P], 
     """
 
     @wraps(act)
-    def asked(ledger: L, *args: P.args, **kwargs: P.kwargs) -> R:
+    def asked(ledger: L, /, *args: P.args, **kwargs: P.kwargs) -> R:
         if ledger.file is not None or ledger.asking:
             return act(ledger, *args, **kwargs)
         ledger.asking = True

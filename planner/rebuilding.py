@@ -61,22 +61,33 @@ def rebuilt(
         PlannerError: If the observations do not say enough.
     """
     numbers, listed = observations_in(folder), _listed(folder)
-    found: dict[int, tuple[Observation, dict[str, Any]]] = {}
-    for number in numbers:
-        path = observation_path(folder / "observations", number)
-        try:
-            one = Observation.from_json(path.read_text(encoding="utf-8"))
-            problem = problem_of(recorded(one)) or ("" if one.asked else "an older version's, which do not say all")
-        except (OSError, ValueError) as error:
-            problem = str(error)
-        if problem:
-            raise PlannerError(f"{path}: nothing to make a ledger of ({problem}); restore ledger.db from a copy")
-        facts = _facts(number, one, settings, listed.get(number, {}))
-        if (other := one.other_than(training_of(number, facts, settings, folder))) is not None:
-            raise PlannerError(f"{path}: of other settings than study.toml's ({other}); restore both from a copy")
-        found[number] = one, facts
+    found = {number: _read(number, folder, settings, listed.get(number, {})) for number in numbers}
     _mark_retries(found, settings)
     return [_trial(*found[number], ranges) if number in found else _lost() for number in range(max(numbers) + 1)]
+
+
+def _read(
+    number: int, folder: Path, settings: StudySettings, listed: Mapping[str, str]
+) -> tuple[Observation, dict[str, Any]]:
+    """The observation of a trial, and the trial's attributes.
+
+    Raises:
+        PlannerError: If it is damaged, of an older version, or of other settings.
+    """
+    path = observation_path(folder / "observations", number)
+    try:
+        one = Observation.from_json(path.read_text(encoding="utf-8"))
+        facts = _facts(number, one, settings, listed)
+        if not one.asked:
+            problem: str | None = "an older version's, which do not say all"
+        elif (problem := problem_of(facts)) is None:
+            other = one.other_than(training_of(number, facts, settings, folder))
+            problem = other and f"of other settings than study.toml's: {other}"
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
+        problem = str(error)
+    if problem is not None:
+        raise PlannerError(f"{path}: no ledger can be made of it ({problem}); restore ledger.db from a copy")
+    return one, facts
 
 
 def _listed(folder: Path) -> dict[int, dict[str, str]]:

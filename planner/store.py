@@ -1,4 +1,4 @@
-"""The ledger: an Optuna study, and the only files, this and `planner.records`, that talk to its storage.
+"""The ledger, an Optuna study, to be written (`planner.opened` and `planner.records` read it).
 
 What a coordinator writes: trainings to do, what came of them, and what was left undone by one that was killed.
 """
@@ -240,8 +240,9 @@ class Ledger(Records):
         # Under the lock, because `ask` makes up a trial where another coordinator took the last one in between, and
         # because a running trial without its coordinator's number would look like a dead one's.
         with self.locks.claiming():
-            waiting = self._trials((TrialState.WAITING,))
-            for other in self._every((TrialState.WAITING,)):
+            every = self._every((TrialState.WAITING,))
+            waiting = self._ours(every)
+            for other in every:
                 if not is_ours(other.user_attrs):
                     # Queued by another program: there is nothing that could be trained.
                     self._annotate(other, {"message": "no architecture: not queued by the planner"})

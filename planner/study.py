@@ -73,7 +73,8 @@ def _opened(name: str | None, kind: Callable[[Path, StudySettings], R]) -> R:
 
     folder = existing(name)
     ledger = kind(folder, read_settings(folder / "study.toml"))
-    remember(folder)
+    if folder != folder_of(None):
+        remember(folder)
     return ledger
 
 

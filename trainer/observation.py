@@ -177,8 +177,9 @@ class Observation:
             architecture = fields.pop("architecture")
             fidelity = Fidelity(**fields.pop("fidelity"))
             history = tuple(EpochRecord(**record) for record in fields.pop("history", ()))
+            fields["asked"] = dict(fields.get("asked", {}))
             return cls(architecture=architecture_from(architecture), fidelity=fidelity, history=history, **fields)
-        except (TypeError, KeyError, AttributeError) as error:
+        except (TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ValueError(f"not an observation: {error}") from error
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -203,11 +202,14 @@ def replica(ledger: Records, sampler: optuna.samplers.BaseSampler) -> optuna.Stu
     Trials get the generation 0 of a genetic sampler, which would else take none of them for a parent.
     """
     import optuna
+    from optuna.trial import TrialState
 
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
     key = getattr(sampler, "_get_generation_key", lambda: None)()
     ranges = ledger.distributions()
-    for trial in deepcopy(ledger.finished()):
+    for trial in ledger.study.get_trials(states=(TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)):
+        if "architecture" not in trial.user_attrs:
+            continue  # queued by another program
         trial.params = parameters(architecture_of(trial.user_attrs))
         trial.distributions = widened(ranges, trial.params)
         if key is not None:

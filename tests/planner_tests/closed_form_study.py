@@ -126,8 +126,8 @@ def facts_of(folder):
         seen = Observation.from_json(path.read_text())
         if not trial.state.is_finished() or trial.user_attrs.get("status") != seen.status:
             wrong.append(f"{path.name} is {seen.status}, its trial {trial.user_attrs.get('status')}")
-    left = sorted(path.name for path in (folder / "checkpoints").glob("*.pt"))
-    return {**ledger.counts(), "rows": sorted(rows), "front": points, "wrong": wrong, "checkpoints": len(left)}
+    left = sorted(path.name for pattern in ("checkpoints/*.pt", "*.part", "*/*.part") for path in folder.glob(pattern))
+    return {**ledger.counts(), "rows": sorted(rows), "front": points, "wrong": wrong, "left": left}
 
 
 def write_facts(folder, out):

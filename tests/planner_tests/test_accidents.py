@@ -21,7 +21,7 @@ KILLED = -signal.SIGKILL
 TRIALS = 4
 # Points that only a study reaches that was killed before: it is killed there first.
 AFTER_A_KILL = ("requeue.queued", "requeue.annotated", "requeue.told")
-FEW = ("queue.added:2", "worker.observed:1", "record.annotated:3", "requeue.queued:1")
+FEW = ("queue.added:2", "file.part:2", "worker.observed:1", "record.annotated:3", "requeue.queued:1")
 
 
 class Studies:
@@ -85,6 +85,7 @@ def check(found, uninterrupted):
     assert found.get("error") is None and found["wrong"] == [], found
     assert found["codes"][-1] == 0 and (found["running"], found["waiting"]) == (0, 0), found
     assert found["rows"] == uninterrupted["rows"] and found["front"] == uninterrupted["front"]
+    assert found["left"] == []
 
 
 def killed_at(point, studies):

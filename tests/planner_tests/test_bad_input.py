@@ -208,8 +208,10 @@ def observation_file(mine):
 
     def read(path):
         mine.observations.mkdir(exist_ok=True)
-        shutil.copy(path, mine.observations / "000777.json")
-        mine.on_disk(777)
+        for other in mine.observations.glob("*.other*"):
+            other.unlink()
+        shutil.copy(path, mine.observations / "000000.json")
+        mine.on_disk(0)
 
     return observation_of(mine), read
 
@@ -464,7 +466,7 @@ def test_a_trial_that_holds_something_else_is_named(mine, key, value, words):
         row = (3, key, json.dumps(value))
         database.execute("INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (?, ?, ?)", row)
     database.close()
-    with pytest.raises(PlannerError, match=rf"ledger.db: trial 2: {words}.*; restore the ledger from a copy$"):
+    with pytest.raises(PlannerError, match=rf"ledger.db is damaged \(trial 2: {words}.*\): restore it from a copy$"):
         Ledger(mine.folder, mine.settings).table()
 
 

@@ -172,16 +172,58 @@ def test_claims_are_whole_however_many_ask_at_once(study):
         assert ledgers[0].reconcile() == (0, 12)  # all four are gone
 
 
-@pytest.mark.slow
-def test_a_server_that_goes_away_is_one_line_without_the_password(study, server):
-    one = study("one")
+def away(server, name, seconds=None):
+    """Ends every connection to a database, and for some seconds, or until asked otherwise, lets none begin."""
     from sqlalchemy import create_engine, text
 
+    with create_engine(with_driver(server + "postgres"), isolation_level="AUTOCOMMIT").connect() as connection:
+        if seconds != 0:
+            connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+        ours = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+        connection.execute(ours, {"name": name})
+        if seconds:
+            time.sleep(seconds)
+            connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
+
+
+def database_of(ledger):
+    return ledger.url.rsplit("/", 1)[1]
+
+
+@pytest.mark.slow
+def test_a_server_that_drops_its_connections_is_asked_again_and_the_coordinator_lives(study, server):
+    one, other = study("one"), study("other")
+    one.enqueue(random_design(one.space, 4, seed=0), "random")
+    with one.coordinating(), other.coordinating():
+        claimed = one.claim()[0]
+        away(server, database_of(one), seconds=0)
+        assert one.counts()["running"] == 1 and one.claim()[0] == claimed + 1
+        assert other.claim()[0] == claimed + 2
+        assert other.reconcile() == (0, 0)  # the first one lives, under its old number
+        assert one.locks.number in other.locks.alive()
+    assert reached(study("third")) == (0, 3, 1)
+
+
+@pytest.mark.slow
+def test_a_coordinator_outlives_a_server_that_is_away_for_seconds(study, server):
+    one = study("one")
+    one.enqueue(random_design(one.space, 8, seed=0), "random")
+    process = coordinator(one, 0.3)
+    until(lambda: one.counts()["ok"] >= 2)
+    away(server, database_of(one), seconds=3)
+    error = process.communicate(timeout=120)[1]
+    assert process.returncode == 0 and "the ledger's server is away; asked again" in error, error
+    assert reached(study("third")) == (8, 0, 0)
+    assert len(set(recorded(one))) == len(recorded(one)) == 8
+
+
+@pytest.mark.slow
+def test_a_server_that_stays_away_is_one_line_without_the_password(study, server, monkeypatch):
+    monkeypatch.setattr("planner.patience.LONGEST", 1.5)
+    one = study("one")
     with pytest.raises(PlannerError, match="the ledger refuses") as error:
         with one.coordinating():
-            with create_engine(with_driver(server + "postgres"), isolation_level="AUTOCOMMIT").connect() as connection:
-                ours = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
-                connection.execute(ours)
+            away(server, database_of(one))
             one.claim()
     assert "\n" not in str(error.value) and "secret" not in str(error.value)
 

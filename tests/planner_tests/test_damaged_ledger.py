@@ -155,6 +155,28 @@ def test_another_programs_file_stays_as_it_is(mine):
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("put", [os.mkdir, os.mkfifo])
+def test_what_is_no_file_is_refused_and_not_waited_for(mine, put):
+    path = mine.folder / "ledger.db"
+    path.unlink()
+    put(path)
+    for kind in (Records, Ledger):
+        with pytest.raises(PlannerError, match="ledger.db: no file; move it away, or name another --study"):
+            kind(mine.folder, mine.settings)
+
+
+def test_two_studies_of_other_names_do_not_become_three(mine, tmp_path):
+    import optuna
+
+    optuna.create_study(study_name="theirs", storage=mine.url, directions=["maximize", "minimize"])
+    moved = mine.folder.rename(tmp_path / "yours")
+    before = (moved / "ledger.db").read_bytes()
+    for kind in (Records, Ledger):
+        with pytest.raises(PlannerError, match="holds the studies mine, theirs, and none of the folder's name"):
+            kind(moved, mine.settings)
+    assert (moved / "ledger.db").read_bytes() == before
+
+
 # --- Only to be read ---
 
 
@@ -209,7 +231,7 @@ def observe(ledger):
     from trainer.engines.engine import write_observation
     from trainer.observation import EpochRecord, Fidelity, Observation
 
-    for trial in ledger.finished():
+    for trial in ledger._finished():
         facts, training = trial.user_attrs, ledger.training(trial.number)
         names = ("status", "accuracy", "loss", "macs", "params", "activations", "seconds", "device")
         one = Observation(

@@ -1,7 +1,9 @@
 """What a coordinator records: an observation only for the training it came of, tables that are true, nothing left."""
 
+import errno
 import json
 import os
+import re
 import shutil
 import signal
 from dataclasses import replace
@@ -14,7 +16,7 @@ import planner.patience as patience
 from planner import PlannerError
 from planner.interruption import Interruption
 from planner.leftovers import OLD, remove_left
-from planner.loop import Resources, _Coordinator
+from planner.loop import Resources, _Coordinator, train_queued
 from planner.records import Records
 from planner.settings import StudySettings
 from planner.store import Ledger
@@ -250,6 +252,29 @@ def test_two_signals_inside_the_ledger_end_at_once_and_put_everything_back(ledge
     with pytest.raises(KeyboardInterrupt):
         made.run()
     assert engine.given == [] and ledger.counts() == {"ok": 0, "failed": 0, "running": 0, "waiting": 3}
+
+
+# --- What the system refuses ---
+
+REFUSED = {
+    "ENOSPC": "free space", "EDQUOT": "quota", "EMFILE": "ulimit -n", "EFBIG": "ulimit -f", "ESTALE": "mount that",
+    "ENOLCK": "keeps locks", "EIO": "disk",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_the_system_refuses_is_one_line_with_what_mends_it(ledger, run, monkeypatch, silent, in_process, name):
+    def refuse(*_):
+        raise OSError(getattr(errno, name), os.strerror(getattr(errno, name)), "results/some.file")
+
+    one_line = rf"results/some.file: .*{REFUSED[name]}.*, then run the same command again"
+    monkeypatch.setattr("planner.loop.check_images", lambda *_: 100)
+    monkeypatch.setattr(Ledger, "claim", refuse)
+    with pytest.raises(PlannerError, match=f"^{one_line}$"):
+        train_queued(ledger, ledger.folder / "cache", Resources(1, "cpu"), silent)
+    monkeypatch.setattr("planner.study.folder_of", refuse)
+    code, _, err = run("status")
+    assert code == 2 and re.fullmatch(f"planner: {one_line}\n", err)
 
 
 # --- What kills leave ---
