@@ -128,7 +128,10 @@ class Format(Generic[T]):
 
 def shown(value: Any) -> str:
     """A value in an error, on one line and cut short."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of too many digits, or nested too deeply
+        text = type(value).__name__
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
