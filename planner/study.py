@@ -190,6 +190,8 @@ def _doubts(settings: StudySettings, data: ImageData, r_given: bool) -> Iterator
     side, least = settings.space.resolution, settings.search_space().r[0]
     if settings.space.r[0] < least and (r_given or least > HARDLY_SMALLER):
         yield f"r below {least:.3g} is not possible: nothing is smaller than {round(least * side)} px"
+    if settings.space.w[0] == settings.space.w[1]:
+        yield "w is held in the trainings, but a formula gives r and d and solves the width for each budget"
     images = len(fitted_labels(data.train.labels, settings.data.holdout, settings.fidelity.data_share))
     batch = settings.recipe.batch_size
     if images < batch:

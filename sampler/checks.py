@@ -70,5 +70,8 @@ def shown(value: Any) -> str:
         >>> shown("many words " * 9)
         "'many words many words many words many words many words m..."
     """
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except (ValueError, RecursionError):  # a number of too many digits, or nested too deeply
+        text = type(value).__name__
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -80,8 +80,8 @@ class SearchSpace:
             low, high = ends
             held = low == high and name != "window"
             if not (0 < low < high < np.inf or (held and 0 < low < np.inf)):
-                equal = "" if name == "window" else ", or equal ones to hold it"
-                raise InputError(f"{name} must be two rising positive numbers{equal}, got {low:g} and {high:g}")
+                equal = "" if name == "window" else "; equal ones hold it"
+                raise InputError(f"{name} must be two rising positive numbers, got {low:g} and {high:g}{equal}")
         smallest = self.network.stride / self.resolution
         if self.r[1] < smallest:
             raise InputError(

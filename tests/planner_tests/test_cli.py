@@ -301,7 +301,7 @@ def test_the_bounds_of_the_multipliers_hold_for_every_architecture_and_are_the_s
 
 
 MISTAKES = {
-    "sample --trials 3 --w 2 1": "w must be two rising positive numbers, or equal ones to hold it, got 2 and 1",
+    "sample --trials 3 --w 2 1": "w must be two rising positive numbers, got 2 and 1; equal ones hold it",
     "prdict": "No such command 'prdict'",
     "--nope": "No such option '--nope'",
     "cost": "Missing argument 'BASE'. (see `planner cost --help`)",

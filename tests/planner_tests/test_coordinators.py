@@ -264,3 +264,21 @@ def test_a_second_process_on_sqlite_is_refused_and_told_what_would_allow_it(tmp_
         refused = coordinator(ledger, 0)
         assert "another process is training this study" in refused.communicate(timeout=60)[1]
     assert refused.returncode == 2 and ledger.counts()["waiting"] == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("postgresql://me:se/cr?et@host/mine", "postgresql://me:***@host/mine"),
+        ("postgresql://host/mine?password=secret", "postgresql://host/mine?password=***"),
+        ("postgresql://host/mine?user=me&PassWord=secret", "postgresql://host/mine?PassWord=***&user=me"),
+        ("mssql+pyodbc:///?odbc_connect=UID%3Dme%3BPWD%3Dsecret", "mssql+pyodbc:///?odbc_connect=***"),
+        ("postgresql://me:se@cret@host/mine", "postgresql://***"),
+        ("postgresql://me:secret@host:port/mine", "postgresql://***"),
+        ("me:secret@host/mine", "***"),
+        ("secret", "***"),
+        ("redis://:secret@host", "redis://:***@host"),
+    ],
+)
+def test_no_secret_of_a_url_is_shown(url, masked):
+    assert shown(url) == masked and "cret" not in shown(url)

@@ -1,8 +1,7 @@
 """Making a study: by one process, once there is something to queue; what failed leaves nothing behind."""
 
-import json
 import os
-import sqlite3
+import shutil
 import stat
 import threading
 
@@ -11,7 +10,7 @@ import pytest
 from planner import PlannerError
 from planner.making import Wanted, alone, queue_in
 from planner.settings import read_settings
-from planner.study import folder_of, open_ledger
+from planner.study import folder_of, open_ledger, settings_of
 
 DATA = ("--data", "fractal:classes=2,train=40,validation=4", "--resolution", "32")
 SAMPLE = ("sample", "--study", "s", "--trials", "2", *DATA)
@@ -85,10 +84,20 @@ CHANGES = {
 }
 
 
+@pytest.fixture(scope="module")
+def two_waiting(tmp_path_factory):
+    """A folder in which a study of two architectures waits."""
+    here = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(here)
+        queue_in("s", OPTIONS, Wanted(2))
+    return here
+
+
 @pytest.fixture
-def made(run):
-    """A study of two architectures that wait."""
-    assert run(*SAMPLE, "--window", "0.1M", "5M")[0] == 0
+def made(two_waiting, run, tmp_path):
+    """That study, in the folder where `run` runs."""
+    shutil.copytree(two_waiting, tmp_path, dirs_exist_ok=True)
 
 
 @pytest.mark.parametrize("line", CHANGES)
@@ -212,40 +221,21 @@ def test_a_new_password_is_not_shown_beside_the_old_one(made, refused, tmp_path)
     assert "?password=***, not another one" in line and "tiger" not in line
 
 
-def test_few_images_are_told_when_the_study_is_made(run):
-    code, _, err = run(
-        *SAMPLE[:5], "--data", "fractal:classes=2,train=10,validation=4", "--window", "0.1M", "5M", "--resolution", "48"
-    )
-    assert (
-        code == 0
-        and "16 images to train on make no batch of 64" in err
-        and "batch_size in [recipe] of study.toml" in err
-    )
-    code, _, err = run("sample", "--study", "t", *SAMPLE[3:], "--window", "0.1M", "5M", "--share", "0.5")
-    assert code == 0 and "warning: 32 images" in err
+@pytest.mark.parametrize(
+    ("options", "images"),
+    [({"data": "fractal:classes=2,train=10,validation=4"}, 16), ({"share": 0.5}, 32), ({"recipe": "adjust"}, 64)],
+)
+def test_few_images_are_told_when_the_study_is_made(tmp_path, options, images):
+    settings, doubts = settings_of(tmp_path, {**OPTIONS, "r": (1.0, 1.4), **options})
+    batch = settings.recipe.batch_size
+    assert f"warning: {images} images to train on make no batch of {batch}, and no training will begin" in doubts[0]
+    assert "batch_size in [recipe] of study.toml" in doubts[0]
 
 
 @pytest.mark.parametrize(
-    ("bounds", "said"),
-    [((), True), (("--r", "0.5", "1.4"), True), (("--r", "1", "1"), False), (("--r", "1", "1.4"), False)],
+    ("bounds", "said"), [(None, True), ((0.5, 1.4), True), ((1.0, 1.0), False), ((1.0, 1.4), False)]
 )
-def test_that_no_network_is_smaller_than_its_stride_is_told(run, bounds, said):
-    code, _, err = run(*SAMPLE, "--window", "0.1M", "5M", *bounds)
-    assert code == 0 and ("r below 1 is not possible: nothing is smaller than 32 px" in err) == said
-
-
-def queued(tmp_path):
-    with sqlite3.connect(tmp_path / "results" / "s" / "ledger.db") as connection:
-        rows = connection.execute("SELECT value_json FROM trial_user_attributes WHERE key = 'architecture'")
-        return [json.loads(row[0]) for row in rows]
-
-
-@pytest.mark.parametrize("space", ["uniform", "stage"])
-@pytest.mark.parametrize("held", [("--r", "1", "1"), ("--d", "1", "1"), ("--w", "0.5", "0.5")])
-def test_a_dimension_can_be_held(run, tmp_path, held, space):
-    code, _, err = run(
-        "sample", "--study", "s", "--trials", "4", *DATA, "--window", "0.1M", "5M", *held, "--space", space
-    )
-    assert code == 0, err
-    part = {"--r": "resolution", "--d": "depths", "--w": "widths"}[held[0]]
-    assert len({str(one[part]) for one in queued(tmp_path)}) == 1
+def test_that_no_network_is_smaller_than_its_stride_is_told(tmp_path, bounds, said):
+    _, doubts = settings_of(tmp_path, {**OPTIONS, "r": bounds})
+    told = "warning: r below 1 is not possible: nothing is smaller than 32 px"
+    assert doubts == ([told] if said else [])

@@ -257,3 +257,20 @@ def test_a_target_design_of_a_stage_space_is_refused():
 def test_an_impossible_space_is_refused_in_words(arguments, refusal):
     with pytest.raises(InputError, match=refusal):
         SearchSpace(**{"base": "efficientnet_b0", "resolution": 224, **arguments})
+
+
+@pytest.mark.parametrize("kind", ["uniform", "stage"])
+@pytest.mark.parametrize("held", ["r", "d", "w"])
+@every_design
+def test_a_dimension_whose_bounds_are_equal_is_held(design, held, kind):
+    space = SearchSpace("efficientnet_b0", 64, classes=10, kind=kind, window=(0.01, 1.4), **{held: (0.75, 0.75)})
+    drawn = DESIGNS[design](space, 6, 0)
+    part = {"r": drawn.resolution, "d": drawn.depths, "w": drawn.widths}[held]
+    assert len(np.unique(part, axis=0)) == 1 and len(set(rows(drawn))) == 6
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1_700_000_000_000, 1.5, "7", None])
+@every_design
+def test_a_seed_out_of_range_is_refused(design, seed):
+    with pytest.raises(InputError, match="seed (is|must be)"):
+        DESIGNS[design](SPACES["proxy"], 2, seed)
