@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.options import as_json, echo_json, echo_table, study, table_of
+from planner.commands.together import needs
 from planner.quantities import format_count
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     epilog="Example: planner front results/published/efficientnet_b0.csv",
     short_help="NSGA-III selection, and what grows with MACs on it.",
 )
+@needs("--base", "TABLE")
 @click.argument("table", required=False)
 @study
 @click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=0.2, show_default=True)
