@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.compare_show import show
-from planner.commands.options import EPOCHS, REPEATS, as_json, echo_json, echo_table, resources, study
+from planner.commands.options import EPOCHS, REPEATS, RESOURCES, as_json, echo_json, echo_table, resources, study
+from planner.commands.together import needs, replaces
 from planner.errors import PlannerError
 from planner.quantities import format_count, parse_budgets
 
@@ -47,6 +48,10 @@ def names(_: click.Context, __: click.Parameter, text: str | None) -> list[str] 
     epilog="Example: planner compare --study dogs --flops 2M,4M --seeds 3 --final --plot compared.svg",
     short_help="Every rule's and search's network at equal MACs: accuracies with intervals.",
 )
+@replaces("--curves", "--methods", "--seeds", "--final", "--epochs", "--out", *RESOURCES)
+@replaces("--table", *RESOURCES)
+@needs("--beside", "--curves")
+@needs("--base", "--table")
 @click.option("--flops", callback=counts, metavar="N,N,..", help="Budgets in MACs, such as 60M,120M.")
 @study
 @click.option(
@@ -118,8 +123,6 @@ def command(
     if curves:
         draw_curves(study, table, base, beside, flops, plot, json_)
         return
-    if beside:
-        raise PlannerError("--beside is for --curves; give both, or neither")
     rows, left_out, out = compared(flops, study, table, base, **options)
     if plot:
         from planner.compare.pictures import plot_comparison
@@ -155,13 +158,11 @@ def compared(
     from planner.compare.contenders import contenders
     from planner.compare.rows import is_comparison, read_table, rows_in, rows_of, write_rows
 
-    if base and not table:
-        raise PlannerError("--base is for a --table that does not say it; a study knows its own")
     if table and (final or where.stop_early):
         raise PlannerError("--final and --stop-early are for trainings; a --table has them done")
     frame = read_table(table) if table else None
     if frame is not None and is_comparison(frame):
-        if flops or methods or study or seeds or epochs:
+        if flops or methods or study or seeds or epochs or base:
             raise PlannerError(f"{table} is a comparison, shown as it is; leave --flops and the like out")
         rows = rows_in(frame)
         if out:

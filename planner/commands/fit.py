@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.options import SEED, as_json, echo_first, echo_json, study, table_of
+from planner.commands.together import needs
 from planner.quantities import format_count
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ NAMES = {"r": "resolution", "d": "depth"}
     epilog="Example: planner fit results/published/efficientnet_b0.csv --out f.json",
     short_help="Fit budget -> (r, d, w); writes a JSON file.",
 )
+@needs("--base", "TABLE")
 @click.argument("table", required=False)
 @study
 @click.option(

@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 from planner.commands.options import as_json, echo_first, echo_json, echo_table, study, table_of
+from planner.commands.together import needs
 from planner.quantities import format_count
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ HEADER = ("trial", "px", "r", "d", "w", "MACs", "accuracy", "front", "for the fi
     epilog="Example: planner front results/published/efficientnet_b0.csv",
     short_help="The front, what is selected for the fit, and what grows with MACs.",
 )
+@needs("--base", "TABLE")
 @click.argument("table", required=False)
 @study
 @click.option(

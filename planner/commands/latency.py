@@ -13,6 +13,7 @@ import click
 
 from planner.commands.latency_show import show, summary, title
 from planner.commands.options import DTYPES, SEED, as_json, described, echo_json
+from planner.commands.together import replaces
 from planner.errors import PlannerError
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def command() -> None:
 
 
 @click.command(name=MEASURE)
+@replaces("--no-measure", "--runtime", "--device", "--threads", "--batch", "--dtype", "--minutes")
 @described
 @click.option("--runtime", type=click.Choice(["torch", "compile", "onnxruntime"]), default="torch", show_default=True)
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:N.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from planner.commands.together import needs, replaces
 from planner.errors import PlannerError
 from planner.quantities import parse_bytes, parse_macs, parse_ms, parse_params
 from planner.ranges import MOST_EPOCHS, SIDES
@@ -53,6 +54,7 @@ class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic only since
 LATENCY_FILE = "results/latency.json"
 MOST_NUMBERS = 1000
 DTYPES = ("float32", "float16", "bfloat16")
+BUDGETS = ("--flops", "--params", "--latency", "--memory")
 
 
 def integers(_: click.Context, __: click.Parameter, text: str | None) -> list[int] | None:
@@ -87,6 +89,7 @@ def described(command: F) -> F:
         ),
         click.option("--classes", type=int, default=1000, show_default=True, help="Outputs of the classifier."),
     )
+    command = replaces("--depths", "--depth")(command)
     for option in reversed(options):
         command = option(command)
     return command
@@ -100,6 +103,7 @@ def budgets(command: F) -> F:
         others = {name: given.pop(name) for name in ("params", "latency", "memory", "dtype", "latency_model")}
         return command(limits=limits_of(**others), **given)
 
+    limited = needs("--dtype", "--memory")(needs("--latency-model", "--latency")(limited))
     options = (
         click.option(
             "--flops",
@@ -284,6 +288,13 @@ def resources(command: F) -> F:
     return cast(F, placed)
 
 
+# What `resources` adds, as it is typed.
+RESOURCES = (
+    *("--workers", "--engine", "--address", "--cpus-per-training", "--gpus-per-training", "--slurm-option"),
+    *("--device", "--per-device", "--minutes", "--hours", "--stop-early"),
+)
+
+
 def table_of(table: str | None, study_name: str | None, base: str | None = None) -> Table:
     """The observations of a CSV file, or of a study.
 
@@ -311,6 +322,7 @@ def applied(command: F) -> F:
         click.option("--classes", type=int, metavar="N", help="Apply the formula to so many classes."),
         click.option("--extrapolate", is_flag=True, help="Answer outside the range that the formula was fitted on."),
     )
+    command = needs("--extrapolate", "--flops")(command)
     for option in reversed(options):
         command = option(command)
     return command

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.options import applied, as_json, budgets, echo_first, echo_json
+from planner.commands.together import needs
 from planner.errors import InputError, PlannerError
 from planner.quantities import format_cost, format_count
 
@@ -28,6 +29,7 @@ NO_FORMULA = (
     epilog="Example: planner predict --flops 200M --json",
     short_help="The architecture for a budget.",
 )
+@needs("--cautious", "--space stage")
 @budgets
 @click.option("--formula", metavar="FILE", help="A formula written by `planner fit`.")
 @click.option("--study", metavar="NAME", help="The study whose formula answers.")
@@ -64,8 +66,6 @@ def command(
     """
     from planner.formulas.budgets import within
 
-    if cautious and space == "uniform":
-        raise PlannerError("--cautious chooses between ways to spend a budget on the stages; add --space stage")
     found = choose(flops, limits, formula, study, base, base_resolution, classes, extrapolate)
     source = found.source
     if space == "stage":

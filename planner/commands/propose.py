@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import REPEATS, SEED, as_json, budgets, echo_json, echo_table, integers, study
+from planner.commands.options import BUDGETS, REPEATS, SEED, as_json, budgets, echo_json, echo_table, integers, study
+from planner.commands.together import needs, replaces
 from planner.errors import PlannerError
 from planner.quantities import format_count
 from sampler.seeds import offset_seed
@@ -27,6 +28,9 @@ METHODS = ("bayes", "tpe", "gp", "nsga2", "nsga3", "random")  # of planner.propo
     epilog="Example: planner propose --study dogs -n 4 --params 4M",
     short_help="Queue the architectures that promise most.",
 )
+@replaces("--repeat", "-n", "--method", "--per", "--epochs", "--pool", "--space", "--seed", *BUDGETS)
+@replaces("--epochs", "--per", "--seeds")
+@needs("--per", "--method bayes")
 @study
 @click.option("-n", "n", type=click.IntRange(1, 1000), default=4, show_default=True, help="Architectures to queue.")
 @click.option("--method", type=click.Choice(METHODS), default="bayes", show_default=True)

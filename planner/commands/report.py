@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from planner.commands.options import as_json, echo_first, echo_json, study
+from planner.commands.together import needs
 from planner.errors import PlannerError
 from planner.quantities import format_bytes
 
@@ -16,6 +17,7 @@ from planner.quantities import format_bytes
     epilog="Example: planner report --study dogs --out dogs.html",
     short_help="One HTML page: front, curves, slider, calibration.",
 )
+@needs("--base", "TABLE")
 @click.argument("table", required=False)
 @study
 @click.option("--formula", metavar="FILE", help="A formula written by `planner fit`; the study's own by default.")

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import EPOCHS, Quantity, as_json, echo_json
+from planner.commands.options import EPOCHS, RESOURCES, Quantity, as_json, echo_json
 from planner.commands.searching import SEARCHES, search, searching
+from planner.commands.together import needs, refuse
 from planner.errors import PlannerError
 from planner.quantities import format_count, parse_macs
 
@@ -15,12 +16,17 @@ if TYPE_CHECKING:
     from planner.commands.searching import Asked
     from planner.rules import Coefficients, Scaled
 
+# Options that searches do nothing with.
+RULES_OWN = ("--scale", "--pure", "--alpha", "--beta", "--gamma", "--formula", "--epochs", "--classes", "--rule")
+
 
 @click.command(
     name="scale",
     epilog="Example: planner scale efficientnet_b0 --method fast --flops 800M",
     short_help="What a published rule gives: compound, fast, resnet-rs, regnet, tinynet ..",
 )
+@needs("--pure", "--flops")
+@needs("--latency-model", "--latency")
 @click.argument("base", metavar="BASE")
 @click.option(
     "--method",
@@ -88,9 +94,11 @@ def command(
     from planner.rules import at_budget, by_factor
 
     if method in SEARCHES:
+        refuse(RULES_OWN, f"on the search {method}")
         search(method, base, flops, resolution, asked, json_)
         return
     asked.refuse(method)
+    refuse((*RESOURCES, "--latency-model"), f"on {method}, a rule, which trains nothing")
     arguments: dict[str, Any] = {
         "resolution": resolution,
         "classes": classes,
@@ -101,8 +109,6 @@ def command(
     }
     if (flops is None) == (factor is None):
         raise PlannerError("give --flops, such as 400M, or --scale, such as 2")
-    if factor is not None and pure:
-        raise PlannerError("--scale gives the rule's own answer already; leave --pure out")
     if flops is not None:
         answer = at_budget(method, base, flops, exact=not pure, **arguments)
     else:

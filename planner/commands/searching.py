@@ -13,6 +13,7 @@ import click
 
 from planner.commands.options import EPOCHS, LATENCY_FILE, Quantity, echo_json, integers, resources, study
 from planner.commands.options import latency_limit as limit_of
+from planner.commands.together import refuse
 from planner.errors import PlannerError
 from planner.quantities import format_count, parse_ms
 
@@ -157,6 +158,10 @@ def _start(ledger: Ledger, resolution: int | None, asked: Asked) -> Architecture
 def _wanted(method: str, macs: float | None, start: Architecture, asked: Asked, ledger: Ledger) -> Search:
     from planner.searches.running import Search, as_score
 
+    if method != "rbis":
+        refuse(("--score", "--latency-model"), f"on {method}; it is of rbis")
+    if method == "adjust":
+        refuse(("--fine-tune",), "on adjust, which trains each network anew")
     own = {"rbis": ("latency", "sizes")}.get(method, ())
     for name in ("latency", "sizes"):
         if getattr(asked, name) is not None and name not in own:

@@ -430,11 +430,11 @@ def test_summaries_of_rows_that_lack_compound_have_no_difference(run, tmp_path):
         (["--flops", "5M", "--methods", ","], "--methods names none"),
         (["--flops", "9000T"], "9000T MACs: no method has a network for this budget"),
         (["--flops", "5M", "--stop-early"], "leave --stop-early out"),
-        (["--flops", "5M", "--base", "resnet50"], "--base is for a --table"),
+        (["--flops", "5M", "--base", "resnet50"], "--base has no effect without --table; add it, or leave --base out"),
         (["--flops", "5M", "--table", "absent.csv"], "absent.csv"),
         (["--flops", "5M", "--plot", "c.doc"], "--plot c.doc"),
         (["--curves"], "--plot curves.svg"),
-        (["--flops", "5M", "--beside", "x.csv"], "--beside is for --curves"),
+        (["--flops", "5M", "--beside", "x.csv"], "--beside has no effect without --curves"),
         (["--flops", "5M", "--minutes", "0.000001"], "remain; the same command goes on"),
     ],
 )
