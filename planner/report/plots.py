@@ -74,7 +74,8 @@ def scatter(numbers: Numbers) -> str:
 
 def _front(drawing: Drawing, rows: list[Numbers]) -> None:
     """The most that was reached for a budget, as a line of steps from one training of the front to the next."""
-    xs, ys = [], []
+    xs: list[float] = []
+    ys: list[float] = []
     for one in sorted(rows, key=lambda each: float(each["macs"])):
         xs += [one["macs"]] * (1 + bool(ys))
         ys += [*ys[-1:], 100 * one["accuracy"]]

@@ -48,7 +48,7 @@ def test_impossible_points_are_refused():
     ones = np.ones(5)
     with pytest.raises(PlannerError, match="3 points are too few to fit; give at least 4"):
         fit_curves(ones[:3], ones[:3], ones[:3])
-    with pytest.raises(PlannerError, match="5 points at 2 distinct c are too few to fit; give 4 or more"):
+    with pytest.raises(PlannerError, match="5 points at 2 distinct c are too few to fit; give at least 4"):
         fit_curves([1, 1, 1.001, 1, 2], ones, ones)
     with pytest.raises(PlannerError, match="d must be finite and positive at every point"):
         fit_curves(ones, ones, [1, 1, 0, 1, 1])

@@ -54,7 +54,8 @@ def test_a_formula_shows_what_it_covers_and_its_front(shipped):
     assert found.facts()["to shrink"].startswith(f"r ~ c^{law.value:.3f} ({law.lower:.2f} to {law.upper:.2f}), d ~ c^")
     assert "for twice the MACs: pixels x1.17, blocks x1.20, channels x1.13" in found.facts()["to enlarge"]
     points = [row for row in found.rows if len(row) == 6 and row[0] != "trial"]
-    assert len(points) == MOST_ROWS and found.captions[1] == f"Selected for the fit ({MOST_ROWS} of 13)"
+    assert len(points) == 2 * MOST_ROWS and found.captions[2] == f"Front ({MOST_ROWS} of 13)"
+    assert found.captions[1] == f"Selected for the fit ({MOST_ROWS} of 13)"
     assert points[0][0] == "tinynet_e" and points[-1] == [
         "efficientnet_b7",
         "2.679",
@@ -158,8 +159,10 @@ def test_a_study_without_trainings_shows_its_settings_alone(new):
 
 def test_whatever_comes_from_files_is_escaped(shipped, new):
     front = ({**shipped.front[0], "trial": HOSTILE},)
-    text = replace(shipped, front=front, provenance={"rows": HOSTILE})._repr_html_()
-    assert Cells(text).rows[-1][0] == HOSTILE and "<script" not in text and "<b>" not in text
+    told = {"front": front, "non_dominated": front, "warnings": (HOSTILE,)}
+    text = replace(shipped, **told, provenance={"rows": HOSTILE})._repr_html_()
+    assert [row[0] for row in Cells(text).rows].count(HOSTILE) == 2 and Cells(text).facts()["warning"] == HOSTILE
+    assert "<script" not in text and "<b>" not in text
     new.settings.data.__dict__["source"] = HOSTILE
     assert Cells(new._repr_html_()).facts()["images"] == HOSTILE and "<script" not in new._repr_html_()
 
