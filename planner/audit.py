@@ -19,6 +19,7 @@ from planner.trust.bootstrap import Trust, trusts
 from planner.trust.noise import Noise, noise_of
 from planner.trust.ranks import codes_of, top_sizes
 from planner.trust.reading import check_request, check_rows, numbers_in, signs_of, targets_of
+from sampler.seeds import checked_seed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,7 +98,7 @@ def audit(
     codes = {column: codes_of(signs[column] * numbers[column].to_numpy()) for column in columns}
     values, y = np.unique(signs[label] * numbers[label].to_numpy(), return_inverse=True)
     z = codes[macs] if macs else None
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checked_seed(seed))
     scores = trusts(codes, values, y, z, baselines, resamples, rng)
     noise = None if spread is None else noise_of(values[y], spread, z, rng)
     better_small = tuple(column for column in (*columns, label) if signs[column] < 0)

@@ -27,7 +27,9 @@ MISSING = frozenset(
 )  # fmt: skip
 # What trackers write of a training that came to its end: W&B and MLflow, Optuna, Slurm, and people.
 FINISHED = frozenset(("ok", "finished", "complete", "completed", "done", "success", "succeeded"))
-CELL = re.compile(r"([-+]?(?:\d[\d.,_'  \u00a0\u202f]*|[.,]\d+)(?:e[-+]?\d+)?)\s*([a-zµ%]*)(?: ?macs)?", re.IGNORECASE)
+CELL = re.compile(
+    r"([-+]?(?:\d[\d.,_'  \u00a0\u202f]*|[.,]\d+)(?:e[-+]?\d+)?)\s*([a-zµ%]*?)\s*(?:macs)?", re.IGNORECASE
+)
 GROUPED = re.compile(r"\d{1,3}(?P<mark>[_'  \u00a0\u202f])\d{3}(?:(?P=mark)\d{3})*(?![\d_' \u00a0\u202f])")
 TWO_WAYS = (
     "that can be read in two ways, and a number is wanted: write a point before decimals, and nothing between thousands"
@@ -161,7 +163,7 @@ def shares(column: pd.Series, source: Source) -> tuple[pd.Series, bool]:
         if above.any():
             raise refusal(source, column, int(np.flatnonzero(above)[0]), SHARE.wanted)
         return values, False
-    below = ((values > 0) & (values <= 1)).to_numpy()  # 0 is 0 %
+    below = ((values > 0) & (values < 1)).to_numpy()  # 0 and 1 are both
     if below.any():
         rare, many = (above, "shares of 1") if above.sum() <= below.sum() else (below, "percent")
         wanted = f"most others are {many}: write all as shares of 1, or all with a % sign"
@@ -176,7 +178,7 @@ def words(column: pd.Series) -> pd.Series:
 
 def finished(status: pd.Series) -> np.ndarray:
     """`(n,)` bools: whether a training came to its end, by its status."""
-    return np.array([one is not None and one.lower() in FINISHED for one in words(status)], dtype=bool)
+    return np.array([isinstance(one, str) and one.lower() in FINISHED for one in words(status)], dtype=bool)
 
 
 def is_missing(value: Any) -> bool:

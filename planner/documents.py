@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MOST_COLUMNS = 20  # named in an error
+# What others call our columns, in lower case; asked about, never guessed.
+SYNONYMS = {
+    "accuracy": ("top1", "top-1", "top_1", "acc", "acc1", "acc@1", "val_acc", "val_accuracy", "test_acc", "top1_acc"),
+    "macs": ("flops", "gflops", "mflops", "gmacs", "mmacs", "madds", "multadds", "mult_adds", "mult-adds"),
+    "latency_ms": ("latency", "ms", "time_ms", "step_time"),
+    "resolution": ("image_size", "img_size", "input_size", "size", "px"),
+}
 
 
 def read_text(path: Path, largest: int, too_large: str, wanted: str) -> str:
@@ -195,13 +202,21 @@ def no_column(wanted: Sequence[str], columns: Iterable[Any]) -> str:
         >>> no_column(["depth"], ["depth_1", "macs"])
         'no column depth; its columns are depth_1, macs; did you mean depth_1?'
     """
-    from difflib import get_close_matches
-
     known = [str(column) for column in columns]
     more = f" and {len(known) - MOST_COLUMNS} more" if len(known) > MOST_COLUMNS else ""
-    near = get_close_matches(wanted[0], known) or [one for one in known if one.startswith(wanted[0])][:3]
+    near = [name for one in wanted for name in _near(one, known)]
     remedy = f"did you mean {' or '.join(near)}?" if near else "add it, or rename the one that holds it"
     return f"no column {' or '.join(wanted)}; its columns are {', '.join(known[:MOST_COLUMNS])}{more}; {remedy}"
+
+
+def _near(wanted: str, known: Sequence[str]) -> list[str]:
+    """Columns that could be the wanted one, by what others call it or by its spelling."""
+    from difflib import get_close_matches
+
+    lower = {one.lower(): one for one in known}
+    alike = [name for name in lower if name.startswith(wanted.lower())][:3]
+    named = [name for name in lower if name in SYNONYMS.get(wanted, ())]
+    return list(dict.fromkeys(lower[name] for name in named or get_close_matches(wanted.lower(), lower) or alike))
 
 
 def cell(value: Any) -> str:

@@ -7,7 +7,6 @@ cent (they count norms, activations, pooling), which is told and taken; what no 
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,6 +30,7 @@ SILENT = 1.03  # a table's rounding
 # poolings too says up to `PER_OUTPUT` more for each output of a layer (thop 4 for a norm); nothing says much less.
 MOST, LEAST, PER_OUTPUT = 1.15, 0.87, 6
 APART = 1.5  # how far a row may lie from the table's median
+FAR_BELOW = 5  # so many times less than the least is a unit, not another network
 LEAST_WIDTH = 1e-3  # a multiplier that makes every stage as narrow as its rule lets it be
 FACTORS: tuple[tuple[float, str], ...] = (
     (2.0, "FLOPs given as 2 x MACs? halve them"),
@@ -60,8 +60,8 @@ class Costs:
     most: FloatArray
 
 
-def check_costs(frame: pd.DataFrame, network: BaseNetwork, classes: int, source: Source) -> None:
-    """Refuses a table whose MACs are not those of its networks; says on standard error where they differ a little.
+def check_costs(frame: pd.DataFrame, network: BaseNetwork, classes: int, source: Source) -> str | None:
+    """Refuses a table whose MACs are not those of its networks; says where they differ a little, and else nothing.
 
     Args:
         frame: Rows with numeric columns, as `planner.table` describes them; the index counts the table's rows from 0.
@@ -72,12 +72,13 @@ def check_costs(frame: pd.DataFrame, network: BaseNetwork, classes: int, source:
     Raises:
         PlannerError: Naming the first row, what it would cost, and the likely reason.
     """
-    _check_narrowest(frame, network, classes, source)
     costs = exact_costs(frame, network, classes)
     ratio = frame["macs"].to_numpy(dtype=np.float64) / costs.macs
     known = np.isfinite(ratio)
+    if not known.all():
+        _check_narrowest(frame[~known], network, classes, source)
     if not known.any():
-        return
+        return None
     middle = float(np.median(ratio[known]))
     most = max(MOST, float(np.median((costs.most / costs.macs)[known])))
     if LEAST <= middle <= most:
@@ -91,13 +92,13 @@ def check_costs(frame: pd.DataFrame, network: BaseNetwork, classes: int, source:
             f"{source.name}: macs are not what the networks cost in {far.sum()} of {known.sum()} rows; "
             f"{_row(frame, place, costs, source)}: {_reason(float(ratio[place]), network, classes)}"
         )
-    if not 1 / SILENT <= middle <= SILENT:
-        place = int(np.nanargmin(np.abs(ratio - middle)))
-        print(
-            f"{source.name}: macs are {middle - 1:+.1%} off {network.name}'s exact counts ({known.sum()} rows; "
-            f"{_row(frame, place, costs, source)}); counted otherwise, or another base, resolution or classes?",
-            file=sys.stderr,
-        )
+    if 1 / SILENT <= middle <= SILENT:
+        return None
+    place = int(np.nanargmin(np.abs(ratio - middle)))
+    return (
+        f"macs are {middle - 1:+.1%} off {network.name}'s exact counts ({known.sum()} rows; "
+        f"{_row(frame, place, costs, source)}); counted otherwise, or another base, resolution or classes?"
+    )
 
 
 def exact_costs(frame: pd.DataFrame, network: BaseNetwork, classes: int) -> Costs:
@@ -218,7 +219,7 @@ def _possible(multipliers: FloatArray, network: BaseNetwork) -> np.ndarray:
 
 
 def _check_narrowest(frame: pd.DataFrame, network: BaseNetwork, classes: int, source: Source) -> None:
-    """Refuses rows that say less than any width costs at their resolution and depth, by any rule."""
+    """Refuses rows of unknown width that say less than any width costs at their resolution and depth, by any rule."""
     given = [name for name in frame if str(name).startswith("width_") or name in ("rule", "stem", "head")]
     narrow = frame.drop(columns=given).assign(w=LEAST_WIDTH)
     said, rule = frame["macs"].to_numpy(dtype=np.float64), RULES["free"]
@@ -227,11 +228,11 @@ def _check_narrowest(frame: pd.DataFrame, network: BaseNetwork, classes: int, so
     if not below.any():
         return
     place = int(np.flatnonzero(below)[0])
-    row = source.place(int(frame.index[place]))
+    row, far_below = source.place(int(frame.index[place])), said[place] < least[place] / FAR_BELOW
     raise PlannerError(
         f"{source.name}: {row} says {format_count(said[place])} MACs, and no width of {network.name} costs less than "
         f"{format_count(least[place])} at its resolution and depth ({below.sum()} of {len(frame)} rows): "
-        "MACs in thousands, millions or billions? write them out, or as 300M"
+        + ("MACs in thousands, millions or billions? write 300M" if far_below else _another(network, classes))
     )
 
 
@@ -245,6 +246,10 @@ def _reason(factor: float, network: BaseNetwork, classes: int) -> str:
     for one, why in FACTORS:
         if abs(np.log(factor / one)) < np.log(ALIKE):
             return why
+    return _another(network, classes)
+
+
+def _another(network: BaseNetwork, classes: int) -> str:
     return (
         f"another base than {network.name}, another base_resolution than {network.resolution}, or other classes than "
         f"{classes}? name the right ones (--base, or columns base, base_resolution, classes)"

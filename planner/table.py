@@ -43,9 +43,9 @@ ASKS = "asks"
 # Columns that, with the widths and depths, say what was trained and how.
 TASK = ("base", "base_resolution", "classes", "resolution", "stem", "head", "epochs", "data_share", "proxy_resolution")
 WORDS = ("base", "rule")
-# What a study's own table holds beside what is fitted; of other columns a reader is told.
+# What our own tables hold beside what is fitted; of other columns a reader is told.
 MOST_TOLD = 10  # columns that are named
-OWN = {"trial", "status", "origin", "loss", ASKS, "device", "message", "repeats", "c"}
+OWN = {"trial", "status", "origin", "loss", ASKS, "device", "message", "repeats", "c", "source"}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -60,6 +60,7 @@ class Trainings:
         left_out: Rows that were not used, by status.
         noise_variance: Of accuracy between trainings of one architecture that differ in their seed, pooled over
             all that were repeated; None where none was. Rows are means over the seeds (`repeats` of them).
+        remarks: How its cells were understood, where that is not plain.
     """
 
     frame: pd.DataFrame
@@ -68,6 +69,7 @@ class Trainings:
     every: pd.DataFrame
     left_out: dict[str, int]
     noise_variance: float | None = None
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -117,7 +119,8 @@ def from_outside(frame: pd.DataFrame, base: str | None = None) -> Table:
     """
     rows, source = _read(frame)
     table, network = _measured(rows, base, source)
-    check_costs(table.frame, network, table.classes, source)
+    remark = check_costs(table.frame, network, table.classes, source)
+    _tell(source, *rows.remarks, *_unused(frame, rows), remark)
     return replace(table, frame=_apart(table.frame))
 
 
@@ -132,7 +135,8 @@ def front_rows(source: pd.DataFrame | str | Path, base: str | None = None) -> Tr
     scaled = columns & {"r", "resolution"} and columns & {"d", "depth_1"}
     if base or (scaled and "base" in columns and frame["base"].notna().any()):
         return from_outside(frame, base)
-    rows, _ = _read(frame)
+    rows, source = _read(frame)
+    _tell(source, *rows.remarks, *_unused(frame, rows))
     return replace(rows, frame=_apart(rows.frame))
 
 
@@ -155,11 +159,24 @@ def usable(frame: pd.DataFrame, sha256: str, name: str, base: str | None = None)
 
 
 def _read(frame: pd.DataFrame) -> tuple[Trainings, Source]:
-    """The trainings in a frame from outside; says what of it is not used."""
+    """The trainings in a frame from outside, and where they come from."""
     source = source_of(frame)
     check_columns(frame.columns, source.name)
     source = source if source.sha256 else Source(source.name, frame_sha256(frame))
-    rows = _trainings(frame, source, f"finished is what says {', '.join(sorted(FINISHED))}")
+    if frame.empty and {"accuracy", "macs"} <= set(frame.columns):
+        raise PlannerError(f"{source.name}: no rows under its header; give one per training")
+    return _trainings(frame, source, f"finished is what says {', '.join(sorted(FINISHED))}"), source
+
+
+def _tell(source: Source, *remarks: str | None) -> None:
+    """Says on standard error what a reader should know of a table that is used."""
+    for remark in remarks:
+        if remark:
+            print(f"{source.name}: {remark}", file=sys.stderr)
+
+
+def _unused(frame: pd.DataFrame, rows: Trainings) -> list[str]:
+    """Which rows, columns and cells of a table are not used, in at most one line."""
     unknown = [str(name) for name in frame if kind_of(str(name)) is None and str(name) not in {*OWN, *WORDS}]
     unused = [f"{n} rows ({why})" for why, n in rows.left_out.items()]
     if unknown:
@@ -168,9 +185,7 @@ def _read(frame: pd.DataFrame) -> tuple[Trainings, Source]:
     for column in (name for name in rows.every if (kind := kind_of(str(name))) is not None and kind.of_network):
         if n := int(rows.every[column].isna().sum()):
             unused.append(f"{column} of {n} rows (missing)")
-    if unused:
-        print(f"{source.name}: not used: {'; '.join(unused)}", file=sys.stderr)
-    return rows, source
+    return [f"not used: {'; '.join(unused)}"] if unused else []
 
 
 def _trainings(frame: pd.DataFrame, source: Source, again: str) -> Trainings:
@@ -179,10 +194,9 @@ def _trainings(frame: pd.DataFrame, source: Source, again: str) -> Trainings:
     missing = [column for column in ("accuracy", "macs") if column not in frame]
     if missing:
         raise PlannerError(f"{name}: {no_column(missing, frame.columns)}")
-    if frame.empty:
-        raise PlannerError(f"{name}: no rows under its header; give one per training")
     frame = frame.reset_index(drop=True).copy()
     left_out: dict[str, int] = {}
+    remarks: list[str] = []
     if "status" in frame:
         done = finished(frame["status"])
         said = words(frame["status"])
@@ -190,7 +204,7 @@ def _trainings(frame: pd.DataFrame, source: Source, again: str) -> Trainings:
         read = said[done & (said != "ok").to_numpy()].value_counts().sort_index()
         if len(read):
             counts = ", ".join(f"{n} {status}" for status, n in read.items())
-            print(f"{name}: status read as ok: {counts}", file=sys.stderr)
+            remarks.append(f"status read as ok: {counts}")
         left_out = {str(status): int(n) for status, n in others.value_counts().sort_index().items()}
         frame = frame[done]
     if ASKS in frame and (asked := words(frame[ASKS]).notna()).any():  # fine-tunes: accuracies of another kind
@@ -198,8 +212,9 @@ def _trainings(frame: pd.DataFrame, source: Source, again: str) -> Trainings:
         frame = frame[~asked]
     if frame.empty:
         count = ", ".join(f"{n} {status}" for status, n in left_out.items())
-        raise PlannerError(f"{name}: no finished training (status ok) in it, only {count}; {again}")
-    every = _with_numbers(frame.copy(), source)
+        only = f", only {count}" if count else ""
+        raise PlannerError(f"{name}: no finished training (status ok) in it{only}; {again}")
+    every = _with_numbers(frame.copy(), source, remarks)
     frame, noise_variance = averaged(every)
     return Trainings(
         frame=frame,
@@ -208,11 +223,12 @@ def _trainings(frame: pd.DataFrame, source: Source, again: str) -> Trainings:
         every=_apart(every),
         left_out=left_out,
         noise_variance=noise_variance,
+        remarks=tuple(remarks),
     )
 
 
-def _with_numbers(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
-    """The frame with numbers where its columns' names say so."""
+def _with_numbers(frame: pd.DataFrame, source: Source, remarks: list[str]) -> pd.DataFrame:
+    """The frame with numbers where its columns' names say so; adds to the remarks."""
     import pandas as pd
 
     for column in frame.columns:
@@ -222,7 +238,7 @@ def _with_numbers(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
         elif column == "accuracy":
             values, percent = shares(frame[column], source)
             if percent:
-                print(f"{source.name}: accuracy looks like percent; divided by 100", file=sys.stderr)
+                remarks.append("accuracy looks like percent; divided by 100")
             frame[column] = all_there(values, frame[column], source, SHARE)
         elif kind is not None:
             values = numbers(frame[column], source, kind)
@@ -283,6 +299,7 @@ def _measured(rows: Trainings, base: str | None, source: Source) -> tuple[Table,
         every=rows.every,
         left_out=rows.left_out,
         noise_variance=rows.noise_variance,
+        remarks=rows.remarks,
         resolution=resolution,
         classes=classes,
         base_macs=one,

@@ -269,7 +269,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say(rows):
         ({}, {"group": "row"}, "no two rows are equal in row"),
         ({"accuracy": 0.5}, {}, "accuracy is 0.5 in every row; there is nothing to rank"),
         ({"zen": np.nan}, {}, r"0 rows to compare, 20 left out \(no zen\); at least 10 are wanted"),
-        ({"zen": np.inf}, {}, "zen of row 1 is 'inf'; a finite number or nothing is wanted"),
+        ({"zen": np.inf}, {}, "zen of row 1 is inf; a finite number or nothing is wanted"),
         ({"zen": "fast"}, {}, "zen of row 1 is 'fast'; a finite number or nothing is wanted"),
     ],
 )

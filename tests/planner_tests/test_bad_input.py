@@ -126,7 +126,7 @@ def study_table(mine):
 def outside_table(mine):
     from planner.table import read_csv
 
-    frame = mine.table().frame[["accuracy", "macs", "r", "d", "w"]]
+    frame = mine.table().frame[["accuracy", "macs", "r", "d", "w", "base_resolution", "classes"]]
     return frame.to_csv(index=False), lambda path: read_csv(path, "efficientnet_b0")
 
 
@@ -493,7 +493,7 @@ def test_accuracies_in_percent_and_unknown_columns_are_named(tmp_path, capsys):
     with pytest.raises(PlannerError, match="no column accuracy or macs; its columns are top1, flops"):
         read_csv(path)
     path.write_text("accuracy,macs,r,d\n57.3,1e8,1,1\n61.0,2e8,1.2,1.1\n")
-    assert read_csv(path).frame["accuracy"].tolist() == pytest.approx([0.573, 0.61])
+    assert read_csv(path, "efficientnet_b0").frame["accuracy"].tolist() == pytest.approx([0.573, 0.61])
     assert "accuracy looks like percent; divided by 100" in capsys.readouterr().err
 
 

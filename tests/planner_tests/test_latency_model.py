@@ -283,7 +283,7 @@ def test_depths_are_summed_to_blocks_and_an_absent_stage_is_no_gap(csv):
     table["depth_3"] = np.where(table["base"] == "a", 4, np.nan)
     assert fit_latency(csv(table)).ranges["blocks"] == (5.0, 9.0)
     table.loc[0, "depth_3"] = np.nan
-    assert "depth_3 of row 1 is nan" in refused(fit_latency, csv(table))
+    assert "depth_3 of row 1 (line 2) is missing" in refused(fit_latency, csv(table))
 
 
 def test_rows_of_several_files_are_fitted_together(csv):
@@ -328,8 +328,8 @@ def test_an_impossible_value_is_refused_with_its_place_in_the_file(csv, column, 
     table.loc[6, column] = bad
     path = csv(table)
     message = refused(fit_latency, path, "net[4-9]*")
-    assert message.startswith(f"{path}: {column} of row 7 is ")
-    assert message.endswith("; a positive number is wanted, or leave the row out")
+    assert message.startswith(f"{path}: {column} of row 7 (line 8) is ")
+    assert "; a positive number is wanted" in message
 
 
 @pytest.mark.parametrize(
