@@ -39,8 +39,8 @@ WRONG_ROWS = (
     ),
     ("no whole number", "SELECT '?', number FROM trials WHERE typeof(number) <> 'integer' OR number < 0"),
     (
-        "comes twice",
-        "SELECT min(number), count(*) || ' of them' FROM trials GROUP BY study_id, number HAVING count(*) > 1",
+        "more than one trial",
+        "SELECT number, count(*) FROM trials GROUP BY study_id, number HAVING count(*) > 1",
     ),
     (
         "no state",
@@ -96,13 +96,26 @@ def make(path: Path, fill: Callable[[Path], None]) -> None:
     try:
         temporary.unlink(missing_ok=True)
         fill(temporary)
-        if not is_there(path):
-            os.replace(temporary, path)
+        _place(temporary, path)
     except OSError as error:
         raise PlannerError(told(error)) from error
     finally:
         for left in (temporary, temporary.with_name(f"{temporary.name}-journal")):
             left.unlink(missing_ok=True)
+
+
+def _place(temporary: Path, path: Path) -> None:
+    """Gives a file its name, unless another took it meanwhile."""
+    if path.exists():
+        if not is_there(path):
+            os.replace(temporary, path)
+        return
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without links
+        os.replace(temporary, path)
 
 
 def reading(path: Path) -> sqlite3.Connection:

@@ -15,7 +15,7 @@ from planner.errors import PlannerError
 from planner.interruption import Interruption
 from planner.leftovers import remove_left
 from planner.stopping import Curve, cannot_reach_front
-from planner.store import Ledger
+from planner.store import IN_LEDGER, Ledger
 from sampler import Architectures, Limit, random_design, sobol_design, stratified_design
 from sampler.seeds import offset_seed
 from trainer.engines.engine import Engine, Event
@@ -145,7 +145,7 @@ def train_queued(ledger: Ledger, cache: Path, resources: Resources, progress: Pr
     """
     ledger.tell = progress.note
     try:
-        with _told(), ledger.coordinating(), ledger.exporting():
+        with _told(), ledger.coordinating(), ledger.exporting(again=True):
             return _trained(ledger, cache, resources, progress)
     finally:
         progress.close()
@@ -366,7 +366,7 @@ class _Coordinator:
             self.ledger.export()
         except PlannerError as error:  # it is recorded, and at the end they are written once more
             if not self.export_failed:
-                self.progress.note(f"{error} (nothing is lost: the ledger has it)")
+                self.progress.note(f"{error} {IN_LEDGER}")
             self.export_failed = True
         self.export_at = time.monotonic() + EXPORTS_APART * (time.monotonic() - began)
 

@@ -42,6 +42,7 @@ MOST_TRIES = 3
 # What the next try of a training keeps of the one before.
 KEPT = ("r", "d", "w", "origin", "seed", "first_seed", "repeat", "tries", ASKS, *COSTS)
 QUEUE_FILE = "queueing.json"
+IN_LEDGER = "(nothing is lost: the ledger has it)"
 LARGEST_QUEUE = 1_000_000_000
 # The attribute of a running trial that says whose it is, where there are several coordinators.
 COORDINATOR = "coordinator"
@@ -117,13 +118,16 @@ class Ledger(Records):
         Raises:
             PlannerError: As `coordinating`.
         """
-        with storage_errors(self.url), self.locks.queueing(), self.exporting():
+        with storage_errors(self.url), self.locks.queueing(), self.exporting(again=False):
             self.finish_queueing()
             yield
 
     @contextmanager
-    def exporting(self) -> Iterator[None]:
+    def exporting(self, again: bool) -> Iterator[None]:
         """Writes trials.csv and epochs.csv once something is done, however it ends.
+
+        Args:
+            again: Whether the same may be done again; else it is only told that they cannot be written.
 
         Raises:
             PlannerError: If they cannot be written, where that is the only trouble.
@@ -134,7 +138,12 @@ class Ledger(Records):
             with suppress(Exception):
                 self.export()
             raise
-        self.export()
+        try:
+            self.export()
+        except PlannerError as error:
+            if again:
+                raise
+            self.tell(f"{error} {IN_LEDGER}")
 
     def enqueue(self, architectures: Architectures, origin: str, seeds: int = 1) -> None:
         """Queues architectures.

@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 import pytest
 
 from planner.errors import InputError, PlannerError
+from planner.ledger_file import make
 from planner.records import Records
 from planner.storage import storage_errors
 from planner.store import Ledger
@@ -110,7 +111,7 @@ def test_whatever_is_damaged_it_is_one_line_and_nothing_is_written(mine):
             "trial 3: its values are .* accuracy and MACs",
         ),
         ("UPDATE trials SET number = NULL WHERE trial_id = 4", "None is no whole number"),
-        ("UPDATE trials SET number = 0 WHERE trial_id = 4", "trial 0: '2 of them' is comes twice"),
+        ("UPDATE trials SET number = 0 WHERE trial_id = 4", "trial 0: 2 is more than one trial"),
         ("UPDATE trials SET datetime_complete = 'yesterday' WHERE trial_id = 4", "trial 3: 'yesterday' is no date"),
         ("DELETE FROM trials WHERE trial_id = 4", "belongs to a row of trials that is gone"),
         ("DELETE FROM trial_user_attributes WHERE trial_id = 4 AND key = 'architecture'", "'architecture' is gone"),
@@ -175,6 +176,26 @@ def test_two_studies_of_other_names_do_not_become_three(mine, tmp_path):
         with pytest.raises(PlannerError, match="holds the studies mine, theirs, and none of the folder's name"):
             kind(moved, mine.settings)
     assert (moved / "ledger.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("there", [None, b"", b"theirs"])
+def test_a_ledger_that_is_made_takes_no_other_ones_place(tmp_path, there):
+    path = tmp_path / "ledger.db"
+    if there is not None:
+        path.write_bytes(there)
+    make(path, lambda temporary: temporary.write_bytes(b"ours"))
+    assert path.read_bytes() == (there or b"ours") and list(tmp_path.iterdir()) == [path]
+
+
+def test_of_two_makers_the_first_ones_ledger_stays(tmp_path):
+    path = tmp_path / "ledger.db"
+
+    def fill(temporary):
+        temporary.write_bytes(b"second")
+        path.write_bytes(b"first")
+
+    make(path, fill)
+    assert path.read_bytes() == b"first" and list(tmp_path.iterdir()) == [path]
 
 
 # --- Only to be read ---

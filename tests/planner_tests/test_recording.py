@@ -169,7 +169,7 @@ def test_tables_are_there_while_training_and_cost_a_small_part_of_the_time(ledge
     monkeypatch.setattr(made, "_engine", lambda _: Slow(ledger))
     made.run()
     assert seen == [1, 1, 3]  # written in a second, so 20 s pass before it is written again
-    with ledger.exporting():
+    with ledger.exporting(again=True):
         pass
     assert len(pd.read_csv(ledger.folder / "trials.csv")) == 3
 
@@ -180,9 +180,12 @@ def test_a_table_that_cannot_be_written_loses_no_training_and_is_said_once(ledge
     lines = []
     monkeypatch.setattr(made.progress, "note", lines.append, raising=False)
     with pytest.raises(PlannerError, match="trials.csv: Is a directory; free space or rights, then run"):
-        with ledger.exporting():
+        with ledger.exporting(again=True):
             assert made.run() == 3
     assert ledger.counts()["ok"] == 3
+    with ledger.queueing():
+        ledger.repeat(0, 1)  # which must not be asked for again
+    assert "trials.csv: Is a directory" in ledger.lines[-1] and ledger.counts()["waiting"] == 1
     assert len(lines) == 1 and lines[0].endswith("(nothing is lost: the ledger has it)")
 
 
