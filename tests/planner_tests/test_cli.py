@@ -346,7 +346,7 @@ MISTAKES = {
     "predict --flops 200M --formula none.json": "none.json: No such file or directory; give a formula written by",
     "predict --flops 200M --formula .": ".: Is a directory; give a formula",
     "predict --flops 200M --formula a.json --study b": "give --formula or --study, not both",
-    "predict --flops 200M --study none": "results/none: no formula yet; run `planner fit --study none`",
+    "predict --flops 200M --study none": "no study in results/none; make one with `planner run --study none`",
     "predict --flops 200M --study ../x": "--study '../x': letters, digits, dot, dash and underscore are wanted",
     "predict --flops 200M --study": "Option '--study' requires an argument",
     "front": "no study in results/study; make one with `planner run --study study`",
