@@ -126,7 +126,7 @@ class Observation:
     message: str = ""
     history: tuple[EpochRecord, ...] = ()
     memory: int | None = None
-    cpu_seconds: float | None = None
+    cpu_seconds: float | None = field(default=None, compare=False)  # no two trainings that are the same have the same
     threads: int | None = None
 
     def __post_init__(self) -> None:
