@@ -31,13 +31,14 @@ SETTINGS = "settings"
 
 
 def with_driver(url: str) -> str:
-    """A PostgreSQL URL with the driver of our extra, where it names none and that one is installed.
+    """A PostgreSQL URL with a driver that is installed, first that of our extra, where it names none.
 
     SQLAlchemy takes another driver by default from 2.1 on (psycopg) than before (psycopg2).
     """
     scheme, separator, rest = url.partition("://")
-    if separator and scheme in ("postgresql", "postgres") and find_spec("psycopg2"):
-        return f"postgresql+psycopg2://{rest}"
+    there = [name for name in ("psycopg2", "psycopg") if find_spec(name)]
+    if separator and scheme in ("postgresql", "postgres") and there:
+        return f"postgresql+{there[0]}://{rest}"
     return url
 
 

@@ -138,7 +138,7 @@ class Observation:
     history: tuple[EpochRecord, ...] = ()
     memory: int | None = None
     asked: dict[str, Any] = field(default_factory=dict)
-    cpu_seconds: float | None = None
+    cpu_seconds: float | None = field(default=None, compare=False)  # no two trainings that are the same have the same
     threads: int | None = None
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -128,7 +129,8 @@ def make_forward(architecture: Architecture, setting: Setting, classes: int) -> 
         return _onnx_forward(module, architecture.resolution, setting)
     module.to(setting.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run: Callable[..., Any] = torch.compile(module, dynamic=False) if setting.runtime == "compile" else module
-    wait = torch.get_device_module(setting.device).synchronize
+    # Without its argument it waits for the current device, which is the first one.
+    wait = partial(torch.get_device_module(setting.device).synchronize, setting.device)
 
     def forward(resolution: int) -> Callable[[], None]:
         images = _images(resolution, setting)

@@ -10,7 +10,7 @@ from importlib import metadata
 import pytest
 
 import trainer.cores
-from planner import installed, machine
+from planner import installed, machine, storage
 from planner.installed import Probed, fit_check, gpu_check, known_good, package_checks, probe, requirements, satisfies
 from planner.machine import LEAST_DISK, Check, machine_checks
 
@@ -187,6 +187,8 @@ def test_any_driver_of_postgresql_will_do_and_every_extra_is_told(monkeypatch, d
     )
     found = {check.name: check.found for check in installed.extra_checks()}
     assert found["[postgres]"] == found["[slurm]"] == "there"
+    monkeypatch.setattr(storage, "find_spec", installed.importlib.util.find_spec)
+    assert storage.with_driver("postgresql://me@host/db") == f"postgresql+{driver}://me@host/db"
     assert found["[ray]"].endswith("pip install 'scaling-planner[ray]'")
     declared = set(metadata.metadata(installed.DISTRIBUTION).get_all("Provides-Extra")) - {"dev"}
     assert declared <= {name.strip("[]") for name in found}

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -263,3 +264,13 @@ def test_onnxruntime_runs(dtype):
 def test_a_gpu_is_timed_to_the_end_of_its_work():
     small, large = timed([TINY, replace(TINY, resolution=512)], Setting(device="cuda", batch=64), rounds=(4, 4))
     assert large.median_ms > 2 * small.median_ms
+
+
+def test_the_device_that_computes_is_waited_for_and_not_the_current_one(monkeypatch):
+    waited = []
+    module = SimpleNamespace(synchronize=lambda device=None: waited.append(device))
+    monkeypatch.setattr(torch, "get_device_module", lambda device: module)
+    one = Architecture("efficientnet_b0", 32, 8, (8,) * 7, (1,) * 7, 16)
+    with runtimes.running(setting := Setting()):
+        runtimes.make_forward(one, setting, 10)(32)()
+    assert waited == ["cpu"] * 2  # before the first pass, and at its end
