@@ -63,9 +63,9 @@ class Lazy(click.Group):
         if name not in COMMANDS and not name.startswith("-"):
             from difflib import get_close_matches
 
-            near = get_close_matches(name, COMMANDS, cutoff=0.5)
+            near = get_close_matches(name, COMMANDS, 2)
             hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(COMMANDS)}"
-            ctx.fail(f"there is no command {name[:40]!r}; {hint}")
+            ctx.fail(f"No such command {name[:40]!r}; {hint}")
         return super().resolve_command(ctx, args)
 
 
