@@ -56,6 +56,19 @@ class Lazy(Suggesting):
         command: click.Command = import_module(f"planner.commands.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that was typed; of one that there is not, the ones that look like it are named."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, COMMANDS, 2)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(COMMANDS)}"
+            ctx.fail(f"No such command {name[:40]!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
 
 @click.group(
     cls=Lazy,
@@ -87,8 +100,8 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
-        hint = f" (see `{context.command_path} --help`)" if context else ""
-        _fail(" ".join(error.format_message().split()) + hint)
+        path = context.command_path if context else "planner"
+        _fail(f"{' '.join(error.format_message().split())} (see `{path} --help`)")
     except (click.Abort, KeyboardInterrupt):
         print("stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from planner.quantities import format_count
 from trainer.observation import Observation
+
+PATIENCE = 20.0  # seconds of silence that nobody takes for a defect
 
 
 class TerminalProgress:
@@ -68,6 +73,31 @@ class TerminalProgress:
     def _advance(self, number: int, share: float) -> None:
         self.bar.update(share - self.epochs.get(number, 0.0))
         self.epochs[number] = share
+
+
+@contextmanager
+def patience(what: str, first: float = PATIENCE) -> Iterator[None]:
+    """Says on stderr what a long step is doing, after some seconds and then at twice that time, four times ..
+
+    Args:
+        what: What is being done.
+        first: Seconds until the first line; a step that is done before is silent.
+    """
+    ended, started = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        wait = first
+        while not ended.wait(wait):
+            print(f"{what}: {time.monotonic() - started:.0f} s so far", file=sys.stderr, flush=True)
+            wait *= 2
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()
 
 
 def decoding(what: str, done: int, total: int) -> None:

@@ -12,6 +12,21 @@ from sampler.errors import InputError
 LARGEST = 1e300  # products of what is larger have no float
 
 
+def is_number(value: object) -> bool:
+    """Whether something is a real number, numpy's counted; a bool is none.
+
+    Example:
+        >>> is_number(0.5), is_number(True), is_number("1")
+        (True, False, False)
+    """
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def is_whole(value: object) -> bool:
+    """Whether something is a whole number by its type; neither True nor 3.0 is."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
 def checked_number(name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
     """A finite number between two others, numpy's counted.
 
@@ -22,7 +37,7 @@ def checked_number(name: str, value: Any, low: float = -math.inf, high: float = 
         >>> checked_number("share", 0.2, 0, 1)
         0.2
     """
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    real = is_number(value)
     plain = value.item() if real and hasattr(value, "item") else value  # numpy's warn where they overflow
     if not real or not low <= plain <= high or abs(plain) > LARGEST:  # NaN is not between
         span = f"a number between {low:g} and {high:g}" if math.isfinite(high - low) else "a finite number"
@@ -40,7 +55,7 @@ def checked_whole(name: str, value: Any, low: int, high: int) -> int:
         >>> checked_whole("classes", 10, 1, 1000)
         10
     """
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+    if not is_whole(value):
         raise InputError(f"{name} must be whole numbers, got {shown(value)}")
     if not low <= value <= high:
         raise InputError(f"{name} must be between {low} and {high}, got {shown(value)}")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 
 from sampler.architecture import Architectures, FloatArray
-from sampler.checks import checked_name, shown
+from sampler.checks import checked_name, is_number, shown
 from sampler.complexity import SIZES, count
 from sampler.errors import InputError
 
@@ -34,7 +33,7 @@ class Limit:
     cost: Callable[[Architectures, int], FloatArray]
 
     def __post_init__(self) -> None:
-        if isinstance(self.largest, bool) or not isinstance(self.largest, Real) or not 0 < self.largest < np.inf:
+        if not is_number(self.largest) or not 0 < self.largest < np.inf:
             raise InputError(f"a budget of {self.name} must be a positive number, got {shown(self.largest)}")
 
 

@@ -8,7 +8,6 @@ step, the resolution moves by pixels, and then one stage by one divisor.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,7 +22,7 @@ from sampler.architecture import (
     concatenate,
 )
 from sampler.bases import base
-from sampler.checks import checked_number, checked_whole, shown
+from sampler.checks import checked_number, checked_whole, is_number, shown
 from sampler.complexity import count
 from sampler.errors import InputError
 from sampler.scaling import ScalingRule, buildable, one_multiplier, scale
@@ -170,7 +169,7 @@ def solve_width(
     """
     if not isinstance(network, BaseNetwork) or not isinstance(rule, ScalingRule):
         raise InputError("solve_width takes a base network and a scaling rule; give base(name) and rule_named(name)")
-    if isinstance(budget, bool) or not isinstance(budget, Real) or not 0 < budget < np.inf or budget > MOST_MACS:
+    if not is_number(budget) or not 0 < budget < np.inf or budget > MOST_MACS:
         told = shown(budget) if not isinstance(budget, float) else f"{budget:g}"
         raise InputError(f"the budget must be a positive number of MACs, got {told}")
     checked_whole("resolution", resolution, 1, MAX_PIXELS)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Literal, get_args
 
 import numpy as np
@@ -22,7 +21,7 @@ from sampler.architecture import (
     IntArray,
 )
 from sampler.bases import base
-from sampler.checks import checked_whole, shown
+from sampler.checks import checked_whole, is_number, shown
 from sampler.complexity import base_macs, count
 from sampler.errors import InputError
 from sampler.limits import Limit, within
@@ -75,7 +74,7 @@ class SearchSpace:
             raise InputError(f"kind {self.kind!r} is unknown; known kinds: {', '.join(get_args(SpaceKind))}")
         for name in ("window", "r", "d", "w"):
             ends = getattr(self, name)
-            if not isinstance(ends, list | tuple) or [isinstance(end, Real) for end in ends] != [True, True]:
+            if not isinstance(ends, list | tuple) or [is_number(end) for end in ends] != [True, True]:
                 raise InputError(f"{name} is {shown(ends)}; two rising positive numbers are wanted")
             low, high = ends
             held = low == high and name != "window"

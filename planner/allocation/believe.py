@@ -28,15 +28,8 @@ def belief(formula: Formula) -> Belief:
     Raises:
         PlannerError: If the surrogate reads something that an architecture does not have; names it.
     """
-    surrogate = formula.surrogate
-    cost = getattr(surrogate, "cost", None)
-    known = {*column_names(len(formula.network.stages)), "r", "d", "w", "c", *EXACT}
-    missing = [name for name in (*surrogate.inputs, *([cost] if cost else [])) if name not in known]
-    if missing:
-        raise PlannerError(
-            f"the surrogate reads {' and '.join(missing)}, which an architecture alone does not have; fit one on "
-            "resolution, width_1.. and depth_1.."
-        )
+    check_reads(formula)
+    surrogate, cost = formula.surrogate, getattr(formula.surrogate, "cost", None)
 
     def posterior(architectures: Architectures) -> tuple[FloatArray, FloatArray]:
         columns = columns_of(formula, architectures)
@@ -45,6 +38,22 @@ def belief(formula: Formula) -> Belief:
         return np.asarray(mean), np.asarray(std)
 
     return posterior
+
+
+def check_reads(formula: Formula) -> None:
+    """Refuses a surrogate that reads what an architecture alone does not have.
+
+    Raises:
+        PlannerError: Naming it.
+    """
+    surrogate, cost = formula.surrogate, getattr(formula.surrogate, "cost", None)
+    known = {*column_names(len(formula.network.stages)), "r", "d", "w", "c", *EXACT}
+    missing = [name for name in (*surrogate.inputs, *([cost] if cost else [])) if name not in known]
+    if missing:
+        raise PlannerError(
+            f"the surrogate reads {' and '.join(missing)}, which an architecture alone does not have; fit one on "
+            "resolution, width_1.. and depth_1.."
+        )
 
 
 def columns_of(formula: Formula, architectures: Architectures) -> dict[str, FloatArray]:

@@ -54,8 +54,10 @@ def command(
     safetensors, a JSON description, and that file. onnx: a graph of any batch size, compared with torch by ONNX
     Runtime. The weights are those that the study kept of this network; where there are none, it says so.
     """
-    from planner.exports.files import write
+    from planner.exports.paths import export_path
 
+    if out is not None:
+        export_path(out, to)
     if trial is not None:
         _refuse("--trial", [flops, *limits, architecture, *how.values()])
         network = _of_trial(study, trial)
@@ -65,6 +67,8 @@ def command(
         network = _given(study, architecture, classes)
     else:
         network = _for_budget(flops, limits, study, **how)
+    from planner.exports.files import write  # torch and timm, once everything else is known to be right
+
     files = write(network, to, out)
     if json_:
         echo_json({**network.config(), "name": files[0].stem, "files": [str(file) for file in files]})
@@ -91,7 +95,6 @@ def _for_budget(
 ) -> Network:
     from planner.allocation.allocate import allocate
     from planner.commands.predict import choose
-    from planner.exports.network import Network, name_of
     from planner.formulas.budgets import within
 
     found = choose(flops, limits, formula, study, base, base_resolution, classes, extrapolate)
@@ -100,6 +103,8 @@ def _for_budget(
         prediction = allocate(found.formula, found.macs, limits, extrapolate=extrapolate).best.prediction
     else:
         prediction = within(found.formula, found.macs, limits, extrapolate)
+    from planner.exports.network import Network, name_of
+
     one = prediction.architecture
     name = name_of(one.base, format_count(prediction.macs if flops is None else flops))
     outputs = found.formula.classes

@@ -88,6 +88,7 @@ def command(
     of a uniform study may scale every stage on its own: its ledger holds any integers, and r, d, w are then effective
     ones (pixels, total blocks, mean log width).
     """
+    from planner.progress import patience
     from planner.study import open_ledger
     from sampler import exact_limit
 
@@ -96,7 +97,7 @@ def command(
         limits = [*limits, exact_limit("macs", flops)]
     kind: Any = space or ledger.space.kind
     where = replace(ledger.space, limits=tuple(limits), kind=kind)
-    with ledger.queueing():
+    with ledger.queueing(), patience(f"choosing among {pool:,} architectures, by what is trained"):
         if epochs and repeat is None:
             answer = _with_epochs(ledger, where, n, method, epochs, pool, seed)
         elif repeat is None:

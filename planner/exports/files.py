@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import keyword
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from planner.errors import PlannerError
 from planner.exports.network import Network
+from planner.exports.paths import Kind, export_path
 from planner.exports.source import timm_source
 from trainer.files import write_named
 from trainer.onnx_graph import check_onnx, onnx_proto, onnx_session
@@ -21,8 +21,6 @@ from trainer.weights import packed_network
 if TYPE_CHECKING:
     from torch import nn
 
-Kind = Literal["timm", "torch", "onnx"]
-SUFFIXES: dict[str, str] = {"timm": ".py", "torch": ".safetensors", "onnx": ".onnx"}
 # Of ONNX Runtime's outputs from torch's, over the largest output where that is above 1.
 TOLERANCE = 1e-4
 LARGEST_GRAPH = 2_000_000_000
@@ -43,7 +41,7 @@ def write(network: Network, kind: Kind, out: str | None) -> list[Path]:
     Raises:
         PlannerError: If the name cannot be one, an optional package is missing, or a file cannot be written.
     """
-    path = _path(out or network.name, kind)
+    path = export_path(out or network.name, kind)
     contents: Mapping[Path, str | bytes | nn.Module]
     if kind == "onnx":
         contents = {path: _onnx(network)}
@@ -63,17 +61,6 @@ def write(network: Network, kind: Kind, out: str | None) -> list[Path]:
     return list(contents)
 
 
-def _path(out: str, kind: Kind) -> Path:
-    path, suffix = Path(out), SUFFIXES[kind]
-    if path.is_dir():
-        raise PlannerError(f"--out {out}: a folder; name the {suffix} file to write")
-    if not path.suffix:
-        return path.with_name(path.name + suffix)
-    if path.suffix != suffix:
-        raise PlannerError(f"--out {out}: --to {kind} writes {suffix}; name a {suffix} file")
-    return path
-
-
 def _module_name(path: Path) -> str:
     """The name under which a file is imported, and its network known to timm.
 
@@ -83,8 +70,6 @@ def _module_name(path: Path) -> str:
     import timm
 
     name = path.stem
-    if not name.isidentifier() or keyword.iskeyword(name):
-        raise PlannerError(f"--out {path}: {name!r} cannot be imported; letters, digits and underscores are wanted")
     found = None if name in sys.modules else importlib.util.find_spec(name)
     taken = found is not None and Path(found.origin or "").resolve() != path.with_suffix(".py").resolve()
     if taken or name in sys.modules or timm.is_model(name):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from planner.chance import warning_of
-from planner.documents import Format, shown
+from planner.documents import Format, number, shown
 from planner.errors import PlannerError
 from planner.formulas.curve import Curve
 from planner.formulas.formula import Branch, Direction, Formula
@@ -32,6 +32,9 @@ SCHEMA = "planner-formula/1"
 COUNTING = "macs: multiply-accumulates of convolutions and linear layers; no bias, norm, activation or pooling"
 DIRECTIONS: tuple[Direction, ...] = ("shrink", "enlarge")
 ARRAYS = ("inputs", "alpha")
+POINT = ("c", "r", "d", "macs", "accuracy")  # what every point of the front has
+LARGEST_ERROR = 10.0  # of a share between 0 and 1, however badly a curve was fitted
+LARGEST_END = 1e6  # of a range of pixels, channels or blocks
 DEEPEST = 8  # priors of priors: studies that were each fitted with the one before
 
 
@@ -142,15 +145,16 @@ def _formula_in(document: dict[str, Any]) -> Formula:
             if d in document["branches"]
         },
         accuracy=None if document["accuracy"] is None else _curve_in(document["accuracy"], "accuracy"),
-        front=tuple(document["front"]),
+        front=tuple(_point_in(point, index) for index, point in enumerate(document["front"])),
         errors=document["errors"],
-        provenance=document["provenance"],
+        provenance=_provenance_in(document["provenance"]),
         surrogate=_surrogate_in(document.get("surrogate")),
         non_dominated=tuple(document.get("non_dominated", ())),
         warnings=tuple(document["warnings"]) if "warnings" in document else _warnings(document),
     )
     if formula.accuracy is not None and not np.isfinite(formula.accuracy.precision).all():
         raise PlannerError("the accuracy has no variance: its points repeat without noise")
+    _check_accuracy(formula)
     if not _same(network, asdict(formula.network)):
         raise PlannerError(f"its table of {name} is not this version's")
     macs = formula.at().base_macs
@@ -168,6 +172,40 @@ def _warnings(document: dict[str, Any]) -> tuple[str, ...]:
     accuracies = [point["accuracy"] for point in document["front"] if "accuracy" in point]
     why = warning_of(accuracies, document["classes"])
     return () if why is None else (why,)
+
+
+def _check_accuracy(formula: Formula) -> None:
+    """Refuses a curve of the error that gives no share anywhere near 0 to 1: no test vector holds its values."""
+    if formula.accuracy is None:
+        return
+    with np.errstate(all="ignore"):
+        values = formula.accuracy(np.geomspace(*formula.c_range, 9))
+    if not (np.abs(values) <= LARGEST_ERROR).all():
+        raise PlannerError(f"accuracy gives an error of {values[np.abs(values).argmax()]:.3g}; a share is wanted")
+
+
+def _point_in(point: dict[str, Any], index: int) -> dict[str, Any]:
+    """A point of the front with what its readers need."""
+    for name in POINT:
+        if name not in point:
+            raise PlannerError(f"front[{index}].{name} is missing")
+        if name != "macs":  # which the schema has checked
+            number(point[name], f"front[{index}].{name}")
+    return point
+
+
+def _provenance_in(provenance: dict[str, Any]) -> dict[str, Any]:
+    """What a formula was fitted on; of that only the columns' ranges are computed with."""
+    ranges = provenance.get("ranges", {})
+    if not isinstance(ranges, dict):
+        raise PlannerError(f"provenance.ranges is {shown(ranges)}; the two ends of columns, by name, are wanted")
+    for name, ends in ranges.items():
+        place = f"provenance.ranges.{shown(name)[1:-1]}"
+        if not isinstance(ends, list) or len(ends) != 2 or not 0 <= number(ends[0], place) <= number(ends[1], place):
+            raise PlannerError(f"{place} is {shown(ends)}; two rising positive numbers are wanted")
+        if ends[1] > LARGEST_END:
+            raise PlannerError(f"{place} ends at {ends[1]:g}; at most {LARGEST_END:g} is wanted")
+    return provenance
 
 
 def _same(theirs: Any, ours: Any) -> bool:

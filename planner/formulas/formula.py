@@ -345,8 +345,9 @@ class Prediction:
         """
         surrogate = self.formula.surrogate
         if surrogate is not None:
-            from planner.allocation.believe import columns_of
+            from planner.allocation.believe import check_reads, columns_of
 
+            check_reads(self.formula)
             columns = columns_of(self.formula, stack([self.architecture]))
             # Integers do not say what they were rounded from, which is what the surrogate was taught.
             columns |= {name: np.array([getattr(self, name)]) for name in "rdw"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +21,7 @@ from planner.proposers.bayes import NOISE_SHARE, Known, best_rows
 from planner.proposers.spread import spread_out
 from planner.surrogates.rows import as_frame, column_of, numbers_in
 from sampler.architecture import FloatArray, IntArray
-from sampler.checks import checked_number, checked_whole
+from sampler.checks import checked_number, checked_whole, is_number
 from sampler.seeds import checked_seed
 
 Per = Literal["trial", "second"]
@@ -94,7 +93,7 @@ def propose(
     if checked_whole("n", n, -(2**62), 2**62) < 1:
         raise PlannerError(f"n is {n}; at least one row is wanted")
     seed = checked_seed(seed)
-    share = isinstance(noise_share, Real) and not isinstance(noise_share, bool) and 0 <= noise_share <= 1
+    share = is_number(noise_share) and 0 <= noise_share <= 1
     if not isinstance(per, str) or per not in ("trial", "second") or not share:
         told = f"per is {shown(per)} and noise_share {shown(noise_share)}"
         raise PlannerError(f"{told}; trial or second, and a share, are wanted")
@@ -235,7 +234,7 @@ def _within(pool: pd.DataFrame, limits: Mapping[str, float]) -> Bools:
 
 def _places(fidelity: Mapping[str, float], names: Sequence[str]) -> dict[int, float]:
     """The values that count by the number of their column."""
-    finite = {name: isinstance(value, Real) and abs(value) < math.inf for name, value in fidelity.items()}
+    finite = {name: is_number(value) and abs(value) < math.inf for name, value in fidelity.items()}
     wrong = [name for name in fidelity if name not in names[:-1] or not finite[name]]
     if wrong:
         raise PlannerError(

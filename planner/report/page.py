@@ -47,7 +47,8 @@ def page_of(numbers: Numbers, formula: Formula | None, command: str) -> str:
         "script": _read("planner.report", "page.js"),
     }
     # All at once, so that braces in what was filled in stay as they are.
-    return re.sub(r"\{\{(\w+)\}\}", lambda hole: holes[hole[1]], _read("planner.report", "template.html"))
+    text = re.sub(r"\{\{(\w+)\}\}", lambda hole: holes[hole[1]], _read("planner.report", "template.html"))
+    return text.encode("utf-8", "backslashreplace").decode()  # a file's name may hold bytes that are no UTF-8
 
 
 def _formula_element(formula: Formula) -> str:

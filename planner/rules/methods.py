@@ -153,13 +153,10 @@ def _check_arguments(
     method: str, rule: str | None, factors: Coefficients | None, formula: Formula | None, epochs: int | None
 ) -> None:
     """Refuses what a method would ignore, and what is of another type."""
-    for what, value, kind in (
-        ("factors", factors, Coefficients),
-        ("formula", formula, Formula),
-        ("method", method, str),
-    ):
-        if not isinstance(value, kind) and (value is not None or kind is str):
-            raise PlannerError(f"{what} is {shown(value)}; a {kind.__name__} is wanted")
+    kinds: dict[str, tuple[object, type]] = {"factors": (factors, Coefficients), "formula": (formula, Formula)}
+    for what, (found, kind) in {**kinds, "method": (method, str)}.items():
+        if not isinstance(found, kind) and (found is not None or kind is str):
+            raise PlannerError(f"{what} is {shown(found)}; a {kind.__name__} is wanted")
     if epochs is not None:
         checked_whole("epochs", epochs, 1, 10**6)
     given = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from planner.surrogates.outside import Outside, sensitivity
 from planner.surrogates.posterior import Mixture
 from planner.surrogates.rows import as_frame, check_words, numbers_in
 from sampler.architecture import FloatArray
+from sampler.checks import is_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,7 @@ class Surrogate:
         return self._intervals(self._columns(inputs, cost), level)
 
     def _intervals(self, matrix: FloatArray, level: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-        if isinstance(level, bool) or not isinstance(level, Real) or not 0 < level < 1:
+        if not is_number(level) or not 0 < level < 1:
             raise PlannerError(f"level is {shown(level)}; a share between 0 and 1 is wanted, as 0.9")
         w, variance = self._warped(matrix)
         warp, noise = self.mixture.warp, self.mixture.noise

@@ -233,11 +233,13 @@ def formula_file(mine):
 def latency_model(mine):
     from planner.latency.codec import dumps, load
     from planner.latency.fit import fit_latency
+    from sampler import base, stack
 
     text, _ = latency_table(mine)
     path = mine.folder / "latency.csv"
     path.write_text(text)
-    return dumps(fit_latency(path)), lambda path: load(path)
+    one = stack([base("efficientnet_b0").architecture()])
+    return dumps(fit_latency(path)), lambda path: load(path).of(one, 1000)
 
 
 def settings_document(mine):

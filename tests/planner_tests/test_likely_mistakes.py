@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import planner
+from planner.cli import COMMANDS
 from planner.errors import InputError, PlannerError
 
 
@@ -47,6 +48,7 @@ def ready(tmp_path_factory, published, shipped, ten_trained):
     table.assign(accuracy=table["accuracy"] * 100).to_csv(here / "percent.csv", index=False)
     table.assign(accuracy=[np.nan, *table["accuracy"][1:]]).to_csv(here / "nan.csv", index=False)
     table.assign(macs=[-5, *table["macs"][1:]]).to_csv(here / "negative.csv", index=False)
+    (here / "empty.csv").write_text("")
     shipped.save(here / "f.json")
     (here / "cut.json").write_text((here / "f.json").read_text()[:5000])
     settings = (ten_trained / "study.toml").read_text()
@@ -115,7 +117,115 @@ MISTAKES = {
     "audit t.csv --target acc --proxy r": ("t.csv: no column acc", "did you mean accuracy?"),
     "audit t.csv --proxy r": ("no target given", "--target"),
     "export --study mine --to timm --trial 99": ("results/mine: there is no trial 99", "`planner front` list them"),
+    "pedict --flops 200M": ("No such command 'pedict'", "did you mean predict"),
+    "xyz": ("No such command 'xyz'", "there are bases, cost,"),
+    "predict": ("no budget", "give --flops, --params, --latency or --memory"),
+    "predict --flps 200M": ("No such option", "--flops"),
+    "predict --flops -200M": ("'-200M' is not a count", "write a number"),
+    "predict --flops nan": ("'nan' is not a count", "write a number"),
+    "predict --flops 1,500M": ("can be read in two ways", "write 1500 or 1.5"),
+    "predict --flops 4Mparams": ("is not a count of MACs", "use the option for the other"),
+    "predict --params 0.5": ("is not between 1 and 1e18", "write a count"),
+    "predict --memory 8Mb/s": ("is not a size", "such as 8MB"),
+    "predict --latency 12": ("is not a duration", "such as 12ms"),
+    "predict --params 1k": ("at most 1k params cannot be kept", "give more, or take another base network"),
+    "predict --flops 200M --dtype float16": ("--dtype has no effect without --memory", "leave --dtype out"),
+    "predict --flops 200M --space stages": ("'stages' is not one of", "planner predict --help"),
+    "predict --flops 200M --formula f.json --study mine": ("give --formula or --study", "not both"),
+    "predict --flops 200M --formula absent.json": ("absent.json: No such file", "give a formula written by"),
+    "predict --flops 200M --formula photos": ("photos: Is a directory", "give a formula written by"),
+    "predict --flops 200M --formula t.csv": ("t.csv: not a formula file", "write it again with `planner fit"),
+    "predict --flops 200M --base efficientnet-b0": (
+        "base network 'efficientnet-b0' is unknown",
+        "nearest: efficientnet_b0",
+    ),
+    "predict --flops 2M --study nosuch": ("no study in results/nosuch", "make it with `planner run --study nosuch`"),
+    "predict --flops 200M --classes 0": ("classes must be between 1 and", "got 0"),
+    "predict --flops 200M --base-resolution 8": ("below efficientnet_b0's stride of 32", "use at least that"),
+    "cost": ("Missing argument 'BASE'", "planner cost --help"),
+    "cost resnet18 --width 0": ("the width multiplier must lie in (0, 1000]", "got 0"),
+    "cost resnet18 --width nan": ("the width multiplier", "got nan"),
+    "cost resnet18 --widths 64,128": ("resnet18 has 4 stages, but widths gives 2",),
+    "cost resnet18 --widths 64,128,wide,512": ("is not a list of whole numbers such as 16,24,40",),
+    "cost resnet18 --rule efficient": ("scaling rule 'efficient' is unknown", "known rules: efficientnet"),
+    "cost resnet18 --resolution 10": ("10 px is below resnet18's stride of 32", "use at least that"),
+    "cost resnet18 --depths 2,2,2,2 --depth 2": ("--depth has no effect beside --depths", "leave it out"),
+    "fit": ("no study in results/study", "make one with `planner run"),
+    "fit t.csv --study mine": ("give a table or --study, not both",),
+    "fit absent.csv": ("absent.csv: No such file", "give a CSV file of"),
+    "fit photos": ("photos: Is a directory", "give a CSV file of"),
+    "fit empty.csv": ("empty.csv", "not a CSV table", "with a header"),
+    "fit t.csv --kind linear": ("'linear' is not one of", "planner fit --help"),
+    "fit t.csv --share 0": ("--share", "planner fit --help"),
+    "fit t.csv --prior nothing": (
+        "--prior nothing: neither a formula file nor a study",
+        "run `planner fit --study nothing`",
+    ),
+    "fit t.csv --out photos": ("photos", "is a directory"),
+    "fit t.csv --out t.csv/f.json": ("t.csv", "choose another --out"),
+    "fit t.csv --seed -1": ("--seed", "-1 is not in the range"),
+    "front t.csv --share 2": ("--share", "planner front --help"),
+    "front t.csv --out f.txt": ("tables are written as .csv or .parquet", "name such a file"),
+    "report t.csv --study mine": ("give a table or --study, not both",),
+    "report t.csv --out t.csv/r.html": ("a folder of its path is a file", "choose another --out"),
+    "report t.csv --formula absent.json": ("absent.json: No such file", "planner fit --out"),
+    "export --flops 200M --to timm --out model.txt": ("--to timm writes .py", "name a .py file"),
+    "export --flops 200M --to onnx --out photos": ("photos: a folder", "name the .onnx file"),
+    "export --flops 200M --to timm --out my-net.py": ("'my-net' cannot be imported", "letters, digits and underscores"),
+    "export --flops 200M --to timm --out t.csv/net.py": ("a folder of its path is a file", "choose another --out"),
+    "export --flops 200M": ("--to", "planner export --help"),
+    "export --to timm --trial 1 --flops 2M": (
+        "--trial names the network",
+        "leave budgets and the formula's options out",
+    ),
+    "scale efficientnet_b0 --method fast": ("give --flops, such as 400M, or --scale", "such as 2"),
+    "scale efficientnet_b0 --method fast --flops 1": ("rules are for", "take a base network or a resolution nearer"),
+    "scale efficientnet_b0 --method fast --flops 200M --alpha 2": (
+        "does not take alpha",
+        "leave it out, or take compound",
+    ),
+    "scale efficientnet_b0 --method fast --flops 200M --workers 2": ("--workers has no effect", "leave it out"),
+    "scale resnet18 --method greedy --flops 200M --study mine": (
+        "mine is of efficientnet_b0, not of resnet18",
+        "name it",
+    ),
+    "compare --study mine --flops 5M --methods compuond": ("method 'compuond' is unknown", "known"),
+    "compare --study mine --flops 5M --plot c.doc": ("--plot c.doc",),
+    "compare --study mine --curves": ("--curves draws a picture", "such as --plot curves.svg"),
+    "propose --study mine -n 0": ("'-n'", "planner propose --help"),
+    "propose --study mine --repeat 99": ("there is no trial 99",),
+    "propose --study mine --epochs 99": ("--epochs [99]", "between 1 and the study's own 3"),
+    "audit t.csv --proxy nothere --target accuracy": ("no column nothere", "add it"),
+    "audit t.csv --proxy r --target accuracy --plot p.xyz": ("--plot p.xyz",),
+    "score --study mine": ("no score asked for", "give --zen, --inherit EPOCHS or both"),
+    "data info nosuch:photos": ("data source 'nosuch:photos' is unknown", "known"),
+    "data make folder --from none": ("none is not a folder", "check the path"),
+    "data make folder --from photos --out p.zip": ("does not end in .npz",),
+    "latency resnet18 --stage 2": ("--stage belongs to --sweep width", "add it, or leave --stage out"),
+    "latency resnet18 --sweep resolution --no-measure --threads 2": ("--threads has no effect beside", "leave it out"),
+    "latency resnet18 --device cuda:77": ("cuda:77",),
+    "train --study mine --slurm-option partition=gpu": ("slurm",),
+    "train --study mine --engine rey": ("'rey' is not one of 'local', 'ray', 'slurm'", "planner train --help"),
+    "sample --study x": ("Missing option '--trials'", "planner sample --help"),
+    "sample --study a/b --trials 3": ("--study 'a/b': letters, digits, dot, dash and underscore are wanted",),
+    "sample --study x --trials 3 --rule efficient": ("scaling rule 'efficient' is unknown", "known rules"),
+    "status --study mine --flops 3M": ("No such option", "--flops"),
+    "doctor now": ("unexpected extra argument", "planner doctor --help"),
+    "predict --flops": ("Option '--flops' requires an argument", "planner --help"),
+    "export --to timm --architecture f.json": (
+        "f.json: no resolution or stem",
+        "give what `planner predict --json` prints",
+    ),
 }
+
+
+# Those that open the ledger of a study, which its database notes.
+OPENING = (
+    "fit --study new",
+    "report --study new",
+    "propose --study mine --repeat 99",
+    "propose --study mine --epochs 99",
+)
 
 
 @pytest.fixture
@@ -132,11 +242,24 @@ def refused(run, ready, tmp_path):
     return line
 
 
+def tree(folder):
+    """Every file below a folder with its bytes; which study was used last is remembered whatever became of it."""
+    paths = (path for path in folder.rglob("*") if path.name != ".last-study")
+    return {path: path.read_bytes() if path.is_file() else None for path in paths}
+
+
 @pytest.mark.parametrize("line", MISTAKES)
-def test_a_likely_mistake_is_refused_in_one_line_with_its_remedy(refused, line):
+def test_a_likely_mistake_is_refused_in_one_line_with_its_remedy_and_leaves_nothing_behind(refused, tmp_path, line):
+    before = tree(tmp_path)
     told = refused(*line.split())
     assert [words for words in MISTAKES[line] if words not in told] == [], told
     assert "Traceback" not in told and "np." not in told
+    assert line in OPENING or tree(tmp_path) == before
+
+
+def test_at_least_45_mistakes_of_every_command_but_next_and_bases_are_among_them():
+    assert len(MISTAKES) >= 45
+    assert {line.split()[0] for line in MISTAKES} >= {*COMMANDS} - {"next", "bases"}
 
 
 def test_a_study_that_another_process_trains_is_left_to_it(refused):

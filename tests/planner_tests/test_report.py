@@ -1,6 +1,7 @@
 """`planner report`: what the page holds, and that what it holds is true."""
 
 import json
+import os
 import re
 import shutil
 from html.parser import HTMLParser
@@ -363,3 +364,13 @@ def test_a_prediction_is_expected_what_its_own_multipliers_are(noisy):
     assert prediction.accuracy["mean"] == pytest.approx(expected["mean"][0])
     assert prediction.accuracy["lower"] == pytest.approx(expected["lower"][0])
     assert prediction.accuracy["in_range"] == prediction.as_dict()["accuracy"]["in_range"] == expected["in_range"][0]
+
+
+def test_a_table_whose_name_is_no_utf_8_is_reported(run, published, tmp_path, monkeypatch):
+    monkeypatch.setattr("planner.report.answers.BUDGETS", 2)
+    monkeypatch.setattr("planner.report.answers.RULES", ("compound",))
+    name = os.fsdecode(b"caf\xe9.csv")
+    shutil.copy(published, tmp_path / name)
+    code, _, err = run("report", name)
+    assert code == 0, err
+    assert "caf\\udce9.csv" in (tmp_path / "report.html").read_text(encoding="utf-8")
