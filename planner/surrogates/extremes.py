@@ -15,6 +15,7 @@ from sampler.architecture import FloatArray, IntArray
 
 KEPT = (0.5, 0.65, 0.8)  # shares of the rows that predict the others
 FEWEST = (5, 2)  # rows to predict from, and to be predicted
+LARGEST = 30.0  # tau that is believed: there, a log-normal mean has run away
 LEAST_RANGE = 1 / 3  # of the whole, that the rows to predict from must span: a shorter lever teaches nothing
 
 
@@ -73,4 +74,4 @@ def _excess(
     total = factor**2 * (variance + part.noise)
     end, _ = part.at(np.clip(x[rest], x[kept].min(axis=0), x[kept].max(axis=0)))
     off = (target[rest] - warp.moments(w, total)[0]) / sensitivity(warp, end, w)
-    return float(max(np.mean(off**2 - total), 0.0) / np.mean(distance**2))
+    return float(np.clip(np.mean(off**2 - total) / np.mean(distance**2), 0.0, LARGEST**2))
