@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from planner.commands.options import as_json, echo_first, echo_json, echo_table, study, table_of
 from planner.quantities import format_count
@@ -84,6 +83,8 @@ def marked(table: Table, share: float | None = None, formula: Formula | None = N
         share: That NSGA-III keeps; by default as the formula, or as fits do.
         formula: Of the study: where it was fitted to these trainings, what it selected counts.
     """
+    import numpy as np
+
     from planner.formulas.selection import rows_of, select
     from planner.pareto import SHARE, front_mask
 
