@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from planner.commands.options import as_json, echo_first, echo_json, echo_table, study, table_of
 from planner.commands.together import needs
@@ -86,6 +85,8 @@ def marked(table: Trainings, share: float | None = None, formula: Formula | None
         share: That NSGA-III keeps; by default as the formula, or as fits do.
         formula: Of the study: where it was fitted to these trainings, what it selected counts.
     """
+    import numpy as np
+
     from planner import pareto
     from planner.formulas.selection import OBSERVED, rows_of, select
     from planner.table import Table

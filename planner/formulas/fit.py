@@ -128,6 +128,8 @@ def _fit(table: Table, kind: Kind, share: float, seed: int, raw: bool, prior: Fo
 def _check(table: Table) -> None:
     """Refuses a table from which nothing can be learned, however many rows it has.
 
+    Trainings at the level of chance, whose accuracies may all be equal, are warned of instead.
+
     Raises:
         PlannerError: If it has too few distinct budgets, all accuracies are equal, or the cheapest training is best.
     """
@@ -138,16 +140,17 @@ def _check(table: Table) -> None:
             f"{rows} trainings of {budgets} distinct budget{'s' * (budgets != 1)} are too few to fit: networks of at "
             f"least {FEWEST_POINTS} different MACs are wanted; train more"
         )
-    guess = guessing(accuracy, table.classes)
+    if guessing(accuracy, table.classes):
+        return  # which is said first, and by the formula's file; a loop goes on
     if accuracy.max() - accuracy.min() < SMALLEST_ERROR:
         raise PlannerError(
             f"all {rows} accuracies are equal ({accuracy.iloc[0]:.1%}), so nothing tells one network from another; "
-            f"train longer, or with more images{f' ({guess})' if guess else ''}"
+            "check the column accuracy, or train other networks"
         )
     if pareto.distinct_budgets(_front(table)["macs"]) < 2:
         raise PlannerError(
             f"the cheapest of {rows} trainings is the best of all, so 1 of them is on the front and no budget above it "
-            f"pays; train longer{f' ({guess})' if guess else ''}, or check the columns macs and accuracy"
+            "pays; train longer, or check the columns macs and accuracy"
         )
 
 

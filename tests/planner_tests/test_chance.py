@@ -102,10 +102,16 @@ def test_rows_are_no_budgets(compound_frame, kind):
 def test_what_teaches_nothing_is_refused(compound_frame):
     frame = compound_frame(0.2, 0.3, 0.05, 0.9, rows=20)
     assert "all 20 accuracies are equal (50.0%)" in refusal(frame.assign(accuracy=0.5))
-    guess = refusal(frame.assign(accuracy=1 / 6, classes=6))
-    assert "equal (16.7%)" in guess and "hardly better than guessing among 6 classes" in guess
     falling = frame.assign(accuracy=np.linspace(0.8, 0.5, 20))
     assert "the cheapest of 20 trainings is the best of all, so 1 of them is on the front" in refusal(falling)
+
+
+def test_equal_accuracies_at_the_level_of_chance_are_warned_of_and_not_refused(compound_frame):
+    """As two epochs leave them: the loop goes on, and whatever it prints is headed by the warning."""
+    frame = compound_frame(0.2, 0.3, 0.05, 0.9, rows=12).assign(accuracy=1 / 6, classes=6)
+    formula = fit(frame)
+    assert formula.warnings[0].startswith(WORDS) and len(formula.non_dominated) == 1
+    assert loads(dumps(formula)).warnings == formula.predict(100e6).formula.warnings == formula.warnings
 
 
 def test_a_direction_with_too_few_points_says_which_rows_it_left_out(run, compound_frame, tmp_path):
