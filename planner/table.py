@@ -135,8 +135,8 @@ def front_rows(source: pd.DataFrame | str | Path, base: str | None = None) -> Tr
     scaled = columns & {"r", "resolution"} and columns & {"d", "depth_1"}
     if base or (scaled and "base" in columns and frame["base"].notna().any()):
         return from_outside(frame, base)
-    rows, source = _read(frame)
-    _tell(source, *rows.remarks, *_unused(frame, rows))
+    rows, origin = _read(frame)
+    _tell(origin, *rows.remarks, *_unused(frame, rows))
     return replace(rows, frame=_apart(rows.frame))
 
 
