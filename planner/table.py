@@ -120,7 +120,7 @@ def from_outside(frame: pd.DataFrame, base: str | None = None) -> Table:
     rows, source = _read(frame)
     table, network = _measured(rows, base, source)
     remark = check_costs(table.frame, network, table.classes, source)
-    _tell(source, *rows.remarks, *_unused(frame, rows), remark)
+    _tell(source, *_unused(frame, rows), remark)
     return replace(table, frame=_apart(table.frame))
 
 
@@ -135,8 +135,8 @@ def front_rows(source: pd.DataFrame | str | Path, base: str | None = None) -> Tr
     scaled = columns & {"r", "resolution"} and columns & {"d", "depth_1"}
     if base or (scaled and "base" in columns and frame["base"].notna().any()):
         return from_outside(frame, base)
-    rows, source = _read(frame)
-    _tell(source, *rows.remarks, *_unused(frame, rows))
+    rows, origin = _read(frame)
+    _tell(origin, *_unused(frame, rows))
     return replace(rows, frame=_apart(rows.frame))
 
 
@@ -159,13 +159,15 @@ def usable(frame: pd.DataFrame, sha256: str, name: str, base: str | None = None)
 
 
 def _read(frame: pd.DataFrame) -> tuple[Trainings, Source]:
-    """The trainings in a frame from outside, and where they come from."""
+    """The trainings in a frame from outside, and where they come from; says how its cells were understood."""
     source = source_of(frame)
     check_columns(frame.columns, source.name)
     source = source if source.sha256 else Source(source.name, frame_sha256(frame))
     if frame.empty and {"accuracy", "macs"} <= set(frame.columns):
         raise PlannerError(f"{source.name}: no rows under its header; give one per training")
-    return _trainings(frame, source, f"finished is what says {', '.join(sorted(FINISHED))}"), source
+    rows = _trainings(frame, source, f"finished is what says {', '.join(sorted(FINISHED))}")
+    _tell(source, *rows.remarks)
+    return rows, source
 
 
 def _tell(source: Source, *remarks: str | None) -> None:

@@ -261,7 +261,7 @@ def table_beside(name: str, own: bool) -> Table:
     from planner.commands.options import table_of
     from planner.study import folder_of, remember
 
-    if name.lower().endswith(".csv"):
+    if name.lower().endswith((".csv", ".csv.gz", ".tsv", ".parquet")):
         return table_of(name, None)
     before = folder_of(None)
     found = table_of(None, name)

@@ -253,10 +253,10 @@ def test_a_comparison_that_was_written_is_shown_again(run, mine, trainings, tmp_
 @pytest.mark.parametrize(
     ("column", "value", "words"),
     [
-        ("depths", "1 x 3", "depths of row 2 is '1 x 3'; whole numbers are wanted"),
-        ("macs", "many", "macs of row 2 is 'many'; a number is wanted"),
-        ("budget", "inf", "budget of row 2 is 'inf'; a finite number is wanted"),
-        ("budget", None, "budget of row 2 is empty; give a file that `planner compare` wrote"),
+        ("depths", "1 x 3", "depths of row 2 (line 3) is '1 x 3'; whole numbers are wanted"),
+        ("macs", "many", "macs of row 2 (line 3) is 'many'; a number is wanted"),
+        ("budget", "inf", "budget of row 2 (line 3) is 'inf'; a finite number is wanted"),
+        ("budget", None, "budget of row 2 (line 3) is empty; give a file that `planner compare` wrote"),
     ],
 )
 def test_a_comparison_of_wrong_values_is_refused_by_row_and_column(tmp_path, column, value, words):
@@ -379,7 +379,9 @@ def table_of_everything(tmp_path, seeds=(0, 1, 2)):
             macs = architecture_complexity(one, 4).macs
             score = accuracy_of(macs, one) + 0.01 * math.sin(seed + 7 * sum(integers))
             facts = {"accuracy": score, "macs": macs, "seed": seed, "classes": 4, "base_resolution": 64, "epochs": 5}
-            rows.append(dict(zip(column_names(7), integers, strict=True)) | facts | {"seconds": 10.0})
+            rows.append(
+                dict(zip(column_names(7), integers, strict=True)) | facts | {"seconds": 10.0, "base": network.name}
+            )
     path = tmp_path / "table.csv"
     pd.DataFrame(rows).to_csv(path, index=False)
     return path
@@ -451,7 +453,11 @@ def test_a_damaged_comparison_is_refused(run, mine, trainings, tmp_path):
     frame.drop(columns="epochs").to_csv("a.csv", index=False)
     frame.assign(budget="many").to_csv("b.csv", index=False)
     frame.assign(seed=None, budget=None).to_csv("c.csv", index=False)
-    for name, reason in (("a", "no column epochs"), ("b", "budget of row 1 is 'many'"), ("c", "budget of row 1 is e")):
+    for name, reason in (
+        ("a", "no column epochs"),
+        ("b", "budget of row 1 (line 2) is 'many'"),
+        ("c", "budget of row 1 (line 2) is e"),
+    ):
         code, _, err = run("compare", "--table", f"{name}.csv")
         assert code == 2 and reason in err and err.count("\n") == 1
     assert run("compare", "--table", path, "--flops", "5M")[2].count("leave --flops and the like out") == 1
