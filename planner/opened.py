@@ -13,7 +13,7 @@ from planner.coordination import locks_of
 from planner.errors import PlannerError
 from planner.ledger_file import damaged, is_there
 from planner.patience import patient
-from planner.rebuilding import what_is_left
+from planner.rebuilding import was_there, what_is_left
 from planner.settings import StudySettings
 from planner.storage import (
     NAMES,
@@ -74,7 +74,11 @@ class OpenedLedger:
             PlannerError: If there is none.
         """
         if self.file is not None and not is_there(self.file):
-            raise self._missing(f"{self.file} is missing")
+            if self.file.exists() or was_there(self.folder):
+                raise self._missing(f"{self.file} is missing")
+            import optuna
+
+            return optuna.create_study(directions=["maximize", "minimize"])  # in memory, for a study that is new
         found = self._loaded(storage_to_read(self.url))
         if found is None:
             raise self._missing(f"{shown(self.url)} has no study {self.folder.name}")
@@ -103,7 +107,7 @@ class OpenedLedger:
     def _missing(self, what: str) -> PlannerError:
         left, study = what_is_left(self.folder), self.folder.name
         if not left:
-            return PlannerError(f"{what}: nothing was queued yet; `planner sample --study {study}` does that")
+            return PlannerError(f"{what}: restore it from a copy, or queue anew with `planner sample --study {study}`")
         remedy = f"restore it from a copy, or run `planner train --study {study}`, which makes it anew of them"
         if self.settings.storage or "observations" not in left:
             remedy = "restore it from a copy"

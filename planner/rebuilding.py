@@ -44,6 +44,11 @@ def what_is_left(folder: Path) -> str:
     return f"{n} trainings in {folder / 'trials.csv'}" if n else ""
 
 
+def was_there(folder: Path) -> bool:
+    """Whether a study had a ledger: whoever queues leaves a table, whoever trains an observation."""
+    return (folder / "trials.csv").exists() or bool(observations_in(folder))
+
+
 def rebuilt(
     folder: Path, settings: StudySettings, ranges: Mapping[str, optuna.distributions.IntDistribution]
 ) -> list[optuna.trial.FrozenTrial]:

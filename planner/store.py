@@ -22,7 +22,7 @@ from planner.documents import parse, read_text, write_own
 from planner.errors import PlannerError
 from planner.ledger_file import is_there, make, reading
 from planner.patience import patient
-from planner.rebuilding import ANOTHER_SEED, observations_in, rebuilt, what_is_left
+from planner.rebuilding import ANOTHER_SEED, observations_in, rebuilt, was_there, what_is_left
 from planner.records import Records
 from planner.storage import name_values, new_study, shown, storage_errors, storage_of, write_study
 from planner.table import ASKS
@@ -81,6 +81,8 @@ class Ledger(Records):
         """Makes a ledger's file: empty where nothing was trained yet, else of what is left of the trainings."""
         if not what_is_left(self.folder):
             make(path, partial(write_study, name=self.folder.name, seed=self.settings.seed, trials=()))
+            if was_there(self.folder) and not self.settings.storage:
+                self.tell(f"{path} was lost: begun anew, for nothing had been trained; what waited is to queue again")
             return
         if self.settings.storage or not observations_in(self.folder):
             raise self._missing(f"{path} is missing")

@@ -310,13 +310,27 @@ def test_observations_that_do_not_say_enough_make_no_ledger(run, mine, damage, w
     assert {name: facts for name, facts in snapshot(mine.folder).items() if name.name != "lock"} == before
 
 
-def test_a_table_alone_makes_no_ledger_and_a_study_that_was_never_trained_does(run, mine):
+def test_a_table_alone_makes_no_ledger(run, mine):
     mine.export()
     (mine.folder / "ledger.db").unlink()
     for command in ("status", "train"):
         code, _, err = run(command, "--study", "mine")
         assert code == 2 and "11 trainings in results/mine/trials.csv are there: restore it from a copy\n" in err
-    (mine.folder / "trials.csv").unlink()
+
+
+def test_a_study_that_was_never_trained_begins_anew_and_says_so_where_it_had_a_ledger(run, new):
+    path = new.folder / "ledger.db"
+    path.unlink()
+    assert run("status", "--study", "mine")[0] == 0  # of a study that is new nothing is missing
+    assert [one.name for one in new.folder.iterdir()] == ["study.toml"]
+    path.write_bytes(b"")
     code, _, err = run("status", "--study", "mine")
-    assert code == 2 and "nothing was queued yet; `planner sample --study mine` does that" in err
-    assert Ledger(mine.folder, mine.settings).counts()["ok"] == 0
+    assert code == 2 and err.endswith(
+        "is missing: restore it from a copy, or queue anew with `planner sample --study mine`\n"
+    )
+    assert path.read_bytes() == b""
+    (new.folder / "trials.csv").write_text("trial\n")
+    path.unlink()
+    assert run("front", "--study", "mine")[0] == 2 and not path.exists()
+    code, _, err = run("train", "--study", "mine")
+    assert code == 0 and "ledger.db was lost: begun anew, for nothing had been trained; what waited" in err

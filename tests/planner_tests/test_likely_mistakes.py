@@ -89,7 +89,10 @@ MISTAKES = {
     "status --study torn": ("results/torn/study.toml: not TOML", "line 5", "mend that line"),
     "status --study typed": ("results/typed/study.toml: data.side", "(given: 'ninety'); mend that value"),
     "status --study misspelt": ("misspelt/study.toml: space.resolutoin", "correct its name or remove it"),
-    "status --study damaged": ("results/damaged/ledger.db", "not a database", "mend the storage"),
+    "status --study damaged": (
+        "results/damaged/ledger.db is damaged (file is not a database)",
+        "restore it from a copy",
+    ),
     "train --study new --workers -1": ("'--workers': -1 is not in the range", "planner train --help"),
     "run --study new --trials 3 --epochs 9": ("new was made with --epochs 3, not 9", "leave the option out, or"),
     "fit noacc.csv": (
