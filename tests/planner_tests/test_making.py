@@ -1,13 +1,17 @@
 """Making a study: by one process, once there is something to queue; what failed leaves nothing behind."""
 
+import errno
 import os
 import shutil
 import stat
 import threading
 
+import pandas as pd
 import pytest
 
+import planner
 from planner import PlannerError
+from planner.errors import InputError
 from planner.making import Wanted, alone, queue_in
 from planner.settings import read_settings
 from planner.study import folder_of, open_ledger, settings_of
@@ -239,3 +243,25 @@ def test_that_no_network_is_smaller_than_its_stride_is_told(tmp_path, bounds, sa
     _, doubts = settings_of(tmp_path, {**OPTIONS, "r": bounds})
     told = "warning: r below 1 is not possible: nothing is smaller than 32 px"
     assert doubts == ([told] if said else [])
+
+
+def test_a_working_folder_that_was_deleted_is_one_line(refused, monkeypatch):
+    def gone():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    monkeypatch.setattr("os.getcwd", gone)
+    for command in ("doctor", "bases", "predict"):
+        assert "the working folder is not there any more" in refused(command)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1_700_000_000_000, 0.5])
+def test_no_function_takes_a_seed_out_of_range(published, seed):
+    frame = pd.DataFrame({"width": [8, 16, 24, 32], "macs": [1, 4, 9, 16], "accuracy": [0.5, 0.6, 0.7, 0.8]})
+    for call in (
+        lambda: planner.fit(published, seed=seed),
+        lambda: planner.fit_surrogate(frame, ["width"], seed=seed),
+        lambda: planner.propose(frame, frame.drop(columns="accuracy"), inputs=["width"], seed=seed),
+        lambda: planner.ExactCostSampler(lambda _: 1.0, seed=seed),
+    ):
+        with pytest.raises(InputError, match="seed (is|must be)"):
+            call()

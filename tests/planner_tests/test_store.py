@@ -360,8 +360,7 @@ def test_a_ledger_damaged_while_it_is_used_is_refused_in_one_line(ledger):
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("nothing", "the ledger refuses .* mend the storage, then run the same command again"),
-        ("sqlite:////nowhere/at/all/ledger.db", "the ledger refuses .* mend the storage"),
+        ("sqlite:////nowhere/at/all/ledger.db", "the ledger refuses .* mend the storage, then run the same command"),
         ("oracle://x", "needs a driver that is not installed .* install it with pip"),
     ],
 )
