@@ -72,7 +72,7 @@ def path_of(given: Any) -> Path:
         >>> path_of("f.json").name
         'f.json'
     """
-    if not isinstance(given, str | os.PathLike) or not Path(given).name or "\0" in str(given):
+    if not isinstance(given, str | os.PathLike) or not str(given) or "\0" in str(given):
         raise PlannerError(f"{shown(given)} names no file; give a path such as 'formula.json'")
     return Path(given)
 

@@ -25,9 +25,8 @@ def needs(option: str, *others: str) -> Callable[[F], F]:
         @wraps(command)
         def checked(**values: Any) -> Any:
             if is_given(option) and not any(map(is_given, others)):
-                raise PlannerError(
-                    f"{option} has no effect without {' or '.join(others)}; add it, or leave {option} out"
-                )
+                wanted = " or ".join(others)
+                raise PlannerError(f"{option} has no effect without {wanted}; add {wanted}, or leave {option} out")
             return command(**values)
 
         return cast(F, checked)

@@ -266,7 +266,8 @@ class Formula:
         """
         from planner.formulas.codec import dumps
 
-        write_out(path_of(path), dumps(self))
+        target = path_of(path)
+        write_out(target if target.name else target.absolute(), dumps(self))  # "." has no name
 
     @classmethod
     def load(cls, path: str | Path) -> Formula:

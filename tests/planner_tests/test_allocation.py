@@ -252,8 +252,9 @@ def test_the_command_gives_both_and_the_reason(run, staged, tmp_path):
 
 def test_the_command_with_a_surrogate_prints_accuracies_and_json(run, believing, monkeypatch):
     from planner.commands import predict
+    from planner.formulas.choice import Choice
 
-    monkeypatch.setattr(predict, "choose", lambda *_: ("mine.json", believing()))
+    monkeypatch.setattr(predict, "choose", lambda macs, *_: Choice("mine.json", believing(), macs))
     code, out, _ = run("predict", "--space", "stage", "--flops", "20M")
     assert code == 0
     assert "accuracy    " in out and "by the surrogate\n" in out

@@ -24,8 +24,8 @@ HEAVY = {
 }
 
 
-def modules_after(program, folder):
-    """Top-level modules that a fresh process holds after a program, and its exit code."""
+def modules_after(program, folder, lines=0):
+    """Top-level modules that a fresh process holds after a program that says so many lines, and its exit code."""
     program = (
         "import json, sys\n"
         "code = 0\n"
@@ -35,7 +35,9 @@ def modules_after(program, folder):
         "print(json.dumps([code, names]), file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=folder, timeout=120)
-    code, names = json.loads(done.stderr)
+    *told, last = done.stderr.splitlines()
+    assert len(told) == lines, told
+    code, names = json.loads(last)
     return code, set(names), done.stdout
 
 
@@ -58,6 +60,17 @@ def test_help_does_without_numpy_too(arguments, tmp_path):
     code, names, printed = modules_after(program, tmp_path)
     assert code == 0 and printed
     assert "sampler" in names and "numpy" not in names
+
+
+@pytest.mark.parametrize(
+    "end", ["--flops 200M --out b0.txt", "--flops 0.9M", "--params 1k", "--flops 200M --dtype float16"]
+)
+def test_an_export_that_cannot_be_is_refused_before_torch_is_imported(end, tmp_path):
+    arguments = ["planner", "export", "--to", "timm", *end.split()]
+    code, names, printed = modules_after(
+        f"sys.argv = {arguments!r}\nfrom planner.cli import main\nmain()", tmp_path, lines=1
+    )
+    assert code == 2 and not printed and not names & HEAVY
 
 
 def test_importing_the_planner_imports_nothing_heavy(tmp_path):

@@ -432,7 +432,10 @@ def test_summaries_of_rows_that_lack_compound_have_no_difference(run, tmp_path):
         (["--flops", "5M", "--methods", ","], "--methods names none"),
         (["--flops", "9000T"], "9000T MACs: no method has a network for this budget"),
         (["--flops", "5M", "--stop-early"], "leave --stop-early out"),
-        (["--flops", "5M", "--base", "resnet50"], "--base has no effect without --table; add it, or leave --base out"),
+        (
+            ["--flops", "5M", "--base", "resnet50"],
+            "--base has no effect without --table; add --table, or leave --base out",
+        ),
         (["--flops", "5M", "--table", "absent.csv"], "absent.csv"),
         (["--flops", "5M", "--plot", "c.doc"], "--plot c.doc"),
         (["--curves"], "--plot curves.svg"),
