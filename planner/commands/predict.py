@@ -113,8 +113,6 @@ def _asked_for(formula: str | None, study: str | None, base: str | None) -> Iter
     from planner.study import existing, folder_of
 
     path = Path(formula) if formula else folder_of(study) / "formula.json"
-    if study and not (path.parent / "study.toml").is_file() and not path.is_file():
-        raise PlannerError(f"no study in {path.parent}; name another, or make it with `planner run --study {study}`")
     if study and not path.is_file():
         existing(study)  # refuses one that is not there
         raise PlannerError(f"{path.parent}: no formula yet; run `planner fit --study {study}`")
