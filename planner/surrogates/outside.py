@@ -24,7 +24,7 @@ from sampler.architecture import FloatArray
 # Before anything is seen: standard deviations of the warped target, for each range of a column. A saturating law
 # bends more on its way down.
 ABOVE, BELOW = 0.7, 2.0
-FREEDOM = 2  # degrees of freedom of that
+FREEDOM = 3  # degrees of freedom of that
 SLACK = 0.01  # ranges of a column by which a row may lie outside and count as inside
 CONSTANT_RANGE = 0.2  # in logarithms, what counts as the range of a column in which all rows were equal
 STEEPER = 10.0  # times, at most, that the target changes faster by the warped one than at the rows' end
