@@ -9,6 +9,7 @@ import pytest
 
 import planner.loop as loop
 from planner.budget import Budget
+from planner.errors import PlannerError
 from planner.interruption import UNABLE, Interruption
 from planner.loop import Resources, _budget_of, _Coordinator
 from planner.pace import Pace, own_seconds
@@ -288,6 +289,11 @@ def test_seconds_of_a_crowded_machine_do_not_enter_what_waits(ledger, crowded):
     assert _budget_of(ledger, 1.0).pace.expected(1e7) == pytest.approx([10.0], rel=0.01)
     # What was spent is what the clock said.
     assert situation.as_dict()["spent_hours"] == pytest.approx(ledger.frame()["seconds"].sum() / 3600)
+
+
+def test_a_design_that_is_none_is_refused_and_those_that_are_named(ledger):
+    with pytest.raises(PlannerError, match="method 'grid' is unknown; known methods: stratified, random, sobol"):
+        loop.queue(ledger, 10, "grid")
 
 
 def test_longer_trainings_and_all_images_take_longer_in_proportion(ledger):
