@@ -111,9 +111,7 @@ def test_where_the_surrogate_is_refused_the_observed_accuracies_are_taken_and_it
 
 
 def test_the_surrogate_sees_what_varies_and_the_noise_between_seeds(scattered, known):
-    integers = {f"width_{i + 1}": width for i, width in enumerate(B0.widths)}
-    integers |= {f"depth_{i + 1}": depth for i, depth in enumerate(B0.depths)}
-    frame = scattered.assign(**integers, resolution=range(100, 160), d=1.0)
+    frame = scattered.assign(d=1.0)
     twice = [frame.assign(seed=0), frame.assign(seed=1, accuracy=frame["accuracy"] + 0.02)]
     fit(pd.concat(twice, ignore_index=True), seed=7)
     seen, inputs, noise, seed = known.calls[0]
