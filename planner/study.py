@@ -110,6 +110,7 @@ def opened(folder: Path, options: dict[str, Any]) -> Ledger:
     Raises:
         PlannerError: If an option says something else than the study was made with.
     """
+    from planner.records import Records
     from planner.settings import read_settings
     from planner.store import Ledger
 
@@ -117,7 +118,7 @@ def opened(folder: Path, options: dict[str, Any]) -> Ledger:
     changed = change_of(folder, settings, options)
     if not changed:
         return Ledger(folder, settings)
-    if not settings.storage and not any(Ledger(folder, settings).counts().values()):
+    if not settings.storage and not any(Records(folder, settings).counts().values()):
         changed += f"; nothing was queued in it: `planner studies rm {folder.name}` removes it"
     raise PlannerError(changed)
 

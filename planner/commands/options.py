@@ -290,7 +290,7 @@ def resources(command: F) -> F:
 
 # What `resources` adds, as it is typed.
 RESOURCES = (
-    *("--workers", "--engine", "--address", "--cpus-per-training", "--gpus-per-training", "--slurm-option"),
+    *("--workers", "--threads", "--engine", "--address", "--cpus-per-training", "--gpus-per-training", "--slurm-option"),
     *("--device", "--per-device", "--minutes", "--hours", "--stop-early"),
 )
 

@@ -65,6 +65,8 @@ def ready(tmp_path_factory, published, shipped, ten_trained):
 
 # The command line, and what its refusal must say: what is wrong, where, and what to do.
 MISTAKES = {
+    "studies rm nosuch": ("no study in results/nosuch", "`planner studies` lists them"),
+    "studies rename mine new": ("results/new", "is there already"),
     "cost efficientnet_b00": (
         "base network 'efficientnet_b00' is unknown",
         "nearest: efficientnet_b0,",
@@ -142,7 +144,7 @@ MISTAKES = {
         "base network 'efficientnet-b0' is unknown",
         "nearest: efficientnet_b0",
     ),
-    "predict --flops 2M --study nosuch": ("no study in results/nosuch", "make it with `planner run --study nosuch`"),
+    "predict --flops 2M --study nosuch": ("no study in results/nosuch", "make one with `planner run --study nosuch`"),
     "predict --flops 200M --classes 0": ("classes must be between 1 and", "got 0"),
     "predict --flops 200M --base-resolution 8": ("below efficientnet_b0's stride of 32", "use at least that"),
     "cost": ("Missing argument 'BASE'", "planner cost --help"),
@@ -224,8 +226,6 @@ MISTAKES = {
 
 # Those that open the ledger of a study, which its database notes.
 OPENING = (
-    "fit --study new",
-    "report --study new",
     "propose --study mine --repeat 99",
     "propose --study mine --epochs 99",
 )
