@@ -220,7 +220,7 @@ MISTAKES = {
     "regnety_016 --sweep width --stage 3 --from 340 --to 350": "of regnety_016 can have no width from 340 to 350",
     "efficientnet_b0 --random 0": "0 is not in the range 1<=x<=10000",
     "efficientnet_b0 --random 5 --width 2": "--random draws widths and depths itself; leave --width out",
-    "efficientnet_b0 --random 5 --window 2 1": "window must be two rising positive numbers, got 2 and 1",
+    "efficientnet_b0 --random 5 --window 2 1": "--window 2 1: two quantities are wanted, the lower one first",
     "efficientnet_b0 --random 5 --window 1X 2M": "'1X' is not a count",
     "efficientnet_b0 --random 5 --window nan nan": "nan",
 }
