@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from planner.errors import PlannerError
 from planner.frames import check_columns, frame_of
 from planner.kinds import SHARE, kind_of
 from planner.multipliers import fill_multipliers
+from planner.repeats import averaged
 from planner.row_costs import check_costs
 from sampler import BaseNetwork
 from sampler import base as base_named
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ASKS = "asks"
-# Columns that, with the widths and depths, say what was trained and how.
-TASK = ("base", "base_resolution", "classes", "resolution", "stem", "head", "epochs", "data_share", "proxy_resolution")
 WORDS = ("base", "rule")
 # What our own tables hold beside what is fitted; of other columns a reader is told.
 MOST_TOLD = 10  # columns that are named
@@ -249,32 +247,6 @@ def _with_numbers(frame: pd.DataFrame, source: Source, remarks: list[str]) -> pd
             elif not pd.api.types.is_numeric_dtype(frame[column]):
                 frame[column] = values.astype("int64") if kind.whole and values.notna().all() else values
     return frame
-
-
-def averaged(frame: pd.DataFrame) -> tuple[pd.DataFrame, float | None]:
-    """Trainings that differ in nothing but their seed, as one row each with their mean accuracy.
-
-    Args:
-        frame: Rows with the columns of the module's description; repeats are known by a column `seed`.
-
-    Returns:
-        The rows, in their order, with a column `repeats`, and the pooled variance of accuracy between seeds (None
-        without repeats).
-    """
-    columns = set(map(str, frame))
-    integers = {"resolution", "width_1", "depth_1"} <= columns
-    pattern = "|".join((*TASK, r"width_\d+", r"depth_\d+", *(() if integers else ("rule", "r", "d", "w", "macs"))))
-    same = [str(column) for column in frame if re.fullmatch(pattern, str(column))]
-    if "seed" not in frame or not (integers or {"r", "d"} <= columns or {"resolution", "d"} <= columns):
-        return frame, None
-    groups = frame.groupby(same, dropna=False, sort=False)["accuracy"]
-    repeats = groups.transform("size")
-    variance = None
-    if (repeats > 1).any():
-        freedom = len(frame) - groups.ngroups
-        variance = float(((frame["accuracy"] - groups.transform("mean")) ** 2).sum() / freedom)
-    together = frame.assign(accuracy=groups.transform("mean"), repeats=repeats)
-    return together.drop_duplicates(same), variance
 
 
 def _measured(rows: Trainings, base: str | None, source: Source) -> tuple[Table, BaseNetwork]:
