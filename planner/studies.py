@@ -15,12 +15,10 @@ from pathlib import Path
 from planner.coordination import FolderLock, locks_of
 from planner.errors import PlannerError
 from planner.making import alone
+from planner.records import Records
 from planner.settings import StudySettings, read_settings
 from planner.storage import shown, storage_errors, with_driver
 from planner.study import LAST, existing, folder_of, folders, remember
-
-# Of trials, by their state in Optuna's table.
-TRAINED, WAITING = ("COMPLETE",), ("WAITING", "RUNNING")
 
 
 @dataclass(frozen=True)
@@ -62,9 +60,9 @@ def rename(name: str, new: str) -> Path:
             ledger could not be found under another name.
     """
     folder, target = existing(name), folder_of(new)
+    _check_free(target)
     with alone(target), _untouched(folder) as settings:
-        if os.path.lexists(target):
-            raise PlannerError(f"{target} is there already; take another name, or remove it first")
+        _check_free(target)  # nobody made it meanwhile
         if settings.storage:
             raise PlannerError(
                 f"{folder}: its ledger in {shown(settings.storage)} keeps the name {name}; keep it here too"
@@ -103,6 +101,11 @@ def remove(name: str) -> str:
     return f"its trainings in {shown(settings.storage)} stay there" if settings.storage else ""
 
 
+def _check_free(target: Path) -> None:
+    if os.path.lexists(target):
+        raise PlannerError(f"{target} is there already; take another name, or remove it first")
+
+
 @contextmanager
 def _untouched(folder: Path) -> Iterator[StudySettings]:
     """The settings of a study, while nobody trains it.
@@ -125,32 +128,30 @@ def _standing(folder: Path) -> Standing:
     settings = None
     with suppress(PlannerError):
         settings = read_settings(folder / "study.toml")
-    states = _states(folder / "ledger.db") if settings and not settings.storage else None
+    counts = _counts(folder, settings) if settings and not settings.storage else None
     return Standing(
         name=folder.name,
         base=settings.base if settings else None,
-        trained=None if states is None else sum(states.get(one, 0) for one in TRAINED),
-        waiting=None if states is None else sum(states.get(one, 0) for one in WAITING),
+        trained=None if counts is None else counts["ok"],
+        waiting=None if counts is None else counts["waiting"] + counts["running"],
         formula=(folder / "formula.json").is_file(),
         used=datetime.fromtimestamp(max(one.lstat().st_mtime for one in folder.iterdir())),
         last=folder_of(None) == folder,
     )
 
 
-def _states(ledger: Path) -> dict[str, int] | None:
-    """Trials of a ledger by their state; None where it cannot be read."""
-    return None if (rows := _rows(ledger, "SELECT state, count(*) FROM trials GROUP BY state")) is None else dict(rows)
+def _counts(folder: Path, settings: StudySettings) -> dict[str, int] | None:
+    """Trials of a ledger by what became of them, as `planner status` counts them; None where it cannot be read."""
+    try:
+        return Records(folder, settings).counts()
+    except PlannerError:
+        return None
 
 
 def _names(ledger: Path) -> list[str]:
-    """What the studies in a ledger are called there."""
-    return [row[0] for row in _rows(ledger, "SELECT study_name FROM studies") or []]
-
-
-def _rows(ledger: Path, query: str) -> list[tuple[str, int]] | None:
-    """Rows of a ledger, read without Optuna, which would write to it; None where it cannot be read."""
+    """What the studies in a ledger are called there, read without Optuna, which would write to it."""
     try:
         with closing(sqlite3.connect(f"{ledger.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            return connection.execute(query).fetchall()
+            return [name for (name,) in connection.execute("SELECT study_name FROM studies")]
     except (sqlite3.Error, OSError):
-        return None
+        return []

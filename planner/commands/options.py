@@ -290,8 +290,8 @@ def resources(command: F) -> F:
 
 # What `resources` adds, as it is typed.
 RESOURCES = (
-    *("--workers", "--threads", "--engine", "--address", "--cpus-per-training", "--gpus-per-training", "--slurm-option"),
-    *("--device", "--per-device", "--minutes", "--hours", "--stop-early"),
+    *("--workers", "--threads", "--engine", "--address", "--cpus-per-training", "--gpus-per-training"),
+    *("--slurm-option", "--device", "--per-device", "--minutes", "--hours", "--stop-early"),
 )
 
 
