@@ -56,19 +56,6 @@ class Lazy(Suggesting):
         command: click.Command = import_module(f"planner.commands.{cmd_name}").command
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that was typed; of one that there is not, the ones that look like it are named."""
-        name = args[0]
-        if name not in COMMANDS and not name.startswith("-"):
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, COMMANDS, 2)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(COMMANDS)}"
-            ctx.fail(f"No such command {name[:40]!r}; {hint}")
-        return super().resolve_command(ctx, args)
-
 
 @click.group(
     cls=Lazy,
