@@ -22,5 +22,5 @@ class Suggesting(click.Group):
         if args[0] not in known and not args[0].startswith("-"):
             near = get_close_matches(args[0], known)
             hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
-            ctx.fail(f"No such command {args[0]!r}; {hint}")
+            ctx.fail(f"No such command {args[0][:40]!r}; {hint}")
         return super().resolve_command(ctx, args)

@@ -123,7 +123,7 @@ MISTAKES = {
     "audit t.csv --proxy r": ("no target given", "--target"),
     "export --study mine --to timm --trial 99": ("results/mine: there is no trial 99", "`planner front` list them"),
     "pedict --flops 200M": ("No such command 'pedict'", "did you mean predict"),
-    "xyz": ("No such command 'xyz'", "there are bases, cost,"),
+    "xyz": ("No such command 'xyz'", "known: bases, cost,"),
     "predict": ("no budget", "give --flops, --params, --latency or --memory"),
     "predict --flps 200M": ("No such option", "--flops"),
     "predict --flops -200M": ("'-200M' is not a count", "write a number"),

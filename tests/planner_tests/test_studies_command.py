@@ -128,4 +128,4 @@ def test_a_study_that_is_not_there_is_said_wherever_one_is_named(mine, refused):
 def test_a_misspelt_command_is_named(refused):
     assert "No such command 'pedict'; did you mean predict?" in refused("pedict")
     assert "No such command 'inf'; did you mean info?" in refused("data", "inf")
-    assert "No such command 'zzz'; there are bases, cost" in refused("zzz")
+    assert "No such command 'zzz'; known: bases, cost" in refused("zzz")
