@@ -22,7 +22,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,6 +33,42 @@ from sampler.architecture import FloatArray
 Scale = Literal["identity", "log"]
 LEVEL = 0.9  # of the intervals that are told
 REACH = NormalDist().inv_cdf(0.5 + LEVEL / 2)
+# A power law is said where it gives the multiplier to 10 % over the whole range: about one step of rounding.
+FAR = 0.1
+
+
+@dataclass(frozen=True)
+class Exponent:
+    """The power of c that a multiplier follows over a range.
+
+    Attributes:
+        value: Least-squares slope of its logarithm over log c.
+        lower: Lower end of the 90 % interval.
+        upper: Upper end.
+        near_ends: The same slope over the lowest and over the highest third of the range.
+        off: The farthest that the power law lies from the multiplier, as a share of it.
+    """
+
+    value: float
+    lower: float
+    upper: float
+    near_ends: tuple[float, float]
+    off: float
+
+    @property
+    def power_law(self) -> bool:
+        """Whether one exponent says what the curve does."""
+        return self.off <= FAR
+
+    @property
+    def doubling(self) -> float:
+        """What twice the MACs multiply it with."""
+        return float(2**self.value)
+
+    def as_dict(self) -> dict[str, Any]:
+        """In JSON's types."""
+        ends = {"lower": self.lower, "upper": self.upper, "level": LEVEL, "near_ends": list(self.near_ends)}
+        return {"exponent": self.value, **ends, "off": self.off, "power_law": self.power_law, "doubling": self.doubling}
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,12 +18,11 @@ tilted r and d, together with what rounding leaves of a slope over `ASKED` budge
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from planner.formulas.curve import LEVEL, REACH, Curve
+from planner.formulas.curve import REACH, Curve, Exponent
 from planner.formulas.formula import Branch, Direction, Formula
 from planner.quantities import format_count
 from sampler import InputError, rule_named
@@ -36,44 +35,8 @@ if TYPE_CHECKING:
 POINTS = 65  # values of c
 WINDOW = 13  # of them, whose mean is no staircase any more
 ASKED = 15  # budgets of somebody who measures the slope of answers
-# A power law is said where it gives the multiplier to 10 % over the whole range: about one step of rounding.
-FAR = 0.1
 END = 1 / 3  # of the range: where a slope near an end is taken
 WORDS = {"r": "pixels", "d": "blocks", "w": "channels"}
-
-
-@dataclass(frozen=True)
-class Exponent:
-    """The power of c that a multiplier follows over a range.
-
-    Attributes:
-        value: Least-squares slope of its logarithm over log c.
-        lower: Lower end of the 90 % interval.
-        upper: Upper end.
-        near_ends: The same slope over the lowest and over the highest third of the range.
-        off: The farthest that the power law lies from the multiplier, as a share of it.
-    """
-
-    value: float
-    lower: float
-    upper: float
-    near_ends: tuple[float, float]
-    off: float
-
-    @property
-    def power_law(self) -> bool:
-        """Whether one exponent says what the curve does."""
-        return self.off <= FAR
-
-    @property
-    def doubling(self) -> float:
-        """What twice the MACs multiply it with."""
-        return float(2**self.value)
-
-    def as_dict(self) -> dict[str, Any]:
-        """In JSON's types."""
-        ends = {"lower": self.lower, "upper": self.upper, "level": LEVEL, "near_ends": list(self.near_ends)}
-        return {"exponent": self.value, **ends, "off": self.off, "power_law": self.power_law, "doubling": self.doubling}
 
 
 Exponents = dict[str, Exponent]

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.documents import path_of, write_out
 from planner.errors import PlannerError
-from planner.formulas.curve import Curve
+from planner.formulas.curve import Curve, Exponent
 from planner.formulas.stages import StageCurves
 from planner.quantities import budget_of, format_count
 from sampler import Architecture, BaseNetwork, architecture_complexity, base, rule_named, solve_width, stack
@@ -22,9 +22,6 @@ from sampler.architecture import MAX_CHANNELS, MAX_PIXELS
 from sampler.checks import checked_whole, shown
 from sampler.complexity import base_macs
 from sampler.solve import TOLERANCE
-
-if TYPE_CHECKING:
-    from planner.formulas.exponents import Exponent
 
 Direction = Literal["shrink", "enlarge"]
 Kind = Literal["loglinear", "tinynet", "compound"]

@@ -259,7 +259,7 @@ def test_the_command_with_a_surrogate_prints_accuracies_and_json(run, believing,
     assert code == 0
     assert "accuracy    " in out and "by the surrogate\n" in out
     assert "preferred: search; the search's expected accuracy is" in out
-    monkeypatch.setattr(predict, "choose", lambda *_: ("mine.json", believing(inside=False)))
+    monkeypatch.setattr(predict, "choose", lambda macs, *_: Choice("mine.json", believing(inside=False), macs))
     assert "by the surrogate, OUTSIDE what was trained\n" in run("predict", "--space", "stage", "--flops", "20M")[1]
     code, out, _ = run("predict", "--space", "stage", "--flops", "20M", "--cautious", "--json")
     answer = json.loads(out)

@@ -305,7 +305,7 @@ def ledger_attributes(mine):
             )
         connection.close()
         ledger = Ledger(mine.folder, mine.settings)
-        for act in (ledger.table, ledger.tried, ledger.curves, ledger.attempts, ledger.asked):
+        for act in (ledger.table, ledger.tried, ledger.timings, ledger.attempts, ledger.asked):
             act()
 
     return json.dumps(facts), read

@@ -64,9 +64,9 @@ def rows_damaged(path, draw):
 def asked_everything(folder, settings, kind):
     """Opens a ledger and asks it whatever commands ask."""
     ledger = kind(folder, settings)
-    for ask in (ledger.counts, ledger.foreign, ledger.asked, ledger.attempts, ledger.tried, ledger.curves):
+    for ask in (ledger.counts, ledger.foreign, ledger.asked, ledger.attempts, ledger.tried, ledger.timings):
         ask()
-    ledger.pending_epochs(), ledger.waiting_macs()
+    ledger.pending_epochs(), ledger.waiting_work(), ledger.curves(1)
     return ledger.frame(), ledger.table()
 
 

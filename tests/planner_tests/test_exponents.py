@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from planner.errors import InputError
-from planner.formulas.curve import Curve, power_law
-from planner.formulas.exponents import FAR, constants_of, sentences, slope_of
+from planner.formulas.curve import FAR, Curve, power_law
+from planner.formulas.exponents import constants_of, sentences, slope_of
 from planner.formulas.fit import fit
 from planner.formulas.formula import Formula
 from planner.report.numbers import formula_of

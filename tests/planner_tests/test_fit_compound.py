@@ -29,10 +29,12 @@ def sampled(accuracy, rows=120, lowest=0.03, highest=3.0, seed=0):
     """Trainings anywhere in the space, as a table has them."""
     rng = np.random.default_rng(seed)
     c, r, d = (
-        np.exp(rng.uniform(np.log(low), np.log(high), rows))
+        np.exp(rng.uniform(np.log(low), np.log(high), 3 * rows))
         for low, high in ((lowest, highest), (0.2, 2.8), (0.2, 2.8))
     )
-    c[:2] = lowest, highest
+    c[:2], r[:2], d[:2] = (lowest, highest), (0.3, 1.5), (0.5, 1.5)
+    buildable = np.flatnonzero(c / (r**2 * d) > 0.1)[:rows]  # of the others no width is narrow enough
+    c, r, d = c[buildable], r[buildable], d[buildable]
     return pd.DataFrame(
         {"base": "efficientnet_b0", "accuracy": accuracy(c, r, d), "macs": np.rint(c * B0_MACS), "r": r, "d": d}
     )

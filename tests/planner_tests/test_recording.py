@@ -293,13 +293,17 @@ def test_what_killed_processes_left_is_removed_and_nothing_else(ledger, tmp_path
     theirs = [wanted, tmp_path / "elsewhere" / "a.7.part", folder / "notes.part", folder / "checkpoints" / "mine.pt"]
     formula = folder / "formula.json.0123456789abcdef.part"  # `fit` may be writing it
     young = [folder / "trials.csv.99.part", folder / "checkpoints" / f"{'e' * 16}.pt.0123456789abcdef.part"]
+    decoding = folder / "cache" / "a-train-images.npy.0123456789abcdef.part"  # as `sample` may be
     old, left = folder / "report.html.99.part", folder / "checkpoints" / f"{'f' * 16}.pt"
-    for path in (*theirs, formula, *young, old, left):
+    stale = folder / "cache" / "b-train-images.npy.0123456789abcdef.part"
+    for path in (*theirs, formula, decoding, stale, *young, old, left):
         path.parent.mkdir(exist_ok=True)
         path.write_text("x")
-    os.utime(old, (0, old.stat().st_mtime - 2 * OLD))
+    for path in (old, stale):
+        os.utime(path, (0, path.stat().st_mtime - 2 * OLD))
     remove_left(ledger, alone)
-    assert all(path.exists() for path in (*theirs, formula)) and not old.exists() and not left.exists()
+    assert all(path.exists() for path in (*theirs, formula, decoding))
+    assert not any(path.exists() for path in (old, left, stale))
     assert [path.exists() for path in young] == [not alone] * 2
 
 

@@ -7,7 +7,6 @@ import os
 import re
 import resource
 import secrets
-import time
 from pathlib import Path
 
 import numpy as np
@@ -505,23 +504,11 @@ def test_a_link_that_lies_where_the_cache_writes_is_not_followed(tmp_path, monke
     monkeypatch.setattr(secrets, "token_hex", lambda _: "guessed")
     load_images(f"npz:{path}", 16, cache=cache)
     (name,) = (file.name for file in cache.glob("*train-images.npy"))
-    (cache / f".{name}.guessed.tmp").symlink_to(victim)
+    (cache / f"{name}.guessed.part").symlink_to(victim)
     path = saved(tmp_path, **archive_arrays(seed=1))
     with pytest.raises(DataError, match="cannot write the image cache"):
         load_images(f"npz:{path}", 16, cache=cache)
     assert victim.read_text() == "mine"
-
-
-def test_what_a_killed_process_left_in_the_cache_is_removed(tmp_path):
-    path, cache = saved(tmp_path), tmp_path / "cache"
-    load_images(f"npz:{path}", 16, cache=cache)
-    (name,) = (file.name for file in cache.glob("*train-images.npy"))
-    for token, age in (("old", 4000), ("new", 0)):
-        (cache / f".{name}.{token}.tmp").write_bytes(b"half")
-        os.utime(cache / f".{name}.{token}.tmp", (time.time() - age,) * 2)
-    saved(tmp_path, **archive_arrays(seed=1))
-    load_images(f"npz:{path}", 16, cache=cache)
-    assert [file.name for file in cache.glob(".*")] == [f".{name}.new.tmp"]
 
 
 def test_a_full_disk_leaves_no_half_file(tmp_path):
