@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.options import SEED, as_json, echo_json, echo_table
+from planner.commands.types import Whole
 
 if TYPE_CHECKING:
     from planner.audit import Audit
@@ -47,7 +48,7 @@ def columns(_: click.Context, __: click.Parameter, text: str | None) -> tuple[st
 @click.option("--group", metavar="COL", help="Rows equal in it are repeated trainings of one architecture.")
 @click.option("--macs", metavar="COL", help="The column of MACs; macs where there is one.")
 @click.option(
-    "--resamples", type=click.IntRange(100, 100_000), default=1000, show_default=True, help="Of the bootstrap."
+    "--resamples", type=Whole(100, 100_000), default=1000, show_default=True, help="Of the bootstrap."
 )
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of the bootstrap.")
 @click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.options import applied, as_json, budgets, echo_first, echo_json
+from planner.commands.types import Whole
 from planner.errors import PlannerError
 from planner.quantities import format_count
 
@@ -28,7 +29,7 @@ KINDS = ("timm", "torch", "onnx")
 @budgets
 @click.option("--to", type=click.Choice(KINDS), required=True, help="timm code, safetensors, or ONNX.")
 @click.option("--out", metavar="FILE", help="The file; by default BASE_BUDGET in this folder.")
-@click.option("--trial", type=click.IntRange(0), metavar="N", help="A trial of the study, instead of a budget.")
+@click.option("--trial", type=Whole(0), metavar="N", help="A trial of the study, instead of a budget.")
 @click.option(
     "--architecture", metavar="FILE", help="What `planner predict --json` printed, instead of a budget; - for a pipe."
 )

@@ -9,6 +9,7 @@ import click
 
 from planner.commands.options import SEED, as_json, echo_first, echo_json, study, table_of
 from planner.commands.together import needs
+from planner.commands.types import Number
 from planner.quantities import format_count
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ NAMES = {"r": "resolution", "d": "depth"}
     help="loglinear: a power law plus a Gaussian process on log c; tinynet: the paper's zero-mean RBF on c; "
     "compound: the best single alpha, beta, gamma, by grid search.",
 )
-@click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=0.2, show_default=True, help="NSGA-III's.")
+@click.option("--share", type=Number(0, 1, min_open=True), default=0.2, show_default=True, help="NSGA-III's.")
 @click.option(
     "--raw", is_flag=True, help="Select by observed accuracies, as the papers do, not by a surrogate's posterior means."
 )

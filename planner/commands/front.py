@@ -10,6 +10,7 @@ import click
 
 from planner.commands.options import as_json, echo_first, echo_json, echo_table, study, table_of
 from planner.commands.together import needs
+from planner.commands.types import Number
 from planner.quantities import format_count
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ HEADER = ("trial", "px", "r", "d", "w", "MACs", "accuracy", "front", "for the fi
 @study
 @click.option(
     "--share",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=Number(0, 1, min_open=True),
     help="Share that NSGA-III selects for the fit; 0.2, or as the study's formula was fitted.",
 )
 @click.option("--base", metavar="NAME", help="Base network, where a table does not say.")

@@ -14,6 +14,7 @@ import click
 from planner.commands.latency_show import show, summary, title
 from planner.commands.options import DTYPES, SEED, as_json, described, echo_json
 from planner.commands.together import replaces
+from planner.commands.types import Number, Whole
 from planner.errors import PlannerError
 
 if TYPE_CHECKING:
@@ -82,21 +83,21 @@ def command() -> None:
 @described
 @click.option("--runtime", type=click.Choice(["torch", "compile", "onnxruntime"]), default="torch", show_default=True)
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:N.")
-@click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="Threads of the CPU.")
-@click.option("--batch", type=click.IntRange(1, LARGEST), default=1, show_default=True, help="Images of one pass.")
+@click.option("--threads", type=Whole(1, 1024), default=1, show_default=True, help="Threads of the CPU.")
+@click.option("--batch", type=Whole(1, LARGEST), default=1, show_default=True, help="Images of one pass.")
 @click.option("--dtype", type=click.Choice(DTYPES), default=DTYPES[0], show_default=True)
 @click.option("--sweep", type=click.Choice(["resolution", "width"]), help="Step through one size; find its jumps.")
 @click.option("--from", "start", type=int, metavar="SIZE", help="First size; 0.75 of the resolution, or 8 widths less.")
 @click.option("--to", "stop", type=int, metavar="SIZE", help="Last size; 1.5 of the resolution, or 8 widths more.")
-@click.option("--step", type=click.IntRange(1, 4096), help="Pixels between resolutions; 4 by default.")
+@click.option("--step", type=Whole(1, 4096), help="Pixels between resolutions; 4 by default.")
 @click.option("--stage", type=int, metavar="N", help="The stage whose width is swept, from 1.")
 @click.option("--no-measure", is_flag=True, help="Only the exact MACs of a sweep, at once.")
-@click.option("--random", type=click.IntRange(1, 10_000), metavar="N", help="Measure N random versions of BASE.")
+@click.option("--random", type=Whole(1, 10_000), metavar="N", help="Measure N random versions of BASE.")
 @click.option("--window", nargs=2, metavar="LOW HIGH", help="MACs of these: 50M 1G, or multiples of BASE's.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of the versions and the order.")
 @click.option(
     "--minutes",
-    type=click.FloatRange(0, 10_000, min_open=True),
+    type=Number(0, 10_000, min_open=True),
     default=4.0,
     show_default=True,
     help="Measure no longer than this; ends earlier where all medians are known to 0.5 %.",

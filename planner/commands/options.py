@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from planner.commands.together import needs, replaces
+from planner.commands.types import Number, Whole
 from planner.errors import PlannerError
 from planner.quantities import parse_bytes, parse_macs, parse_ms, parse_params
 from planner.ranges import MOST_EPOCHS, SIDES
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 # One range for each kind of whole number, in every command.
-SEED = click.IntRange(0, LARGEST_SEED)
-TRIALS = click.IntRange(1, 100_000)
-REPEATS = click.IntRange(1, 1000)
-EPOCHS = click.IntRange(1, MOST_EPOCHS)
-PIXELS = click.IntRange(*SIDES)
-WORKERS = click.IntRange(0, 1024)
+SEED = Whole(0, LARGEST_SEED)
+TRIALS = Whole(1, 100_000)
+REPEATS = Whole(1, 1000)
+EPOCHS = Whole(1, MOST_EPOCHS)
+PIXELS = Whole(*SIDES)
+WORKERS = Whole(0, 1024)
 
 
 class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.5
@@ -203,11 +204,11 @@ def made_with(command: F) -> F:
         click.option("--rule", metavar="NAME", help="Scaling rule: inverse (default), tinynet, free .."),
         click.option("--epochs", type=EPOCHS, help="Epochs of a training; 3 by default."),
         click.option(
-            "--share", type=click.FloatRange(0, 1, min_open=True), help="Share of the images; all by default."
+            "--share", type=Number(0, 1, min_open=True), help="Share of the images; all by default."
         ),
         click.option(
             "--holdout",
-            type=click.FloatRange(0, 0.9),
+            type=Number(0, 0.9),
             help="Share of the training images that scores; 0.2 by default. 0 scores on the validation images.",
         ),
         click.option("--recipe", metavar="NAME", help="Recipe: fast (default), tinynet, resnet, adjust, amplify."),
@@ -233,7 +234,7 @@ def resources(command: F) -> F:
         click.option("--workers", type=WORKERS, default=0, help="Processes; one per core by default."),
         click.option(
             "--threads",
-            type=click.IntRange(0, 1024),
+            type=Whole(0, 1024),
             default=0,
             help="Torch threads of each process; the processes' share of the cores by default, or what "
             "OMP_NUM_THREADS says if that is less.",
@@ -250,13 +251,13 @@ def resources(command: F) -> F:
         ),
         click.option(
             "--cpus-per-training",
-            type=click.FloatRange(0, min_open=True),
+            type=Number(0, min_open=True),
             default=1.0,
             help="Of ray and slurm; 1 by default.",
         ),
         click.option(
             "--gpus-per-training",
-            type=click.FloatRange(0),
+            type=Number(0),
             help="Of ray (also a fraction) and slurm; with ray 1 where the cluster has GPUs.",
         ),
         click.option(
@@ -271,10 +272,10 @@ def resources(command: F) -> F:
             default=0,
             help="Trainings at once on each GPU; as many as its memory holds by default.",
         ),
-        click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Begin no training later than this."),
+        click.option("--minutes", type=Number(0, min_open=True), help="Begin no training later than this."),
         click.option(
             "--hours",
-            type=click.FloatRange(0, min_open=True),
+            type=Number(0, min_open=True),
             help="Begin only trainings that, by those measured, end within so many hours from now.",
         ),
         click.option(

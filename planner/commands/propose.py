@@ -10,6 +10,7 @@ import click
 
 from planner.commands.options import BUDGETS, REPEATS, SEED, as_json, budgets, echo_json, echo_table, integers, study
 from planner.commands.together import needs, replaces
+from planner.commands.types import Whole
 from planner.errors import PlannerError
 from planner.quantities import format_count
 from sampler.seeds import offset_seed
@@ -32,7 +33,7 @@ METHODS = ("bayes", "tpe", "gp", "nsga2", "nsga3", "random")  # of planner.propo
 @replaces("--epochs", "--per", "--seeds")
 @needs("--per", "--method bayes")
 @study
-@click.option("-n", "n", type=click.IntRange(1, 1000), default=4, show_default=True, help="Architectures to queue.")
+@click.option("-n", "n", type=Whole(1, 1000), default=4, show_default=True, help="Architectures to queue.")
 @click.option("--method", type=click.Choice(METHODS), default="bayes", show_default=True)
 @click.option(
     "--per",
@@ -49,7 +50,7 @@ METHODS = ("bayes", "tpe", "gp", "nsga2", "nsga3", "random")  # of planner.propo
 )
 @click.option(
     "--pool",
-    type=click.IntRange(1, 1_000_000),
+    type=Whole(1, 1_000_000),
     default=20_000,
     show_default=True,
     help="Architectures among which is chosen.",

@@ -9,6 +9,7 @@ import click
 from planner.commands.options import EPOCHS, RESOURCES, Quantity, as_json, echo_json
 from planner.commands.searching import SEARCHES, search, searching
 from planner.commands.together import needs, refuse
+from planner.commands.types import Number
 from planner.errors import PlannerError
 from planner.quantities import format_count, parse_macs
 
@@ -39,7 +40,7 @@ RULES_OWN = ("--scale", "--pure", "--alpha", "--beta", "--gamma", "--formula", "
 @click.option(
     "--scale",
     "factor",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     metavar="K",
     help="Instead of a budget: K times the resources, as the rule counts them (compound: phi = log2 K).",
 )

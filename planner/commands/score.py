@@ -7,6 +7,7 @@ import sys
 import click
 
 from planner.commands.options import as_json, echo_json, study
+from planner.commands.types import Whole
 from planner.errors import PlannerError
 
 
@@ -19,7 +20,7 @@ from planner.errors import PlannerError
 @click.option("--zen", is_flag=True, help="Zen-score, plain and per block: no training.")
 @click.option(
     "--inherit",
-    type=click.IntRange(0, 9999),
+    type=Whole(0, 9999),
     default=0,
     metavar="EPOCHS",
     help="Accuracy after so many epochs of fine-tuning weights inherited from a few small parents, trained once each.",
