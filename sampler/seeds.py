@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import operator
-from typing import SupportsIndex
+from typing import Any
 
-from sampler.errors import InputError
+from sampler.checks import checked_whole
 
 LARGEST_SEED = 2**32 - 1
 
 
-def checked_seed(seed: SupportsIndex) -> int:
+def checked_seed(seed: Any) -> int:
     """A seed as a plain number.
 
     Raises:
@@ -20,13 +19,7 @@ def checked_seed(seed: SupportsIndex) -> int:
         >>> checked_seed(7)
         7
     """
-    try:
-        number = operator.index(seed)
-    except TypeError as error:
-        raise InputError(f"seed is {seed!r}; a whole number between 0 and {LARGEST_SEED} is wanted") from error
-    if not 0 <= number <= LARGEST_SEED:
-        raise InputError(f"seed must be between 0 and {LARGEST_SEED}, got {number}")
-    return number
+    return checked_whole("seed", seed, 0, LARGEST_SEED)
 
 
 def offset_seed(seed: int, by: int) -> int:
