@@ -47,9 +47,7 @@ def columns(_: click.Context, __: click.Parameter, text: str | None) -> tuple[st
 @click.option("--repeats", callback=columns, metavar="COL,COL,..", help="Repeated trainings of the target.")
 @click.option("--group", metavar="COL", help="Rows equal in it are repeated trainings of one architecture.")
 @click.option("--macs", metavar="COL", help="The column of MACs; macs where there is one.")
-@click.option(
-    "--resamples", type=Whole(100, 100_000), default=1000, show_default=True, help="Of the bootstrap."
-)
+@click.option("--resamples", type=Whole(100, 100_000), default=1000, show_default=True, help="Of the bootstrap.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of the bootstrap.")
 @click.option(
     "--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png", help="Scatter of each proxy."

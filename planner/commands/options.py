@@ -203,9 +203,7 @@ def made_with(command: F) -> F:
         ),
         click.option("--rule", metavar="NAME", help="Scaling rule: inverse (default), tinynet, free .."),
         click.option("--epochs", type=EPOCHS, help="Epochs of a training; 3 by default."),
-        click.option(
-            "--share", type=Number(0, 1, min_open=True), help="Share of the images; all by default."
-        ),
+        click.option("--share", type=Number(0, 1, min_open=True), help="Share of the images; all by default."),
         click.option(
             "--holdout",
             type=Number(0, 0.9),
