@@ -48,9 +48,10 @@ def trials_frame(trials: Sequence[optuna.trial.FrozenTrial], settings: StudySett
     columns = _columns(len(base_named(settings.base).stages))
     frame = pd.DataFrame([_row(trial, settings, columns) for trial in trials], columns=columns)
     # Studies that are older than these columns give the table, and its digest, that their formulas were fitted on.
-    frame = frame.drop(columns=[name for name in NEWER if frame[name].isna().all()])
+    columns = [name for name in columns if name not in NEWER or frame[name].notna().any()]
+    frame = frame[columns]
     # Whole numbers stay whole where a row has none (a killed training has no epochs).
-    return frame.astype({name: "Int64" for name in frame if name in WHOLE or name.startswith(("width_", "depth_"))})
+    return frame.astype({name: "Int64" for name in columns if name in WHOLE or name.startswith(("width_", "depth_"))})
 
 
 def trained(frame: pd.DataFrame, shorter: bool = False) -> pd.DataFrame:

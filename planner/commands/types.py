@@ -27,5 +27,5 @@ class Number(click.FloatRange):
         """
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
-            self.fail(f"{value} is no finite number; a number {self._describe_range()} is wanted", param, ctx)
+            self.fail(f"{value} is no finite number; give one", param, ctx)
         return number

@@ -65,9 +65,12 @@ def ready(tmp_path_factory, published, shipped, ten_trained):
 
 # The command line, and what its refusal must say: what is wrong, where, and what to do.
 MISTAKES = {
-    "train --study mine --hours nan": ("'--hours': nan is no finite number", "a number x>0 is wanted"),
-    "train --study mine --minutes inf": ("'--minutes': inf is no finite number", "a number x>0 is wanted"),
-    "front t.csv --share nan": ("'--share': nan is no finite number", "0<x<=1 is wanted"),
+    "train --study mine --hours nan": ("'--hours': nan is no finite number", "give one (see `planner train --help`)"),
+    "train --study mine --minutes inf": (
+        "'--minutes': inf is no finite number",
+        "give one (see `planner train --help`)",
+    ),
+    "front t.csv --share nan": ("'--share': nan is no finite number", "give one (see `planner front --help`)"),
     "sample --study x --seed 1e3": ("'--seed': '1e3' is not a valid whole number", "planner sample --help"),
     "studies rm nosuch": ("no study in results/nosuch", "`planner studies` lists them"),
     "studies rename mine new": ("results/new", "is there already"),
