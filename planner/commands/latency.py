@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from importlib import import_module
@@ -160,8 +159,6 @@ def _check_together(options: dict[str, Any], given: set[str]) -> None:
                 raise PlannerError(f"{flags[name]} belongs to {needed}; add it, or leave {flags[name]} out")
     if sweep == "width" and options["stage"] is None:
         raise PlannerError("--sweep width needs --stage N, the stage whose width is swept, from 1")
-    if math.isnan(options["minutes"]):
-        raise PlannerError("--minutes nan: a positive number is wanted")
     for name in ("sweep", "width", "depth", "widths", "depths"):
         if options["random"] and name in given:
             raise PlannerError(f"--random draws widths and depths itself; leave {flags[name]} out")
