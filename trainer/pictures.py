@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sampler.errors import printable
+from trainer.cores import cores
 from trainer.image_data import DataError, Unread, one_line
 
 T = TypeVar("T")
@@ -109,7 +109,7 @@ def in_threads(work: Callable[[int], T], count: int, report: Callable[[int, int]
         return [work(index) for index in range(start, min(start + PICTURES_AT_ONCE, count)) if not stopped.is_set()]
 
     Image.init()  # Pillow loads its formats on first use, which threads would race for.
-    with _pillow_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with _pillow_warnings(), ThreadPoolExecutor(cores()) as pool:
         done = 0
         try:
             for answers in pool.map(group, range(0, count, PICTURES_AT_ONCE)):

@@ -177,17 +177,8 @@ def read_table(path: Path) -> pd.DataFrame:
     return read_frame(path, "training", "trainings, or a comparison", text=True)
 
 
-def read_rows(path: Path) -> list[Row]:
-    """The rows of a comparison that was written earlier, their numbers to the digit.
-
-    Raises:
-        PlannerError: If a column is missing, or a value is none of its kind.
-    """
-    return rows_in(read_table(path))
-
-
 def rows_in(frame: pd.DataFrame) -> list[Row]:
-    """The rows of a comparison in what `read_table` gives.
+    """The rows of a comparison that was written earlier, in what `read_table` gives; their numbers to the digit.
 
     Raises:
         PlannerError: If a column is missing, or a value is none of its kind.

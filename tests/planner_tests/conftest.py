@@ -62,6 +62,18 @@ def run(monkeypatch, capsys, tmp_path):
     return planner
 
 
+@pytest.fixture
+def refused(run):
+    """A function: the one line with which a command line is refused."""
+
+    def line(*arguments):
+        code, out, err = run(*arguments)
+        assert (code, out, err.count("\n")) == (2, "", 1), err
+        return err
+
+    return line
+
+
 @pytest.fixture(scope="session")
 def train():
     """A function: trains what waits in a ledger, in no time; `accuracy(macs, architecture)` is None where it fails."""

@@ -265,10 +265,10 @@ def utilization_record(mine):
 
 def comparison_table(mine):
     from planner.commands.compare import summary
-    from planner.compare.rows import read_rows
+    from planner.compare.rows import read_table, rows_in
 
     lines = (ROOT / "results" / "reference" / "comparison.csv").read_text().splitlines(keepends=True)
-    return "".join(lines[:13]), lambda path: summary(read_rows(path), {})
+    return "".join(lines[:13]), lambda path: summary(rows_in(read_table(path)), {})
 
 
 def audited_table(mine):

@@ -15,7 +15,7 @@ from planner.commands.compare import table_beside
 from planner.compare.background import Background, of_study
 from planner.compare.contenders import contender, contenders
 from planner.compare.measuring import Score, Trained
-from planner.compare.rows import COLUMNS, read_rows, rows_of, write_rows
+from planner.compare.rows import COLUMNS, read_table, rows_in, rows_of, write_rows
 from planner.compare.statistics import mean_interval, paired
 from planner.compare.summary import summaries
 from planner.errors import PlannerError
@@ -244,10 +244,10 @@ def test_a_comparison_that_was_written_is_shown_again(run, mine, trainings, tmp_
     path = tmp_path / "results" / "mine" / "comparison.csv"
     code, again, _ = run("compare", "--table", path)
     assert code == 0 and again.splitlines() == out.splitlines()[:-1]  # but for the file's name
-    rows = read_rows(path)
+    rows = rows_in(read_table(path))
     write_rows(tmp_path / "copy.csv", rows)
     assert (tmp_path / "copy.csv").read_bytes() == path.read_bytes()
-    assert read_rows(tmp_path / "copy.csv") == rows
+    assert rows_in(read_table(tmp_path / "copy.csv")) == rows
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_a_comparison_of_wrong_values_is_refused_by_row_and_column(tmp_path, col
     frame.loc[1, column] = value
     frame.to_csv(tmp_path / "c.csv", index=False)
     with pytest.raises(PlannerError) as refused:
-        read_rows(tmp_path / "c.csv")
+        rows_in(read_table(tmp_path / "c.csv"))
     assert str(refused.value) == f"{tmp_path / 'c.csv'}: {words}"
 
 
@@ -331,7 +331,7 @@ def test_a_network_with_a_width_per_layer_competes(tmp_path):
     plain = replace(rows[0], method="plain", layers=None)
     assert summaries([rows[0], plain])[macs][1].same_as == ()  # the same widths of stages, yet another network
     write_rows(tmp_path / "c.csv", rows)
-    assert read_rows(tmp_path / "c.csv") == rows
+    assert rows_in(read_table(tmp_path / "c.csv")) == rows
 
 
 def test_the_ledger_trains_a_network_with_a_width_per_layer(tmp_path, train):
@@ -416,7 +416,7 @@ def test_summaries_of_rows_that_lack_compound_have_no_difference(run, tmp_path):
     path = table_of_everything(tmp_path)
     code, out, _ = run("compare", "--flops", "5M", "--table", path, "--methods", "fast,width", "--out", "x.csv")
     assert code == 0 and "no differences: compound is not among the methods" in out
-    found = summaries(read_rows(tmp_path / "x.csv"))[BUDGET]
+    found = summaries(rows_in(read_table(tmp_path / "x.csv")))[BUDGET]
     assert [one.difference for one in found] == [None, None] and found[0].accuracy.n == 3
 
 

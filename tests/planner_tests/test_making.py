@@ -25,18 +25,6 @@ def files(folder):
     return sorted(str(one.relative_to(folder)) for one in folder.rglob("*"))
 
 
-@pytest.fixture
-def refused(run):
-    """A function: the one line with which a command line is refused."""
-
-    def line(*arguments):
-        code, out, err = run(*arguments)
-        assert (code, out, err.count("\n")) == (2, "", 1), err
-        return err
-
-    return line
-
-
 FAILING = {
     "--window 500M 600M": "too few distinct architectures between 500,000,000 and 600,000,000 MACs",
     "--window 2M 1M": "--window 2M 1M: two quantities are wanted, the lower one first",

@@ -10,18 +10,6 @@ from planner.coordination import FolderLock
 from planner.study import folder_of, open_ledger
 
 
-@pytest.fixture
-def refused(run):
-    """A function: the one line with which a command line is refused."""
-
-    def line(*arguments):
-        code, out, err = run(*arguments)
-        assert (code, out, err.count("\n")) == (2, "", 1), err
-        return err
-
-    return line
-
-
 def listed(run):
     return {one["name"]: one for one in json.loads(run("studies", "--json")[1])["studies"]}
 
