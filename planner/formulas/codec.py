@@ -26,6 +26,7 @@ from planner.formulas.vectors import disagreement, vectors_of
 from sampler import RULES, BaseNetwork, base_names
 
 if TYPE_CHECKING:
+    from planner.answers.model import AnswerModel
     from planner.surrogates.surrogate import Surrogate
 
 SCHEMA = "planner-formula/1"
@@ -65,6 +66,8 @@ def dumps(formula: Formula) -> str:
         document["warnings"] = list(formula.warnings)
     if formula.surrogate is not None:
         document["surrogate"] = formula.surrogate.as_dict()
+    if formula.answers is not None:
+        document["answers"] = formula.answers.as_dict()
     return canonical(signed(document))
 
 
@@ -131,6 +134,7 @@ def loads(text: str, name: str = "formula") -> Formula:
 
 def _formula_in(document: dict[str, Any]) -> Formula:
     name, network = document["base"]["name"], document["base"]["network"]
+    surrogate = _surrogate_in(document.get("surrogate"))
     if name not in base_names():
         raise PlannerError(f"base network {shown(name)} is unknown to this version")
     formula = Formula(
@@ -148,7 +152,8 @@ def _formula_in(document: dict[str, Any]) -> Formula:
         front=tuple(_point_in(point, index) for index, point in enumerate(document["front"])),
         errors=document["errors"],
         provenance=_provenance_in(document["provenance"]),
-        surrogate=_surrogate_in(document.get("surrogate")),
+        surrogate=surrogate,
+        answers=_answers_in(document.get("answers"), surrogate),
         non_dominated=tuple(document.get("non_dominated", ())),
         warnings=tuple(document["warnings"]) if "warnings" in document else _warnings(document),
     )
@@ -277,3 +282,11 @@ def _surrogate_in(document: dict[str, Any] | None) -> Surrogate | None:
     from planner.surrogates.surrogate import Surrogate
 
     return Surrogate.from_dict(document)
+
+
+def _answers_in(document: dict[str, Any] | None, surrogate: Surrogate | None) -> AnswerModel | None:
+    if document is None or surrogate is None:
+        return None
+    from planner.answers.model import AnswerModel
+
+    return AnswerModel.from_dict(document, surrogate)

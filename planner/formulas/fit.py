@@ -11,6 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from planner import pareto
+from planner.answers.model import AnswerModel, answer_model
 from planner.chance import guessing, warning_of
 from planner.deferred import pd
 from planner.errors import PlannerError
@@ -27,6 +28,7 @@ from sampler import RULES
 from sampler import base as base_named
 from sampler.architecture import FloatArray
 from sampler.checks import checked_number, shown
+from sampler.moves import column_names
 from sampler.seeds import checked_seed
 
 DIRECTIONS: tuple[Direction, ...] = ("shrink", "enlarge")
@@ -120,9 +122,18 @@ def _fit(table: Table, kind: Kind, share: float, seed: int, raw: bool, prior: Fo
         errors=errors,
         provenance=provenance,
         surrogate=selection.surrogate,
+        answers=_answers(table, selection, seed),
         non_dominated=_points(_front(table)),
         warnings=() if (why := warning_of(table.frame["accuracy"], table.classes)) is None else (why,),
     )
+
+
+def _answers(table: Table, selection: Selection, seed: int) -> AnswerModel | None:
+    """What chooses the answer to a budget: where the surrogate reads integers, so that it can tell networks apart."""
+    surrogate = selection.surrogate
+    if surrogate is None or not set(surrogate.inputs) <= set(column_names(len(base_named(table.base).stages))):
+        return None
+    return answer_model(table.frame, surrogate.inputs, seed=seed, surrogate=surrogate)
 
 
 def _check(table: Table) -> None:

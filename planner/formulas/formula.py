@@ -70,6 +70,7 @@ class Formula:
         errors: Cross-validated errors, by name.
         provenance: What it was fitted on: rows, sha256 of the table, seed, versions.
         surrogate: Accuracy as a function of an architecture's columns, where it was fitted.
+        answers: Model that chooses the answer to a budget (`planner.answers.model.AnswerModel`), where one was fitted.
         non_dominated: The rows that no other dominates by observed accuracy and MACs, in the same form: the front of
             what was trained, its most accurate network included. Empty in files that do not say.
         warnings: What a reader must know before any number, a sentence each.
@@ -95,6 +96,7 @@ class Formula:
     errors: dict[str, float] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     surrogate: Any = None
+    answers: Any = None
     non_dominated: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -167,7 +169,8 @@ class Formula:
         # A surrogate speaks of accuracies on the task it was taught, and of pixels, not of multipliers.
         surrogate = self.surrogate if (pixels, outputs) == (self.resolution, self.classes) else None
         macs = base_macs(self.base, pixels, outputs)
-        return replace(self, resolution=pixels, classes=outputs, base_macs=macs, surrogate=surrogate)
+        answers = self.answers if surrogate is not None else None
+        return replace(self, resolution=pixels, classes=outputs, base_macs=macs, surrogate=surrogate, answers=answers)
 
     @overload
     def predict(

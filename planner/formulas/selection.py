@@ -21,6 +21,7 @@ from planner.formulas.stages import evenly, uniform_in
 from planner.table import Table
 from sampler import base as base_named
 from sampler.architecture import FloatArray, IntArray
+from sampler.moves import column_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,7 +118,7 @@ def _believed(table: Table, seed: int) -> tuple[Surrogate | None, FloatArray, st
     means are taken only if the noise between seeds was measured.
     """
     stages = stage_inputs(table)
-    frame, columns = stages or (_inputs(table), ["r", "d"])
+    frame, columns = stages or integer_inputs(table) or (_inputs(table), ["r", "d"])
     try:
         surrogate = _surrogate(table, frame, columns, seed)
         mean, _ = surrogate.posterior(frame)
@@ -143,6 +144,16 @@ def inputs_of(c: ArrayLike, r: ArrayLike, d: ArrayLike, base_macs: int) -> pd.Da
 
     columns = {"r": r, "d": d, "macs": np.asarray(c, dtype=np.float64) * base_macs}
     return pd.DataFrame({name: np.asarray(values, dtype=np.float64) for name, values in columns.items()})
+
+
+def integer_inputs(table: Table) -> tuple[pd.DataFrame, list[str]] | None:
+    """The integers of every network, with its MACs, and the names of those that vary; None where they are not known."""
+    names = column_names(len(base_named(table.base).stages))
+    if not set(names) <= set(table.frame):
+        return None
+    frame = table.frame[[*names, "macs"]].astype("Float64").astype(float)
+    columns = [name for name in names if np.ptp(frame[name]) > 0]
+    return (frame, columns) if columns and np.isfinite(frame.to_numpy()).all() else None
 
 
 def stage_inputs(table: Table) -> tuple[pd.DataFrame, list[str]] | None:
