@@ -1,0 +1,1 @@
+"""Answers: the best buildable network for a budget by all that the trainings taught."""
