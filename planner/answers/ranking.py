@@ -9,7 +9,7 @@ alone, and every score, ceiling and cost once, whatever the number of budgets.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol, cast
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,22 +25,27 @@ MOST_COSTS = 8  # kinds of costs that are remembered
 ROUNDING = 1e-9  # by which a ceiling may be too low, of 1 and of itself
 
 
-class Bounded(Protocol):
-    """A score that has a ceiling: `ceiling(architectures)` gives `(n,)` numbers that no score exceeds."""
+@dataclass(frozen=True)
+class BoundedScore:
+    """A score with a ceiling.
+
+    Attributes:
+        score: Gives the `(n,)` scores of architectures, each for itself.
+        ceiling: Gives `(n,)` numbers that the scores do not exceed, in less time.
+    """
+
+    score: Score
+    ceiling: Score
 
     def __call__(self, architectures: Architectures) -> FloatArray:
         """`(n,)` scores."""
-        ...
-
-    def ceiling(self, architectures: Architectures) -> FloatArray:
-        """`(n,)` numbers that are not below the scores, and cost less."""
-        ...
+        return self.score(architectures)
 
 
 class Ranking:
     """Networks with the scores, ceilings and costs that are known of them, NaN where they are not."""
 
-    def __init__(self, networks: Networks, score: Score | Bounded, classes: int) -> None:
+    def __init__(self, networks: Networks, score: Score, classes: int) -> None:
         self.networks, self.score, self.classes = networks, score, classes
         nothing = np.empty(0)
         self._upper, self._scores = nothing, nothing
@@ -76,7 +81,7 @@ class Ranking:
 
     def _bounded(self, size: int) -> FloatArray:
         """`(size,)` numbers that the scores of the first do not exceed."""
-        bound = cast(Score, getattr(self.score, "ceiling", self.score))
+        bound = self.score.ceiling if isinstance(self.score, BoundedScore) else self.score
         old, self._upper = len(self._upper), _grown(self._upper, size)
         self._scores = _grown(self._scores, size)
         for rows in _parts(np.arange(old, size)):

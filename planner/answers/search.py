@@ -19,7 +19,7 @@ import numpy as np
 from planner.allocation.believe import stage_grid
 from planner.allocation.search import ENUMERATED, climbed
 from planner.answers.networks import GridNetworks, uniform_networks
-from planner.answers.ranking import Bounded, Ranking, Score
+from planner.answers.ranking import Ranking, Score
 from planner.errors import InputError, PlannerError
 from sampler import Architecture, Limit
 from sampler.architecture import Architectures, BaseNetwork, FloatArray, concatenate
@@ -64,7 +64,7 @@ class NetworkSearch:
         rule: Name of the scaling rule.
         classes: Outputs of the classifier.
         score: Gives the `(n,)` scores of architectures, each for itself; higher is better, and what is not finite is
-            no answer. With a method `ceiling` (see `planner.answers.ranking.Bounded`) fewer are scored.
+            no answer. Of a `BoundedScore` (`planner.answers.ranking`) few are asked for.
         ranges: Lowest and highest integer of each column (`resolution`, `stem`, `width_1` .., `depth_1` .., `head`),
             both included: what the trainings spanned. A column that is missing has the bounds of a usual space.
         starts: Further networks that may be the answer, wherever their integers lie: what was trained, what rules give.
@@ -78,7 +78,7 @@ class NetworkSearch:
     network: BaseNetwork
     rule: str
     classes: int
-    score: Score | Bounded
+    score: Score
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     starts: Architectures | None = None
     kind: Kind = "uniform"
@@ -205,7 +205,7 @@ def best_networks(
     network: BaseNetwork,
     rule: str,
     classes: int,
-    score: Score | Bounded,
+    score: Score,
     *,
     macs: float | None,
     limits: Sequence[Limit] = (),
