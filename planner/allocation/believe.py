@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from planner.errors import PlannerError
 from planner.formulas.formula import Formula
 from sampler import SearchSpace, rule_named
-from sampler.architecture import Architectures, FloatArray
+from sampler.architecture import Architectures, BaseNetwork, FloatArray
 from sampler.complexity import count
 from sampler.limits import EXACT
 from sampler.moves import Grid, column_names
@@ -70,18 +70,25 @@ def columns_of(formula: Formula, architectures: Architectures) -> dict[str, Floa
 def taught(formula: Formula, rule_name: str) -> Grid:
     """The integers between those of the trainings, column by column: beyond them a surrogate only guesses.
 
-    The ranges are the surrogate's own (`ranges`, by column), or those of the formula's table; a column that neither
-    knows has the bounds of a usual space.
+    The ranges are the surrogate's own (`ranges`, by column), or those of the formula's table.
     """
-    space = SearchSpace(formula.base, formula.resolution, formula.classes, rule_name, kind="stage")
-    usual = Grid.of(space)
     ranges = getattr(formula.surrogate, "ranges", None) or formula.provenance.get("ranges", {})
+    return stage_grid(formula.network, rule_name, ranges)
+
+
+def stage_grid(network: BaseNetwork, rule_name: str, ranges: Mapping[str, tuple[float, float]]) -> Grid:
+    """The integers within ranges, by column; a column of which nothing is said has the bounds of a usual space.
+
+    Raises:
+        InputError: If nothing buildable is within; names the column.
+    """
+    usual = Grid.of(SearchSpace(network.name, network.resolution, rule=rule_name, kind="stage"))
     lowest, highest = [], []
     for name, levels in zip(usual.columns, usual.levels, strict=True):
         low, high = ranges.get(name, (levels[0], levels[-1]))
         lowest.append(int(np.ceil(low)))
         highest.append(int(np.floor(high)))
-    return Grid.between(formula.network, rule_named(rule_name), lowest, highest)
+    return Grid.between(network, rule_named(rule_name), lowest, highest)
 
 
 def at_bounds(grid: Grid, architectures: Architectures) -> tuple[str, ...]:

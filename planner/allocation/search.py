@@ -11,6 +11,9 @@ and where none is better, to the best of a sample of two to five columns at once
 fits: on coarse grids few architectures
 cost the budget to 1 %, and they lie several moves apart (variable neighbourhoods, Mladenovic & Hansen 1997,
 https://doi.org/10.1016/S0305-0548(97)00031-2). The best so far is then moved at random and climbs again.
+
+An allocation wants the budget spent, to 1 %; an answer only wants it kept. Both are this search, with a window of MACs
+that is narrow or open below.
 """
 
 from __future__ import annotations
@@ -232,6 +235,42 @@ def best_at(
     one = from_rows(grid.network, row[None, :])
     macs = int(count(one, classes).macs[0])
     return Found(one[0], value, macs, len(search.known), exhaustive)
+
+
+def climbed(
+    budget: float,
+    score: Score,
+    grid: Grid,
+    start: Architectures | None,
+    limits: Sequence[Limit],
+    classes: int,
+    seed: int,
+    n: int,
+) -> tuple[Architectures, FloatArray]:
+    """The best architectures that climbs met on a large grid, among those that cost at most the budget.
+
+    Args:
+        budget: Most MACs; there is no least.
+        score: As of `best_at`.
+        grid: As of `best_at`.
+        start: As of `best_at`.
+        limits: As of `best_at`.
+        classes: As of `best_at`.
+        seed: As of `best_at`.
+        n: How many are wanted.
+
+    Returns:
+        At most `n` architectures with finite scores, the best first, and their scores.
+    """
+    search = _Search(grid, score, (0.0, budget), classes, limits, checked_seed(seed))
+    rows = _starts(search, start)
+    if len(rows):
+        _iterated(search, rows)
+    scores = np.fromiter(search.known.values(), dtype=np.float64)
+    best = np.argsort(-scores, kind="stable")[: min(n, int((scores > -np.inf).sum()))]
+    keys = list(search.known)
+    integers = np.frombuffer(b"".join(keys[one] for one in best), dtype=np.int64)
+    return from_rows(grid.network, integers.reshape(-1, len(grid.levels))), scores[best]
 
 
 def _iterated(search: _Search, rows: IntArray) -> tuple[IntArray, float]:

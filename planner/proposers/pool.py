@@ -9,7 +9,6 @@ Where there are more than asked for, they are thinned to equal counts in every b
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +18,7 @@ from sampler import Architectures, SearchSpace
 from sampler.architecture import FloatArray, IntArray, concatenate
 from sampler.complexity import count
 from sampler.moves import Grid, neighbours
+from sampler.uniform import UniformGrid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,8 +27,6 @@ SIZE = 20_000
 LARGEST = 1_000_000
 # Products of a resolution, a depth and a width that are looked at: so many for each one wanted, within bounds.
 LOOKED_AT, FEWEST_LOOKED_AT, MOST_LOOKED_AT = 50, 1_000_000, 20_000_000
-# Multipliers at which a uniform space's roundings are read off: two that lie nearer are one.
-READ_AT = 20_001
 CHUNK = 65_536
 BINS = 20
 # Shares of a stage pool.
@@ -115,41 +113,24 @@ def architectures_frame(architectures: Architectures, space: SearchSpace) -> pd.
 
 def _uniform(space: SearchSpace, n: int, rng: np.random.Generator, tried: Architectures | None) -> Architectures:
     """What one d and one w for all stages give: all of it, or as many random ones as hold enough."""
-    space = replace(space, kind="uniform")
-    factors = [_levels(space, column) for column in range(3)]
-    size = int(np.prod([len(one) for one in factors]))
+    grid = UniformGrid.of(space)
     looked_at = min(max(LOOKED_AT * n, FEWEST_LOOKED_AT), MOST_LOOKED_AT)
-    if size <= looked_at:
-        return _untried(concatenate(list(_feasible(space, factors, np.arange(size)))), tried)
+    if grid.size <= looked_at:
+        return _untried(concatenate(list(_feasible(space, grid, np.arange(grid.size)))), tried)
     found: list[Architectures] = []
-    codes = np.sort(rng.integers(size, size=looked_at))
+    codes = np.sort(rng.integers(grid.size, size=looked_at))
     codes = codes[np.r_[True, codes[1:] > codes[:-1]]]
-    for part in _feasible(space, factors, rng.permutation(codes)):
+    for part in _feasible(space, grid, rng.permutation(codes)):
         found.append(part)
         if sum(len(one) for one in found) >= 3 * n:  # enough to thin to equal bins
             break
     return _untried(concatenate(found), tried)
 
 
-def _levels(space: SearchSpace, column: int) -> FloatArray:
-    """Points of the unit interval, one for each different rounding of r, d or w."""
-    unit = np.linspace(0, 1, READ_AT)
-    points = np.full((READ_AT, 3), 0.5)
-    points[:, column] = unit
-    rows = space.decode(points).integers()
-    starts = np.flatnonzero(np.r_[True, (rows[1:] != rows[:-1]).any(axis=1)])
-    ends = np.r_[starts[1:], READ_AT] - 1
-    middle: FloatArray = (unit[starts] + unit[ends]) / 2  # a multiplier that no rounding is near
-    return middle
-
-
-def _feasible(space: SearchSpace, factors: Sequence[FloatArray], codes: IntArray) -> Iterator[Architectures]:
-    """The architectures of numbers in the product of the factors, those that are allowed, by chunks."""
-    shape = tuple(len(one) for one in factors)
+def _feasible(space: SearchSpace, grid: UniformGrid, codes: IntArray) -> Iterator[Architectures]:
+    """The architectures of numbers in a grid, those that are allowed, by chunks."""
     for start in range(0, len(codes), CHUNK):
-        index = np.unravel_index(codes[start : start + CHUNK], shape)
-        points = np.column_stack([one[i] for one, i in zip(factors, index, strict=True)])
-        batch = space.decode(points)
+        batch = grid.take(codes[start : start + CHUNK])
         yield batch.take(space.inside(batch)[0])
 
 

@@ -101,6 +101,11 @@ class Member:
         variance = self.kernel.variance(self.theta, x) - np.einsum("ij,ij->i", explained, explained)
         return covariance @ alpha, np.maximum(variance, LEAST_VARIANCE)
 
+    def mean(self, x: FloatArray) -> FloatArray:
+        """`(n,)` means at `(n, d)` features."""
+        result: FloatArray = self.kernel.covariance(self.theta, x, self.seen.x) @ self.alpha
+        return result
+
     def correlation(self, x: FloatArray, z: FloatArray) -> FloatArray:
         """`(n,)` correlations, given the rows seen, of each row of `(n, d)` features with the same row of others."""
         explained = [self.kernel.covariance(self.theta, one, self.seen.x) @ self.whitener.T for one in (x, z)]
@@ -167,6 +172,16 @@ class Mixture:
             part = slice(start, start + CHUNK)
             mean[part], variance[part] = self._mixed(*zip(*(one.predict(x[part]) for one in self.members), strict=True))
         return mean, variance
+
+    def means(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """`(n,)` means as `at` gives them, and what the variances there at least are: how far the members disagree."""
+        mean, spread = np.empty(len(x)), np.empty(len(x))
+        for start in range(0, len(x), CHUNK):
+            part = slice(start, start + CHUNK)
+            each = np.array([one.mean(x[part]) for one in self.members])
+            mean[part] = self.weights @ each
+            spread[part] = self.weights @ (each - mean[part]) ** 2
+        return mean, spread
 
     def correlation(self, x: FloatArray, z: FloatArray) -> FloatArray:
         """`(n,)` correlations of each row of `(n, d)` features with the same row of others, the members' mean."""

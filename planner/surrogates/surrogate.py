@@ -159,6 +159,21 @@ class Surrogate:
         """
         return self._moments(self._columns(inputs, cost))
 
+    def ceiling_of(self, inputs: ArrayLike, cost: ArrayLike | None = None) -> FloatArray:
+        """`(n,)` numbers that the expected values of `posterior_of` do not exceed, in half its time or less.
+
+        They need no variances. They are the expected values themselves where the target was not warped; towards a
+        limit above, a variance only lowers those; from a limit below it raises them, and nothing is saved.
+
+        Raises:
+            PlannerError: As `posterior_of`.
+        """
+        matrix, warp = self._columns(inputs, cost), self.mixture.warp
+        if warp.kind == "below":
+            return self._moments(matrix)[0]
+        w, least = self.mixture.means(self.mixture.features.of(matrix))
+        return warp.moments(w, self.scale**2 * (least + self.mixture.noise))[0]
+
     def noise_std(self, table: pd.DataFrame | str | Path) -> FloatArray:
         """`(n,)` standard deviation between trainings of one network, at each row, in the target's unit.
 
