@@ -11,6 +11,7 @@ numpy.
     planner.fit_surrogate(table, ..)  what accuracy to expect of any network; `.predict(table, level=0.9)`
     planner.ExactCostSampler(cost)    an Optuna sampler for two objectives of which one can be computed
     planner.propose(observed, pool, n, ..)  the rows of a pool to measure next
+    planner.answer(observed, pool, budgets, ..)  for each budget the best row of a pool, by all that was measured
     planner.PlannerError         whatever of these a caller can mend; one line says how
 """
 
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from planner import own_modules
 
 if TYPE_CHECKING:
+    from planner.answers.table import answer
     from planner.errors import PlannerError
     from planner.formulas.fit import fit
     from planner.formulas.formula import Formula, Prediction
@@ -44,6 +46,7 @@ PUBLIC = {
     "PlannerError": "planner.errors",
     "Prediction": "planner.formulas.formula",
     "Surrogate": "planner.surrogates.surrogate",
+    "answer": "planner.answers.table",
     "base": "sampler",
     "build": "trainer.network",
     "complexity": "sampler.complexity",
@@ -59,6 +62,7 @@ __all__ = [
     "PlannerError",
     "Prediction",
     "Surrogate",
+    "answer",
     "base",
     "build",
     "complexity",

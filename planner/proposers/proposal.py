@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,15 +11,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.cells import finished, read, source_of
 from planner.deferred import pd
 from planner.documents import no_column, shown
 from planner.errors import PlannerError
-from planner.kinds import ANY, kind_of
 from planner.pace import TIMES, own_seconds
 from planner.proposers.bayes import NOISE_SHARE, Known, best_rows
 from planner.proposers.spread import spread_out
-from planner.surrogates.rows import as_frame, column_of, numbers_in
+from planner.surrogates.pools import columns_of, finished_in, matrix_of, without_logarithms
+from planner.surrogates.rows import as_frame, numbers_in
 from sampler.architecture import FloatArray, IntArray
 from sampler.checks import checked_number, checked_whole, is_number
 from sampler.seeds import checked_seed
@@ -102,14 +101,14 @@ def propose(
             raise PlannerError(f"{what} is {shown(given)}; a dictionary of numbers by column is wanted")
     if not isinstance(cost, str) or not isinstance(target, str):
         raise PlannerError(f"target is {shown(target)} and cost {shown(cost)}; names of columns are wanted")
-    names = _columns(inputs, cost)
+    names = columns_of(inputs, cost)
     task = _Task(as_frame(observed), names, target, seed, noise_variance, noise_share, _places(fidelity or {}, names))
     if target not in task.observed:
         raise PlannerError(f"observed: {no_column([target], task.observed.columns)}")
     candidates = as_frame(pool)
-    matrix = _matrix(candidates, names)
-    tried = _matrix(task.observed, names)
-    _without_logarithms(matrix, tried)
+    matrix = matrix_of(candidates, names)
+    tried = matrix_of(task.observed, names)
+    without_logarithms(matrix, tried)
     left = np.flatnonzero(_within(candidates, limits or {}) & ~_known(matrix, tried))
     if not len(left):
         raise PlannerError(f"none of {len(matrix)} rows is left: all were tried or are beyond the limits; give more")
@@ -139,7 +138,7 @@ class _Task:
 
         from planner.surrogates.fit import fit_surrogate
 
-        done = np.flatnonzero(self._finished())
+        done = np.flatnonzero(finished_in(self.observed, self.target))
         values = numbers_in(self.observed.iloc[done], self.target)
         if len(np.unique(values)) < 2 or len(np.unique(tried[done, :-1], axis=0)) < FEWEST:
             return None
@@ -153,51 +152,10 @@ class _Task:
             known = known.believing(row[None])
         return known
 
-    def _finished(self) -> Bools:
-        column = column_of(self.observed, self.target)
-        values, _ = read(column, source_of(self.observed).decimal, (kind_of(self.target) or ANY).units)
-        return np.asarray(np.isfinite(values) & self._status("ok", missing=True), dtype=bool)
-
     def _pending(self) -> Bools:
-        return self._status(*PENDING, missing=False)
-
-    def _status(self, *wanted: str, missing: bool) -> Bools:
         if "status" not in self.observed:
-            return np.full(len(self.observed), missing)
-        if "ok" in wanted:
-            return finished(self.observed["status"])
-        return np.asarray(self.observed["status"].isin(wanted), dtype=bool)
-
-
-def _columns(inputs: Sequence[str], cost: str) -> list[str]:
-    """The inputs, and the cost last; it is one of the surrogate's inputs in any case."""
-    listed = isinstance(inputs, Iterable) and not isinstance(inputs, str)
-    names = [] if not listed else [str(name) for name in inputs if str(name) != cost]
-    if not names or len(set(names)) < len(names):
-        raise PlannerError(f"inputs is {shown(inputs)}; a list of different column names, besides {cost}, is wanted")
-    return [*names, cost]
-
-
-def _matrix(frame: pd.DataFrame, names: Sequence[str]) -> FloatArray:
-    matrix: FloatArray = np.column_stack([numbers_in(frame, name) for name in names])
-    wrong = np.flatnonzero(matrix[:, -1] <= 0)
-    if len(wrong):
-        raise PlannerError(f"{names[-1]} of row {wrong[0] + 1} is {matrix[wrong[0], -1]:g}; a positive cost is wanted")
-    return matrix
-
-
-def _without_logarithms(matrix: FloatArray, tried: FloatArray) -> None:
-    """Moves columns below zero, in place, where the pool has values of which the rows tried let one take a logarithm.
-
-    A surrogate takes logarithms of a column that is positive in its rows, and could not read the pool's zeros then.
-    """
-    if not len(matrix) or not len(tried):
-        return
-    low, least = matrix.min(axis=0), tried.min(axis=0)
-    moved = ((low <= 0) & (least > 0)) | ((low < 0) & (least >= 0))
-    shift = np.where(moved, np.maximum(matrix.max(axis=0), tried.max(axis=0)) + 1, 0.0)
-    matrix -= shift
-    tried -= shift
+            return np.zeros(len(self.observed), dtype=bool)
+        return np.asarray(self.observed["status"].isin(PENDING), dtype=bool)
 
 
 def _thinned(costs: FloatArray, values: FloatArray, seed: int) -> IntArray:

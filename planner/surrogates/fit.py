@@ -84,7 +84,7 @@ def fit_surrogate(
     """
     seed = checked_seed(seed)
     frame = as_frame(table)
-    used = _used(frame, seed)
+    used = used_rows(frame, seed)
     rows = frame.iloc[used]
     names = _inputs(rows, inputs)
     if cost is not None and not isinstance(cost, str):
@@ -122,7 +122,7 @@ def held_out(surrogate: Surrogate, table: pd.DataFrame | str | Path) -> tuple[li
         PlannerError: If it is another table, or a column is missing.
     """
     frame, seed = as_frame(table), int(surrogate.provenance["seed"])
-    used = _used(frame, seed)
+    used = used_rows(frame, seed)
     rows = frame.iloc[used]
     names = [*surrogate.inputs, *([surrogate.cost] if surrogate.cost else [])]
     if len(used) != len(surrogate.mixture.seen.w):
@@ -131,8 +131,12 @@ def held_out(surrogate: Surrogate, table: pd.DataFrame | str | Path) -> tuple[li
     return used, cross_validated(surrogate.mixture, folds_of(inputs, seed), seed)
 
 
-def _used(frame: pd.DataFrame, seed: int) -> list[int]:
-    """Numbers of the rows to learn from."""
+def used_rows(frame: pd.DataFrame, seed: int) -> list[int]:
+    """Numbers of a table's rows that a fit with this seed learns from: the finished ones, thinned where very many.
+
+    Raises:
+        PlannerError: If fewer than two trainings are finished.
+    """
     used = np.arange(len(frame))
     if "status" in frame:
         used = used[finished(frame["status"])]

@@ -67,12 +67,12 @@ def _written_outside(outside: Outside) -> dict[str, Any]:
 
 
 def _surrogate_in(document: Mapping[str, Any]) -> Surrogate:
-    inputs = tuple(_text(name, "inputs") for name in _list(document["inputs"], "inputs", MOST_COLUMNS))
+    inputs = tuple(_text(name, "inputs") for name in list_of(document["inputs"], "inputs", MOST_COLUMNS))
     cost = None if document["cost"] is None else _text(document["cost"], "cost")
     names = (*inputs, *([cost] if cost else []))
     if not inputs or len(set(names)) != len(names):
         raise PlannerError(f"inputs and cost are {list(names)}; different names are wanted")
-    residuals = _numbers(document["residuals"], "residuals", LARGEST)
+    residuals = numbers_of(document["residuals"], "residuals", LARGEST)
     if not len(residuals) or residuals[0] < 0 or (np.diff(residuals) < 0).any():
         raise PlannerError("residuals must be at least one number, none negative, rising")
     errors = {key: None if value is None else number(value, key) for key, value in document["errors"].items()}
@@ -94,7 +94,7 @@ def _outside_in(document: Mapping[str, Any], names: tuple[str, ...]) -> Outside:
     constants = document["constants"]
     if constants is None:
         return Outside(above, below, (freedom[0], freedom[1]))
-    listed = _list(constants, "constants", MOST_COLUMNS)
+    listed = list_of(constants, "constants", MOST_COLUMNS)
     if len(listed) != len(names):
         raise PlannerError(f"constants holds {len(listed)} values; {len(names)} are wanted")
     values = np.array([np.nan if one is None else number(one, "constants") for one in listed], dtype=np.float64)
@@ -116,7 +116,7 @@ def read(document: Mapping[str, Any]) -> Surrogate:
 def _mixture_in(document: Mapping[str, Any], names: tuple[str, ...]) -> Mixture:
     features = _features_in(document["features"], names)
     seen = _seen_in(document["seen"], len(features.kept))
-    records = _list(document["members"], "members", MOST_MEMBERS)
+    records = list_of(document["members"], "members", MOST_MEMBERS)
     weights = np.array([number(record["weight"], "weight") for record in records])
     if not len(weights) or weights.min() < 0 or abs(weights.sum() - 1) > 1e-6:
         raise PlannerError(f"weights are {weights.tolist()}; none may be negative, and their sum must be 1")
@@ -124,10 +124,10 @@ def _mixture_in(document: Mapping[str, Any], names: tuple[str, ...]) -> Mixture:
 
 
 def _features_in(document: Mapping[str, Any], names: tuple[str, ...]) -> Features:
-    scales = tuple(_list(document["scales"], "scales", MOST_COLUMNS))
+    scales = tuple(list_of(document["scales"], "scales", MOST_COLUMNS))
     if len(scales) != len(names) or not set(scales) <= set(SCALES):
         raise PlannerError(f"scales are {list(scales)}; one of {', '.join(SCALES)} is wanted for each of {len(names)}")
-    arrays = {key: _numbers(document[key], key, MOST_COLUMNS, len(names)) for key in ("units", "centres", "spreads")}
+    arrays = {key: numbers_of(document[key], key, MOST_COLUMNS, len(names)) for key in ("units", "centres", "spreads")}
     if min(arrays["units"].min(), arrays["spreads"].min()) <= 0:
         raise PlannerError("units and spreads must be positive")
     return Features(names, scales, **arrays)
@@ -143,10 +143,10 @@ def _warp_in(document: Mapping[str, Any]) -> Warp:
 
 
 def _seen_in(document: Mapping[str, Any], d: int) -> Seen:
-    w = _numbers(document["w"], "w", MOST_ROWS)
+    w = numbers_of(document["w"], "w", MOST_ROWS)
     n = len(w)
-    rows = [_numbers(row, "x", MOST_COLUMNS, d) for row in _list(document["x"], "x", MOST_ROWS)]
-    noise = _numbers(document["noise"], "noise", MOST_ROWS, n)
+    rows = [numbers_of(row, "x", MOST_COLUMNS, d) for row in list_of(document["x"], "x", MOST_ROWS)]
+    noise = numbers_of(document["noise"], "noise", MOST_ROWS, n)
     if not n or len(rows) != n or noise.min() < 0:
         raise PlannerError(
             f"{len(rows)} rows x and {n} values w; as many, at least one, and no negative noise are wanted"
@@ -168,7 +168,7 @@ def _member_in(document: Mapping[str, Any], seen: Seen) -> Member:
     if form != "linear" and not d:
         raise PlannerError(f"form {form} needs a feature")
     kernel = Kernel(_text(document["name"], "name"), form, tuple(groups))
-    theta = _numbers(document["log_hyperparameters"], "log_hyperparameters", MOST_COLUMNS + 3, kernel.size)
+    theta = numbers_of(document["log_hyperparameters"], "log_hyperparameters", MOST_COLUMNS + 3, kernel.size)
     if np.abs(theta).max() > LARGEST_LOG:
         raise PlannerError(f"log_hyperparameters reach {np.abs(theta).max():g}; at most {LARGEST_LOG:g} is wanted")
     return Member(kernel, theta, seen)
@@ -180,14 +180,24 @@ def _text(value: Any, name: str) -> str:
     return value
 
 
-def _list(value: Any, name: str, most: int) -> list[Any]:
+def list_of(value: Any, name: str, most: int) -> list[Any]:
+    """A list of a document.
+
+    Raises:
+        PlannerError: If it is something else, or too long.
+    """
     if not isinstance(value, list) or len(value) > most:
         raise PlannerError(f"{name} must be a list of at most {most}")
     return value
 
 
-def _numbers(value: Any, name: str, most: int, exactly: int | None = None) -> FloatArray:
-    values = np.array([number(each, name) for each in _list(value, name, most)], dtype=np.float64)
+def numbers_of(value: Any, name: str, most: int, exactly: int | None = None) -> FloatArray:
+    """`(n,)` finite numbers of a document's list.
+
+    Raises:
+        PlannerError: If it is something else, or holds too many or, where that is said, not exactly so many.
+    """
+    values = np.array([number(each, name) for each in list_of(value, name, most)], dtype=np.float64)
     if exactly is not None and len(values) != exactly:
         raise PlannerError(f"{name} holds {len(values)} numbers; {exactly} are wanted")
     return values

@@ -34,11 +34,15 @@ class HeldOut:
     folds: IntArray
 
 
-def folds_of(inputs: FloatArray, seed: int) -> IntArray:
-    """`(n,)` fold of each row; rows with equal inputs share one, so that a repeat is no help."""
+def folds_of(inputs: FloatArray, seed: int, folds: int | None = None) -> IntArray:
+    """`(n,)` fold of each row; rows with equal inputs share one, so that a repeat is no help.
+
+    There are as many as asked for, or by default as many as so few rows want.
+    """
     distinct, codes = np.unique(inputs, axis=0, return_inverse=True)
     m = len(distinct)
-    folds = m if m <= EACH else next(count for rows, count in FOLDS.items() if m <= rows)
+    if folds is None:
+        folds = m if m <= EACH else next(count for rows, count in FOLDS.items() if m <= rows)
     order = np.random.default_rng(seed).permutation(m)
     dealt: IntArray = (np.argsort(order) % folds)[codes.reshape(-1)]
     return dealt

@@ -81,6 +81,16 @@ def given(name):
             "per": "trial",
             "fidelity": {"r": 1.0},
         },
+        "planner.answer": {
+            "observed": TABLE[:4],
+            "pool": pool,
+            "budgets": [5e7, "80M"],
+            "inputs": ["r", "d"],
+            "target": "accuracy",
+            "cost": "macs",
+            "noise_variance": 0.1,
+            "cautious": False,
+        },
         "planner.Architecture": asdict(B0.architecture()),
         "planner.ExactCostSampler": {
             "cost": len,
@@ -123,7 +133,7 @@ def given(name):
 
 
 NAMES = [
-    *("planner.base planner.build planner.complexity planner.propose planner.Architecture".split()),
+    *("planner.answer planner.base planner.build planner.complexity planner.propose planner.Architecture".split()),
     *("planner.ExactCostSampler planner.rules.at_budget planner.rules.by_factor planner.rules.compound".split()),
     *("sampler.architecture_complexity sampler.architecture_from sampler.base sampler.exact_limit".split()),
     *("sampler.random_design sampler.rule_named sampler.scaled sampler.sobol_design sampler.solve_width".split()),

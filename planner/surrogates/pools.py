@@ -1,0 +1,71 @@
+"""Tables of rows that were measured, and of rows that could be: the numbers in their inputs and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.cells import finished, read, source_of
+from planner.documents import shown
+from planner.errors import PlannerError
+from planner.kinds import ANY, kind_of
+from planner.surrogates.rows import column_of, numbers_in
+from sampler.architecture import FloatArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def columns_of(inputs: Sequence[str], cost: str) -> list[str]:
+    """The inputs, and the cost last; it is one of the surrogate's inputs in any case.
+
+    Raises:
+        PlannerError: If the inputs are no list of different names.
+    """
+    listed = isinstance(inputs, Iterable) and not isinstance(inputs, str)
+    names = [] if not listed else [str(name) for name in inputs if str(name) != cost]
+    if not names or len(set(names)) < len(names):
+        raise PlannerError(f"inputs is {shown(inputs)}; a list of different column names, besides {cost}, is wanted")
+    return [*names, cost]
+
+
+def matrix_of(frame: pd.DataFrame, names: Sequence[str]) -> FloatArray:
+    """`(n, k + 1)` numbers of a frame's columns, the cost last.
+
+    Raises:
+        PlannerError: If a column is missing, a value is no finite number, or a cost is not positive.
+    """
+    matrix: FloatArray = np.column_stack([numbers_in(frame, name) for name in names])
+    wrong = np.flatnonzero(matrix[:, -1] <= 0)
+    if len(wrong):
+        raise PlannerError(f"{names[-1]} of row {wrong[0] + 1} is {matrix[wrong[0], -1]:g}; a positive cost is wanted")
+    return matrix
+
+
+def without_logarithms(matrix: FloatArray, tried: FloatArray) -> None:
+    """Moves columns below zero, in place, where the pool has values of which the rows tried let one take a logarithm.
+
+    A surrogate takes logarithms of a column that is positive in its rows, and could not read the pool's zeros then.
+    """
+    if not len(matrix) or not len(tried):
+        return
+    low, least = matrix.min(axis=0), tried.min(axis=0)
+    moved = ((low <= 0) & (least > 0)) | ((low < 0) & (least >= 0))
+    shift = np.where(moved, np.maximum(matrix.max(axis=0), tried.max(axis=0)) + 1, 0.0)
+    matrix -= shift
+    tried -= shift
+
+
+def finished_in(observed: pd.DataFrame, target: str) -> NDArray[np.bool_]:
+    """`(n,)` whether each row has a result: its target is finite, and its `status`, where there is one, `ok`.
+
+    Raises:
+        PlannerError: If there is no such column.
+    """
+    column = column_of(observed, target)
+    values, _ = read(column, source_of(observed).decimal, (kind_of(target) or ANY).units)
+    ended = finished(observed["status"]) if "status" in observed else np.ones(len(observed), dtype=bool)
+    return np.asarray(np.isfinite(values) & ended, dtype=bool)
