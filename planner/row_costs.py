@@ -104,17 +104,18 @@ def check_costs(frame: pd.DataFrame, network: BaseNetwork, classes: int, source:
 def exact_costs(frame: pd.DataFrame, network: BaseNetwork, classes: int) -> Costs:
     """The exact MACs of the rows whose integers, or whose r (or resolution), d and w are known."""
     found = np.full((len(frame), 2), np.nan)
-    for name, rows in _by_rule(frame):
-        rules = [RULES[name]] if name in RULES else [RULES[network.rule], *RULES.values()]
-        found[rows] = _best([_costs(frame, rows, network, rule, classes) for rule in rules], frame, rows)
+    for rules, rows in by_rule(frame, network):
+        found[rows] = _best([_costs(frame.iloc[rows], network, rule, classes) for rule in rules], frame, rows)
     if has_layers(network) and "origin" in frame:  # a study's own may have a width per layer, which no column says
         found[frame["origin"].notna().to_numpy(dtype=bool)] = np.nan
     return Costs(found[:, 0], found[:, 0] + PER_OUTPUT * found[:, 1])
 
 
-def _by_rule(frame: pd.DataFrame) -> list[tuple[str, IntArray]]:
+def by_rule(frame: pd.DataFrame, network: BaseNetwork) -> list[tuple[list[ScalingRule], IntArray]]:
+    """The rules that may have made rows, and these rows' places: one rule where they name it, and else all."""
     names = frame["rule"].fillna("").astype(str).to_numpy() if "rule" in frame else np.full(len(frame), "")
-    return [(str(name), np.flatnonzero(names == name)) for name in np.unique(names)]
+    every = [RULES[network.rule], *RULES.values()]
+    return [([RULES[name]] if name in RULES else every, np.flatnonzero(names == name)) for name in np.unique(names)]
 
 
 def _best(counted: list[FloatArray], frame: pd.DataFrame, rows: IntArray) -> FloatArray:
@@ -148,14 +149,21 @@ def _columns(frame: pd.DataFrame, names: list[str]) -> FloatArray:
     )
 
 
-def _costs(frame: pd.DataFrame, rows: IntArray, network: BaseNetwork, rule: ScalingRule, classes: int) -> FloatArray:
-    """`(n, 2)` exact MACs and activations of some rows, NaN where they are not known.
+def _costs(frame: pd.DataFrame, network: BaseNetwork, rule: ScalingRule, classes: int) -> FloatArray:
+    """`(n, 2)` exact MACs and activations of rows, NaN where they are not known."""
+    found = np.full((len(frame), 2), np.nan)
+    known, networks = networks_in(frame, network, rule)
+    found[known] = _counted(networks, classes)
+    return found
+
+
+def networks_in(frame: pd.DataFrame, network: BaseNetwork, rule: ScalingRule) -> tuple[IntArray, Architectures]:
+    """Which rows say what their networks are, by their places, and these; some may be none that can be counted.
 
     Integers that are not given are what the rule makes of r, d and w.
     """
-    found = np.full((len(rows), 2), np.nan)
-    given = _given(frame, network)[rows]
-    multipliers = _multipliers(frame, rows, network, given)
+    given = _given(frame, network)
+    multipliers = _multipliers(frame, network, given)
     known = np.flatnonzero(np.isfinite(multipliers).all(axis=1) & _possible(multipliers, network))
     given, (r, d, w) = given[known], multipliers[known].T
     pixels = np.where(np.isfinite(given[:, 0]), given[:, 0], rule.pixels(network.resolution, r)).astype(np.int64)
@@ -166,8 +174,12 @@ def _costs(frame: pd.DataFrame, rows: IntArray, network: BaseNetwork, rule: Scal
     widths, depths = buildable(network, whole[:, 3 : 3 + stages]), whole[:, 3 + stages :]
     large = pixels >= network.stride  # smaller ones are none that could be built
     networks = Architectures(network.name, pixels, whole[:, 1], widths, depths, head)
-    found[known[large]] = _counted(networks.take(large), classes)
-    return found
+    return known[large], networks.take(large)
+
+
+def macs_of(networks: Architectures, classes: int) -> FloatArray:
+    """`(n,)` exact MACs; NaN for networks that cannot be built."""
+    return _counted(networks, classes)[:, 0]
 
 
 def _counted(networks: Architectures, classes: int) -> FloatArray:
@@ -194,7 +206,7 @@ def _given(frame: pd.DataFrame, network: BaseNetwork) -> FloatArray:
     return given
 
 
-def _multipliers(frame: pd.DataFrame, rows: IntArray, network: BaseNetwork, given: FloatArray) -> FloatArray:
+def _multipliers(frame: pd.DataFrame, network: BaseNetwork, given: FloatArray) -> FloatArray:
     """`(n, 3)` r, d, w; where the integers are given instead, what they amount to."""
     stages = len(network.stages)
     widths, depths = given[:, 3 : 3 + stages], given[:, 3 + stages :]
@@ -205,7 +217,7 @@ def _multipliers(frame: pd.DataFrame, rows: IntArray, network: BaseNetwork, give
             np.exp(np.log(widths / np.array(network.widths)).mean(axis=1)),
         ]
     )
-    said = _columns(frame, ["r", "d", "w"])[rows]
+    said = _columns(frame, ["r", "d", "w"])
     return np.where(np.isfinite(said), said, amount)
 
 
@@ -223,7 +235,7 @@ def _check_narrowest(frame: pd.DataFrame, network: BaseNetwork, classes: int, so
     given = [name for name in frame if str(name).startswith("width_") or name in ("rule", "stem", "head")]
     narrow = frame.drop(columns=given).assign(w=LEAST_WIDTH)
     said, rule = frame["macs"].to_numpy(dtype=np.float64), RULES["free"]
-    least = _costs(narrow, np.arange(len(frame)), network, rule, classes)[:, 0]
+    least = _costs(narrow, network, rule, classes)[:, 0]
     below = said < least
     if not below.any():
         return

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from planner.compare.pictures import plain_ticks
 from planner.documents import write_figure
 from planner.errors import PlannerError
+from planner.formulas.networks import network_inputs
 from planner.quantities import format_count
 from planner.rules.compounding import EFFICIENTNET
 from planner.rules.rays import DEPTH, RESOLUTION, WIDTH, Ray, compound_ray
@@ -28,6 +29,7 @@ from sampler import base as base_named
 from sampler import rule_named, scale
 from sampler.architecture import MAX_PIXELS, FloatArray
 from sampler.complexity import count
+from sampler.moves import column_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +45,7 @@ REACH = 30.0  # of the ideal cost, up and down
 NEAR = 0.1  # of the MACs: how far a start may be from what was asked for
 LESS_NEAR = 0.3  # of another base network, whose integers are other steps
 LEVEL = 0.9
-INPUTS = ("r", "d", "w")
+MULTIPLIERS = ("r", "d", "w")
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,14 +127,16 @@ def curves_of(
     if frame["w"].isna().any():
         raise PlannerError("the table has no width multipliers (w, or width_1 ..), which curves are drawn along")
     joint = compound_ray(EFFICIENTNET)
-    middle = np.exp(np.log(frame[list(INPUTS)].to_numpy(dtype=np.float64)).mean(axis=0))
+    middle = np.exp(np.log(frame[list(MULTIPLIERS)].to_numpy(dtype=np.float64)).mean(axis=0))
     together = _points(table, middle, joint)
     if together.empty:
         raise PlannerError("too few trainings: none is near the middle of their resolutions, depths and widths")
-    surrogate = fit_surrogate(frame, list(INPUTS), cost="macs", noise_variance=table.noise_variance, seed=seed)
+    described, inputs = network_inputs(table)
+    described = described.assign(accuracy=frame["accuracy"])
+    surrogate = fit_surrogate(described, inputs, cost="macs", noise_variance=table.noise_variance, seed=seed)
     found = []
     for row in _starts(together, starts, some):
-        start, macs = together[list(INPUTS)].to_numpy(dtype=np.float64)[row], int(together["macs"].to_numpy()[row])
+        start, macs = together[list(MULTIPLIERS)].to_numpy(dtype=np.float64)[row], int(together["macs"].to_numpy()[row])
         for name, ray in {JOINT: joint, **ALONE}.items():
             points = together if name == JOINT else _points(table, start, ray)
             if points.empty:
@@ -194,10 +198,12 @@ def _points(table: Table, start: FloatArray, ray: Ray) -> pd.DataFrame:
     r, d, w = (one * part for one, part in zip(start, ray.at(np.geomspace(1 / REACH, REACH, POINTS)), strict=True))
     pixels = np.clip(rule.pixels(network.resolution, r), network.stride, MAX_PIXELS)
     grown = scale(network, rule, pixels, d, w)
-    points = pd.DataFrame(dict(zip(INPUTS, (pixels / network.resolution, d, w), strict=True)))
+    points = pd.DataFrame(dict(zip(MULTIPLIERS, (pixels / network.resolution, d, w), strict=True)))
     points["macs"] = count(grown, table.classes).macs
-    seen = table.frame[[*INPUTS, "macs"]]
-    inside = ((points >= seen.min()) & (points <= seen.max())).all(axis=1)
+    integers = zip(column_names(len(network.stages)), grown.integers().T, strict=True)
+    points = points.assign(**{name: column.astype(float) for name, column in integers})
+    seen = table.frame[[*MULTIPLIERS, "macs"]]
+    inside = ((points[seen.columns] >= seen.min()) & (points[seen.columns] <= seen.max())).all(axis=1)
     return points[inside].drop_duplicates("macs").sort_values("macs").reset_index(drop=True)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -19,6 +21,7 @@ from planner.formulas import grid
 from planner.formulas.curve import Curve, power_law
 from planner.formulas.curves import FEWEST_POINTS, FittedCurve, fit_curves
 from planner.formulas.formula import OVERLAP, Branch, Direction, Formula, Kind
+from planner.formulas.networks import stages_varied, with_integers
 from planner.formulas.process import LOGLINEAR, fit_process
 from planner.formulas.selection import Selection, belief, observed, select
 from planner.formulas.stages import StageCurves, column_ranges, stage_curves
@@ -33,6 +36,7 @@ from sampler.seeds import checked_seed
 
 DIRECTIONS: tuple[Direction, ...] = ("shrink", "enlarge")
 MOST_LISTED = 500  # points of the front that a formula's file holds
+POINT = ("c", "r", "d", "w", "accuracy", "expected")  # of a training, besides its integers
 SMALLEST_ERROR = 1e-6  # of a training that makes no mistake: its log must be finite
 
 
@@ -84,7 +88,7 @@ def fit(
     # Sums of several threads end otherwise in the last digit, and the same table would not give the same file; for so
     # small matrices threads gain nothing, and on a busy machine they wait for each other.
     with threadpool_limits(1):
-        return _fit(as_table(table, base), kind, share, checked_seed(seed), raw, prior)
+        return _fit(with_integers(as_table(table, base)), kind, share, checked_seed(seed), raw, prior)
 
 
 def _fit(table: Table, kind: Kind, share: float, seed: int, raw: bool, prior: Formula | str | Path | None) -> Formula:
@@ -253,10 +257,11 @@ def _trainings(table: Table) -> grid.Trainings:
 def _accuracy(table: Table, selection: Selection, front: pd.DataFrame, seed: int) -> tuple[Curve, dict[str, float]]:
     """Top-1 error of the front over c, a power law plus a Gaussian process in logs, and its leave-one-out error.
 
-    Where posterior means are fitted, a training's scatter about them is the least noise of a new one.
+    Where a surrogate is believed, the trainings' scatter about what it expects is the least noise of a new one.
     """
-    measured, believed = (_log_error(values) for values in (observed(table), selection.accuracy))
-    noise = max(_log_noise(table, front), float(np.mean((measured - believed) ** 2)))
+    kinds = observed(table), selection.expected, selection.accuracy
+    measured, expected, believed = (_log_error(values) for values in kinds)
+    noise = max(_log_noise(table, front), float(np.mean((measured - expected) ** 2)))
     x, y = np.log(front["c"].to_numpy()), believed[selection.rows]
     offset = float(np.polynomial.Polynomial.fit(x, y, 1).convert().coef[0]) if np.ptp(x) else float(y.mean())
     fitted = fit_process(x, y, LOGLINEAR, seed, offset, noise)
@@ -295,14 +300,22 @@ def _points(rows: pd.DataFrame) -> tuple[dict[str, Any], ...]:
 
 
 def _point(row: pd.Series) -> dict[str, Any]:
-    """One training, in JSON's types."""
-    names = ("c", "r", "d", "w", "accuracy", "expected")
-    point: dict[str, Any] = {name: float(row[name]) for name in names if name in row and np.isfinite(row[name])}
-    point["macs"] = int(row["macs"])
+    """One training, in JSON's types, with the integers of its network where they are known."""
+    point: dict[str, Any] = {name: float(row[name]) for name in POINT if _known(row, [name])}
+    point |= {name: int(row[name]) for name in ("macs", "resolution", "stem", "head") if _known(row, [name])}
+    for kind in ("width", "depth"):
+        names = [str(name) for name in row.index if re.fullmatch(rf"{kind}_\d+", str(name))]
+        if names and _known(row, names):
+            point[f"{kind}s"] = [int(row[name]) for name in names]
     trial = row.get("trial")
     if trial is not None and trial == trial:  # a missing one is None or NaN
         point["trial"] = trial if isinstance(trial, str) else int(trial)
     return point
+
+
+def _known(row: pd.Series, names: Sequence[str]) -> bool:
+    """Whether a row holds finite numbers in some columns."""
+    return all(name in row and pd.notna(row[name]) and np.isfinite(row[name]) for name in names)
 
 
 def _earlier(table: Table, prior: Formula | str | Path | None) -> tuple[Formula, str] | None:
@@ -328,6 +341,7 @@ def _provenance(table: Table, selection: Selection, seed: int, share: float) -> 
     return {
         "rows": len(table.frame),
         "ranges": column_ranges(table.frame, len(base_named(table.base).stages)),
+        "stages_varied": stages_varied(table),
         "left_out": table.left_out,
         "table_sha256": table.sha256,
         "seed": seed,

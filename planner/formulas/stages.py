@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from planner.formulas.curve import Curve
-from sampler import BaseNetwork, rule_named
+from sampler import RULES, BaseNetwork, rule_named
 from sampler.architecture import Architectures, FloatArray, IntArray
 from sampler.complexity import blocks_of
 from sampler.moves import column_names, from_rows
@@ -139,17 +139,18 @@ def evenly(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def uniform_in(frame: pd.DataFrame, network: BaseNetwork, rule_name: str) -> np.ndarray:
-    """`(n,)` bools: which rows of a table are of uniform scaling, by their own rules where they name them.
+    """`(n,)` bools: which rows of a table are of uniform scaling, by their own rules; by any where they name none.
 
     All are where the table does not hold the integers.
     """
     architectures = architectures_of(frame, network, rule_named(rule_name))
     if architectures is None:
         return np.ones(len(frame), dtype=bool)
-    rules = frame["rule"].fillna(rule_name).to_numpy() if "rule" in frame else np.full(len(frame), rule_name)
+    rules = frame["rule"].fillna("").to_numpy() if "rule" in frame else np.full(len(frame), "")
     uniform = np.zeros(len(frame), dtype=bool)
-    for name in sorted(set(rules)):
-        uniform |= (rules == name) & uniform_rows(network, rule_named(name), architectures)
+    for name in sorted({*rules} - {""}) + ([rule_name, *RULES] if "" in rules else []):
+        asked = (rules == name) | (rules == "")
+        uniform |= asked & uniform_rows(network, rule_named(name), architectures)
     return uniform
 
 

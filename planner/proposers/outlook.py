@@ -10,8 +10,7 @@ import numpy as np
 from planner.formulas.selection import LEARNED_ROWS, MANY_ROWS
 from planner.gains import Staircase, log_expected_gain, log_improvement
 from planner.proposers.bayes import MARGIN
-from planner.surrogates.rows import STUDY, numbers_in
-from sampler.architecture import FloatArray
+from planner.surrogates.rows import described, numbers_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,11 +78,5 @@ class Outlook:
 
 
 def inputs_of(trained: pd.DataFrame, pool: pd.DataFrame) -> list[str]:
-    """The columns that describe an architecture and vary, among what was trained or in the pool."""
-    import re
-
-    columns = [str(name) for name in pool.columns if re.fullmatch(STUDY, str(name)) and name in trained]
-    together: dict[str, FloatArray] = {
-        name: np.concatenate([numbers_in(trained, name), numbers_in(pool, name)]) for name in columns
-    }
-    return [name for name, values in together.items() if np.ptp(values) > 0]
+    """The columns that describe a training and vary, among what was trained or in the pool."""
+    return described(pool, trained)

@@ -173,13 +173,12 @@ def calibration_of(source: Source) -> dict[str, Any] | None:
     """Measured accuracies beside those expected by a surrogate that had not seen them; None without a surrogate."""
     if source.surrogate is None:
         return None
-    from planner.formulas.selection import stage_inputs
+    from planner.formulas.networks import network_inputs
     from planner.surrogates.fit import held_out
     from planner.surrogates.validate import covered
 
     frame = source.table.frame
-    stages = stage_inputs(source.table)
-    inputs = frame[["r", "d", "macs"]].astype(float) if stages is None else stages[0]
+    inputs, _ = network_inputs(source.table)
     try:
         used, found = held_out(source.surrogate, inputs.assign(accuracy=frame["accuracy"]))
     except PlannerError:  # a formula's own surrogate, of columns that this version would not choose

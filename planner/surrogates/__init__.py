@@ -8,5 +8,5 @@ Notation of this package (n rows seen, d features, m members):
     member      a Gaussian process: constant + linear + (but for the first) a Matern-5/2 kernel, and noise
     weights     (m,)   of the members, from leave-one-out densities
 
-Every module but `choose`, `members`, `polish`, `validate` and `fit` needs numpy alone.
+Every module but `choose`, `members`, `validate` and `fit` needs numpy alone.
 """

@@ -22,8 +22,7 @@ from planner.surrogates.features import default_scales
 from planner.surrogates.kernels import Kernel
 from planner.surrogates.members import fitted
 from planner.surrogates.mixture import fit_mixture, tuning_rows, weighed
-from planner.surrogates.polish import polished
-from planner.surrogates.posterior import Member, Mixture
+from planner.surrogates.posterior import Mixture
 from planner.surrogates.rows import as_frame, noise_of, numbers_in, study_inputs, with_indicators
 from planner.surrogates.surrogate import Surrogate
 from planner.surrogates.validate import HeldOut, cross_validated, errors_of, folds_of
@@ -43,7 +42,6 @@ def fit_surrogate(
     seed: int = 0,
     *,
     validate: bool = True,
-    polish: bool = True,
 ) -> Surrogate:
     """Fits a surrogate to any table with numeric columns.
 
@@ -66,8 +64,6 @@ def fit_surrogate(
         seed: Of the folds, and of the choice of rows where there are very many.
         validate: Whether to cross-validate. Without, it takes a third of the time, `errors` is empty, and the
             calibration rests on leave-one-out residuals at the hyper-parameters of all rows.
-        polish: Whether, of a surrogate that is validated, the search of the hyper-parameters ends with a few steps of
-            GPyTorch and BoTorch. They start near the optimum; loading torch takes longer than a fit of 200 rows.
 
     Returns:
         The surrogate.
@@ -99,13 +95,11 @@ def fit_surrogate(
         noise_of(noise_variance, frame, used),
     )
     _check(problem, cost)
-    surrogate = _surrogate(problem, tuple(names), target, cost, seed, validate, polish)
+    surrogate = _surrogate(problem, tuple(names), target, cost, seed, validate)
     if not found:
         return surrogate
     plain = replace(problem, names=tuple(names), inputs=problem.inputs[:, :-1])
-    return replace(
-        surrogate, refit_without_cost=lambda: _surrogate(plain, tuple(names), target, None, seed, validate, polish)
-    )
+    return replace(surrogate, refit_without_cost=lambda: _surrogate(plain, tuple(names), target, None, seed, validate))
 
 
 def held_out(surrogate: Surrogate, table: pd.DataFrame | str | Path) -> tuple[list[int], HeldOut]:
@@ -170,20 +164,18 @@ def _surrogate(
     cost: str | None,
     seed: int,
     validate: bool,
-    polish: bool,
 ) -> Surrogate:
     rng = np.random.default_rng(seed)
     few = rng.permutation(len(problem.target))[: choose.ROWS]
     rung, scales = chosen(problem.rows(np.sort(few)), default_scales(problem.inputs))
     whole = fit_mixture(problem, rung, scales, seed)
-    versions = {name: version(name) for name in ("numpy", "gpytorch", "botorch")}
+    versions = {name: version(name) for name in ("numpy", "scipy")}
     provenance = {"rows": len(problem.target), "folds": 0, "seed": seed, "versions": versions}
     if not validate:
         mean, variance = whole.leave_one_out()
         residuals = thinned((whole.seen.w - mean) / np.sqrt(variance))
         outside = outside_of(whole, problem, rung, cost is not None, residuals, seed)
         return Surrogate(names, target, cost, whole, residuals, {}, provenance, outside)
-    whole = _polished(whole, seed) if polish else whole
     folds = folds_of(problem.inputs, seed)
     held_out = cross_validated(whole, folds, seed)
     linear = cross_validated(_linear(whole, problem, seed), folds, seed)
@@ -192,12 +184,6 @@ def _surrogate(
     residuals = thinned(held_out.residuals)
     outside = outside_of(whole, problem, rung, cost is not None, residuals, seed)
     return Surrogate(names, target, cost, whole, residuals, errors, provenance, outside)
-
-
-def _polished(found: Mixture, seed: int) -> Mixture:
-    tuning = found.seen.rows(tuning_rows(len(found.seen.w), seed))
-    members = [Member(one.kernel, polished(one.kernel, one.theta, tuning), found.seen) for one in found.members]
-    return weighed(found.features, found.warp, members)
 
 
 def _linear(whole: Mixture, problem: Problem, seed: int) -> Mixture:

@@ -20,8 +20,9 @@ from sampler.architecture import FloatArray
 if TYPE_CHECKING:
     import pandas as pd
 
-STUDY = r"resolution|width_\d+|depth_\d+|epochs|data_share"  # the columns of a study's trials that describe a training
-
+NETWORK = r"resolution|stem|width_\d+|depth_\d+|head"  # the columns of a study's trials that describe a network,
+STUDY = rf"{NETWORK}|epochs|data_share"  # and a training of it
+ENDS = ("stem", "head")  # which other people's tables may use for words
 IS = "="
 TASKS = ("base", "data")  # where tables of several studies are put together
 MOST_WORDS = 50
@@ -122,20 +123,42 @@ def _of_words(frame: pd.DataFrame, name: str) -> bool:
     return not numeric and bool(column.notna().all()) and bool(pd.to_numeric(column, errors="coerce").isna().all())
 
 
+def varying(names: Sequence[str], *frames: pd.DataFrame) -> list[str]:
+    """Those of some columns in which the rows of frames, put together, are not all the same."""
+    columns = {name: np.concatenate([numbers_in(frame, name) for frame in frames]) for name in names}
+    return [name for name, values in columns.items() if len(values) and np.ptp(values) > 0]
+
+
+def described(*frames: pd.DataFrame) -> list[str]:
+    """The columns that describe a training, are in every frame and vary over them together."""
+    names = [str(name) for name in frames[0].columns if re.fullmatch(STUDY, str(name))]
+    names = [name for name in names if all(name in frame for frame in frames)]
+    return varying(
+        [name for name in names if name not in ENDS or not any(_wordy(one, name) for one in frames)], *frames
+    )
+
+
 def study_inputs(frame: pd.DataFrame) -> list[str]:
     """The columns of a study's trials that vary.
 
     Raises:
         PlannerError: If there is none.
     """
-    names = [str(column) for column in frame.columns if re.fullmatch(STUDY, str(column))]
-    varying = [name for name in names if np.ptp(numbers_in(frame, name)) > 0] if len(frame) else []
-    varying += [name for name in TASKS if varying and name in frame and frame[name].nunique() > 1]
-    if not varying:
+    names = described(frame)
+    names += [name for name in TASKS if names and name in frame and frame[name].nunique() > 1]
+    if not names:
         raise PlannerError(
             "inputs were not given, and none of resolution, width_1.., depth_1.. varies in the table; give inputs=[..]"
         )
-    return varying
+    return names
+
+
+def _wordy(frame: pd.DataFrame, name: str) -> bool:
+    """Whether a cell of a column holds no finite number."""
+    try:
+        return not len(numbers_in(frame, name))
+    except PlannerError:
+        return True
 
 
 def _floats(values: ArrayLike) -> FloatArray:

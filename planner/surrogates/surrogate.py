@@ -21,6 +21,8 @@ from planner.surrogates.rows import as_frame, check_words, numbers_in
 from sampler.architecture import FloatArray
 from sampler.checks import is_number
 
+UNMEASURED = 0.5  # how much of what inputs do not explain is noise of measuring, where nobody measured that
+
 
 @dataclass(frozen=True, eq=False)
 class Surrogate:
@@ -244,6 +246,15 @@ class Surrogate:
         """
         mean, variance = self.mixture.reached(noise_share)
         return self.mixture.warp.moments(mean, self.scale**2 * variance)[0]
+
+    def worth(self) -> FloatArray:
+        """`(n,)` what each row that it has seen is worth: between what was measured and what is expected of it.
+
+        Where the noise of measuring is known, it is what is taken off. Else `UNMEASURED` of the variation that the
+        inputs do not explain counts as noise: on tables whose truth is known (NATS-Bench, NAS-Bench-Macro, MCUNet; 20
+        and 60 rows) the best row within a budget is found better so than by measurements or by means.
+        """
+        return self.reached(0.0 if self.mixture.seen.noise.any() else UNMEASURED)
 
     @cached_property
     def scale(self) -> float:

@@ -195,7 +195,7 @@ def parts(name):
 
 def measured(part, seed):
     """A row for each band that holds enough: coverage before and after; mean width and RMSE in the targets' spread."""
-    surrogate = planner.fit_surrogate(part.seen, part.inputs, part.target, part.cost, seed=seed, polish=False)
+    surrogate = planner.fit_surrogate(part.seen, part.inputs, part.target, part.cost, seed=seed)
     truth, spread = part.asked[part.target].to_numpy(float), part.seen[part.target].std()
     frames = {level: surrogate.predict(part.asked, level) for level in LEVELS}
     sure = replace(surrogate, outside=NOTHING)

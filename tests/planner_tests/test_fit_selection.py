@@ -1,5 +1,7 @@
 """Which trainings a curve is fitted to: posterior means, and when they are not to be had."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,11 +10,8 @@ from planner import PlannerError
 from planner.formulas import selection
 from planner.formulas.fit import fit
 from planner.table import as_table
-from sampler import Architectures, base
-from sampler.complexity import count
 
 B0_MACS = 385_814_752
-B0 = base("efficientnet_b0")
 A, G = 0.3, 0.2  # depth and resolution follow c^A and c^G where accuracy is highest
 
 
@@ -39,11 +38,14 @@ class Known:
     """A surrogate that knows the truth."""
 
     def __init__(self):
-        self.calls, self.errors = [], {"rmse": 0.0}
+        self.calls, self.errors, self.inputs = [], {"rmse": 0.0}, ["r", "d"]
 
-    def fit(self, frame, inputs, noise_variance, seed, polish=True):
+    def fit(self, frame, inputs, noise_variance, seed):
         self.calls.append((frame, inputs, noise_variance, seed))
         return self
+
+    def worth(self):
+        return self.posterior(self.calls[-1][0])[0]
 
     def posterior(self, frame):
         mean = truth(frame["macs"].to_numpy() / B0_MACS, frame["r"].to_numpy(), frame["d"].to_numpy())
@@ -135,58 +137,24 @@ def test_a_table_in_which_only_the_cost_varies_is_taken_as_observed(scattered, k
     assert why.startswith("neither r nor d varies between the trainings")
 
 
-def staged(rows, spread, seed=0):
-    """Networks whose stages are each scaled by about the same, or apart."""
-    rng = np.random.default_rng(seed)
-    widths = np.rint(10 * np.array(B0.widths) * np.exp(rng.normal(0, spread, (rows, 7)))).astype(int)
-    depths = rng.integers(1, 6, (rows, 7))
-    frame = pd.DataFrame({"accuracy": rng.uniform(0.5, 0.7, rows), "resolution": rng.integers(100, 224, rows)})
-    for i in range(7):
-        frame[f"width_{i + 1}"], frame[f"depth_{i + 1}"] = widths[:, i], depths[:, i]
-    facts = frame["resolution"].to_numpy(), np.full(rows, 32), widths, depths, np.full(rows, 1280)
-    macs = count(Architectures("efficientnet_b0", *facts)).macs
-    return as_table(frame.assign(macs=macs, stem=32, head=1280), "efficientnet_b0")
+def lucky(scattered, noise_variance=None):
+    """What the lucky training is worth by a real surrogate, and what was measured and is expected of it."""
+    table = replace(as_table(scattered), noise_variance=noise_variance)
+    table = replace(table, frame=table.frame.assign(repeats=1))
+    found = selection.select(table, 0.2, 0)
+    return found.accuracy[1], selection.observed(table)[1], found.expected[1]
 
 
-def test_stages_scaled_apart_are_seen_apart_where_there_are_trainings_enough():
-    inputs, columns = selection.stage_inputs(staged(80, 0.5))
-    assert len(columns) == 15  # resolution, seven widths, seven depths
-    assert set(columns) < set(inputs) and "macs" in inputs
-    assert inputs["resolution"].between(100, 224).all()
-    assert selection.stage_inputs(staged(59, 0.5)) is None  # fewer than four for each
-    assert selection.stage_inputs(staged(80, 0.1)) is None  # what rounding does
+def test_a_training_is_worth_something_between_what_it_reached_and_what_is_expected_of_it(scattered):
+    worth, measured, expected = lucky(scattered)
+    assert expected < worth < measured
+    assert worth == pytest.approx((measured + expected) / 2, abs=0.2 * (measured - expected))
 
 
-def narrow(kind, rows):
-    """Networks of so few channels that rounding to multiples of 8 moves their stages far apart."""
-    from sampler import SearchSpace, random_design
-
-    window, r, w = (0.014, 0.17), (0.35, 1.4), (0.1, 0.4)
-    design = random_design(SearchSpace("efficientnet_b0", 90, 20, kind=kind, window=window, r=r, w=w), rows, seed=0)
-    frame = pd.DataFrame({"macs": count(design, 20).macs, "resolution": design.resolution, "rule": "inverse"})
-    frame = frame.assign(base="efficientnet_b0", base_resolution=90, classes=20, stem=design.stem, head=design.head)
-    for i in range(7):
-        frame[f"width_{i + 1}"], frame[f"depth_{i + 1}"] = design.widths[:, i], design.depths[:, i]
-    return frame.assign(accuracy=0.5)
-
-
-def test_some_trainings_of_stages_do_not_make_a_study_of_narrow_networks_one_of_stages():
-    uniform, stages = narrow("uniform", 60), narrow("stage", 20)
-    ratios = np.log(uniform[[f"width_{i + 1}" for i in range(7)]].to_numpy() / B0.widths)
-    assert np.median(ratios.std(axis=1)) > selection.APART  # by their looks alone they are apart
-    assert selection.stage_inputs(as_table(pd.concat([uniform, stages], ignore_index=True))) is None
-    assert selection.stage_inputs(as_table(pd.concat([uniform, *[stages] * 5], ignore_index=True))) is not None
-
-
-def test_rounding_alone_does_not_make_a_table_one_of_stages():
-    from sampler import SearchSpace, random_design
-
-    uniform = random_design(SearchSpace("efficientnet_b0", 224), n=80, seed=0)
-    frame = pd.DataFrame({"accuracy": np.linspace(0.5, 0.7, 80), "macs": count(uniform).macs})
-    frame["resolution"] = uniform.resolution
-    for i in range(7):
-        frame[f"width_{i + 1}"], frame[f"depth_{i + 1}"] = uniform.widths[:, i], uniform.depths[:, i]
-    assert selection.stage_inputs(as_table(frame, "efficientnet_b0")) is None
+def test_where_seeds_were_repeated_a_training_is_worth_what_their_noise_leaves_of_it(scattered):
+    quiet, loud = (lucky(scattered, sd**2) for sd in (1e-4, 0.02))
+    assert quiet[0] == pytest.approx(quiet[1], abs=1e-4)
+    assert abs(loud[0] - loud[2]) < 0.2 * abs(loud[1] - loud[2])
 
 
 def test_the_scatter_about_the_posterior_means_widens_the_interval_of_a_new_training(scattered, known):

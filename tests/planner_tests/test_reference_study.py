@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -65,6 +66,29 @@ def test_a_training_that_reached_more_than_is_expected_is_named(run):
     assert formula.predict(6.5e6).trained == best
     assert formula.at(classes=100).predict(7e6).trained is None  # another task
     assert json.loads(run("predict", "--flops", "200M", "--json")[1])["trained"] is None
+
+
+def test_what_reached_more_is_the_best_training_within_each_of_sixty_budgets():
+    formula, frame = Formula.load(STUDY / "formula.json"), read_csv(STUDY / "trials.csv").frame
+    named = 0
+    for budget in np.geomspace(*formula.macs_range, 60):
+        found, prediction = formula.predict(budget).trained, formula.predict(budget)
+        best = frame.loc[frame.loc[frame["macs"] <= budget * 1.01, "accuracy"].idxmax()]
+        assert (found is None) == (best["accuracy"] <= prediction.accuracy["mean"] + 0.002)
+        if found is not None:
+            named += 1
+            assert (found["trial"], found["accuracy"]) == (best["trial"], best["accuracy"])
+            assert found["widths"] == [best[f"width_{i + 1}"] for i in range(7)]
+    assert named
+
+
+def test_its_most_accurate_training_is_on_the_front_and_selected_for_the_fit():
+    formula, frame = Formula.load(STUDY / "formula.json"), read_csv(STUDY / "trials.csv").frame
+    best = frame.loc[frame["accuracy"].idxmax(), "trial"]
+    assert formula.non_dominated[-1]["trial"] == best
+    assert best in {point["trial"] for point in formula.front}
+    assert {point["trial"] for point in formula.non_dominated} <= {point["trial"] for point in formula.front}
+    assert {"stem", "head", "width_4"} <= set(formula.surrogate.inputs)
 
 
 def test_its_comparison_is_printed_from_its_table(run):

@@ -32,7 +32,7 @@ READ = {"inputs": ["params", "tokens"], "target": "loss", "cost": "flops"}
 
 @pytest.fixture(scope="module")
 def surrogate():
-    return planner.fit_surrogate(models(60), **READ, polish=False)
+    return planner.fit_surrogate(models(60), **READ)
 
 
 @pytest.fixture(scope="module")
