@@ -13,6 +13,7 @@ from planner.quantities import format_bytes, format_cost, format_count
 
 if TYPE_CHECKING:
     from planner.allocation.allocate import Allocation
+    from planner.answers.answer import Answer
     from planner.formulas.formula import Formula, Prediction
     from planner.records import Records
     from planner.surrogates.surrogate import Surrogate
@@ -62,8 +63,35 @@ def of_formula(formula: Formula) -> str:
     return shown("Formula", facts, *tables)
 
 
-def of_prediction(prediction: Prediction) -> str:
-    """A prediction: what it costs and is expected to reach, and the network part by part."""
+def of_answer(answer: Answer) -> str:
+    """An answer: its network, why it is this one, and what others would have answered."""
+    facts: dict[str, str | None] = {"by": answer.by, "why": answer.reason}
+    facts |= {f"note {i}" if i > 1 else "note": one for i, one in enumerate(answer.notes, 1)}
+    rows = [("the answer", format_count(answer.prediction.macs), accuracy_words(answer.accuracy))]
+    others = {"the formula": answer.formula, "compound scaling": answer.published}
+    rows += [
+        (name, format_count(one.macs), accuracy_words(one.accuracy)) for name, one in others.items() if one is not None
+    ]
+    if answer.best is not None:
+        measured = answer.best.accuracy
+        reached = "by its own result" if measured is None else "measured"
+        value = answer.best.reached if measured is None else measured
+        rows.append((f"best training ({answer.best.name})", format_count(answer.best.macs), f"{value:.1%} {reached}"))
+    beside = table("Beside it", ("", "MACs", "accuracy"), rows, texts=(0, 2))
+    return of_prediction(answer.prediction, "Answer", facts, beside)
+
+
+def of_prediction(
+    prediction: Prediction, caption: str = "Prediction", more: Mapping[str, str | None] | None = None, *tables: str
+) -> str:
+    """A prediction: what it costs and is expected to reach, and the network part by part.
+
+    Args:
+        prediction: The prediction.
+        caption: What it is.
+        more: Facts after its own.
+        tables: Below its own.
+    """
     formula, one = prediction.formula, prediction.architecture
     outside = "" if prediction.in_range else " (outside the fitted range: an extrapolation)"
     facts = {
@@ -83,7 +111,8 @@ def of_prediction(prediction: Prediction) -> str:
         (f"stage {i}", depth, width) for i, (depth, width) in enumerate(zip(one.depths, one.widths, strict=True), 1)
     ]
     rows += [("head", None, one.head)] if one.head else []
-    return shown("Prediction", facts, table("Network", ("part", "blocks", "channels"), rows))
+    network = table("Network", ("part", "blocks", "channels"), rows)
+    return shown(caption, facts | dict(more or {}), network, *tables)
 
 
 def of_allocation(allocation: Allocation) -> str:

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from planner.allocation.believe import Belief, at_bounds, belief, taught
-from planner.allocation.decode import Decoded, Target, decode
+from planner.allocation.believe import Belief, at_bounds, belief, knows_stages, taught
+from planner.allocation.decode import Target, decode
 from planner.allocation.search import best_at
 from planner.errors import InputError, PlannerError
-from planner.formulas.budgets import NO_BUDGET, within
+from planner.formulas.budgets import NO_BUDGET, prediction_of, within
 from planner.formulas.formula import Formula, Prediction
-from planner.formulas.stages import part_macs
+from planner.formulas.stages import shares_of
 from planner.quantities import budget_of, format_count
-from sampler import Architecture, Limit, architecture_complexity, rule_named, stack
+from sampler import Limit, rule_named, stack
 from sampler.architecture import Architectures, FloatArray
 from sampler.moves import from_rows
 
@@ -30,7 +30,7 @@ NOTHING = (
 NO_CURVES = (
     "no curves of the stages: the table was scaled uniformly, so that every stage's share follows from one width"
 )
-NO_STAGES = "no search: the trainings scaled all stages alike, so the surrogate knows nothing of single ones"
+NO_STAGES = "no search: too few trainings scaled stages apart, so the surrogate knows too little of single ones"
 NO_SURROGATE = "no search: this formula holds no surrogate of the accuracy; fit one with `planner fit`"
 
 
@@ -172,13 +172,6 @@ def allocate(
     return Allocation(budget, options, missing, *_preferred(options, missing, cautious), cautious)
 
 
-def knows_stages(formula: Formula) -> bool:
-    """Whether a formula's surrogate tells one stage from another."""
-    return formula.surrogate is not None and any(
-        name.startswith(("width_", "depth_")) for name in formula.surrogate.inputs
-    )
-
-
 def curve_target(formula: Formula, c: float) -> Target:
     """Resolution, depths and shares of the stages that the curves ask for at c.
 
@@ -198,18 +191,27 @@ def curve_target(formula: Formula, c: float) -> Target:
 
 
 def _by_curves(formula: Formula, budget: float, limits: Sequence[Limit], posterior: Belief | None) -> Option:
-    """The curves' answer: at the budget, or the largest below it that keeps to the limits."""
+    """The curves' answer, with what is believed of it."""
+    return _option(formula, by_curves(formula, budget, limits), posterior)
+
+
+def by_curves(formula: Formula, budget: float, limits: Sequence[Limit] = ()) -> Prediction:
+    """What the curves of the stages answer: at the budget, or the largest below it that keeps to the limits.
+
+    Raises:
+        PlannerError: If there are none, nothing buildable costs the budget, or no answer keeps to the limits.
+    """
 
     def at(macs: float) -> Prediction:
         c = macs / formula.base_macs
         rule = rule_named(formula.branch(c).rule)
         found = decode(formula.network, rule, curve_target(formula, c), macs, formula.classes)
-        return _priced(formula, macs, found, limits)
+        return prediction_of(formula, macs, found.architecture, limits, found.pixels_nudged)
 
     answer = at(budget)
     if _passed(answer):
         answer = _largest(at, formula.macs_range[0], budget)
-    return _option(formula, answer, posterior)
+    return answer
 
 
 def _largest(at: Any, lowest: float, budget: float) -> Prediction:
@@ -260,51 +262,19 @@ def _by_search(
     except (InputError, PlannerError):
         pass  # no uniform architecture costs the budget: the search has starts of its own
     found = best_at(budget, score, grid, stack(starts) if starts else None, limits, formula.classes, seed=seed)
-    decoded = Decoded(found.architecture, found.macs, 0, 0.0)
-    option = _option(formula, _priced(formula, budget, decoded, limits), posterior)
+    option = _option(formula, prediction_of(formula, budget, found.architecture, limits), posterior)
     whole = "all" if found.exhaustive else "the best found of"
     return replace(option, notes=(f"{whole} {found.scored:,} architectures scored",))
 
 
 def _option(formula: Formula, prediction: Prediction, posterior: Belief | None) -> Option:
-    network, alone = formula.network, stack([prediction.architecture])
-    alone = from_rows(network, alone.integers())
-    parts = part_macs(network, alone, formula.classes)[0]
-    names = ["stem", *(str(i + 1) for i in range(len(network.stages))), "head"]
-    shares = dict(zip(names, (parts / parts.sum()).tolist(), strict=True))
+    shares = shares_of(formula.network, prediction.architecture, formula.classes)
     if posterior is None:
         return Option(prediction, shares)
+    alone = from_rows(formula.network, stack([prediction.architecture]).integers())
     mean, std = posterior(alone)
     bounds = at_bounds(taught(formula, prediction.rule), alone)
     return Option(prediction, shares, float(mean[0]), float(std[0]), bounds)
-
-
-def _priced(formula: Formula, budget: float, found: Decoded, limits: Sequence[Limit]) -> Prediction:
-    """A prediction of an architecture whose multipliers are the effective ones."""
-    one: Architecture = found.architecture
-    alone = from_rows(formula.network, stack([one]).integers())
-    cost = architecture_complexity(one, formula.classes)
-    r, d, w = alone.multipliers[0].tolist()
-    c = budget / formula.base_macs
-    return Prediction(
-        formula=formula,
-        budget=budget,
-        architecture=one,
-        macs=found.macs,
-        params=cost.params,
-        memory=cost.memory,
-        c=c,
-        r=r,
-        d=d,
-        w=w,
-        rule=formula.branch(c).rule,
-        in_range=formula.checked(budget, extrapolate=True),
-        pixels_nudged=found.pixels_nudged,
-        stage_nudged=None,
-        channels_nudged=0,
-        costs={limit.name: float(limit.cost(alone, formula.classes)[0]) for limit in limits},
-        limits={limit.name: limit.largest for limit in limits},
-    )
 
 
 def _passed(prediction: Prediction) -> str:

@@ -11,10 +11,13 @@ from planner.errors import PlannerError
 from planner.formulas.formula import Formula
 from sampler import SearchSpace, rule_named
 from sampler.architecture import Architectures, BaseNetwork, FloatArray
+from sampler.checks import is_number
 from sampler.complexity import count
 from sampler.limits import EXACT
 from sampler.moves import Grid, column_names
 
+# Of the trainings, whose stages were scaled apart: fewer do not say what single stages are worth.
+STAGE_SHARE = 0.2
 # Gives the (n,) means and the (n,) standard deviations of accuracy.
 Belief = Callable[[Architectures], tuple[FloatArray, FloatArray]]
 
@@ -38,6 +41,18 @@ def belief(formula: Formula) -> Belief:
         return np.asarray(mean), np.asarray(std)
 
     return posterior
+
+
+def knows_stages(formula: Formula) -> bool:
+    """Whether a formula's surrogate tells one stage from another, and enough trainings scaled them apart.
+
+    From uniform trainings alone it would take what rounding does to the stages for what each of them is worth.
+    """
+    if not any(name.startswith(("width_", "depth_")) for name in getattr(formula.surrogate, "inputs", ())):
+        return False
+    varied: Any = formula.provenance.get("stages_varied")
+    rows: Any = formula.provenance.get("rows", 0)
+    return not (is_number(varied) and is_number(rows)) or float(varied) >= STAGE_SHARE * float(rows)
 
 
 def check_reads(formula: Formula) -> None:

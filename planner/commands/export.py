@@ -92,18 +92,14 @@ def _for_budget(
     base_resolution: int | None,
     classes: int | None,
     extrapolate: bool,
-    space: str,
+    space: Any,
 ) -> Network:
-    from planner.allocation.allocate import allocate
+    from planner.answers.predict import answer_for
     from planner.commands.predict import choose
-    from planner.formulas.budgets import within
 
     found = choose(flops, limits, formula, study, base, base_resolution, classes, extrapolate)
     echo_first(found.formula.warnings, err=True)
-    if space == "stage":
-        prediction = allocate(found.formula, found.macs, limits, extrapolate=extrapolate).best.prediction
-    else:
-        prediction = within(found.formula, found.macs, limits, extrapolate)
+    prediction = answer_for(found.formula, found.macs, limits, extrapolate=extrapolate, space=space)[0].prediction
     from planner.exports.network import Network, name_of
 
     one = prediction.architecture

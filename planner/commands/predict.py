@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.options import applied, as_json, budgets, echo_first, echo_json
-from planner.commands.together import needs
-from planner.errors import InputError, PlannerError
-from planner.quantities import format_cost, format_count
+from planner.commands.together import replaces
+from planner.errors import PlannerError
 
 if TYPE_CHECKING:
     from planner.formulas.choice import Choice
-    from planner.formulas.formula import Formula, Prediction
+    from planner.formulas.formula import Formula
     from sampler import Limit
 
 NO_FORMULA = (
@@ -29,7 +28,7 @@ NO_FORMULA = (
     epilog="Example: planner predict --flops 200M --json",
     short_help="The architecture for a budget.",
 )
-@needs("--cautious", "--space stage")
+@replaces("--smooth", "--cautious")
 @budgets
 @click.option("--formula", metavar="FILE", help="A formula written by `planner fit`.")
 @click.option("--study", metavar="NAME", help="The study whose formula answers.")
@@ -39,9 +38,10 @@ NO_FORMULA = (
     type=click.Choice(["uniform", "stage"]),
     default="uniform",
     show_default=True,
-    help="One d and one w for all stages, or each stage's own: by learned curves, and by search.",
+    help="One d and one w for all stages, or each stage's own, where enough trainings scaled stages apart.",
 )
-@click.option("--cautious", is_flag=True, help="With --space stage: the best lower bound instead of the best mean.")
+@click.option("--cautious", is_flag=True, help="The best lower bound of the accuracy instead of the best mean.")
+@click.option("--smooth", is_flag=True, help="The network on the formula's curves, whatever the trainings taught.")
 @as_json
 def command(
     flops: float | None,
@@ -52,35 +52,34 @@ def command(
     base_resolution: int | None,
     classes: int | None,
     extrapolate: bool,
-    space: str,
+    space: Any,
     cautious: bool,
+    smooth: bool,
     json_: bool,
 ) -> None:
-    """Gives one buildable architecture whose exact MACs are within 1 % of the budget.
+    """Gives the best buildable network within the budgets, by all that the trainings taught, at its exact cost.
 
-    With --params, --latency or --memory it is the largest architecture of the formula that keeps to them; with
-    several budgets, the answer names the one that decides.
+    Of all networks that keep to the budgets (--flops, --params, --latency and --memory, alone or together) it is the
+    one of the highest expected accuracy; where cheaper ones are better, it leaves something of the budget, and says so.
+    Beside it stand what the formula's curves give, the best training and compound scaling. Where too little was
+    trained to choose by, the formula answers, within 1 % of the budget, or else compound scaling; the answer says why.
 
     The formula is the one given; or of the last study's, the reference study's and that of published networks the
     first that covers the budget; or else compound scaling. The answer says which.
     """
-    from planner.formulas.budgets import within
+    from planner.answers.predict import answer_for, smooth_answer
+    from planner.commands.predict_show import show_answer
 
     found = choose(flops, limits, formula, study, base, base_resolution, classes, extrapolate)
-    source = found.source
-    if space == "stage":
-        echo_first(() if json_ else found.formula.warnings, err=True)
-        show_stages(found.formula, found.macs, limits, cautious, extrapolate, source, json_)
-        return
-    prediction = within(found.formula, found.macs, limits, extrapolate)
-    rival = compound_at(prediction)
+    if smooth:
+        answer = smooth_answer(found.formula, found.macs, limits, extrapolate, space)
+    else:
+        answer = answer_for(found.formula, found.macs, limits, cautious, extrapolate, space=space)[0]
     echo_first(() if json_ else found.formula.warnings, err=True)
     if json_:
-        answer = prediction.as_dict()
-        answer.update(formula=source, compound=None if rival is None else rival.as_dict())
-        echo_json(answer)
+        echo_json({**answer.as_dict(), "cautious": cautious, "formula": found.source, "space": space})
     else:
-        show_prediction(prediction, rival, source)
+        show_answer(answer, found.source, space == "stage")
 
 
 def choose(
@@ -144,105 +143,3 @@ def _known(base: str | None) -> Iterator[tuple[str, Formula]]:
         yield f"shipped with the planner, from published {name} networks", loads(text, "the shipped formula")
     else:
         yield NO_FORMULA.format(base=name), compound(name)
-
-
-def compound_at(prediction: Prediction) -> Prediction | None:
-    """What compound scaling gives at the same MACs; None where it gives nothing buildable."""
-    from planner.rules import compound
-
-    formula = prediction.formula
-    if formula.kind == "compound":
-        return None
-    try:
-        return compound(formula.base, formula.resolution, formula.classes).predict(prediction.budget, extrapolate=True)
-    except InputError:
-        return None
-
-
-def show_prediction(prediction: Prediction, rival: Prediction | None, source: str) -> None:
-    """Prints a prediction for people."""
-    formula = prediction.formula
-    learned = formula.kind != "compound"
-    low, high = (format_count(value) for value in formula.macs_range)
-    decided = {"macs": "", "range": ", the end of the fitted range"}
-    by = decided.get(prediction.binding, f", decided by the budget of {prediction.binding}")
-    click.echo(f"{formula.base} for {format_count(prediction.budget)} MACs{by}, {formula.classes} classes")
-    click.echo(f"formula: {source}" + (f" ({len(formula.front)} points, {low} to {high} MACs)" if learned else ""))
-    if not prediction.in_range:
-        click.echo("OUTSIDE that range: an extrapolation")
-    show_architecture("planner" if learned else "compound", prediction)
-    if rival is not None:
-        show_architecture("compound" if prediction.c > 1 else "inverse compound", rival)
-    accuracy = prediction.accuracy
-    if accuracy is not None:
-        click.echo(
-            f"expected accuracy{' of the best trainings here' * (accuracy['of'] == 'front')}: {accuracy['mean']:.1%} "
-            f"({accuracy['lower']:.1%} to {accuracy['upper']:.1%}, 90 %), on the data it was fitted on"
-            f"{', but OUTSIDE what was trained' * (not accuracy['in_range'])}"
-        )
-    if best := prediction.trained:
-        name = f"{'trial ' * isinstance(best.get('trial'), int)}{best['trial']}, " if "trial" in best else ""
-        click.echo(
-            f"reached more: {name}{format_count(best['macs'])} MACs, {best['accuracy']:.1%} (one training, the best of "
-            f"{formula.provenance.get('rows', len(formula.front))})"
-        )
-
-
-def show_stages(
-    formula: Formula,
-    macs: float | None,
-    limits: Sequence[Limit],
-    cautious: bool,
-    extrapolate: bool,
-    source: str,
-    json_: bool,
-) -> None:
-    """Prints both ways to spend a budget on the stages, and which is preferred."""
-    from planner.allocation.allocate import allocate
-
-    allocation = allocate(formula, macs, limits, cautious, extrapolate)
-    if json_:
-        echo_json({**allocation.as_dict(), "formula": source, "warnings": list(formula.warnings)})
-        return
-    click.echo(f"{formula.base} for {format_count(allocation.budget)} MACs, {formula.classes} classes, stage by stage")
-    click.echo(f"formula: {source}")
-    for name, option in allocation.options.items():
-        show_architecture(name, option.prediction)
-        click.echo("  share of MACs  " + "  ".join(f"{part} {share:.1%}" for part, share in option.shares.items()))
-        accuracy = option.accuracy
-        if accuracy is not None:
-            span = f"{accuracy['lower']:.1%} to {accuracy['upper']:.1%}, 90 %"
-            beyond = "" if accuracy["in_range"] else ", OUTSIDE what was trained"
-            click.echo(f"  accuracy    {accuracy['mean']:.1%} ({span}), by the surrogate{beyond}")
-        if option.at_bounds:
-            click.echo(f"  at the end of the data: {', '.join(option.at_bounds)}")
-        for note in option.notes:
-            click.echo(f"  {note}")
-    for absent in allocation.missing.values():
-        click.echo(absent)
-    click.echo(f"preferred: {allocation.preferred}; {allocation.reason}")
-
-
-def show_architecture(name: str, prediction: Prediction) -> None:
-    """Prints one architecture."""
-    one = prediction.architecture
-    click.echo(f"{name}:")
-    click.echo(f"  resolution  {one.resolution} px  (r {prediction.r:.3f}, d {prediction.d:.3f}, w {prediction.w:.3f})")
-    click.echo(f"  depths      {' '.join(str(depth) for depth in one.depths)}")
-    click.echo(f"  widths      {' '.join(str(width) for width in one.widths)}  (stem {one.stem}, head {one.head})")
-    off = 100 * (prediction.macs / prediction.budget - 1)
-    click.echo(f"  MACs        {prediction.macs:,} ({off:+.2f} % of the budget), params {prediction.params:,}")
-    for kind, cost in prediction.costs.items():
-        click.echo(f"  {kind:12s}{format_cost(kind, cost)} of {format_cost(kind, prediction.limits[kind])}")
-    nudges = _nudges(prediction)
-    if nudges:
-        click.echo(f"  nudged      {nudges}, to meet the budget")
-
-
-def _nudges(prediction: Prediction) -> str:
-    parts: list[Any] = []
-    if prediction.pixels_nudged:
-        parts.append(f"resolution {prediction.pixels_nudged:+d} px")
-    if prediction.stage_nudged is not None:
-        parts.append(f"stage {prediction.stage_nudged + 1} {prediction.channels_nudged:+d} channels")
-    return ", ".join(parts)

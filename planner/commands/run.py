@@ -54,11 +54,11 @@ def command(
     The prediction is for the budgets given, or else for the middle of the fitted range.
     Without options it runs on generated fractal images, with nothing to download.
     """
+    from planner.answers.predict import answer_for
     from planner.commands.fit import show_fit, summary
     from planner.commands.front import front_of, marked, show_front
-    from planner.commands.predict import compound_at, show_prediction
+    from planner.commands.predict_show import show_answer
     from planner.documents import write_own
-    from planner.formulas.budgets import within
     from planner.formulas.codec import dumps
     from planner.formulas.fit import fit
     from planner.loop import train_queued
@@ -76,13 +76,11 @@ def command(
     write_own(path, dumps(formula))
     if flops is None and not limits:
         flops = math.sqrt(math.prod(formula.macs_range))
-    prediction = within(formula, flops, limits, extrapolate=True)
-    rival = compound_at(prediction)
+    answer = answer_for(formula, flops, limits, extrapolate=True)[0]
     if json_:
-        answer = {"study": ledger.folder.name, "front": front, "fit": summary(formula, path), **ledger.counts()}
-        answer["prediction"] = prediction.as_dict()
-        answer["compound"] = None if rival is None else rival.as_dict()
-        echo_json(answer)
+        found = answer.as_dict()
+        facts = {"study": ledger.folder.name, "front": front, "fit": summary(formula, path), **ledger.counts()}
+        echo_json({**facts, "prediction": found, "compound": found["compound"]})
         return
     click.echo(f"\nFront ({ledger.folder / 'trials.csv'} has every training)")
     show_front(front)
@@ -90,4 +88,4 @@ def command(
     show_fit(formula, path)
     click.echo("\nPrediction")
     echo_first(formula.warnings)
-    show_prediction(prediction, rival, str(path))
+    show_answer(answer, str(path))

@@ -9,7 +9,8 @@ from dataclasses import replace
 from planner.errors import PlannerError
 from planner.formulas.formula import Formula, Prediction
 from planner.quantities import format_cost
-from sampler import Limit, stack
+from sampler import Architecture, Limit, architecture_complexity, stack
+from sampler.moves import from_rows
 
 # Of the range of log MACs: to about 0.1 % of a budget over a range of four decades.
 HALVINGS = 14
@@ -45,6 +46,42 @@ def within(formula: Formula, macs: float | None, limits: Sequence[Limit] = (), e
             return answer
         low, high = min(low, macs), min(high, macs)
     return _largest(formula, limits, low, high)
+
+
+def prediction_of(
+    formula: Formula, budget: float, one: Architecture, limits: Sequence[Limit] = (), pixels_nudged: int = 0
+) -> Prediction:
+    """An architecture as a prediction, whatever found it: its exact costs, and its effective multipliers.
+
+    Args:
+        formula: The formula whose trainings taught what is expected of it.
+        budget: MACs asked for.
+        one: The architecture.
+        limits: What it must not pass.
+        pixels_nudged: Pixels its resolution was moved to meet the budget.
+    """
+    alone = from_rows(formula.network, stack([one]).integers())
+    cost = architecture_complexity(one, formula.classes)
+    r, d, w = alone.multipliers[0].tolist()
+    c = budget / formula.base_macs
+    found = Prediction(
+        formula=formula,
+        budget=budget,
+        architecture=one,
+        macs=cost.macs,
+        params=cost.params,
+        memory=cost.memory,
+        c=c,
+        r=r,
+        d=d,
+        w=w,
+        rule=formula.branch(c).rule,
+        in_range=formula.checked(budget, extrapolate=True),
+        pixels_nudged=pixels_nudged,
+        stage_nudged=None,
+        channels_nudged=0,
+    )
+    return _priced(found, limits)
 
 
 def keeps(formula: Formula, macs: float, limits: Sequence[Limit]) -> bool:

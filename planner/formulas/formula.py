@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,10 @@ from sampler.architecture import MAX_CHANNELS, MAX_PIXELS
 from sampler.checks import checked_whole, shown
 from sampler.complexity import base_macs
 from sampler.solve import TOLERANCE
+
+if TYPE_CHECKING:
+    from planner.answers.answer import Answer
+    from sampler import Limit
 
 Direction = Literal["shrink", "enlarge"]
 Kind = Literal["loglinear", "tinynet", "compound"]
@@ -207,12 +211,60 @@ class Formula:
             PlannerError: If the budget is outside the range and `extrapolate` is not set, or is no positive number.
             InputError: If nothing buildable comes within 1 % of it.
         """
-        if not isinstance(space, str) or space not in ("uniform", "stage"):
-            raise PlannerError(f"space is {shown(space)}; uniform or stage is wanted")
+        check_space(space)
         values = macs.tolist() if hasattr(macs, "tolist") else macs  # numpy's and pandas' too
         if isinstance(values, list | tuple):
             return [self._predicted(budget_of(one), extrapolate, space) for one in values]
         return self._predicted(budget_of(values), extrapolate, space)
+
+    @overload
+    def answer(
+        self,
+        macs: float | str | None,
+        limits: Sequence[Limit] = (),
+        cautious: bool = False,
+        extrapolate: bool = False,
+        space: Literal["uniform", "stage"] = "uniform",
+    ) -> Answer: ...
+
+    @overload
+    def answer(
+        self,
+        macs: list[Any] | tuple[Any, ...] | NDArray[Any],
+        limits: Sequence[Limit] = (),
+        cautious: bool = False,
+        extrapolate: bool = False,
+        space: Literal["uniform", "stage"] = "uniform",
+    ) -> list[Answer]: ...
+
+    def answer(
+        self,
+        macs: float | str | list[Any] | tuple[Any, ...] | NDArray[Any] | None,
+        limits: Sequence[Limit] = (),
+        cautious: bool = False,
+        extrapolate: bool = False,
+        space: Literal["uniform", "stage"] = "uniform",
+    ) -> Answer | list[Answer]:
+        """The best buildable network within a budget, by all that the trainings taught: what `planner predict` prints.
+
+        Where too little was taught the curves answer, as `predict` does; the answer says so.
+
+        Args:
+            macs: The budget, as in `predict`; None where the limits alone decide.
+            limits: What else must not be passed.
+            cautious: Whether networks are compared by the lower bounds of their accuracies instead of the means.
+            extrapolate: Whether the curves answer outside the range that the fit saw.
+            space: `"stage"` also for networks whose stages are scaled apart.
+
+        Raises:
+            PlannerError: As `predict`; or if no network keeps to the budget and the limits.
+        """
+        from planner.answers.predict import answer_for
+
+        values: Any = macs.tolist() if macs is not None and hasattr(macs, "tolist") else macs
+        if isinstance(values, list | tuple):
+            return [answer_for(self, one, limits, cautious, extrapolate, space=space)[0] for one in values]
+        return answer_for(self, values, limits, cautious, extrapolate, space=space)[0]
 
     def _predicted(self, macs: float, extrapolate: bool, space: str) -> Prediction:
         """The architecture for one budget: r and d of the curves, and the width that is solved."""
@@ -304,6 +356,7 @@ class Prediction:
         binding: The budget that decides: `macs`, the name of a limit, or `range` where the fitted range ends before.
         costs: What it costs of each limit's kind.
         limits: The most it was allowed to cost, by the same names.
+        expected: Its `accuracy`, where somebody knows better than the formula's surrogate alone; else None.
     """
 
     formula: Formula
@@ -324,6 +377,7 @@ class Prediction:
     binding: str = "macs"
     costs: dict[str, float] = field(default_factory=dict)
     limits: dict[str, float] = field(default_factory=dict)
+    expected: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
         one = self.architecture
@@ -345,6 +399,8 @@ class Prediction:
         whether it lies within what was trained: outside, the interval is wider.
         """
         surrogate = self.formula.surrogate
+        if self.expected is not None:
+            return self.expected
         if surrogate is not None:
             from planner.allocation.believe import check_reads, columns_of
 
@@ -362,9 +418,7 @@ class Prediction:
             of, inside = "front", self.in_range
         else:
             return None
-        # Means and ends of an interval pass 0 or 1 where they are extrapolated far enough.
-        bounded = {name: min(1.0, max(0.0, one)) for name, one in (("mean", mean), ("lower", low), ("upper", high))}
-        return {**bounded, "level": 0.9, "of": of, "in_range": inside}
+        return bounded_accuracy(mean, low, high, of, inside)
 
     @property
     def trained(self) -> dict[str, Any] | None:
@@ -416,6 +470,22 @@ class Prediction:
             "w": self.w,
             "widths": list(self.architecture.widths),
         }
+
+
+def check_space(space: object) -> None:
+    """Refuses what is neither `uniform` nor `stage`.
+
+    Raises:
+        PlannerError: Naming it.
+    """
+    if not isinstance(space, str) or space not in ("uniform", "stage"):
+        raise PlannerError(f"space is {shown(space)}; uniform or stage is wanted")
+
+
+def bounded_accuracy(mean: float, lower: float, upper: float, of: str, inside: bool) -> dict[str, Any]:
+    """An expected accuracy and its 90 % interval, as `Prediction.accuracy`, of numbers that may pass 0 or 1."""
+    ends = (("mean", mean), ("lower", lower), ("upper", upper))
+    return {**{name: min(1.0, max(0.0, one)) for name, one in ends}, "level": 0.9, "of": of, "in_range": inside}
 
 
 def in_range(c: float, c_range: tuple[float, float]) -> bool:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from planner.formulas.curve import Curve
-from sampler import RULES, BaseNetwork, rule_named
+from sampler import RULES, Architecture, BaseNetwork, rule_named, stack
 from sampler.architecture import Architectures, FloatArray, IntArray
 from sampler.complexity import blocks_of
 from sampler.moves import column_names, from_rows
@@ -97,6 +97,13 @@ def part_macs(network: BaseNetwork, architectures: Architectures, classes: int) 
     keys: list[str | int] = ["stem", *range(1, len(network.stages) + 1), "head"]
     n = len(architectures)
     return np.stack([np.broadcast_to(parts[key].macs, (n,)) for key in keys], axis=1)
+
+
+def shares_of(network: BaseNetwork, one: Architecture, classes: int) -> dict[str, float]:
+    """Of an architecture's MACs, the share of each part: `stem`, `1` .., `head`; they sum up to 1."""
+    parts = part_macs(network, from_rows(network, stack([one]).integers()), classes)[0]
+    names = ["stem", *(str(i + 1) for i in range(len(network.stages))), "head"]
+    return dict(zip(names, (parts / parts.sum()).tolist(), strict=True))
 
 
 def stage_macs(network: BaseNetwork, architectures: Architectures, classes: int) -> IntArray:

@@ -241,45 +241,33 @@ def test_at_another_resolution_or_number_of_classes_the_surrogate_is_left_behind
     assert formula.at(64, CLASSES).surrogate is None
 
 
-def test_the_command_gives_both_and_the_reason(run, staged, tmp_path):
+def test_the_search_is_left_where_too_few_trainings_scaled_stages_apart(believing):
+    formula = believing()
+    for varied, known in ((7, False), (8, True), ("x", True)):
+        facts = {**formula.provenance, "rows": 40, "stages_varied": varied}
+        allocation = allocate(replace(formula, provenance=facts), BUDGET)
+        assert ("search" in allocation.options) == known
+    assert (
+        "too few trainings scaled stages apart"
+        in allocate(replace(formula, provenance={"rows": 40, "stages_varied": 0}), BUDGET).missing["search"]
+    )
+
+
+def test_the_command_answers_by_the_curves_of_the_stages_where_nothing_else_is_known(run, staged, tmp_path):
     staged.save(tmp_path / "stage.json")
-    code, out, err = run("predict", "--space", "stage", "--flops", "20M", "--formula", tmp_path / "stage.json")
+    asked = ("predict", "--space", "stage", "--flops", "20M", "--formula", tmp_path / "stage.json")
+    code, out, err = run(*asked)
     assert (code, err) == (0, "")
-    assert "resnet20_cifar for 20M MACs, 10 classes, stage by stage" in out
-    assert "preferred: curves; the only answer; no search: this formula holds no surrogate" in out
+    assert "resnet20_cifar for 20M MACs, 10 classes" in out and "answer, on the formula's curves:" in out
+    assert "why: the formula answers: no surrogate of the accuracy" in out
     assert "share of MACs  stem" in out
+    found = json.loads(run(*asked, "--json")[1])
+    curves = allocate(staged, BUDGET).options["curves"]
+    assert (found["space"], found["by"], found["macs"]) == ("stage", "formula", curves.prediction.macs)
+    assert found["shares"] == pytest.approx(curves.shares)
 
 
-def test_the_command_with_a_surrogate_prints_accuracies_and_json(run, believing, monkeypatch):
-    from planner.commands import predict
-    from planner.formulas.choice import Choice
-
-    monkeypatch.setattr(predict, "choose", lambda macs, *_: Choice("mine.json", believing(), macs))
-    code, out, _ = run("predict", "--space", "stage", "--flops", "20M")
-    assert code == 0
-    assert "accuracy    " in out and "by the surrogate\n" in out
-    assert "preferred: search; the search's expected accuracy is" in out
-    monkeypatch.setattr(predict, "choose", lambda macs, *_: Choice("mine.json", believing(inside=False), macs))
-    assert "by the surrogate, OUTSIDE what was trained\n" in run("predict", "--space", "stage", "--flops", "20M")[1]
-    code, out, _ = run("predict", "--space", "stage", "--flops", "20M", "--cautious", "--json")
-    answer = json.loads(out)
-    assert answer["space"] == "stage"
-    assert set(answer["allocations"]) == {"curves", "search"}
-    assert answer["preferred"] in answer["allocations"]
-    assert answer["cautious"] and "lower bound" in answer["reason"]
-    for one in answer["allocations"].values():
-        assert 0.99 * 20e6 <= one["macs"] <= 20e6
-        assert one["accuracy"]["lower"] < one["accuracy"]["mean"] < one["accuracy"]["upper"]
-        assert one["accuracy"]["in_range"] is False
-
-
-def test_caution_without_stages_is_refused(run):
-    code, _, err = run("predict", "--flops", "200M", "--cautious")
-    assert code == 2
-    assert "add --space stage" in err
-
-
-def test_a_uniform_formula_is_refused_in_one_line(run):
-    code, _, err = run("predict", "--flops", "200M", "--space", "stage")
-    assert code == 2
-    assert err.count("\n") == 1 and "knows nothing of single stages" in err
+def test_a_uniform_formula_answers_alike_stages_and_says_so(run):
+    code, out, err = run("predict", "--flops", "200M", "--space", "stage")
+    assert (code, err) == (0, "")
+    assert "all stages are scaled alike: this formula knows nothing of single ones; train networks of" in out

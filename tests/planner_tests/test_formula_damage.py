@@ -7,7 +7,8 @@ import random
 import pytest
 
 from planner import PlannerError
-from planner.commands.predict import compound_at, show_prediction
+from planner.answers.predict import answer_for
+from planner.commands.predict_show import show_answer
 from planner.formulas.budgets import within
 from planner.formulas.codec import loads, signed
 from planner.resources import reference_formula, shipped_formula
@@ -54,8 +55,10 @@ def used(formula):
     """Everything that `planner predict`, a notebook and a report do with a formula of the middle of its range."""
     low, high = formula.macs_range
     found = formula.predict((low * high) ** 0.5)
-    json.dumps(found.as_dict(), allow_nan=False)
-    show_prediction(found, compound_at(found), "a file")
+    answer = answer_for(formula, (low * high) ** 0.5)[0]
+    json.dumps(answer.as_dict(), allow_nan=False)
+    show_answer(answer, "a file")
+    assert answer._repr_html_() and repr(answer)
     assert formula._repr_html_() and found._repr_html_() and repr(formula) and repr(found)
     within(formula, None, [exact_limit("params", 3e6)])
 

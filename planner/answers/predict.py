@@ -1,0 +1,196 @@
+"""The answer to a budget: the best buildable network by all that the trainings taught.
+
+All uniform networks that keep to the budget and the limits are candidates, and beside them whatever else is known: what
+was trained, what the formula's curves give, what compound scaling gives. Where the trainings taught too little to
+choose by, the curves answer, and the answer says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from planner.allocation.believe import check_reads
+from planner.answers.answer import Answer, AnsweredBy
+from planner.answers.question import AnswerSpace, Question, asked_for
+from planner.answers.search import FoundNetwork, best_networks
+from planner.answers.trainings import TrainedNetwork
+from planner.answers.words import beyond, differences, outside_words
+from planner.errors import PlannerError
+from planner.formulas.budgets import prediction_of
+from planner.formulas.formula import Formula, Prediction, bounded_accuracy
+from sampler import Limit, stack
+from sampler.architecture import Architectures, FloatArray
+from sampler.solve import TOLERANCE
+
+__all__ = ["Answer", "answer_for", "smooth_answer"]
+
+NOTHING_INSIDE = "no network inside what was trained keeps to the budget"
+SMOOTH = "asked for"
+
+
+def answer_for(
+    formula: Formula,
+    macs: float | str | None,
+    limits: Sequence[Limit] = (),
+    cautious: bool = False,
+    extrapolate: bool = False,
+    n: int = 1,
+    space: AnswerSpace = "uniform",
+) -> list[Answer]:
+    """The `n` best distinct networks within a budget, the best first; fewer where there are no more.
+
+    Args:
+        formula: With `answers`, or else its curves answer.
+        macs: Budget of multiply-accumulates of one image; None where the limits alone decide.
+        limits: What else must not be passed.
+        cautious: Whether lower bounds are compared instead of means.
+        extrapolate: Whether the curves answer outside the range that the fit saw.
+        n: How many.
+        space: `stage` also for networks whose stages are scaled apart, where enough trainings were.
+
+    Raises:
+        PlannerError: If there is no budget, it is outside the range, or no network keeps to it.
+    """
+    asked = asked_for(formula, macs, limits, cautious, extrapolate, space)
+    why = asked.doubt
+    found = [] if why else _searched(asked, n)
+    if not found:
+        return [by_formula(asked, why or NOTHING_INSIDE)]
+    return [_answer(asked, one) for one in found]
+
+
+def smooth_answer(
+    formula: Formula,
+    macs: float | str | None,
+    limits: Sequence[Limit] = (),
+    extrapolate: bool = False,
+    space: AnswerSpace = "uniform",
+) -> Answer:
+    """What the formula's curves answer, in the form of an answer; arguments as in `answer_for`."""
+    return by_formula(asked_for(formula, macs, limits, False, extrapolate, space), SMOOTH)
+
+
+def by_formula(asked: Question, why: str) -> Answer:
+    """The formula's answer, or a published rule's where the curves give nothing buildable, and why."""
+    by: AnsweredBy = "formula" if asked.learned else "published rule"
+    try:
+        prediction = asked.smooth
+    except PlannerError:
+        if asked.published is None or asked.limits:
+            raise
+        prediction, by = asked.published, "published rule"
+    who = "the formula answers" if by == "formula" else "compound scaling answers"
+    reason = f"{who}: {why}" if why else who
+    return _beside(asked, Answer(prediction, by, reason, _left(asked, prediction)))
+
+
+def _searched(asked: Question, n: int) -> list[FoundNetwork]:
+    """The best networks by the model of answers, the best first; none where nothing keeps to the budgets."""
+    formula, model = asked.formula, asked.formula.answers
+    check_reads(formula)
+    least = float(model.tried[:, -1].min())
+
+    def score(architectures: Architectures) -> FloatArray:
+        matrix = asked.matrix(architectures)
+        values: FloatArray = model.scores(matrix, asked.cautious)
+        return np.where(matrix[:, -1] >= least, values, -np.inf)  # cheaper than all trained: a guess
+
+    try:
+        found = best_networks(
+            formula.network,
+            formula.branch(asked.most / formula.base_macs).rule,
+            formula.classes,
+            score,
+            macs=asked.most,
+            limits=asked.limits,
+            ranges=asked.ranges,
+            starts=_starts(asked),
+            kind="stage" if asked.apart else "uniform",
+            n=n,
+        )
+    except PlannerError:
+        return []  # nothing keeps to the budgets inside what was trained
+    return [one for one in found if np.isfinite(one.score)]
+
+
+def _starts(asked: Question) -> Architectures | None:
+    """What may win beside the uniform networks, inside what was trained."""
+    known = [] if asked.trainings.networks is None else list(asked.trainings.networks)
+    known += [one.architecture for one in (asked.formula_answer, asked.published) if one is not None]
+    if not known:
+        return None
+    starts = stack(known)
+    starts = starts.take(asked.formula.answers.in_range(asked.matrix(starts)))
+    return starts if len(starts) else None
+
+
+def _answer(asked: Question, found: FoundNetwork) -> Answer:
+    """The answer that a network found is."""
+    formula, model = asked.formula, asked.formula.answers
+    budget = float(found.macs) if asked.macs is None else asked.macs
+    prediction = prediction_of(formula, budget, found.architecture, asked.limits)
+    row = asked.matrix(stack([found.architecture]))
+    mean, lower, upper = (float(part[0]) for part in model.expected(row))
+    expected = bounded_accuracy(mean, lower, upper, "architecture", bool(model.in_range(row)[0]))
+    prediction = replace(prediction, expected=expected, binding=_binding(asked, prediction))
+    own = asked.trainings.of(found.architecture)
+    answer = Answer(prediction, "search" if own is None else "training", "", _left(asked, prediction))
+    return replace(_beside(asked, answer), reason=_reason(asked, prediction, own))
+
+
+def _beside(asked: Question, answer: Answer) -> Answer:
+    """An answer with all that stands beside it."""
+    out = beyond(answer.architecture, asked.ranges)
+    notes = list(asked.notes)
+    if answer.by in ("search", "training") and answer.left > TOLERANCE:
+        notes.append(f"leaves {answer.left:.1%} of the budget: dearer networks are expected to reach less")
+    if out:
+        notes.append(f"outside what was trained: {outside_words(answer.architecture, out, asked.ranges)}")
+    return replace(
+        answer,
+        formula=asked.formula_answer,
+        best=asked.best,
+        published=asked.published,
+        out_of_range=out,
+        notes=tuple(notes),
+    )
+
+
+def _reason(asked: Question, prediction: Prediction, own: TrainedNetwork | None) -> str:
+    """Why an answer of the search is not the formula's, in one sentence."""
+    assert prediction.accuracy is not None
+    mean, smooth = prediction.accuracy["mean"], asked.formula_answer
+    said = f"expected {mean:.1%}"
+    if own is not None:
+        said = f"{own.name} was of this very network, worth {own.reached:.1%} by its own result; {said}"
+    if asked.cautious:
+        said = f"the best lower bound; {said}"
+    if smooth is None or smooth.accuracy is None:
+        return f"{said}; the formula has no network within the budget"
+    if smooth.architecture == prediction.architecture:
+        return f"{said}; the formula gives the same network"
+    gain = mean - smooth.accuracy["mean"]
+    than = f"{abs(100 * gain):.1f} points {'above' if gain > 0 else 'below'}" if abs(gain) >= 0.0005 else "level with"
+    unlike = differences(prediction.architecture, smooth.architecture)
+    guess = "" if smooth.accuracy["in_range"] else ", which lies outside what was trained"
+    return f"{said}, {than} the formula's network{guess}: {unlike}"
+
+
+def _spent(asked: Question, prediction: Prediction) -> dict[str, float]:
+    """The shares that a prediction spends of each budget, by name; `range` where what was trained ends it."""
+    shares = {"range" if asked.macs is None else "macs": prediction.macs / asked.most}
+    return shares | {name: cost / prediction.limits[name] for name, cost in prediction.costs.items()}
+
+
+def _left(asked: Question, prediction: Prediction) -> float:
+    """The share of the budget that decides which is not spent; 0 where a solved width passes it by its tolerance."""
+    return max(0.0, 1 - max(_spent(asked, prediction).values()))
+
+
+def _binding(asked: Question, prediction: Prediction) -> str:
+    """The budget that is spent most."""
+    spent = _spent(asked, prediction)
+    return max(spent, key=lambda name: spent[name])

@@ -1,0 +1,187 @@
+"""What is asked of a formula: the budgets, whether the trainings can answer, and what stands beside every answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from planner.allocation.allocate import by_curves
+from planner.allocation.believe import knows_stages
+from planner.answers.trainings import TrainedNetwork, TrainedNetworks
+from planner.errors import PlannerError
+from planner.formulas.budgets import NO_BUDGET, prediction_of, within
+from planner.formulas.formula import Formula, Prediction, check_space
+from planner.quantities import budget_of, format_count
+from sampler import Architecture, Limit, stack
+from sampler.architecture import Architectures, FloatArray
+from sampler.checks import is_number
+from sampler.complexity import count
+from sampler.moves import column_names
+
+AnswerSpace = Literal["uniform", "stage"]
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What was asked of a formula, and what stands beside every answer to it; attributes as in `answer_for`."""
+
+    formula: Formula
+    macs: float | None
+    limits: tuple[Limit, ...]
+    cautious: bool
+    extrapolate: bool
+    space: AnswerSpace
+
+    @property
+    def most(self) -> float:
+        """The most MACs there may be: without a budget of them, what was trained ends."""
+        return float(np.rint(self.formula.macs_range[1])) if self.macs is None else self.macs
+
+    @property
+    def learned(self) -> bool:
+        """Whether the formula was learned of trainings, not copied."""
+        return self.formula.kind != "compound" or bool(self.formula.front)
+
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """The smallest and the largest of each column of integers that was trained, where the file knows them."""
+        ranges = {} if elsewhere(self.formula) else self.formula.provenance.get("ranges", {})
+        return {name: (low, high) for name, (low, high) in ranges.items()}
+
+    @cached_property
+    def doubt(self) -> str:
+        """Why the trainings taught too little to choose by; nothing where they did not."""
+        model = self.formula.answers
+        if model is None:
+            return _unknown(self.formula)
+        if not model.doubt and self.macs is not None and not self.formula.checked(self.macs, extrapolate=True):
+            low, high = (format_count(end) for end in self.formula.macs_range)
+            return f"{format_count(self.macs)} MACs is outside the {low} to {high} of the trainings"
+        return str(model.doubt)
+
+    @cached_property
+    def apart(self) -> bool:
+        """Whether stages may be scaled apart."""
+        return self.space == "stage" and self.doubt == "" and knows_stages(self.formula)
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """Why stages are not scaled apart though that was asked."""
+        if self.space == "uniform" or self.apart or self._staged:
+            return ()
+        varied, rows = (self.formula.provenance.get(name) for name in ("stages_varied", "rows"))
+        some = "this formula knows nothing of single ones"
+        if is_number(varied):
+            some = (
+                f"{varied or 'none'} of {rows} trainings scaled them apart, too few to know what single ones are worth"
+            )
+        return (f"all stages are scaled alike: {some}; train networks of `planner sample --space stage`, then fit",)
+
+    @property
+    def _staged(self) -> bool:
+        """Whether the formula has curves of the stages for this budget."""
+        return self.space == "stage" and self.formula.branch(self.most / self.formula.base_macs).stages is not None
+
+    @cached_property
+    def smooth(self) -> Prediction:
+        """What the formula's curves give: those of the stages where stages may differ.
+
+        Raises:
+            PlannerError: If nothing on them is buildable, or keeps to the limits.
+        """
+        uniform = None
+        if not self._staged or self.macs is None:
+            uniform = within(self.formula, self.macs, self.limits, self.extrapolate)
+        if self._staged:
+            return by_curves(self.formula, self.macs or float(uniform.macs if uniform else self.most), self.limits)
+        assert uniform is not None
+        return uniform
+
+    @cached_property
+    def formula_answer(self) -> Prediction | None:
+        """What the formula's curves give, or None."""
+        try:
+            return self.smooth
+        except PlannerError:
+            return None
+
+    @cached_property
+    def published(self) -> Prediction | None:
+        """What compound scaling gives within the same budgets; None where it gives nothing, or is the formula."""
+        from planner.rules import compound
+
+        if not self.learned:
+            return None
+        formula = self.formula
+        try:
+            rule = compound(formula.base, formula.resolution, formula.classes)
+            found = within(rule, self.most, self.limits, extrapolate=True)
+        except PlannerError:
+            return None
+        return replace(found, expected=believed(formula, found.architecture))
+
+    @cached_property
+    def trainings(self) -> TrainedNetworks:
+        """What was trained."""
+        return TrainedNetworks(self.formula)
+
+    @cached_property
+    def best(self) -> TrainedNetwork | None:
+        """The best training within the budgets, or None."""
+        return self.trainings.best(self.most, self.limits)
+
+    def matrix(self, architectures: Architectures) -> FloatArray:
+        """`(n, k + 1)` what the model of answers reads of architectures."""
+        names = column_names(len(self.formula.network.stages))
+        columns = [names.index(name) for name in self.formula.answers.surrogate.inputs]
+        macs = count(architectures, self.formula.classes).macs
+        return np.column_stack([architectures.integers()[:, columns], macs]).astype(np.float64)
+
+
+def asked_for(
+    formula: Formula,
+    macs: float | str | None,
+    limits: Sequence[Limit],
+    cautious: bool,
+    extrapolate: bool,
+    space: AnswerSpace,
+) -> Question:
+    """What was asked, checked; arguments as in `answer_for`."""
+    check_space(space)
+    if macs is None and not limits:
+        raise PlannerError(NO_BUDGET)
+    budget = None if macs is None else budget_of(macs)
+    if budget is not None:
+        formula.checked(budget, extrapolate)
+    return Question(formula, budget, tuple(limits), cautious, extrapolate, space)
+
+
+def believed(formula: Formula, one: Architecture) -> dict[str, Any] | None:
+    """What a formula's surrogate expects of any network, as `Prediction.accuracy`; None without a surrogate."""
+    if formula.surrogate is None:
+        return None
+    macs = float(count(stack([one]), formula.classes).macs[0])
+    return replace(prediction_of(formula, macs, one), expected=None).accuracy
+
+
+def _unknown(formula: Formula) -> str:
+    """Why a formula has no model that chooses answers."""
+    if not formula.front:
+        return "nothing was learned of this network yet"
+    if formula.surrogate is not None:
+        return "its surrogate does not read the networks' integers; `planner fit` again"
+    if elsewhere(formula):
+        return "it was learned at another resolution or number of classes"
+    selection = formula.provenance.get("selection")
+    why = selection.get("why") if isinstance(selection, dict) else None
+    return f"no surrogate of the accuracy tells one network from another{f' ({why})' if why else ''}"
+
+
+def elsewhere(formula: Formula) -> bool:
+    """Whether a formula is applied to another resolution or number of classes than it was learned at."""
+    return any(not math.isclose(one["macs"], one["c"] * formula.base_macs, rel_tol=1e-6) for one in formula.front[:1])

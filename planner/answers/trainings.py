@@ -1,0 +1,139 @@
+"""The networks that a formula's trainings were of, and the best of them within a budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from planner.errors import PlannerError
+from planner.formulas.formula import Formula
+from sampler import Architecture, Limit, stack
+from sampler.architecture import MAX_CHANNELS, Architectures
+from sampler.complexity import count
+from sampler.limits import within
+from sampler.moves import column_names, from_rows
+
+NEEDED = {"macs", "c", "r", "accuracy"}  # of a point
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A network that was trained, and what it reached.
+
+    Attributes:
+        macs: Its exact MACs.
+        reached: What it is worth by its own result, shrunk by its measured noise; None where no model says.
+        accuracy: As measured; None where the formula's file does not list it.
+        trial: Its number, or name; None where the file does not say.
+        architecture: What it is; None where the file lists no integers.
+    """
+
+    macs: int
+    reached: float | None = None
+    accuracy: float | None = None
+    trial: int | str | None = None
+    architecture: Architecture | None = None
+
+    @property
+    def name(self) -> str:
+        """What to call it: its trial where known."""
+        if self.trial is None:
+            return "a training"
+        return f"trial {self.trial}" if isinstance(self.trial, int) else self.trial
+
+    def as_dict(self) -> dict[str, Any]:
+        """In JSON's types."""
+        one = self.architecture
+        parts: dict[str, Any] = {}
+        if one is not None:
+            parts = {"resolution": one.resolution, "stem": one.stem, "head": one.head}
+            parts |= {"widths": list(one.widths), "depths": list(one.depths)}
+        return {"macs": self.macs, "reached": self.reached, "accuracy": self.accuracy, "trial": self.trial, **parts}
+
+
+class TrainedNetworks:
+    """What a formula knows of the networks that were trained.
+
+    Args:
+        formula: Its `answers`, where it has them, hold the integers of every training that varied, its `provenance` the
+            others, and its points what the best of them measured.
+
+    Attributes:
+        networks: `t` networks, in the order of `formula.answers.tried`; None where their integers are not known.
+    """
+
+    def __init__(self, formula: Formula) -> None:
+        self.formula = formula
+        self.networks = _networks(formula)
+        # Applied to another resolution or number of classes, a formula is not that of its points any more.
+        points = [one for one in formula.non_dominated or formula.front if one.keys() >= NEEDED]
+        self.points = [one for one in points if math.isclose(one["macs"], one["c"] * formula.base_macs, rel_tol=1e-6)]
+        self._macs = None if self.networks is None else count(self.networks, formula.classes).macs
+
+    def best(self, macs: float, limits: Sequence[Limit] = ()) -> TrainedNetwork | None:
+        """The best training that costs no more, or None.
+
+        By what was measured; with limits, for which that is not listed of all, by what each is worth by its own result.
+        """
+        if not limits:
+            kept = [one for one in self.points if one["macs"] <= macs]
+            return self._of_point(max(kept, key=lambda one: float(one["accuracy"]))) if kept else None
+        if self.networks is None or self._macs is None:
+            return None
+        kept_rows = np.flatnonzero((self._macs <= macs) & within(self.networks, self.formula.classes, limits))
+        if not len(kept_rows):
+            return None
+        return self._of_row(int(kept_rows[np.argmax(self.formula.answers.reached[kept_rows])]))
+
+    def of(self, one: Architecture) -> TrainedNetwork | None:
+        """The training of a network, or None where it was not trained."""
+        if self.networks is None:
+            return None
+        same = np.flatnonzero((self.networks.integers() == stack([one]).integers()).all(axis=1))
+        return self._of_row(int(same[0])) if len(same) else None
+
+    def _of_row(self, row: int) -> TrainedNetwork:
+        assert self.networks is not None and self._macs is not None
+        one, macs = self.networks[row], int(self._macs[row])
+        point = next((point for point in self.points if self._same(point, macs, one.resolution)), {})
+        reached = float(self.formula.answers.reached[row])
+        return TrainedNetwork(macs, reached, point.get("accuracy"), point.get("trial"), one)
+
+    def _of_point(self, point: Mapping[str, Any]) -> TrainedNetwork:
+        if self.networks is not None and self._macs is not None:
+            for row in np.flatnonzero(self._macs == point["macs"]):
+                if self._same(point, int(self._macs[row]), int(self.networks.resolution[row])):
+                    return self._of_row(int(row))
+        return TrainedNetwork(int(point["macs"]), None, float(point["accuracy"]), point.get("trial"))
+
+    def _same(self, point: Mapping[str, Any], macs: int, pixels: int) -> bool:
+        """Whether a point is of a network with these MACs and pixels; r is as drawn, pixels are as rounded."""
+        return bool(point["macs"] == macs and abs(point["r"] * self.formula.resolution - pixels) < 1)
+
+
+def _networks(formula: Formula) -> Architectures | None:
+    """The networks of the rows that the model of answers was taught; None where a column is not known."""
+    model = formula.answers
+    if model is None or not len(model.tried):
+        return None
+    columns = dict(zip(model.surrogate.inputs, model.tried.T, strict=False))
+    ranges = formula.provenance.get("ranges", {})
+    rows = []
+    for name in column_names(len(formula.network.stages)):
+        low, high = ranges.get(name, (0.0, -1.0))
+        if name in columns:
+            rows.append(columns[name])
+        elif low == high:  # one that no training varied
+            rows.append(np.full(len(model.tried), low))
+        else:
+            return None
+    integers = np.column_stack(rows)
+    if not (0 <= integers.min() and integers.max() <= MAX_CHANNELS and (integers[:, :-1] >= 1).all()):
+        raise PlannerError(
+            "the trainings that this formula's answers hold are of no networks; write it again: planner fit"
+        )
+    return from_rows(formula.network, np.rint(integers).astype(np.int64))
