@@ -46,8 +46,8 @@ class Records:
 
     @classmethod
     def of(cls, networks: Architectures, macs: IntArray, scores: FloatArray) -> Records:
-        """Those among some networks; of equals the first."""
-        order = np.lexsort((-scores, macs))
+        """Those among some networks; of equals the first by its integers."""
+        order = np.lexsort((*networks.integers().T[::-1], -scores, macs))
         before = np.r_[-np.inf, np.maximum.accumulate(scores[order])[:-1]]
         kept = order[scores[order] > before]
         return cls(networks.take(kept), macs[kept], scores[kept])
@@ -80,11 +80,12 @@ def records_of(formula: Formula) -> Records | None:
     ranges = formula.provenance.get("ranges", {})
     best: Records | None = None
     rules = sorted({branch.rule for branch in formula.branches.values()})
-    own = trained(formula)
+    own, least = trained(formula), formula.answers.tried[:, -1].min()
     for part in chain([] if own is None else [own], *(_uniform(formula, rule, ranges) for rule in rules)):
         if len(part):
             rows = _rows(formula, part)
-            found = Records.of(part, rows[:, -1].astype(np.int64), formula.answers.scores(rows))
+            scores = np.where(rows[:, -1] >= least, formula.answers.scores(rows), -np.inf)  # below: a guess
+            found = Records.of(part, rows[:, -1].astype(np.int64), scores)
             best = found if best is None else best.among(found)
     return best
 
