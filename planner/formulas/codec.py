@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from planner.errors import PlannerError
 from planner.formulas.curve import Curve
 from planner.formulas.formula import Branch, Direction, Formula
 from planner.formulas.parts import parts_of, resolution_of
+from planner.formulas.rungs import ladder_in
 from planner.formulas.schema import violation
 from planner.formulas.stages import stages_in, stages_out
 from planner.formulas.vectors import disagreement, vectors_of
@@ -68,6 +69,8 @@ def dumps(formula: Formula) -> str:
         document["surrogate"] = formula.surrogate.as_dict()
     if formula.answers is not None:
         document["answers"] = formula.answers.as_dict()
+    if formula.ladder:
+        document["ladder"] = [rung.as_dict() for rung in formula.ladder]
     return canonical(signed(document))
 
 
@@ -165,6 +168,8 @@ def _formula_in(document: dict[str, Any]) -> Formula:
     macs = formula.at().base_macs
     if formula.base_macs != macs:
         raise PlannerError(f"macs of {name} is {formula.base_macs}; this version counts {macs}")
+    if "ladder" in document:
+        formula = replace(formula, ladder=ladder_in(document["ladder"], formula.network, formula.classes))
     for direction, branch in formula.branches.items():
         ours = _building(branch, formula.network, formula.classes)
         if not all(_same(document["branches"][direction][key], value) for key, value in ours.items()):

@@ -7,6 +7,13 @@ function evaluate(formula, budget) {
   for (let i = 0, w; i < 40; i++) build((w = Math.sqrt(low * high))).macs <= budget ? (low = w) : (high = w);
   return { c, r, d, w: branch.parts.length ? low : null, resolution, ...build(low) };
 }
+// The best network within a budget by all that the trainings taught, as a rung of the formula's ladder
+// { macs, resolution, stem, widths, depths, head, accuracy, lower, upper }; null where there is none so cheap.
+evaluate.answer = ({ ladder = [] }, budget) => {
+  let [low, high] = [-1, ladder.length];
+  for (let i; (i = (low + high) >> 1) > low; ) ladder[i].macs <= budget ? (low = i) : (high = i);
+  return ladder[low] ?? null;
+};
 // What the formula says of a budget, and how to build and count from it.
 evaluate.network = ({ base, branches }, budget) => {
   const even = (x) => (x % 1 === 0.5 ? 2 * Math.round(x / 2) : Math.round(x));

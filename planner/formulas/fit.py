@@ -13,6 +13,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from planner import pareto
+from planner.answers.ladder import with_ladder
 from planner.answers.model import AnswerModel, answer_model
 from planner.chance import guessing, warning_of
 from planner.deferred import pd
@@ -114,7 +115,7 @@ def _fit(table: Table, kind: Kind, share: float, seed: int, raw: bool, prior: Fo
         errors.update({f"surrogate_{name}": error for name, error in measured if error is not None})
     for name, side in sides.items():
         errors.update({f"{name}_{one}": error for one, error in side.errors.items()})
-    return Formula(
+    formula = Formula(
         base=table.base,
         resolution=table.resolution,
         classes=table.classes,
@@ -130,6 +131,7 @@ def _fit(table: Table, kind: Kind, share: float, seed: int, raw: bool, prior: Fo
         non_dominated=_points(_front(table)),
         warnings=() if (why := warning_of(table.frame["accuracy"], table.classes)) is None else (why,),
     )
+    return with_ladder(formula)
 
 
 def _answers(table: Table, selection: Selection, seed: int) -> AnswerModel | None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from planner.documents import path_of, write_out
 from planner.errors import PlannerError
 from planner.formulas.curve import Curve, Exponent
+from planner.formulas.rungs import Rung
 from planner.formulas.stages import StageCurves
 from planner.quantities import budget_of, format_count
 from sampler import Architecture, BaseNetwork, architecture_complexity, base, rule_named, solve_width, stack
@@ -78,6 +79,8 @@ class Formula:
         non_dominated: The rows that no other dominates by observed accuracy and MACs, in the same form: the front of
             what was trained, its most accurate network included. Empty in files that do not say.
         warnings: What a reader must know before any number, a sentence each.
+        ladder: The answers over the fitted range by rising MACs, for readers without the planner; empty where nothing
+            chooses them, or it knows too little.
 
     Example:
         >>> from planner.formulas.codec import loads
@@ -103,6 +106,7 @@ class Formula:
     answers: Any = None
     non_dominated: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
+    ladder: tuple[Rung, ...] = ()
 
     def __repr__(self) -> str:
         low, high = (format_count(macs) for macs in self.macs_range)
@@ -170,11 +174,11 @@ class Formula:
         """
         pixels = self.resolution if resolution is None else checked_whole("resolution", resolution, 1, MAX_PIXELS)
         outputs = self.classes if classes is None else checked_whole("classes", classes, 1, MAX_CHANNELS)
+        other = replace(self, resolution=pixels, classes=outputs, base_macs=base_macs(self.base, pixels, outputs))
+        if (pixels, outputs) == (self.resolution, self.classes):
+            return other
         # A surrogate speaks of accuracies on the task it was taught, and of pixels, not of multipliers.
-        surrogate = self.surrogate if (pixels, outputs) == (self.resolution, self.classes) else None
-        macs = base_macs(self.base, pixels, outputs)
-        answers = self.answers if surrogate is not None else None
-        return replace(self, resolution=pixels, classes=outputs, base_macs=macs, surrogate=surrogate, answers=answers)
+        return replace(other, surrogate=None, answers=None, ladder=())
 
     @overload
     def predict(

@@ -9,6 +9,7 @@ import numpy as np
 
 from planner.errors import InputError, PlannerError
 from planner.formulas.formula import Formula
+from planner.formulas.rungs import rung_at
 from sampler import Architecture, architecture_complexity, rule_named
 from sampler.scaling import scale
 from sampler.solve import width_brackets
@@ -25,7 +26,8 @@ def vectors_of(formula: Formula) -> list[Vector]:
     """About ten budgets over the formula's range, half of them for each direction where there are two.
 
     Each holds c, r, d and w as real numbers, the architecture that they round to (`before_nudge`, the widest within
-    the budget), and the formula's answer, or None where nothing buildable comes within 1 % of the budget.
+    the budget), and the formula's answer, or None where nothing buildable comes within 1 % of the budget. Where the
+    formula has a ladder, `ladder` is the answer that it gives, or None below its first rung.
 
     Raises:
         PlannerError: If no budget of the range gives an architecture.
@@ -66,6 +68,8 @@ def disagreement(formula: Formula, vectors: list[Vector]) -> str | None:
             if not math.isclose(ours, vector[name], rel_tol=TOLERANCE):
                 asked = f"{vector['budget']:,} MACs"
                 return f"{asked} give {name} {ours:.10g} here, but {vector[name]:.10g} in its test vector"
+        if "ladder" in vector and vector["ladder"] != _rung(formula, vector["budget"]):
+            return f"{vector['budget']:,} MACs give another rung of the ladder than its test vector says"
     return None
 
 
@@ -80,6 +84,7 @@ def _vector(formula: Formula, budget: int) -> Vector:
         **{name: float(f"{value:.{DIGITS}g}") for name, value in (("c", c), ("r", r), ("d", d), ("w", w))},
         "before_nudge": _integers(scale(network, rule, pixels, d, w)[0], formula.classes),
         "answer": _answer(formula, budget),
+        **({"ladder": _rung(formula, budget)} if formula.ladder else {}),
     }
 
 
@@ -89,6 +94,11 @@ def _answer(formula: Formula, budget: int) -> Vector | None:
     except InputError:
         return None
     return _integers(architecture, formula.classes)
+
+
+def _rung(formula: Formula, budget: int) -> Vector | None:
+    rung = rung_at(formula.ladder, budget)
+    return None if rung is None else _integers(rung.architecture, formula.classes)
 
 
 def _integers(one: Architecture, classes: int) -> Vector:

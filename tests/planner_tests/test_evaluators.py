@@ -1,5 +1,6 @@
 """Three readers of the formula file agree: the library, the README's plain Python, and evaluator.js under node."""
 
+import itertools
 import json
 import re
 import shutil
@@ -15,6 +16,7 @@ from planner.formulas.curve import Curve, power_law
 from planner.formulas.fit import fit
 from planner.formulas.formula import Branch, Formula
 from planner.formulas.parts import parts_of, resolution_of
+from planner.formulas.rungs import Rung, rung_at
 from planner.rules import compound
 from sampler import RULES, base, base_names
 from sampler.complexity import base_macs, count
@@ -24,7 +26,7 @@ from sampler.solve import width_brackets
 ROOT = Path(__file__).resolve().parents[2]
 EVALUATOR = ROOT / "planner" / "formulas" / "evaluator.js"
 EACH = 125  # random budgets of each formula: 1,000 of eight
-LINES, SCRIPT_LINES = 30, 33
+LINES, SCRIPT_LINES = 34, 38
 INTEGERS = ("resolution", "stem", "widths", "depths", "head", "macs")
 
 
@@ -46,6 +48,16 @@ def synthetic(compound_frame, base_resolution=224):
     return fit(frame, share=1.0, base="efficientnet_b0")
 
 
+def laddered(formula):
+    """A formula with a ladder that begins within its range; which networks stand on it is nothing to the readers."""
+    low, high = formula.macs_range
+    found = {}
+    for budget in np.geomspace(1.5 * low, high, 40):
+        answer = formula.predict(budget, extrapolate=True)
+        found[answer.macs] = Rung(answer.architecture, answer.macs, 0.5, 0.4, 0.6)
+    return replace(formula, ladder=tuple(found[macs] for macs in sorted(found)))
+
+
 @pytest.fixture(scope="module")
 def formulas(shipped, published, compound_frame):
     """Formulas of every kind, of one direction and of both, at other sizes, and of four families."""
@@ -59,7 +71,7 @@ def formulas(shipped, published, compound_frame):
         "regnet": follows("regnety_008", "pycls", 0.2, 0.25, (1.0, 12.0), "enlarge"),
         "convnext": follows("convnext_nano", "inverse", 0.25, 0.2, (0.05, 1.0)),
         "resnet": follows("resnet50", "inverse", 0.25, 0.2, (0.05, 1.0)),
-        "cifar": follows("resnet20_cifar", "free", 0.2, 0.3, (0.1, 1.0)),
+        "cifar": laddered(follows("resnet20_cifar", "free", 0.2, 0.3, (0.1, 1.0))),
     }
 
 
@@ -157,7 +169,7 @@ def test_the_two_small_readers_are_small_and_import_nothing_else():
     script = [line for line in EVALUATOR.read_text().splitlines() if line.strip() and not line.strip().startswith("//")]
     assert len(python) <= LINES and len(script) <= SCRIPT_LINES
     assert max(map(len, python + script)) <= 120
-    assert [line for line in python if "import" in line] == ["import json, math"]
+    assert [line for line in python if "import" in line] == ["import bisect, json, math"]
     assert not re.search(r"\b(import|require|fetch|eval)\b", "\n".join(script))
 
 
@@ -178,6 +190,26 @@ def test_the_readers_agree_with_the_vectors_in_the_file(documents, plain):
             wanted = {**vector, **vector["before_nudge"]}
             assert_agrees(plain["evaluate"](document, vector["budget"]), wanted, (name, "python"))
             assert_agrees(script, wanted, (name, "javascript"))
+
+
+def test_the_readers_find_the_same_rung_of_the_ladder(formulas, documents, budgets, plain):
+    formula, document = formulas["cifar"], documents["cifar"]
+    near = itertools.chain.from_iterable((rung.macs - 1, rung.macs, rung.macs + 1) for rung in formula.ladder)
+    asked = [*near, *budgets["cifar"], *(vector["budget"] for vector in document["vectors"]), 1, 1e18]
+    library = [None if (rung := rung_at(formula.ladder, budget)) is None else rung.as_dict() for budget in asked]
+    assert [plain["answer"](document, budget) for budget in asked] == library
+    assert in_node("return input[1].map((budget) => evaluate.answer(input[0], budget))", document, asked) == library
+    told = dict(zip(asked, library, strict=True))
+    for vector in document["vectors"]:
+        rung = told[vector["budget"]]
+        assert vector["ladder"] == (rung and {name: rung[name] for name in INTEGERS})
+    assert None in [vector["ladder"] for vector in document["vectors"]]
+
+
+def test_a_file_without_a_ladder_has_no_rung(documents, plain):
+    document = documents["shipped"]
+    assert plain["answer"](document, 200e6) is None
+    assert in_node("return [evaluate.answer(input[0], 200e6)]", document) == [None]
 
 
 def test_the_library_answers_the_vectors_of_its_file_to_the_integer(formulas, documents):

@@ -1,0 +1,156 @@
+"""The ladder of a formula: the best network for every budget of its range, from one pass over all uniform networks.
+
+What a network is worth does not depend on the budget. So the answers to all budgets are those networks, by ascending
+MACs, that beat every cheaper one, and no budget needs a search of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.allocation.believe import columns_of
+from planner.formulas.formula import Formula
+from planner.formulas.rungs import Rung
+from planner.proposers.pool import _feasible, _levels
+from sampler import SearchSpace
+from sampler.architecture import Architectures, FloatArray, IntArray, concatenate
+from sampler.moves import column_names, from_rows
+
+STEP = 1.02  # from one budget that is looked at to the next
+DIGITS = 5  # of a written share
+# Beyond any study's own bounds; the integers' ranges decide.
+DEPTHS, WIDTHS = (0.05, 10.0), (0.05, 10.0)
+MOST_SCORED = 1_000_000  # about ten seconds
+OVER = 1.001  # the range's own end, whose MACs are a rounded product, is inside
+
+
+@dataclass(frozen=True, eq=False)
+class Records:
+    """Networks that beat every cheaper one.
+
+    Attributes:
+        networks: The `n` of them, by ascending MACs.
+        macs: `(n,)` exact MACs, ascending.
+        scores: `(n,)` scores, ascending.
+    """
+
+    networks: Architectures
+    macs: IntArray
+    scores: FloatArray
+
+    @classmethod
+    def of(cls, networks: Architectures, macs: IntArray, scores: FloatArray) -> Records:
+        """Those among some networks; of equals the first by its integers."""
+        order = np.lexsort((*networks.integers().T[::-1], -scores, macs))
+        before = np.r_[-np.inf, np.maximum.accumulate(scores[order])[:-1]]
+        kept = order[scores[order] > before]
+        return cls(networks.take(kept), macs[kept], scores[kept])
+
+    def among(self, other: Records) -> Records:
+        """Those among these and others."""
+        pairs = ((self.macs, other.macs), (self.scores, other.scores))
+        return Records.of(concatenate([self.networks, other.networks]), *map(np.concatenate, pairs))
+
+    def at(self, budgets: FloatArray) -> IntArray:
+        """Places of the best networks within `(m,)` ascending budgets, each once."""
+        places = np.searchsorted(self.macs, budgets, side="right") - 1
+        found: IntArray = np.unique(places[places >= 0])
+        return found
+
+
+def with_ladder(formula: Formula) -> Formula:
+    """The formula with the ladder of its answers; as it is where nothing chooses them, or what does is in doubt."""
+    if formula.answers is None or formula.answers.doubt:
+        return formula
+    records = records_of(formula)
+    return formula if records is None else replace(formula, ladder=_ladder(formula, records))
+
+
+def records_of(formula: Formula) -> Records | None:
+    """The best networks of all budgets among the uniform ones between the trainings, and the trainings themselves.
+
+    None where there are none.
+    """
+    ranges = formula.provenance.get("ranges", {})
+    best: Records | None = None
+    rules = sorted({branch.rule for branch in formula.branches.values()})
+    own, least = trained(formula), formula.answers.tried[:, -1].min()
+    for part in chain([] if own is None else [own], *(_uniform(formula, rule, ranges) for rule in rules)):
+        if len(part):
+            rows = _rows(formula, part)
+            scores = np.where(rows[:, -1] >= least, formula.answers.scores(rows), -np.inf)  # below: a guess
+            found = Records.of(part, rows[:, -1].astype(np.int64), scores)
+            best = found if best is None else best.among(found)
+    return best
+
+
+def trained(formula: Formula) -> Architectures | None:
+    """The networks that were trained, by what the answers' surrogate reads and what never varied; None if unknown."""
+    names = column_names(len(formula.network.stages))
+    tried = formula.answers.tried
+    columns = dict(zip(formula.answers.surrogate.inputs, tried[:, :-1].T, strict=True))
+    for name in names:
+        low, high = formula.provenance.get("ranges", {}).get(name, (0.0, 1.0))
+        if name not in columns and low < high:
+            return None
+        columns.setdefault(name, np.full(len(tried), low))
+    rows = np.column_stack([columns[name] for name in names])
+    return from_rows(formula.network, np.rint(rows).astype(np.int64))
+
+
+def _uniform(formula: Formula, rule: str, ranges: Mapping[str, tuple[float, float]]) -> Iterator[Architectures]:
+    """All networks of one d and one w whose integers lie in ranges, by chunks; of very many, those of some sides."""
+    network = formula.network
+    low, high = ranges.get("resolution", (network.stride, network.resolution))
+    r = (low / network.resolution, high / network.resolution)
+    most = OVER * formula.macs_range[1] / formula.base_macs
+    space = SearchSpace(
+        formula.base, formula.resolution, formula.classes, rule, window=(1e-9, most), r=r, d=DEPTHS, w=WIDTHS
+    )
+    factors = [_levels(space, column) for column in range(3)]
+    kept = [one[_allowed(space, one, column, ranges)] for column, one in enumerate(factors)]
+    size = math.prod(len(one) for one in kept)
+    kept[0] = kept[0][:: max(1, math.ceil(size / MOST_SCORED))]
+    yield from _feasible(space, kept, np.arange(math.prod(len(one) for one in kept)))
+
+
+def _allowed(
+    space: SearchSpace, levels: FloatArray, factor: int, ranges: Mapping[str, tuple[float, float]]
+) -> NDArray[np.bool_]:
+    """`(n,)` whether the integers that follow from levels of r, d or w lie in their ranges."""
+    points = np.full((len(levels), 3), 0.5)
+    points[:, factor] = levels
+    names = column_names(len(space.network.stages))
+    kept = np.ones(len(levels), dtype=bool)
+    for name, column in zip(names, space.decode(points).integers().T, strict=True):
+        if name in ranges and _follows(name) == factor:
+            kept &= (column >= ranges[name][0]) & (column <= ranges[name][1])
+    return kept
+
+
+def _follows(name: str) -> int:
+    """Whether a column follows from r, d or w: 0, 1 or 2."""
+    return 0 if name == "resolution" else 1 if name.startswith("depth") else 2
+
+
+def _rows(formula: Formula, networks: Architectures) -> FloatArray:
+    """`(n, k + 1)` rows as the answers' model reads them, exact MACs last."""
+    surrogate, columns = formula.answers.surrogate, columns_of(formula, networks)
+    return np.column_stack([columns[name] for name in (*surrogate.inputs, surrogate.cost)])
+
+
+def _ladder(formula: Formula, records: Records) -> tuple[Rung, ...]:
+    """One rung for every budget at which the answer changes."""
+    low, high = formula.macs_range
+    steps = math.ceil(math.log(high / low) / math.log(STEP))
+    places = records.at(np.rint(np.geomspace(low, high, steps + 1)))
+    networks = records.networks.take(places)
+    expected = formula.answers.expected(_rows(formula, networks))
+    shares = (np.clip(part, 0.0, 1.0).round(DIGITS).tolist() for part in expected)
+    return tuple(Rung(*one) for one in zip(networks, records.macs[places].tolist(), *shares, strict=True))

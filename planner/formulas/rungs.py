@@ -1,0 +1,78 @@
+"""The ladder of a formula file: integer answers by rising MACs, that a reader without the planner finds by bisection.
+
+A rung is the best buildable network of some budget by all that the trainings taught (`planner.answers.ladder` finds
+them). It stands where the answer changes, so that the answer to a budget is the last rung whose MACs are within it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from planner.errors import PlannerError
+from sampler import Architecture, BaseNetwork, architecture_complexity
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One answer.
+
+    Attributes:
+        architecture: The network, integers only.
+        macs: Its exact MACs: the least budget that it answers.
+        accuracy: What a training of it is expected to reach, at answers.
+        lower: Lower end of that expectation's 90 % interval.
+        upper: Upper end.
+    """
+
+    architecture: Architecture
+    macs: int
+    accuracy: float
+    lower: float
+    upper: float
+
+    def as_dict(self) -> Document:
+        """In JSON's types, as the formula file holds it."""
+        one = self.architecture
+        shape = {"resolution": one.resolution, "stem": one.stem, "widths": list(one.widths), "depths": list(one.depths)}
+        expected = {"accuracy": self.accuracy, "lower": self.lower, "upper": self.upper}
+        return {"macs": self.macs, **shape, "head": one.head, **expected}
+
+
+def rung_at(ladder: Sequence[Rung], budget: float) -> Rung | None:
+    """The answer to a budget of MACs: never above it; None where even the first rung is."""
+    place = bisect_right(ladder, budget, key=lambda rung: rung.macs)
+    return ladder[place - 1] if place else None
+
+
+def ladder_in(documents: list[Document], network: BaseNetwork, classes: int) -> tuple[Rung, ...]:
+    """The ladder of a formula file that keeps to the schema.
+
+    Raises:
+        PlannerError: If rungs do not ascend, a network cannot be built or costs other MACs, or a mean lies outside its
+            interval; names the rung.
+    """
+    ladder = tuple(_rung_in(one, f"ladder[{index}]", network, classes) for index, one in enumerate(documents))
+    for index, (one, other) in enumerate(pairwise(ladder), start=1):
+        if other.macs <= one.macs:
+            raise PlannerError(f"ladder[{index}].macs is {other.macs} after {one.macs}; rising MACs are wanted")
+    return ladder
+
+
+def _rung_in(one: Document, place: str, network: BaseNetwork, classes: int) -> Rung:
+    if not one["lower"] <= one["accuracy"] <= one["upper"]:
+        raise PlannerError(f"{place}.accuracy is {one['accuracy']}, outside its own interval")
+    try:
+        shape = (one["resolution"], one["stem"], tuple(one["widths"]), tuple(one["depths"]), one["head"])
+        architecture = Architecture(network.name, *shape)
+        macs = architecture_complexity(architecture, classes).macs
+    except PlannerError as error:
+        raise PlannerError(f"{place} cannot be built: {error}") from error
+    if macs != one["macs"]:
+        raise PlannerError(f"{place}.macs is {one['macs']}; its network costs {macs}")
+    return Rung(architecture, macs, one["accuracy"], one["lower"], one["upper"])
