@@ -127,7 +127,7 @@ def middle_of(budgets: Sequence[float]) -> float:
     return math.sqrt(ordered[(len(ordered) - 1) // 2] * ordered[len(ordered) // 2])
 
 
-def _best(budget: float, background: Background) -> tuple[Architecture, dict[str, Any], int]:
+def _best(budget: float, background: Background) -> tuple[Architecture, dict[Any, Any], int]:
     """The most accurate training up to a budget, its row, and how many there are."""
     near = _known(background)
     near = near[near["macs"] <= budget * (1 + TOLERANCE)]
@@ -140,7 +140,7 @@ def _best(budget: float, background: Background) -> tuple[Architecture, dict[str
     # A study's costs are exact: where these differ, the training was of a network with a width per layer.
     same = count(rows, background.classes).macs == order["macs"].to_numpy(dtype=np.int64)
     place = int(np.flatnonzero(same)[0]) if background.side and same.any() else 0
-    return rows[place], order.iloc[place].to_dict(), len(near)
+    return rows[place], order.to_dict("records")[place], len(near)
 
 
 def _known(background: Background) -> pd.DataFrame:

@@ -105,7 +105,8 @@ def _mean_of(drawn: Sequence[Summary], scores: dict[int, float], difference: Est
     """Random networks as one method, whose accuracy with a seed is the mean of theirs."""
     firsts = [one.first for one in drawn]
     known = [one for one in firsts if one.macs is not None]
-    first = replace(firsts[0], method=RANDOM, **dict.fromkeys(NETWORK))
+    empty: dict[str, Any] = dict.fromkeys(NETWORK)
+    first = replace(firsts[0], method=RANDOM, **empty)
     if known:
         macs = round(sum(one.macs or 0 for one in known) / len(known))
         each = [f"{one.accuracy.mean:.1%}" for one in drawn if one.accuracy]
