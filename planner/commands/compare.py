@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,8 +57,9 @@ def names(_: click.Context, __: click.Parameter, text: str | None) -> list[str] 
     "--methods",
     callback=names,
     metavar="NAME,..",
-    help="Rules of `planner scale` (compound, fast ..), formula and stages (the study's own), best (its best "
-    "training), greedy, rbis, adjust (what a search found); by default all that have an answer.",
+    help="Rules of `planner scale` (compound, fast ..); of the study answer, formula, stages, best (its best "
+    "training), compound-fitted, compound-anchored (through its best training); random (three networks); greedy, "
+    "rbis, adjust (what a search found). By default all that have an answer.",
 )
 @click.option("--seeds", type=REPEATS, help=f"Trainings of each network; {SEEDS} by default.")
 @click.option(
@@ -283,5 +283,5 @@ def summary(rows: Sequence[Row], left_out: dict[str, str]) -> dict[str, Any]:
         "left_out": left_out,
         "caveats": caveats(rows),
         "warnings": warnings(rows),
-        "rows": [asdict(row) for row in rows],
+        "rows": [row.as_dict() for row in rows],
     }

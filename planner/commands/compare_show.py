@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import echo_first, echo_table
+from planner.commands.options import echo_first, table_lines
 from planner.quantities import format_count
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from planner.compare.summary import Summary
 
 COLUMNS = 80
-MOVED = re.compile(r"resolution ([+-]\d+ px)")  # in the note of a network that was moved to its budget
 
 
 def show(rows: Sequence[Row], left_out: dict[str, str]) -> None:
@@ -58,15 +56,16 @@ def show_accuracies(found: Sequence[Summary]) -> None:
         cost = (str(row.trainings_needed), f"{row.hours_needed:.2g}")
         macs = "-" if row.macs is None else format_count(row.macs)
         n = str(one.accuracy.n if one.accuracy else 0)
-        rows.append((named(row), macs, off, points(one.accuracy), difference(one), n, *cost))
+        rows.append((row.method, macs, off, points(one.accuracy), difference(one), n, *cost))
     width = max(len(row[0]) for row in [header, *rows])
-    echo_table([header[0].ljust(width), *header[1:]], [[row[0].ljust(width), *row[1:]] for row in rows])
-
-
-def named(row: Row) -> str:
-    """A method; with the pixels by which its resolution was moved, so that `width` is not read as width alone."""
-    moved = MOVED.search(row.note or "")
-    return row.method if moved is None else f"{row.method}, {moved[1]}"
+    first, *lines = table_lines(
+        [header[0].ljust(width), *header[1:]], [(row[0].ljust(width), *row[1:]) for row in rows]
+    )
+    click.echo(first)
+    for line, one in zip(lines, found, strict=True):
+        click.echo(line)
+        if beside := one.first.label.removeprefix(one.first.method).strip():
+            click.echo(f"  {beside}")
 
 
 def points(one: Estimate | None, sign: str = "") -> str:
@@ -88,7 +87,7 @@ def difference(one: Summary) -> str:
 
 def show_networks(found: Sequence[Summary]) -> None:
     """Prints the networks of one budget, each once."""
-    for one in found:
+    for one in (part for whole in found for part in whole.drawn or [whole]):
         row = one.first
         if row.network and not one.same_as:
             channels = f"widths {row.widths}" if row.layers is None else f"layers {row.layers}"

@@ -225,8 +225,21 @@ def _grid(formula: Formula) -> list[str]:
         f"{found['grid_points']} rules at {found['pairs'] // found['grid_points']} budgets: "
         f"{found['pairs_near_a_training']} of {found['pairs']} pairs have a training within 5 %, the others rest "
         f"on the surrogate alone; {found['outside_the_trainings']} rules leave the range of the trainings",
+        *(["MOST of the grid lies outside the trainings: the best is the best of few"] * found["mostly_outside"]),
         f"within 0.1 points of the best: {alike}",
+        _anchor(found),
     ]
+
+
+def _anchor(found: dict[str, Any]) -> str:
+    """What a compound rule passes through, and what the other anchor would have given."""
+    one, marks = found["anchor"], found["left_out_accuracy"]
+    name = _name(one) if "macs" in one else "the base network"
+    both = f"{marks['through_training']:.1%} through the best training of the middle budget"
+    return (
+        f"it passes through {name} (r {one['r']:.3f}, d {one['d']:.3f}); expected at budgets left out of the choice: "
+        f"{marks['through_base']:.1%} through the base network, {both}"
+    )
 
 
 def _prior(formula: Formula) -> list[str]:

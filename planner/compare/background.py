@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from planner.errors import PlannerError
+from planner.formulas.fit import fit
 from planner.formulas.formula import Formula
 from planner.records import Records
 from planner.searches.record import FOLDER, FoundRecord, read_found
 from planner.table import Table, frame_sha256, usable
 from planner.trials import trained
+from sampler import SearchSpace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +35,8 @@ class Background:
         seconds: How long they took, summed up.
         formula: The formula fitted on them, or None.
         searches: What searches found.
+        space: Where the study's networks were drawn; None where nobody says.
+        seed: The study's, of what is drawn at random.
     """
 
     name: str
@@ -45,6 +50,19 @@ class Background:
     seconds: float = 0.0
     formula: Formula | None = None
     searches: tuple[FoundRecord, ...] = ()
+    space: SearchSpace | None = None
+    seed: int = 0
+
+    @cached_property
+    def fitted_compound(self) -> Formula:
+        """The one compound rule that these trainings bear out best.
+
+        Raises:
+            PlannerError: If there are none, or too few.
+        """
+        if self.own is None:
+            raise PlannerError(f"{self.name}: no finished training; run `planner train`")
+        return fit(self.own, "compound")
 
 
 def of_study(ledger: Records, epochs: int) -> Background:
@@ -72,6 +90,8 @@ def of_study(ledger: Records, epochs: int) -> Background:
         seconds=_seconds(own),
         formula=Formula.load(path) if path.is_file() else None,
         searches=tuple(read_found(folder / FOLDER)),
+        space=settings.search_space(),
+        seed=settings.seed,
     )
 
 

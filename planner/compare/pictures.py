@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from planner.compare.rows import Row
 from planner.compare.summary import Summary, summaries
 from planner.documents import write_figure
+from planner.quantities import format_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +23,13 @@ def plain_ticks(axes: Axes) -> None:
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("{x:g}")
     axes.tick_params(axis="x", which="both", labelsize=8)
+
+
+def named(method: str, found: Sequence[Summary]) -> str:
+    """A method, with what else than its one dimension had to move, and at which budgets."""
+    moved = [(one.first.label.removeprefix(method).strip(" ()"), one.first.budget) for one in found]
+    told = [f"{what} at {format_count(budget)}" for what, budget in sorted(moved, key=lambda one: one[1]) if what]
+    return f"{method} ({', '.join(told)})" if told else method
 
 
 def plot_comparison(path: Path, rows: Sequence[Row]) -> None:
@@ -54,7 +62,7 @@ def plot_comparison(path: Path, rows: Sequence[Row]) -> None:
             markersize=5,
             linewidth=1,
             capsize=3,
-            label=method,
+            label=named(method, found),
         )
     axes.set_xlabel(f"MACs (millions); methods {100 * APART:g} % apart, so that bars can be told apart")
     axes.set_ylabel("top-1 accuracy (%)")

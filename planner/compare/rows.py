@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.cells import source_of
-from planner.compare.contenders import CHOOSERS, Contender
+from planner.compare.contender import Contender
 from planner.compare.measuring import Measure, Score
 from planner.documents import write_out, write_own
 from planner.errors import PlannerError
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 ABSENT, UNKNOWN = "no network", "not in the table"
 SECONDS = 3600
+# What may have moved beside the dimension that a method scales alone, in the note of a network moved to its budget.
+PIXELS, CHANNELS = re.compile(r"resolution [+-]\d+ px"), re.compile(r"width x [\d.]+|stage \d+ [+-]\d+ channels")
+ALONE = {"width": (PIXELS,), "depth": (PIXELS, CHANNELS), "resolution": (CHANNELS,)}
 
 
 @dataclass(frozen=True)
@@ -77,13 +81,25 @@ class Row:
     note: str | None
 
     @property
+    def label(self) -> str:
+        """The method; with what else had to move to meet the budget, where it is to scale one dimension alone."""
+        moved = [found[0] for pattern in ALONE.get(self.method, ()) for found in pattern.finditer(self.note or "")]
+        return f"{self.method} ({', '.join(moved)})" if moved else self.method
+
+    def as_dict(self) -> dict[str, Any]:
+        """Its values by column."""
+        values = {**asdict(self), "label": self.label}
+        return {column: values[column] for column in COLUMNS}
+
+    @property
     def network(self) -> tuple[Any, ...] | None:
         """What two methods share that have the same network; None without one."""
         one = (self.resolution, self.stem, self.widths, self.depths, self.head, self.layers)
         return None if self.resolution is None else one
 
 
-COLUMNS = tuple(one.name for one in fields(Row))
+FIELDS = tuple(one.name for one in fields(Row))
+COLUMNS = (FIELDS[0], "label", *FIELDS[1:])  # the label follows from the note: it is written, and not read
 # By these a file is known as a comparison.
 MARKS = {"method", "budget", "seed", "accuracy", "trainings_needed", "scored_on"}
 
@@ -123,7 +139,7 @@ def rows_of(
     rows = []
     for one in contenders:
         facts: dict[str, Any] = {**_network(one), "base": base, "classes": classes}
-        flattered = [measure.flatters] if measure.flatters and one.method in CHOOSERS and one.architecture else []
+        flattered = [measure.flatters] if measure.flatters and one.for_its_score else []
         note = "; ".join([*one.notes, *flattered]) or None
         facts.update(scored_on=measure.scored_on, epochs=measure.epochs, note=note)
         found = [] if one.architecture is None else scores.get(one.architecture, [])
@@ -135,7 +151,7 @@ def rows_of(
 
 
 def _network(one: Contender) -> dict[str, Any]:
-    facts: dict[str, Any] = {name: None for name in ("macs", "error", "params", *_INTEGERS)}
+    facts: dict[str, Any] = dict.fromkeys(NETWORK)
     if one.architecture is not None:
         network = asdict(one.architecture)
         facts.update({name: network[name] for name in ("resolution", "stem", "head")})
@@ -147,7 +163,7 @@ def _network(one: Contender) -> dict[str, Any]:
     return {"method": one.method, "budget": one.budget, **facts, **needed}
 
 
-_INTEGERS = ("resolution", "depths", "widths", "layers", "stem", "head")
+NETWORK = ("macs", "error", "params", "resolution", "depths", "widths", "layers", "stem", "head")
 
 
 def write_rows(path: Path, rows: Sequence[Row], own: bool = False) -> None:
@@ -158,7 +174,7 @@ def write_rows(path: Path, rows: Sequence[Row], own: bool = False) -> None:
     """
     import pandas as pd
 
-    frame = pd.DataFrame([asdict(row) for row in rows], columns=list(COLUMNS))
+    frame = pd.DataFrame([row.as_dict() for row in rows], columns=list(COLUMNS))
     whole = {name: "Int64" for name, kind in _KINDS.items() if kind is int}
     (write_own if own else write_out)(path, csv_text(frame.astype(whole)))
 
@@ -185,13 +201,13 @@ def rows_in(frame: pd.DataFrame) -> list[Row]:
     """
     source = source_of(frame)
     name = source.name
-    missing = [column for column in COLUMNS if column not in frame]
+    missing = [column for column in FIELDS if column not in frame]
     if missing:
         raise PlannerError(f"{name}: no column {' or '.join(missing)}; give a file that `planner compare` wrote")
     if frame.empty:
         raise PlannerError(f"{name}: a comparison without rows; compare again")
     return [
-        Row(**{column: _value(row[column], column, f"{name}: {column} of {source.place(i)}") for column in COLUMNS})
+        Row(**{column: _value(row[column], column, f"{name}: {column} of {source.place(i)}") for column in FIELDS})
         for i, row in enumerate(frame.to_dict("records"))
     ]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from planner.chance import warning_of
-from planner.compare.contenders import REFERENCE
-from planner.compare.rows import Row
+from planner.compare.contender import DRAWN, RANDOM, REFERENCE
+from planner.compare.rows import NETWORK, Row
 from planner.compare.statistics import LEVEL, Estimate, mean_interval, paired
 from sampler.solve import TOLERANCE
 
@@ -18,13 +18,14 @@ class Summary:
     """One method at one budget.
 
     Attributes:
-        first: Its first row, which has its network and what it needed.
+        first: Its first row, which has its network and what it needed; of several networks, their mean cost alone.
         accuracy: Mean over seeds with its interval; None where no training gave one.
         difference: From compound scaling, paired by seed; None for that itself, and where it has no such seed.
         failed: Trainings that gave no accuracy.
         statuses: What those ended as.
         seconds: Of the comparison's trainings of it, summed up.
         same_as: Methods before it that have the same network.
+        drawn: The networks drawn at random of which this is the mean, one by one; none of any other method.
     """
 
     first: Row
@@ -34,6 +35,7 @@ class Summary:
     statuses: tuple[str, ...]
     seconds: float
     same_as: tuple[str, ...]
+    drawn: tuple[Summary, ...] = ()
 
     @property
     def at_budget(self) -> bool:
@@ -43,7 +45,7 @@ class Summary:
     def as_dict(self) -> dict[str, Any]:
         """In JSON's types."""
         row = self.first
-        names = ("method", "budget", "macs", "error", "params", "resolution", "stem", "head", "layers", "note")
+        names = ("method", "label", "budget", "macs", "error", "params", "resolution", "stem", "head", "layers", "note")
         needed = {"trainings_needed": row.trainings_needed, "hours_needed": row.hours_needed}
         return {
             **{name: getattr(row, name) for name in names},
@@ -56,6 +58,7 @@ class Summary:
             "statuses": list(self.statuses),
             "seconds": self.seconds,
             "same_as": list(self.same_as),
+            "drawn": [one.as_dict() for one in self.drawn],
         }
 
 
@@ -89,7 +92,43 @@ def _at_one_budget(methods: dict[str, list[Row]]) -> list[Summary]:
                 tuple(one.method for one in before if network and one.network == network),
             )
         )
-    return found
+    drawn = [one for one in found if one.first.method in DRAWN]
+    if not drawn:
+        return found
+    place = found.index(drawn[0])
+    scores = _mean_by_seed([methods[one.first.method] for one in drawn])
+    found[place] = _mean_of(drawn, scores, paired(scores, reference))
+    return [one for one in found if one not in drawn[1:]]
+
+
+def _mean_of(drawn: Sequence[Summary], scores: dict[int, float], difference: Estimate | None) -> Summary:
+    """Random networks as one method, whose accuracy with a seed is the mean of theirs."""
+    firsts = [one.first for one in drawn]
+    known = [one for one in firsts if one.macs is not None]
+    empty: dict[str, Any] = dict.fromkeys(NETWORK)
+    first = replace(firsts[0], method=RANDOM, **empty)
+    if known:
+        macs = round(sum(one.macs or 0 for one in known) / len(known))
+        each = [f"{one.accuracy.mean:.1%}" for one in drawn if one.accuracy]
+        told = f"mean of {len(known)} networks drawn at random" + (f", each {', '.join(each)}" if each else "")
+        first = replace(first, macs=macs, error=macs / first.budget - 1, note=told)
+    return Summary(
+        first,
+        mean_interval(list(scores.values())),
+        difference,
+        sum(one.failed for one in drawn),
+        tuple(dict.fromkeys(status for one in drawn for status in one.statuses)),
+        sum(one.seconds for one in drawn),
+        (),
+        tuple(drawn),
+    )
+
+
+def _mean_by_seed(several: Sequence[Sequence[Row]]) -> dict[int, float]:
+    """Mean accuracies of networks, by the seeds that all of them have."""
+    scores = [_by_seed(rows) for rows in several]
+    seeds = set.intersection(*(set(one) for one in scores))
+    return {seed: sum(one[seed] for one in scores) / len(scores) for seed in sorted(seeds)}
 
 
 def _by_seed(rows: Sequence[Row]) -> dict[int, float]:

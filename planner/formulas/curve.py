@@ -194,7 +194,7 @@ def precision_of(
     return inverse
 
 
-def power_law(exponent: float) -> Curve:
-    """The curve c^exponent, as a fixed rule has it."""
+def power_law(exponent: float, at_one: float = 1.0) -> Curve:
+    """The curve at_one * c^exponent, as a fixed rule has it."""
     nothing = np.empty(0)
-    return Curve("log", "log", 0.0, exponent, 0.0, 0.0, 1.0, 0.0, nothing, nothing)
+    return Curve("log", "log", math.log(at_one), exponent, 0.0, 0.0, 1.0, 0.0, nothing, nothing)

@@ -24,6 +24,7 @@ from planner.formulas.curves import FEWEST_POINTS, FittedCurve, fit_curves
 from planner.formulas.formula import OVERLAP, Branch, Direction, Formula, Kind
 from planner.formulas.networks import stages_varied, with_integers
 from planner.formulas.process import LOGLINEAR, fit_process
+from planner.formulas.scaled_score import ScaledScore
 from planner.formulas.selection import Selection, belief, observed, select
 from planner.formulas.stages import StageCurves, column_ranges, stage_curves
 from planner.formulas.transfer import prior_curve, prior_named
@@ -65,7 +66,8 @@ def fit(
         table: Observations: a CSV file, or a frame with the columns described in `planner.table`.
         kind: `"loglinear"`: log r over log c, a power law plus a Gaussian process; `"tinynet"`: r over c, a
             zero-mean Gaussian process with an RBF kernel, as section 3.2 of the paper has it; `"compound"`: the best
-            single alpha, beta, gamma with alpha beta^2 gamma^2 = 2, by a grid search over the table's surrogate.
+            single alpha, beta, gamma with alpha beta^2 gamma^2 = 2, by a grid search over the table's surrogate;
+            through the base network, or the best training of the middle budget where that is the better anchor.
         share: Share of the rows that NSGA-III keeps.
         seed: Of ties in the selection and of restarts in the fit.
         base: The base network, where the table does not say.
@@ -99,9 +101,13 @@ def _fit(table: Table, kind: Kind, share: float, seed: int, raw: bool, prior: Fo
     front = selection.front_of(table)
     provenance = _provenance(table, selection, seed, share)
     if kind == "compound":
-        best = grid.search(belief(table, seed).accuracies, _trainings(table), raw)
+        surrogate = selection.surrogate or belief(table, seed).surrogate
+        score = ScaledScore.of(surrogate, table, _rule(table.frame, table.base))
+        best = grid.search(score, _trainings(table, score.buildable), raw, selection.accuracy)
         sides = _compound_sides(table, front, best)
         provenance["compound"] = best.as_dict()
+        if best.anchor.row is not None:
+            provenance["compound"]["anchor"] = _point(table.frame.iloc[best.anchor.row])
     else:
         sides = _sides(table, front, kind, seed, earlier[0] if earlier else None)
     if earlier:
@@ -241,19 +247,17 @@ def _compound_sides(table: Table, front: pd.DataFrame, best: grid.Best) -> dict[
         c, extent = rows["c"], float(np.abs(np.log(rows["c"])).max()) if len(rows) else 0.0
         if extent <= np.log(OVERLAP):
             continue
-        departures = {
-            name: np.log(points[name]) - exponent * np.log(points["c"])
-            for name, exponent in (("r", best.g), ("d", best.a))
-        }
+        curves = dict(zip("rd", map(power_law, (best.g, best.a), best.at_one), strict=True))
+        departures = {name: np.log(points[name]) - curve.mean(points["c"]) for name, curve in curves.items()}
         errors = {name: float(np.sqrt(np.mean(one**2))) for name, one in departures.items() if len(one)}
-        branch = Branch(_rule(rows, table.base), (float(c.min()), float(c.max())), power_law(best.g), power_law(best.a))
+        branch = Branch(_rule(rows, table.base), (float(c.min()), float(c.max())), curves["r"], curves["d"])
         sides[direction] = _Direction(branch, errors, {})
     return sides
 
 
-def _trainings(table: Table) -> grid.Trainings:
+def _trainings(table: Table, buildable: grid.Buildable) -> grid.Trainings:
     c, r, d = (table.frame[name].to_numpy(dtype=np.float64) for name in ("c", "r", "d"))
-    return grid.Trainings(c, r, d, observed(table))
+    return grid.Trainings(c, r, d, observed(table), buildable)
 
 
 def _accuracy(table: Table, selection: Selection, front: pd.DataFrame, seed: int) -> tuple[Curve, dict[str, float]]:

@@ -68,8 +68,10 @@ def shrinking_rule(network: BaseNetwork) -> str:
     return network.rule if rule_named(network.rule).depth == "round" else "inverse"
 
 
-def compound(base: str, resolution: int | None = None, classes: int = 1000) -> Formula:
-    """Compound scaling as a formula: r = c^(log gamma / log s), d likewise, s = alpha beta^2 gamma^2 = 1.92.
+def compound(
+    base: str, resolution: int | None = None, classes: int = 1000, factors: Coefficients = EFFICIENTNET
+) -> Formula:
+    """Compound scaling as a formula: r = c^(log gamma / log s), d likewise, s = alpha beta^2 gamma^2.
 
     Growing rounds by the base network's own rule, shrinking by `shrinking_rule`. As in any formula the width is solved
     on the exact count, so that the result meets the budget: it is the one compound scaling that `predict`, `scale`,
@@ -79,12 +81,13 @@ def compound(base: str, resolution: int | None = None, classes: int = 1000) -> F
         base: Name of the base network.
         resolution: The resolution that r multiplies, in pixels; the base network's own by default.
         classes: Outputs of the classifier.
+        factors: alpha, beta and gamma; EfficientNet's by default, with s = 1.92.
     """
     network = base_named(base)
     pixels = network.resolution if resolution is None else checked_whole("resolution", resolution, 1, MAX_PIXELS)
     network = replace(network, resolution=pixels)
-    per_phi = math.log(EFFICIENTNET.cost)
-    r, d = power_law(math.log(GAMMA) / per_phi), power_law(math.log(ALPHA) / per_phi)
+    per_phi = math.log(factors.cost)
+    r, d = (power_law(math.log(factor) / per_phi) for factor in (factors.gamma, factors.alpha))
     return Formula(
         base=base,
         resolution=network.resolution,

@@ -62,18 +62,19 @@ def by_formula(network: BaseNetwork, macs: float, classes: int, formula: Formula
     )
     if not exact or abs(pure.error) <= TOLERANCE:
         return pure
-    found = known.predict(macs, extrapolate=True)
+    return pure.as_predicted(known.predict(macs, extrapolate=True))
+
+
+def copied(formula: Formula, network: BaseNetwork, classes: int) -> Formula:
+    """The r and d of a formula for another base network, at its resolution: c stays relative."""
     return replace(
-        pure,
-        architecture=found.architecture,
-        macs=found.macs,
-        params=found.params,
-        r=found.r,
-        w=found.w,
-        pixels_nudged=found.pixels_nudged,
-        stage_nudged=found.stage_nudged,
-        channels_nudged=found.channels_nudged,
-        pure=pure,
+        formula,
+        base=network.name,
+        resolution=network.resolution,
+        classes=classes,
+        base_macs=base_macs(network.name, network.resolution, classes),
+        accuracy=None,
+        surrogate=None,
     )
 
 
@@ -91,13 +92,5 @@ def _applied(network: BaseNetwork, classes: int, formula: Formula | None) -> tup
     shipped = loads(text, "the shipped formula")
     if own is not None:
         return shipped.at(network.resolution, classes), []
-    copied = replace(
-        shipped,
-        base=network.name,
-        resolution=network.resolution,
-        classes=classes,
-        base_macs=base_macs(network.name, network.resolution, classes),
-        accuracy=None,
-        surrogate=None,
-    )
-    return copied, [f"learned on {PUBLISHED}; {network.name} copies its r and d, as one copies compound scaling"]
+    told = f"learned on {PUBLISHED}; {network.name} copies its r and d, as one copies compound scaling"
+    return copied(shipped, network, classes), [told]

@@ -11,8 +11,8 @@ from planner.documents import shown
 from planner.errors import PlannerError
 from planner.formulas.formula import Formula
 from planner.quantities import budget_of
-from planner.rules.compounding import Coefficients
-from planner.rules.copied import by_formula
+from planner.rules.compounding import EFFICIENTNET, Coefficients, compound
+from planner.rules.copied import by_formula, copied
 from planner.rules.rule import factors_of, rule_of
 from planner.rules.scaled import Scaled
 from planner.rules.staircase import nearest
@@ -76,7 +76,13 @@ def at_budget(
     s, one, _ = nearest(chosen.family, macs, share, classes)
     pure = chosen.answer(s, one, macs, classes)
     if exact and method == "compound":
-        return chosen.at_cost(pure, share)
+        known = compound(base, network.resolution, classes, factors or EFFICIENTNET)
+        if formula is not None:
+            known = copied(formula, network, classes)
+        if rule is not None:
+            branches = {name: replace(one, rule=rule) for name, one in known.branches.items()}
+            known = replace(known, branches=branches)
+        return pure.as_predicted(known.predict(macs, extrapolate=True))
     return chosen.nudged(pure) if exact and abs(pure.error) > TOLERANCE else pure
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from planner.errors import PlannerError
 from planner.rules.compounding import Coefficients
@@ -31,35 +31,38 @@ class Ray:
         width: Of the width multiplier.
         resolution: Of the resolution multiplier.
         group: Of the group widths, which cost nothing in s.
+        start: r and d at a scale of 1, whose ideal cost the width makes up for; those of the base network by default.
     """
 
     depth: float
     width: float
     resolution: float
     group: float = 0.0
+    start: tuple[float, float] = field(default=(1.0, 1.0), repr=False)
 
     def at(self, s: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """r, d and w, each `(n,)`, at `(n,)` scales."""
-        return s**self.resolution, s**self.depth, s**self.width
+        r, d = self.start
+        return r * s**self.resolution, d * s**self.depth, s**self.width / (r * math.sqrt(d))
 
 
 WIDTH, DEPTH, RESOLUTION = Ray(0.0, 0.5, 0.0), Ray(1.0, 0.0, 0.0), Ray(0.0, 0.0, 0.5)
 
 
-def compound_ray(factors: Coefficients) -> Ray:
+def compound_ray(factors: Coefficients, start: tuple[float, float] = (1.0, 1.0)) -> Ray:
     """Compound scaling: with s = (alpha beta^2 gamma^2)^phi, d = alpha^phi and so on.
 
+    Args:
+        factors: alpha, beta and gamma.
+        start: r and d at s = 1, where the rule does not pass through the base network.
+
     Raises:
-        PlannerError: If a factor is below 1, or none is above.
+        PlannerError: If they scale nothing.
     """
-    known = factors.as_dict()
-    for name, value in known.items():
-        if not 1 - 1e-9 <= value < math.inf:
-            raise PlannerError(f"{name} must be at least 1, got {value:g}; phi below 0 shrinks")
-    if factors.cost <= 1 + 1e-9:
+    if not 1 + 1e-9 < factors.cost < math.inf:
         raise PlannerError("alpha, beta and gamma are all 1, which scales nothing; make one of them larger")
-    depth, width, resolution = (max(0.0, math.log(value)) / math.log(factors.cost) for value in known.values())
-    return Ray(depth, width, resolution)
+    depth, width, resolution = (math.log(value) / math.log(factors.cost) for value in factors.as_dict().values())
+    return Ray(depth, width, resolution, start=start)
 
 
 def resnet_rs_ray(epochs: int) -> Ray:

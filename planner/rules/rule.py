@@ -80,23 +80,6 @@ class Rule:
             notes=() if note is None else (note,),
         )
 
-    def at_cost(self, pure: Scaled, c: float) -> Scaled:
-        """An answer whose resolution and depth are the rule's for a cost of c, and whose width is what that leaves.
-
-        The scale at which a rounded network costs c may be far from c: stem, head and least widths do not shrink with
-        it, and resolution and depth would pay for them.
-        """
-        r, d, _ = (float(part[0]) for part in self.ray.at(np.array([c])))
-        pixels = max(int(self.rounding.pixels(self.network.resolution, r)[0]), self.network.stride)
-        solved = solve_width(self.network, self.rounding, pixels, d, pure.budget, pure.classes)
-        if solved.architecture == pure.architecture:
-            return pure
-        return replace(
-            pure.at_exactly(solved, solved.width_multiplier),
-            d=d,
-            r=solved.architecture.resolution / self.network.resolution,
-        )
-
     def nudged(self, pure: Scaled) -> Scaled:
         """An answer moved to its budget: the width is solved on the exact count, all else stays where it can."""
         one = pure.architecture
@@ -137,7 +120,7 @@ def rule_of(
             lambda s: asdict(scaled_parameters(start, s)),
         )
     known = factors_of(factors, formula, share)
-    ray = compound_ray(known) if method == "compound" else _ray(method, epochs)
+    ray = compound_ray(known, _start(formula, share)) if method == "compound" else _ray(method, epochs)
     rounding = rule_named(rule or _rounding(method, network, share))
 
     def parameters(s: float) -> dict[str, float]:
@@ -172,8 +155,11 @@ def _rounding(method: str, network: BaseNetwork, share: float) -> str:
 
 
 def factors_of(given: Coefficients | None, formula: Formula | None, share: float) -> Coefficients:
-    """alpha, beta and gamma: as given, or a formula's, or EfficientNet's."""
+    """alpha, beta and gamma: as given, none of them below 1; or a formula's, which may be; or EfficientNet's."""
     if formula is None:
+        for name, value in (given or EFFICIENTNET).as_dict().items():
+            if not 1 - 1e-9 <= value < math.inf:
+                raise PlannerError(f"{name} must be at least 1, got {value:g}; phi below 0 shrinks")
         return given or EFFICIENTNET
     if formula.kind != "compound":
         raise PlannerError(
@@ -182,3 +168,11 @@ def factors_of(given: Coefficients | None, formula: Formula | None, share: float
         )
     branch = formula.branch(share)
     return coefficients(branch.r.far_exponent, branch.d.far_exponent)
+
+
+def _start(formula: Formula | None, share: float) -> tuple[float, float]:
+    """Where a rule is at c = 1, as r and d: at the base network, unless a formula passes elsewhere."""
+    if formula is None:
+        return 1.0, 1.0
+    branch = formula.branch(share)
+    return float(branch.r(1.0)[0]), float(branch.d(1.0)[0])

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sampler import Architecture, SolvedWidth, architecture_complexity
+
+if TYPE_CHECKING:
+    from planner.formulas.formula import Prediction
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,25 @@ class Scaled:
             pixels_nudged=solved.pixels_nudged,
             stage_nudged=solved.stage_nudged,
             channels_nudged=solved.channels_nudged,
+            pure=self,
+        )
+
+    def as_predicted(self, found: Prediction) -> Scaled:
+        """This answer moved to the budget as a formula has it, with itself beside it; itself where that is the same."""
+        if found.architecture == self.architecture:
+            return self
+        return replace(
+            self,
+            architecture=found.architecture,
+            macs=found.macs,
+            params=found.params,
+            r=found.r,
+            d=found.d,
+            w=found.w,
+            rounding=found.rule,
+            pixels_nudged=found.pixels_nudged,
+            stage_nudged=found.stage_nudged,
+            channels_nudged=found.channels_nudged,
             pure=self,
         )
 

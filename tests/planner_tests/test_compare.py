@@ -5,6 +5,7 @@ import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,14 +14,18 @@ from scipy import stats
 
 from planner.commands.compare import table_beside
 from planner.compare.background import Background, of_study
-from planner.compare.contenders import contender, contenders
+from planner.compare.contender import DRAWN
+from planner.compare.contenders import LEARNED, contender, contenders
 from planner.compare.measuring import Score, Trained
+from planner.compare.own import middle_of
 from planner.compare.rows import COLUMNS, read_table, rows_in, rows_of, write_rows
 from planner.compare.statistics import mean_interval, paired
 from planner.compare.summary import summaries
 from planner.errors import PlannerError
 from planner.formulas.fit import fit
 from planner.loop import Resources
+from planner.report.answers import answers_of
+from planner.rules import METHODS, compound
 from planner.searches.record import FoundRecord, read_found, write_found
 from planner.searches.scoring import Found
 from planner.settings import StudySettings
@@ -94,11 +99,11 @@ def test_paired_intervals_cover_the_true_difference_as_often_as_they_say():
 
 def test_every_rule_costs_the_budget(mine):
     found, left_out = contenders(of_study(mine, 3), [BUDGET, 2 * BUDGET])
-    rules = [one for one in found if one.method not in ("best", "formula", "stages")]
-    assert len({one.method for one in rules}) == 7 and all(one.at_budget for one in rules)
+    rules = [one for one in found if one.method not in LEARNED]
+    assert {one.method for one in rules} == {*METHODS, *DRAWN} - {"regnet"} and all(one.at_budget for one in rules)
     assert all(one.macs == architecture_complexity(one.architecture, 4).macs for one in found)
     assert all((one.trainings, one.seconds) == (0, 0.0) for one in rules)
-    assert {"regnet", "formula", "stages", "greedy"} <= left_out.keys()
+    assert {"regnet", "answer", "formula", "stages", "compound-fitted", "greedy"} <= left_out.keys()
 
 
 def test_the_best_training_is_the_most_accurate_up_to_the_budget_and_charged_for(mine):
@@ -117,6 +122,193 @@ def test_a_formula_is_the_studys_own(mine):
     assert found.architecture == formula.predict(BUDGET).architecture and found.trainings == 10
     beyond = contender("formula", 1e9, of_study(mine, 3))
     assert beyond.architecture is None and "outside the" in beyond.notes[0]
+
+
+class Answering:
+    """A formula that holds answers: those of another formula, and a reason."""
+
+    def __init__(self, formula, network=None):
+        self.formula, self.base, self.network = formula, formula.base, network
+
+    def at(self, *_):
+        return self
+
+    def answer(self, macs):
+        found = self.formula.predict(macs)
+        if self.network is not None:
+            found = replace(found, architecture=self.network)
+        return SimpleNamespace(prediction=found, by="search", reason="a step of rounding is worth more than a curve")
+
+
+def test_an_answer_is_the_studys_own_and_charged_for(mine):
+    known = of_study(mine, 3)
+    formula = fit(mine.table())
+    found = contender("answer", BUDGET, replace(known, formula=Answering(formula)))
+    assert found.architecture == formula.predict(BUDGET).architecture
+    assert (found.trainings, found.seconds) == (10, contender("best", BUDGET, known).seconds)
+    assert found.notes == ("a step of rounding is worth more than a curve",) and not found.for_its_score
+    best = contender("best", BUDGET, known)
+    again = contender("answer", BUDGET, replace(known, formula=Answering(formula, best.architecture)))
+    assert again.architecture == best.architecture and again.for_its_score and best.for_its_score
+    assert LEARNED[0] == "answer"  # first among the study's own
+
+
+def test_a_formula_without_answers_says_to_fit_it_again(mine):
+    silent = replace(of_study(mine, 3), formula=replace(fit(mine.table())))
+    if not hasattr(silent.formula, "answer"):
+        assert "this formula holds no answers; fit it again" in contender("answer", BUDGET, silent).notes[0]
+    nothing = contender("answer", BUDGET, of_study(mine, 3))
+    assert nothing.architecture is None and "no formula, which answer needs" in nothing.notes[0]
+
+
+def test_there_is_one_compound_scaling_in_compare_scale_predict_and_report(run, mine):
+    fit(mine.table()).save(mine.folder / "formula.json")
+    ours = contender("compound", BUDGET, of_study(mine, 3)).architecture
+    scaled_ = json.loads(
+        run(
+            "scale",
+            "efficientnet_b0",
+            "--method",
+            "compound",
+            "--flops",
+            "5M",
+            "--resolution",
+            64,
+            "--classes",
+            4,
+            "--json",
+        )[1]
+    )
+    beside = json.loads(run("predict", "--study", "mine", "--flops", "5M", "--json")[1])["compound"]
+    for one in (scaled_, beside):
+        assert (one["resolution"], one["widths"], one["depths"]) == (
+            ours.resolution,
+            list(ours.widths),
+            list(ours.depths),
+        )
+    source = SimpleNamespace(table=mine.table(), formula=None, surrogate=None)
+    reported = [one for one in answers_of(source)[0] if one["rule"] == "compound"]
+    assert reported
+    for one in reported:
+        there = contender("compound", one["budget"], of_study(mine, 3)).architecture
+        found = (one["resolution"], tuple(one["widths"]), tuple(one["depths"]))
+        assert found == (there.resolution, there.widths, there.depths)
+
+
+def test_the_anchored_compound_goes_through_the_best_training_of_the_middle_budget(mine):
+    known = of_study(mine, 3)
+    best = contender("best", BUDGET, known)
+    through = contender("compound-anchored", best.macs, known)
+    assert through.architecture == best.architecture and through.for_its_score  # at its own cost it is the anchor
+    found = [one for one in contenders(known, [4e6, BUDGET, 9e6], ["compound-anchored"])[0]]
+    own = mine.frame().query("status == 'ok'")
+    trial = own[own["macs"] == best.macs]["trial"].iloc[0]
+    for one in found:
+        assert one.at_budget and f"(trial {trial}, " in one.notes[0] and one.trainings == 10
+        share = one.budget / best.macs
+        exact = best.architecture.resolution * share ** (math.log(1.15) / math.log(1.92))
+        assert abs(one.architecture.resolution - exact) <= 1 + 0.08 * exact  # as far as a nudge moves it
+        d = share ** (math.log(1.2) / math.log(1.92))
+        assert one.architecture.depths == tuple(max(1, round(depth * d)) for depth in best.architecture.depths)
+    alone = contender("compound-anchored", 9e6, known)  # by itself, a budget is its own middle
+    assert found[-1].notes != alone.notes
+
+
+def test_the_middle_of_the_budgets_is_a_budget_or_between_two():
+    assert middle_of([6e6, 1.5e6, 3e6]) == pytest.approx(3e6) and middle_of([8e6, 2e6]) == pytest.approx(4e6)
+
+
+def test_the_fitted_compound_is_the_rule_of_the_studys_trainings(mine, monkeypatch):
+    known, rule = of_study(mine, 3), compound("efficientnet_b0", 64, 4)
+    rule = replace(rule, provenance={"compound": {"alpha": 1.2, "beta": 1.1, "gamma": 1.15}})
+    asked = []
+    monkeypatch.setattr("planner.compare.background.fit", lambda *given: asked.append(given) or rule)
+    one, other = contenders(known, [4e6, 8e6], ["compound-fitted"])[0]
+    assert [one.architecture, other.architecture] == [rule.predict(budget).architecture for budget in (4e6, 8e6)]
+    assert asked == [(known.own, "compound")]  # once for all budgets
+    assert one.trainings == 10 and one.notes[0].startswith("alpha 1.200, beta 1.100, gamma 1.150")
+
+
+def test_too_few_trainings_for_a_fitted_compound_are_a_reason(mine):
+    assert "too few for a surrogate" in contender("compound-fitted", 4e6, of_study(mine, 3)).notes[0]
+
+
+def test_random_networks_are_of_the_space_at_the_budget_and_their_mean_is_the_score(run, mine, trainings, tmp_path):
+    known = of_study(mine, 3)
+    found, _ = contenders(known, [BUDGET], ["random"])
+    assert [one.method for one in found] == list(DRAWN) and all(one.at_budget for one in found)
+    assert len({one.architecture for one in found}) == 3
+    space = mine.settings.search_space()
+    for one in found:
+        low, high = (end * space.resolution for end in space.r)
+        assert low - 1 <= one.architecture.resolution <= high + 1 and one.trainings == 0
+    code, out, _ = run("compare", "--flops", "5M", "--methods", "compound,random", "--seeds", 2, "--json")
+    answer = json.loads(out)
+    compound, random = answer["budgets"][0]["methods"]
+    rows = pd.DataFrame(answer["rows"])
+    drawn = rows[rows["method"].isin(DRAWN)]
+    assert code == 0 and trainings == [8] and len(drawn) == 6 and random["method"] == "random"
+    by_seed = drawn.groupby("seed")["accuracy"].mean()
+    assert random["accuracy"]["mean"] == pytest.approx(by_seed.mean()) and random["accuracy"]["n"] == 2
+    ours = by_seed - rows[rows["method"] == "compound"].set_index("seed")["accuracy"]
+    assert random["difference_to_compound"]["mean"] == pytest.approx(ours.mean())
+    assert random["macs"] == round(drawn["macs"].mean()) and random["resolution"] is None
+    assert [one["method"] for one in random["drawn"]] == list(DRAWN) and compound["drawn"] == []
+    shown = run("compare", "--table", tmp_path / "results" / "mine" / "comparison.csv")[1]
+    assert "random: mean of 3 networks drawn at random" in shown and "random-3: " in shown
+    assert sum(line.startswith("random ") for line in shown.splitlines()) == 1
+
+
+def test_a_random_network_that_fails_is_left_out_of_no_seeds_mean():
+    row = table_rows()[0]
+    rows = [
+        replace(row, method=method, resolution=40 + place, seed=seed, accuracy=accuracy, status=status)
+        for place, method in enumerate(DRAWN)
+        for seed, accuracy, status in (
+            (0, 0.3 + 0.01 * place, "ok"),
+            (1, None if place else 0.5, "diverged" if place else "ok"),
+        )
+    ]
+    (random,) = summaries(rows)[row.budget]
+    assert random.accuracy.mean == pytest.approx(0.31) and random.accuracy.n == 1  # the seed that all three have
+    assert random.failed == 2 and random.statuses == ("diverged",)
+
+
+def table_rows():
+    return rows_in(read_table(Path(__file__).parents[2] / "results" / "reference" / "comparison.csv"))
+
+
+def test_one_dimension_alone_says_what_else_moved_in_table_file_and_picture(run, mine, trainings, tmp_path):
+    code, out, _ = run(
+        "compare", "--flops", "1M,8M", "--methods", "width,depth,compound", "--seeds", 1, "--plot", "c.svg"
+    )
+    network = base("efficientnet_b0")
+    frame = pd.read_csv(tmp_path / "results" / "mine" / "comparison.csv")
+    assert code == 0 and list(frame)[:2] == ["method", "label"]
+    for row in frame.to_dict("records"):
+        moved = row["resolution"] - 64
+        if row["method"] == "width":
+            assert row["label"] == (f"width (resolution {moved:+d} px)" if moved else "width")
+        if row["method"] == "depth":
+            assert (
+                row["label"].startswith("depth (")
+                and "width x 0." in row["label"]
+                and row["widths"] != " ".join(map(str, network.widths))
+            )
+        if row["method"] == "compound":
+            assert row["label"] == "compound"
+    narrow = frame[(frame["method"] == "width") & (frame["budget"] == 1e6)]["label"].iloc[0]
+    assert narrow != "width" and f"  {narrow.removeprefix('width ')}" in out.splitlines()
+    assert all(len(line) <= 80 for line in out.splitlines() if not line.startswith("  "))
+    picture = (tmp_path / "c.svg").read_text()
+    assert f"<!-- width ({narrow[7:-1]} at 1M" in picture and "<!-- width -->" not in picture
+
+
+def test_a_comparison_of_before_is_read_and_labelled(tmp_path):
+    rows = table_rows()
+    labels = {(one.budget, one.label) for one in rows if one.method == "width"}
+    assert labels == {(1.5e6, "width (resolution -34 px)"), (3e6, "width (resolution -10 px)"), (6e6, "width")}
+    assert {one.label for one in rows if one.method != "width"} == {one.method for one in rows} - {"width"}
 
 
 def test_the_same_network_is_trained_once_for_all_methods_and_seeds(mine, trainings):

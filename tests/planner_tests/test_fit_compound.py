@@ -1,6 +1,7 @@
 """The best single compound rule, by grid search: recovered where it is known, and scored as it says."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,11 @@ import pytest
 from planner import PlannerError
 from planner.formulas import grid, selection
 from planner.formulas.fit import fit
+from planner.formulas.formula import Formula
+from planner.formulas.scaled_score import ScaledScore
+from planner.rules import at_budget
+from planner.table import as_table
+from sampler import base, rule_named, solve_width
 
 B0_MACS = 385_814_752
 RULES = [(0.28, 0.2), (0.1, 0.3), (0.45, 0.05), (0.0, 0.25)]  # exponents of depth and resolution
@@ -53,6 +59,7 @@ def known(monkeypatch):
     def knows(accuracy):
         class Known:
             errors = {"rmse": 0.0}
+            inputs = ("r", "d")
             provenance = {"rows": 120}
 
             def as_dict(self):
@@ -91,14 +98,17 @@ def test_a_known_rule_is_given_back_by_a_gaussian_process_on_the_table(a, g):
     assert (best.coefficients.alpha, best.coefficients.gamma) == pytest.approx((2**a, 2**g), abs=1e-3)
 
 
-def test_the_grid_covers_every_rule_in_twentieths():
+def test_the_grid_covers_every_rule_in_twentieths_down_to_minus_a_half():
     pairs = {(round(a, 9), round(g, 9)) for a, g in grid.simplex()}
-    wanted = {(i / 20, j / 40) for i in range(21) for j in range(21) if i + j <= 20}
-    assert pairs == wanted and len(pairs) == 231
-    assert all(1 - a - 2 * g >= -1e-9 for a, g in pairs)  # beta at least 1
+    steps = range(-10, 41)
+    wanted = {(i / 20, j / 40) for i in steps for j in steps if 20 - i - j >= -10}
+    assert pairs == wanted and len(pairs) == 51 * 52 // 2
+    assert {(i / 20, j / 40) for i in range(21) for j in range(21 - i)} < pairs  # the paper's, none negative
+    costs = [grid.coefficients(g, a).cost for a, g in pairs]
+    assert costs == pytest.approx([2] * len(costs))  # alpha beta^2 gamma^2
 
 
-def test_the_best_grid_point_is_the_one_that_loops_find():
+def test_the_best_grid_point_is_the_one_that_loops_find(monkeypatch):
     rng = np.random.default_rng(5)
     weights = rng.normal(size=(3, 3))
 
@@ -108,11 +118,12 @@ def test_the_best_grid_point_is_the_one_that_loops_find():
 
     frame = sampled(score, lowest=0.2)
     seen = trainings(frame)
+    monkeypatch.setattr(grid, "INDISTINCT", np.inf)  # no other anchor than the base network
     best = grid.search(score, seen, raw=False)
     budgets = np.geomspace(seen.c.min(), seen.c.max(), grid.BUDGETS)
     scores = {}
-    for i in range(21):
-        for j in range(21 - i):
+    for i in range(-10, 41):
+        for j in range(-10, 31 - i):
             a, g = i / 20, j / 40
             cells = [(c, c**g, c**a) for c in budgets]
             inside = all(
@@ -122,7 +133,7 @@ def test_the_best_grid_point_is_the_one_that_loops_find():
             )
             if inside:
                 scores[a, g] = np.mean([score(*map(np.atleast_1d, cell))[0] for cell in cells])
-    assert best.points == len(scores) and best.points + best.outside == 231
+    assert best.points == len(scores) and best.points + best.outside == 1326
     assert best.score >= max(scores.values()) - 1e-12
     top = max(scores, key=scores.get)
     assert abs(best.a - top[0]) <= 0.1 and abs(best.g - top[1]) <= 0.05
@@ -165,8 +176,9 @@ def test_pairs_near_a_training_are_counted_and_with_raw_take_its_accuracy():
 def test_a_flat_surrogate_leaves_every_rule_within_a_tenth_of_a_point(known):
     known(lambda c, r, d: np.full(len(c), 0.5))
     found = fit(sampled(accuracy_of(0.2, 0.2), lowest=0.5, highest=2.0), "compound").provenance["compound"]
-    assert found["within_0.1_points"]["alpha"] == pytest.approx([1, 2])
-    assert found["within_0.1_points"]["gamma"] == pytest.approx([1, 2**0.5])
+    for name, (low, high) in found["within_0.1_points"].items():  # those that can be built, from a half to twice
+        assert low < 1 and high > 2**0.4, name
+    assert found["anchor"] == {"c": 1, "r": 1, "d": 1}  # where none is better, the base network
 
 
 def test_the_formula_is_a_power_law_that_predicts_both_ways(known):
@@ -182,6 +194,83 @@ def test_the_formula_is_a_power_law_that_predicts_both_ways(known):
     assert set(fit(sampled(accuracy_of(0.3, 0.15), lowest=1.3), "compound").branches) == {"enlarge"}
 
 
+THROUGH = grid.Anchor(0.2, 1.1, 0.6)  # of half the width that the base network's own line has there
+
+
+def anchored(a, g, anchor=THROUGH):
+    """Accuracy that at every cost is best on a rule through an anchor."""
+
+    def accuracy(c, r, d):
+        at = np.log(c / anchor.c)
+        off = [np.log(r / anchor.r) - g * at, np.log(d / anchor.d) - a * at]
+        return 0.8 + 0.03 * np.log(c) - 0.1 * sum(one**2 for one in off)
+
+    return accuracy
+
+
+@pytest.mark.parametrize(("a", "g"), [(0.1, 0.3), (-0.2, 0.25), (0.5, -0.1)])
+def test_a_rule_through_a_training_is_given_back_its_negative_exponents_too(known, tmp_path, a, g):
+    truth = anchored(a, g)
+    known(truth)
+    frame = sampled(truth, lowest=0.1, highest=0.4)
+    at_anchor = {"base": "efficientnet_b0", "accuracy": 0.9, "macs": round(0.2 * B0_MACS), "r": 1.1, "d": 0.6}
+    frame = pd.concat(
+        [frame, pd.DataFrame([{**at_anchor, "accuracy": float(truth(*np.array([[0.2], [1.1], [0.6]]))[0])}])]
+    )
+    formula = fit(frame.reset_index(drop=True), "compound")
+    found = formula.provenance["compound"]
+    assert (found["alpha"], found["gamma"]) == pytest.approx((2**a, 2**g), abs=2e-3)
+    assert (found["anchor"]["r"], found["anchor"]["d"]) == (1.1, 0.6) and found["anchor"]["macs"] == at_anchor["macs"]
+    marks = found["left_out_accuracy"]
+    assert marks["through_training"] > marks["through_base"] + 0.001
+    for c in (0.05, 0.2, 0.8):
+        branch = formula.branch(c)
+        assert branch.r(c)[0] == pytest.approx(1.1 * (c / 0.2) ** g, rel=5e-3)
+        assert branch.d(c)[0] == pytest.approx(0.6 * (c / 0.2) ** a, rel=5e-3)
+    replace(formula, surrogate=None).save(tmp_path / "f.json")
+    again = Formula.load(tmp_path / "f.json")  # a reader of version 1 knows such curves
+    assert [again.predict(c * B0_MACS).architecture for c in (0.1, 0.5)] == [
+        formula.predict(c * B0_MACS).architecture for c in (0.1, 0.5)
+    ]
+    scaled = at_budget("compound", "efficientnet_b0", 0.3 * B0_MACS, formula=again)
+    assert scaled.architecture == formula.predict(0.3 * B0_MACS).architecture
+
+
+def test_rules_that_cannot_be_built_are_left_out(known):
+    """More pixels and more blocks than the narrowest network affords would be the best, were there such networks."""
+    frame = sampled(accuracy_of(0.2, 0.2), lowest=0.01, highest=0.2)
+    known(lambda c, r, d: 0.5 + 0.02 * np.log(c) + 0.05 * np.log(r) + 0.05 * np.log(d))
+    formula = fit(frame, "compound")
+    for c in np.geomspace(0.0101, 0.2, 8):
+        assert formula.predict(c * B0_MACS, extrapolate=True).macs == pytest.approx(c * B0_MACS, rel=0.01)
+
+
+def test_a_surrogate_of_integers_is_asked_about_the_networks_that_r_and_d_make():
+    class Integers:
+        inputs = ("resolution", "depth_3", "width_5", "head")
+
+        def posterior(self, frame):
+            self.asked = frame
+            return frame["width_5"].to_numpy() / 100, None
+
+    surrogate = Integers()
+    table = as_table(sampled(accuracy_of(0.2, 0.2)))
+    score = ScaledScore.of(surrogate, table, "inverse")
+    c, r, d = np.array([0.1, 0.5]), np.array([0.5, 0.8]), np.array([0.6, 1.0])
+    means, asked = score(c, r, d), surrogate.asked
+    for place in range(2):
+        one = solve_width(
+            base("efficientnet_b0"), rule_named("inverse"), round(224 * r[place]), d[place], c[place] * B0_MACS
+        )
+        assert asked["resolution"][place] == round(224 * r[place])
+        assert asked["depth_3"][place] == one.architecture.depths[2]
+        assert c[place] * 0.85 < asked["macs"][place] / B0_MACS <= c[place]  # the widest that costs no more
+        assert means[place] == asked["width_5"][place] / 100
+        assert abs(asked["width_5"][place] - one.architecture.widths[4]) <= 16
+    assert score.buildable(c, r, d).all()
+    assert not score.buildable(np.array([1e-3]), np.array([1.0]), np.array([1.0]))[0]
+
+
 def test_the_command_says_the_rule_and_how_it_was_scored(known, run, tmp_path):
     known(accuracy_of(0.28, 0.2))
     sampled(accuracy_of(0.28, 0.2)).to_csv(tmp_path / "t.csv", index=False)
@@ -193,6 +282,8 @@ def test_the_command_says_the_rule_and_how_it_was_scored(known, run, tmp_path):
     found = json.loads(answer)
     counts = found["compound"]
     assert f"{counts['pairs_near_a_training']} of {counts['pairs']} pairs have a training within 5 %" in out
+    assert "it passes through the base network (r 1.000, d 1.000); expected at budgets left out of the choice: " in out
+    assert counts["mostly_outside"] == (counts["outside_the_trainings"] > counts["grid_points"]) == ("MOST of" in out)
     assert found["efficientnet"] == {"alpha": 1.2, "beta": 1.1, "gamma": 1.15}
     assert found["coefficients"]["shrink"]["alpha"] == pytest.approx(2**0.28, abs=1e-3)
 
