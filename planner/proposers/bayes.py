@@ -49,22 +49,34 @@ class Known:
         tried: `(t, k + 1)` those rows, in the order of the surrogate's.
         noise_share: How much of the variation that the inputs do not explain is noise of measuring, in [0, 1].
         fidelity: Values that count, by the number of their column; none where all rows are measured alike.
+        noise_variance: Known variance of one measurement.
     """
 
     surrogate: Surrogate
     tried: FloatArray
     noise_share: float = NOISE_SHARE
     fidelity: Mapping[int, float] = field(default_factory=dict)
+    noise_variance: float = 0.0
 
     def of(self, matrix: FloatArray, rough: bool = False) -> tuple[FloatArray, FloatArray]:
         """`(n,)` means and deviations of what rows would turn out to be; `rough` in single precision.
 
-        Where there is a fidelity, of what is believed of them at that fidelity once they were measured at their own.
+        Where there is a fidelity, of what is believed of them at that fidelity once they were measured at their own:
+        a short training tells of the long one what they share, less for its own noise, and nothing of what sets the
+        long one apart from what the inputs say.
         """
-        mean, std = self.surrogate.outcomes(self.whole(matrix), self.noise_share, rough)
-        if self.fidelity:
-            std = std * np.abs(self.surrogate.correlation(matrix, self.whole(matrix)))
+        whole = self.whole(matrix)
+        mean, std = self.surrogate.outcomes(whole, self.noise_share, rough)
+        short = self._short(matrix, whole)
+        if len(short):
+            lessons = self.surrogate.lessons(matrix[short], whole[short], self.noise_variance, paired=True)
+            std[short] = np.abs(lessons)
         return mean, std
+
+    @staticmethod
+    def _short(matrix: FloatArray, whole: FloatArray) -> IntArray:
+        """Numbers of the rows that are not at the fidelity that counts."""
+        return np.flatnonzero((whole != matrix).any(axis=1))
 
     def whole(self, matrix: FloatArray) -> FloatArray:
         """The same rows at the fidelity that counts."""
@@ -78,9 +90,10 @@ class Known:
     def points(self) -> tuple[FloatArray, FloatArray]:
         """Log costs and believed accuracies of the rows tried, at the fidelity that counts."""
         reached = self.surrogate.reached(self.noise_share)
-        short = np.flatnonzero((self.whole(self.tried) != self.tried).any(axis=1))
+        whole = self.whole(self.tried)
+        short = self._short(self.tried, whole)
         if len(short):
-            reached[short] = self.surrogate.outcomes(self.whole(self.tried[short]), self.noise_share)[0]
+            reached[short] = self.surrogate.outcomes(whole[short], self.noise_share)[0]
         return np.log(self.tried[:, -1]), reached
 
     def staircase(self, reference: tuple[float, float]) -> Staircase:

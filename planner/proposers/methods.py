@@ -69,7 +69,15 @@ def noise_variance(ledger: Records) -> float | None:
     return ledger.table().noise_variance if ledger.counts()["ok"] else None
 
 
-def choose(ledger: Records, pool: Architectures, n: int, method: str, seed: int, per: Per = "trial") -> list[int]:
+def choose(
+    ledger: Records,
+    pool: Architectures,
+    n: int,
+    method: str,
+    seed: int,
+    per: Per = "trial",
+    budgets: Sequence[float] | None = None,
+) -> list[int]:
     """Chooses what to train next.
 
     Args:
@@ -79,6 +87,7 @@ def choose(ledger: Records, pool: Architectures, n: int, method: str, seed: int,
         method: One of `METHODS`.
         seed: Same seed, same choice.
         per: For `bayes`: gain per `trial`, or per `second` of training.
+        budgets: For `bayes`: MACs whose answers are to be improved, instead of the whole front.
 
     Returns:
         Row numbers of the pool, the best first.
@@ -89,11 +98,13 @@ def choose(ledger: Records, pool: Architectures, n: int, method: str, seed: int,
     if method not in METHODS:
         raise PlannerError(f"method {method!r} is unknown; known methods: {', '.join(METHODS)}")
     if method == "bayes":
-        return _by_gain(ledger, pool, n, seed, per)
+        return _by_gain(ledger, pool, n, seed, per, budgets)
     return _by_sampler(ledger, pool, n, _sampler(method, ledger, seed))
 
 
-def _by_gain(ledger: Records, pool: Architectures, n: int, seed: int, per: Per) -> list[int]:
+def _by_gain(
+    ledger: Records, pool: Architectures, n: int, seed: int, per: Per, budgets: Sequence[float] | None
+) -> list[int]:
     from planner.proposers.proposal import propose
 
     frame, rows = architectures_frame(pool, ledger.space), trained(ledger.frame())
@@ -101,6 +112,7 @@ def _by_gain(ledger: Records, pool: Architectures, n: int, seed: int, per: Per) 
     rows = _with_waiting(rows, ledger)
     noise = noise_variance(ledger)
     options: dict[str, Any] = {"inputs": inputs, "target": "accuracy", "cost": "macs", "seed": seed, "per": per}
+    options |= {"budgets": budgets} if budgets else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # a dependency of BoTorch scripts functions as it is loaded
         labels = propose(rows, frame, n, noise_variance=noise, **options)
@@ -108,7 +120,12 @@ def _by_gain(ledger: Records, pool: Architectures, n: int, seed: int, per: Per) 
 
 
 def choose_epochs(
-    ledger: Records, pool: Architectures, n: int, epochs: Sequence[int], seed: int
+    ledger: Records,
+    pool: Architectures,
+    n: int,
+    epochs: Sequence[int],
+    seed: int,
+    budgets: Sequence[float] | None = None,
 ) -> list[tuple[int, int]]:
     """Chooses what to train next and for how long: by what it teaches, per second, of the study's own epochs.
 
@@ -118,6 +135,7 @@ def choose_epochs(
         n: How many.
         epochs: Among which is chosen; the study's own are always among them.
         seed: Same seed, same choice.
+        budgets: MACs whose answers are to be improved, instead of the whole front.
 
     Returns:
         Row numbers of the pool with their epochs, the best first.
@@ -144,6 +162,7 @@ def choose_epochs(
             per="second",
             fidelity=fidelity,
             noise_variance=noise_variance(ledger),
+            budgets=budgets,
         )
     return [(label % len(whole), lengths[label // len(whole)]) for label in map(int, labels)]
 

@@ -17,8 +17,10 @@ from planner.documents import no_column, shown
 from planner.errors import PlannerError
 from planner.kinds import ANY, kind_of
 from planner.pace import TIMES, own_seconds
+from planner.proposers.answering import best_rows_for
 from planner.proposers.bayes import NOISE_SHARE, Known, best_rows
 from planner.proposers.spread import spread_out
+from planner.quantities import budget_of
 from planner.surrogates.rows import as_frame, column_of, numbers_in
 from sampler.architecture import FloatArray, IntArray
 from sampler.checks import checked_number, checked_whole, is_number
@@ -49,11 +51,13 @@ def propose(
     limits: Mapping[str, float] | None = None,
     per: Per = "trial",
     fidelity: Mapping[str, float] | None = None,
+    budgets: Sequence[float | str] | None = None,
 ) -> list[Any]:
     """Chooses rows of a pool to measure next: those that promise the largest gain in hypervolume.
 
-    The hypervolume is that of log cost and target. Until five different rows with different targets have been measured,
-    rows are spread out instead.
+    The hypervolume is that of log cost and target. With `budgets` those that promise most for the answers at these
+    costs instead (`planner.proposers.answering`). Until five different rows with different targets have been measured,
+    rows are spread out.
 
     Args:
         observed: What has been measured: the columns of `inputs`, `cost` and `target`; or the path of a CSV file. Rows
@@ -76,6 +80,8 @@ def propose(
         fidelity: The values that count of some of the inputs, such as `{"epochs": 30}`, where rows were or could be
             measured more cheaply too. A row of lower fidelity is worth what it would teach of itself at these values;
             ask for it per second.
+        budgets: Costs for which answers are wanted, as numbers or texts such as `"200M"`: the rows chosen cost no more
+            than the largest, and are those after whose measuring the best expectation within each is highest.
 
     Returns:
         Row labels of `pool`, the best first.
@@ -110,16 +116,22 @@ def propose(
     matrix = _matrix(candidates, names)
     tried = _matrix(task.observed, names)
     _without_logarithms(matrix, tried)
-    left = np.flatnonzero(_within(candidates, limits or {}) & ~_known(matrix, tried))
+    wanted = _budgets(budgets)
+    inside = _within(candidates, limits or {}) & (matrix[:, -1] <= (max(wanted) if wanted else math.inf))
+    left = np.flatnonzero(inside & ~_known(matrix, tried))
     if not len(left):
-        raise PlannerError(f"none of {len(matrix)} rows is left: all were tried or are beyond the limits; give more")
+        beyond = "the limits or the largest budget" if wanted else "the limits"
+        raise PlannerError(f"none of {len(matrix)} rows is left: all were tried or are beyond {beyond}; give more")
     known = task.known(tried)
     if known is None:
         chosen = spread_out(matrix[left], tried, n, seed)
     else:
         paid = [cost, *(fidelity or {})]
         seconds = _log_seconds(task.observed, candidates.iloc[left], paid) if per == "second" else None
-        chosen = best_rows(known, matrix[left], n, penalty=seconds)
+        if wanted:
+            chosen = best_rows_for(known, matrix[left], wanted, n, penalty=seconds)
+        else:
+            chosen = best_rows(known, matrix[left], n, penalty=seconds)
     return [candidates.index[row] for row in left[chosen]]
 
 
@@ -148,7 +160,7 @@ class _Task:
         *inputs, cost = self.names
         table = pd.DataFrame(rows, columns=self.names).assign(**{self.target: values})
         surrogate = fit_surrogate(table, inputs, self.target, cost, self.noise_variance, self.seed, validate=False)
-        known = Known(surrogate, rows, self.noise_share, self.fidelity)
+        known = Known(surrogate, rows, self.noise_share, self.fidelity, self.noise_variance or 0.0)
         for row in tried[self._pending()]:
             known = known.believing(row[None])
         return known
@@ -223,6 +235,15 @@ def _known(matrix: FloatArray, tried: FloatArray) -> Bools:
     new[first] = True
     known: Bools = ~new[len(tried) :]
     return known
+
+
+def _budgets(budgets: Sequence[float | str] | None) -> list[float]:
+    """Costs of a list of numbers or texts; none where none was given."""
+    if budgets is None:
+        return []
+    if isinstance(budgets, str) or not isinstance(budgets, Iterable) or not (listed := list(budgets)):
+        raise PlannerError(f"budgets is {shown(budgets)}; a list of costs is wanted")
+    return [budget_of(one) for one in listed]
 
 
 def _within(pool: pd.DataFrame, limits: Mapping[str, float]) -> Bools:
