@@ -108,7 +108,8 @@ class Situation:
         from planner.proposers.methods import noise_variance
         from planner.proposers.outlook import Outlook
 
-        return Outlook.of(self.rows, self.pool, noise_variance(self.ledger), self.ledger.settings.seed)
+        ledger = self.ledger
+        return Outlook.of(self.rows, self.pool, noise_variance(ledger), ledger.settings.seed, ledger.space)
 
     @property
     def learned(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from planner.allocation.believe import Belief, at_bounds, belief, taught
+from planner.allocation.believe import NO_STAGES, NO_SURROGATE, Belief, at_bounds, belief, doubt_of_stages, taught
 from planner.allocation.decode import Decoded, Target, decode
 from planner.allocation.search import best_at
 from planner.errors import InputError, PlannerError
@@ -30,8 +30,6 @@ NOTHING = (
 NO_CURVES = (
     "no curves of the stages: the table was scaled uniformly, so that every stage's share follows from one width"
 )
-NO_STAGES = "no search: the trainings scaled all stages alike, so the surrogate knows nothing of single ones"
-NO_SURROGATE = "no search: this formula holds no surrogate of the accuracy; fit one with `planner fit`"
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +149,8 @@ def allocate(
     formula.checked(budget, extrapolate)
     options: dict[Name, Option] = {}
     missing: dict[Name, str] = {}
-    posterior = belief(formula) if knows_stages(formula) else None
+    doubt = doubt_of_stages(formula)
+    posterior = None if doubt else belief(formula)
     if formula.branch(budget / formula.base_macs).stages is None:
         missing["curves"] = NO_CURVES
     else:
@@ -160,7 +159,7 @@ def allocate(
         except (InputError, PlannerError) as error:  # the other answer may still keep to budget and limits
             missing["curves"] = f"no answer of the curves: {error}"
     if posterior is None:
-        missing["search"] = NO_SURROGATE if formula.surrogate is None else NO_STAGES
+        missing["search"] = doubt
     else:
         try:
             options["search"] = _by_search(formula, budget, limits, cautious, extrapolate, posterior, options, seed)
@@ -170,13 +169,6 @@ def allocate(
         nothing = missing["curves"] == NO_CURVES and missing["search"] in (NO_SURROGATE, NO_STAGES)
         raise PlannerError(NOTHING if nothing else "; ".join(missing.values()))
     return Allocation(budget, options, missing, *_preferred(options, missing, cautious), cautious)
-
-
-def knows_stages(formula: Formula) -> bool:
-    """Whether a formula's surrogate tells one stage from another."""
-    return formula.surrogate is not None and any(
-        name.startswith(("width_", "depth_")) for name in formula.surrogate.inputs
-    )
 
 
 def curve_target(formula: Formula, c: float) -> Target:
@@ -263,7 +255,13 @@ def _by_search(
     decoded = Decoded(found.architecture, found.macs, 0, 0.0)
     option = _option(formula, _priced(formula, budget, decoded, limits), posterior)
     whole = "all" if found.exhaustive else "the best found of"
-    return replace(option, notes=(f"{whole} {found.scored:,} architectures scored",))
+    return replace(option, notes=(f"{whole} {found.scored:,} architectures scored", *_rests_on(formula)))
+
+
+def _rests_on(formula: Formula) -> list[str]:
+    """How many trainings the expectation of stages apart rests on, where that is known."""
+    known = formula.provenance.get("stage_varied")
+    return [] if known is None else [f"expected by {known[0]} of {known[1]} trainings that scaled stages apart"]
 
 
 def _option(formula: Formula, prediction: Prediction, posterior: Belief | None) -> Option:
@@ -273,7 +271,7 @@ def _option(formula: Formula, prediction: Prediction, posterior: Belief | None) 
     names = ["stem", *(str(i + 1) for i in range(len(network.stages))), "head"]
     shares = dict(zip(names, (parts / parts.sum()).tolist(), strict=True))
     if posterior is None:
-        return Option(prediction, shares)
+        return Option(prediction, shares)  # no expectation either: what the surrogate says of stages is not believed
     mean, std = posterior(alone)
     bounds = at_bounds(taught(formula, prediction.rule), alone)
     return Option(prediction, shares, float(mean[0]), float(std[0]), bounds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,12 +10,15 @@ import numpy as np
 
 from planner.errors import PlannerError
 from planner.formulas.formula import Formula
+from planner.formulas.stages import VARIED
 from sampler import SearchSpace, rule_named
 from sampler.architecture import Architectures, FloatArray
 from sampler.complexity import count
 from sampler.limits import EXACT
 from sampler.moves import Grid, column_names
 
+NO_STAGES = "no search: the trainings scaled all stages alike, so the surrogate knows nothing of single ones"
+NO_SURROGATE = "no search: this formula holds no surrogate of the accuracy; fit one with `planner fit`"
 # Gives the (n,) means and the (n,) standard deviations of accuracy.
 Belief = Callable[[Architectures], tuple[FloatArray, FloatArray]]
 
@@ -38,6 +42,26 @@ def belief(formula: Formula) -> Belief:
         return np.asarray(mean), np.asarray(std)
 
     return posterior
+
+
+def doubt_of_stages(formula: Formula) -> str:
+    """Why a surrogate is not believed about stages scaled apart; empty where it is.
+
+    A surrogate of uniformly scaled networks takes their roundings for effects of single stages, and promises several
+    points for them (eight networks of the reference study reached 4 to 7 points less). So at least a share `VARIED` of
+    the trainings must have scaled stages apart; files that do not say so have a surrogate of stages only if most did.
+    """
+    if not any(name.startswith(("width_", "depth_")) for name in getattr(formula.surrogate, "inputs", ())):
+        return NO_SURROGATE if formula.surrogate is None else NO_STAGES
+    number, rows = formula.provenance.get("stage_varied", (1, 1))
+    if number >= VARIED * rows:
+        return ""
+    if not number:
+        return NO_STAGES
+    return (
+        f"no search: {number} of {rows} trainings scaled stages apart, and what is expected of single stages is "
+        f"believed from a fifth on ({math.ceil(VARIED * rows)}); train more of `planner propose --space stage`"
+    )
 
 
 def check_reads(formula: Formula) -> None:

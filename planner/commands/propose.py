@@ -124,7 +124,8 @@ def command(
 
     Before enough is trained it queues what the initial design lacks, and says so. With `--space stage` the proposals
     of a uniform study may scale every stage on its own: its ledger holds any integers, and r, d, w are then effective
-    ones (pixels, total blocks, mean log width).
+    ones (pixels, total blocks, mean log width). Until a fifth of the trainings did so, three are queued at most, and
+    expected to be worth what uniform ones are, with wide intervals.
     """
     from planner.progress import patience
     from planner.study import open_ledger
@@ -162,12 +163,13 @@ def _proposed(
         return _initial(ledger, space, methods.initial_size(space), methods.missing_initial(ledger, space), seeds)
     tried, front = ledger.tried(), methods.front_architectures(rows, space)
     pool = make_pool(space, size, seed, tried, front)
+    n, capped = _capped(rows, space, n) if method == "bayes" else (n, [])
     chosen = pool.take(methods.choose(ledger, pool, n, method, seed, aim.per, aim.budgets))
     promised = _promised(ledger, rows, architectures_frame(pool, space), architectures_frame(chosen, space), seed)
     ledger.enqueue(chosen, method, seeds)
     moved = f"{method} of Optuna; its suggestions were moved to the nearest of the pool's architectures"
     why = f"{method}: {aim.words}" if method == "bayes" else moved
-    notes = [f"{why}; chosen among {len(pool):,} that cost what the window and the budgets allow"]
+    notes = [f"{why}; chosen among {len(pool):,} that cost what the window and the budgets allow", *capped]
     if pending is not None:
         notes.append(f"{len(pending)} waiting or running were taken into account")
     return _answer(ledger, method, chosen, space, promised, notes)
@@ -196,6 +198,7 @@ def _with_epochs(
     if _too_few(rows, methods.initial_size(space)):
         return _initial(ledger, space, methods.initial_size(space), methods.missing_initial(ledger, space), 1)
     pool = make_pool(space, size, seed, ledger.tried(), methods.front_architectures(rows, space))
+    n, capped = _capped(rows, space, n)
     pairs = methods.choose_epochs(ledger, pool, n, epochs, seed, budgets)
     chosen = pool.take([row for row, _ in pairs])
     for place, (_, length) in enumerate(pairs):
@@ -206,7 +209,16 @@ def _with_epochs(
     lengths = ", ".join(f"{length}" for _, length in pairs)
     aim = Aim("second", budgets).words
     note = f"bayes: {aim}, by what each teaches of {usual} epochs; epochs {lengths}"
-    return _answer(ledger, method, chosen, space, None, [note])
+    return _answer(ledger, method, chosen, space, None, [note, *capped])
+
+
+def _capped(rows: pd.DataFrame, space: SearchSpace, n: int) -> tuple[int, list[str]]:
+    """How many may be proposed at once, and why fewer than `n`: what is believed of stages apart may be wrong."""
+    from planner.proposers.apart import Varied
+
+    if space.kind == "uniform" or (varied := Varied.of(rows, space)).batch(n) == n:
+        return n, []
+    return varied.batch(n), [varied.words(n)]
 
 
 def _repeated(ledger: Ledger, trials: list[int], seeds: int) -> dict[str, Any]:
@@ -248,7 +260,7 @@ def _promised(
 
     if _too_few(rows, 2):
         return None
-    return Outlook.of(rows, pool, noise_variance(ledger), seed).of_rows(chosen)
+    return Outlook.of(rows, pool, noise_variance(ledger), seed, ledger.space).of_rows(chosen)
 
 
 def _answer(

@@ -20,7 +20,7 @@ from planner.formulas.curves import FEWEST_POINTS, FittedCurve, fit_curves
 from planner.formulas.formula import OVERLAP, Branch, Direction, Formula, Kind
 from planner.formulas.process import LOGLINEAR, fit_process
 from planner.formulas.selection import Selection, belief, observed, select
-from planner.formulas.stages import StageCurves, column_ranges, stage_curves
+from planner.formulas.stages import StageCurves, column_ranges, stage_curves, uniform_in
 from planner.formulas.transfer import prior_curve, prior_named
 from planner.table import Table, as_table
 from sampler import RULES
@@ -314,8 +314,11 @@ def _identity(formula: Formula) -> dict[str, Any]:
 def _provenance(table: Table, selection: Selection, seed: int, share: float) -> dict[str, Any]:
     from importlib.metadata import version
 
+    network = replace(base_named(table.base), resolution=table.resolution)
+    apart = ~uniform_in(table.frame, network, _rule(table.frame, table.base))
     return {
         "rows": len(table.frame),
+        "stage_varied": [int(apart.sum()), len(apart)],  # so many rows scaled stages apart, of so many
         "ranges": column_ranges(table.frame, len(base_named(table.base).stages)),
         "left_out": table.left_out,
         "table_sha256": table.sha256,

@@ -7,10 +7,10 @@ https://doi.org/10.1287/ijoc.1080.0314), here summed over the budgets:
 
     value(x) = sum_b E[max_i (mean_i + lesson_i(x) Z)] - max_i mean_i        Z standard normal, i costs at most b
 
-with `lesson_i(x)` how far the expectation of i would move (`Surrogate.lessons`). Of all i the row itself counts and the
-best few of each budget: measuring the answer itself is worth as much as the next best may turn out better. Rows that
-were tried do not move: what they are worth is known but for their noise. A batch is chosen one by one, each believed
-to come out as expected, as for the whole front (`planner.proposers.bayes`).
+with `lesson_i(x)` how far the expectation of i would move (`planner.surrogates.lessons`). Of all i the row itself
+counts and the best few of each budget: measuring the answer itself is worth as much as the next best may turn out
+better. Rows that were tried do not move: what they are worth is known but for their noise. A batch is chosen one by
+one, each believed to come out as expected, as for the whole front (`planner.proposers.bayes`).
 
 Measured on tables of trained networks (tests/benchmarks/test_proposals_for.py): TO BE MEASURED.
 
@@ -26,8 +26,12 @@ import numpy as np
 
 from planner.gains import log_improvement
 from planner.proposers.bayes import Known
+from planner.surrogates.lessons import lessons
 from sampler.architecture import FloatArray, IntArray
 
+# Of what the inputs do not explain, by default: what sets a single row apart cannot be known of an answer that was not
+# measured, and hoping for it spends trainings on rows that teach nothing of others.
+ANSWERS_NOISE_SHARE = 1.0
 # Untried rows of the highest expectation that are looked at beside the answer of a budget.
 RIVALS = 8
 # Rows whose knowledge gradient is computed, the best by their own expected improvement.
@@ -131,14 +135,14 @@ def _log_values(known: Known, pool: FloatArray, budgets: Sequence[float]) -> Flo
 def _improvement(known: Known, pool: FloatArray, mean: FloatArray, std: FloatArray, rivals: _Rivals) -> FloatArray:
     """`(m,)` knowledge gradients of one budget."""
     rows = rivals.rows
-    lessons = known.surrogate.lessons(pool, known.whole(pool[rows]), known.noise_variance)
+    taught = lessons(known.surrogate, pool, known.whole(pool[rows]), known.noise_variance)
     above = mean[rows] - rivals.best  # of the answer's expectation: nobody's is above
     itself = np.arange(len(pool))[:, None] == rows
     value = np.empty(len(pool))
     within = pool[:, -1] <= rivals.budget
     for start in range(0, len(pool), CHUNK):
         part = slice(start, start + CHUNK)
-        others = np.where(itself[part, :, None], -np.inf, above[:, None] + lessons[part, :, None] * NODES)
+        others = np.where(itself[part, :, None], -np.inf, above[:, None] + taught[part, :, None] * NODES)
         own = np.where(within[part, None], mean[part, None] - rivals.best + std[part, None] * NODES, -np.inf)
         value[part] = np.maximum(others.max(axis=1, initial=rivals.reached - rivals.best), own) @ WEIGHTS
     return np.where(value > LEAST * std, value, 0.0)

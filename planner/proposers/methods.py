@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from planner.errors import PlannerError
+from planner.proposers.apart import uniform_where_untried
 from planner.proposers.outlook import inputs_of
 from planner.proposers.pool import architectures_frame
 from planner.trials import architecture_of, parameters, trained, widened
@@ -109,10 +110,11 @@ def _by_gain(
 
     frame, rows = architectures_frame(pool, ledger.space), trained(ledger.frame())
     inputs = inputs_of(rows, frame)
+    alike = uniform_where_untried(rows, frame, ledger.space, [*inputs, "macs"])
     rows = _with_waiting(rows, ledger)
     noise = noise_variance(ledger)
     options: dict[str, Any] = {"inputs": inputs, "target": "accuracy", "cost": "macs", "seed": seed, "per": per}
-    options |= {"budgets": budgets} if budgets else {}
+    options |= {name: one for name, one in (("budgets", budgets), ("alike", alike)) if one}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # a dependency of BoTorch scripts functions as it is loaded
         labels = propose(rows, frame, n, noise_variance=noise, **options)
@@ -148,7 +150,7 @@ def choose_epochs(
     lengths = sorted({*epochs, usual})
     rows, whole = trained(ledger.frame(), shorter=True), architectures_frame(pool, ledger.space)
     frame = pd.concat([whole.assign(epochs=one) for one in lengths], ignore_index=True)
-    rows = _with_waiting(rows, ledger)
+    known, rows = rows, _with_waiting(rows, ledger)
     inputs = list(dict.fromkeys([*inputs_of(rows, whole), *(["epochs"] if len(lengths) > 1 else [])]))
     fidelity = {"epochs": float(usual)} if "epochs" in inputs else None
     with warnings.catch_warnings():
@@ -163,6 +165,7 @@ def choose_epochs(
             fidelity=fidelity,
             noise_variance=noise_variance(ledger),
             budgets=budgets,
+            alike=uniform_where_untried(known, whole, ledger.space, [*inputs, "macs"]),
         )
     return [(label % len(whole), lengths[label // len(whole)]) for label in map(int, labels)]
 

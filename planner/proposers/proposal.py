@@ -17,8 +17,8 @@ from planner.documents import no_column, shown
 from planner.errors import PlannerError
 from planner.kinds import ANY, kind_of
 from planner.pace import TIMES, own_seconds
-from planner.proposers.answering import best_rows_for
-from planner.proposers.bayes import NOISE_SHARE, Known, best_rows
+from planner.proposers.answering import ANSWERS_NOISE_SHARE, best_rows_for
+from planner.proposers.bayes import NOISE_SHARE, Alike, Known, best_rows
 from planner.proposers.spread import spread_out
 from planner.quantities import budget_of
 from planner.surrogates.rows import as_frame, column_of, numbers_in
@@ -47,11 +47,12 @@ def propose(
     cost: str = "macs",
     seed: int = 0,
     noise_variance: float | None = None,
-    noise_share: float = NOISE_SHARE,
+    noise_share: float | None = None,
     limits: Mapping[str, float] | None = None,
     per: Per = "trial",
     fidelity: Mapping[str, float] | None = None,
     budgets: Sequence[float | str] | None = None,
+    alike: Alike | None = None,
 ) -> list[Any]:
     """Chooses rows of a pool to measure next: those that promise the largest gain in hypervolume.
 
@@ -72,7 +73,8 @@ def propose(
         seed: Of the first rows, while nothing is known, and of the surrogate's fit.
         noise_variance: Variance of the target between repeated measurements of one row, where that is known.
         noise_share: How much of the variation that the inputs do not explain, beyond `noise_variance`, is noise of
-            measuring too: 0 if a measurement says what a row is worth, 1 if only the inputs say that.
+            measuring too: 0 if a measurement says what a row is worth, the default; 1 if only the inputs say that, the
+            default with `budgets`, whose answers are mostly rows that were not measured.
         limits: Largest values of columns of the pool: budgets. Rows beyond any of them are left out.
         per: Gain per `trial`, or per `second` of training: then either both tables have a column `seconds`, or the
             observed one alone, from whose cost (and fidelity) the pool's seconds are predicted. With columns
@@ -82,6 +84,9 @@ def propose(
             ask for it per second.
         budgets: Costs for which answers are wanted, as numbers or texts such as `"200M"`: the rows chosen cost no more
             than the largest, and are those after whose measuring the best expectation within each is highest.
+        alike: Where rows of the pool differ in something in which too few of the observed ones did to be believed: a
+            function of `(n, k + 1)` numbers, the columns of `inputs` and `cost`, that gives the rows that are like them
+            otherwise. What is expected of those is expected of them, with more doubt.
 
     Returns:
         Row labels of `pool`, the best first.
@@ -98,7 +103,9 @@ def propose(
     """
     if checked_whole("n", n, -(2**62), 2**62) < 1:
         raise PlannerError(f"n is {n}; at least one row is wanted")
-    seed = checked_seed(seed)
+    seed, wanted = checked_seed(seed), _budgets(budgets)
+    if noise_share is None:
+        noise_share = ANSWERS_NOISE_SHARE if wanted else NOISE_SHARE
     share = is_number(noise_share) and 0 <= noise_share <= 1
     if not isinstance(per, str) or per not in ("trial", "second") or not share:
         told = f"per is {shown(per)} and noise_share {shown(noise_share)}"
@@ -109,14 +116,15 @@ def propose(
     if not isinstance(cost, str) or not isinstance(target, str):
         raise PlannerError(f"target is {shown(target)} and cost {shown(cost)}; names of columns are wanted")
     names = _columns(inputs, cost)
-    task = _Task(as_frame(observed), names, target, seed, noise_variance, noise_share, _places(fidelity or {}, names))
+    task = _Task(
+        as_frame(observed), names, target, seed, noise_variance, noise_share, _places(fidelity or {}, names), alike
+    )
     if target not in task.observed:
         raise PlannerError(f"observed: {no_column([target], task.observed.columns)}")
     candidates = as_frame(pool)
     matrix = _matrix(candidates, names)
     tried = _matrix(task.observed, names)
     _without_logarithms(matrix, tried)
-    wanted = _budgets(budgets)
     inside = _within(candidates, limits or {}) & (matrix[:, -1] <= (max(wanted) if wanted else math.inf))
     left = np.flatnonzero(inside & ~_known(matrix, tried))
     if not len(left):
@@ -144,6 +152,7 @@ class _Task:
     noise_variance: float | None
     noise_share: float
     fidelity: dict[int, float]
+    alike: Alike | None = None
 
     def known(self, tried: FloatArray) -> Known | None:
         """What the observed rows teach; None where that is next to nothing."""
@@ -160,7 +169,7 @@ class _Task:
         *inputs, cost = self.names
         table = pd.DataFrame(rows, columns=self.names).assign(**{self.target: values})
         surrogate = fit_surrogate(table, inputs, self.target, cost, self.noise_variance, self.seed, validate=False)
-        known = Known(surrogate, rows, self.noise_share, self.fidelity, self.noise_variance or 0.0)
+        known = Known(surrogate, rows, self.noise_share, self.fidelity, self.noise_variance or 0.0, self.alike)
         for row in tried[self._pending()]:
             known = known.believing(row[None])
         return known

@@ -212,33 +212,6 @@ class Surrogate:
         """
         return self._moments(matrix, np.float32 if rough else np.float64, 1 - noise_share)
 
-    def lessons(
-        self, matrix: FloatArray, others: FloatArray, noise_variance: float = 0.0, paired: bool = False
-    ) -> FloatArray:
-        """How far the expectations of other rows would move if one was measured: `(n, q)` signed deviations.
-
-        The expectation of the true value at z moves by cov(x, z) / sqrt(var(x) + noise), a standard deviation, when x
-        is measured once: the more noise a measurement has, the less it teaches, and the variance at z shrinks by the
-        square. What sets a single row apart from what the inputs say is learned of itself alone (`outcomes`).
-
-        Args:
-            matrix: `(n, k)` rows that may be measured, taken as `believing` takes them.
-            others: `(q, k)` rows of whose expectation is asked.
-            noise_variance: Known variance of a measurement, on top of the noise that was learned.
-            paired: Whether each is asked of the same row of the others only, which gives `(n,)`: such as of the long
-                training of the network that is trained shortly.
-        """
-        mixture, warp = self.mixture, self.mixture.warp
-        x, z = mixture.features.of(matrix), mixture.features.of(others)
-        w, variance = mixture.at(x)
-        noise = mixture.noise + noise_variance * warp.slope(warp.back(w)) ** 2
-        here = np.sqrt(variance + noise)
-        _, there = mixture.at(z)
-        unit = self._moments(others)[1] / np.sqrt(there)  # of the target, for one of the warped target
-        covariance = mixture.covariance(x, z, paired)
-        moved: FloatArray = covariance / (here if paired else here[:, None]) * unit
-        return moved
-
     def reached(self, noise_share: float = 1.0) -> FloatArray:
         """`(n,)` expected true values of the rows that it has seen.
 

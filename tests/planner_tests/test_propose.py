@@ -17,6 +17,7 @@ from planner.proposers.bayes import DEPTH, MARGIN, Known, best_rows, reference_o
 from planner.proposers.proposal import _log_seconds, _thinned
 from planner.proposers.spread import spread_out
 from planner.surrogates.fit import fit_surrogate
+from planner.surrogates.lessons import lessons
 from planner.surrogates.warps import Warp
 
 INPUTS = ["width", "depth"]
@@ -418,13 +419,13 @@ def test_what_a_short_training_teaches_is_by_how_much_it_would_narrow_the_long_o
 def test_lessons_of_one_row_are_those_of_many_and_of_pairs(pool, observed):
     surrogate = fit_surrogate(observed, INPUTS, "accuracy", "macs", validate=False)
     rows = pool[[*INPUTS, "macs"]].to_numpy(float)
-    every = surrogate.lessons(rows[:9], rows[20:29])
+    every = lessons(surrogate, rows[:9], rows[20:29])
     assert every.shape == (9, 9)
-    assert np.allclose(every.diagonal(), surrogate.lessons(rows[:9], rows[20:29], paired=True))
-    assert np.allclose(every[4:5], surrogate.lessons(rows[4:5], rows[20:29]))
-    own = surrogate.lessons(rows[:9], rows[:9], paired=True)
+    assert np.allclose(every.diagonal(), lessons(surrogate, rows[:9], rows[20:29], paired=True))
+    assert np.allclose(every[4:5], lessons(surrogate, rows[4:5], rows[20:29]))
+    own = lessons(surrogate, rows[:9], rows[:9], paired=True)
     assert (own <= surrogate.outcomes(rows[:9], 1.0)[1]).all() and (own > 0).all()
-    assert (surrogate.lessons(rows[:9], rows[:9], 0.05**2, paired=True) < own).all()
+    assert (lessons(surrogate, rows[:9], rows[:9], 0.05**2, paired=True) < own).all()
 
 
 @pytest.mark.parametrize("fidelity", [{"depth": 3}, {"epochs": math.nan}, {"macs": 4}])
