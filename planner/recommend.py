@@ -6,11 +6,12 @@
 4  most trainings are no better than guessing     lengthen
 5  the initial design is not done                 sample    what it lacks
 6  the front touches a bound                      widen
-7  no architecture promises more than the noise,  repeat
+7  no training was repeated, and there are many   repeat    some of the front, to measure the noise
+8  no architecture promises more than the noise,  repeat
    and two neighbours on the front cannot be told
    apart, and scale differently
-8  what could be gained drowns in noise           stop
-9  else                                           propose
+9  what could be gained drowns in noise           stop
+10 else                                           propose
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ CONFIDENT = 1.645  # standard deviations, one-sided 95 %
 MOST_SEEDS = 5
 # Of all trainings: what goes into repeats is lost to architectures that were never tried.
 MOST_REPEATS = 0.2
+# Trainings from which on some are repeated where none was, and how many: a surrogate learns noise from repeats alone,
+# and takes luck for truth without; three tell its size within a factor of two, more than five hardly better.
+FEWEST_FOR_NOISE, REPEATS = 15, (3, 5)
 # Of hypervolume: less than this is not worth a training, if the accuracy to be gained is below the noise as well.
 WORTH = 0.005
 # A batch is a quarter of what was trained: the surrogate is fitted again when it has so much more to learn from.
@@ -76,7 +80,7 @@ class Advice:
 
 def recommend(situation: Situation) -> Advice:
     """The first rule that applies."""
-    for rule in (_nothing, _waiting, _failed, _guessing, _initial, _bounds, _indistinct, _enough):
+    for rule in (_nothing, _waiting, _failed, _guessing, _initial, _bounds, _unmeasured, _indistinct, _enough):
         advice = rule(situation)
         if advice is not None:
             return advice
@@ -153,6 +157,27 @@ def _bounds(situation: Situation) -> Advice | None:
         "widen",
         f"widen the space: make another study with --{name} {wider[0]:.3g} {wider[1]:.3g}{more}",
         f"{share:.0%} of the {n} points on the front touch the {side} {name}, {bound:.3g}: better ones may lie beyond",
+    )
+
+
+def _unmeasured(situation: Situation) -> Advice | None:
+    """A few repeats, evenly over the front, once there are trainings enough and nobody knows how far seeds differ."""
+    done, front = len(situation.rows), situation.front
+    if situation.noise_measured or done < FEWEST_FOR_NOISE:
+        return None
+    wanted = int(min(max(MOST_REPEATS * done, REPEATS[0]), REPEATS[1]))
+    places = np.unique(np.linspace(0, len(front) - 1, min(wanted, len(front))).round().astype(int))
+    seeds = math.ceil(wanted / len(places))
+    trials = ",".join(str(int(front["trial"].iloc[place])) for place in places)
+    hours = situation.hours_of(np.repeat(front["macs"].to_numpy(dtype=np.float64)[places], seeds))
+    return Advice(
+        "repeat",
+        f"train {len(places)} of the front with {seeds} more seed{'s' * (seeds > 1)} each: nobody knows how far seeds "
+        "differ",
+        f"none of {done} trainings was repeated, so that luck counts as merit; {wanted} repeats tell the two apart in "
+        "all that is learned from then on",
+        f"planner propose --study {situation.ledger.folder.name} --repeat {trials} --seeds {seeds}",
+        hours,
     )
 
 

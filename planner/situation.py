@@ -71,6 +71,13 @@ class Situation:
         return None if self.pace is None else hours(self.pace.expected(macs)) if len(macs) else 0.0
 
     @cached_property
+    def noise_measured(self) -> bool:
+        """Whether any training was repeated with another seed, so that noise was measured."""
+        from planner.proposers.methods import noise_variance
+
+        return noise_variance(self.ledger) is not None
+
+    @cached_property
     def noise_std(self) -> float | None:
         """Of accuracy between seeds, measured or, without repeats, as the surrogate learned it."""
         from planner.proposers.methods import noise_variance
@@ -101,7 +108,8 @@ class Situation:
         from planner.proposers.methods import noise_variance
         from planner.proposers.outlook import Outlook
 
-        return Outlook.of(self.rows, self.pool, noise_variance(self.ledger), self.ledger.settings.seed)
+        ledger = self.ledger
+        return Outlook.of(self.rows, self.pool, noise_variance(ledger), ledger.settings.seed, ledger.space)
 
     @property
     def learned(self) -> int:

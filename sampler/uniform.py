@@ -174,8 +174,7 @@ def _ends(ranges: Ranges, names: list[str]) -> tuple[FloatArray, FloatArray]:
 
 def _inside(rows: IntArray, low: FloatArray, high: FloatArray) -> np.ndarray:
     """`(n,)` bools: whether all columns of a row lie within their ends."""
-    inside: np.ndarray = ((rows >= low) & (rows <= high)).all(axis=1)
-    return inside
+    return np.asarray(((rows >= low) & (rows <= high)).all(axis=1))
 
 
 def _multipliers(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from planner.allocation.believe import Belief, at_bounds, belief, knows_stages, taught
+from planner.allocation.believe import NO_STAGES, NO_SURROGATE, Belief, at_bounds, belief, doubt_of_stages, taught
 from planner.allocation.decode import Target, decode
 from planner.allocation.search import best_at
 from planner.errors import InputError, PlannerError
@@ -30,8 +30,6 @@ NOTHING = (
 NO_CURVES = (
     "no curves of the stages: the table was scaled uniformly, so that every stage's share follows from one width"
 )
-NO_STAGES = "no search: too few trainings scaled stages apart, so the surrogate knows too little of single ones"
-NO_SURROGATE = "no search: this formula holds no surrogate of the accuracy; fit one with `planner fit`"
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +149,8 @@ def allocate(
     formula.checked(budget, extrapolate)
     options: dict[Name, Option] = {}
     missing: dict[Name, str] = {}
-    posterior = belief(formula) if knows_stages(formula) else None
+    doubt = doubt_of_stages(formula)
+    posterior = None if doubt else belief(formula)
     if formula.branch(budget / formula.base_macs).stages is None:
         missing["curves"] = NO_CURVES
     else:
@@ -160,7 +159,7 @@ def allocate(
         except (InputError, PlannerError) as error:  # the other answer may still keep to budget and limits
             missing["curves"] = f"no answer of the curves: {error}"
     if posterior is None:
-        missing["search"] = NO_SURROGATE if formula.surrogate is None else NO_STAGES
+        missing["search"] = doubt
     else:
         try:
             options["search"] = _by_search(formula, budget, limits, cautious, extrapolate, posterior, options, seed)
@@ -264,13 +263,19 @@ def _by_search(
     found = best_at(budget, score, grid, stack(starts) if starts else None, limits, formula.classes, seed=seed)
     option = _option(formula, prediction_of(formula, budget, found.architecture, limits), posterior)
     whole = "all" if found.exhaustive else "the best found of"
-    return replace(option, notes=(f"{whole} {found.scored:,} architectures scored",))
+    return replace(option, notes=(f"{whole} {found.scored:,} architectures scored", *_rests_on(formula)))
+
+
+def _rests_on(formula: Formula) -> list[str]:
+    """How many trainings the expectation of stages apart rests on, where that is known."""
+    known = formula.provenance.get("stage_varied")
+    return [] if known is None else [f"expected by {known[0]} of {known[1]} trainings that scaled stages apart"]
 
 
 def _option(formula: Formula, prediction: Prediction, posterior: Belief | None) -> Option:
     shares = shares_of(formula.network, prediction.architecture, formula.classes)
     if posterior is None:
-        return Option(prediction, shares)
+        return Option(prediction, shares)  # no expectation either: what the surrogate says of stages is not believed
     alone = from_rows(formula.network, stack([prediction.architecture]).integers())
     mean, std = posterior(alone)
     bounds = at_bounds(taught(formula, prediction.rule), alone)

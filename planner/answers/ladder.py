@@ -12,21 +12,17 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
 
 from planner.allocation.believe import columns_of
+from planner.answers.networks import CHUNK, uniform_networks
 from planner.formulas.formula import Formula
 from planner.formulas.rungs import Rung
-from planner.proposers.pool import _feasible, _levels
-from sampler import SearchSpace
 from sampler.architecture import Architectures, FloatArray, IntArray, concatenate
+from sampler.complexity import chunks
 from sampler.moves import column_names, from_rows
 
 STEP = 1.02  # from one budget that is looked at to the next
 DIGITS = 5  # of a written share
-# Beyond any study's own bounds; the integers' ranges decide.
-DEPTHS, WIDTHS = (0.05, 10.0), (0.05, 10.0)
-MOST_SCORED = 1_000_000  # about ten seconds
 OVER = 1.001  # the range's own end, whose MACs are a rounded product, is inside
 
 
@@ -54,8 +50,8 @@ class Records:
 
     def among(self, other: Records) -> Records:
         """Those among these and others."""
-        pairs = ((self.macs, other.macs), (self.scores, other.scores))
-        return Records.of(concatenate([self.networks, other.networks]), *map(np.concatenate, pairs))
+        macs, scores = np.concatenate([self.macs, other.macs]), np.concatenate([self.scores, other.scores])
+        return Records.of(concatenate([self.networks, other.networks]), macs, scores)
 
     def at(self, budgets: FloatArray) -> IntArray:
         """Places of the best networks within `(m,)` ascending budgets, each once."""
@@ -105,38 +101,11 @@ def trained(formula: Formula) -> Architectures | None:
 
 
 def _uniform(formula: Formula, rule: str, ranges: Mapping[str, tuple[float, float]]) -> Iterator[Architectures]:
-    """All networks of one d and one w whose integers lie in ranges, by chunks; of very many, those of some sides."""
-    network = formula.network
-    low, high = ranges.get("resolution", (network.stride, network.resolution))
-    r = (low / network.resolution, high / network.resolution)
-    most = OVER * formula.macs_range[1] / formula.base_macs
-    space = SearchSpace(
-        formula.base, formula.resolution, formula.classes, rule, window=(1e-9, most), r=r, d=DEPTHS, w=WIDTHS
-    )
-    factors = [_levels(space, column) for column in range(3)]
-    kept = [one[_allowed(space, one, column, ranges)] for column, one in enumerate(factors)]
-    size = math.prod(len(one) for one in kept)
-    kept[0] = kept[0][:: max(1, math.ceil(size / MOST_SCORED))]
-    yield from _feasible(space, kept, np.arange(math.prod(len(one) for one in kept)))
-
-
-def _allowed(
-    space: SearchSpace, levels: FloatArray, factor: int, ranges: Mapping[str, tuple[float, float]]
-) -> NDArray[np.bool_]:
-    """`(n,)` whether the integers that follow from levels of r, d or w lie in their ranges."""
-    points = np.full((len(levels), 3), 0.5)
-    points[:, factor] = levels
-    names = column_names(len(space.network.stages))
-    kept = np.ones(len(levels), dtype=bool)
-    for name, column in zip(names, space.decode(points).integers().T, strict=True):
-        if name in ranges and _follows(name) == factor:
-            kept &= (column >= ranges[name][0]) & (column <= ranges[name][1])
-    return kept
-
-
-def _follows(name: str) -> int:
-    """Whether a column follows from r, d or w: 0, 1 or 2."""
-    return 0 if name == "resolution" else 1 if name.startswith("depth") else 2
+    """All networks of one r, d and w whose integers lie in ranges, up to the range's end, by chunks."""
+    ends = tuple(sorted((name, (float(low), float(high))) for name, (low, high) in ranges.items()))
+    networks = uniform_networks(formula.network, rule, formula.classes, ends)
+    for part in chunks(networks.upto(OVER * formula.macs_range[1]), CHUNK):
+        yield networks.take(np.arange(part.start, part.stop))
 
 
 def _rows(formula: Formula, networks: Architectures) -> FloatArray:

@@ -143,7 +143,7 @@ def answer_model(
     """
     frame = as_frame(table)
     if surrogate is None:
-        surrogate = fit_surrogate(frame, inputs, target, cost, noise_variance, seed, polish=False)
+        surrogate = fit_surrogate(frame, inputs, target, cost, noise_variance, seed)
     rows = frame.iloc[used_rows(frame, int(surrogate.provenance["seed"]))]
     matrix = np.column_stack([numbers_in(rows, name) for name in (*surrogate.inputs, cost)])
     values = numbers_in(rows, target)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from planner.allocation.allocate import by_curves
-from planner.allocation.believe import knows_stages
+from planner.allocation.believe import doubt_of_stages
 from planner.answers.trainings import TrainedNetwork, TrainedNetworks
 from planner.errors import PlannerError
 from planner.formulas.budgets import NO_BUDGET, prediction_of, within
@@ -19,7 +19,6 @@ from planner.formulas.formula import Formula, Prediction, check_space
 from planner.quantities import budget_of, format_count
 from sampler import Architecture, Limit, stack
 from sampler.architecture import Architectures, FloatArray
-from sampler.checks import is_number
 from sampler.complexity import count
 from sampler.moves import column_names
 
@@ -67,20 +66,14 @@ class Question:
     @cached_property
     def apart(self) -> bool:
         """Whether stages may be scaled apart."""
-        return self.space == "stage" and self.doubt == "" and knows_stages(self.formula)
+        return self.space == "stage" and self.doubt == "" and not doubt_of_stages(self.formula)
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """Why stages are not scaled apart though that was asked."""
         if self.space == "uniform" or self.apart or self._staged:
             return ()
-        varied, rows = (self.formula.provenance.get(name) for name in ("stages_varied", "rows"))
-        some = "this formula knows nothing of single ones"
-        if is_number(varied):
-            some = (
-                f"{varied or 'none'} of {rows} trainings scaled them apart, too few to know what single ones are worth"
-            )
-        return (f"all stages are scaled alike: {some}; train networks of `planner sample --space stage`, then fit",)
+        return (f"all stages are scaled alike: {doubt_of_stages(self.formula)}",)
 
     @property
     def _staged(self) -> bool:

@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.compare_show import show
-from planner.commands.options import EPOCHS, REPEATS, RESOURCES, as_json, echo_json, echo_table, resources, study
+from planner.commands.options import (
+    EPOCHS,
+    REPEATS,
+    RESOURCES,
+    as_json,
+    counts,
+    echo_json,
+    echo_table,
+    resources,
+    study,
+)
 from planner.commands.together import needs, replaces
 from planner.errors import PlannerError
-from planner.quantities import format_count, parse_budgets
+from planner.quantities import format_count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,17 +34,6 @@ if TYPE_CHECKING:
     from planner.table import Table
 
 SEEDS = 3
-MOST_BUDGETS = 100
-
-
-def counts(_: click.Context, __: click.Parameter, text: str | None) -> list[float] | None:
-    """A list of counts such as 60M,120M."""
-    if text is None:
-        return None
-    values = list(dict.fromkeys(parse_budgets(text)))
-    if len(values) > MOST_BUDGETS:
-        raise click.BadParameter(f"{len(values)} budgets; at most {MOST_BUDGETS} are compared at once")
-    return values
 
 
 def names(_: click.Context, __: click.Parameter, text: str | None) -> list[str] | None:

@@ -14,7 +14,7 @@ import click
 from planner.commands.together import needs, replaces
 from planner.commands.types import Number, Whole
 from planner.errors import PlannerError
-from planner.quantities import parse_bytes, parse_macs, parse_ms, parse_params
+from planner.quantities import parse_budgets, parse_bytes, parse_macs, parse_ms, parse_params
 from planner.ranges import MOST_EPOCHS, SIDES
 from sampler.seeds import LARGEST_SEED
 
@@ -54,6 +54,7 @@ class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic only since
 
 LATENCY_FILE = "results/latency.json"
 MOST_NUMBERS = 1000
+MOST_BUDGETS = 100
 DTYPES = ("float32", "float16", "bfloat16")
 BUDGETS = ("--flops", "--params", "--latency", "--memory")
 
@@ -66,6 +67,16 @@ def integers(_: click.Context, __: click.Parameter, text: str | None) -> list[in
         return [int(part) for part in text.split(",")][:MOST_NUMBERS]
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is not a list of whole numbers such as 16,24,40") from error
+
+
+def counts(_: click.Context, __: click.Parameter, text: str | None) -> list[float] | None:
+    """A list of budgets in MACs such as 60M,120M."""
+    if text is None:
+        return None
+    values = list(dict.fromkeys(parse_budgets(text)))
+    if len(values) > MOST_BUDGETS:
+        raise click.BadParameter(f"{len(values)} budgets; at most {MOST_BUDGETS} are taken at once")
+    return values
 
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import BUDGETS, REPEATS, SEED, as_json, budgets, echo_json, echo_table, integers, study
+from planner.commands.options import (
+    BUDGETS,
+    REPEATS,
+    SEED,
+    as_json,
+    budgets,
+    counts,
+    echo_json,
+    echo_table,
+    integers,
+    study,
+)
 from planner.commands.together import needs, replaces
 from planner.commands.types import Whole
 from planner.errors import PlannerError
@@ -24,16 +35,40 @@ if TYPE_CHECKING:
 METHODS = ("bayes", "tpe", "gp", "nsga2", "nsga3", "random")  # of planner.proposers.methods, too heavy to import here
 
 
+@dataclass(frozen=True)
+class Aim:
+    """What proposals are to improve: the whole front, or the answers at budgets of MACs; per `trial` or `second`."""
+
+    per: Any = "trial"
+    budgets: list[float] | None = None
+
+    @property
+    def words(self) -> str:
+        """The same for people."""
+        if not self.budgets:
+            return f"largest expected gain in hypervolume per {self.per}"
+        at = ", ".join(format_count(budget) for budget in self.budgets)
+        return f"largest expected improvement of the answers at {at} MACs per {self.per}"
+
+
 @click.command(
     name="propose",
     epilog="Example: planner propose --study dogs -n 4 --params 4M",
     short_help="Queue the architectures that promise most.",
 )
-@replaces("--repeat", "-n", "--method", "--per", "--epochs", "--pool", "--space", "--seed", *BUDGETS)
+@replaces("--repeat", "-n", "--for", "--method", "--per", "--epochs", "--pool", "--space", "--seed", *BUDGETS)
 @replaces("--epochs", "--per", "--seeds")
 @needs("--per", "--method bayes")
+@needs("--for", "--method bayes")
 @study
 @click.option("-n", "n", type=Whole(1, 1000), default=4, show_default=True, help="Architectures to queue.")
+@click.option(
+    "--for",
+    "budgets_",
+    callback=counts,
+    metavar="N,N,..",
+    help="For bayes: improve the answers at these budgets of MACs (200M,400M) instead of the whole front.",
+)
 @click.option("--method", type=click.Choice(METHODS), default="bayes", show_default=True)
 @click.option(
     "--per",
@@ -68,6 +103,7 @@ METHODS = ("bayes", "tpe", "gp", "nsga2", "nsga3", "random")  # of planner.propo
 def command(
     study: str | None,
     n: int,
+    budgets_: list[float] | None,
     method: str,
     per: str,
     epochs: list[int] | None,
@@ -82,12 +118,14 @@ def command(
 ) -> None:
     """Queues architectures for `planner train`: none that was tried, all inside the window and the budgets given.
 
-    bayes: the largest expected gain in hypervolume of accuracy over log MACs. tpe, gp, nsga2, nsga3, random: Optuna's
-    samplers, each suggestion moved to the nearest architecture that may be trained.
+    bayes: the largest expected gain in hypervolume of accuracy over log MACs; with --for, the largest expected
+    improvement of the answers at these budgets instead, each the best that is believed within it. tpe, gp, nsga2,
+    nsga3, random: Optuna's samplers, each suggestion moved to the nearest architecture that may be trained.
 
     Before enough is trained it queues what the initial design lacks, and says so. With `--space stage` the proposals
     of a uniform study may scale every stage on its own: its ledger holds any integers, and r, d, w are then effective
-    ones (pixels, total blocks, mean log width).
+    ones (pixels, total blocks, mean log width). Until a fifth of the trainings did so, three are queued at most, and
+    expected to be worth what uniform ones are, with wide intervals.
     """
     from planner.progress import patience
     from planner.study import open_ledger
@@ -100,9 +138,9 @@ def command(
     where = replace(ledger.space, limits=tuple(limits), kind=kind)
     with ledger.queueing(), patience(f"choosing among {pool:,} architectures, by what is trained"):
         if epochs and repeat is None:
-            answer = _with_epochs(ledger, where, n, method, epochs, pool, seed)
+            answer = _with_epochs(ledger, where, n, method, epochs, pool, seed, budgets_)
         elif repeat is None:
-            answer = _proposed(ledger, where, n, method, per, pool, seeds, seed)
+            answer = _proposed(ledger, where, n, method, Aim(per, budgets_), pool, seeds, seed)
         else:
             answer = _repeated(ledger, repeat, seeds)
     if json_:
@@ -112,7 +150,7 @@ def command(
 
 
 def _proposed(
-    ledger: Ledger, space: SearchSpace, n: int, method: str, per: Any, size: int, seeds: int, seed: int | None
+    ledger: Ledger, space: SearchSpace, n: int, method: str, aim: Aim, size: int, seeds: int, seed: int | None
 ) -> dict[str, Any]:
     """Queues, and says what and why."""
     from planner.proposers import methods
@@ -125,19 +163,27 @@ def _proposed(
         return _initial(ledger, space, methods.initial_size(space), methods.missing_initial(ledger, space), seeds)
     tried, front = ledger.tried(), methods.front_architectures(rows, space)
     pool = make_pool(space, size, seed, tried, front)
-    chosen = pool.take(methods.choose(ledger, pool, n, method, seed, per))
+    n, capped = _capped(rows, space, n) if method == "bayes" else (n, [])
+    chosen = pool.take(methods.choose(ledger, pool, n, method, seed, aim.per, aim.budgets))
     promised = _promised(ledger, rows, architectures_frame(pool, space), architectures_frame(chosen, space), seed)
     ledger.enqueue(chosen, method, seeds)
     moved = f"{method} of Optuna; its suggestions were moved to the nearest of the pool's architectures"
-    why = f"{method}: largest expected gain in hypervolume per {per}" if method == "bayes" else moved
-    notes = [f"{why}; chosen among {len(pool):,} that cost what the window and the budgets allow"]
+    why = f"{method}: {aim.words}" if method == "bayes" else moved
+    notes = [f"{why}; chosen among {len(pool):,} that cost what the window and the budgets allow", *capped]
     if pending is not None:
         notes.append(f"{len(pending)} waiting or running were taken into account")
     return _answer(ledger, method, chosen, space, promised, notes)
 
 
 def _with_epochs(
-    ledger: Ledger, space: SearchSpace, n: int, method: str, epochs: list[int], size: int, seed: int | None
+    ledger: Ledger,
+    space: SearchSpace,
+    n: int,
+    method: str,
+    epochs: list[int],
+    size: int,
+    seed: int | None,
+    budgets: list[float] | None,
 ) -> dict[str, Any]:
     """Queues trainings of different lengths, and says what and why."""
     from planner.proposers import methods
@@ -152,7 +198,8 @@ def _with_epochs(
     if _too_few(rows, methods.initial_size(space)):
         return _initial(ledger, space, methods.initial_size(space), methods.missing_initial(ledger, space), 1)
     pool = make_pool(space, size, seed, ledger.tried(), methods.front_architectures(rows, space))
-    pairs = methods.choose_epochs(ledger, pool, n, epochs, seed)
+    n, capped = _capped(rows, space, n)
+    pairs = methods.choose_epochs(ledger, pool, n, epochs, seed, budgets)
     chosen = pool.take([row for row, _ in pairs])
     for place, (_, length) in enumerate(pairs):
         if length == usual:
@@ -160,8 +207,18 @@ def _with_epochs(
         else:
             ledger.ask_for(chosen[place], method, {"epochs": length})
     lengths = ", ".join(f"{length}" for _, length in pairs)
-    note = f"bayes: by what each teaches of {usual} epochs per second of training; epochs {lengths}"
-    return _answer(ledger, method, chosen, space, None, [note])
+    aim = Aim("second", budgets).words
+    note = f"bayes: {aim}, by what each teaches of {usual} epochs; epochs {lengths}"
+    return _answer(ledger, method, chosen, space, None, [note, *capped])
+
+
+def _capped(rows: pd.DataFrame, space: SearchSpace, n: int) -> tuple[int, list[str]]:
+    """How many may be proposed at once, and why fewer than `n`: what is believed of stages apart may be wrong."""
+    from planner.proposers.apart import Varied
+
+    if space.kind == "uniform" or (varied := Varied.of(rows, space)).batch(n) == n:
+        return n, []
+    return varied.batch(n), [varied.words(n)]
 
 
 def _repeated(ledger: Ledger, trials: list[int], seeds: int) -> dict[str, Any]:
@@ -203,7 +260,7 @@ def _promised(
 
     if _too_few(rows, 2):
         return None
-    return Outlook.of(rows, pool, noise_variance(ledger), seed).of_rows(chosen)
+    return Outlook.of(rows, pool, noise_variance(ledger), seed, ledger.space).of_rows(chosen)
 
 
 def _answer(

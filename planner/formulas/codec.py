@@ -205,7 +205,11 @@ def _point_in(point: dict[str, Any], index: int) -> dict[str, Any]:
 
 
 def _provenance_in(provenance: dict[str, Any]) -> dict[str, Any]:
-    """What a formula was fitted on; of that only the columns' ranges are computed with."""
+    """What a formula was fitted on; of that only the columns' ranges and how many scaled stages apart are used."""
+    varied = provenance.get("stage_varied", [0, 0])
+    whole = isinstance(varied, list) and [type(one) for one in varied] == [int, int]
+    if not whole or not 0 <= varied[0] <= varied[1]:
+        raise PlannerError(f"provenance.stage_varied is {shown(varied)}; two numbers of rows are wanted, as [12, 60]")
     ranges = provenance.get("ranges", {})
     if not isinstance(ranges, dict):
         raise PlannerError(f"provenance.ranges is {shown(ranges)}; the two ends of columns, by name, are wanted")

@@ -346,8 +346,8 @@ def _provenance(table: Table, selection: Selection, seed: int, share: float) -> 
 
     return {
         "rows": len(table.frame),
+        "stage_varied": [stages_varied(table), len(table.frame)],  # so many rows scaled stages apart, of so many
         "ranges": column_ranges(table.frame, len(base_named(table.base).stages)),
-        "stages_varied": stages_varied(table),
         "left_out": table.left_out,
         "table_sha256": table.sha256,
         "seed": seed,

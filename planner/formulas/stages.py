@@ -33,6 +33,8 @@ Smoother = Callable[[FloatArray, FloatArray, float, str], tuple[Curve, float]]
 # Of a table's rows: where one d and one w explain as many, it is a table of uniform scaling. A study may have scaled
 # stages apart in some; and in the smallest networks every stage has its fewest channels, whatever made them.
 UNIFORM = 0.6
+# Of a table's rows that scaled stages apart: fewer are too few for what a surrogate says of such networks.
+VARIED = 0.2
 ASKED = 1_000  # rows, evenly over the table, that say what most of them are
 KEYS = ("shares", "depths", "widths")
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from planner.errors import PlannerError
+from planner.proposers.apart import uniform_where_untried
 from planner.proposers.outlook import inputs_of
 from planner.proposers.pool import architectures_frame
 from planner.trials import architecture_of, parameters, trained, widened
@@ -69,7 +70,15 @@ def noise_variance(ledger: Records) -> float | None:
     return ledger.table().noise_variance if ledger.counts()["ok"] else None
 
 
-def choose(ledger: Records, pool: Architectures, n: int, method: str, seed: int, per: Per = "trial") -> list[int]:
+def choose(
+    ledger: Records,
+    pool: Architectures,
+    n: int,
+    method: str,
+    seed: int,
+    per: Per = "trial",
+    budgets: Sequence[float] | None = None,
+) -> list[int]:
     """Chooses what to train next.
 
     Args:
@@ -79,6 +88,7 @@ def choose(ledger: Records, pool: Architectures, n: int, method: str, seed: int,
         method: One of `METHODS`.
         seed: Same seed, same choice.
         per: For `bayes`: gain per `trial`, or per `second` of training.
+        budgets: For `bayes`: MACs whose answers are to be improved, instead of the whole front.
 
     Returns:
         Row numbers of the pool, the best first.
@@ -89,18 +99,22 @@ def choose(ledger: Records, pool: Architectures, n: int, method: str, seed: int,
     if method not in METHODS:
         raise PlannerError(f"method {method!r} is unknown; known methods: {', '.join(METHODS)}")
     if method == "bayes":
-        return _by_gain(ledger, pool, n, seed, per)
+        return _by_gain(ledger, pool, n, seed, per, budgets)
     return _by_sampler(ledger, pool, n, _sampler(method, ledger, seed))
 
 
-def _by_gain(ledger: Records, pool: Architectures, n: int, seed: int, per: Per) -> list[int]:
+def _by_gain(
+    ledger: Records, pool: Architectures, n: int, seed: int, per: Per, budgets: Sequence[float] | None
+) -> list[int]:
     from planner.proposers.proposal import propose
 
     frame, rows = architectures_frame(pool, ledger.space), trained(ledger.frame())
     inputs = inputs_of(rows, frame)
+    alike = uniform_where_untried(rows, frame, ledger.space, [*inputs, "macs"])
     rows = _with_waiting(rows, ledger)
     noise = noise_variance(ledger)
     options: dict[str, Any] = {"inputs": inputs, "target": "accuracy", "cost": "macs", "seed": seed, "per": per}
+    options |= {name: one for name, one in (("budgets", budgets), ("alike", alike)) if one}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # a dependency of BoTorch scripts functions as it is loaded
         labels = propose(rows, frame, n, noise_variance=noise, **options)
@@ -108,7 +122,12 @@ def _by_gain(ledger: Records, pool: Architectures, n: int, seed: int, per: Per) 
 
 
 def choose_epochs(
-    ledger: Records, pool: Architectures, n: int, epochs: Sequence[int], seed: int
+    ledger: Records,
+    pool: Architectures,
+    n: int,
+    epochs: Sequence[int],
+    seed: int,
+    budgets: Sequence[float] | None = None,
 ) -> list[tuple[int, int]]:
     """Chooses what to train next and for how long: by what it teaches, per second, of the study's own epochs.
 
@@ -118,6 +137,7 @@ def choose_epochs(
         n: How many.
         epochs: Among which is chosen; the study's own are always among them.
         seed: Same seed, same choice.
+        budgets: MACs whose answers are to be improved, instead of the whole front.
 
     Returns:
         Row numbers of the pool with their epochs, the best first.
@@ -130,7 +150,7 @@ def choose_epochs(
     lengths = sorted({*epochs, usual})
     rows, whole = trained(ledger.frame(), shorter=True), architectures_frame(pool, ledger.space)
     frame = pd.concat([whole.assign(epochs=one) for one in lengths], ignore_index=True)
-    rows = _with_waiting(rows, ledger)
+    known, rows = rows, _with_waiting(rows, ledger)
     inputs = list(dict.fromkeys([*inputs_of(rows, whole), *(["epochs"] if len(lengths) > 1 else [])]))
     fidelity = {"epochs": float(usual)} if "epochs" in inputs else None
     with warnings.catch_warnings():
@@ -144,6 +164,8 @@ def choose_epochs(
             per="second",
             fidelity=fidelity,
             noise_variance=noise_variance(ledger),
+            budgets=budgets,
+            alike=uniform_where_untried(known, whole, ledger.space, [*inputs, "macs"]),
         )
     return [(label % len(whole), lengths[label // len(whole)]) for label in map(int, labels)]
 

@@ -9,16 +9,20 @@ import numpy as np
 
 from planner.formulas.selection import LEARNED_ROWS, MANY_ROWS
 from planner.gains import Staircase, log_expected_gain, log_improvement
-from planner.proposers.bayes import MARGIN
+from planner.proposers.apart import uniform_where_untried
+from planner.proposers.bayes import MARGIN, Alike, doubted
 from planner.surrogates.rows import described, numbers_in
+from sampler.architecture import FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from planner.surrogates.surrogate import Surrogate
+    from sampler import SearchSpace
 
 COST, TARGET = "macs", "accuracy"
 LEVEL = 0.9
+DEVIATIONS = 1.645  # to each side, of a Gaussian at that level
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +32,21 @@ class Outlook:
     Attributes:
         surrogate: Of accuracy, over the integers that vary and the MACs.
         front: The staircase of expected accuracies of what was trained, over log MACs.
+        alike: As `planner.proposers.bayes.Known.alike`.
     """
 
     surrogate: Surrogate
     front: Staircase
+    alike: Alike | None = None
 
     @classmethod
     def of(
-        cls, trained: pd.DataFrame, pool: pd.DataFrame, noise_variance: float | None = None, seed: int = 0
+        cls,
+        trained: pd.DataFrame,
+        pool: pd.DataFrame,
+        noise_variance: float | None = None,
+        seed: int = 0,
+        space: SearchSpace | None = None,
     ) -> Outlook:
         """Fits it.
 
@@ -44,6 +55,7 @@ class Outlook:
             pool: What could be trained, in the same columns.
             noise_variance: Of accuracy between seeds, where it was measured.
             seed: Of the fit.
+            space: Whose base network and rule say which networks scale stages apart; without, none does.
         """
         from planner.surrogates.fit import fit_surrogate
 
@@ -58,7 +70,9 @@ class Outlook:
         low, high = min(paid.min(), possible.min()), max(paid.max(), possible.max())
         corner = (float(high + MARGIN * max(high - low, 1e-9)), float(numbers_in(trained, TARGET).min()))
         mean, _ = surrogate.posterior(trained)
-        return cls(surrogate, Staircase.of(paid, mean, corner))
+        names = [*inputs, COST]
+        alike = None if space is None else uniform_where_untried(trained, pool, space, names)
+        return cls(surrogate, Staircase.of(paid, mean, corner), alike)
 
     def of_rows(self, rows: pd.DataFrame) -> pd.DataFrame:
         """What each row promises on its own.
@@ -69,12 +83,26 @@ class Outlook:
             of what was reached) and `points` (expected improvement of accuracy at the row's own MACs, in [0, 1]).
         """
         mean, std = self.surrogate.posterior(rows)
+        promised = self.surrogate.predict(rows, level=LEVEL)
+        if self.alike is not None:
+            matrix = np.column_stack([numbers_in(rows, name) for name in (*self.surrogate.inputs, COST)])
+            before, (mean, std) = mean, doubted(self.surrogate, matrix, self.alike, mean, std)
+            _move(promised, mean, np.where(mean != before, DEVIATIONS * std, 0.0))
         cost = np.log(numbers_in(rows, COST))
         gain = np.exp(log_expected_gain(mean, std, cost, self.front))
-        promised = self.surrogate.predict(rows, level=LEVEL)
         promised["gain"] = gain / max(self.front.hypervolume(), 1e-12)
         promised["points"] = np.exp(log_improvement(mean, std, self.front.reached(cost)))
         return promised
+
+
+def _move(promised: pd.DataFrame, mean: FloatArray, more: FloatArray) -> None:
+    """Other means, in place, with intervals that reach further by so much, in quadrature, where that is not 0."""
+    moved = more > 0
+    for name in ("lower", "upper"):
+        reach = promised[name] - promised["mean"]
+        wider = np.sign(reach) * np.hypot(reach, more)
+        promised[name] = np.where(moved, mean + wider, promised[name])
+    promised["mean"] = np.where(moved, mean, promised["mean"])
 
 
 def inputs_of(trained: pd.DataFrame, pool: pd.DataFrame) -> list[str]:

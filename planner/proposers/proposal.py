@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,8 +15,10 @@ from planner.deferred import pd
 from planner.documents import no_column, shown
 from planner.errors import PlannerError
 from planner.pace import TIMES, own_seconds
-from planner.proposers.bayes import NOISE_SHARE, Known, best_rows
+from planner.proposers.answering import ANSWERS_NOISE_SHARE, best_rows_for
+from planner.proposers.bayes import NOISE_SHARE, Alike, Known, best_rows
 from planner.proposers.spread import spread_out
+from planner.quantities import budget_of
 from planner.surrogates.pools import columns_of, finished_in, matrix_of, without_logarithms
 from planner.surrogates.rows import as_frame, numbers_in
 from sampler.architecture import FloatArray, IntArray
@@ -44,15 +46,18 @@ def propose(
     cost: str = "macs",
     seed: int = 0,
     noise_variance: float | None = None,
-    noise_share: float = NOISE_SHARE,
+    noise_share: float | None = None,
     limits: Mapping[str, float] | None = None,
     per: Per = "trial",
     fidelity: Mapping[str, float] | None = None,
+    budgets: Sequence[float | str] | None = None,
+    alike: Alike | None = None,
 ) -> list[Any]:
     """Chooses rows of a pool to measure next: those that promise the largest gain in hypervolume.
 
-    The hypervolume is that of log cost and target. Until five different rows with different targets have been measured,
-    rows are spread out instead.
+    The hypervolume is that of log cost and target. With `budgets` those that promise most for the answers at these
+    costs instead (`planner.proposers.answering`). Until five different rows with different targets have been measured,
+    rows are spread out.
 
     Args:
         observed: What has been measured: the columns of `inputs`, `cost` and `target`; or the path of a CSV file. Rows
@@ -67,7 +72,8 @@ def propose(
         seed: Of the first rows, while nothing is known, and of the surrogate's fit.
         noise_variance: Variance of the target between repeated measurements of one row, where that is known.
         noise_share: How much of the variation that the inputs do not explain, beyond `noise_variance`, is noise of
-            measuring too: 0 if a measurement says what a row is worth, 1 if only the inputs say that.
+            measuring too: 0 if a measurement says what a row is worth, the default; 1 if only the inputs say that, the
+            default with `budgets`, whose answers are mostly rows that were not measured.
         limits: Largest values of columns of the pool: budgets. Rows beyond any of them are left out.
         per: Gain per `trial`, or per `second` of training: then either both tables have a column `seconds`, or the
             observed one alone, from whose cost (and fidelity) the pool's seconds are predicted. With columns
@@ -75,6 +81,11 @@ def propose(
         fidelity: The values that count of some of the inputs, such as `{"epochs": 30}`, where rows were or could be
             measured more cheaply too. A row of lower fidelity is worth what it would teach of itself at these values;
             ask for it per second.
+        budgets: Costs for which answers are wanted, as numbers or texts such as `"200M"`: the rows chosen cost no more
+            than the largest, and are those after whose measuring the best expectation within each is highest.
+        alike: Where rows of the pool differ in something in which too few of the observed ones did to be believed: a
+            function of `(n, k + 1)` numbers, the columns of `inputs` and `cost`, that gives the rows that are like them
+            otherwise. What is expected of those is expected of them, with more doubt.
 
     Returns:
         Row labels of `pool`, the best first.
@@ -91,7 +102,9 @@ def propose(
     """
     if checked_whole("n", n, -(2**62), 2**62) < 1:
         raise PlannerError(f"n is {n}; at least one row is wanted")
-    seed = checked_seed(seed)
+    seed, wanted = checked_seed(seed), _budgets(budgets)
+    if noise_share is None:
+        noise_share = ANSWERS_NOISE_SHARE if wanted else NOISE_SHARE
     share = is_number(noise_share) and 0 <= noise_share <= 1
     if not isinstance(per, str) or per not in ("trial", "second") or not share:
         told = f"per is {shown(per)} and noise_share {shown(noise_share)}"
@@ -102,23 +115,30 @@ def propose(
     if not isinstance(cost, str) or not isinstance(target, str):
         raise PlannerError(f"target is {shown(target)} and cost {shown(cost)}; names of columns are wanted")
     names = columns_of(inputs, cost)
-    task = _Task(as_frame(observed), names, target, seed, noise_variance, noise_share, _places(fidelity or {}, names))
+    task = _Task(
+        as_frame(observed), names, target, seed, noise_variance, noise_share, _places(fidelity or {}, names), alike
+    )
     if target not in task.observed:
         raise PlannerError(f"observed: {no_column([target], task.observed.columns)}")
     candidates = as_frame(pool)
     matrix = matrix_of(candidates, names)
     tried = matrix_of(task.observed, names)
     without_logarithms(matrix, tried)
-    left = np.flatnonzero(_within(candidates, limits or {}) & ~_known(matrix, tried))
+    inside = _within(candidates, limits or {}) & (matrix[:, -1] <= (max(wanted) if wanted else math.inf))
+    left = np.flatnonzero(inside & ~_known(matrix, tried))
     if not len(left):
-        raise PlannerError(f"none of {len(matrix)} rows is left: all were tried or are beyond the limits; give more")
+        beyond = "the limits or the largest budget" if wanted else "the limits"
+        raise PlannerError(f"none of {len(matrix)} rows is left: all were tried or are beyond {beyond}; give more")
     known = task.known(tried)
     if known is None:
         chosen = spread_out(matrix[left], tried, n, seed)
     else:
         paid = [cost, *(fidelity or {})]
         seconds = _log_seconds(task.observed, candidates.iloc[left], paid) if per == "second" else None
-        chosen = best_rows(known, matrix[left], n, penalty=seconds)
+        if wanted:
+            chosen = best_rows_for(known, matrix[left], wanted, n, penalty=seconds)
+        else:
+            chosen = best_rows(known, matrix[left], n, penalty=seconds)
     return [candidates.index[row] for row in left[chosen]]
 
 
@@ -131,6 +151,7 @@ class _Task:
     noise_variance: float | None
     noise_share: float
     fidelity: dict[int, float]
+    alike: Alike | None = None
 
     def known(self, tried: FloatArray) -> Known | None:
         """What the observed rows teach; None where that is next to nothing."""
@@ -147,7 +168,7 @@ class _Task:
         *inputs, cost = self.names
         table = pd.DataFrame(rows, columns=self.names).assign(**{self.target: values})
         surrogate = fit_surrogate(table, inputs, self.target, cost, self.noise_variance, self.seed, validate=False)
-        known = Known(surrogate, rows, self.noise_share, self.fidelity)
+        known = Known(surrogate, rows, self.noise_share, self.fidelity, self.noise_variance or 0.0, self.alike)
         for row in tried[self._pending()]:
             known = known.believing(row[None])
         return known
@@ -181,6 +202,15 @@ def _known(matrix: FloatArray, tried: FloatArray) -> Bools:
     new[first] = True
     known: Bools = ~new[len(tried) :]
     return known
+
+
+def _budgets(budgets: Sequence[float | str] | None) -> list[float]:
+    """Costs of a list of numbers or texts; none where none was given."""
+    if budgets is None:
+        return []
+    if isinstance(budgets, str) or not isinstance(budgets, Iterable) or not (listed := list(budgets)):
+        raise PlannerError(f"budgets is {shown(budgets)}; a list of costs is wanted")
+    return [budget_of(one) for one in listed]
 
 
 def _within(pool: pd.DataFrame, limits: Mapping[str, float]) -> Bools:

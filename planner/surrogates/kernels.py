@@ -89,6 +89,11 @@ class Kernel:
         parts = correlation(squared).mean(1) if self.form == "additive" else correlation(squared.sum(1))
         return total + math.exp(theta[2]) * parts
 
+    def departure(self, theta: FloatArray, x: FloatArray, z: FloatArray) -> FloatArray:
+        """`(n,)` prior variances of the difference between each row of `(n, d)` features and the same row of others."""
+        apart = self.variance(theta, x) + self.variance(theta, z) - 2 * self.paired(theta, x, z)
+        return np.maximum(apart, 0.0)
+
     def variance(self, theta: FloatArray, x: FloatArray) -> FloatArray:
         """`(n,)` prior variances of rows of `(n, d)` features."""
         kernel = 0.0 if self.form == "linear" else math.exp(theta[2])

@@ -106,12 +106,17 @@ class Member:
         result: FloatArray = self.kernel.covariance(self.theta, x, self.seen.x) @ self.alpha
         return result
 
-    def correlation(self, x: FloatArray, z: FloatArray) -> FloatArray:
-        """`(n,)` correlations, given the rows seen, of each row of `(n, d)` features with the same row of others."""
+    def covariance(self, x: FloatArray, z: FloatArray, paired: bool = False) -> FloatArray:
+        """`(n, q)` covariances, given the rows seen, of `(n, d)` with `(q, d)` features, without noise.
+
+        Where `paired`, `(n,)`: of each row with the same row of the others.
+        """
         explained = [self.kernel.covariance(self.theta, one, self.seen.x) @ self.whitener.T for one in (x, z)]
-        covariance = self.kernel.paired(self.theta, x, z) - np.einsum("ij,ij->i", *explained)
-        result: FloatArray = covariance / np.sqrt(self.predict(x)[1] * self.predict(z)[1])
-        return np.clip(result, -1.0, 1.0)
+        if paired:
+            pairs: FloatArray = self.kernel.paired(self.theta, x, z) - np.einsum("ij,ij->i", *explained)
+            return pairs
+        result: FloatArray = self.kernel.covariance(self.theta, x, z) - explained[0] @ explained[1].T
+        return result
 
     @cached_property
     def _single(self) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -183,14 +188,27 @@ class Mixture:
             spread[part] = self.weights @ (each - mean[part]) ** 2
         return mean, spread
 
-    def correlation(self, x: FloatArray, z: FloatArray) -> FloatArray:
-        """`(n,)` correlations of each row of `(n, d)` features with the same row of others, the members' mean."""
-        parts = range(0, len(x), CHUNK)
-        found = [
-            self.weights @ np.array([one.correlation(x[i : i + CHUNK], z[i : i + CHUNK]) for one in self.members])
-            for i in parts
-        ]
-        return np.concatenate(found) if found else np.empty(0)
+    def covariance(self, x: FloatArray, z: FloatArray, paired: bool = False) -> FloatArray:
+        """As a member's: the members' mean, and how far they disagree about both in the same direction."""
+        found: list[FloatArray] = []
+        for start in range(0, len(x), CHUNK):
+            part = slice(start, start + CHUNK)
+            others = z[part] if paired else z
+            within = sum(w * one.covariance(x[part], others, paired) for w, one in self._weighed)
+            off, away = (self._disagreement(rows) for rows in (x[part], others))
+            between = (off * self.weights[:, None]).T @ away if not paired else self.weights @ (off * away)
+            found.append(within + between)
+        return np.concatenate(found) if found else np.empty((0,) if paired else (0, len(z)))
+
+    @property
+    def _weighed(self) -> list[tuple[float, Member]]:
+        return list(zip(self.weights.tolist(), self.members, strict=True))
+
+    def _disagreement(self, x: FloatArray) -> FloatArray:
+        """`(m, n)` how far each member's mean lies from that of all."""
+        means = np.array([one.predict(x)[0] for one in self.members])
+        away: FloatArray = means - self.weights @ means
+        return away
 
     def conditioned(self, x: FloatArray, w: FloatArray, noise: FloatArray) -> Mixture:
         """The same members and weights, given more rows: `(q, d)` features, `(q,)` warped targets, noise variances."""

@@ -229,14 +229,6 @@ class Surrogate:
         """
         return self._moments(matrix, np.float32 if rough else np.float64, 1 - noise_share)
 
-    def correlation(self, matrix: FloatArray, other: FloatArray) -> FloatArray:
-        """`(n,)` correlations, given the rows seen, of each of `(n, k)` columns with the same row of others.
-
-        Such as the correlation of a short training with a long one of the same network: what measuring the one says of
-        the other. Both are taken as `believing` takes them.
-        """
-        return self.mixture.correlation(self.mixture.features.of(matrix), self.mixture.features.of(other))
-
     def reached(self, noise_share: float = 1.0) -> FloatArray:
         """`(n,)` expected true values of the rows that it has seen.
 

@@ -11,7 +11,16 @@ from planner import PlannerError
 from planner.allocation.allocate import CAUTION, allocate
 from planner.allocation.believe import at_bounds, belief, taught
 from planner.formulas.fit import fit
-from sampler import Architecture, SearchSpace, architecture_complexity, exact_limit, random_design, stack
+from planner.formulas.formula import Formula
+from sampler import (
+    Architecture,
+    SearchSpace,
+    architecture_complexity,
+    exact_limit,
+    random_design,
+    stack,
+    stratified_design,
+)
 from sampler.complexity import base_macs, count
 from sampler.moves import column_names
 
@@ -227,6 +236,45 @@ def test_a_formula_that_knows_nothing_of_stages_says_what_to_do(shipped):
         allocate(shipped, 200e6)
 
 
+def varied(formula, number, rows=40):
+    """The formula, as if so many of its trainings had scaled stages apart."""
+    return replace(formula, provenance={**formula.provenance, "stage_varied": [number, rows]})
+
+
+def test_a_fit_counts_the_trainings_that_scaled_stages_apart(table, staged):
+    assert staged.provenance["stage_varied"] == [39, 40]  # one came out as a uniform one would
+    alike = stratified_design(replace(SPACE, kind="uniform"), 30, seed=1)
+    rows = pd.DataFrame(alike.integers(), columns=column_names(3)).assign(macs=count(alike, CLASSES).macs)
+    rows = rows.assign(accuracy=0.4 + 0.1 * np.log(rows["macs"] / 1e6))
+    mixed = pd.concat([table.head(6), rows.assign(**{name: table[name].iloc[0] for name in table.columns[-4:]})])
+    assert fit(mixed.drop_duplicates(list(column_names(3))), raw=True).provenance["stage_varied"][0] == 6
+
+
+def test_stage_expectations_are_believed_from_a_fifth_of_the_trainings_on(believing):
+    enough = allocate(varied(believing(), 8), BUDGET)
+    assert enough.preferred == "search"
+    assert "expected by 8 of 40 trainings that scaled stages apart" in enough.best.notes
+    few = allocate(varied(believing(), 7), BUDGET)
+    assert set(few.options) == {"curves"} and few.preferred == "curves"
+    words = "7 of 40 trainings scaled stages apart, and what is expected of single stages is believed from a fifth on"
+    assert words in few.reason and "(8)" in few.reason
+    assert few.best.accuracy is None  # nor does the curves' answer promise anything
+
+
+def test_a_surrogate_that_saw_only_uniform_networks_promises_nothing_of_stages():
+    formula = varied(fit_of_ranges({"width_1": (8, 24)}), 0)
+    with pytest.raises(PlannerError, match="knows nothing of single stages"):
+        allocate(formula, BUDGET)
+    few = varied(fit_of_ranges({"width_1": (8, 24)}), 3)
+    with pytest.raises(PlannerError, match="3 of 40 trainings scaled stages apart.*planner propose --space stage"):
+        allocate(few, BUDGET)
+
+
+def test_a_file_says_how_many_scaled_stages_apart(staged, tmp_path):
+    staged.save(tmp_path / "formula.json")
+    assert Formula.load(tmp_path / "formula.json").provenance["stage_varied"] == [39, 40]
+
+
 def test_a_budget_outside_the_range_is_refused_as_ever(staged):
     with pytest.raises(PlannerError, match="is outside the .* that this formula was fitted on"):
         allocate(staged, 400e6)
@@ -239,18 +287,6 @@ def test_at_another_resolution_or_number_of_classes_the_surrogate_is_left_behind
     assert formula.at(PIXELS, CLASSES).surrogate is formula.surrogate
     assert formula.at(PIXELS, 100).surrogate is None
     assert formula.at(64, CLASSES).surrogate is None
-
-
-def test_the_search_is_left_where_too_few_trainings_scaled_stages_apart(believing):
-    formula = believing()
-    for varied, known in ((7, False), (8, True), ("x", True)):
-        facts = {**formula.provenance, "rows": 40, "stages_varied": varied}
-        allocation = allocate(replace(formula, provenance=facts), BUDGET)
-        assert ("search" in allocation.options) == known
-    assert (
-        "too few trainings scaled stages apart"
-        in allocate(replace(formula, provenance={"rows": 40, "stages_varied": 0}), BUDGET).missing["search"]
-    )
 
 
 def test_the_command_answers_by_the_curves_of_the_stages_where_nothing_else_is_known(run, staged, tmp_path):

@@ -86,7 +86,7 @@ def test_stages_that_a_rule_has_rounded_are_not_varied_and_those_that_were_are_c
 def test_a_formula_s_surrogate_reads_integers_and_its_points_rebuild_what_was_trained(uniform):
     formula = fit(trained(uniform, "r", "d").assign(trial=range(40)))
     assert {"resolution", "stem", "width_4", "head"} <= set(formula.surrogate.inputs)
-    assert formula.provenance["stages_varied"] == 0
+    assert formula.provenance["stage_varied"][0] == 0
     read = loads(dumps(formula))
     assert read.front and read.non_dominated
     for point in (*read.front, *read.non_dominated):

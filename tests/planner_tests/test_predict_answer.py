@@ -92,7 +92,7 @@ def formula(drawn):
         kind="loglinear",
         branches={name: replace(one, c_range=ends) for name, one in known.branches.items()},
         front=points,
-        provenance={"ranges": ranges, "rows": 30, "stages_varied": 0},
+        provenance={"ranges": ranges, "rows": 30, "stage_varied": [0, 30]},
         surrogate=Surrogate(),
         answers=Model(tried, reached),
     )
@@ -260,7 +260,7 @@ def test_stages_differ_only_where_enough_trainings_scaled_them_apart(formula):
     alike = formula.answer(20e6, space="stage")
     assert alike.architecture == formula.answer(20e6).architecture
     assert any("none of 30 trainings scaled them apart, too few" in note for note in alike.notes)
-    some = replace(formula, provenance={**formula.provenance, "stages_varied": 6})
+    some = replace(formula, provenance={**formula.provenance, "stage_varied": [6, 30]})
     apart = some.answer(20e6, space="stage")
     assert not any("alike" in note for note in apart.notes) and apart.prediction.macs <= 20e6
     assert apart.accuracy["mean"] >= alike.accuracy["mean"] - 1e-12

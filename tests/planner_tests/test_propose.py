@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,11 @@ from planner.proposers.bayes import DEPTH, MARGIN, Known, best_rows, reference_o
 from planner.proposers.proposal import _log_seconds, _thinned
 from planner.proposers.spread import spread_out
 from planner.surrogates.fit import fit_surrogate
+from planner.surrogates.lessons import lessons
+from planner.surrogates.warps import Warp
 
 INPUTS = ["width", "depth"]
+IDENTITY_WARP = Warp("identity", 0.0, 0.0, 1.0)
 
 
 def grid(most=12):
@@ -381,6 +385,47 @@ def test_a_row_at_the_fidelity_that_counts_is_worth_what_it_is_without_fidelitie
     # And what a shorter one would teach is less, but not nothing.
     short = table[table["epochs"] == 2][columns].to_numpy(float)
     assert (counting.of(short)[1] < counting.of(rows)[1]).all() and (counting.of(short)[1] > 0).all()
+
+
+def alone(surrogate, number=-1):
+    """The surrogate of one of its members, without calibration: a Gaussian process and nothing else."""
+    mixture = surrogate.mixture
+    one = replace(mixture, members=(mixture.members[number],), weights=np.ones(1))
+    return replace(surrogate, mixture=replace(one, warp=IDENTITY_WARP), residuals=np.empty(0))
+
+
+@pytest.mark.parametrize("noise_variance", [0.0, 0.02])
+def test_what_a_short_training_teaches_is_by_how_much_it_would_narrow_the_long_one_s_variance(noise_variance):
+    """Against the same Gaussian process given the short training too: cov^2 / (var + noise), and not var cor^2."""
+    table = short_and_long(0.7)
+    seen, columns = table.iloc[[*range(0, 60, 6), *range(63, 120, 9)]], ["width", "epochs", "macs"]
+    surrogate = alone(fit_surrogate(seen, ["width", "epochs"], "accuracy", "macs", validate=False))
+    rows = table[columns].to_numpy(float)
+    short, long = rows[25:35], rows[85:95]
+    known = Known(surrogate, seen[columns].to_numpy(float), 0.0, {1: 10.0}, noise_variance)
+    narrowed = []
+    for one, whole in zip(short, long, strict=True):
+        before = surrogate.outcomes(whole[None], 1.0)[1][0]
+        after = surrogate.believing(one[None], np.zeros(1), noise_variance).outcomes(whole[None], 1.0)[1][0]
+        narrowed.append(math.sqrt(before**2 - after**2))
+    assert np.allclose(known.of(short)[1], narrowed, rtol=1e-6)
+    # What was taken for it before: no noise of the short one, and of the long one what no short one tells.
+    mixture = surrogate.mixture
+    x, z = (mixture.features.of(one) for one in (short, long))
+    correlation = mixture.covariance(x, z, paired=True) / np.sqrt(mixture.at(x)[1] * mixture.at(z)[1])
+    assert (surrogate.outcomes(long, 0.0)[1] * correlation > 1.05 * known.of(short)[1]).all()
+
+
+def test_lessons_of_one_row_are_those_of_many_and_of_pairs(pool, observed):
+    surrogate = fit_surrogate(observed, INPUTS, "accuracy", "macs", validate=False)
+    rows = pool[[*INPUTS, "macs"]].to_numpy(float)
+    every = lessons(surrogate, rows[:9], rows[20:29])
+    assert every.shape == (9, 9)
+    assert np.allclose(every.diagonal(), lessons(surrogate, rows[:9], rows[20:29], paired=True))
+    assert np.allclose(every[4:5], lessons(surrogate, rows[4:5], rows[20:29]))
+    own = lessons(surrogate, rows[:9], rows[:9], paired=True)
+    assert (own <= surrogate.outcomes(rows[:9], 1.0)[1]).all() and (own > 0).all()
+    assert (lessons(surrogate, rows[:9], rows[:9], 0.05**2, paired=True) < own).all()
 
 
 @pytest.mark.parametrize("fidelity", [{"depth": 3}, {"epochs": math.nan}, {"macs": 4}])

@@ -29,6 +29,7 @@ def situation(**facts):
         "front": pd.DataFrame(
             {"trial": range(6), "macs": [1e6, 2e6, 4e6, 8e6, 16e6, 32e6], "accuracy": [0.4, 0.5, 0.6, 0.7, 0.75, 0.8]}
         ).assign(r=0.7, d=0.8, w=0.6),
+        "noise_measured": True,
         "noise_std": 0.01,
         "rows": pd.DataFrame({"width_1": range(40), "accuracy": 0.5, "classes": 20}),
         "integers": ["width_1"],
@@ -127,6 +128,34 @@ def test_neighbours_that_scale_differently_inside_the_noise_are_repeated():
     # Nor where a fifth of all trainings are repeats already.
     often = pd.DataFrame({"width_1": [*range(32), *range(8)]}).assign(accuracy=0.5, classes=20)
     assert recommend(situation(front=close, noise_std=0.005, rows=often, promised=little)).action == "propose"
+
+
+def test_some_of_the_front_are_repeated_once_there_are_trainings_enough_and_no_noise_was_measured():
+    rows = situation().rows
+    advice = recommend(situation(noise_measured=False, rows=rows[:15]))
+    assert (advice.action, advice.command) == ("repeat", "planner propose --study s --repeat 0,2,5 --seeds 1")
+    assert advice.hours == pytest.approx(1 + 4 + 32) and "none of 15 trainings was repeated" in advice.why
+    many = recommend(situation(noise_measured=False))
+    assert many.command == "planner propose --study s --repeat 0,1,2,4,5 --seeds 1"  # five of six, however many rows
+    few = recommend(situation(noise_measured=False, front=front().head(2)))
+    assert few.command == "planner propose --study s --repeat 0,1 --seeds 3"
+    # Not before, not where it was done, and not in a study that is to be made wider anyway.
+    assert recommend(situation(noise_measured=False, rows=rows[:14])).action == "propose"
+    assert recommend(situation(rows=rows[:15])).action == "propose"
+    wider = situation(noise_measured=False, touching=lambda: [("w", "lowest", 1.0)])
+    assert recommend(wider).action == "widen"
+
+
+def test_the_repeats_that_are_asked_for_measure_the_noise(run, mine, train, monkeypatch):
+    monkeypatch.setattr("planner.recommend.FEWEST_FOR_NOISE", 10)
+    here = Situation(mine)
+    here.touching = lambda: []
+    advice = recommend(here)
+    assert advice.action == "repeat" and not here.noise_measured
+    code, _, err = run(*advice.command.split()[1:])
+    assert code == 0, err
+    train(mine)
+    assert Situation(mine).noise_measured
 
 
 def test_a_gain_that_drowns_in_noise_is_no_reason_to_train():

@@ -111,7 +111,7 @@ def test_rows_that_come_later_give_what_all_at_once_give(kernel, later):
 
 
 @by_kernel
-def test_correlations_are_those_of_the_joint_posterior_written_out(kernel):
+def test_covariances_are_those_of_the_joint_posterior_written_out(kernel):
     seen, theta = rows(), hyperparameters(kernel)
     rng = np.random.default_rng(2)
     x, z = rng.normal(size=(6, 3)), rng.normal(size=(6, 3))
@@ -120,8 +120,9 @@ def test_correlations_are_those_of_the_joint_posterior_written_out(kernel):
     prior = kernel.covariance(theta, seen.x, seen.x) + np.diag(seen.noise + member.noise + JITTER)
     across = kernel.covariance(theta, both, seen.x)
     joint = kernel.covariance(theta, both, both) - across @ np.linalg.solve(prior, across.T)
-    wanted = [joint[i, i + 6] / np.sqrt(joint[i, i] * joint[i + 6, i + 6]) for i in range(6)]
-    assert np.allclose(member.correlation(x, z), wanted) and np.allclose(member.correlation(x, x), 1)
+    assert np.allclose(member.covariance(x, z), joint[:6, 6:])
+    assert np.allclose(member.covariance(x, z, paired=True), joint[:6, 6:].diagonal())
+    assert np.allclose(member.covariance(x, x, paired=True), member.predict(x)[1])
 
 
 @by_kernel
