@@ -144,6 +144,12 @@ class Grid:
             kept &= np.isin(rows[:, column], self.levels[column])
         return kept
 
+    def spanned(self, rows: IntArray) -> NDArray[np.bool_]:
+        """`(n,)` bools: whether every column, a following one too, lies between the ends of its values."""
+        low, high = (np.array([levels[end] for levels in self.levels]) for end in (0, -1))
+        between: NDArray[np.bool_] = ((rows >= low) & (rows <= high)).all(axis=1)
+        return between
+
     def nearest(self, rows: ArrayLike) -> IntArray:
         """`(n, 3 + 2 s)` rows of numbers, each moved to the nearest value of its column; stem and head follow."""
         numbers = np.atleast_2d(np.asarray(rows, dtype=np.float64))
@@ -197,7 +203,8 @@ class Move:
         else:
             index = np.searchsorted(self.levels, values, side="left") + self.steps
         there = (index >= 0) & (index < len(self.levels))
-        return np.where(there, self.levels[np.clip(index, 0, len(self.levels) - 1)], values), there
+        near = np.minimum(np.maximum(index, 0), len(self.levels) - 1)  # `np.clip` is slow for few values
+        return np.where(there, self.levels[near], values), there
 
 
 def moves_of(

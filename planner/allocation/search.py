@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.errors import PlannerError
 from sampler import Architecture, Limit
@@ -39,6 +40,7 @@ STARTS = 8  # beside those given
 POOL = 100_000  # random architectures, of which those that cost the budget are scored: the best are starts
 MOST_POOL = 3_000  # of them scored
 KICKS = 40  # times that the best so far is moved at random
+PATIENCE = 10  # kicks in vain after which an answer's search ends
 KICK_MOVES = 5
 MOST_STEPS = 100  # of one climb
 FACTORS = np.geomspace(0.75, 1.33, 17)  # of the other widths, for a refund
@@ -70,9 +72,16 @@ class _Search:
     """One search: the grid, what is allowed, and what was scored."""
 
     def __init__(
-        self, grid: Grid, score: Score, costs: tuple[float, float], classes: int, limits: Sequence[Limit], seed: int
+        self,
+        grid: Grid,
+        score: Score,
+        costs: tuple[float, float],
+        classes: int,
+        limits: Sequence[Limit],
+        seed: int,
+        spanned: bool = False,
     ) -> None:
-        self.grid, self.score, self.costs = grid, score, costs
+        self.grid, self.score, self.costs, self.spanned = grid, score, costs, spanned
         self.classes, self.limits = classes, limits
         self.rng = np.random.default_rng(seed)
         self.known: dict[bytes, float] = {}
@@ -83,13 +92,17 @@ class _Search:
 
     def affordable(self, rows: IntArray) -> IntArray:
         """The numbers of rows that are on the grid, cost the budget and keep to the limits."""
-        found: IntArray = np.flatnonzero(self.grid.inside(rows))
+        found: IntArray = np.flatnonzero(self.on_grid(rows))
         if len(found):
             macs = count(from_rows(self.grid.network, rows[found]), self.classes).macs
             found = found[(macs >= self.costs[0]) & (macs <= self.costs[1])]
         if len(found) and self.limits:
             found = found[within(from_rows(self.grid.network, rows[found]), self.classes, self.limits)]
         return found
+
+    def on_grid(self, rows: IntArray) -> NDArray[np.bool_]:
+        """`(n,)` bools: whether rows are on the grid, with stem and head between the grid's ends where that is asked."""
+        return self.grid.inside(rows) & (self.grid.spanned(rows) if self.spanned else True)
 
     def scores(self, rows: IntArray) -> FloatArray:
         """`(n,)` scores, asked once per architecture; what is not finite counts as worst."""
@@ -252,8 +265,8 @@ def climbed(
     Args:
         budget: Most MACs; there is no least.
         score: As of `best_at`.
-        grid: As of `best_at`.
-        start: As of `best_at`.
+        grid: The integers there are; a stem or head that follows stays between the ends of its values.
+        start: Architectures to start from; on the grid with stems and heads of their own.
         limits: As of `best_at`.
         classes: As of `best_at`.
         seed: As of `best_at`.
@@ -262,10 +275,10 @@ def climbed(
     Returns:
         At most `n` architectures with finite scores, the best first, and their scores.
     """
-    search = _Search(grid, score, (0.0, budget), classes, limits, checked_seed(seed))
+    search = _Search(grid, score, (0.0, budget), classes, limits, checked_seed(seed), spanned=True)
     rows = _starts(search, start)
     if len(rows):
-        _iterated(search, rows)
+        _iterated(search, rows, PATIENCE)
     scores = np.fromiter(search.known.values(), dtype=np.float64)
     best = np.argsort(-scores, kind="stable")[: min(n, int((scores > -np.inf).sum()))]
     keys = list(search.known)
@@ -273,16 +286,20 @@ def climbed(
     return from_rows(grid.network, integers.reshape(-1, len(grid.levels))), scores[best]
 
 
-def _iterated(search: _Search, rows: IntArray) -> tuple[IntArray, float]:
-    """Climbs from all rows, then again and again from the best, moved at random."""
+def _iterated(search: _Search, rows: IntArray, patience: int = KICKS) -> tuple[IntArray, float]:
+    """Climbs from all rows, then again and again from the best, moved at random, until so often in vain."""
     row, value = max((search.climb(row) for row in rows), key=lambda summit: summit[1])
+    vain = 0
     for _ in range(KICKS):
+        vain += 1
         kicked = search.sampled(row, KICK_MOVES, KICK_MOVES)
         kicked = kicked[search.affordable(kicked)]
         if len(kicked):
             summit, height = search.climb(kicked[int(search.rng.integers(len(kicked)))])
             if height > value:
-                row, value = summit, height
+                row, value, vain = summit, height, 0
+        if vain >= patience:
+            break
     return row, value
 
 
@@ -291,7 +308,9 @@ def _starts(search: _Search, start: Architectures | None) -> IntArray:
     grid, rng = search.grid, search.rng
     given = np.empty((0, len(grid.levels)), dtype=np.int64)
     if start is not None and len(start):
-        kept = grid.nearest(start.integers())
+        rows = start.integers()
+        # What lies on the grid keeps its own stem and head: rounded from one w, they need not follow the stages.
+        kept = np.where(search.on_grid(rows)[:, None] & search.spanned, rows, grid.nearest(rows))
         given = np.concatenate([kept[search.affordable(kept)], search.fitted(kept)])
     pool = _drawn(grid, rng, POOL)
     pool = pool[search.affordable(pool)]

@@ -108,13 +108,15 @@ class UniformNetworks:
 
 
 class GridNetworks:
-    """All architectures of a small grid of integers."""
+    """All architectures of a small grid of integers, following stems and heads between their ends too."""
 
     def __init__(self, grid: Grid, classes: int) -> None:
         self.network = grid.network
         rows = grid.enumerated()
+        rows = rows[grid.spanned(rows)]
         parts = chunks(len(rows), CHUNK)
-        macs = np.concatenate([count(from_rows(grid.network, rows[part]), classes).macs for part in parts])
+        counted = [count(from_rows(grid.network, rows[part]), classes).macs for part in parts]
+        macs = np.concatenate([np.empty(0, dtype=np.int64), *counted])
         order = np.argsort(macs, kind="stable")
         self._rows, self.macs = rows[order], macs[order]
 
@@ -127,8 +129,8 @@ class GridNetworks:
         return from_rows(self.network, self._rows[numbers])
 
     def smallest(self) -> Architectures:
-        """The one with the fewest MACs."""
-        return self.take(np.zeros(1, dtype=np.int64))
+        """The one with the fewest MACs; none where there is none."""
+        return self.take(np.arange(min(len(self.macs), 1)))
 
 
 @lru_cache(maxsize=4)

@@ -181,8 +181,8 @@ class NetworkSearch:
         """Why there is no answer: what the network with the fewest MACs costs of what it does not keep."""
         smallest = [self._uniform.networks.smallest(), self._given[0]]
         if self.kind == "stage":
-            lowest = np.array([[levels[0] for levels in self._grid.levels]])
-            smallest.append(from_rows(self.network, self._grid.followed(lowest)))
+            lowest = self._grid.followed(np.array([[levels[0] for levels in self._grid.levels]]))
+            smallest.append(from_rows(self.network, lowest[self._grid.spanned(lowest)]))
         every = concatenate(smallest)
         if not len(every):
             return f"no network of {self.network.name} has all its integers within the ranges; widen them"
