@@ -16,13 +16,13 @@ from sampler.scaling import rule_named, scale
 from sampler.solve import width_brackets
 from sampler.space import SearchSpace, check_space
 
-SHARES = 20  # steps of the simplex a + 2 b + 2 g = 1: 231 rules
+SHARES = 20  # steps of the simplex a + 2 b + 2 g = 1; 231 rules where none is negative
 TIMES = 2.0  # phi = 1: twice the resources
 
 
 @dataclass(frozen=True)
-class Anchor:
-    """A network that rules scale from.
+class Start:
+    """What rules scale from.
 
     Attributes:
         macs: Its MACs.
@@ -39,21 +39,21 @@ def grid_design(
     space: SearchSpace,
     n: int,
     macs: float | None = None,
-    anchor: Anchor | None = None,
+    start: Start | None = None,
     seen: Architectures | None = None,
     tolerance: float = TARGET_TOLERANCE,
 ) -> Architectures:
     """Networks of about equal cost, one for each way to share it: step 1 of Tan & Le 2019, section 3.3.
 
-    With the cost K times an anchor's, d = K^a, w = K^b and r = K^g times the anchor's, for a, 2 b and 2 g of a simplex
+    At K times the MACs of the start, d = K^a, w = K^b and r = K^g times its own, for a, 2 b and 2 g of a simplex
     in twentieths: alpha = 2^a and so on, with alpha beta^2 gamma^2 = 2. The width is solved on the exact count. Of
     more than `n` rules those are taken that lie farthest apart, from the middle of the simplex on.
 
     Args:
         space: A uniform search space; of its bounds and its window nothing is asked.
         n: Architectures wanted; all distinct.
-        macs: The MACs wanted; twice the anchor's by default.
-        anchor: What is scaled; the base network by default.
+        macs: The MACs wanted; twice the start's by default.
+        start: What is scaled; the base network by default.
         seen: Architectures not to be drawn again.
         tolerance: Largest distance from `macs`, as a share of it.
 
@@ -70,7 +70,7 @@ def grid_design(
         raise InputError("a grid design solves one width for all stages; it needs a uniform space")
     if checked_whole("n", n, -(2**62), 2**62) < 1:
         raise InputError(f"a design has at least one architecture, got {n}")
-    start = anchor or Anchor(space.base_macs)
+    start = start or Start(space.base_macs)
     wanted = TIMES * start.macs if macs is None else checked_number("macs", macs)
     if not wanted > 0 or abs(wanted / start.macs - 1) <= tolerance:
         raise InputError(f"a grid at {wanted:,.0f} MACs from {start.macs:,.0f} scales nothing; give other MACs")
@@ -84,14 +84,15 @@ def grid_design(
     return found.take(_apart(points[rules] * (1, 2), n))
 
 
-def simplex(shares: int = SHARES) -> FloatArray:
-    """`(m, 2)` exponents (a, g) with a + 2 b + 2 g = 1 in steps of 1 / shares, none negative."""
-    pairs = [(i, k) for i in range(shares + 1) for k in range(shares + 1 - i)]
-    return np.array(pairs, dtype=np.float64) / (shares, 2 * shares)
+def simplex(least: float = 0.0) -> FloatArray:
+    """`(m, 2)` exponents (a, g) with a + 2 b + 2 g = 1 in twentieths, none of a, 2 b and 2 g below `least`."""
+    low, high = round(least * SHARES), round((1 - 2 * least) * SHARES)
+    pairs = [(i, k) for i in range(low, high + 1) for k in range(low, high + 1) if SHARES - i - k >= low]
+    return np.array(pairs, dtype=np.float64) / (SHARES, 2 * SHARES)
 
 
 def _networks(
-    space: SearchSpace, points: FloatArray, macs: float, start: Anchor, tolerance: float, seen: Architectures | None
+    space: SearchSpace, points: FloatArray, macs: float, start: Start, tolerance: float, seen: Architectures | None
 ) -> tuple[Architectures, IntArray]:
     """The distinct networks of rules, at their widths next to the MACs on both sides; and whose rule each is."""
     network, rule, times = space.network, rule_named(space.rule), macs / start.macs

@@ -15,7 +15,7 @@ from planner.quantities import format_count
 if TYPE_CHECKING:
     from planner.loop import Design
     from sampler import Architectures, Limit, SearchSpace
-    from sampler.grid_design import Anchor
+    from sampler.grid_design import Start
 
 
 METHODS = ("stratified", "random", "sobol", "target", "grid")
@@ -89,7 +89,8 @@ def equal_design(method: str, flops: float | None, study: str | None, anchor: in
     Raises:
         PlannerError: If the MACs or the anchor are not known.
     """
-    from sampler import grid_design, target_design
+    from sampler import target_design
+    from sampler.grid_design import grid_design
 
     if method == "target":
         if flops is None:
@@ -105,14 +106,14 @@ def equal_design(method: str, flops: float | None, study: str | None, anchor: in
     return grid
 
 
-def anchor_of(study: str | None, number: int) -> Anchor:
+def anchor_of(study: str | None, number: int) -> Start:
     """A finished training of a study, to scale from.
 
     Raises:
         PlannerError: If there is none of that number.
     """
     from planner.study import read_ledger
-    from sampler.grid_design import Anchor
+    from sampler.grid_design import Start
 
     ledger = read_ledger(study)
     rows = ledger.table().frame
@@ -122,4 +123,4 @@ def anchor_of(study: str | None, number: int) -> Anchor:
             f"--anchor {number}: no finished training of {ledger.folder} has that number; `planner front` shows some"
         )
     row = there.iloc[0]
-    return Anchor(float(row["macs"]), float(row["r"]), float(row["d"]))
+    return Start(float(row["macs"]), float(row["r"]), float(row["d"]))
