@@ -29,7 +29,8 @@ from trainer.observation import Observation, Training
 EXPORTS_APART = 20
 # Between looks at what other coordinators do, where there are any.
 LOOK_SECONDS = 0.5
-DESIGNS: dict[str, Callable[..., Architectures]] = {
+Design = Callable[..., Architectures]  # of a space, by the names n, seed and seen
+DESIGNS: dict[str, Design] = {
     "stratified": stratified_design,
     "random": random_design,
     "sobol": sobol_design,
@@ -100,15 +101,23 @@ class Resources:
                 raise PlannerError(f"--{option} is of --engine {engine}; leave it out, or take that engine")
 
 
-def queue(ledger: Ledger, n: int, method: str = "stratified", limits: Sequence[Limit] = (), seeds: int = 1) -> int:
+def queue(
+    ledger: Ledger,
+    n: int,
+    method: str = "stratified",
+    limits: Sequence[Limit] = (),
+    seeds: int = 1,
+    design: Design | None = None,
+) -> int:
     """Queues architectures until the study has asked for `n` in all.
 
     Args:
         ledger: The study's ledger.
         n: Architectures in all, those already queued or trained included.
-        method: `stratified`, `random` or `sobol`.
+        method: `stratified`, `random` or `sobol`; or what `design` is called.
         limits: What those added may not pass.
         seeds: How often each of those added is trained.
+        design: Gives them, instead of a method of that name.
 
     Returns:
         How many architectures were added.
@@ -119,13 +128,14 @@ def queue(ledger: Ledger, n: int, method: str = "stratified", limits: Sequence[L
     asked = ledger.asked()
     if n <= asked:
         return 0
-    if method not in DESIGNS:
+    if design is None and method not in DESIGNS:
         raise PlannerError(f"method {method!r} is unknown; known methods: {', '.join(DESIGNS)}")
     # Offset by what is there, so that adding 10 twice does not draw the same 10 again.
     space = replace(ledger.space, limits=tuple(limits))
-    design = DESIGNS[method](space, n - asked, offset_seed(ledger.settings.seed, asked), seen=ledger.tried())
-    ledger.enqueue(design, method, seeds)
-    return len(design)
+    draw = design or DESIGNS[method]
+    drawn = draw(space, n=n - asked, seed=offset_seed(ledger.settings.seed, asked), seen=ledger.tried())
+    ledger.enqueue(drawn, method, seeds)
+    return len(drawn)
 
 
 def train_queued(ledger: Ledger, cache: Path, resources: Resources, progress: Progress) -> int:

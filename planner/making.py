@@ -18,6 +18,7 @@ from planner.study import folder_of, opened, remember, settings_of
 from trainer.files import open_lock
 
 if TYPE_CHECKING:
+    from planner.loop import Design
     from planner.store import Ledger
     from sampler import Architectures, Limit
     from trainer.image_data import Progress
@@ -30,9 +31,10 @@ class Wanted:
     Attributes:
         n: How many.
         more: Whether `n` are added to those that are there; else there shall be `n` in all.
-        method: `stratified`, `random` or `sobol`.
+        method: `stratified`, `random` or `sobol`; or what `design` is called.
         limits: What those added may not pass.
         seeds: How often each of those added is trained.
+        design: Gives them, instead of a method of that name.
     """
 
     n: int
@@ -40,6 +42,7 @@ class Wanted:
     method: str = "stratified"
     limits: Sequence[Limit] = ()
     seeds: int = 1
+    design: Design | None = None
 
 
 def queue_in(
@@ -81,7 +84,7 @@ def _queued(ledger: Ledger, wanted: Wanted, design: Architectures | None = None)
             added = len(design)
         else:
             n = wanted.n + (before if wanted.more else 0)
-            added = queue(ledger, n, wanted.method, wanted.limits, wanted.seeds)
+            added = queue(ledger, n, wanted.method, wanted.limits, wanted.seeds, wanted.design)
     remember(ledger.folder)
     return added
 
@@ -97,7 +100,7 @@ def _made(folder: Path, options: dict[str, Any], wanted: Wanted, tell: Progress 
         _make_folder(folder)
         settings, doubts = settings_of(folder, options, tell)
         space = replace(settings.search_space(), limits=tuple(wanted.limits))
-        design = DESIGNS[wanted.method](space, wanted.n, settings.seed)
+        design = (wanted.design or DESIGNS[wanted.method])(space, n=wanted.n, seed=settings.seed, seen=None)
         ledger = Ledger(folder, settings)
         if not settings.storage and any(ledger.counts().values()):
             raise PlannerError(f"{folder}: a ledger without its study.toml; put that back, or take another --study")

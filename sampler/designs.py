@@ -11,6 +11,7 @@ from sampler.architecture import Architectures, FloatArray, IntArray, concatenat
 from sampler.checks import checked_whole
 from sampler.complexity import count
 from sampler.errors import InputError
+from sampler.limits import within
 from sampler.scaling import rule_named, scale
 from sampler.seeds import checked_seed
 from sampler.solve import width_brackets
@@ -96,7 +97,12 @@ def stratified_design(
 
 
 def target_design(
-    space: SearchSpace, macs: float, n: int, seed: int, tolerance: float = TARGET_TOLERANCE
+    space: SearchSpace,
+    macs: float,
+    n: int,
+    seed: int,
+    tolerance: float = TARGET_TOLERANCE,
+    seen: Architectures | None = None,
 ) -> Architectures:
     """Uniform architectures that all cost about the same: r and d drawn, w solved on the exact count.
 
@@ -108,15 +114,18 @@ def target_design(
         n: Architectures wanted; all distinct.
         seed: Same seed, same architectures.
         tolerance: Largest distance from `macs`, as a share of it.
+        seen: Architectures not to be drawn again.
 
     Raises:
         InputError: If the space is per stage, or holds too few.
     """
+    check_space(space, seen)
     if space.kind != "uniform":
         raise InputError("a target design solves one width for all stages; it needs a uniform space")
     rng = np.random.default_rng(_checked_count(n, seed))
     rule = rule_named(space.rule)
     found: dict[bytes, Architectures] = {}
+    known = {row.tobytes() for row in seen.integers()} if seen is not None else set()
     for _ in range(40):
         points = rng.random((BATCH // 16, 3))
         drawn = space.decode(points)
@@ -125,8 +134,9 @@ def target_design(
             inside = np.flatnonzero((w >= space.w[0]) & (w <= space.w[1]))
             solved = scale(space.network, rule, drawn.resolution[inside], drawn.multipliers[inside, 1], w[inside])
             error = np.abs(count(solved, space.classes).macs / macs - 1)
-            for row in np.flatnonzero(error <= tolerance):
-                found.setdefault(solved.integers()[row].tobytes(), solved.take([row]))
+            for row in np.flatnonzero((error <= tolerance) & within(solved, space.classes, space.limits)):
+                if (key := solved.integers()[row].tobytes()) not in known:
+                    found.setdefault(key, solved.take([row]))
         if len(found) >= n:
             return concatenate(list(found.values())[:n])
     raise InputError(

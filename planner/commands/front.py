@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import as_json, echo_first, echo_json, echo_table, study, table_of
+from planner.commands.options import Quantity, as_json, echo_first, echo_json, echo_table, study, table_of
 from planner.commands.together import needs
 from planner.commands.types import Number
-from planner.quantities import format_count
+from planner.quantities import format_count, parse_macs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,10 +25,11 @@ HEADER = ("trial", "px", "r", "d", "w", "MACs", "accuracy", "front", "for the fi
 
 @click.command(
     name="front",
-    epilog="Example: planner front results/published/efficientnet_b0.csv",
+    epilog="Example: planner front results/published/efficientnet_b0.csv; planner front --dimensions which.png",
     short_help="The front, what is selected for the fit, and what grows with MACs.",
 )
 @needs("--base", "TABLE")
+@needs("--flops", "--dimensions")
 @click.argument("table", required=False)
 @study
 @click.option(
@@ -38,23 +39,50 @@ HEADER = ("trial", "px", "r", "d", "w", "MACs", "accuracy", "front", "for the fi
 )
 @click.option("--base", metavar="NAME", help="Base network, where a table does not say.")
 @click.option("--out", metavar="FILE", help="Also write the trainings shown, all columns: .csv or .parquet.")
+@click.option(
+    "--dimensions",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.png",
+    help="Also draw accuracy over r, over d and over w of trainings at equal MACs (.png, .svg, .pdf ..).",
+)
+@click.option(
+    "--flops",
+    type=Quantity(parse_macs),
+    help="With --dimensions: at these MACs; by default those of `planner sample --method target`.",
+)
 @as_json
 def command(
-    table: str | None, study: str | None, share: float | None, base: str | None, out: str | None, json_: bool
+    table: str | None,
+    study: str | None,
+    share: float | None,
+    base: str | None,
+    out: str | None,
+    dimensions: Path | None,
+    flops: float | None,
+    json_: bool,
 ) -> None:
     """Shows the front of TABLE (a CSV or Parquet file) or of a study, and the trainings selected for the fit.
 
     On the front is what no other training beats: none is as accurate for as few MACs. Selected are, by NSGA-III and as
     `planner fit` does it, whole fronts in order, the last one broken by reference directions; never fewer than 8.
-    Spearman's correlation of r, d, w with MACs on those selected says which dimension grows first.
+    Spearman's correlation of r, d, w with MACs on those selected says which dimension grows first; --dimensions draws
+    which of them matters at one budget.
     """
+    from planner.compare.dimensions import at_equal_macs, plot_dimensions
+    from planner.latency.plots import check_plot
     from planner.table import check_table_path, front_rows, write_table
 
     if out:
         check_table_path(Path(out))
+    if dimensions:
+        check_plot(dimensions, "--dimensions")
     found = front_rows(Path(table), base) if table and not study else table_of(table, study, base)
     rows, by = marked(found, share, None if table else fitted(study))
     answer = front_of(found, rows, by)
+    if dimensions:
+        equal = at_equal_macs(found, flops)
+        plot_dimensions(dimensions, equal)
+        answer["dimensions"] = {**equal.as_dict(), "plot": str(dimensions)}
     if out:
         write_table(rows, Path(out))
     if json_:
@@ -159,3 +187,8 @@ def show_front(answer: dict[str, Any]) -> None:
     parts = [f"{name} {'-' if value is None else f'{value:+.2f}'}" for name, value in answer["spearman"].items()]
     if parts:
         click.echo(f"Spearman with MACs on those selected: {', '.join(parts)}")
+    if (equal := answer.get("dimensions")) is not None:
+        ranks = (f"{name} {'-' if value is None else f'{value:+.2f}'}" for name, value in equal["spearman"].items())
+        where = f"{equal['trainings']} trainings at {format_count(equal['macs'])} MACs"
+        click.echo(f"Spearman with accuracy on the {where}: {', '.join(ranks)}")
+        click.echo(f"picture: {equal['plot']}")

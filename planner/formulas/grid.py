@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from planner.rules import Coefficients, coefficients
 from sampler.architecture import FloatArray
+from sampler.grid_design import SHARES, simplex
 
 # Accuracies (n,) of (c, r, d), each (n,); and whether there are such networks.
 Score = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
 Buildable = Callable[[FloatArray, FloatArray, FloatArray], NDArray[np.bool_]]
 
-SHARES = 20  # steps of the simplex: a, 2 b and 2 g in twentieths
 LEAST = -0.5  # of a, 2 b and 2 g: twice the MACs take at most 30 % of the blocks away
 BUDGETS = 16  # values of c, in equal ratios over the table's range
 NEAR = 0.05  # a training this near in log r, log d and log c stands at a point
@@ -187,7 +187,7 @@ class _Scored:
 
     @classmethod
     def of(cls, score: Score, trainings: Trainings, anchor: Anchor, c: FloatArray, raw: bool) -> _Scored:
-        grid = simplex()
+        grid = simplex(LEAST)
         inside = _enclosed(grid, c, trainings, anchor)
         enclosed = bool(inside.any())
         if not enclosed:  # trainings along a line, or at one place: then the surrogate alone must do
@@ -221,13 +221,6 @@ class _Scored:
             indistinct=_spread(self.points[means >= means.max() - INDISTINCT]),
             left_out=left_out,
         )
-
-
-def simplex(shares: int = SHARES) -> FloatArray:
-    """`(n, 2)` exponents (a, g) with a + 2 b + 2 g = 1 in steps of 1 / shares, none of the three below `LEAST`."""
-    least, most = round(LEAST * shares), round((1 - 2 * LEAST) * shares)
-    pairs = [(i, k) for i in range(least, most + 1) for k in range(least, most + 1) if shares - i - k >= least]
-    return np.array(pairs, dtype=np.float64) / (shares, 2 * shares)
 
 
 def _scores(score: Score, points: FloatArray, c: FloatArray, anchor: Anchor) -> FloatArray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.formulas.vectors import NARROWEST
 from planner.table import Table
 from sampler import BaseNetwork, ScalingRule, rule_named, scale
 from sampler import base as base_named
@@ -18,8 +19,6 @@ from sampler.solve import width_brackets
 
 if TYPE_CHECKING:
     from planner.surrogates.surrogate import Surrogate
-
-NARROWEST = 1e-3  # width multiplier: every stage has the fewest channels that the rule allows
 
 
 @dataclass(frozen=True, eq=False)

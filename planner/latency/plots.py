@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 LABELS = {"resolution": "resolution (pixels)", "width": "width (channels)"}
 
 
-def check_plot(path: Path) -> None:
-    """Refuses, before anything is measured, a picture that could not be drawn.
+def check_plot(path: Path, option: str = "--plot") -> None:
+    """Refuses, before anything is measured, a picture that could not be drawn; `option` is the one that named it.
 
     Raises:
         PlannerError: If matplotlib has no such format.
@@ -28,7 +28,7 @@ def check_plot(path: Path) -> None:
 
     known = sorted(FigureCanvasAgg.get_supported_filetypes())
     if path.suffix[1:].lower() not in known:
-        raise PlannerError(f"--plot {path}: end its name in .png, or one of {', '.join(known)}")
+        raise PlannerError(f"{option} {path}: end its name in .png, or one of {', '.join(known)}")
 
 
 def plot_sweep(path: Path, title: str, sweep: Sweep, measurement: Measurement) -> None:

@@ -30,10 +30,10 @@ LINES, SCRIPT_LINES = 34, 38
 INTEGERS = ("resolution", "stem", "widths", "depths", "head", "macs")
 
 
-def follows(name, rule, r, d, c_range, direction="shrink"):
+def follows(name, rule, r, d, c_range, direction="shrink", at_one=(1.0, 1.0)):
     """A formula of power laws for any base network."""
     network = base(name)
-    branch = Branch(rule, c_range, power_law(r), power_law(d))
+    branch = Branch(rule, c_range, power_law(r, at_one[0]), power_law(d, at_one[1]))
     return Formula(
         name, network.resolution, 1000, base_macs(name, network.resolution, 1000), "compound", {direction: branch}
     )
@@ -65,6 +65,9 @@ def formulas(shipped, published, compound_frame):
         "shipped": shipped,
         "tinynet, 96 px, 10 classes": fit(published, "tinynet").at(96, 10),
         "compound": compound("efficientnet_b0", 160, 100),
+        "compound through a training": follows(
+            "efficientnet_b0", "inverse", 0.39, -0.03, (0.05, 0.5), at_one=(2.6, 0.4)
+        ),
         "shrinking only": replace(shipped, branches={"shrink": shipped.branches["shrink"]}),
         "synthetic": synthetic(compound_frame),
         "mobilenetv3": follows("mobilenetv3_small_100", "mobilenetv3", 0.3, 0.2, (0.1, 1.0)),
