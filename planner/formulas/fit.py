@@ -25,7 +25,7 @@ from planner.formulas.formula import OVERLAP, Branch, Direction, Formula, Kind
 from planner.formulas.networks import stages_varied, with_integers
 from planner.formulas.process import LOGLINEAR, fit_process
 from planner.formulas.scaled_score import ScaledScore
-from planner.formulas.selection import Selection, belief, observed, select
+from planner.formulas.selection import Selection, belief, learned_rows, noise_variances, observed, select
 from planner.formulas.stages import StageCurves, column_ranges, stage_curves
 from planner.formulas.transfer import prior_curve, prior_named
 from planner.table import Table, as_table
@@ -145,7 +145,9 @@ def _answers(table: Table, selection: Selection, seed: int) -> AnswerModel | Non
     surrogate = selection.surrogate
     if surrogate is None or not set(surrogate.inputs) <= set(column_names(len(base_named(table.base).stages))):
         return None
-    return answer_model(table.frame, surrogate.inputs, seed=seed, surrogate=surrogate)
+    rows, noise = learned_rows(len(table.frame), seed), noise_variances(table)
+    noise = None if noise is None else noise[rows]
+    return answer_model(table.frame.iloc[rows], surrogate.inputs, noise_variance=noise, seed=seed, surrogate=surrogate)
 
 
 def _check(table: Table) -> None:

@@ -70,8 +70,9 @@ class Formula:
         kind: How the curves were fitted.
         branches: Curves for shrinking (c < 1) and for enlarging, where they were fitted.
         accuracy: Top-1 error of the front over c, where it was fitted.
-        front: The rows selected for the fit, one dict each with c, r, d, w, macs, accuracy and, where known, the trial.
-            Where posterior means selected them, some may be dominated by what was observed.
+        front: The rows selected for the fit, one dict each with c, r, d, w, macs, accuracy and, where known, the trial
+            and the network: `resolution`, `stem`, `widths`, `depths`, `head`. Where posterior means selected them, some
+            may be dominated by what was observed.
         errors: Cross-validated errors, by name.
         provenance: What it was fitted on: rows, sha256 of the table, seed, versions.
         surrogate: Accuracy as a function of an architecture's columns, where it was fitted.

@@ -147,10 +147,9 @@ def _surrogate(table: Table, frame: pd.DataFrame, columns: list[str], seed: int)
         raise PlannerError(f"{rows} trainings are too few for a surrogate, which needs {FEWEST_ROWS}")
     if not columns:
         raise PlannerError("neither r nor d varies between the trainings, so there is nothing a surrogate could learn")
-    observations, noise = frame.assign(accuracy=observed(table)), _noise_variance(table)
-    if rows > MANY_ROWS:
-        some = np.sort(np.random.default_rng(seed).choice(rows, LEARNED_ROWS, replace=False))
-        observations, noise = observations.iloc[some], None if noise is None else noise[some]
+    learned, noise = learned_rows(rows, seed), noise_variances(table)
+    observations = frame.assign(accuracy=observed(table)).iloc[learned]
+    noise = None if noise is None else noise[learned]
     surrogate = fit_surrogate(observations, columns, noise, seed)
     error, spread = surrogate.errors.get("rmse"), float(observations["accuracy"].std(ddof=0))
     if error is None or error >= spread:
@@ -158,7 +157,14 @@ def _surrogate(table: Table, frame: pd.DataFrame, columns: list[str], seed: int)
     return surrogate
 
 
-def _noise_variance(table: Table) -> FloatArray | None:
+def learned_rows(n: int, seed: int) -> IntArray:
+    """Numbers of those of n rows that a surrogate learns from, ascending."""
+    if n <= MANY_ROWS:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, LEARNED_ROWS, replace=False))
+
+
+def noise_variances(table: Table) -> FloatArray | None:
     """Variance `(n,)` of each row's accuracy between seeds; None where nobody measured it, and it is fitted."""
     if table.noise_variance is None:
         return None
