@@ -239,6 +239,11 @@ def resources(command: F) -> F:
         where = Resources(**{one.name: given.pop(one.name) for one in fields(Resources)})
         return command(where=where, **given)
 
+    return resource_options(cast(F, placed))
+
+
+def resource_options(command: F) -> F:
+    """Where and how long trainings run, each option by its name: the fields of `planner.loop.Resources`."""
     options = (
         click.option("--workers", type=WORKERS, default=0, help="Processes; one per core by default."),
         click.option(
@@ -294,8 +299,8 @@ def resources(command: F) -> F:
         ),
     )
     for option in reversed(options):
-        placed = option(placed)
-    return cast(F, placed)
+        command = option(command)
+    return command
 
 
 # What `resources` adds, as it is typed.

@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from planner.commands.options import applied, as_json, budgets, echo_first, echo_json
-from planner.commands.together import replaces
+from planner.commands.options import RESOURCES, applied, as_json, budgets, echo_first, echo_json, resource_options
+from planner.commands.together import needs, replaces
+from planner.commands.types import Whole
 from planner.errors import PlannerError
 
 if TYPE_CHECKING:
+    from planner.answers.answer import Answer
+    from planner.answers.confirm import Confirmation
     from planner.formulas.choice import Choice
     from planner.formulas.formula import Formula
     from sampler import Limit
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+MOST_CONFIRMED = 100
 NO_FORMULA = (
     "none learned for {base} yet, so this is compound scaling with EfficientNet's constants; "
     "learn its own with `planner run --base {base}`"
 )
+
+
+def confirming(command: F) -> F:
+    """The option --confirm, and those of trainings, which need it."""
+    for option in RESOURCES:
+        command = needs(option, "--confirm")(command)
+    command = needs("--confirm", "--study")(command)
+    # A training that is stopped early measures nothing; and what is applied elsewhere is no network of the study.
+    unlike = ("--smooth", "--stop-early", "--formula", "--base", "--base-resolution", "--classes", "--extrapolate")
+    command = replaces("--confirm", *unlike)(resource_options(command))
+    return click.option(
+        "--confirm", type=Whole(1, MOST_CONFIRMED), metavar="N", help="Train the best N on --study first; 3 are usual."
+    )(command)
 
 
 @click.command(
@@ -42,6 +61,7 @@ NO_FORMULA = (
 )
 @click.option("--cautious", is_flag=True, help="The best lower bound of the accuracy instead of the best mean.")
 @click.option("--smooth", is_flag=True, help="The network on the formula's curves, whatever the trainings taught.")
+@confirming
 @as_json
 def command(
     flops: float | None,
@@ -55,7 +75,9 @@ def command(
     space: Any,
     cautious: bool,
     smooth: bool,
+    confirm: int | None,
     json_: bool,
+    **where: Any,
 ) -> None:
     """Gives the best buildable network within the budgets, by all that the trainings taught, at its exact cost.
 
@@ -63,6 +85,7 @@ def command(
     one of the highest expected accuracy; where cheaper ones are better, it leaves something of the budget, and says so.
     Beside it stand what the formula's curves give, the best training and compound scaling. Where too little was
     trained to choose by, the formula answers, within 1 % of the budget, or else compound scaling; the answer says why.
+    --confirm trains the best few on the study first, as `planner train` would, and answers with the best measured.
 
     The formula is the one given; or of the last study's, the reference study's and that of published networks the
     first that covers the budget; or else compound scaling. The answer says which.
@@ -71,15 +94,41 @@ def command(
     from planner.commands.predict_show import show_answer
 
     found = choose(flops, limits, formula, study, base, base_resolution, classes, extrapolate)
-    if smooth:
+    trainings: list[Confirmation] = []
+    if confirm is not None:
+        answer, trainings = _confirmed(found, limits, study, confirm, cautious, space, where)
+    elif smooth:
         answer = smooth_answer(found.formula, found.macs, limits, extrapolate, space)
     else:
         answer = answer_for(found.formula, found.macs, limits, cautious, extrapolate, space=space)[0]
     echo_first(() if json_ else found.formula.warnings, err=True)
     if json_:
-        echo_json({**answer.as_dict(), "cautious": cautious, "formula": found.source, "space": space})
-    else:
-        show_answer(answer, found.source, space == "stage")
+        told = {"confirmed": [one.as_dict() for one in trainings]} if trainings else {}
+        echo_json({**answer.as_dict(), **told, "cautious": cautious, "formula": found.source, "space": space})
+        return
+    show_answer(answer, found.source, space == "stage")
+    if trainings:
+        click.echo(f"next: `planner fit --study {study}` teaches the formula what was measured")
+
+
+def _confirmed(
+    found: Choice,
+    limits: list[Limit],
+    study: str | None,
+    n: int,
+    cautious: bool,
+    space: Any,
+    where: dict[str, Any],
+) -> tuple[Answer, list[Confirmation]]:
+    """The answer of a study's formula that is the best measured of the best expected."""
+    from planner.answers.confirm import confirm
+    from planner.loop import Resources
+    from planner.progress import TerminalProgress
+    from planner.study import cache_of, open_ledger
+
+    ledger = open_ledger(study)
+    how = {"cache": cache_of(ledger.folder), "resources": Resources(**where), "progress": TerminalProgress()}
+    return confirm(ledger, found.formula, found.macs, limits, n=n, cautious=cautious, space=space, **how)
 
 
 def choose(
