@@ -54,8 +54,8 @@ class Records:
 
     def among(self, other: Records) -> Records:
         """Those among these and others."""
-        pairs = ((self.macs, other.macs), (self.scores, other.scores))
-        return Records.of(concatenate([self.networks, other.networks]), *map(np.concatenate, pairs))
+        macs, scores = np.concatenate([self.macs, other.macs]), np.concatenate([self.scores, other.scores])
+        return Records.of(concatenate([self.networks, other.networks]), macs, scores)
 
     def at(self, budgets: FloatArray) -> IntArray:
         """Places of the best networks within `(m,)` ascending budgets, each once."""
