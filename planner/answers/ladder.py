@@ -18,7 +18,7 @@ from planner.answers.networks import CHUNK, uniform_networks
 from planner.formulas.formula import Formula
 from planner.formulas.rungs import Rung
 from sampler.architecture import Architectures, FloatArray, IntArray, concatenate
-from sampler.complexity import chunks
+from sampler.complexity import chunks, count
 from sampler.moves import column_names, from_rows
 
 STEP = 1.02  # from one budget that is looked at to the next
@@ -76,12 +76,14 @@ def records_of(formula: Formula) -> Records | None:
     ranges = formula.provenance.get("ranges", {})
     best: Records | None = None
     rules = sorted({branch.rule for branch in formula.branches.values()})
-    own, least = trained(formula), formula.answers.tried[:, -1].min()
+    least, most = formula.answers.tried[:, -1].min(), OVER * formula.macs_range[1]  # cheaper than all trained: a guess
+    own = trained(formula)
     for part in chain([] if own is None else [own], *(_uniform(formula, rule, ranges) for rule in rules)):
-        if len(part):
-            rows = _rows(formula, part)
-            scores = np.where(rows[:, -1] >= least, formula.answers.scores(rows), -np.inf)  # below: a guess
-            found = Records.of(part, rows[:, -1].astype(np.int64), scores)
+        macs = count(part, formula.classes).macs
+        inside = (macs >= least) & (macs <= most)
+        if inside.any():
+            kept = part.take(inside)
+            found = Records.of(kept, macs[inside], formula.answers.scores(_rows(formula, kept)))
             best = found if best is None else best.among(found)
     return best
 

@@ -55,6 +55,7 @@ def numbers_of(source: Source) -> dict[str, Any]:
         "answers": answers,
         "missing": missing,
         "front_accuracy": front_accuracy(formula) if formula else [],
+        "ladder": [rung.as_dict() for rung in formula.ladder] if formula else [],
         "curves": _curves(bands_of(formula)) if formula else {},
         "compound_curves": _curves(bands_of(reference, formula.c_range if formula else (low, high))),
         "time": time_of(source.finished),

@@ -43,6 +43,24 @@
   };
   const refused = (why) => ({ resolution: "-", depths: "-", widths: "-", macs: why, nudged: "-", multipliers: "-" });
 
+  // The ladder's answer beside it, where there is a ladder: the best network within the budget, if it is one of the range.
+  const answered = (budget, inside, smooth) => {
+    const rung = inside ? evaluate.answer(formula, budget) : null;
+    if (!rung) {
+      const why = inside ? `the cheapest answer has ${count(formula.ladder[0].macs)} MACs` : "outside the range the formula answers";
+      return { resolution: "-", depths: "-", widths: "-", macs: `no answer: ${why}`, accuracy: "-", difference: "-" };
+    }
+    const gain = smooth && 100 * (rung.accuracy - smooth[0]), more = gain < 0 ? "less" : "more";
+    return {
+      resolution: `${rung.resolution} px`,
+      depths: rung.depths.join(" "),
+      widths: `${rung.widths.join(" ")} (stem ${rung.stem}, head ${rung.head})`,
+      macs: `${rung.macs.toLocaleString("en-US")} (${signed(100 * (rung.macs / budget - 1), 2)} % of the budget)`,
+      accuracy: `${percent(rung.accuracy)} (${percent(rung.lower)} to ${percent(rung.upper)}, 90 %)`,
+      difference: smooth ? `the answer is expected to reach about ${Math.abs(gain).toFixed(1)} points ${more} than the formula's network` : "not known",
+    };
+  };
+
   // After what is no budget nothing is shown: the answer to the one before it would be taken for its own.
   const blank = () => {
     for (const cell of document.querySelectorAll("[id^='out-']")) cell.textContent = "-";
@@ -64,6 +82,11 @@
       range: inside ? "inside the range of the trainings" : `OUTSIDE ${count(low)} to ${count(high)} MACs: an extrapolation`,
     };
     for (const [name, value] of Object.entries(cells)) byId(`out-${name}`).textContent = value;
+    if (numbers.ladder.length) {
+      const { difference, ...beside } = answered(budget, inside, found.resolution === "-" ? null : hopes);
+      byId("out-difference").textContent = difference;
+      for (const [name, value] of Object.entries(beside)) byId(`out-answer-${name}`).textContent = value;
+    }
     byId("command").textContent = `${byId("command").dataset.start} --flops ${Math.round(budget)}${inside ? "" : " --extrapolate"}`;
     for (const line of document.querySelectorAll(".cursor")) {
       const { low, high, start, end, unit } = line.dataset, value = unit === "c" ? c : budget;

@@ -55,7 +55,7 @@ def _formula_element(formula: Formula) -> str:
     """The formula's file, as `planner predict --formula` reads it."""
     text = dumps(formula)
     if len(text) > LARGEST_FORMULA:
-        text = dumps(replace(formula, surrogate=None))
+        text = dumps(replace(formula, surrogate=None, answers=None))
     return f'<script type="application/json" id="formula">{inert(text)}</script>'
 
 

@@ -55,7 +55,7 @@ def scatter(numbers: Numbers) -> str:
     answers = [one for one in numbers["answers"] if one["accuracy"]]
     costs = [one["macs"] for one in [*trainings, *answers, *front]]
     heights = [one["accuracy"] for one in trainings] + [one["accuracy"]["mean"] for one in answers]
-    heights += [one["mean"] for one in front]
+    heights += [one["mean"] for one in front] + [one["accuracy"] for one in numbers["ladder"]]
     x, y = spanning(costs, 66, 548, log=True), spanning([100 * one for one in heights], 350, 30)
     drawing = Drawing("Accuracy over MACs: trainings, front and published rules", 560, 394, x, y, "scatter")
     drawing.frame(MACS, "top-1 accuracy (%)", format_count, lambda one: f"{one:.4g}")
@@ -64,7 +64,8 @@ def scatter(numbers: Numbers) -> str:
     drawing.band(macs, lower, upper, "learned")
     drawing.line(macs, mean, "learned")
     _rules(drawing, [one for one in answers if one["rule"] != "learned"])
-    _front(drawing, [one for one in trainings if one["front"]])
+    _steps(drawing, [(one["macs"], 100 * one["accuracy"]) for one in trainings if one["front"]], "front", x.high)
+    _steps(drawing, [(one["macs"], 100 * one["accuracy"]) for one in numbers["ladder"]], "answer", _ends(numbers))
     for one in sorted(trainings, key=lambda each: bool(each["selected"])):
         shape, kind = ("diamond", "selected") if one["selected"] else ("circle", "training")
         drawing.mark(one["macs"], 100 * one["accuracy"], shape, kind, training(one))
@@ -72,14 +73,20 @@ def scatter(numbers: Numbers) -> str:
     return drawing.svg("big plot")
 
 
-def _front(drawing: Drawing, rows: list[Numbers]) -> None:
-    """The most that was reached for a budget, as a line of steps from one training of the front to the next."""
+def _steps(drawing: Drawing, points: Iterable[tuple[float, float]], kind: str, end: float) -> None:
+    """What holds from one point's place to the next one's, and to an end: the most that was reached for a budget."""
     xs: list[float] = []
     ys: list[float] = []
-    for one in sorted(rows, key=lambda each: float(each["macs"])):
-        xs += [one["macs"]] * (1 + bool(ys))
-        ys += [*ys[-1:], 100 * one["accuracy"]]
-    drawing.line([*xs, drawing.x.high], [*ys, *ys[-1:]], "front")
+    for x, y in sorted(points):
+        xs += [x] * (1 + bool(ys))
+        ys += [*ys[-1:], y]
+    if ys:
+        drawing.line([*xs, end], [*ys, ys[-1]], kind)
+
+
+def _ends(numbers: Numbers) -> float:
+    """The largest budget that the ladder answers."""
+    return float(numbers["formula"]["macs_range"][1]) if numbers["ladder"] else 0.0
 
 
 def _rules(drawing: Drawing, answers: list[Numbers]) -> None:
@@ -110,8 +117,10 @@ def stage(numbers: Numbers, kind: str, index: int) -> str:
 def _curve(numbers: Numbers, key: str, label: str, points: list[tuple[Numbers, float]], log: bool) -> str:
     learned, compound = (numbers[name].get(key, []) for name in ("curves", "compound_curves"))
     parts = [*learned, *compound]
+    steps, one_c = _rungs(numbers, key), numbers["base"]["macs"]
     across = [c for part in parts for c in part["c"]] + [one["c"] for one, _ in points]
     heights = [value for part in parts for value in part["mean"]] + [value for _, value in points]
+    heights += [value for _, value in steps]
     y = _within(heights, learned, log)
     drawing = Drawing(f"{label} over c", 320, 220, spanning(across, 46, 310, log=True), y, f"curve-{key}")
     drawing.frame("c = MACs over the base network's", label, short, short, whole=not log)
@@ -121,12 +130,28 @@ def _curve(numbers: Numbers, key: str, label: str, points: list[tuple[Numbers, f
         drawing.line(part["c"], part["mean"], "compound")
     for part in learned:
         drawing.line(part["c"], part["mean"], "learned")
+    _steps(drawing, steps, "answer", _ends(numbers) / one_c)
     for one, value in points:
         shape, kind = ("diamond", "selected") if one["selected"] else ("circle", "training")
         # Few points tell their architecture twice: the scatter does for all.
         drawing.mark(one["c"], value, shape, f"{kind} little", training(one) if one["selected"] else "")
     drawing.cursor("c")
     return drawing.svg("small plot")
+
+
+def _rungs(numbers: Numbers, key: str) -> list[tuple[float, float]]:
+    """What the ladder's networks have over c: r, or a stage's width or depth; integers have no one d or w."""
+    kind, _, stage = key.partition("_")
+    if kind not in ("r", "width", "depth"):
+        return []
+    base = numbers["base"]
+    return [
+        (
+            one["macs"] / base["macs"],
+            one[f"{kind}s"][int(stage) - 1] if stage else one["resolution"] / base["resolution"],
+        )
+        for one in numbers["ladder"]
+    ]
 
 
 def _within(heights: list[float], learned: list[Numbers], log: bool) -> Axis:

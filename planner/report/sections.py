@@ -11,6 +11,7 @@ from planner.report import plots
 from planner.report.markup import figure, legend, section
 from planner.report.plots import RULE_SHAPES, Numbers, percent
 
+ANSWER = "the answers: the best network for every budget, expected"
 CELLS = (
     ("resolution", "Resolution"),
     ("depths", "Depths"),
@@ -21,6 +22,8 @@ CELLS = (
     ("accuracy", "Accuracy"),
     ("range", "Range"),
 )
+ANSWERED = ("resolution", "depths", "widths", "macs", "accuracy")  # what a rung of the ladder has of its own
+BOTH = ("range", "difference")  # what is said once of answer and formula
 
 
 def header(numbers: Numbers) -> str:
@@ -56,22 +59,63 @@ def answer(numbers: Numbers, command: str) -> str:
     if numbers["formula"] is None:
         why = f"There is no formula to read off yet: {numbers['why'].get('formula', 'none was fitted')}."
         return section("answer", heading, paragraph(why, "box"))
-    rows = "".join(f'<tr><th scope="row">{name}</th><td id="out-{key}"></td></tr>' for key, name in CELLS)
+    laddered = bool(numbers["ladder"])
     note = (
         "The network within 1 % of the budget. Where rounded widths leave more at the formula's own resolution, that "
         "moves by some pixels, or one stage's width by a step or two. The same, with its params:"
     )
+    if laddered:
+        note = (
+            "Answer: the best network within the budget by all that the trainings taught; it may leave some of it. "
+            f"Formula, the smooth summary: {note[:1].lower()}{note[1:]}"
+        )
     live = (
         '<div id="live" hidden><p><label for="budget">Budget in MACs, such as 200M: </label>'
         '<input type="text" id="budget" autocomplete="off" spellcheck="false"> '
         '<span id="wrong" role="alert" hidden>Write a number with an optional k, M, G, B or T, such as 200M or '
         "200,000,000.</span></p>"
         '<input type="range" id="slider" min="0" max="1000" step="1" aria-label="Budget in MACs">'
-        f'<table aria-live="polite"><tbody>{rows}</tbody></table></div>'
+        f'<table aria-live="polite">{_cells(laddered)}</table></div>'
         "<noscript><p>This part computes in the page, and needs JavaScript.</p></noscript>"
     )
     typed = f'<p><code id="command" data-start="{escape(command)}">{escape(command)}</code></p>'
-    return section("answer", heading, f'<div class="box">{live}</div>', paragraph(note, "muted"), typed)
+    every = details("All answers", _ladder(numbers)) if laddered else ""
+    return section("answer", heading, f'<div class="box">{live}</div>', paragraph(note, "muted"), typed, every)
+
+
+def _cells(laddered: bool) -> str:
+    """The rows that the page fills in: of the formula, and beside it of the ladder's answer where there is one."""
+    if not laddered:
+        rows = "".join(f'<tr><th scope="row">{name}</th><td id="out-{key}"></td></tr>' for key, name in CELLS)
+        return f"<tbody>{rows}</tbody>"
+    rows = ""
+    for key, name in (*CELLS, ("difference", "Difference")):
+        cell = f'<td id="out-{key}"></td>'
+        if key in BOTH:
+            cell = cell.replace("<td", '<td colspan="2"')
+        elif key in ANSWERED:
+            cell = f'<td id="out-answer-{key}"></td>{cell}'
+        else:
+            cell = f"<td></td>{cell}"
+        rows += f'<tr><th scope="row">{name}</th>{cell}</tr>'
+    head = '<tr><td></td><th scope="col">Answer</th><th scope="col">Formula</th></tr>'
+    return f"<thead>{head}</thead><tbody>{rows}</tbody>"
+
+
+def _ladder(numbers: Numbers) -> str:
+    """Every rung of the ladder, for those who want no slider."""
+    rows = [
+        [
+            f"{one['macs']:,}",
+            one["resolution"],
+            *(" ".join(map(str, one[name])) for name in ("depths", "widths")),
+            *(one["stem"], one["head"], percent(one["accuracy"])),
+            f"{percent(one['lower'])} to {percent(one['upper'])}",
+        ]
+        for one in numbers["ladder"]
+    ]
+    header = ("from MACs", "px", "depths", "widths", "stem", "head", "expected", "90 %")
+    return table("The answer to a budget is the last one whose MACs are within it", header, rows, texts=(2, 3, 7))
 
 
 def advice(numbers: Numbers) -> str:
@@ -98,6 +142,8 @@ def front(numbers: Numbers) -> str:
         entries.append(("diamond", "selected", "selected for the fit"))
     if numbers["front_accuracy"]:
         entries.append(("band", "learned", "fitted to those, with its 90 % interval"))
+    if numbers["ladder"]:
+        entries.append(("line", "answer", ANSWER))
     if surrogate:
         entries += [(RULE_SHAPES[rule], rule, f"{rule}, expected") for rule in rules]
     caption = "Point at a mark, touch it, or reach it by Tab and arrow keys, for its architecture. "
@@ -143,6 +189,8 @@ def curves(numbers: Numbers) -> str:
     if numbers["formula"]:
         entries.insert(0, ("band", "learned", "learned, with its 90 % band"))
     entries.insert(1, ("line", "compound", "compound scaling (EfficientNet's constants)"))
+    if numbers["ladder"]:
+        entries.insert(1, ("line", "answer", "the answers, integers (resolution and stages)"))
     labels = {"r": "resolution multiplier r", "d": "depth multiplier d", "w": "width multiplier w"}
     three = "".join(f"<div>{plots.multiplier(numbers, name, label)}</div>" for name, label in labels.items())
     caption = (

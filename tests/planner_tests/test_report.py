@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 from planner.cli import cli
 from planner.formulas.codec import loads
 from planner.formulas.curve import Curve
+from planner.formulas.rungs import Rung
 from planner.recommend import Advice
 from planner.report import plots
 from planner.report.answers import answers_of
@@ -267,6 +269,36 @@ def test_answers_are_the_rules_own_and_their_parts_sum_up(noisy):
     assert learned["accuracy"]["mean"] == pytest.approx(prediction.accuracy["mean"])
 
 
+@pytest.mark.usefixtures("_compound_alone")
+def test_the_ladder_is_drawn_as_steps_beside_the_curves_and_listed(noisy):
+    low, high = noisy.formula.macs_range
+    found = [noisy.formula.predict(budget) for budget in np.geomspace(low, 0.9 * high, 6)]
+    ladder = tuple(Rung(one.architecture, one.macs, 0.5 + 0.03 * i, 0.4, 0.9) for i, one in enumerate(found))
+    source = replace(noisy, formula=replace(noisy.formula, ladder=ladder))
+    numbers = numbers_of(source)
+    assert [one["macs"] for one in numbers["ladder"]] == [rung.macs for rung in ladder]
+    corners = steps_of(plots.scatter(numbers))
+    assert len(corners) == 2 * len(ladder)
+    across, heights = ([corner[i] for corner in corners] for i in (0, 1))
+    assert across == sorted(across) and heights == sorted(heights, reverse=True)  # of a page, down is more
+    assert across[1::2][:-1] == across[2::2] and heights[::2] == heights[1::2]
+    shares = np.log([*(rung.macs for rung in ladder[1:]), high]) - np.log(ladder[0].macs)
+    drawn = (np.array(across[1::2]) - across[0]) / (across[-1] - across[0])
+    assert drawn == pytest.approx(shares / shares[-1], abs=0.003)
+    depths = steps_of(plots.stage(numbers, "depth", 4))
+    assert len({y for _, y in depths}) == len({rung.architecture.depths[4] for rung in ladder})
+    assert steps_of(plots.multiplier(numbers, "r", "r")) and not steps_of(plots.multiplier(numbers, "d", "d"))
+    text = page_of(numbers, source.formula, source.command)
+    assert all(f"{rung.macs:,}</td>" in text for rung in ladder) and "the best network for every budget" in text
+    assert "the best network for every budget" not in page_of(numbers_of(noisy), noisy.formula, noisy.command)
+
+
+def steps_of(drawing):
+    """Corners of the line of the answers in a drawing."""
+    path = re.search(r'<path class="line answer" d="M([^"]+)"', drawing)
+    return [tuple(map(float, corner.split())) for corner in path[1].split("L")] if path else []
+
+
 def test_calibration_is_the_cross_validation_that_the_surrogates_errors_are_of(noisy):
     found, errors = calibration_of(noisy), noisy.surrogate.errors
     assert {level: found["coverage"][level] for level in ("50", "80", "90")} == {
@@ -330,7 +362,7 @@ def test_text_and_marks_have_contrast_in_light_and_dark(reported):
     for theme in (light, dark):
         for name in ("text", "muted", "link"):
             assert contrast(theme[name], theme["back"]) >= 4.5 and contrast(theme[name], theme["box"]) >= 4.5
-        for name in ("learned", "compound", "fast", "resnet-rs", "regnet", "tinynet", "training"):
+        for name in ("learned", "compound", "fast", "resnet-rs", "regnet", "tinynet", "training", "answer"):
             assert contrast(theme[name], theme["back"]) >= 3, name
 
 

@@ -6,10 +6,13 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from planner.formulas.codec import loads
+from planner.formulas.rungs import Rung, rung_at
 from planner.report.numbers import numbers_of
 from planner.report.page import page_of
 from planner.report.source import of_table
@@ -32,7 +35,25 @@ def formula():
 @pytest.fixture(scope="module")
 def page(published, formula, tmp_path_factory):
     """The report of the published table by the shipped formula: its file."""
-    folder = tmp_path_factory.mktemp("page")
+    return reported(published, formula, tmp_path_factory.mktemp("page"))
+
+
+@pytest.fixture(scope="module")
+def laddered(formula):
+    """The shipped formula with a ladder that begins within its range, of networks that it would give itself."""
+    low, high = formula.macs_range
+    found = [formula.predict(budget) for budget in np.geomspace(1.5 * low, high, 12)]
+    rungs = [Rung(one.architecture, one.macs, 0.6 + 0.02 * i, 0.5, 0.9) for i, one in enumerate(found)]
+    return replace(formula, ladder=tuple(rungs))
+
+
+@pytest.fixture(scope="module")
+def laddered_page(published, laddered, tmp_path_factory):
+    """The same of that one."""
+    return reported(published, laddered, tmp_path_factory.mktemp("laddered"))
+
+
+def reported(published, formula, folder):
     formula.save(folder / "f.json")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("planner.report.answers.BUDGETS", 3)
@@ -104,14 +125,14 @@ globalThis.addEventListener = () => {};
 """
 
 
-def test_after_a_wrong_entry_the_page_shows_no_answer_until_a_right_one(page):
+def after_typing(page, typed):
+    """What is hidden, what the cells show by their names, and the command, after each of several entries."""
     if NODE is None:
         pytest.skip("no node")
     text = page.read_text()
     inside = {name: re.search(rf'id="{name}">(.*?)</script>', text, re.DOTALL)[1] for name in ("numbers", "formula")}
-    cells = re.findall(r'id="(out-[a-z]+)"', text)
+    cells = re.findall(r'id="(out-[a-z-]+)"', text)
     script = text[text.rindex("<script>") + len("<script>") : text.rindex("</script>")]
-    typed = ["200M", "6,", "abc", "200,000,000", "-5", "0.2 GFLOPs"]
     program = f"""{STUB}{script}
       const box = element("budget");
       console.log(JSON.stringify({json.dumps(typed)}.map((value) => {{
@@ -123,10 +144,57 @@ def test_after_a_wrong_entry_the_page_shows_no_answer_until_a_right_one(page):
     done = subprocess.run(
         [NODE, "-e", program], input=json.dumps({**inside, "cells": cells}), capture_output=True, text=True, timeout=60
     )
-    right, _, wrong, *_ = answers = json.loads(done.stdout or done.stderr)
+    shown = json.loads(done.stdout or done.stderr)
+    return [(hidden, dict(zip(cells, values, strict=True)), command) for hidden, values, command in shown]
+
+
+@pytest.mark.parametrize("which", ["page", "laddered_page"])
+def test_after_a_wrong_entry_the_page_shows_no_answer_until_a_right_one(which, request):
+    typed = ["200M", "6,", "abc", "200,000,000", "-5", "0.2 GFLOPs"]
+    right, _, wrong, *_ = answers = after_typing(request.getfixturevalue(which), typed)
     assert answers == [right, wrong, wrong, right, wrong, right]
-    assert wrong == [False, ["-"] * len(cells), ""]
-    assert right[0] is True and "-" not in right[1][:3] and right[2].endswith("--flops 200000000")
+    assert wrong == (False, dict.fromkeys(right[1], "-"), "")
+    assert right[0] is True and right[2].endswith("--flops 200000000")
+    assert "-" not in [right[1][f"out-{name}"] for name in ("resolution", "depths", "widths")]
+
+
+def test_the_page_shows_the_ladders_answer_beside_the_formulas_and_the_difference(page, laddered_page, laddered):
+    low, high = laddered.macs_range
+    budgets = [round(one) for one in np.geomspace(1.02 * low, high, BUDGETS)]
+    typed = list(map(str, budgets))
+    plain, both = after_typing(page, typed), after_typing(laddered_page, typed)
+    answered = 0
+    for budget, (_, alone, _), (_, shown, _) in zip(budgets, plain, both, strict=True):
+        assert {name: shown[name] for name in alone} == alone  # the formula's own is as it was
+        rung = rung_at(laddered.ladder, budget)
+        if rung is None:
+            assert shown["out-answer-macs"].startswith("no answer: the cheapest answer has ")
+            assert shown["out-difference"] == shown["out-answer-accuracy"] == shown["out-answer-widths"] == "-"
+            continue
+        one, answered = rung.architecture, answered + 1
+        assert shown["out-answer-resolution"] == f"{one.resolution} px"
+        assert shown["out-answer-depths"] == " ".join(map(str, one.depths))
+        assert shown["out-answer-widths"] == f"{' '.join(map(str, one.widths))} (stem {one.stem}, head {one.head})"
+        off = 100 * (rung.macs / budget - 1)
+        assert shown["out-answer-macs"] == f"{rung.macs:,} ({off:+.2f} % of the budget)"
+        assert shown["out-answer-accuracy"] == f"{100 * rung.accuracy:.3g} % (50 % to 90 %, 90 %)"
+        smooth = float(re.match(r"about ([\d.]+) %", alone["out-accuracy"])[1])
+        gain, word = re.match(r".* about ([\d.]+) points (more|less) than", shown["out-difference"]).groups()
+        assert float(gain) * (1 if word == "more" else -1) == pytest.approx(100 * rung.accuracy - smooth, abs=0.11)
+    assert 0 < answered < BUDGETS
+
+
+def test_outside_the_range_the_page_says_that_the_formula_alone_answers(laddered_page, laddered):
+    (_, shown, command), *_ = after_typing(laddered_page, [str(round(2 * laddered.macs_range[1]))])
+    assert shown["out-answer-macs"] == "no answer: outside the range the formula answers"
+    assert shown["out-answer-widths"] == "-" and shown["out-range"].startswith("OUTSIDE")
+    assert command.endswith("--extrapolate")
+
+
+def test_a_page_without_a_ladder_has_no_column_for_it(page, laddered_page):
+    assert "out-answer-" not in re.sub(r"<script.*?</script>", "", page.read_text(), flags=re.DOTALL)
+    text = laddered_page.read_text()
+    assert '<th scope="col">Answer</th><th scope="col">Formula</th>' in text and "All answers" in text
 
 
 def nudges(answer):
