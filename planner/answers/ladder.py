@@ -106,8 +106,9 @@ def _uniform(formula: Formula, rule: str, ranges: Mapping[str, tuple[float, floa
     """All networks of one r, d and w whose integers lie in ranges, up to the range's end, by chunks."""
     ends = tuple(sorted((name, (float(low), float(high))) for name, (low, high) in ranges.items()))
     networks = uniform_networks(formula.network, rule, formula.classes, ends)
-    for part in chunks(networks.upto(OVER * formula.macs_range[1]), CHUNK):
-        yield networks.take(np.arange(part.start, part.stop))
+    listed = np.arange(networks.upto(OVER * formula.macs_range[1]))
+    for part in chunks(len(listed), CHUNK):
+        yield networks.take(listed[part])
 
 
 def _rows(formula: Formula, networks: Architectures) -> FloatArray:
