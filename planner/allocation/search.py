@@ -101,7 +101,7 @@ class _Search:
         return found
 
     def on_grid(self, rows: IntArray) -> NDArray[np.bool_]:
-        """`(n,)` bools: whether rows are on the grid, with stem and head between the grid's ends where that is asked."""
+        """`(n,)` bools: whether rows are on the grid; stem and head between its ends, where that is asked."""
         return self.grid.inside(rows) & (self.grid.spanned(rows) if self.spanned else True)
 
     def scores(self, rows: IntArray) -> FloatArray:

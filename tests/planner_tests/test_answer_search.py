@@ -223,7 +223,7 @@ def test_without_a_budget_of_macs_only_the_limits_hold(task):
 def small():
     """A search over a few thousand stage-wise networks, and all of them by nested loops."""
     network = replace(base("regnety_002"), resolution=64)
-    ranges = {"resolution": (62, 66), "stem": (32, 32), "head": (0, 0)}
+    ranges = {"resolution": (62, 66), "stem": (24, 32), "head": (0, 0)}
     ends = {"width": ((16, 24), (40, 56), (128, 152), (320, 368)), "depth": ((1, 2), (1, 1), (3, 5), (6, 7))}
     ranges |= {f"{kind}_{i + 1}": pair for kind, pairs in ends.items() for i, pair in enumerate(pairs)}
     values = [range(62, 67), [32]]
