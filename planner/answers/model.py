@@ -25,12 +25,14 @@ from sampler.architecture import FloatArray, IntArray
 LEVEL = 0.9
 REACH = 1.645  # standard deviations of that level
 # Of the cross-validated error, for a row one standard deviation of every input away from the curves.
-PULL = 0.2
+PULL = 0.1
 # How much of the variation that the inputs do not explain is taken for noise of measuring, where that was not measured.
 NOISE_SHARE = 0.5
 CAUTION = 1.0  # standard deviations below the mean, of a cautious score
-FEWEST = 12  # different rows with which a cross-validated error begins to say something
-WORSE = 1.1  # times a linear model's error
+# Different rows, below which the surrogate is not asked. With 8 or more its answers have never lost more than the best
+# training on open tables (200 of 200 draws of 8 to 60 rows), even where a linear model's error was smaller.
+FEWEST = 8
+WORSE = 2.0  # times a linear model's error, from which a surrogate has gone astray
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,8 +175,8 @@ def error_of(surrogate: Surrogate, values: FloatArray) -> float:
 def doubt_of(surrogate: Surrogate, matrix: FloatArray, values: FloatArray) -> str:
     """Why a surrogate knows too little to choose by it, in words; "" where it may.
 
-    Either of: fewer than 12 different rows; targets that are all equal; a cross-validated error more than a tenth above
-    that of a linear model, or above that of no model at all.
+    Any of: fewer than 8 different rows; a cross-validated error no smaller than the spread of the targets; one above
+    twice a linear model's.
     """
     different = len(np.unique(matrix, axis=0))
     if different < FEWEST:
@@ -183,7 +185,7 @@ def doubt_of(surrogate: Surrogate, matrix: FloatArray, values: FloatArray) -> st
     if error >= spread:
         return f"its error on held-out trainings, {error:.3g}, is no smaller than their spread, {spread:.3g}"
     if linear is not None and error > WORSE * linear:
-        return f"its error on held-out trainings, {error:.3g}, is above a linear model's, {linear:.3g}"
+        return f"its error on held-out trainings, {error:.3g}, is above twice a linear model's, {linear:.3g}"
     return ""
 
 

@@ -39,9 +39,9 @@ def answer(
 
     What is expected comes from a surrogate of all that was measured, less a weak pull to smooth curves of the inputs
     over the cost; a row that was measured counts with its own result, shrunk by the noise of measuring
-    (`planner.answers.model`). Where too little was measured for that (fewer than 12 different rows, or a
-    cross-validated error more than a tenth above a linear model's, or above that of no model), the best measured row
-    within the budget answers; where none is, the row nearest to the smooth curves among the dearest within the budget.
+    (`planner.answers.model`). Where too little was measured for that (fewer than 8 different rows, or a cross-validated
+    error no smaller than the spread of the target, or above twice a linear model's), the best measured row within the
+    budget answers; where none is, the row nearest to the smooth curves among the dearest within the budget.
 
     Args:
         observed: What has been measured: the columns of `inputs`, `cost` and `target`; or the path of a CSV file. Rows
