@@ -138,10 +138,7 @@ class Formula:
 
         Points a little beyond c = 1 belong to both directions; where there are two, their curves end there.
         """
-        low, high = self.branches[direction].c_range
-        if len(self.branches) == 1:
-            return low, high
-        return (low, min(high, 1.0)) if direction == "shrink" else (max(low, 1.0), high)
+        return answered(self.branches[direction].c_range, direction, len(self.branches))
 
     @property
     def unfitted(self) -> tuple[dict[str, Any], ...]:
@@ -416,6 +413,14 @@ class Prediction:
             "w": self.w,
             "widths": list(self.architecture.widths),
         }
+
+
+def answered(c_range: tuple[float, float], direction: Direction, branches: int) -> tuple[float, float]:
+    """The part of a direction's range of c for which its curves answer; see `Formula.answered`."""
+    low, high = c_range
+    if branches == 1:
+        return low, high
+    return (low, min(high, 1.0)) if direction == "shrink" else (max(low, 1.0), high)
 
 
 def in_range(c: float, c_range: tuple[float, float]) -> bool:
