@@ -22,7 +22,6 @@ from planner.formulas.curve import Curve, precision_of
 from sampler.architecture import FloatArray
 
 BUDGETS = 40  # of one direction
-FOLDS = 4  # every fourth budget is left out at a time
 BLUR = (1.0, 2.0, 2.0)  # budgets, places of r and of d
 SOFT = 0.5  # temperature of the softmax, as a share of the surrogate's usual standard deviation
 PULL = 0.5  # standard deviations of the scores that a mean squared distance of 1 (in logs) from the first curve costs

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from planner.answers.distil import BUDGETS, FOLDS, Distilled, distilled
-from planner.answers.landscape import SPENT, Landscape, Networks, Ranges, networks_within
+from planner.answers.distil import BUDGETS, Distilled, distilled
+from planner.answers.landscape import SPENT, Networks, Ranges, networks_within
 from planner.answers.model import AnswerModel
 from planner.errors import InputError
 from planner.formulas.curve import Curve
@@ -16,6 +16,9 @@ from sampler import Architecture, BaseNetwork, rule_named, solve_width, stack
 from sampler.architecture import Architectures, FloatArray
 from sampler.complexity import count
 from sampler.moves import column_names
+
+# Every second budget is asked, in folds that leave out each fourth of those and the budgets beside it.
+FOLDS, FEWEST = 4, 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +93,8 @@ class Result:
 
     Attributes:
         curves: Of r and d.
-        losses: `(k,)` scores that its networks are expected to lose, each by curves that did not see the budget.
+        losses: `(k,)` scores that its networks are expected to lose against the answers, each by curves that did not
+            see the budget, nor those beside it.
         losses_before: `(k,)` the same of the curves that it is to replace.
     """
 
@@ -101,27 +105,21 @@ class Result:
     @property
     def better(self) -> bool:
         """Whether it loses less than the curves before, and answers as many budgets."""
-        here, before = np.isfinite(self.losses), np.isfinite(self.losses_before)
-        fewer = self.losses[here].sum() * max(before.sum(), 1) < self.losses_before[before].sum() * here.sum()
-        return bool(fewer and here.sum() >= before.sum())
+        here, before = (one[np.isfinite(one)] for one in (self.losses, self.losses_before))
+        if not len(here) or not len(before):
+            return bool(len(here))
+        return bool(len(here) >= len(before) and here.mean() < before.mean())
 
     def as_dict(self) -> dict[str, Any]:
         """In JSON's types, in units of the score."""
-        means = (
-            float(np.nanmean(one)) if np.isfinite(one).any() else None for one in (self.losses, self.losses_before)
-        )
-        loss, before = means
-        return {
-            "used": self.better,
-            "budgets": len(self.losses),
-            "loss": loss,
-            "loss_of_front": before,
-            "scatter": self.curves.scatter,
-        }
+        known = (one[np.isfinite(one)] for one in (self.losses, self.losses_before))
+        loss, before = (float(one.mean()) if len(one) else None for one in known)
+        facts = {"used": self.better, "budgets": len(self.losses), "loss": loss, "loss_of_front": before}
+        return {**facts, "scatter": self.curves.scatter}
 
 
 def distil(task: Task, before: tuple[Curve, Curve]) -> Result | None:
-    """The formula of a task distilled from its answers, or None where no network spends any of its budgets.
+    """The formula of a task distilled from its answers, or None where networks spend too few of its budgets.
 
     Args:
         task: The task.
@@ -129,22 +127,15 @@ def distil(task: Task, before: tuple[Curve, Curve]) -> Result | None:
     """
     networks = task.networks()
     landscape = networks.landscape(np.geomspace(*task.c_range, BUDGETS) * task.base_macs, task.base_macs)
-    if landscape is None or len(landscape.x) < 2 * FOLDS:
+    if landscape is None or len(landscape.x) < FEWEST:
         return None
     deviation = task.deviation()
-    found = distilled(landscape, deviation)
-    return Result(
-        found,
-        _cross_validated(task, networks, landscape, deviation),
-        task.losses(networks, np.exp(landscape.x), before),
-    )
-
-
-def _cross_validated(task: Task, networks: Networks, landscape: Landscape, deviation: float) -> FloatArray:
-    """`(k,)` losses at the landscape's budgets, each by the curves distilled without it and every fourth from it."""
-    losses = np.empty(len(landscape.x))
+    asked = np.arange(1, len(landscape.x) - 1, 2)
+    losses = np.empty(len(asked))
     for fold in range(FOLDS):
-        mine = np.arange(fold, len(losses), FOLDS)
-        found = distilled(landscape.without(mine), deviation)
-        losses[mine] = task.losses(networks, np.exp(landscape.x[mine]), (found.r, found.d))
-    return losses
+        mine = asked[fold::FOLDS]
+        unseen = np.unique([mine - 1, mine, mine + 1])
+        found = distilled(landscape.without(unseen), deviation)
+        losses[fold::FOLDS] = task.losses(networks, np.exp(landscape.x[mine]), (found.r, found.d))
+    losses_before = task.losses(networks, np.exp(landscape.x[asked]), before)
+    return Result(distilled(landscape, deviation), losses, losses_before)

@@ -23,13 +23,14 @@ from sampler.architecture import Architectures, FloatArray, IntArray
 from sampler.complexity import count
 from sampler.moves import column_names
 from sampler.scaling import ScalingRule, scale
+from sampler.solve import STEP_PENALTY
 
 Score = Callable[[Architectures], FloatArray]
 Ranges = Mapping[str, tuple[float, float]]
 
 STEP = 0.02  # of u and v, in logs: about a pixel
 SPENT = 0.98  # of a budget, by the networks that a formula may answer: near the 1 % of `solve_width`
-# Multipliers at which roundings are read off, in logs.
+# Multipliers at which roundings are read off: those that hold over less than 0.4 % are passed over.
 READ_AT = np.exp(np.arange(np.log(0.02), np.log(20.0), 0.004))
 WIDEST_STEP = 1.2  # of d, where no least one gives some blocks
 MOST_PIXELS, MOST_WIDTHS = 120, 200  # levels looked at; more are thinned evenly
@@ -40,14 +41,16 @@ class Networks:
     """All networks of a base network that one r, d and w give within some ranges, by rising MACs.
 
     Attributes:
-        u: `(n,)` log r.
+        network: The base network, at the resolution that r multiplies.
+        pixels: `(n,)` resolutions.
         cell: `(n,)` which blocks it has: a number of `depths`.
         macs: `(n,)` exact MACs.
         scores: `(n,)` scores.
         depths: `(m, 2)` ends of the range of log d that gives the blocks, by rising d.
     """
 
-    u: FloatArray
+    network: BaseNetwork
+    pixels: IntArray
     cell: IntArray
     macs: IntArray
     scores: FloatArray
@@ -64,7 +67,8 @@ class Networks:
         kept = np.flatnonzero(ends[1] > ends[0])
         if not len(kept):
             return None
-        u, v = _axis(self.u.min(), self.u.max()), _axis(self.depths[0, 0], self.depths[-1, 1])
+        u = _axis(*np.log(np.array([self.pixels.min(), self.pixels.max()]) / self.network.resolution))
+        v = _axis(self.depths[0, 0], self.depths[-1, 1])
         cell_of = np.minimum(np.searchsorted(self.depths[:, 1], v), len(self.depths) - 1)
         layers = [self._layer(slice(*ends[:, k]), u)[:, cell_of] for k in kept]
         return Landscape(np.log(budgets[kept] / base_macs), u, v, np.array(layers))
@@ -72,10 +76,13 @@ class Networks:
     def _layer(self, rows: slice, u: FloatArray) -> FloatArray:
         """`(i, m)` scores at one budget, by log r and blocks; blocks that cost too much count as the worst."""
         layer = np.full((len(u), len(self.depths)), self.scores[rows].min())
+        wanted, half = self.network.resolution * np.exp(u)[:, None], self.network.stride // 2
         for cell in np.unique(self.cell[rows]):
-            mine = self.cell[rows] == cell
-            nearest = np.abs(u[:, None] - self.u[rows][mine]).argmin(axis=1)
-            layer[:, cell] = self.scores[rows][mine][nearest]
+            mine = np.flatnonzero(self.cell[rows] == cell)
+            pixels = self.pixels[rows][mine]
+            passed = np.abs(np.ceil(pixels / half) - np.ceil(wanted / half))
+            moved = np.abs(pixels - wanted) / wanted + STEP_PENALTY * passed
+            layer[:, cell] = self.scores[rows][mine[moved.argmin(axis=1)]]
         return layer
 
 
@@ -150,7 +157,7 @@ def networks_within(
     order = order[slice(*np.searchsorted(counted[order], macs))]
     pool = pool.take(order)
     scores = score(pool) if len(pool) else np.empty(0)
-    return Networks(np.log(pool.multipliers[:, 0]), cell[order], counted[order], scores, depths)
+    return Networks(network, pool.resolution, cell[order], counted[order], scores, depths)
 
 
 def _roundings(network: BaseNetwork, rule: ScalingRule, ranges: Ranges, which: str) -> tuple[FloatArray, FloatArray]:
