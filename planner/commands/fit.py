@@ -62,7 +62,7 @@ def command(
     out: str | None,
     json_: bool,
 ) -> None:
-    """Fits the formula to the front of TABLE (a CSV file) or of a study, and writes it as JSON.
+    """Fits the formula to the trainings of TABLE (a CSV file) or of a study, and writes it as JSON.
 
     The CSV needs the columns accuracy and macs, and r and d or the integers that give them; a study's own
     export has them all. With --prior the earlier formula counts as far as leave-one-out on the new data bears it out.
@@ -112,6 +112,7 @@ def summary(formula: Formula, path: Path) -> dict[str, Any]:
         "leave_one_out_rmse": formula.errors,
         "selection": facts.get("selection"),
         "curves": facts.get("curves"),
+        "distilled": facts.get("distilled"),
         "prior": facts.get("prior"),
         "compound": facts.get("compound"),
     }
@@ -131,6 +132,7 @@ def show_fit(formula: Formula, path: Path) -> None:
         *_selection(formula),
         *_front(formula),
         *_branches(formula),
+        *_distilled(formula),
         *_shapes(formula),
         *_grid(formula),
         *_prior(formula),
@@ -178,11 +180,13 @@ def _branches(formula: Formula) -> list[str]:
     lines: list[str] = []
     known: list[str] = []
     for name in formula.branches:
+        drawn = formula.provenance.get("distilled", {}).get(name, {}).get("used")
         what = {
+            "distilled": "distilled from the answers over the whole range; near-best networks lie about it with RMSE",
             "loglinear": "a power law and a learned departure; leave-one-out RMSE",
             "tinynet": "zero-mean Gaussian process on c; leave-one-out RMSE",
             "compound": "a power law and nothing else; what was selected lies about it with RMSE",
-        }[formula.kind]
+        }["distilled" if drawn else formula.kind]
         unit = "" if formula.kind == "tinynet" else "log "
         errors = [
             f"{unit}{one} {value:.3f}" for one in "rd" if (value := formula.errors.get(f"{name}_{one}")) is not None
@@ -194,6 +198,19 @@ def _branches(formula: Formula) -> list[str]:
             lines.append(f"{name}: {_coefficients(found)}, for twice the MACs")
             known = [f"EfficientNet's: {_coefficients(EFFICIENTNET)}"]
     return lines + known
+
+
+def _distilled(formula: Formula) -> list[str]:
+    """What the formula's networks are expected to lose against the answers."""
+    loss, sides = formula.errors.get("formula_loss"), formula.provenance.get("distilled", {}).values()
+    if loss is None:
+        return []
+    expected = f"the formula's networks are expected to lose {100 * loss:.1f} points against the answers"
+    if not any(one["used"] for one in sides):
+        return [f"{expected}; curves distilled from the answers were no better than those through the front"]
+    budgets = sum(one["budgets"] for one in sides)
+    before = sum(one["budgets"] * (one["loss_of_front"] or 0.0) for one in sides) / budgets
+    return [f"by cross-validation over {budgets} budgets {expected} ({100 * before:.1f} by curves through the front)"]
 
 
 def _coefficients(one: Coefficients) -> str:

@@ -10,8 +10,10 @@ pixels) and d (in whole blocks), before an answer is moved to its budget by some
 what is left of a curve far from all data (`Curve.far_exponent`), which may be anything.
 
 Intervals, 90 %: the slope is linear in the curve, so that its posterior variance is a C a, with C the joint posterior
-covariance of the curve (without the noise of single points; of a curve that is no logarithm to first order). Where one
-rule was chosen from a grid, the ends are those of the rules that cannot be told from it. The ends of w are those at the
+covariance of the curve (without the noise of single points; of a curve that is no logarithm to first order). A curve
+that was distilled from answers counts each of its anchors as one training, which scatters about it as near-best
+networks do: its ends say how much steeper or flatter a rule is about as good. Where one rule was chosen from a grid,
+the ends are those of the rules that cannot be told from it. The ends of w are those at the
 tilted r and d, together with what rounding leaves of a slope over `ASKED` budgets.
 """
 

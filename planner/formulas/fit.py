@@ -13,6 +13,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from planner import pareto
+from planner.answers.exam import Result, Task, distil
 from planner.answers.ladder import with_ladder
 from planner.answers.model import AnswerModel, answer_model
 from planner.chance import guessing, warning_of
@@ -21,7 +22,8 @@ from planner.errors import PlannerError
 from planner.formulas import grid
 from planner.formulas.curve import Curve, power_law
 from planner.formulas.curves import FEWEST_POINTS, FittedCurve, fit_curves
-from planner.formulas.formula import OVERLAP, Branch, Direction, Formula, Kind
+from planner.formulas.formula import OVERLAP, Branch, Direction, Formula, Kind, answered
+from planner.formulas.monotone import Shape, falls_between
 from planner.formulas.networks import stages_varied, with_integers
 from planner.formulas.process import LOGLINEAR, fit_process
 from planner.formulas.scaled_score import ScaledScore
@@ -49,6 +51,7 @@ class _Direction:
     branch: Branch
     errors: dict[str, float]
     facts: dict[str, dict[str, Any]]
+    distilled: Result | None = None
 
 
 def fit(
@@ -64,15 +67,17 @@ def fit(
 
     Args:
         table: Observations: a CSV file, or a frame with the columns described in `planner.table`.
-        kind: `"loglinear"`: log r over log c, a power law plus a Gaussian process; `"tinynet"`: r over c, a
-            zero-mean Gaussian process with an RBF kernel, as section 3.2 of the paper has it; `"compound"`: the best
-            single alpha, beta, gamma with alpha beta^2 gamma^2 = 2, by a grid search over the table's surrogate;
-            through the base network, or the best training of the middle budget where that is the better anchor.
+        kind: `"loglinear"`: log r over log c, a power law plus a Gaussian process: distilled from the answers over the
+            whole range (`planner.answers.distil`) where a surrogate reads integers and there is no prior, else
+            through the front; `"tinynet"`: r over c, a zero-mean Gaussian process with an RBF kernel, as section 3.2
+            of the paper has it; `"compound"`: the best single alpha, beta, gamma with alpha beta^2 gamma^2 = 2, by a
+            grid search over the table's surrogate; through the base network, or the best training of the middle
+            budget where that is the better anchor.
         share: Share of the rows that NSGA-III keeps.
         seed: Of ties in the selection and of restarts in the fit.
         base: The base network, where the table does not say.
-        raw: Whether the front is taken by the accuracies as observed, as the papers do, instead of by the posterior
-            means of a surrogate (which tables of fewer than 20 trainings do not get).
+        raw: Whether curves go through the front of the accuracies as observed, as the papers' do; a surrogate (which
+            tables of fewer than 20 trainings do not get) is not asked.
         prior: An earlier formula, its file or the name of a study that has one: of another data set, or another base
             network. Its curves are the prior mean, with the weight that leave-one-out on this table gives them.
 
@@ -100,6 +105,7 @@ def _fit(table: Table, kind: Kind, share: float, seed: int, raw: bool, prior: Fo
     selection = select(table, share, seed, raw)
     front = selection.front_of(table)
     provenance = _provenance(table, selection, seed, share)
+    answers = _answers(table, selection, seed)
     if kind == "compound":
         surrogate = selection.surrogate or belief(table, seed).surrogate
         score = ScaledScore.of(surrogate, table, _rule(table.frame, table.base))
@@ -110,6 +116,9 @@ def _fit(table: Table, kind: Kind, share: float, seed: int, raw: bool, prior: Fo
             provenance["compound"]["anchor"] = _point(table.frame.iloc[best.anchor.row])
     else:
         sides = _sides(table, front, kind, seed, earlier[0] if earlier else None)
+        if kind == "loglinear" and not earlier and answers is not None and not answers.doubt:
+            sides = _distilled(sides, table, answers, provenance["ranges"])
+            provenance["distilled"] = {name: side.distilled.as_dict() for name, side in sides.items() if side.distilled}
     if earlier:
         provenance["prior"] = {"name": earlier[1], **_identity(earlier[0])}
     if not sides:
@@ -121,6 +130,7 @@ def _fit(table: Table, kind: Kind, share: float, seed: int, raw: bool, prior: Fo
         errors.update({f"surrogate_{name}": error for name, error in measured if error is not None})
     for name, side in sides.items():
         errors.update({f"{name}_{one}": error for one, error in side.errors.items()})
+    errors.update(_loss(sides))
     formula = Formula(
         base=table.base,
         resolution=table.resolution,
@@ -133,7 +143,7 @@ def _fit(table: Table, kind: Kind, share: float, seed: int, raw: bool, prior: Fo
         errors=errors,
         provenance=provenance,
         surrogate=selection.surrogate,
-        answers=_answers(table, selection, seed),
+        answers=answers,
         non_dominated=_points(_front(table)),
         warnings=() if (why := warning_of(table.frame["accuracy"], table.classes)) is None else (why,),
     )
@@ -221,6 +231,36 @@ def _sides(
         facts = {name: _facts(getattr(fitted, name)) for name in "rd"}
         sides[direction] = _Direction(branch, {"r": fitted.r.rmse, "d": fitted.d.rmse, **errors}, facts)
     return sides
+
+
+def _distilled(
+    sides: dict[Direction, _Direction], table: Table, model: AnswerModel, ranges: dict[str, Any]
+) -> dict[Direction, _Direction]:
+    """Each direction with the curves distilled from the answers, where these lose less than those through the front."""
+    network, found = replace(base_named(table.base), resolution=table.resolution), dict(sides)
+    for name, side in sides.items():
+        branch = side.branch
+        c_range = answered(branch.c_range, name, len(sides))
+        if not c_range[1] > c_range[0]:
+            continue
+        task = Task(network, branch.rule, table.classes, table.base_macs, model, ranges, c_range)
+        result = distil(task, (branch.r, branch.d))
+        if result is None or not result.better:
+            found[name] = replace(side, distilled=result)
+            continue
+        r, d = result.curves.r, result.curves.d
+        falls = {"r": falls_between(r, c_range), "d": falls_between(d, c_range)}
+        facts = {one: Shape(falls[one] is None, falls=falls[one]).as_dict() for one in "rd"}
+        errors = {**side.errors, **result.curves.scatter}
+        found[name] = _Direction(replace(branch, r=r, d=d), errors, facts, result)
+    return found
+
+
+def _loss(sides: dict[Direction, _Direction]) -> dict[str, float]:
+    """What the formula's networks are expected to lose against the answers, on average over budgets."""
+    results = [one.distilled for one in sides.values() if one.distilled is not None]
+    losses = [loss for one in results for loss in (one.losses if one.better else one.losses_before)]
+    return {"formula_loss": float(np.nanmean(losses))} if np.isfinite(losses).any() else {}
 
 
 def _stages(points: pd.DataFrame, table: Table, rule: str, seed: int) -> tuple[StageCurves | None, dict[str, float]]:

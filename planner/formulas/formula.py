@@ -147,10 +147,7 @@ class Formula:
 
         Points a little beyond c = 1 belong to both directions; where there are two, their curves end there.
         """
-        low, high = self.branches[direction].c_range
-        if len(self.branches) == 1:
-            return low, high
-        return (low, min(high, 1.0)) if direction == "shrink" else (max(low, 1.0), high)
+        return answered(self.branches[direction].c_range, direction, len(self.branches))
 
     @property
     def unfitted(self) -> tuple[dict[str, Any], ...]:
@@ -491,6 +488,14 @@ def bounded_accuracy(mean: float, lower: float, upper: float, of: str, inside: b
     """An expected accuracy and its 90 % interval, as `Prediction.accuracy`, of numbers that may pass 0 or 1."""
     ends = (("mean", mean), ("lower", lower), ("upper", upper))
     return {**{name: min(1.0, max(0.0, one)) for name, one in ends}, "level": 0.9, "of": of, "in_range": inside}
+
+
+def answered(c_range: tuple[float, float], direction: Direction, branches: int) -> tuple[float, float]:
+    """The part of a direction's range of c for which its curves answer; see `Formula.answered`."""
+    low, high = c_range
+    if branches == 1:
+        return low, high
+    return (low, min(high, 1.0)) if direction == "shrink" else (max(low, 1.0), high)
 
 
 def in_range(c: float, c_range: tuple[float, float]) -> bool:
