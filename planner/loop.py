@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from planner.budget import Budget
+from planner.designs import drawn
 from planner.engines import check_engine, remote_engine
 from planner.errors import PlannerError
 from planner.interruption import Interruption
 from planner.leftovers import remove_left
 from planner.stopping import Curve, cannot_reach_front
 from planner.store import IN_LEDGER, Ledger
-from sampler import Architectures, Limit, random_design, sobol_design, stratified_design
+from sampler import Limit
 from sampler.seeds import offset_seed
 from trainer.engines.engine import Engine, Event
 from trainer.engines.local import LocalEngine
@@ -29,11 +30,6 @@ from trainer.observation import Observation, Training
 EXPORTS_APART = 20
 # Between looks at what other coordinators do, where there are any.
 LOOK_SECONDS = 0.5
-DESIGNS: dict[str, Callable[..., Architectures]] = {
-    "stratified": stratified_design,
-    "random": random_design,
-    "sobol": sobol_design,
-}
 
 
 class Progress(Protocol):
@@ -119,11 +115,10 @@ def queue(ledger: Ledger, n: int, method: str = "stratified", limits: Sequence[L
     asked = ledger.asked()
     if n <= asked:
         return 0
-    if method not in DESIGNS:
-        raise PlannerError(f"method {method!r} is unknown; known methods: {', '.join(DESIGNS)}")
     # Offset by what is there, so that adding 10 twice does not draw the same 10 again.
     space = replace(ledger.space, limits=tuple(limits))
-    design = DESIGNS[method](space, n - asked, offset_seed(ledger.settings.seed, asked), seen=ledger.tried())
+    seed, apart = offset_seed(ledger.settings.seed, asked), ledger.settings.space.apart
+    design = drawn(space, n - asked, method, seed, apart=apart, before=asked, seen=ledger.tried())
     ledger.enqueue(design, method, seeds)
     return len(design)
 

@@ -39,7 +39,9 @@ def command(
 
     With --flops, --params, --latency or --memory none of those queued costs more.
 
-    stratified: equal counts per bin of log MACs; random: each factor uniform, as TinyNet drew them.
+    stratified: equal counts per bin of log MACs; in a quarter of them every stage has a d and w of its own, so that
+    `predict --space stage` knows what stages do (a share that study.toml keeps as `apart`: none in studies made before
+    there was one). random: each factor uniform, as TinyNet drew them.
     """
     from planner.making import Wanted, queue_in
     from planner.progress import decoding
