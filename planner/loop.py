@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from planner.budget import Budget
+from planner.designs import Design, drawn
 from planner.engines import check_engine, remote_engine
 from planner.errors import PlannerError
 from planner.interruption import Interruption
 from planner.leftovers import remove_left
 from planner.stopping import Curve, cannot_reach_front
 from planner.store import IN_LEDGER, Ledger
-from sampler import Architectures, Limit, random_design, sobol_design, stratified_design
+from sampler import Limit
 from sampler.seeds import offset_seed
 from trainer.engines.engine import Engine, Event
 from trainer.engines.local import LocalEngine
@@ -29,12 +30,6 @@ from trainer.observation import Observation, Training
 EXPORTS_APART = 20
 # Between looks at what other coordinators do, where there are any.
 LOOK_SECONDS = 0.5
-Design = Callable[..., Architectures]  # of a space, by the names n, seed and seen
-DESIGNS: dict[str, Design] = {
-    "stratified": stratified_design,
-    "random": random_design,
-    "sobol": sobol_design,
-}
 
 
 class Progress(Protocol):
@@ -128,14 +123,16 @@ def queue(
     asked = ledger.asked()
     if n <= asked:
         return 0
-    if design is None and method not in DESIGNS:
-        raise PlannerError(f"method {method!r} is unknown; known methods: {', '.join(DESIGNS)}")
     # Offset by what is there, so that adding 10 twice does not draw the same 10 again.
     space = replace(ledger.space, limits=tuple(limits))
-    draw = design or DESIGNS[method]
-    drawn = draw(space, n=n - asked, seed=offset_seed(ledger.settings.seed, asked), seen=ledger.tried())
-    ledger.enqueue(drawn, method, seeds)
-    return len(drawn)
+    seed, wanted = offset_seed(ledger.settings.seed, asked), n - asked
+    if design is not None:
+        found = design(space, n=wanted, seed=seed, seen=ledger.tried())
+    else:
+        apart = ledger.settings.space.apart
+        found = drawn(space, wanted, method, seed, apart=apart, before=asked, seen=ledger.tried())
+    ledger.enqueue(found, method, seeds)
+    return len(found)
 
 
 def train_queued(ledger: Ledger, cache: Path, resources: Resources, progress: Progress) -> int:

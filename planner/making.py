@@ -18,7 +18,7 @@ from planner.study import folder_of, opened, remember, settings_of
 from trainer.files import open_lock
 
 if TYPE_CHECKING:
-    from planner.loop import Design
+    from planner.designs import Design
     from planner.store import Ledger
     from sampler import Architectures, Limit
     from trainer.image_data import Progress
@@ -91,7 +91,7 @@ def _queued(ledger: Ledger, wanted: Wanted, design: Architectures | None = None)
 
 def _made(folder: Path, options: dict[str, Any], wanted: Wanted, tell: Progress | None) -> tuple[Ledger, Architectures]:
     """The ledger of a new study and what to queue first, once they and its settings are known to be possible."""
-    from planner.loop import DESIGNS
+    from planner.designs import drawn
     from planner.settings import write_settings
     from planner.store import Ledger
 
@@ -100,7 +100,10 @@ def _made(folder: Path, options: dict[str, Any], wanted: Wanted, tell: Progress 
         _make_folder(folder)
         settings, doubts = settings_of(folder, options, tell)
         space = replace(settings.search_space(), limits=tuple(wanted.limits))
-        design = (wanted.design or DESIGNS[wanted.method])(space, n=wanted.n, seed=settings.seed, seen=None)
+        if wanted.design is not None:
+            design = wanted.design(space, n=wanted.n, seed=settings.seed, seen=None)
+        else:
+            design = drawn(space, wanted.n, wanted.method, settings.seed, apart=settings.space.apart)
         ledger = Ledger(folder, settings)
         if not settings.storage and any(ledger.counts().values()):
             raise PlannerError(f"{folder}: a ledger without its study.toml; put that back, or take another --study")

@@ -41,10 +41,15 @@ class DataSettings(BaseModel):
 
 
 class SpaceSettings(BaseModel):
-    """Which architectures may be drawn: bounds of r, d, w over the base network, and the window of MACs."""
+    """Which architectures may be drawn: bounds of r, d, w over the base network, and the window of MACs.
+
+    `apart` is the share of a uniform study's stratified designs that scales every stage on its own; 0 in studies that
+    were made before there was one.
+    """
 
     model_config = CLOSED
     kind: Literal["uniform", "stage"] = "uniform"
+    apart: Annotated[float, Field(ge=0, le=1)] = 0.0
     resolution: Annotated[int, Field(ge=1, le=SIDES[1])]
     rule: str = "inverse"
     window: Bounds = SHRINK_WINDOW
@@ -141,7 +146,7 @@ class StudySettings(BaseModel):
 
     def search_space(self) -> SearchSpace:
         """The search space of these settings."""
-        return SearchSpace(base=self.base, classes=self.data.classes, **dict(self.space))
+        return SearchSpace(base=self.base, classes=self.data.classes, **self.space.model_dump(exclude={"apart"}))
 
     def data_spec(self, cache: Path) -> DataSpec:
         """The images of these settings, decoded into `cache`."""

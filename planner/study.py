@@ -145,6 +145,7 @@ def settings_of(folder: Path, options: dict[str, Any], tell: Progress | None = N
     Raises:
         PlannerError: If they are impossible.
     """
+    from planner.designs import APART
     from planner.settings import checked
     from sampler import base as base_named
     from trainer.images import load_images
@@ -157,7 +158,8 @@ def settings_of(folder: Path, options: dict[str, Any], tell: Progress | None = N
     base = base_named(given.get("base", "efficientnet_b0"))
     resolution = given.get("resolution", DEFAULT_RESOLUTION)
     side = given.get("side", round(SIDE * resolution))
-    space: dict[str, Any] = {"resolution": resolution, "r": (0.35, min(2.8, side / resolution))}
+    apart = 0.0 if given.get("space") == "stage" else APART
+    space: dict[str, Any] = {"resolution": resolution, "r": (0.35, min(2.8, side / resolution)), "apart": apart}
     space.update({name: given[name] for name in ("rule", *BOUNDED) if name in given})
     space.update({"kind": given["space"]} if "space" in given else {})
     document: dict[str, Any] = {

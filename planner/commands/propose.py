@@ -236,7 +236,7 @@ def _too_few(rows: pd.DataFrame, wanted: int) -> bool:
 
 def _initial(ledger: Ledger, space: SearchSpace, size: int, missing: int, seeds: int) -> dict[str, Any]:
     """Queues what the initial design lacks."""
-    from sampler import stratified_design
+    from planner.designs import drawn
 
     done = ledger.counts()["ok"]
     why = (
@@ -245,7 +245,9 @@ def _initial(ledger: Ledger, space: SearchSpace, size: int, missing: int, seeds:
     if not missing:
         note = f"nothing queued: {why}; {done} are trained and the others are queued; run `planner train` first"
         return _answer(ledger, "stratified", None, space, None, [note])
-    design = stratified_design(space, missing, offset_seed(ledger.settings.seed, ledger.asked()), seen=ledger.tried())
+    seed, asked = offset_seed(ledger.settings.seed, ledger.asked()), ledger.asked()
+    apart = ledger.settings.space.apart
+    design = drawn(space, missing, "stratified", seed, apart=apart, before=asked, seen=ledger.tried())
     ledger.enqueue(design, "stratified", seeds)
     note = f"{why}; {done} are trained, and {missing} more, stratified by MACs, are queued instead of proposals"
     return _answer(ledger, "stratified", design, space, None, [note])

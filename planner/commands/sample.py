@@ -13,7 +13,7 @@ from planner.errors import PlannerError
 from planner.quantities import format_count
 
 if TYPE_CHECKING:
-    from planner.loop import Design
+    from planner.designs import Design
     from sampler import Architectures, Limit, SearchSpace
     from sampler.grid_design import Start
 
@@ -57,7 +57,9 @@ def command(
 
     With --flops, --params, --latency or --memory none of those queued costs more.
 
-    stratified: equal counts per bin of log MACs; random: each factor uniform, as TinyNet drew them.
+    stratified: equal counts per bin of log MACs; in a quarter of them every stage has a d and w of its own, so that
+    `predict --space stage` knows what stages do (a share that study.toml keeps as `apart`: none in studies made before
+    there was one). random: each factor uniform, as TinyNet drew them.
 
     At equal MACs are those of target and grid, whatever the window: with target, `planner front --dimensions` shows
     which of r, d, w matters at one budget; grid shares the budget between them in every proportion, from which `planner

@@ -17,6 +17,7 @@ WHOLE = {
     "data": {"source": 'npz:a "quoted" name.npz', "side": 90, "holdout": 0.25, "classes": 4, "fingerprint": "abc"},
     "space": {
         "kind": "stage",
+        "apart": 0.1,
         "resolution": 64,
         "rule": "free",
         "window": [0.1, 0.9],
