@@ -1,6 +1,7 @@
-"""pandas for annotations: imported when something of it is used, so that `import planner` and a first answer are quick.
+"""Modules for annotations: imported when something of them is used.
 
-A module that names pandas only in its signatures takes `pd` from here; `typing.get_type_hints` then finds it.
+A module that names pandas only in its signatures takes `pd` from here, so that `import planner` and a first answer are
+quick; a formula takes `answer`, which itself imports formulas. `typing.get_type_hints` then finds their names.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from planner.answers import answer
 else:
 
     class _Deferred:
@@ -23,6 +26,6 @@ else:
                 raise AttributeError(name)
             return getattr(import_module(self.name), name)
 
-    pd = _Deferred("pandas")
+    pd, answer = _Deferred("pandas"), _Deferred("planner.answers.answer")
 
-__all__ = ["pd"]
+__all__ = ["answer", "pd"]

@@ -7,26 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from planner import deferred
 from planner.documents import path_of, write_out
 from planner.errors import PlannerError
 from planner.formulas.curve import Curve, Exponent
 from planner.formulas.rungs import Rung
 from planner.formulas.stages import StageCurves
 from planner.quantities import budget_of, format_count
-from sampler import Architecture, BaseNetwork, architecture_complexity, base, rule_named, solve_width, stack
+from sampler import Architecture, BaseNetwork, Limit, architecture_complexity, base, rule_named, solve_width, stack
 from sampler.architecture import MAX_CHANNELS, MAX_PIXELS
 from sampler.checks import checked_whole, shown
 from sampler.complexity import base_macs
 from sampler.solve import TOLERANCE
-
-if TYPE_CHECKING:
-    from planner.answers.answer import Answer
-    from sampler import Limit
 
 Direction = Literal["shrink", "enlarge"]
 Kind = Literal["loglinear", "tinynet", "compound"]
@@ -227,7 +224,7 @@ class Formula:
         cautious: bool = False,
         extrapolate: bool = False,
         space: Literal["uniform", "stage"] = "uniform",
-    ) -> Answer: ...
+    ) -> deferred.answer.Answer: ...
 
     @overload
     def answer(
@@ -237,7 +234,7 @@ class Formula:
         cautious: bool = False,
         extrapolate: bool = False,
         space: Literal["uniform", "stage"] = "uniform",
-    ) -> list[Answer]: ...
+    ) -> list[deferred.answer.Answer]: ...
 
     def answer(
         self,
@@ -246,7 +243,7 @@ class Formula:
         cautious: bool = False,
         extrapolate: bool = False,
         space: Literal["uniform", "stage"] = "uniform",
-    ) -> Answer | list[Answer]:
+    ) -> deferred.answer.Answer | list[deferred.answer.Answer]:
         """The best buildable network within a budget, by all that the trainings taught: what `planner predict` prints.
 
         Where too little was taught the curves answer, as `predict` does; the answer says so.

@@ -191,13 +191,13 @@ def test_a_trial_without_weights_is_exported_untrained_and_says_so(mine, run, tm
 
 
 def test_a_budget_takes_the_weights_that_its_study_kept(kept, run, monkeypatch, tmp_path):
-    from planner.formulas import budgets
+    from planner.answers import question
     from planner.rules import compound
 
     ledger, one, _ = kept
     compound("efficientnet_b0", 64, 4).save(tmp_path / "results" / "mine" / "formula.json")
-    within = budgets.within
-    monkeypatch.setattr(budgets, "within", lambda *given: replace(within(*given), architecture=one))
+    within = question.within
+    monkeypatch.setattr(question, "within", lambda *given: replace(within(*given), architecture=one))
     code, out, err = run("export", "--flops", "8M", "--to", "timm", "--study", "mine")
     assert code == 0 and "weights: study mine, trial 3" in out, err
     assert "trial 3" in (tmp_path / "efficientnet_b0_8m.py").read_text()
