@@ -1,6 +1,9 @@
 """Exponents as they are printed beside slopes measured on `predict`'s answers, and how often intervals hold the truth.
 
 Run it as `pytest -m benchmark -s tests/benchmarks/test_exponents.py`. The synthetic study has r = c^0.2 and d = c^0.25.
+
+The answers themselves (the best networks of 15 budgets, by the reference study's model) follow r ~ c^0.48, d ~ c^0.07 and w ~ c^0.07;
+printed of the distilled curves are 0.48 (0.31 to 0.65), 0.19 (0.03 to 0.35) and 0.05 (-0.25 to 0.40).
 """
 
 from pathlib import Path
@@ -9,12 +12,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from planner.answers.exam import Task
+from planner.answers.landscape import WIDEST_STEP
+from planner.answers.search import best_networks
 from planner.errors import InputError
 from planner.formulas.curves import fit_curves
 from planner.formulas.exponents import slope_of
 from planner.formulas.fit import fit
 from planner.formulas.formula import Formula
+from sampler import rule_named, stack
 from sampler.complexity import base_macs
+from sampler.scaling import depth_ranges, width_ranges
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 BUDGETS, STUDIES, POINTS = 15, 40, 16
@@ -64,6 +72,27 @@ def test_exponents_beside_answers(name):
                 end="",
             )
             assert one.lower - ROUNDING <= slopes[key] <= one.upper + ROUNDING
+
+
+@pytest.mark.benchmark
+def test_exponents_beside_the_best_networks_of_the_reference_study():
+    formula = fit(RESULTS / "reference" / "trials.csv")
+    branch, ranges = formula.branches["shrink"], formula.provenance["ranges"]
+    task = (formula.network, branch.rule, formula.classes)
+    score = Task(*task, formula.base_macs, formula.answers, ranges, branch.c_range).scores
+    budgets = np.geomspace(*formula.macs_range, BUDGETS)
+    found = [best_networks(*task, score, macs=one * 1.0001, ranges=ranges)[0].architecture for one in budgets]
+    answers, rule = stack(found), rule_named(branch.rule)
+    middles = {"r": np.array([one.resolution for one in found])}
+    for name, (low, high) in {
+        "d": depth_ranges(formula.network, rule, answers.depths),
+        "w": width_ranges(formula.network, rule, answers.widths),
+    }.items():
+        middles[name] = np.sqrt(np.maximum(low, high / WIDEST_STEP) * high)
+    for name, values in middles.items():
+        slope, one = np.polyfit(np.log(budgets), np.log(values), 1)[0], formula.exponents["shrink"][name]
+        print(f"\n| {name} | {one.value:.3f} ({one.lower:.2f} to {one.upper:.2f}) | answers {slope:.3f} |", end="")
+        assert one.lower - ROUNDING <= slope <= one.upper + ROUNDING
 
 
 @pytest.mark.benchmark

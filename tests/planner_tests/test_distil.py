@@ -122,7 +122,7 @@ def formula():
 def test_a_fit_says_what_its_formula_loses_and_it_is_what_its_networks_lose(formula):
     fact = formula.provenance["distilled"]["shrink"]
     assert fact["used"]
-    assert formula.errors["formula_loss"] == fact["loss"] < 0.6 * fact["loss_of_front"]
+    assert formula.errors["formula_loss"] == fact["loss"] < 0.75 * fact["loss_of_front"]
     branch = formula.branches["shrink"]
     task = (formula.network, branch.rule, formula.classes, formula.base_macs)
     score = Task(*task, formula.answers, formula.provenance["ranges"], branch.c_range).scores
