@@ -4,14 +4,16 @@ import itertools
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from planner import PlannerError
+from planner import PlannerError, fit_surrogate
 from planner.allocation.search import climbed
 from planner.answers.ranking import BoundedScore
 from planner.answers.search import NetworkSearch, best_networks
 from planner.latency.model import FEATURES, Departure, LatencyModel, coordinates, features_of
-from sampler import Limit, base, exact_limit, rule_named, scale, stack
+from planner.surrogates.warps import standardised
+from sampler import Limit, base, base_names, exact_limit, rule_named, scale, stack
 from sampler.architecture import Architectures
 from sampler.complexity import architecture_complexity, count
 from sampler.moves import Grid, column_names, from_rows
@@ -362,6 +364,31 @@ def test_an_impossible_number_of_networks_is_refused_with_a_way_out(monkeypatch)
     monkeypatch.setattr("planner.answers.networks.MOST", 10_000)
     with pytest.raises(PlannerError, match="are compared; give a smaller budget of MACs"):
         best_networks(base("resnet18"), "inverse", 10, lambda one: one.resolution * 1.0, macs=None, ranges={})
+
+
+def test_no_network_costs_less_at_more_pixels():
+    # What lets the search list the networks of a budget without counting those beyond it.
+    for name in base_names():
+        network = base(name)
+        sides = network.stride + np.arange(200)
+        assert (np.diff(count(scale(network, rule_named(network.rule), sides, 0.8, 0.7)).macs) >= 0).all(), name
+
+
+@pytest.mark.parametrize("kind", ["identity", "above", "below"])
+def test_ceilings_of_a_surrogate_are_above_its_means_and_need_no_variances(kind):
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"width": rng.integers(8, 64, 30), "depth": rng.integers(1, 9, 30)})
+    rows["macs"] = rows["width"] ** 2 * rows["depth"]
+    rows["accuracy"] = 0.9 - rows["macs"] ** -0.3 + rng.normal(0, 0.01, 30)
+    surrogate = fit_surrogate(rows, ["width", "depth"], cost="macs", validate=False)
+    limit = {"identity": 0.0, "above": 1.0, "below": 0.0}[kind]
+    warp = standardised(kind, limit, rows["accuracy"].to_numpy())
+    surrogate = replace(surrogate, mixture=replace(surrogate.mixture, warp=warp))
+    inputs = np.column_stack([rng.integers(4, 128, 500), rng.integers(1, 12, 500)])
+    macs = inputs[:, 0] ** 2 * inputs[:, 1]
+    over = surrogate.ceiling_of(inputs, macs) - surrogate.posterior_of(inputs, macs)[0]
+    assert (over >= -1e-12).all()
+    assert over.max() < 1e-9 if kind != "above" else over.max() > 1e-6  # nothing is lost where there is no skew
 
 
 def test_multipliers_that_only_one_number_gives_are_not_missed():
