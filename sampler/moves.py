@@ -147,7 +147,7 @@ class Grid:
     def spanned(self, rows: IntArray) -> NDArray[np.bool_]:
         """`(n,)` bools: whether every column, a following one too, lies between the ends of its values."""
         low, high = (np.array([levels[end] for levels in self.levels]) for end in (0, -1))
-        between: NDArray[np.bool_] = ((rows >= low) & (rows <= high)).all(axis=1)
+        between: NDArray[np.bool_] = np.all((rows >= low) & (rows <= high), axis=1)
         return between
 
     def nearest(self, rows: ArrayLike) -> IntArray:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, Architectures, BaseNetwork, FloatArray, IntArray
 from sampler.scaling import MAX_MULTIPLIER, ScalingRule, depth_ranges, rule_named, scale, width_ranges
@@ -172,9 +173,10 @@ def _ends(ranges: Ranges, names: list[str]) -> tuple[FloatArray, FloatArray]:
     return np.array([low for low, _ in pairs], dtype=np.float64), np.array([high for _, high in pairs])
 
 
-def _inside(rows: IntArray, low: FloatArray, high: FloatArray) -> np.ndarray:
+def _inside(rows: IntArray, low: FloatArray, high: FloatArray) -> NDArray[np.bool_]:
     """`(n,)` bools: whether all columns of a row lie within their ends."""
-    return np.asarray(((rows >= low) & (rows <= high)).all(axis=1))
+    inside: NDArray[np.bool_] = np.all((rows >= low) & (rows <= high), axis=1)
+    return inside
 
 
 def _multipliers(

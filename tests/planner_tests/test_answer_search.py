@@ -4,16 +4,18 @@ import itertools
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from planner import PlannerError
+from planner import PlannerError, fit_surrogate
 from planner.allocation.search import climbed
 from planner.answers.ranking import BoundedScore
 from planner.answers.search import NetworkSearch, best_networks
 from planner.latency.model import FEATURES, Departure, LatencyModel, coordinates, features_of
-from sampler import Limit, base, exact_limit, rule_named, scale, stack
+from planner.surrogates.warps import standardised
+from sampler import Limit, base, base_names, exact_limit, rule_named, scale, stack
 from sampler.architecture import Architectures
-from sampler.complexity import architecture_complexity, complexity, count
+from sampler.complexity import architecture_complexity, count
 from sampler.moves import Grid, column_names, from_rows
 from sampler.uniform import UniformGrid
 
@@ -21,7 +23,7 @@ CLASSES = 20
 BUDGETS = 50
 # Of three families: base network, rule, pixels, and the ends of d and w that give the ranges.
 BASES = {
-    "efficientnet_b0": ("inverse", (56, 75), (0.4, 1.6), (0.2, 0.7)),
+    "efficientnet_b0": ("inverse", (60, 70), (0.4, 1.6), (0.2, 0.7)),
     "resnet18": ("efficientnet", (60, 75), (0.5, 2.5), (0.2, 1.2)),
     "regnety_002": ("pycls", (48, 96), (0.5, 1.5), (0.5, 2.0)),
 }
@@ -281,7 +283,7 @@ def climbs_that_hit(small, seeds):
 
 
 def test_climbs_find_the_best_stages_of_most_random_functions(small):
-    assert climbs_that_hit(small, range(10)) >= 9
+    assert climbs_that_hit(small, range(6)) >= 5
 
 
 @pytest.mark.slow
@@ -364,10 +366,34 @@ def test_an_impossible_number_of_networks_is_refused_with_a_way_out(monkeypatch)
         best_networks(base("resnet18"), "inverse", 10, lambda one: one.resolution * 1.0, macs=None, ranges={})
 
 
+def test_no_network_costs_less_at_more_pixels():
+    # What lets the search list the networks of a budget without counting those beyond it.
+    for name in base_names():
+        network = base(name)
+        sides = network.stride + np.arange(200)
+        assert (np.diff(count(scale(network, rule_named(network.rule), sides, 0.8, 0.7)).macs) >= 0).all(), name
+
+
+@pytest.mark.parametrize("kind", ["identity", "above", "below"])
+def test_ceilings_of_a_surrogate_are_above_its_means_and_need_no_variances(kind):
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"width": rng.integers(8, 64, 30), "depth": rng.integers(1, 9, 30)})
+    rows["macs"] = rows["width"] ** 2 * rows["depth"]
+    rows["accuracy"] = 0.9 - rows["macs"] ** -0.3 + rng.normal(0, 0.01, 30)
+    surrogate = fit_surrogate(rows, ["width", "depth"], cost="macs", validate=False)
+    limit = {"identity": 0.0, "above": 1.0, "below": 0.0}[kind]
+    warp = standardised(kind, limit, rows["accuracy"].to_numpy())
+    surrogate = replace(surrogate, mixture=replace(surrogate.mixture, warp=warp))
+    inputs = np.column_stack([rng.integers(4, 128, 500), rng.integers(1, 12, 500)])
+    macs = inputs[:, 0] ** 2 * inputs[:, 1]
+    over = surrogate.ceiling_of(inputs, macs) - surrogate.posterior_of(inputs, macs)[0]
+    assert (over >= -1e-12).all()
+    assert over.max() < 1e-9 if kind != "above" else over.max() > 1e-6  # nothing is lost where there is no skew
+
+
 def test_multipliers_that_only_one_number_gives_are_not_missed():
     # At d = 1.5 one block becomes 2, but three become 4 (halves to even), as no other d does.
     network = base("efficientnet_b0")
     rows = {tuple(row) for row in UniformGrid.between(network, rule_named("inverse"), {"depth_1": (1, 3)}).depths}
     tie = scale(network, rule_named("inverse"), 224, 1.5).depths[0]
     assert tuple(tie) in rows
-    assert complexity(network.name, depth=1.5, rule="inverse").macs > 0
