@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from planner.formulas.formula import Prediction
 from sampler import Architecture, SolvedWidth, architecture_complexity
-
-if TYPE_CHECKING:
-    from planner.formulas.formula import Prediction
 
 
 @dataclass(frozen=True)
