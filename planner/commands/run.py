@@ -52,7 +52,8 @@ def command(
     """Samples, trains, takes the front, fits the formula and predicts; resumes where it was stopped.
 
     The prediction is for the budgets given, or else for the middle of the fitted range.
-    Without options it runs on generated fractal images, with nothing to download.
+    Without options it runs on generated fractal images, with nothing to download. In a quarter of a stratified design
+    stages are scaled apart (see `planner sample`).
     """
     from planner.answers.predict import answer_for
     from planner.commands.fit import show_fit, summary

@@ -89,8 +89,8 @@ def _shortlist(
     rivals = [_Rivals.of(known, pool[rows], mean, budget) for budget in budgets]
     value = _log_own(mean, std, pool[rows, -1], rivals) - penalty[rows]
     best = np.argpartition(-value, most - 1)[:most]
-    listed: IntArray = rows[np.union1d(best, np.concatenate([one.rows for one in rivals]))]
-    return listed
+    kept: IntArray = rows[np.union1d(best, np.concatenate([one.rows for one in rivals]))]
+    return kept
 
 
 @dataclass(frozen=True, eq=False)

@@ -113,9 +113,9 @@ class Member:
         """
         explained = [self.kernel.covariance(self.theta, one, self.seen.x) @ self.whitener.T for one in (x, z)]
         if paired:
-            pairs: FloatArray = self.kernel.paired(self.theta, x, z) - np.einsum("ij,ij->i", *explained)
-            return pairs
-        result: FloatArray = self.kernel.covariance(self.theta, x, z) - explained[0] @ explained[1].T
+            result: FloatArray = self.kernel.paired(self.theta, x, z) - np.einsum("ij,ij->i", *explained)
+        else:
+            result = self.kernel.covariance(self.theta, x, z) - explained[0] @ explained[1].T
         return result
 
     @cached_property
