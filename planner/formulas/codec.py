@@ -200,7 +200,10 @@ def _point_in(point: dict[str, Any], index: int) -> dict[str, Any]:
 
 
 def _provenance_in(provenance: dict[str, Any]) -> dict[str, Any]:
-    """What a formula was fitted on; of that only the columns' ranges are computed with."""
+    """What a formula was fitted on; of that only the columns' ranges and `stages_varied` are computed with."""
+    varied = provenance.get("stages_varied", 0)
+    if type(varied) is not int or varied < 0:
+        raise PlannerError(f"provenance.stages_varied is {shown(varied)}; a number of rows is wanted, as 12")
     ranges = provenance.get("ranges", {})
     if not isinstance(ranges, dict):
         raise PlannerError(f"provenance.ranges is {shown(ranges)}; the two ends of columns, by name, are wanted")

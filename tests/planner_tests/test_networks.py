@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from planner import PlannerError
 from planner.formulas import selection
 from planner.formulas.codec import dumps, loads
 from planner.formulas.fit import fit
@@ -94,6 +95,14 @@ def test_a_formula_s_surrogate_reads_integers_and_its_points_rebuild_what_was_tr
         network = replace(B0, resolution=90)
         assert count(from_rows(network, np.array([row])), 20).macs[0] == point["macs"]
         assert (uniform.integers()[point["trial"]] == row).all()
+
+
+@pytest.mark.parametrize("varied", [-1, 1.5, True, "many", None])
+def test_a_file_that_counts_rows_of_stages_apart_by_no_number_is_refused(uniform, varied):
+    formula = fit(trained(uniform, *NAMES).iloc[:12])
+    damaged = replace(formula, provenance={**formula.provenance, "stages_varied": varied})
+    with pytest.raises(PlannerError, match=r"provenance\.stages_varied is .*; a number of rows is wanted"):
+        loads(dumps(damaged))
 
 
 def test_a_formula_whose_surrogate_reads_r_and_d_still_loads_and_predicts(uniform, monkeypatch):
