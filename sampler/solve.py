@@ -116,7 +116,7 @@ def width_brackets(
     high = np.ones(len(pixels))
     while (below := macs(high) <= budget).any():
         if high.max() >= WIDEST:
-            raise InputError(f"a budget of {budget:.4g} MACs is beyond any width; give a smaller one")
+            raise InputError(f"a budget of {np.max(budget):.4g} MACs is beyond any width; give a smaller one")
         high = np.where(below, 2 * high, high)
     halvings = TOGETHER if len(pixels) <= FEW else 1
     for _ in range(0, HALVINGS, halvings):

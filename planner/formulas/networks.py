@@ -17,17 +17,17 @@ from planner.formulas.stages import architectures_of, uniform_in
 from planner.row_costs import by_rule, macs_of, networks_in
 from planner.surrogates.rows import varying
 from planner.table import Table
-from sampler import BaseNetwork, ScalingRule, rule_named, scale
+from sampler import BaseNetwork, InputError, ScalingRule, rule_named
 from sampler import base as base_named
-from sampler.architecture import MAX_CHANNELS, FloatArray, IntArray
+from sampler.architecture import MAX_PIXELS, IntArray
 from sampler.moves import column_names
+from sampler.solve import width_brackets
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MULTIPLIERS = ("r", "d")
 FEW = 20  # rows that say whether it is worth solving the widths of all
-NARROWEST, HALVINGS = 1e-3, 26  # of a width multiplier, whose last digits change no integer
 
 
 def network_inputs(table: Table) -> tuple[pd.DataFrame, list[str]]:
@@ -105,13 +105,11 @@ def _with_widths(frame: pd.DataFrame, network: BaseNetwork, rule: ScalingRule, c
     if not unknown.any():
         return frame
     r, d, macs = (frame.loc[unknown, name].to_numpy(dtype=np.float64) for name in (*MULTIPLIERS, "macs"))
-    pixels = np.maximum(rule.pixels(network.resolution, r), network.stride)
-    widest = MAX_CHANNELS / 2 / max(*network.widths, network.stem, network.head)
-    low, high = np.full(len(r), NARROWEST), np.full(len(r), widest)
-    for _ in range(HALVINGS):
-        middle: FloatArray = np.sqrt(low * high)
-        less = macs_of(scale(network, rule, pixels, d, middle), classes) < macs
-        low, high = np.where(less, middle, low), np.where(less, high, middle)
+    pixels = np.clip(rule.pixels(network.resolution, r), network.stride, MAX_PIXELS)
     widths = frame["w"].to_numpy(dtype=np.float64, copy=True)
-    widths[unknown] = high
+    try:
+        # The bisection compares row by row, and so takes a budget for each.
+        widths[unknown], _ = width_brackets(network, rule, pixels, d, macs, classes)  # type: ignore[arg-type]
+    except InputError:  # no width costs as much
+        return frame
     return frame.assign(w=widths)

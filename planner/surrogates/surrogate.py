@@ -21,7 +21,7 @@ from planner.surrogates.rows import as_frame, check_words, numbers_in
 from sampler.architecture import FloatArray
 from sampler.checks import is_number
 
-UNMEASURED = 0.5  # how much of what inputs do not explain is noise of measuring, where nobody measured that
+UNMEASURED = 0.3  # how much of what inputs do not explain is noise of measuring, where nobody measured that
 
 
 @dataclass(frozen=True, eq=False)

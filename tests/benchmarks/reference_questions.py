@@ -37,9 +37,7 @@ def area(frame: pd.DataFrame, low: float, high: float, floor: float) -> float:
 def correlations(frame: pd.DataFrame) -> None:
     """Does resolution go with MACs on the front more than depth, and depth more than width?"""
     fronts = {"all random": frame, "observed front": frame[non_dominated_mask(as_losses(frame.accuracy, frame.macs))]}
-    surrogate = planner.fit_surrogate(frame, ["r", "d"], cost="macs")
-    believed, _ = surrogate.posterior(frame)
-    order = frame.assign(accuracy=believed)
+    order = frame.assign(accuracy=planner.fit_surrogate(frame).worth())
     fronts["front of posterior means"] = order[non_dominated_mask(as_losses(order.accuracy, order.macs))]
     for name, front in fronts.items():
         found = {one: spearmanr(front[one], front.macs) for one in "rdw"}
@@ -67,7 +65,7 @@ def of_one_width(frame: pd.DataFrame) -> np.ndarray:
 
 def covered(random: pd.DataFrame, later: pd.DataFrame) -> None:
     """How well did intervals, fitted to the random trainings alone, cover what was proposed and trained later?"""
-    surrogate = planner.fit_surrogate(random, ["r", "d"], cost="macs")
+    surrogate = planner.fit_surrogate(random)
     for name, rows in later.groupby("space"):
         inside = []
         for level in LEVELS:

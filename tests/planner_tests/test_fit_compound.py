@@ -62,6 +62,12 @@ def known(monkeypatch):
             inputs = ("r", "d")
             provenance = {"rows": 120}
 
+            def __init__(self, frame):
+                self.frame = frame
+
+            def worth(self):
+                return self.posterior(self.frame)[0]
+
             def as_dict(self):
                 return {"schema": "known"}
 
@@ -69,7 +75,7 @@ def known(monkeypatch):
                 mean = accuracy(frame["macs"].to_numpy() / B0_MACS, frame["r"].to_numpy(), frame["d"].to_numpy())
                 return mean, np.zeros(len(mean))
 
-        monkeypatch.setattr(selection, "fit_surrogate", lambda *_, **__: Known())
+        monkeypatch.setattr(selection, "fit_surrogate", lambda frame, *_, **__: Known(frame))
 
     return knows
 
