@@ -127,8 +127,18 @@ def _confirmed(
     from planner.study import cache_of, open_ledger
 
     ledger = open_ledger(study)
-    how = {"cache": cache_of(ledger.folder), "resources": Resources(**where), "progress": TerminalProgress()}
-    return confirm(ledger, found.formula, found.macs, limits, n=n, cautious=cautious, space=space, **how)
+    return confirm(
+        ledger,
+        found.formula,
+        found.macs,
+        limits,
+        n=n,
+        cache=cache_of(ledger.folder),
+        resources=Resources(**where),
+        progress=TerminalProgress(),
+        cautious=cautious,
+        space=space,
+    )
 
 
 def choose(
