@@ -133,11 +133,11 @@ def _confirmed(
         found.macs,
         limits,
         n=n,
-        cautious=cautious,
-        space=space,
         cache=cache_of(ledger.folder),
         resources=Resources(**where),
         progress=TerminalProgress(),
+        cautious=cautious,
+        space=space,
     )
 
 
