@@ -102,7 +102,7 @@ class Cells(Networks):
 
     def rung(self, rungs, budget):
         """What the last affordable answer of a table of answers reached: the mean of its (r, d, w) there."""
-        knot = rungs[rungs <= budget * (1 + WITHIN)].max()
+        knot = rungs[rungs <= budget].max()
         near = self.table[np.abs(self.table["cost"] / knot - 1) <= WITHIN]
         return near.loc[(near[COLUMNS] == self.at(knot)["answer"]).all(axis=1), "accuracy"].mean()
 
