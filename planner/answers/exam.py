@@ -66,7 +66,7 @@ class Task:
         """`(k,)` scores of the answers to budgets, what was trained included."""
         affordable = self.model.tried[:, -1] <= budgets[:, None]
         reached = np.where(affordable, self.model.reached, -np.inf).max(axis=1)
-        return np.maximum(networks.best_within(budgets), reached)
+        return np.asarray(np.maximum(networks.best_within(budgets), reached))
 
     def answered(self, r: float, d: float, budget: float) -> Architecture | None:
         """A formula's network, or None where nothing buildable comes near the budget."""
@@ -85,7 +85,8 @@ class Task:
         scores = np.full(len(c), np.nan)
         if known:
             scores[known] = self.scores(stack([one for one in found if one is not None]))
-        return self.best(networks, budgets) - scores
+        lost: FloatArray = self.best(networks, budgets) - scores
+        return lost
 
 
 @dataclass(frozen=True, eq=False)

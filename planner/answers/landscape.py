@@ -141,11 +141,12 @@ def networks_within(
         rule: How multipliers become integers.
         classes: Outputs of the classifier.
         score: Gives the `(n,)` scores of architectures.
-        ranges: Lowest and highest integer by column; a column that is not there is free, `resolution` must be there.
+        ranges: Lowest and highest integer by column; a width or depth that is not there is
+            free, a resolution the base network's.
         macs: Smallest and largest MACs; what costs less or more is left out.
     """
-    low, high = ranges["resolution"]
-    pixels = _thinned(np.arange(max(int(low), network.stride), int(high) + 1), MOST_PIXELS)
+    low, high = ranges.get("resolution", (network.resolution, network.resolution))
+    pixels = _thinned(np.arange(max(int(low), network.stride), int(high) + 1, dtype=np.float64), MOST_PIXELS)
     depths, d = _roundings(network, rule, ranges, "depth")
     _, w = _roundings(network, rule, ranges, "width")
     w = _thinned(w, MOST_WIDTHS)
@@ -162,25 +163,23 @@ def networks_within(
 
 def _roundings(network: BaseNetwork, rule: ScalingRule, ranges: Ranges, which: str) -> tuple[FloatArray, FloatArray]:
     """`(m, 2)` ends of log d (or w) that give the same integers within the ranges, and `(m,)` middles."""
-    rising = READ_AT if which == "depth" else np.ones(1)
-    rows = scale(network, rule, network.resolution, rising, READ_AT if which == "width" else 1.0).integers()
-    names = column_names(len(network.stages))
-    mine = [
-        i for i, name in enumerate(names) if name.startswith(which) or (which == "width" and name in ("stem", "head"))
-    ]
-    lowest, highest = (np.array([ranges.get(names[i], (0, np.inf))[end] for i in mine]) for end in (0, 1))
-    inside = ((rows[:, mine] >= lowest) & (rows[:, mine] <= highest)).all(axis=1)
-    if not inside.any():  # the trainings' stages were scaled apart: nearly uniform ones are the nearest
-        inside[:] = True
-    starts = np.flatnonzero(np.r_[True, (rows[1:, mine] != rows[:-1, mine]).any(axis=1)])
+    d, w = (READ_AT, np.ones(1)) if which == "depth" else (np.ones(1), READ_AT)
+    rows = scale(network, rule, network.resolution, d, w).integers()
+    named = ("depth",) if which == "depth" else ("width", "stem", "head")
+    mine = {i: name for i, name in enumerate(column_names(len(network.stages))) if name.startswith(named)}
+    rows = rows[:, list(mine)]
+    starts = np.flatnonzero(np.r_[True, (rows[1:] != rows[:-1]).any(axis=1)])
     stops = np.r_[starts[1:], len(rows)] - 1
-    kept = inside[starts]
+    lowest, highest = np.array([ranges.get(name, (0, np.inf)) for name in mine.values()]).T
+    inside = np.flatnonzero(((rows[starts] >= lowest) & (rows[starts] <= highest)).all(axis=1))
+    # Where the trainings' stages were scaled apart, no single d or w may give what they had: then all are looked at.
+    kept = inside if len(inside) else np.arange(len(starts))
     high = READ_AT[stops[kept]]
     low = np.maximum(READ_AT[starts[kept]], high / WIDEST_STEP)
     return np.log(np.column_stack([low, high])), np.sqrt(low * high)
 
 
-def _thinned(values: IntArray | FloatArray, most: int) -> FloatArray:
+def _thinned(values: FloatArray, most: int) -> FloatArray:
     """At most so many of the values, evenly by their rank."""
     if len(values) <= most:
         return values

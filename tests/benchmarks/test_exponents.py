@@ -2,8 +2,8 @@
 
 Run it as `pytest -m benchmark -s tests/benchmarks/test_exponents.py`. The synthetic study has r = c^0.2 and d = c^0.25.
 
-The answers themselves (the best networks of 15 budgets, by the reference study's model) follow r ~ c^0.48, d ~ c^0.07 and w ~ c^0.07;
-printed of the distilled curves are 0.48 (0.31 to 0.65), 0.19 (0.03 to 0.35) and 0.05 (-0.25 to 0.40).
+The answers themselves (the best networks of 15 budgets, by the reference study's model) go as r ~ c^0.48, d ~ c^0.07
+and w ~ c^0.07; of the distilled curves 0.48 (0.31 to 0.65), 0.19 (0.03 to 0.35) and 0.05 (-0.25 to 0.40) are printed.
 """
 
 from pathlib import Path
