@@ -238,7 +238,7 @@ def test_a_file_without_a_ladder_is_read_as_before(written):
     assert refusal({**written, "vectors": vectors}) is None
 
 
-def test_the_reference_studys_ladder_is_small_and_its_accuracies_never_fall(reference):
+def test_the_reference_studys_ladder_is_small_and_its_scores_never_fall(reference):
     document = json.loads(dumps(reference))
     assert len(json.dumps(document["ladder"])) < LARGEST and 30 <= len(reference.ladder) <= 125
     macs = np.array([rung.macs for rung in reference.ladder])
