@@ -20,7 +20,7 @@ from planner.answers.trainings import TrainedNetwork
 from planner.answers.words import beyond, differences, outside_words
 from planner.errors import PlannerError
 from planner.formulas.budgets import prediction_of
-from planner.formulas.formula import Formula, Prediction, bounded_accuracy
+from planner.formulas.formula import Formula, Prediction
 from sampler import Limit, stack
 from sampler.architecture import Architectures, FloatArray
 from sampler.solve import TOLERANCE
@@ -129,12 +129,9 @@ def _starts(asked: Question) -> Architectures | None:
 
 def _answer(asked: Question, found: FoundNetwork) -> Answer:
     """The answer that a network found is."""
-    formula, model = asked.formula, asked.formula.answers
     budget = float(found.macs) if asked.macs is None else asked.macs
-    prediction = prediction_of(formula, budget, found.architecture, asked.limits)
-    row = asked.matrix(stack([found.architecture]))
-    mean, lower, upper = (float(part[0]) for part in model.expected(row))
-    expected = bounded_accuracy(mean, lower, upper, "architecture", bool(model.in_range(row)[0]))
+    prediction = prediction_of(asked.formula, budget, found.architecture, asked.limits)
+    expected = asked.expected(found.architecture)
     prediction = replace(prediction, expected=expected, binding=_binding(asked, prediction))
     own = asked.trainings.of(found.architecture)
     answer = Answer(prediction, "search" if own is None else "training", "", _left(asked, prediction))

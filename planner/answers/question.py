@@ -15,7 +15,7 @@ from planner.allocation.believe import doubt_of_stages
 from planner.answers.trainings import TrainedNetwork, TrainedNetworks
 from planner.errors import PlannerError
 from planner.formulas.budgets import NO_BUDGET, prediction_of, within
-from planner.formulas.formula import Formula, Prediction, check_space
+from planner.formulas.formula import Formula, Prediction, bounded_accuracy, check_space
 from planner.quantities import budget_of, format_count
 from sampler import Architecture, Limit, stack
 from sampler.architecture import Architectures, FloatArray
@@ -97,11 +97,12 @@ class Question:
 
     @cached_property
     def formula_answer(self) -> Prediction | None:
-        """What the formula's curves give, or None."""
+        """What the formula's curves give, or None; expected as answers are, for the curves are distilled from them."""
         try:
-            return self.smooth
+            smooth = self.smooth
         except PlannerError:
             return None
+        return smooth if self.doubt else replace(smooth, expected=self.expected(smooth.architecture))
 
     @cached_property
     def published(self) -> Prediction | None:
@@ -127,6 +128,12 @@ class Question:
     def best(self) -> TrainedNetwork | None:
         """The best training within the budgets, or None."""
         return self.trainings.best(self.most, self.limits)
+
+    def expected(self, one: Architecture) -> dict[str, Any]:
+        """What one training of an answer will reach, as `Prediction.accuracy`, by the model of answers."""
+        model, row = self.formula.answers, self.matrix(stack([one]))
+        mean, lower, upper = (float(part[0]) for part in model.expected(row))
+        return bounded_accuracy(mean, lower, upper, "architecture", bool(model.in_range(row)[0]))
 
     def matrix(self, architectures: Architectures) -> FloatArray:
         """`(n, k + 1)` what the model of answers reads of architectures."""
