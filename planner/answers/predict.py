@@ -20,7 +20,7 @@ from planner.answers.trainings import TrainedNetwork
 from planner.answers.words import beyond, differences, outside_words
 from planner.errors import PlannerError
 from planner.formulas.budgets import prediction_of
-from planner.formulas.formula import Formula, Prediction, bounded_accuracy
+from planner.formulas.formula import Formula, Prediction
 from sampler import Limit, stack
 from sampler.architecture import Architectures, FloatArray
 from sampler.solve import TOLERANCE
@@ -129,12 +129,9 @@ def _starts(asked: Question) -> Architectures | None:
 
 def _answer(asked: Question, found: FoundNetwork) -> Answer:
     """The answer that a network found is."""
-    formula, model = asked.formula, asked.formula.answers
     budget = float(found.macs) if asked.macs is None else asked.macs
-    prediction = prediction_of(formula, budget, found.architecture, asked.limits)
-    row = asked.matrix(stack([found.architecture]))
-    mean, lower, upper = (float(part[0]) for part in model.expected(row))
-    expected = bounded_accuracy(mean, lower, upper, "architecture", bool(model.in_range(row)[0]))
+    prediction = prediction_of(asked.formula, budget, found.architecture, asked.limits)
+    expected = asked.expected(found.architecture)
     prediction = replace(prediction, expected=expected, binding=_binding(asked, prediction))
     own = asked.trainings.of(found.architecture)
     answer = Answer(prediction, "search" if own is None else "training", "", _left(asked, prediction))
@@ -175,8 +172,14 @@ def _reason(asked: Question, prediction: Prediction, own: TrainedNetwork | None)
     gain = mean - smooth.accuracy["mean"]
     than = f"{abs(100 * gain):.1f} points {'above' if gain > 0 else 'below'}" if abs(gain) >= 0.0005 else "level with"
     unlike = differences(prediction.architecture, smooth.architecture)
-    guess = "" if smooth.accuracy["in_range"] else ", which lies outside what was trained"
-    return f"{said}, {than} the formula's network{guess}: {unlike}"
+    return f"{said}, {than} the formula's network{_but(asked, smooth)}: {unlike}"
+
+
+def _but(asked: Question, smooth: Prediction) -> str:
+    """Why the formula's network could not be the answer, whatever is expected of it; nothing where it could."""
+    if smooth.accuracy is not None and not smooth.accuracy["in_range"]:
+        return ", which lies outside what was trained"
+    return ", which costs a little more than the budget" if smooth.macs > asked.most else ""
 
 
 def _spent(asked: Question, prediction: Prediction) -> dict[str, float]:
