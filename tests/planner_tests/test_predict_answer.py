@@ -217,6 +217,18 @@ def test_where_the_model_is_in_doubt_the_formula_answers_and_says_why(formula):
     assert answer.best is not None and answer.published is not None
 
 
+def test_a_point_that_holds_integers_says_which_network_was_trained(formula, drawn):
+    macs = count(drawn, CLASSES).macs
+    points = tuple(
+        {**one, **{name: getattr(network, name) for name in ("resolution", "stem", "widths", "depths", "head")}}
+        for one in formula.front
+        for network in [drawn[one["trial"]]]
+    )
+    best = replace(formula, answers=None, front=points).answer(20e6).best
+    assert best.architecture == drawn[best.trial] and best.macs == macs[best.trial]
+    assert replace(formula, answers=None).answer(20e6).best.architecture is None
+
+
 def test_without_a_model_the_reason_is_what_was_never_learned(formula, shipped):
     assert "does not read the networks' integers" in replace(formula, answers=None).answer(20e6).reason
     facts = {**formula.provenance, "selection": {"by": "observed accuracies", "why": "asked for"}}
