@@ -172,8 +172,14 @@ def _reason(asked: Question, prediction: Prediction, own: TrainedNetwork | None)
     gain = mean - smooth.accuracy["mean"]
     than = f"{abs(100 * gain):.1f} points {'above' if gain > 0 else 'below'}" if abs(gain) >= 0.0005 else "level with"
     unlike = differences(prediction.architecture, smooth.architecture)
-    guess = "" if smooth.accuracy["in_range"] else ", which lies outside what was trained"
-    return f"{said}, {than} the formula's network{guess}: {unlike}"
+    return f"{said}, {than} the formula's network{_but(asked, smooth)}: {unlike}"
+
+
+def _but(asked: Question, smooth: Prediction) -> str:
+    """Why the formula's network could not be the answer, whatever is expected of it; nothing where it could."""
+    if smooth.accuracy is not None and not smooth.accuracy["in_range"]:
+        return ", which lies outside what was trained"
+    return ", which costs a little more than the budget" if smooth.macs > asked.most else ""
 
 
 def _spent(asked: Question, prediction: Prediction) -> dict[str, float]:

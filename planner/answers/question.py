@@ -84,16 +84,24 @@ class Question:
     def smooth(self) -> Prediction:
         """What the formula's curves give: those of the stages where stages may differ.
 
+        Where the trainings answer, what is expected of it is corrected as an answer is: the curves follow such answers.
+
         Raises:
             PlannerError: If nothing on them is buildable, or keeps to the limits.
         """
-        uniform = None
-        if not self._staged or self.macs is None:
-            uniform = within(self.formula, self.macs, self.limits, self.extrapolate)
         if self._staged:
-            return by_curves(self.formula, self.macs or float(uniform.macs if uniform else self.most), self.limits)
-        assert uniform is not None
-        return uniform
+            limited = self.macs is None
+            macs = float(within(self.formula, None, self.limits).macs) if limited else self.most
+            found = by_curves(self.formula, macs, self.limits)
+        else:
+            found = within(self.formula, self.macs, self.limits, self.extrapolate)
+        return found if self.doubt else replace(found, expected=self.expected(found.architecture))
+
+    def expected(self, one: Architecture) -> dict[str, Any]:
+        """What the model of answers expects of a network, as `Prediction.accuracy`."""
+        model, row = self.formula.answers, self.matrix(stack([one]))
+        mean, lower, upper = (float(part[0]) for part in model.expected(row))
+        return bounded_accuracy(mean, lower, upper, "architecture", bool(model.in_range(row)[0]))
 
     @cached_property
     def formula_answer(self) -> Prediction | None:

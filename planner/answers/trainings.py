@@ -18,6 +18,7 @@ from sampler.limits import within
 from sampler.moves import column_names, from_rows
 
 NEEDED = {"macs", "c", "r", "accuracy"}  # of a point
+INTEGERS = {"resolution", "stem", "widths", "depths", "head"}  # of a point whose network the file describes
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,15 @@ class TrainedNetworks:
             for row in np.flatnonzero(self._macs == point["macs"]):
                 if self._same(point, int(self._macs[row]), int(self.networks.resolution[row])):
                     return self._of_row(int(row))
-        return TrainedNetwork(int(point["macs"]), None, float(point["accuracy"]), point.get("trial"))
+        one = self._described(point)
+        return TrainedNetwork(int(point["macs"]), None, float(point["accuracy"]), point.get("trial"), one)
+
+    def _described(self, point: Mapping[str, Any]) -> Architecture | None:
+        """The network of a point that holds its integers."""
+        if not point.keys() >= INTEGERS:
+            return None
+        widths, depths = tuple(point["widths"]), tuple(point["depths"])
+        return Architecture(self.formula.base, point["resolution"], point["stem"], widths, depths, point["head"])
 
     def _same(self, point: Mapping[str, Any], macs: int, pixels: int) -> bool:
         """Whether a point is of a network with these MACs and pixels; r is as drawn, pixels are as rounded."""

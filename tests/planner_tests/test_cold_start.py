@@ -43,7 +43,12 @@ def modules_after(program, folder, lines=0):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["predict", "--flops", "200M"], ["predict", "--flops", "200M", "--json"], ["--help"], ["cost", "efficientnet_b0"]],
+    [
+        *(["predict", "--flops", "200M", *more] for more in ([], ["--json"])),
+        *(["predict", "--flops", "3M", *more] for more in ([], ["--smooth"])),  # of the reference study's surrogate
+        ["--help"],
+        ["cost", "efficientnet_b0"],
+    ],
     ids=" ".join,
 )
 def test_a_first_answer_imports_nothing_heavy(arguments, tmp_path):

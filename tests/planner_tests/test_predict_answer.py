@@ -113,8 +113,10 @@ def test_an_answer_costs_no_more_than_the_budget_and_is_no_worse_than_anything_k
     assert answer.by == "search" and answer.prediction.in_range and answer.prediction.binding == "macs"
     model = formula.answers
     own = model.reached[model.tried[:, -1] <= budget]
-    smooth = formula.predict(budget).accuracy["mean"]
-    assert answer.accuracy["mean"] + 0.01 >= max(own.max(), smooth if formula.predict(budget).macs <= budget else 0)
+    smooth = formula.predict(budget)
+    assert answer.formula.accuracy["mean"] <= smooth.accuracy["mean"] - 0.01 + 1e-12  # corrected alike
+    assert answer.accuracy["mean"] >= answer.formula.accuracy["mean"] or smooth.macs > budget
+    assert answer.accuracy["mean"] + 0.01 >= own.max()
     row = stack([answer.architecture]).integers()[0]
     for name, value in zip(COLUMNS, row, strict=True):
         low, high = formula.provenance["ranges"][name]
@@ -128,6 +130,15 @@ def test_the_reason_says_how_much_better_and_in_what(formula):
     assert gain > 0.5
     assert answer.reason.startswith(f"expected {answer.accuracy['mean']:.1%}, {gain:.1f} points above the formula's")
     assert answer.reason.endswith(f": {differences(answer.architecture, answer.formula.architecture)}")
+
+
+def test_a_formula_s_network_that_could_not_answer_is_said_to_be_none(formula):
+    budgets = np.geomspace(6e6, 40e6, 12)
+    dear = [one for one in formula.answer(budgets) if one.formula.macs > one.prediction.budget]
+    words = ("costs a little more than the budget: ", "lies outside what was trained: ")
+    said = [words[not one.formula.accuracy["in_range"]] in one.reason for one in dear]
+    assert said and all(said)
+    assert any(words[0] in one.reason for one in dear)
 
 
 @pytest.mark.parametrize("macs", [None, 20e6])
@@ -150,7 +161,7 @@ def test_limits_are_kept_all_at_once(formula, drawn, macs, names):
 def test_limits_alone_are_not_kept_by_walking_along_the_formula(formula):
     limits = [exact_limit("params", 100e3)]
     along, answer = within(formula, None, limits), formula.answer(None, limits)
-    assert answer.accuracy["mean"] - 0.02 > along.accuracy["mean"]
+    assert answer.accuracy["mean"] - 0.01 > along.accuracy["mean"]
     assert answer.prediction.binding in ("params", "range") and answer.prediction.budget == answer.prediction.macs
 
 
@@ -204,6 +215,18 @@ def test_where_the_model_is_in_doubt_the_formula_answers_and_says_why(formula):
     assert answer.by == "formula" and answer.architecture == formula.predict(20e6).architecture
     assert answer.reason == "the formula answers: 30 trainings of 8 columns are too few"
     assert answer.best is not None and answer.published is not None
+
+
+def test_a_point_that_holds_integers_says_which_network_was_trained(formula, drawn):
+    macs = count(drawn, CLASSES).macs
+    points = tuple(
+        {**one, **{name: getattr(network, name) for name in ("resolution", "stem", "widths", "depths", "head")}}
+        for one in formula.front
+        for network in [drawn[one["trial"]]]
+    )
+    best = replace(formula, answers=None, front=points).answer(20e6).best
+    assert best.architecture == drawn[best.trial] and best.macs == macs[best.trial]
+    assert replace(formula, answers=None).answer(20e6).best.architecture is None
 
 
 def test_without_a_model_the_reason_is_what_was_never_learned(formula, shipped):
