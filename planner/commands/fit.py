@@ -126,7 +126,10 @@ def show_fit(formula: Formula, path: Path) -> None:
     low, high = (format_count(value) for value in formula.macs_range)
     used = [one for one in formula.front if one not in formula.unfitted]
     budgets = distinct_budgets([one["macs"] for one in used])
-    of = f"{len(used)} of {formula.provenance['rows']} trainings ({budgets} distinct budgets)"
+    rows, sides = formula.provenance["rows"], formula.provenance.get("distilled", {}).values()
+    of = f"{len(used)} of {rows} trainings ({budgets} distinct budgets)"
+    if sides and all(one["used"] for one in sides):
+        of = f"the answers that {rows} trainings give"
     click.echo(f"fitted {formula.kind} to {of}, {low} to {high} MACs")
     for line in (
         *_selection(formula),
