@@ -59,8 +59,14 @@ def of_formula(formula: Formula) -> str:
     curve = "of the front, by its curve" if formula.accuracy else None
     facts["accuracy"] = "of each architecture, by a surrogate" if formula.surrogate else curve
     facts |= {f"warning {i}" if i > 1 else "warning": one for i, one in enumerate(formula.warnings, 1)}
-    tables = (front_table("Selected for the fit", formula.front), front_table("Front", formula.non_dominated))
+    chosen, front = ([_multipliers(point) for point in points] for points in (formula.front, formula.non_dominated))
+    tables = (front_table("Selected for the fit", chosen), front_table("Front", front))
     return shown("Formula", facts, *tables)
+
+
+def _multipliers(point: Mapping[str, Any]) -> dict[str, Any]:
+    """A point of a formula without its pixels: r says them."""
+    return {name: value for name, value in point.items() if name != "resolution"}
 
 
 def of_answer(answer: Answer) -> str:

@@ -243,8 +243,8 @@ class Surrogate:
         """`(n,)` what each row that it has seen is worth: between what was measured and what is expected of it.
 
         Where the noise of measuring is known, it is what is taken off. Else `UNMEASURED` of the variation that the
-        inputs do not explain counts as noise: on tables whose truth is known (NATS-Bench, NAS-Bench-Macro, MCUNet; 20
-        and 60 rows) the best row within a budget is found better so than by measurements or by means.
+        inputs do not explain counts as noise: on tables whose truth is known the best row within a budget is found so
+        as well as by measurements or by means, whichever are better there (tests/benchmarks/test_worth.py).
         """
         return self.reached(0.0 if self.mixture.seen.noise.any() else UNMEASURED)
 
