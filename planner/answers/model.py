@@ -207,7 +207,7 @@ def _by_row(
 
 
 def places_of(matrix: FloatArray, tried: FloatArray) -> tuple[IntArray, IntArray]:
-    """Numbers of the rows of a matrix that equal a row tried, and the number of that one (of repeats, the last)."""
+    """Numbers of the rows of a matrix that equal a row tried, and the number of that one."""
     keys = _keys(matrix)
     known = {key.tobytes(): place for place, key in enumerate(_keys(tried))}
     own = np.array([row for row, key in enumerate(keys.tolist()) if key in known], dtype=np.int64)
