@@ -26,8 +26,9 @@ LEVEL = 0.9
 REACH = 1.645  # standard deviations of that level
 # Of the cross-validated error, for a row one standard deviation of every input away from the curves.
 PULL = 0.1
-# How much of the variation that the inputs do not explain is taken for noise of measuring, where that was not measured.
-NOISE_SHARE = 0.5
+# How much of the variation that the inputs do not explain is taken for noise of measuring, where that was not measured:
+# with half of it lucky rows among proposals won too often, with all of it a row's own result says nothing.
+NOISE_SHARE = 0.75
 CAUTION = 1.0  # standard deviations below the mean, of a cautious score
 # Different rows, below which the surrogate is not asked. With 8 or more its answers have never lost more than the best
 # training on open tables (200 of 200 draws of 8 to 60 rows), even where a linear model's error was smaller.
@@ -136,7 +137,7 @@ def answer_model(
         target: Name of the column that is to be large.
         cost: Name of the positive cost column.
         noise_variance: Variance of the target between trainings that differ in their seed alone, where it was measured.
-            The rest of what the inputs do not explain then is what sets one row apart; otherwise half of it is.
+            The rest of what the inputs do not explain then is what sets one row apart; otherwise a quarter of it.
         seed: Of the fit and the folds.
         surrogate: One that was fitted to this table before, with these columns and this noise.
 
@@ -206,7 +207,7 @@ def _by_row(
 
 
 def places_of(matrix: FloatArray, tried: FloatArray) -> tuple[IntArray, IntArray]:
-    """Numbers of the rows of a matrix that equal a row tried, and the number of that one (of repeats, the last)."""
+    """Numbers of the rows of a matrix that equal a row tried, and the number of that one."""
     keys = _keys(matrix)
     known = {key.tobytes(): place for place, key in enumerate(_keys(tried))}
     own = np.array([row for row, key in enumerate(keys.tolist()) if key in known], dtype=np.int64)

@@ -106,9 +106,10 @@ def _without_surrogate(
     matrix: FloatArray, tried: FloatArray, values: FloatArray, model: AnswerModel | None, limits: Sequence[float]
 ) -> IntArray:
     """`(b,)` best measured rows; where none is within a limit, of the dearest rows those nearest to the curves."""
-    own, rows = places_of(matrix, tried)
+    different, codes = np.unique(tried, axis=0, return_inverse=True)
+    own, places = places_of(matrix, different)
     reached, cost = np.full(len(matrix), -np.inf), matrix[:, -1]
-    reached[own] = values[rows] if model is None else model.own(matrix)[1]
+    reached[own] = (np.bincount(codes.reshape(-1), values) / np.bincount(codes.reshape(-1)))[places]
     away = np.zeros(len(matrix)) if model is None else model.distances(matrix)
     chosen = best_within(reached, cost, limits)
     for place in np.flatnonzero(np.isneginf(reached[chosen])).tolist():
