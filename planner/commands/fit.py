@@ -244,7 +244,8 @@ def _grid(formula: Formula) -> list[str]:
     return [
         f"{found['grid_points']} rules at {found['pairs'] // found['grid_points']} budgets: "
         f"{found['pairs_near_a_training']} of {found['pairs']} pairs have a training within 5 %, the others rest "
-        f"on the surrogate alone; {found['outside_the_trainings']} rules leave the range of the trainings",
+        f"on the surrogate alone; {found['outside_the_trainings']} rules leave the range of the trainings, or of what "
+        "can be built",
         *(["MOST of the grid lies outside the trainings: the best is the best of few"] * found["mostly_outside"]),
         f"within 0.1 points of the best: {alike}",
         _anchor(found),

@@ -85,8 +85,10 @@ def by_fitted_compound(method: str, budget: float, background: Background) -> Co
     formula = background.fitted_compound
     found = formula.provenance["compound"]
     told = ", ".join(f"{name} {found[name]:.3f}" for name in ("alpha", "beta", "gamma"))
+    through = found["anchor"].get("macs")
+    where = "the base network" if through is None else f"the training of {format_count(through)} MACs"
     one = formula.predict(budget).architecture
-    return made(method, budget, one, background, (f"{told}, fitted to the study",), own=True)
+    return made(method, budget, one, background, (f"{told}, fitted to the study, through {where}",), own=True)
 
 
 def by_anchored_compound(method: str, budget: float, background: Background, middle: float) -> Contender:

@@ -90,7 +90,7 @@ class Best:
         g: Exponent of resolution.
         score: Its mean accuracy over the budgets.
         points: Grid points scored: those that can be built and whose r and d the trainings enclose, at every budget.
-        outside: Grid points left out, because they do not.
+        outside: Grid points left out, because they are not.
         near: Of the scored points' (rule, budget) pairs, those with a training close by.
         pairs: All of them.
         indistinct: Smallest and largest alpha, beta and gamma of scored points within a tenth of a point of the best.

@@ -220,13 +220,16 @@ def test_the_middle_of_the_budgets_is_a_budget_or_between_two():
 
 def test_the_fitted_compound_is_the_rule_of_the_studys_trainings(mine, monkeypatch):
     known, rule = of_study(mine, 3), compound("efficientnet_b0", 64, 4)
-    rule = replace(rule, provenance={"compound": {"alpha": 1.2, "beta": 1.1, "gamma": 1.15}})
+    found = {"alpha": 1.2, "beta": 1.1, "gamma": 1.15, "anchor": {"c": 1.0, "r": 1.0, "d": 1.0}}
+    rule = replace(rule, provenance={"compound": found})
     asked = []
     monkeypatch.setattr("planner.compare.background.fit", lambda *given: asked.append(given) or rule)
     one, other = contenders(known, [4e6, 8e6], ["compound-fitted"])[0]
     assert [one.architecture, other.architecture] == [rule.predict(budget).architecture for budget in (4e6, 8e6)]
     assert asked == [(known.own, "compound")]  # once for all budgets
-    assert one.trainings == 10 and one.notes[0].startswith("alpha 1.200, beta 1.100, gamma 1.150")
+    assert one.trainings == 10 and one.notes == (
+        "alpha 1.200, beta 1.100, gamma 1.150, fitted to the study, through the base network",
+    )
 
 
 def test_too_few_trainings_for_a_fitted_compound_are_a_reason(mine):
