@@ -7,8 +7,9 @@ Steepest ascent from many starts, among the architectures that keep the window o
     moves with a refund     one move of up to four steps, and all other widths by one factor to meet the budget
 
 and where none is better, to the best of a sample of two to five columns at once, one of them at the value that
-fits: on coarse grids few architectures cost the budget to 1 %, and they lie several moves apart (variable neighbourhoods, Mladenovic & Hansen 1997,
-https://doi.org/10.1016/S0305-0548(97)00031-2). The best so far is then moved at random and climbs again.
+fits: on coarse grids few architectures cost the budget to 1 %, and they lie several moves apart (variable
+neighbourhoods, Mladenovic & Hansen 1997, https://doi.org/10.1016/S0305-0548(97)00031-2). The best so far is then moved
+at random and climbs again.
 
 An allocation wants the budget spent, to 1 %; an answer only wants it kept. Both are this search, with a window of MACs
 that is narrow or open below.
