@@ -2,7 +2,7 @@
 
     uniform    all networks that one r, one d and one w give: looked through whole, so that nothing better exists
     stage      any integers per stage: a small grid is looked through whole, a large one by iterated local search from
-               the best uniform networks, from those given and from random ones (`planner.allocation.search`)
+               the best of the uniform networks and of those given, and from random ones (`planner.allocation.climbing`)
 
 There is no lower bound: a network that spends less than the budget is the answer where its score is the highest.
 """
@@ -17,7 +17,8 @@ from typing import Literal
 import numpy as np
 
 from planner.allocation.believe import stage_grid
-from planner.allocation.search import ENUMERATED, climbed
+from planner.allocation.climbing import climbed
+from planner.allocation.search import ENUMERATED
 from planner.answers.networks import GridNetworks, uniform_networks
 from planner.answers.ranking import Ranking, Score
 from planner.errors import InputError, PlannerError
@@ -31,7 +32,7 @@ from sampler.moves import Grid, from_rows, unique_rows
 Kind = Literal["uniform", "stage"]
 KINDS: tuple[Kind, ...] = ("uniform", "stage")
 MOST = 10_000  # networks wanted
-CLIMBED_FROM = 5  # of the best uniform networks
+CLIMBED_FROM = 5  # of the best uniform networks and starts
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class NetworkSearch:
         n, most = checked_whole("n", n, 1, MOST), np.inf if macs is None else float(macs)
         parts = [self._uniform_best(most, limits, n), self._given_best(most, limits)]
         if self.kind == "stage":
-            parts.append(self._stage_best(most, limits, n, concatenate([found for found, _ in parts])))
+            parts.append(self._stage_best(most, limits, n, _in_order(parts, self.classes, CLIMBED_FROM)[0]))
         found, scores = _in_order(parts, self.classes, n)
         if not len(found):
             raise PlannerError(self._nothing(most, limits))

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from planner import PlannerError, fit_surrogate
-from planner.allocation.search import climbed
+from planner.allocation.climbing import climbed
 from planner.answers.ranking import BoundedScore
 from planner.answers.search import NetworkSearch, best_networks
 from planner.latency.model import FEATURES, Departure, LatencyModel, coordinates, features_of
