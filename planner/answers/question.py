@@ -105,12 +105,11 @@ class Question:
 
     @cached_property
     def formula_answer(self) -> Prediction | None:
-        """What the formula's curves give, or None; expected as answers are, for the curves are distilled from them."""
+        """What the formula's curves give, or None."""
         try:
-            smooth = self.smooth
+            return self.smooth
         except PlannerError:
             return None
-        return smooth if self.doubt else replace(smooth, expected=self.expected(smooth.architecture))
 
     @cached_property
     def published(self) -> Prediction | None:
@@ -136,12 +135,6 @@ class Question:
     def best(self) -> TrainedNetwork | None:
         """The best training within the budgets, or None."""
         return self.trainings.best(self.most, self.limits)
-
-    def expected(self, one: Architecture) -> dict[str, Any]:
-        """What one training of an answer will reach, as `Prediction.accuracy`, by the model of answers."""
-        model, row = self.formula.answers, self.matrix(stack([one]))
-        mean, lower, upper = (float(part[0]) for part in model.expected(row))
-        return bounded_accuracy(mean, lower, upper, "architecture", bool(model.in_range(row)[0]))
 
     def matrix(self, architectures: Architectures) -> FloatArray:
         """`(n, k + 1)` what the model of answers reads of architectures."""

@@ -102,7 +102,7 @@ def test_a_trained_row_counts_with_its_own_result_and_one_lucky_row_does_not_win
     unknown, told, exact = (
         answer_model(noisy, INPUTS, noise_variance=one).scores(matrix_of(pool))[place] for one in (None, 1e-4, 0.0)
     )
-    plain = planner.fit_surrogate(noisy, INPUTS, polish=False).predict(pool)["mean"].iloc[place]
+    plain = planner.fit_surrogate(noisy, INPUTS).predict(pool)["mean"].iloc[place]
     assert plain < unknown < exact and plain < told < exact
     assert exact == pytest.approx(noisy["accuracy"][lucky], abs=2e-3)
 

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from planner import PlannerError
 from planner.formulas import selection
 from planner.formulas.codec import dumps, loads
 from planner.formulas.fit import fit
