@@ -7,6 +7,46 @@ points (hwgpt: 100 x log perplexity); of 0.1 to 0.3 points of noise that measure
 seeds (macro). Optimism is what was expected of the answers less what is true; `inside`, the share of fresh measurements
 of the answers in their 90 % intervals.
 
+Measured (8 seeds; yolo 2 of each of seven families, hwgpt 4), mean loss (standard error over the draws), optimism and
+inside; columns: formula, best training, surrogate's best, answer, cautious answer:
+
+    nats    random    30   0.80 (0.07)  1.15 (0.11)  0.29 (0.02)  0.29 (0.02)  0.34 (0.04)  -0.07  0.96
+    nats    random    60   0.62 (0.06)  0.89 (0.07)  0.31 (0.03)  0.30 (0.03)  0.34 (0.03)  -0.04  0.96
+    nats    random   100   0.56 (0.03)  0.84 (0.08)  0.29 (0.02)  0.28 (0.02)  0.32 (0.02)  -0.08  0.93
+    nats    proposed  30   0.43 (0.04)  0.61 (0.06)  0.34 (0.03)  0.34 (0.03)  0.36 (0.04)  +0.01  0.81
+    nats    proposed  60   0.36 (0.02)  0.43 (0.02)  0.31 (0.01)  0.29 (0.01)  0.30 (0.02)  +0.01  0.94
+    nats    proposed 100   0.37 (0.02)  0.37 (0.02)  0.27 (0.02)  0.28 (0.02)  0.29 (0.02)  -0.05  0.93
+    nats    gap       60   0.55 (0.03)  1.00 (0.06)  0.35 (0.05)  0.36 (0.05)  0.33 (0.04)  +0.09  0.92
+    macro   random    30   0.64 (0.06)  1.45 (0.13)  0.46 (0.04)  0.45 (0.02)  0.45 (0.04)  +0.09  0.90
+    macro   random    60   0.60 (0.08)  0.96 (0.06)  0.34 (0.02)  0.36 (0.02)  0.37 (0.01)  +0.10  0.96
+    macro   random   100   0.50 (0.05)  0.77 (0.05)  0.25 (0.02)  0.26 (0.01)  0.29 (0.01)  +0.06  0.93
+    macro   proposed  30   0.51 (0.05)  0.69 (0.05)  0.37 (0.03)  0.39 (0.02)  0.45 (0.03)  -0.10  0.95
+    macro   proposed  60   0.41 (0.03)  0.34 (0.04)  0.25 (0.04)  0.26 (0.03)  0.27 (0.04)  -0.05  0.82
+    macro   proposed 100   0.35 (0.02)  0.20 (0.04)  0.16 (0.02)  0.16 (0.02)  0.14 (0.02)  +0.03  0.88
+    macro   gap       60   0.39 (0.04)  1.58 (0.11)  0.33 (0.07)  0.34 (0.07)  0.30 (0.07)  +0.12  0.88
+    mcunet  random    30   1.22 (0.05)  1.49 (0.06)  0.75 (0.04)  0.74 (0.04)  0.72 (0.03)  +0.35  0.88
+    mcunet  random    60   1.11 (0.03)  1.21 (0.06)  0.64 (0.05)  0.65 (0.04)  0.60 (0.03)  +0.15  0.92
+    mcunet  random   100   1.14 (0.03)  1.02 (0.04)  0.61 (0.03)  0.61 (0.03)  0.60 (0.03)  +0.13  0.84
+    mcunet  proposed  30   0.96 (0.06)  0.85 (0.10)  0.63 (0.04)  0.62 (0.05)  0.63 (0.05)  -0.13  0.90
+    mcunet  proposed  60   0.84 (0.03)  0.64 (0.02)  0.57 (0.03)  0.55 (0.03)  0.56 (0.02)  -0.17  0.93
+    mcunet  proposed 100   0.87 (0.04)  0.55 (0.03)  0.50 (0.02)  0.49 (0.03)  0.51 (0.03)  -0.12  0.86
+    mcunet  gap       60   1.07 (0.06)  1.17 (0.07)  0.75 (0.06)  0.73 (0.06)  0.70 (0.03)  +0.20  0.79
+    yolo    random    30   2.15 (0.38)  1.79 (0.19)  0.15 (0.03)  0.15 (0.03)  0.20 (0.04)  +0.08  0.90
+    yolo    random    60   2.11 (0.38)  0.71 (0.07)  0.11 (0.03)  0.11 (0.03)  0.12 (0.04)  +0.06  0.91
+    yolo    proposed  30   2.07 (0.38)  0.55 (0.07)  0.16 (0.04)  0.16 (0.04)  0.15 (0.04)  +0.04  0.96
+    yolo    proposed  60   2.06 (0.38)  0.05 (0.02)  0.11 (0.04)  0.09 (0.03)  0.08 (0.02)  +0.03  0.96
+    yolo    gap       60   2.49 (0.57)  1.13 (0.17)  0.12 (0.04)  0.12 (0.04)  0.12 (0.04)  -0.02  0.95
+    hwgpt   random    30   1.37 (0.20)  4.62 (0.48)  0.40 (0.13)  0.38 (0.11)  0.46 (0.14)  +0.31  0.93
+    hwgpt   random    60   1.40 (0.15)  3.84 (0.51)  0.40 (0.09)  0.37 (0.09)  0.33 (0.08)  +0.15  0.97
+    hwgpt   proposed  30   1.26 (0.19)  0.86 (0.16)  0.30 (0.11)  0.30 (0.09)  0.21 (0.05)  -0.10  1.00
+    hwgpt   proposed  60   0.74 (0.05)  0.46 (0.08)  0.21 (0.06)  0.20 (0.03)  0.15 (0.03)  -0.03  0.95
+    hwgpt   gap       60   0.94 (0.12)  6.95 (0.17)  0.61 (0.07)  0.66 (0.07)  0.52 (0.12)  +1.02  0.75
+
+The answer is within one standard error of the surrogate's best row in all of these cells but macro's random 60, where
+it is .02 behind. Where nothing was measured near the budget (gap) hwgpt's answers are promised 1 point too much.
+The pull, the shares and the guess of the optimism were chosen on draws from these tables; each table's optimism is
+foretold to .06 points by a guess made on the other four.
+
 More seeds: PLANNER_ANSWER_SEEDS=8 pytest -m benchmark -s tests/benchmarks/test_answers.py
 """
 
