@@ -17,8 +17,9 @@ from sampler.complexity import count
 from sampler.limits import EXACT
 from sampler.moves import Grid, column_names
 
-NO_STAGES = "no search: the trainings scaled all stages alike, so the surrogate knows nothing of single ones"
-NO_SURROGATE = "no search: this formula holds no surrogate of the accuracy; fit one with `planner fit`"
+NO_SEARCH = "no search: "
+NO_STAGES = f"{NO_SEARCH}the trainings scaled all stages alike, so the surrogate knows nothing of single ones"
+NO_SURROGATE = f"{NO_SEARCH}this formula holds no surrogate of the accuracy; fit one with `planner fit`"
 # Gives the (n,) means and the (n,) standard deviations of accuracy.
 Belief = Callable[[Architectures], tuple[FloatArray, FloatArray]]
 
@@ -59,7 +60,7 @@ def doubt_of_stages(formula: Formula) -> str:
     if not number:
         return NO_STAGES
     return (
-        f"no search: {number} of {rows} trainings scaled stages apart, and what is expected of single stages is "
+        f"{NO_SEARCH}{number} of {rows} trainings scaled stages apart, and what is expected of single stages is "
         f"believed from a fifth on ({math.ceil(VARIED * rows)}); train more of `planner propose --space stage`"
     )
 

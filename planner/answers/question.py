@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from planner.allocation.allocate import by_curves
-from planner.allocation.believe import doubt_of_stages
+from planner.allocation.believe import NO_SEARCH, doubt_of_stages
 from planner.answers.trainings import TrainedNetwork, TrainedNetworks
 from planner.errors import PlannerError
 from planner.formulas.budgets import NO_BUDGET, prediction_of, within
@@ -73,7 +73,8 @@ class Question:
         """Why stages are not scaled apart though that was asked."""
         if self.space == "uniform" or self.apart or self._staged:
             return ()
-        return (f"all stages are scaled alike: {doubt_of_stages(self.formula)}",)
+        why = doubt_of_stages(self.formula).removeprefix(NO_SEARCH)
+        return (f"all stages are scaled alike: {why}",)
 
     @property
     def _staged(self) -> bool:

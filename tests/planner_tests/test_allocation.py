@@ -306,4 +306,7 @@ def test_the_command_answers_by_the_curves_of_the_stages_where_nothing_else_is_k
 def test_a_uniform_formula_answers_alike_stages_and_says_so(run):
     code, out, err = run("predict", "--flops", "200M", "--space", "stage")
     assert (code, err) == (0, "")
-    assert "all stages are scaled alike: this formula knows nothing of single ones; train networks of" in out
+    assert (
+        "all stages are scaled alike: this formula holds no surrogate of the accuracy; fit one with `planner fit`"
+        in out
+    )
