@@ -236,12 +236,15 @@ def _sides(
 def _distilled(
     sides: dict[Direction, _Direction], table: Table, model: AnswerModel, ranges: dict[str, Any]
 ) -> dict[Direction, _Direction]:
-    """Each direction with the curves distilled from the answers, where these lose less than those through the front."""
+    """Each direction with the curves distilled from the answers, where these lose less than those through the front.
+
+    Where the front's stages were scaled apart, its curves stay: uniform networks do not say what r goes with them.
+    """
     network, found = replace(base_named(table.base), resolution=table.resolution), dict(sides)
     for name, side in sides.items():
         branch = side.branch
         c_range = answered(branch.c_range, name, len(sides))
-        if not c_range[1] > c_range[0]:
+        if not c_range[1] > c_range[0] or branch.stages is not None:  # r goes with those stages, not with uniform ones
             continue
         task = Task(network, branch.rule, table.classes, table.base_macs, model, ranges, c_range)
         result = distil(task, (branch.r, branch.d))
