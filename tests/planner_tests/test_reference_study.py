@@ -94,7 +94,7 @@ def test_its_comparison_is_printed_from_its_table(run):
     shown = run("compare", "--table", STUDY / "comparison.csv")[1]
     for method in ("formula", "best", "compound", "fast", "width", "tinynet"):
         assert len(re.findall(rf"\n{method}[ ,]", shown)) == 3, method  # once at each budget
-    assert "\nwidth, -34 px " in shown and "\nwidth, -10 px " in shown  # it is not width alone there
+    assert "(resolution -34 px)" in shown and "(resolution -10 px)" in shown  # it is not width alone there
 
 
 def test_fitting_knows_nothing_of_the_comparison():
