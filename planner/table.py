@@ -44,6 +44,7 @@ WORDS = ("base", "rule")
 # What our own tables hold beside what is fitted; of other columns a reader is told.
 MOST_TOLD = 10  # columns that are named
 OWN = {"trial", "status", "origin", "loss", ASKS, "device", "message", "repeats", "c", "source", "front", "selected"}
+OWN |= {"cpu_seconds", "threads"}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
