@@ -119,7 +119,7 @@ def test_a_prediction_for_people_says_the_same(run):
     assert "24.36M to 37.75G MACs" in out and "OUTSIDE" not in out
     assert "why: the formula answers: no surrogate of the accuracy tells one network from another (14 trainings" in out
     assert f"  inverse compound (EfficientNet's constants): {found['compound']['macs']:,} MACs, " in out
-    assert "  best training: efficientnet_b-1, 74.7% measured, 199,729,792 MACs\n" in out
+    assert "  best training: efficientnet_b-1, 74.7% measured, 199,729,792 MACs, 192 px" in out
 
 
 def test_an_extrapolation_says_so(run):
