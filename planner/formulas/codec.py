@@ -152,12 +152,12 @@ def _formula_in(document: dict[str, Any]) -> Formula:
             if d in document["branches"]
         },
         accuracy=None if document["accuracy"] is None else _curve_in(document["accuracy"], "accuracy"),
-        front=tuple(_point_in(point, index) for index, point in enumerate(document["front"])),
+        front=_points_in(document["front"], "front"),
         errors=document["errors"],
         provenance=_provenance_in(document["provenance"]),
         surrogate=surrogate,
         answers=_answers_in(document.get("answers"), surrogate),
-        non_dominated=tuple(document.get("non_dominated", ())),
+        non_dominated=_points_in(document.get("non_dominated", []), "non_dominated"),
         warnings=tuple(document["warnings"]) if "warnings" in document else _warnings(document),
     )
     if formula.accuracy is not None and not np.isfinite(formula.accuracy.precision).all():
@@ -194,14 +194,15 @@ def _check_accuracy(formula: Formula) -> None:
         raise PlannerError(f"accuracy gives an error of {values[np.abs(values).argmax()]:.3g}; a share is wanted")
 
 
-def _point_in(point: dict[str, Any], index: int) -> dict[str, Any]:
-    """A point of the front with what its readers need."""
-    for name in POINT:
-        if name not in point:
-            raise PlannerError(f"front[{index}].{name} is missing")
-        if name != "macs":  # which the schema has checked
-            number(point[name], f"front[{index}].{name}")
-    return point
+def _points_in(points: list[dict[str, Any]], key: str) -> tuple[dict[str, Any], ...]:
+    """Points of the front, or of those that nothing dominates, with what their readers need."""
+    for index, point in enumerate(points):
+        for name in POINT:
+            if name not in point:
+                raise PlannerError(f"{key}[{index}].{name} is missing")
+            if name != "macs":  # which the schema has checked
+                number(point[name], f"{key}[{index}].{name}")
+    return tuple(points)
 
 
 def _provenance_in(provenance: dict[str, Any]) -> dict[str, Any]:
