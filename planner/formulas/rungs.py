@@ -13,7 +13,8 @@ from itertools import pairwise
 from typing import Any
 
 from planner.errors import PlannerError
-from sampler import Architecture, BaseNetwork, architecture_complexity
+from sampler import Architecture, BaseNetwork, architecture_complexity, stack
+from sampler.complexity import count
 
 Document = dict[str, Any]
 
@@ -57,22 +58,41 @@ def ladder_in(documents: list[Document], network: BaseNetwork, classes: int) -> 
         PlannerError: If rungs do not ascend, a network cannot be built or costs other MACs, or a mean lies outside its
             interval; names the rung.
     """
-    ladder = tuple(_rung_in(one, f"ladder[{index}]", network, classes) for index, one in enumerate(documents))
+    networks = [_network_in(one, f"ladder[{index}]", network) for index, one in enumerate(documents)]
+    ladder = tuple(
+        Rung(network, macs, one["accuracy"], one["lower"], one["upper"])
+        for one, network, macs in zip(documents, networks, _macs_of(networks, classes), strict=True)
+    )
+    for index, (document, rung) in enumerate(zip(documents, ladder, strict=True)):
+        if rung.macs != document["macs"]:
+            raise PlannerError(f"ladder[{index}].macs is {document['macs']}; its network costs {rung.macs}")
     for index, (one, other) in enumerate(pairwise(ladder), start=1):
         if other.macs <= one.macs:
             raise PlannerError(f"ladder[{index}].macs is {other.macs} after {one.macs}; rising MACs are wanted")
     return ladder
 
 
-def _rung_in(one: Document, place: str, network: BaseNetwork, classes: int) -> Rung:
+def _network_in(one: Document, place: str, network: BaseNetwork) -> Architecture:
     if not one["lower"] <= one["accuracy"] <= one["upper"]:
         raise PlannerError(f"{place}.accuracy is {one['accuracy']}, outside its own interval")
     try:
         shape = (one["resolution"], one["stem"], tuple(one["widths"]), tuple(one["depths"]), one["head"])
-        architecture = Architecture(network.name, *shape)
-        macs = architecture_complexity(architecture, classes).macs
+        return Architecture(network.name, *shape)
     except PlannerError as error:
         raise PlannerError(f"{place} cannot be built: {error}") from error
-    if macs != one["macs"]:
-        raise PlannerError(f"{place}.macs is {one['macs']}; its network costs {macs}")
-    return Rung(architecture, macs, one["accuracy"], one["lower"], one["upper"])
+
+
+def _macs_of(networks: Sequence[Architecture], classes: int) -> list[int]:
+    """The exact MACs of networks, counted together: one by one takes as long as all else of reading a file."""
+    if len({(len(one.widths), len(one.depths)) for one in networks}) == 1:
+        try:
+            return [int(macs) for macs in count(stack(networks), classes).macs]
+        except PlannerError:
+            pass  # which of them it is, counting each says
+    found = []
+    for index, one in enumerate(networks):
+        try:
+            found.append(architecture_complexity(one, classes).macs)
+        except PlannerError as error:
+            raise PlannerError(f"ladder[{index}] cannot be built: {error}") from error
+    return found
