@@ -53,7 +53,7 @@ PLAIN = {"accuracy": [0.777, 0.75], "macs": [336_867_712.0, 200_709_360.0]}
         "accuracy,macs\r\n\r\n0.777,336_867_712\r\n0.75,200_709_360\r\n,\r\n",
         "accuracy,macs,\n0.777,336867712,\n0.75,200709360,\n",  # a separator at the end of every line
         "accuracy\tmacs\r\n0.777\t336867712\r\n0.75\t200709360\r\n".encode("utf-16"),  # Excel's "Unicode text"
-        gzip.compress(b"accuracy,macs\n0.777,336867712\n0.75,200709360\n"),
+        gzip.compress(b"accuracy,macs\n0.777,336867712\n0.75,200709360\n", mtime=0),
         bz2.compress(b"accuracy,macs\n0.777,336867712\n0.75,200709360\n"),
         lzma.compress(b"accuracy,macs\n0.777,336867712\n0.75,200709360\n"),
         "accuracy,macs\n77.7%,336867712\n75.0%,200709360\n",
@@ -188,7 +188,7 @@ def test_parquet_is_read_back(tmp_path, published, capsys):
 
 def test_what_unpacks_to_more_than_a_table_may_have_is_refused_early(tmp_path, monkeypatch):
     monkeypatch.setattr("planner.frames.LARGEST_TABLE", 100_000)
-    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(b"accuracy,macs\n" + b"0.5,1e8\n" * 1_000_000))
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(b"accuracy,macs\n" + b"0.5,1e8\n" * 1_000_000, mtime=0))
     with pytest.raises(PlannerError, match=r"t.csv.gz: larger than 100,000 bytes; give a smaller table of trainings"):
         read_csv(tmp_path / "t.csv.gz")
     (tmp_path / "wide.csv").write_text("a," * 20_000 + "b\n")
