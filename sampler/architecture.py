@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -140,6 +141,11 @@ class Architecture:
             check_range(name, channels, MAX_CHANNELS)
         check_range("head", self.head, MAX_CHANNELS, smallest=0)
         check_range("depths", self.depths, MAX_BLOCKS)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Its integers in JSON's types."""
+        shape = {"resolution": self.resolution, "stem": self.stem, "head": self.head}
+        return {**shape, "widths": list(self.widths), "depths": list(self.depths)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,11 +56,7 @@ class Confirmation:
         """In JSON's types."""
         one, expected = self.answer.architecture, self.answer.accuracy
         return {
-            "resolution": one.resolution,
-            "stem": one.stem,
-            "widths": list(one.widths),
-            "depths": list(one.depths),
-            "head": one.head,
+            **one.as_dict(),
             "macs": self.answer.prediction.macs,
             "expected": None if expected is None else expected["mean"],
             "accuracy": self.accuracy,

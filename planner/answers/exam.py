@@ -10,12 +10,11 @@ import numpy as np
 from planner.answers.distil import BUDGETS, Distilled, distilled
 from planner.answers.landscape import SPENT, Networks, Ranges, networks_within
 from planner.answers.model import AnswerModel
+from planner.answers.networks import rows_read
 from planner.errors import InputError
 from planner.formulas.curve import Curve
 from sampler import Architecture, BaseNetwork, rule_named, solve_width, stack
 from sampler.architecture import Architectures, FloatArray
-from sampler.complexity import count
-from sampler.moves import column_names
 
 # Every second budget is asked, in folds that leave out each fourth of those: its neighbours lie twice as far from it as
 # any budget lies from those that the formula saw.
@@ -46,10 +45,7 @@ class Task:
 
     def scores(self, architectures: Architectures) -> FloatArray:
         """`(n,)` scores of architectures."""
-        names = column_names(len(self.network.stages))
-        mine = [names.index(name) for name in self.model.surrogate.inputs]
-        columns = (architectures.integers()[:, mine], count(architectures, self.classes).macs)
-        return self.model.scores(np.column_stack(columns).astype(np.float64))
+        return self.model.scores(rows_read(self.model.surrogate.inputs, architectures, self.classes))
 
     def networks(self) -> Networks:
         """All networks that may be answered."""

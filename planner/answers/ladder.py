@@ -13,13 +13,12 @@ from itertools import chain
 
 import numpy as np
 
-from planner.allocation.believe import columns_of
-from planner.answers.networks import CHUNK, uniform_networks
+from planner.answers.networks import CHUNK, rows_read, uniform_networks
+from planner.answers.trainings import trained_networks
 from planner.formulas.formula import Formula
 from planner.formulas.rungs import Rung
 from sampler.architecture import Architectures, FloatArray, IntArray, concatenate
 from sampler.complexity import chunks, count
-from sampler.moves import column_names, from_rows
 
 STEP = 1.02  # from one budget that is looked at to the next
 DIGITS = 5  # of a written share
@@ -73,33 +72,19 @@ def records_of(formula: Formula) -> Records | None:
 
     None where there are none.
     """
-    ranges = formula.provenance.get("ranges", {})
+    ranges, inputs = formula.provenance.get("ranges", {}), formula.answers.surrogate.inputs
     best: Records | None = None
     rules = sorted({branch.rule for branch in formula.branches.values()})
     least, most = formula.answers.tried[:, -1].min(), OVER * formula.macs_range[1]  # cheaper than all trained: a guess
-    own = trained(formula)
+    own = trained_networks(formula)
     for part in chain([] if own is None else [own], *(_uniform(formula, rule, ranges) for rule in rules)):
         macs = count(part, formula.classes).macs
         inside = (macs >= least) & (macs <= most)
         if inside.any():
             kept = part.take(inside)
-            found = Records.of(kept, macs[inside], formula.answers.scores(_rows(formula, kept)))
+            found = Records.of(kept, macs[inside], formula.answers.scores(rows_read(inputs, kept, formula.classes)))
             best = found if best is None else best.among(found)
     return best
-
-
-def trained(formula: Formula) -> Architectures | None:
-    """The networks that were trained, by what the answers' surrogate reads and what never varied; None if unknown."""
-    names = column_names(len(formula.network.stages))
-    tried = formula.answers.tried
-    columns = dict(zip(formula.answers.surrogate.inputs, tried[:, :-1].T, strict=True))
-    for name in names:
-        low, high = formula.provenance.get("ranges", {}).get(name, (0.0, 1.0))
-        if name not in columns and low < high:
-            return None
-        columns.setdefault(name, np.full(len(tried), low))
-    rows = np.column_stack([columns[name] for name in names])
-    return from_rows(formula.network, np.rint(rows).astype(np.int64))
 
 
 def _uniform(formula: Formula, rule: str, ranges: Mapping[str, tuple[float, float]]) -> Iterator[Architectures]:
@@ -111,18 +96,12 @@ def _uniform(formula: Formula, rule: str, ranges: Mapping[str, tuple[float, floa
         yield networks.take(listed[part])
 
 
-def _rows(formula: Formula, networks: Architectures) -> FloatArray:
-    """`(n, k + 1)` rows as the answers' model reads them, exact MACs last."""
-    surrogate, columns = formula.answers.surrogate, columns_of(formula, networks)
-    return np.column_stack([columns[name] for name in (*surrogate.inputs, surrogate.cost)])
-
-
 def _ladder(formula: Formula, records: Records) -> tuple[Rung, ...]:
     """One rung for every budget at which the answer changes."""
     low, high = formula.macs_range
     steps = math.ceil(math.log(high / low) / math.log(STEP))
     places = records.at(np.rint(np.geomspace(low, high, steps + 1)))
     networks = records.networks.take(places)
-    expected = formula.answers.expected(_rows(formula, networks))
+    expected = formula.answers.expected(rows_read(formula.answers.surrogate.inputs, networks, formula.classes))
     shares = (np.clip(part, 0.0, 1.0).round(DIGITS).tolist() for part in expected)
     return tuple(Rung(*one) for one in zip(networks, records.macs[places].tolist(), *shares, strict=True))

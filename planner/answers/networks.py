@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 
 from planner.errors import PlannerError
-from sampler.architecture import Architectures, BaseNetwork, IntArray
+from sampler.architecture import Architectures, BaseNetwork, FloatArray, IntArray
 from sampler.complexity import chunks, count
-from sampler.moves import Grid, from_rows
+from sampler.moves import Grid, column_names, from_rows
 from sampler.scaling import rule_named
 from sampler.uniform import UniformGrid
 
@@ -131,6 +132,13 @@ class GridNetworks:
     def smallest(self) -> Architectures:
         """The one with the fewest MACs; none where there is none."""
         return self.take(np.arange(min(len(self.macs), 1)))
+
+
+def rows_read(inputs: Sequence[str], networks: Architectures, classes: int) -> FloatArray:
+    """`(n, k + 1)` what a model of answers reads of networks: the integers of these names, exact MACs last."""
+    names = column_names(networks.widths.shape[1])
+    columns = networks.integers()[:, [names.index(name) for name in inputs]]
+    return np.column_stack([columns, count(networks, classes).macs]).astype(np.float64)
 
 
 @lru_cache(maxsize=4)

@@ -12,6 +12,7 @@ import numpy as np
 
 from planner.allocation.allocate import by_curves
 from planner.allocation.believe import NO_SEARCH, doubt_of_stages
+from planner.answers.networks import rows_read
 from planner.answers.trainings import TrainedNetwork, TrainedNetworks
 from planner.errors import PlannerError
 from planner.formulas.budgets import NO_BUDGET, prediction_of, within
@@ -20,7 +21,6 @@ from planner.quantities import budget_of, format_count
 from sampler import Architecture, Limit, stack
 from sampler.architecture import Architectures, FloatArray
 from sampler.complexity import count
-from sampler.moves import column_names
 
 AnswerSpace = Literal["uniform", "stage"]
 
@@ -139,10 +139,7 @@ class Question:
 
     def matrix(self, architectures: Architectures) -> FloatArray:
         """`(n, k + 1)` what the model of answers reads of architectures."""
-        names = column_names(len(self.formula.network.stages))
-        columns = [names.index(name) for name in self.formula.answers.surrogate.inputs]
-        macs = count(architectures, self.formula.classes).macs
-        return np.column_stack([architectures.integers()[:, columns], macs]).astype(np.float64)
+        return rows_read(self.formula.answers.surrogate.inputs, architectures, self.formula.classes)
 
 
 def asked_for(

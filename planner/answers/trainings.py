@@ -48,11 +48,7 @@ class TrainedNetwork:
 
     def as_dict(self) -> dict[str, Any]:
         """In JSON's types."""
-        one = self.architecture
-        parts: dict[str, Any] = {}
-        if one is not None:
-            parts = {"resolution": one.resolution, "stem": one.stem, "head": one.head}
-            parts |= {"widths": list(one.widths), "depths": list(one.depths)}
+        parts = {} if self.architecture is None else self.architecture.as_dict()
         return {"macs": self.macs, "reached": self.reached, "accuracy": self.accuracy, "trial": self.trial, **parts}
 
 
@@ -69,7 +65,7 @@ class TrainedNetworks:
 
     def __init__(self, formula: Formula) -> None:
         self.formula = formula
-        self.networks = _networks(formula)
+        self.networks = trained_networks(formula)
         # Applied to another resolution or number of classes, a formula is not that of its points any more.
         points = [one for one in formula.non_dominated or formula.front if one.keys() >= NEEDED]
         self.points = [one for one in points if math.isclose(one["macs"], one["c"] * formula.base_macs, rel_tol=1e-6)]
@@ -124,7 +120,7 @@ class TrainedNetworks:
         return bool(point["macs"] == macs and abs(point["r"] * self.formula.resolution - pixels) < 1)
 
 
-def _networks(formula: Formula) -> Architectures | None:
+def trained_networks(formula: Formula) -> Architectures | None:
     """The networks of the rows that the model of answers was taught; None where a column is not known."""
     model = formula.answers
     if model is None or not len(model.tried):

@@ -39,10 +39,8 @@ class Rung:
 
     def as_dict(self) -> Document:
         """In JSON's types, as the formula file holds it."""
-        one = self.architecture
-        shape = {"resolution": one.resolution, "stem": one.stem, "widths": list(one.widths), "depths": list(one.depths)}
         expected = {"accuracy": self.accuracy, "lower": self.lower, "upper": self.upper}
-        return {"macs": self.macs, **shape, "head": one.head, **expected}
+        return {"macs": self.macs, **self.architecture.as_dict(), **expected}
 
 
 def rung_at(ladder: Sequence[Rung], budget: float) -> Rung | None:

@@ -102,11 +102,4 @@ def _rung(formula: Formula, budget: int) -> Vector | None:
 
 
 def _integers(one: Architecture, classes: int) -> Vector:
-    return {
-        "resolution": one.resolution,
-        "stem": one.stem,
-        "widths": list(one.widths),
-        "depths": list(one.depths),
-        "head": one.head,
-        "macs": architecture_complexity(one, classes).macs,
-    }
+    return {**one.as_dict(), "macs": architecture_complexity(one, classes).macs}

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from planner import PlannerError
-from planner.answers.ladder import Records, trained, with_ladder
+from planner.answers.ladder import Records, with_ladder
 from planner.answers.search import best_networks
+from planner.answers.trainings import trained_networks
 from planner.formulas.codec import dumps, loads, signed
 from planner.formulas.curve import power_law
 from planner.formulas.fit import fit
@@ -189,7 +190,7 @@ def test_networks_that_are_not_known_are_no_trainings(formula):
     unknown = {name: ends for name, ends in formula.provenance["ranges"].items() if name != "stem"}
     judge = copy.copy(formula.answers)
     judge.surrogate, judge.inputs, judge.tried = judge, INPUTS, judge.tried[:, [0, 2, 6, 8, 9]]
-    assert trained(replace(formula, answers=judge, provenance={"ranges": unknown})) is None
+    assert trained_networks(replace(formula, answers=judge, provenance={"ranges": unknown})) is None
 
 
 @pytest.mark.parametrize("doubt", [None, "12 trainings say too little"])
