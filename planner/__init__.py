@@ -20,15 +20,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from planner import own_modules
+from planner.doctor import own_modules
 
 if TYPE_CHECKING:
-    from planner.answers.table import answer
     from planner.errors import PlannerError
-    from planner.formulas.fit import fit
+    from planner.fitting.fit import fit
     from planner.formulas.formula import Formula, Prediction
     from planner.proposers.proposal import propose
     from planner.proposers.sampler import ExactCostSampler
+    from planner.surrogates.answer import answer
     from planner.surrogates.fit import fit_surrogate
     from planner.surrogates.surrogate import Surrogate
     from sampler import Architecture, base
@@ -46,11 +46,11 @@ PUBLIC = {
     "PlannerError": "planner.errors",
     "Prediction": "planner.formulas.formula",
     "Surrogate": "planner.surrogates.surrogate",
-    "answer": "planner.answers.table",
+    "answer": "planner.surrogates.answer",
     "base": "sampler",
     "build": "trainer.network",
     "complexity": "sampler.complexity",
-    "fit": "planner.formulas.fit",
+    "fit": "planner.fitting.fit",
     "fit_surrogate": "planner.surrogates.fit",
     "propose": "planner.proposers.proposal",
 }

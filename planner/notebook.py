@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from planner.markup import table
-from planner.quantities import format_bytes, format_cost, format_count
+from planner.text.markup import table
+from planner.text.quantities import format_bytes, format_cost, format_count
 
 if TYPE_CHECKING:
     from planner.allocation.allocate import Allocation
     from planner.answers.answer import Answer
     from planner.formulas.formula import Formula, Prediction
-    from planner.records import Records
+    from planner.study.reader import Records
     from planner.surrogates.surrogate import Surrogate
 
 MOST_ROWS = 12
@@ -37,7 +37,7 @@ def shown(caption: str, facts: Mapping[str, Any], *tables: str) -> str:
     Args:
         caption: What it is.
         facts: Values by what they are; those that are None are left out.
-        tables: Of `planner.markup.table`.
+        tables: Of `planner.text.markup.table`.
     """
     rows = [(name, value) for name, value in facts.items() if value is not None]
     parts = table(caption, ("", ""), rows, texts=(0, 1)), *tables
@@ -155,7 +155,7 @@ def of_surrogate(surrogate: Surrogate) -> str:
 
 def of_ledger(ledger: Records) -> str:
     """A study: its settings, what became of its trials, and its front."""
-    from planner.situation import Situation
+    from planner.advice.situation import Situation
 
     settings, situation = ledger.settings, Situation(ledger)
     facts = {

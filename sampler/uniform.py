@@ -195,3 +195,11 @@ def _multipliers(
     (last,) = ranges_of(network, rule, highest)[1]
     # All multipliers below `still` give the lowest integers or less: one near it stands for them.
     return max(float(first) * (1 - SLACK), BELOW * float(still)), min(float(last) * (1 + SLACK), MAX_MULTIPLIER)
+
+
+def uniform_rows(network: BaseNetwork, rule: ScalingRule, architectures: Architectures) -> NDArray[np.bool_]:
+    """`(n,)` bools: whether one depth and one width multiplier for all stages give these integers by the rule."""
+    narrow, wide = width_ranges(network, rule, architectures.widths)
+    shallow, deep = depth_ranges(network, rule, architectures.depths)
+    uniform: NDArray[np.bool_] = (narrow <= wide) & (shallow <= deep)
+    return uniform

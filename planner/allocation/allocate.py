@@ -14,7 +14,7 @@ from planner.errors import InputError, PlannerError
 from planner.formulas.budgets import NO_BUDGET, prediction_of, within
 from planner.formulas.formula import Formula, Prediction
 from planner.formulas.stages import shares_of
-from planner.quantities import budget_of, format_count
+from planner.text.quantities import budget_of, format_count
 from sampler import Limit, rule_named, stack
 from sampler.architecture import Architectures, FloatArray
 from sampler.moves import from_rows

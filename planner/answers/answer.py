@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from planner.answers.trainings import TrainedNetwork
 from planner.formulas.formula import Prediction
 from planner.formulas.stages import shares_of
+from planner.formulas.trainings import TrainedNetwork
 from sampler import Architecture
 
 AnsweredBy = Literal["search", "training", "formula", "published rule"]

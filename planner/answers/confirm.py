@@ -18,9 +18,9 @@ from planner.answers.predict import answer_for
 from planner.answers.question import AnswerSpace
 from planner.errors import PlannerError
 from planner.formulas.formula import Formula
-from planner.loop import Progress, Resources, train_queued
-from planner.store import Ledger
-from planner.trials import asked_key, trained
+from planner.study.ledger import Ledger
+from planner.study.trials import asked_key, trained
+from planner.training.loop import Progress, Resources, train_queued
 from sampler import Architecture, Limit, stack
 from sampler.moves import column_names, from_rows
 

@@ -16,11 +16,11 @@ from planner.allocation.believe import check_reads
 from planner.answers.answer import Answer, AnsweredBy
 from planner.answers.question import AnswerSpace, Question, asked_for
 from planner.answers.search import FoundNetwork, best_networks
-from planner.answers.trainings import TrainedNetwork
 from planner.answers.words import beyond, differences, outside_words
 from planner.errors import PlannerError
 from planner.formulas.budgets import prediction_of
 from planner.formulas.formula import Formula, Prediction
+from planner.formulas.trainings import TrainedNetwork
 from sampler import Limit, stack
 from sampler.architecture import Architectures, FloatArray
 from sampler.solve import TOLERANCE

@@ -12,12 +12,12 @@ import numpy as np
 
 from planner.allocation.allocate import by_curves
 from planner.allocation.believe import NO_SEARCH, doubt_of_stages
-from planner.answers.networks import rows_read
-from planner.answers.trainings import TrainedNetwork, TrainedNetworks
 from planner.errors import PlannerError
 from planner.formulas.budgets import NO_BUDGET, prediction_of, within
 from planner.formulas.formula import Formula, Prediction, bounded_accuracy, check_space
-from planner.quantities import budget_of, format_count
+from planner.formulas.trainings import TrainedNetwork, TrainedNetworks
+from planner.formulas.uniform_networks import rows_read
+from planner.text.quantities import budget_of, format_count
 from sampler import Architecture, Limit, stack
 from sampler.architecture import Architectures, FloatArray
 from sampler.complexity import count

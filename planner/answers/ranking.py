@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.answers.networks import CHUNK, Networks
+from planner.formulas.uniform_networks import CHUNK, Networks
 from sampler import Limit
 from sampler.architecture import Architectures, FloatArray, IntArray
 from sampler.complexity import chunks

@@ -19,9 +19,9 @@ import numpy as np
 from planner.allocation.believe import stage_grid
 from planner.allocation.climbing import climbed
 from planner.allocation.search import ENUMERATED
-from planner.answers.networks import GridNetworks, uniform_networks
 from planner.answers.ranking import Ranking, Score
 from planner.errors import InputError, PlannerError
+from planner.formulas.uniform_networks import GridNetworks, uniform_networks
 from sampler import Architecture, Limit
 from sampler.architecture import Architectures, BaseNetwork, FloatArray, concatenate
 from sampler.checks import checked_name, checked_whole, is_number, shown

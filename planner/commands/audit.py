@@ -14,8 +14,8 @@ from planner.commands.options import SEED, as_json, echo_json, echo_table
 from planner.commands.types import Whole
 
 if TYPE_CHECKING:
-    from planner.audit import Audit
-    from planner.trust.bootstrap import Estimate, Trust
+    from planner.scores.audit import Audit
+    from planner.scores.bootstrap import Estimate, Trust
 
 COLUMNS = 80
 MOST_POINTS = 5000  # of a picture; more only hide each other
@@ -64,7 +64,7 @@ def command(table: str, plot: Path | None, json_: bool, **options: Any) -> None:
     A score is worth using if its Spearman is above the best baseline's with the whole 90 % interval of the
     difference (paired bootstrap), and not surely below it within one of the tails.
     """
-    from planner.audit import audit
+    from planner.scores.audit import audit
 
     if plot:
         from planner.latency.plots import check_plot
@@ -89,8 +89,8 @@ def summary(found: Audit) -> dict[str, Any]:
 
 def show(found: Audit, options: dict[str, Any]) -> None:
     """Prints an audit for people, 80 columns wide; `options` are those of the command."""
-    from planner.trust.bootstrap import LEVEL
-    from planner.trust.ranks import FEWEST
+    from planner.scores.bootstrap import LEVEL
+    from planner.scores.ranks import FEWEST
 
     left_out = "".join(f"; {n:,} left out ({reason})" for reason, n in found.left_out.items())
     say(f"target: {found.target}, {found.rows:,} rows{left_out}")
@@ -208,7 +208,7 @@ def draw(found: Audit, path: Path) -> None:
 
     from matplotlib.figure import Figure  # without pyplot: no window system, no state
 
-    from planner.documents import write_figure
+    from planner.text.documents import write_figure
 
     across = min(3, len(found.scores))
     down = math.ceil(len(found.scores) / across)

@@ -22,7 +22,7 @@ from planner.commands.options import (
 )
 from planner.commands.together import needs, replaces
 from planner.errors import PlannerError
-from planner.quantities import format_count
+from planner.text.quantities import format_count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from planner.compare.background import Background
     from planner.compare.measuring import Measure
     from planner.compare.rows import Row
-    from planner.loop import Resources
-    from planner.table import Table
+    from planner.tables.table import Table
+    from planner.training.loop import Resources
 
 SEEDS = 3
 
@@ -190,10 +190,10 @@ def trained(
     study: str | None, seeds: int, final: bool, epochs: int | None, where: Resources
 ) -> tuple[Background, Measure]:
     """What a study knows, and trainings on its ledger."""
+    from planner.commands.progress import TerminalProgress
     from planner.compare.background import of_study
     from planner.compare.measuring import Trained
-    from planner.progress import TerminalProgress
-    from planner.study import cache_of, open_ledger
+    from planner.study.folder import cache_of, open_ledger
 
     ledger = open_ledger(study)
     measure = Trained(ledger, cache_of(ledger.folder), where, TerminalProgress(), seeds, final, epochs)
@@ -204,11 +204,11 @@ def looked_up(
     frame: pd.DataFrame, study: str | None, base: str | None, seeds: int | None, epochs: int | None
 ) -> tuple[Background, Measure]:
     """What a table knows, or a study of the same task; and accuracies from that table."""
-    from planner.cells import source_of
     from planner.compare.background import agreeing, of_study, of_table
     from planner.compare.measuring import LookedUp
-    from planner.study import read_ledger
-    from planner.table import from_outside
+    from planner.study.folder import read_ledger
+    from planner.tables.cells import source_of
+    from planner.tables.table import from_outside
 
     table, name = from_outside(frame, base), source_of(frame).name
     background = of_table(name, table, epochs or 0)
@@ -228,9 +228,9 @@ def draw_curves(
     json_: bool,
 ) -> None:
     """Draws the curves of single dimensions by a surrogate, and prints where they end."""
-    from planner.chance import warning_of
     from planner.commands.options import echo_first, table_of
     from planner.compare.curves import curves_beside, curves_of, plot_curves
+    from planner.tables.chance import warning_of
 
     if not plot:
         raise PlannerError("--curves draws a picture; say where, such as --plot curves.svg")
@@ -258,7 +258,7 @@ def draw_curves(
 def table_beside(name: str, own: bool) -> Table:
     """The trainings of a file or of another study; `own` keeps the study that was opened before the last one used."""
     from planner.commands.options import table_of
-    from planner.study import folder_of, remember
+    from planner.study.folder import folder_of, remember
 
     if name.lower().endswith((".csv", ".csv.gz", ".tsv", ".parquet")):
         return table_of(name, None)

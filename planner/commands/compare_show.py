@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from planner.commands.options import echo_first, table_lines
-from planner.quantities import format_count
+from planner.text.quantities import format_count
 
 if TYPE_CHECKING:
     from planner.compare.rows import Row

@@ -69,10 +69,10 @@ def explained(architecture: Architecture, classes: int) -> dict[str, Any]:
     """Counts per part of the network, and other counters' totals, in JSON's types."""
     import numpy as np
 
-    from planner.counters import others
     from sampler import base as base_named
     from sampler.architecture import stack
     from sampler.complexity import blocks_of
+    from sampler.counters import others
     from sampler.totals import by_part
 
     network = base_named(architecture.base)

@@ -82,7 +82,7 @@ def make(
 
     The same pictures, options and versions give the same bytes.
     """  # noqa: D301 - \b is click's mark for lines not to be joined
-    from planner.progress import decoding
+    from planner.commands.progress import decoding
     from trainer.proxies import IMAGENET, pack, select_folder, select_imagenet
 
     root, path = Path(folder).expanduser(), Path(out or f"{name}.npz").expanduser()
@@ -131,7 +131,7 @@ def _classes(name: str, text: str | None) -> Sequence[str] | int | None:
 
 
 def _cmc() -> list[str]:
-    from planner.resources import shipped
+    from planner.text.shipped import shipped
 
     lines = shipped("datasets", "imagenet100_cmc", "classes.csv").read_text(encoding="utf-8").splitlines()
     return [line.split(",")[0] for line in lines[1:]]
@@ -180,7 +180,7 @@ def info(source: str, side: int, json_: bool) -> None:
     Equal images have the same pixels at --side. Near copies are the same picture resized or saved again; cropped,
     shifted or mirrored ones are not found. The fingerprint is the one a study with this --side records.
     """
-    from planner.progress import decoding
+    from planner.commands.progress import decoding
     from trainer.describe import describe
     from trainer.images import decode_source, skipping
 

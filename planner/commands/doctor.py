@@ -10,7 +10,7 @@ import click
 from planner.commands.options import as_json, echo_json
 
 if TYPE_CHECKING:
-    from planner.machine import Check
+    from planner.doctor.machine import Check
 
 
 @click.command(
@@ -24,8 +24,8 @@ def command(json_: bool) -> None:
     """
     from dataclasses import asdict
 
-    from planner.installed import package_checks, probe
-    from planner.machine import machine_checks
+    from planner.doctor.installed import package_checks, probe
+    from planner.doctor.machine import machine_checks
 
     probed = probe()
     checks = [*machine_checks(), *package_checks(probed)]

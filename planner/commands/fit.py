@@ -10,7 +10,7 @@ import click
 from planner.commands.options import SEED, as_json, echo_first, echo_json, study, table_of
 from planner.commands.together import needs
 from planner.commands.types import Number
-from planner.quantities import format_count
+from planner.text.quantities import format_count
 
 if TYPE_CHECKING:
     from planner.formulas.formula import Formula
@@ -67,10 +67,10 @@ def command(
     The CSV needs the columns accuracy and macs, and r and d or the integers that give them; a study's own
     export has them all. With --prior the earlier formula counts as far as leave-one-out on the new data bears it out.
     """
-    from planner.documents import write_own
+    from planner.fitting.fit import fit
     from planner.formulas.codec import dumps
-    from planner.formulas.fit import fit
-    from planner.study import folder_of
+    from planner.study.folder import folder_of
+    from planner.text.documents import write_own
 
     formula = fit(table_of(table, study, base), kind, share, seed, raw=raw, prior=prior)
     path = Path(out) if out else Path("formula.json") if table else folder_of(study) / "formula.json"
@@ -88,7 +88,7 @@ def command(
 def summary(formula: Formula, path: Path) -> dict[str, Any]:
     """What `fit --json` prints."""
     from planner.formulas.exponents import constants_of
-    from planner.pareto import distinct_budgets
+    from planner.front.pareto import distinct_budgets
     from planner.rules import EFFICIENTNET
 
     facts = formula.provenance
@@ -120,7 +120,7 @@ def summary(formula: Formula, path: Path) -> dict[str, Any]:
 
 def show_fit(formula: Formula, path: Path) -> None:
     """Prints a fit for people."""
-    from planner.pareto import distinct_budgets
+    from planner.front.pareto import distinct_budgets
 
     echo_first(formula.warnings)
     low, high = (format_count(value) for value in formula.macs_range)

@@ -11,13 +11,13 @@ import click
 from planner.commands.options import Quantity, as_json, echo_first, echo_json, echo_table, study, table_of
 from planner.commands.together import needs
 from planner.commands.types import Number
-from planner.quantities import format_count, parse_macs
+from planner.text.quantities import format_count, parse_macs
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from planner.formulas.formula import Formula
-    from planner.table import Trainings
+    from planner.tables.table import Trainings
 
 NAMES = ("trial", "resolution", "r", "d", "w", "macs", "accuracy", "front", "selected")
 HEADER = ("trial", "px", "r", "d", "w", "MACs", "accuracy", "front", "for the fit")
@@ -70,7 +70,7 @@ def command(
     """
     from planner.compare.dimensions import at_equal_macs, plot_dimensions
     from planner.latency.plots import check_plot
-    from planner.table import check_table_path, front_rows, write_table
+    from planner.tables.table import check_table_path, front_rows, write_table
 
     if out:
         check_table_path(Path(out))
@@ -97,7 +97,7 @@ def fitted(study: str | None) -> Formula | None:
     """The formula of a study, where it has one that can be read."""
     from planner.errors import PlannerError
     from planner.formulas.formula import Formula
-    from planner.study import folder_of
+    from planner.study.folder import folder_of
 
     path = folder_of(study) / "formula.json"
     try:
@@ -116,9 +116,9 @@ def marked(table: Trainings, share: float | None = None, formula: Formula | None
     """
     import numpy as np
 
-    from planner import pareto
     from planner.formulas.selection import OBSERVED, rows_of, select
-    from planner.table import Table
+    from planner.front import pareto
+    from planner.tables.table import Table
 
     frame = table.frame
     kept = pareto.SHARE if share is None else share
@@ -138,9 +138,9 @@ def marked(table: Trainings, share: float | None = None, formula: Formula | None
 
 def front_of(table: Trainings, shown: pd.DataFrame, by: str) -> dict[str, Any]:
     """The front and the selection of a table, in JSON's types."""
-    from planner.chance import warning_of
-    from planner.pareto import spearman
-    from planner.table import Table
+    from planner.front.pareto import spearman
+    from planner.tables.chance import warning_of
+    from planner.tables.table import Table
 
     names = [name for name in NAMES if name in shown]
     rows = [

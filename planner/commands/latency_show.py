@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.options import echo_table
-from planner.quantities import format_count
+from planner.text.quantities import format_count
 
 if TYPE_CHECKING:
     from planner.latency.designs import Sweep

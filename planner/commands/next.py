@@ -19,9 +19,9 @@ def command(study: str | None, json_: bool) -> None:
 
     Hours are those of the trainings one after the other, from the seconds measured so far.
     """
-    from planner.recommend import recommend
-    from planner.situation import Situation
-    from planner.study import read_ledger
+    from planner.advice.recommend import recommend
+    from planner.advice.situation import Situation
+    from planner.study.folder import read_ledger
 
     ledger = read_ledger(study)
     advice = recommend(Situation(ledger))

@@ -14,13 +14,13 @@ import click
 from planner.commands.together import needs, replaces
 from planner.commands.types import Number, Whole
 from planner.errors import PlannerError
-from planner.quantities import parse_budgets, parse_bytes, parse_macs, parse_ms, parse_params
-from planner.ranges import MOST_EPOCHS, SIDES
+from planner.study.ranges import MOST_EPOCHS, SIDES
+from planner.text.quantities import parse_budgets, parse_bytes, parse_macs, parse_ms, parse_params
 from sampler.seeds import LARGEST_SEED
 
 if TYPE_CHECKING:
-    from planner.store import Ledger
-    from planner.table import Table
+    from planner.study.ledger import Ledger
+    from planner.tables.table import Table
     from sampler import Limit
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -234,7 +234,7 @@ def resources(command: F) -> F:
 
     @wraps(command)
     def placed(**given: Any) -> Any:
-        from planner.loop import Resources
+        from planner.training.loop import Resources
 
         where = Resources(**{one.name: given.pop(one.name) for one in fields(Resources)})
         return command(where=where, **given)
@@ -243,7 +243,7 @@ def resources(command: F) -> F:
 
 
 def resource_options(command: F) -> F:
-    """Where and how long trainings run, each option by its name: the fields of `planner.loop.Resources`."""
+    """Where and how long trainings run, each option by its name: the fields of `planner.training.loop.Resources`."""
     options = (
         click.option("--workers", type=WORKERS, default=0, help="Processes; one per core by default."),
         click.option(
@@ -319,10 +319,10 @@ def table_of(table: str | None, study_name: str | None, base: str | None = None)
     if table and study_name:
         raise PlannerError("give a table or --study, not both")
     if table:
-        from planner.table import read_csv
+        from planner.tables.table import read_csv
 
         return read_csv(Path(table), base)
-    from planner.study import read_ledger
+    from planner.study.folder import read_ledger
 
     return read_ledger(study_name).table()
 
@@ -345,8 +345,8 @@ def applied(command: F) -> F:
 
 def warn_of_guessing(ledger: Ledger) -> None:
     """Says on standard error where most trainings of a study learned nothing."""
-    from planner.chance import guessing
-    from planner.trials import trained
+    from planner.study.trials import trained
+    from planner.tables.chance import guessing
 
     if why := guessing(trained(ledger.frame())["accuracy"], ledger.settings.data.classes):
         click.echo(f"warning: {why}; make another study with more --epochs or images", err=True)

@@ -122,9 +122,9 @@ def _confirmed(
 ) -> tuple[Answer, list[Confirmation]]:
     """The answer of a study's formula that is the best measured of the best expected."""
     from planner.answers.confirm import confirm
-    from planner.loop import Resources
-    from planner.progress import TerminalProgress
-    from planner.study import cache_of, open_ledger
+    from planner.commands.progress import TerminalProgress
+    from planner.study.folder import cache_of, open_ledger
+    from planner.training.loop import Resources
 
     ledger = open_ledger(study)
     return confirm(
@@ -168,7 +168,7 @@ def choose(
 def _asked_for(formula: str | None, study: str | None, base: str | None) -> Iterator[tuple[str, Formula]]:
     """The formula of a file or of a study."""
     from planner.formulas.formula import Formula
-    from planner.study import existing, folder_of
+    from planner.study.folder import existing, folder_of
 
     path = Path(formula) if formula else folder_of(study) / "formula.json"
     if study and not path.is_file():
@@ -184,9 +184,9 @@ def _known(base: str | None) -> Iterator[tuple[str, Formula]]:
     """The last study's formula, and those that ship for the base network, or else compound scaling."""
     from planner.formulas.codec import loads
     from planner.formulas.formula import Formula
-    from planner.resources import reference_formula, shipped_formula
     from planner.rules import compound
-    from planner.study import LAST, folder_of
+    from planner.study.folder import LAST, folder_of
+    from planner.text.shipped import reference_formula, shipped_formula
     from sampler import base as base_named
 
     own = folder_of(None) / "formula.json"

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from planner.answers.answer import Answer
-from planner.answers.trainings import TrainedNetwork
 from planner.formulas.formula import Prediction
-from planner.quantities import format_cost, format_count
+from planner.formulas.trainings import TrainedNetwork
+from planner.text.quantities import format_cost, format_count
 from sampler import Architecture
 
 HOW = {

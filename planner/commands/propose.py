@@ -23,13 +23,13 @@ from planner.commands.options import (
 from planner.commands.together import needs, replaces
 from planner.commands.types import Whole
 from planner.errors import PlannerError
-from planner.quantities import format_count
+from planner.text.quantities import format_count
 from sampler.seeds import offset_seed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from planner.store import Ledger
+    from planner.study.ledger import Ledger
     from sampler import Architectures, Limit, SearchSpace
 
 METHODS = ("bayes", "tpe", "gp", "nsga2", "nsga3", "random")  # of planner.proposers.methods, too heavy to import here
@@ -127,8 +127,8 @@ def command(
     ones (pixels, total blocks, mean log width). Until a fifth of the trainings did so, three are queued at most, and
     expected to be worth what uniform ones are, with wide intervals.
     """
-    from planner.progress import patience
-    from planner.study import open_ledger
+    from planner.commands.progress import patience
+    from planner.study.folder import open_ledger
     from sampler import exact_limit
 
     ledger = open_ledger(study)
@@ -155,7 +155,7 @@ def _proposed(
     """Queues, and says what and why."""
     from planner.proposers import methods
     from planner.proposers.pool import architectures_frame, make_pool
-    from planner.trials import trained
+    from planner.study.trials import trained
 
     seed = offset_seed(ledger.settings.seed, ledger.asked()) if seed is None else seed
     rows, pending = trained(ledger.frame()), ledger.pending()
@@ -188,7 +188,7 @@ def _with_epochs(
     """Queues trainings of different lengths, and says what and why."""
     from planner.proposers import methods
     from planner.proposers.pool import make_pool
-    from planner.trials import trained
+    from planner.study.trials import trained
 
     usual = ledger.settings.fidelity.epochs
     if method != "bayes" or min(epochs) < 1 or max(epochs) > usual:
@@ -236,7 +236,7 @@ def _too_few(rows: pd.DataFrame, wanted: int) -> bool:
 
 def _initial(ledger: Ledger, space: SearchSpace, size: int, missing: int, seeds: int) -> dict[str, Any]:
     """Queues what the initial design lacks."""
-    from planner.designs import drawn
+    from planner.study.designs import drawn
 
     done = ledger.counts()["ok"]
     why = (

@@ -9,7 +9,7 @@ import click
 from planner.commands.options import as_json, echo_first, echo_json, study
 from planner.commands.together import needs
 from planner.errors import PlannerError
-from planner.quantities import format_bytes
+from planner.text.quantities import format_bytes
 
 
 @click.command(
@@ -38,11 +38,11 @@ def command(
     to architecture; where MACs and hours went; how far it can be trusted; and what to do next. The study's formula is
     shown as it is on disk; without one, a formula is fitted for the page.
     """
-    from planner.documents import write_out, write_own
     from planner.report.numbers import numbers_of
     from planner.report.page import page_of
     from planner.report.source import of_study, of_table
-    from planner.study import folder_of
+    from planner.study.folder import folder_of
+    from planner.text.documents import write_out, write_own
 
     if table and study:
         raise PlannerError("give a table or --study, not both")

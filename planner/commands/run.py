@@ -21,7 +21,7 @@ from planner.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from planner.loop import Resources
+    from planner.training.loop import Resources
     from sampler import Limit
 
 
@@ -59,13 +59,13 @@ def command(
     from planner.commands.fit import show_fit, summary
     from planner.commands.front import front_of, marked, show_front
     from planner.commands.predict_show import show_answer
-    from planner.documents import write_own
+    from planner.commands.progress import TerminalProgress, decoding
+    from planner.fitting.fit import fit
     from planner.formulas.codec import dumps
-    from planner.formulas.fit import fit
-    from planner.loop import train_queued
-    from planner.making import Wanted, queue_in
-    from planner.progress import TerminalProgress, decoding
-    from planner.study import cache_of
+    from planner.study.folder import cache_of
+    from planner.text.documents import write_own
+    from planner.training.loop import train_queued
+    from planner.training.making import Wanted, queue_in
 
     ledger, _ = queue_in(study, options, Wanted(trials, method=method, seeds=seeds), decoding)
     train_queued(ledger, cache_of(ledger.folder), where, TerminalProgress())

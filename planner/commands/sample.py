@@ -10,10 +10,10 @@ import click
 from planner.commands.options import REPEATS, TRIALS, as_json, budgets, echo_json, made_with, study
 from planner.commands.together import needs
 from planner.errors import PlannerError
-from planner.quantities import format_count
+from planner.text.quantities import format_count
 
 if TYPE_CHECKING:
-    from planner.designs import Design
+    from planner.study.designs import Design
     from sampler import Architectures, Limit, SearchSpace
     from sampler.grid_design import Start
 
@@ -65,8 +65,8 @@ def command(
     which of r, d, w matters at one budget; grid shares the budget between them in every proportion, from which `planner
     fit --kind compound` takes alpha, beta and gamma.
     """
-    from planner.making import Wanted, queue_in
-    from planner.progress import decoding
+    from planner.commands.progress import decoding
+    from planner.training.making import Wanted, queue_in
     from sampler import exact_limit
 
     design = equal_design(method, flops, study, anchor)
@@ -114,7 +114,7 @@ def anchor_of(study: str | None, number: int) -> Start:
     Raises:
         PlannerError: If there is none of that number.
     """
-    from planner.study import read_ledger
+    from planner.study.folder import read_ledger
     from sampler.grid_design import Start
 
     ledger = read_ledger(study)

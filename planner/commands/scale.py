@@ -11,7 +11,7 @@ from planner.commands.searching import SEARCHES, search, searching
 from planner.commands.together import needs, refuse
 from planner.commands.types import Number
 from planner.errors import PlannerError
-from planner.quantities import format_count, parse_macs
+from planner.text.quantities import format_count, parse_macs
 
 if TYPE_CHECKING:
     from planner.commands.searching import Asked

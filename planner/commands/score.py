@@ -32,9 +32,9 @@ def command(study: str | None, zen: bool, inherit: int, device: str, json_: bool
 
     Stop it at any time: the same command goes on. `planner audit` then says whether a score can be trusted.
     """
-    from planner.heirs import read_parents
-    from planner.scores import cost_of_inheritance, score
-    from planner.study import cache_of, read_ledger
+    from planner.scores.heirs import read_parents
+    from planner.scores.score import cost_of_inheritance, score
+    from planner.study.folder import cache_of, read_ledger
 
     if not (zen or inherit):
         raise PlannerError("no score asked for: give --zen, --inherit EPOCHS or both")

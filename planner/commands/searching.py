@@ -15,14 +15,14 @@ from planner.commands.options import EPOCHS, LATENCY_FILE, Quantity, echo_json, 
 from planner.commands.options import latency_limit as limit_of
 from planner.commands.together import refuse
 from planner.errors import PlannerError
-from planner.quantities import format_count, parse_ms
+from planner.text.quantities import format_count, parse_ms
 
 if TYPE_CHECKING:
-    from planner.loop import Resources
     from planner.searches.running import Search
     from planner.searches.scoring import Found
     from planner.searches.trained import TrainedScorer
-    from planner.store import Ledger
+    from planner.study.ledger import Ledger
+    from planner.training.loop import Resources
     from sampler import Architecture
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -95,10 +95,10 @@ def searching(command: F) -> F:
 
 def search(method: str, base: str, macs: float | None, resolution: int | None, asked: Asked, json_: bool) -> None:
     """Runs a search on a study's ledger, or goes on with it, and shows what it found."""
-    from planner.progress import TerminalProgress
+    from planner.commands.progress import TerminalProgress
     from planner.searches.running import run
     from planner.searches.trained import EPOCHS, TrainedScorer
-    from planner.study import cache_of, open_ledger
+    from planner.study.folder import cache_of, open_ledger
 
     ledger = open_ledger(asked.study)
     if ledger.settings.base != base:
@@ -125,7 +125,7 @@ def _written(
     import pandas as pd
 
     from planner.searches.record import FOLDER, write_found
-    from planner.table import csv_text
+    from planner.tables.table import csv_text
     from sampler import architecture_complexity
     from trainer.files import write_atomically
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from planner.commands.options import as_json, echo_json, echo_table, study
-from planner.quantities import format_count
+from planner.text.quantities import format_count
 
 
 @click.command(
@@ -19,8 +19,8 @@ from planner.quantities import format_count
 @as_json
 def command(study: str | None, json_: bool) -> None:
     """Counts trainings by what became of them, hours spent and wasted, and the best of each band of MACs."""
-    from planner.situation import Situation
-    from planner.study import read_ledger
+    from planner.advice.situation import Situation
+    from planner.study.folder import read_ledger
 
     answer = Situation(read_ledger(study)).as_dict()
     if json_:

@@ -29,7 +29,7 @@ def command(context: click.Context, json_: bool) -> None:
         return
     from dataclasses import asdict
 
-    from planner.studies import standings
+    from planner.study.studies import standings
 
     found = standings()
     if json_:
@@ -62,7 +62,7 @@ def command(context: click.Context, json_: bool) -> None:
 @as_json
 def rename_command(name: str, new: str, json_: bool) -> None:
     """Renames the study NAME to NEW; its trainings, formula and report go with it."""
-    from planner.studies import rename
+    from planner.study.studies import rename
 
     folder = rename(name, new)
     if json_:
@@ -81,8 +81,8 @@ def rename_command(name: str, new: str, json_: bool) -> None:
 @as_json
 def rm(name: str, yes: bool, json_: bool) -> None:
     """Removes the study NAME and everything in its folder, for ever; asks first."""
-    from planner.studies import remove
-    from planner.study import existing
+    from planner.study.folder import existing
+    from planner.study.studies import remove
 
     folder = existing(name)
     if not yes and not _confirmed(f"remove {folder} with all its trainings, for ever?"):

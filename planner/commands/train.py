@@ -9,7 +9,7 @@ import click
 from planner.commands.options import as_json, echo_json, resources, study, warn_of_guessing
 
 if TYPE_CHECKING:
-    from planner.loop import Resources
+    from planner.training.loop import Resources
 
 
 @click.command(
@@ -25,9 +25,9 @@ def command(study: str | None, where: Resources, json_: bool) -> None:
 
     Stop it at any time: the same command goes on, loses no finished training and repeats none.
     """
-    from planner.loop import train_queued
-    from planner.progress import TerminalProgress
-    from planner.study import cache_of, open_ledger
+    from planner.commands.progress import TerminalProgress
+    from planner.study.folder import cache_of, open_ledger
+    from planner.training.loop import train_queued
 
     ledger = open_ledger(study)
     ended = train_queued(ledger, cache_of(ledger.folder), where, TerminalProgress())

@@ -7,12 +7,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from planner.errors import PlannerError
-from planner.formulas.fit import fit
+from planner.fitting.fit import fit
 from planner.formulas.formula import Formula
-from planner.records import Records
 from planner.searches.record import FOLDER, FoundRecord, read_found
-from planner.table import Table, frame_sha256, usable
-from planner.trials import trained
+from planner.study.reader import Records
+from planner.study.trials import trained
+from planner.tables.table import Table, frame_sha256, usable
 from sampler import SearchSpace
 
 if TYPE_CHECKING:

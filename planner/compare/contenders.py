@@ -10,9 +10,9 @@ from planner.compare import own
 from planner.compare.background import Background
 from planner.compare.contender import DRAWN, RANDOM, Contender, family, made
 from planner.errors import PlannerError
-from planner.quantities import format_count
 from planner.rules import METHODS, at_budget
 from planner.rules.rays import pycls_ray
+from planner.text.quantities import format_count
 from sampler import architecture_complexity
 from sampler.solve import TOLERANCE
 

@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.compare.pictures import plain_ticks
-from planner.documents import write_figure
 from planner.errors import PlannerError
 from planner.formulas.networks import network_inputs
-from planner.quantities import format_count
 from planner.rules.compounding import EFFICIENTNET
 from planner.rules.rays import DEPTH, RESOLUTION, WIDTH, Ray, compound_ray
-from planner.table import Table
+from planner.tables.table import Table
+from planner.text.documents import write_figure
+from planner.text.quantities import format_count
 from sampler import base as base_named
 from sampler import rule_named, scale
 from sampler.architecture import MAX_PIXELS, FloatArray

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from planner import pareto
-from planner.documents import write_figure
 from planner.errors import PlannerError
 from planner.formulas.selection import select
-from planner.quantities import format_count
-from planner.table import Table, Trainings
+from planner.front import pareto
+from planner.tables.table import Table, Trainings
+from planner.text.documents import write_figure
+from planner.text.quantities import format_count
 from sampler.architecture import FloatArray
 from sampler.designs import TARGET_TOLERANCE
 

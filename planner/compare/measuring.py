@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.loop import Progress, Resources, train_queued
-from planner.store import Ledger
-from planner.trials import asked_key
+from planner.study.ledger import Ledger
+from planner.study.trials import asked_key
+from planner.training.loop import Progress, Resources, train_queued
 from sampler import Architecture, LayeredArchitecture
 from sampler.moves import column_names
 

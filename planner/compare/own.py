@@ -18,9 +18,9 @@ from planner.compare.background import Background
 from planner.compare.contender import DRAWN, Contender, made
 from planner.errors import PlannerError
 from planner.formulas.formula import Formula
-from planner.quantities import format_count
 from planner.rules.compounding import EFFICIENTNET, shrinking_rule
 from planner.rules.rays import compound_ray
+from planner.text.quantities import format_count
 from sampler import Architecture, BaseNetwork, architecture_complexity, rule_named, solve_width, stratified_design
 from sampler import base as base_named
 from sampler.complexity import count

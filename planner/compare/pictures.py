@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from planner.compare.rows import Row
 from planner.compare.summary import Summary, summaries
-from planner.documents import write_figure
-from planner.quantities import format_count
+from planner.text.documents import write_figure
+from planner.text.quantities import format_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.cells import source_of
 from planner.compare.contender import Contender
 from planner.compare.measuring import Measure, Score
-from planner.documents import write_out, write_own
 from planner.errors import PlannerError
-from planner.frames import read_frame
-from planner.table import csv_text
+from planner.tables.cells import source_of
+from planner.tables.frames import read_frame
+from planner.tables.table import csv_text
+from planner.text.documents import write_out, write_own
 from sampler import Architecture, LayeredArchitecture
 
 if TYPE_CHECKING:

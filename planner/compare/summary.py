@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from planner.chance import warning_of
 from planner.compare.contender import DRAWN, RANDOM, REFERENCE
 from planner.compare.rows import NETWORK, Row
 from planner.compare.statistics import LEVEL, Estimate, mean_interval, paired
+from planner.tables.chance import warning_of
 from sampler.solve import TOLERANCE
 
 

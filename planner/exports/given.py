@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from planner.documents import parse, read_text
 from planner.errors import InputError, PlannerError
+from planner.text.documents import parse, read_text
 from sampler import Architecture, architecture_complexity, architecture_from
 
 LARGEST = 10_000_000

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import PlannerError
-from planner.quantities import format_count
+from planner.text.quantities import format_count
 from sampler import Architecture, BaseNetwork, architecture_complexity
 from sampler import base as base_named
 from trainer.batches import MEAN, STD
@@ -18,7 +18,7 @@ from trainer.weights import load_network
 if TYPE_CHECKING:
     from torch import nn
 
-    from planner.records import Records
+    from planner.study.reader import Records
 
 SCHEMA = "planner-network/1"
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from planner.errors import PlannerError
 from planner.formulas.formula import Formula, Prediction
-from planner.quantities import format_cost
+from planner.text.quantities import format_cost
 from sampler import Architecture, Limit, architecture_complexity, stack
 from sampler.moves import from_rows
 

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planner.chance import warning_of
-from planner.documents import Format, number, shown
 from planner.errors import PlannerError
-from planner.formulas.curve import Curve
 from planner.formulas.formula import Branch, Direction, Formula
 from planner.formulas.parts import parts_of, resolution_of
 from planner.formulas.rungs import ladder_in
 from planner.formulas.schema import violation
 from planner.formulas.stages import stages_in, stages_out
 from planner.formulas.vectors import disagreement, vectors_of
+from planner.gaussian.curve import Curve
+from planner.tables.chance import warning_of
+from planner.text.documents import Format, number, shown
 from sampler import RULES, BaseNetwork, base_names
 
 if TYPE_CHECKING:
-    from planner.answers.model import AnswerModel
+    from planner.surrogates.answer_model import AnswerModel
     from planner.surrogates.surrogate import Surrogate
 
 SCHEMA = "planner-formula/1"
@@ -297,6 +297,6 @@ def _surrogate_in(document: dict[str, Any] | None) -> Surrogate | None:
 def _answers_in(document: dict[str, Any] | None, surrogate: Surrogate | None) -> AnswerModel | None:
     if document is None or surrogate is None:
         return None
-    from planner.answers.model import AnswerModel
+    from planner.surrogates.answer_model import AnswerModel
 
     return AnswerModel.from_dict(document, surrogate)

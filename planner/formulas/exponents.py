@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from planner.formulas.curve import REACH, Curve, Exponent
 from planner.formulas.formula import Branch, Direction, Formula
-from planner.quantities import format_count
+from planner.gaussian.curve import REACH, Curve, Exponent
+from planner.text.quantities import format_count
 from sampler import InputError, rule_named
 from sampler.architecture import FloatArray
 from sampler.solve import width_brackets

@@ -12,13 +12,13 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from planner import deferred
-from planner.documents import path_of, write_out
 from planner.errors import PlannerError
-from planner.formulas.curve import Curve, Exponent
 from planner.formulas.rungs import Rung
 from planner.formulas.stages import StageCurves
-from planner.quantities import budget_of, format_count
+from planner.gaussian.curve import Curve, Exponent
+from planner.text import deferred
+from planner.text.documents import path_of, write_out
+from planner.text.quantities import budget_of, format_count
 from sampler import Architecture, BaseNetwork, Limit, architecture_complexity, base, rule_named, solve_width, stack
 from sampler.architecture import MAX_CHANNELS, MAX_PIXELS
 from sampler.checks import checked_whole, shown
@@ -73,7 +73,8 @@ class Formula:
         errors: Cross-validated errors, by name.
         provenance: What it was fitted on: rows, sha256 of the table, seed, versions.
         surrogate: Accuracy as a function of an architecture's columns, where it was fitted.
-        answers: Model that chooses the answer to a budget (`planner.answers.model.AnswerModel`), where one was fitted.
+        answers: Model that chooses the answer to a budget (`planner.surrogates.answer_model.AnswerModel`), where one
+            was fitted.
         non_dominated: The rows that no other dominates by observed accuracy and MACs, in the same form: the front of
             what was trained, its most accurate network included. Empty in files that do not say.
         warnings: What a reader must know before any number, a sentence each.
@@ -82,7 +83,7 @@ class Formula:
 
     Example:
         >>> from planner.formulas.codec import loads
-        >>> from planner.resources import shipped_formula
+        >>> from planner.text.shipped import shipped_formula
         >>> formula = loads(shipped_formula("efficientnet_b0"))
         >>> formula
         Formula(efficientnet_b0 at 224 px, 1000 classes: loglinear, 24.36M to 37.75G MACs, 13 points)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from planner.formulas.stages import architectures_of, uniform_in
-from planner.row_costs import by_rule, macs_of, networks_in
 from planner.surrogates.rows import varying
-from planner.table import Table
+from planner.tables.row_costs import by_rule, macs_of, networks_in
+from planner.tables.table import Table
 from sampler import BaseNetwork, InputError, ScalingRule, rule_named
 from sampler import base as base_named
 from sampler.architecture import MAX_PIXELS, IntArray

@@ -1,6 +1,6 @@
 """The ladder of a formula file: integer answers by rising MACs, that a reader without the planner finds by bisection.
 
-A rung is the best buildable network of some budget by all that the trainings taught (`planner.answers.ladder` finds
+A rung is the best buildable network of some budget by all that the trainings taught (`planner.fitting.ladder` finds
 them). It stands where the answer changes, so that the answer to a budget is the last rung whose MACs are within it.
 """
 

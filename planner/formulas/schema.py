@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from planner.documents import shown
+from planner.text.documents import shown
 
 FILE = "formula.schema.json"
 TYPES: dict[str, tuple[type, ...]] = {

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from planner import pareto
 from planner.errors import PlannerError
 from planner.formulas.networks import MULTIPLIERS, network_inputs
+from planner.front import pareto
 from planner.surrogates.rows import varying
-from planner.table import Table
+from planner.tables.table import Table
 from sampler.architecture import FloatArray, IntArray
 
 if TYPE_CHECKING:

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planner.formulas.curve import Curve
+from planner.gaussian.curve import Curve
 from sampler import RULES, Architecture, BaseNetwork, rule_named, stack
 from sampler.architecture import Architectures, FloatArray, IntArray
 from sampler.complexity import blocks_of
 from sampler.moves import column_names, from_rows
-from sampler.scaling import ScalingRule, depth_ranges, width_ranges
+from sampler.scaling import ScalingRule
 from sampler.totals import by_part
+from sampler.uniform import uniform_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,14 +133,6 @@ def architectures_of(frame: pd.DataFrame, network: BaseNetwork, rule: ScalingRul
         if name in frame and np.isfinite(frame[name].to_numpy(dtype=np.float64)).all():
             ends[name] = frame[name].to_numpy(dtype=np.int64)
     return from_rows(network, np.column_stack([rows[:, 0], ends["stem"], rows[:, 1:], ends["head"]]))
-
-
-def uniform_rows(network: BaseNetwork, rule: ScalingRule, architectures: Architectures) -> np.ndarray:
-    """`(n,)` bools: whether one depth and one width multiplier for all stages give these integers by the rule."""
-    narrow, wide = width_ranges(network, rule, architectures.widths)
-    shallow, deep = depth_ranges(network, rule, architectures.depths)
-    uniform: np.ndarray = (narrow <= wide) & (shallow <= deep)
-    return uniform
 
 
 def evenly(frame: pd.DataFrame) -> pd.DataFrame:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from planner.documents import Format, number
 from planner.errors import PlannerError
 from planner.latency.model import COUNTS, FEATURES, Departure, LatencyModel
+from planner.text.documents import Format, number
 from sampler.architecture import FloatArray
 
 SCHEMA = "planner-latency/1"

@@ -11,9 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.documents import write_out
 from planner.latency.designs import Sweep
 from planner.latency.staircase import Staircase, staircase
+from planner.text.documents import write_out
 from sampler import Architecture
 from sampler.architecture import stack
 from sampler.complexity import count
@@ -109,7 +109,7 @@ class Measurement:
 
     def write(self, path: Path) -> None:
         """Writes the table as CSV, whole or not at all."""
-        from planner.table import csv_text
+        from planner.tables.table import csv_text
 
         write_out(path, csv_text(table(self.architectures, self.classes, self.timings, self.setting)))
 

@@ -26,8 +26,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from planner.documents import write_out
 from planner.errors import PlannerError
+from planner.text.documents import write_out
 from sampler.architecture import Architectures, FloatArray
 from sampler.complexity import chunks, count
 

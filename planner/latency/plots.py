@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from planner.documents import write_figure
 from planner.errors import PlannerError
 from planner.latency.designs import Sweep
 from planner.latency.measure import Measurement
 from planner.latency.staircase import Staircase
+from planner.text.documents import write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

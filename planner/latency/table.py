@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planner.cells import Source, all_there, numbers, source_of
-from planner.documents import no_column
 from planner.errors import PlannerError
-from planner.frames import check_columns, frame_of
-from planner.kinds import NUMBER, Kind, kind_of
 from planner.latency.model import FEATURES, Per
+from planner.tables.cells import Source, all_there, numbers, source_of
+from planner.tables.frames import check_columns, frame_of
+from planner.tables.kinds import NUMBER, Kind, kind_of
+from planner.text.documents import no_column
 from sampler.architecture import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _named(source: pd.DataFrame | str | Path | Sequence[str | Path]) -> list[tup
         found = source_of(frame)
         check_columns(frame.columns, found.name)
         if not found.sha256:
-            from planner.table import frame_sha256
+            from planner.tables.table import frame_sha256
 
             found = Source(found.name, frame_sha256(frame))
         named.append((frame.reset_index(drop=True), found))

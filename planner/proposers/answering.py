@@ -35,7 +35,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.gains import log_improvement
+from planner.front.gains import log_improvement
 from planner.proposers.bayes import Known
 from planner.surrogates.lessons import lessons
 from sampler.architecture import FloatArray, IntArray

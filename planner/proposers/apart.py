@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from planner.formulas.stages import VARIED, architectures_of, uniform_in, uniform_rows
+from planner.formulas.stages import VARIED, architectures_of, uniform_in
 from sampler import rule_named
 from sampler.architecture import FloatArray
 from sampler.moves import column_names
+from sampler.uniform import uniform_rows
 
 if TYPE_CHECKING:
     import pandas as pd

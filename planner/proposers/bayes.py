@@ -1,7 +1,7 @@
 """The rows of a pool whose measuring promises the largest gain in hypervolume.
 
 Only the target is modelled; the cost of every row is known. A surrogate of the rows measured gives each row of the pool
-a Gaussian, `planner.gains` the expected gain over the staircase of what has been reached. For a batch, each
+a Gaussian, `planner.front.gains` the expected gain over the staircase of what has been reached. For a batch, each
 choice is believed to come out as expected (the Kriging believer of Ginsbourger et al. 2010,
 https://doi.org/10.1007/978-3-642-10701-6_6) before the next is made, so that a batch does not crowd.
 
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from planner.gains import Staircase, log_expected_gain, log_most_gain
+from planner.front.gains import Staircase, log_expected_gain, log_most_gain
 from planner.surrogates.lessons import departures, lessons
 from sampler.architecture import FloatArray, IntArray
 

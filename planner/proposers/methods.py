@@ -18,7 +18,7 @@ from planner.errors import PlannerError
 from planner.proposers.apart import uniform_where_untried
 from planner.proposers.outlook import inputs_of
 from planner.proposers.pool import architectures_frame
-from planner.trials import architecture_of, parameters, trained, widened
+from planner.study.trials import architecture_of, parameters, trained, widened
 from sampler import Architectures, SearchSpace
 from sampler import base as base_named
 from sampler.architecture import FloatArray
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
-    from planner.records import Records
+    from planner.study.reader import Records
 
 Per = Literal["trial", "second"]
 METHODS = ("bayes", "tpe", "gp", "nsga2", "nsga3", "random")
-# The front's selection never has fewer points (`planner.pareto.FEWEST`).
+# The front's selection never has fewer points (`planner.front.pareto.FEWEST`).
 FEWEST_INITIAL = 8
 GENERATION = 50  # Optuna's default population
 
@@ -56,7 +56,7 @@ def missing_initial(ledger: Records, space: SearchSpace) -> int:
 
 def front_architectures(rows: pd.DataFrame, space: SearchSpace) -> Architectures | None:
     """The architectures on the front of trainings; None where there are no trainings."""
-    from planner.pareto import as_losses, non_dominated_mask
+    from planner.front.pareto import as_losses, non_dominated_mask
 
     if rows.empty:
         return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from planner.formulas.selection import LEARNED_ROWS, MANY_ROWS
-from planner.gains import Staircase, log_expected_gain, log_improvement
+from planner.front.gains import Staircase, log_expected_gain, log_improvement
 from planner.proposers.apart import uniform_where_untried
 from planner.proposers.bayes import MARGIN, Alike, doubted
 from planner.surrogates.rows import described, numbers_in

@@ -11,16 +11,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.deferred import pd
-from planner.documents import no_column, shown
 from planner.errors import PlannerError
-from planner.pace import TIMES, own_seconds
 from planner.proposers.answering import ANSWERS_NOISE_SHARE, best_rows_for
 from planner.proposers.bayes import NOISE_SHARE, Alike, Known, best_rows
 from planner.proposers.spread import spread_out
-from planner.quantities import budget_of
+from planner.study.pace import TIMES, own_seconds
 from planner.surrogates.pools import columns_of, finished_in, matrix_of, without_logarithms
 from planner.surrogates.rows import as_frame, numbers_in
+from planner.text.deferred import pd
+from planner.text.documents import no_column, shown
+from planner.text.quantities import budget_of
 from sampler.architecture import FloatArray, IntArray
 from sampler.checks import checked_number, checked_whole, is_number
 from sampler.seeds import checked_seed
@@ -254,7 +254,7 @@ def _log_seconds(observed: pd.DataFrame, pool: pd.DataFrame, paid: Sequence[str]
 
 
 def _others_of(measured: pd.DataFrame) -> list[FloatArray]:
-    """The other columns of `planner.pace.TIMES`; NaN where the table has none."""
+    """The other columns of `planner.study.pace.TIMES`; NaN where the table has none."""
     import pandas as pd
 
     missing = pd.Series(np.nan, index=measured.index)

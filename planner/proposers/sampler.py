@@ -19,9 +19,9 @@ from optuna.search_space import intersection_search_space
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from planner.documents import shown
 from planner.errors import PlannerError
 from planner.proposers.candidates import Row, drawn, features, key_of, moved
+from planner.text.documents import shown
 from sampler.checks import checked_whole
 from sampler.seeds import checked_seed
 
@@ -185,7 +185,7 @@ class ExactCostSampler(BaseSampler):
 
     def _front(self, study: Study, trials: Sequence[tuple[FrozenTrial, Row]]) -> list[Row]:
         """Parameters of the finished trials that no other dominates."""
-        from planner.pareto import non_dominated_mask
+        from planner.front.pareto import non_dominated_mask
 
         finished = [(row, value) for one, row in trials if (value := self._value(study, one)) is not None]
         if not finished:

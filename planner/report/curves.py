@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.formulas.curve import REACH, Curve
 from planner.formulas.formula import Branch, Formula
+from planner.gaussian.curve import REACH, Curve
 from sampler import rule_named
 from sampler.architecture import Architectures, FloatArray
 from sampler.scaling import scale

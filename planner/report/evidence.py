@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from planner.markup import details, paragraph, table
-from planner.quantities import format_count
 from planner.report import plots
 from planner.report.markup import figure, legend, section
 from planner.report.plots import Numbers, percent
+from planner.text.markup import details, paragraph, table
+from planner.text.quantities import format_count
 
 LEVELS = ("50", "80", "90")
 LISTED = ("trial", "origin", "accuracy", "macs", "resolution", "r", "d", "w", "depths", "widths", "front", "selected")

@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planner.chance import warning_of
 from planner.errors import InputError, PlannerError
 from planner.formulas.exponents import sentences
 from planner.formulas.formula import Formula
 from planner.formulas.selection import rows_of
-from planner.pareto import front_mask
+from planner.front.pareto import front_mask
 from planner.report.answers import answers_of, budgets_of, front_accuracy
 from planner.report.curves import Band, bands_of
 from planner.report.source import Source
 from planner.rules import EFFICIENTNET, compound
 from planner.surrogates.validate import LEVELS
+from planner.tables.chance import warning_of
 from sampler import base as base_named
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from planner.situation import Situation
+    from planner.advice.situation import Situation
 
 MOST_ROWS = 1000  # trainings in a page; more only hide each other, and it must open at once
 MOST_LOST = 100
@@ -203,7 +203,7 @@ def calibration_of(source: Source) -> dict[str, Any] | None:
 
 def _standing(situation: Situation) -> dict[str, Any]:
     """Where a study stands and what `planner next` advises."""
-    from planner.recommend import recommend
+    from planner.advice.recommend import recommend
 
     try:
         advice: dict[str, Any] | None = recommend(situation).as_dict()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from planner.quantities import format_count
 from planner.report.svg import Axis, Drawing, spanning
+from planner.text.quantities import format_count
 
 Numbers = dict[str, Any]
 # Shape and line of each rule; the style sheet gives the colours by the same names.

@@ -1,4 +1,4 @@
-// A count as people write and paste it (200M, 1.2 GMac, 200,000,000), as planner.quantities reads it; NaN for anything else.
+// A count as people write and paste it (200M, 1.2 GMac, 200,000,000), as planner.text.quantities reads it; NaN for anything else.
 const parseCount = (typed) => {
   const UNITS = { "": 1, k: 1e3, m: 1e6, g: 1e9, b: 1e9, t: 1e12 };
   const WORDS = { thousand: "k", million: "m", billion: "g", trillion: "t" };

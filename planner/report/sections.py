@@ -5,11 +5,11 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from planner.markup import code, details, paragraph, table
-from planner.quantities import format_count
 from planner.report import plots
 from planner.report.markup import figure, legend, section
 from planner.report.plots import RULE_SHAPES, Numbers, percent
+from planner.text.markup import code, details, paragraph, table
+from planner.text.quantities import format_count
 
 ANSWER = "the answers: the best network for every budget, expected"
 CELLS = (

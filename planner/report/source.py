@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from planner.errors import PlannerError
 from planner.formulas.formula import Formula
-from planner.pareto import SHARE
-from planner.table import Table
+from planner.front.pareto import SHARE
+from planner.tables.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from planner.situation import Situation
+    from planner.advice.situation import Situation
     from planner.surrogates.surrogate import Surrogate
 
 FITTED_HERE = "fitted for this page"
@@ -59,8 +59,8 @@ def of_study(name: str | None, formula: str | None = None) -> Source:
     Raises:
         PlannerError: If there is no such study, it has no finished training, or the formula cannot be used.
     """
-    from planner.situation import Situation
-    from planner.study import read_ledger
+    from planner.advice.situation import Situation
+    from planner.study.folder import read_ledger
 
     ledger = read_ledger(name)
     situation, study = Situation(ledger), ledger.folder.name
@@ -79,8 +79,8 @@ def of_table(path: Path, base: str | None = None, formula: str | None = None) ->
     Raises:
         PlannerError: If the table or the formula cannot be used.
     """
-    from planner.frames import path_shown, read_frame
-    from planner.table import as_study, from_outside
+    from planner.tables.frames import path_shown, read_frame
+    from planner.tables.table import as_study, from_outside
 
     finished = read_frame(path, "training", "trainings")
     table, given = from_outside(finished, base), Path(formula) if formula else None
@@ -99,7 +99,7 @@ def _source(
     if path is not None:
         formula, origin, doubts = *_read(path, table), _doubts(path, table, command)
     else:
-        from planner.formulas.fit import fit
+        from planner.fitting.fit import fit
 
         try:
             formula = fit(table)

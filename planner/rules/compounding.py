@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, replace
 
-from planner.formulas.curve import power_law
 from planner.formulas.formula import Branch, Formula
+from planner.gaussian.curve import power_law
 from sampler import BaseNetwork, rule_named
 from sampler import base as base_named
 from sampler.architecture import MAX_PIXELS

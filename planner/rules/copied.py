@@ -9,9 +9,9 @@ import numpy as np
 
 from planner.errors import PlannerError
 from planner.formulas.formula import Formula
-from planner.quantities import format_count
-from planner.resources import shipped_formula
 from planner.rules.scaled import Scaled
+from planner.text.quantities import format_count
+from planner.text.shipped import shipped_formula
 from sampler import BaseNetwork, architecture_complexity, rule_named, scale
 from sampler.complexity import base_macs
 from sampler.solve import TOLERANCE

@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from planner.documents import shown
 from planner.errors import PlannerError
 from planner.formulas.formula import Formula
-from planner.quantities import budget_of
 from planner.rules.compounding import EFFICIENTNET, Coefficients, compound
 from planner.rules.copied import by_formula, copied
 from planner.rules.rule import factors_of, rule_of
 from planner.rules.scaled import Scaled
 from planner.rules.staircase import nearest
+from planner.text.documents import shown
+from planner.text.quantities import budget_of
 from sampler import BaseNetwork
 from sampler import base as base_named
 from sampler.architecture import MAX_PIXELS

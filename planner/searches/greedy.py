@@ -26,9 +26,9 @@ from dataclasses import replace
 from typing import TypeGuard
 
 from planner.errors import PlannerError
-from planner.quantities import format_count
 from planner.searches.ladder import GreedyOptions, Pool, as_candidates, candidates, pool_of, targets
 from planner.searches.scoring import Candidate, Found, Scorer, Step, Tell
+from planner.text.quantities import format_count
 from sampler import Architecture
 from sampler.architecture import IntArray, stack
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import PlannerError
-from planner.quantities import format_count
 from planner.searches.growth import Grown, Growth, by_resolution, by_stage
 from planner.searches.scoring import Candidate
+from planner.text.quantities import format_count
 from sampler import Architecture
 from sampler import base as base_named
 from sampler.architecture import IntArray, stack

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from planner.documents import Format, number, shown
 from planner.errors import PlannerError
 from planner.searches.adjust import AdjustOptions, Probed
 from planner.searches.scoring import Candidate
 from planner.searches.trained import TrainedScorer
 from planner.searches.widths import Widths
+from planner.text.documents import Format, number, shown
 from sampler import Architecture
 from trainer.batches import DeviceImages
 from trainer.channel_units import units_of
@@ -32,7 +32,7 @@ from trainer.utilization import utilization
 from trainer.weights import load_network
 
 if TYPE_CHECKING:
-    from planner.store import Ledger
+    from planner.study.ledger import Ledger
 
 SCHEMA = "utilization/1"
 Record = dict[str, Any]

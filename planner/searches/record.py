@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from planner.documents import Format, number, write_own
 from planner.errors import PlannerError
 from planner.searches.scoring import Found
+from planner.text.documents import Format, number, write_own
 from sampler import Architecture, architecture_from
 
 SCHEMA = "planner-search/1"

@@ -21,7 +21,7 @@ from sampler import Architecture
 from sampler.complexity import count
 
 if TYPE_CHECKING:
-    from planner.store import Ledger
+    from planner.study.ledger import Ledger
 
 Score = Literal["accuracy", "zen", "zen-per-block"]
 OPTIONS: dict[str, type] = {"greedy": GreedyOptions, "rbis": RbisOptions, "adjust": AdjustOptions}
@@ -120,8 +120,8 @@ def ranking(ledger: Ledger) -> Rank:
         PlannerError: If there are too few trainings to learn from.
     """
     from planner.proposers.pool import architectures_frame
+    from planner.study.trials import trained
     from planner.surrogates.fit import fit_surrogate
-    from planner.trials import trained
     from sampler.architecture import stack
 
     rows = trained(ledger.frame())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from planner.errors import PlannerError
 from planner.searches.scoring import Candidate
-from planner.table import Table, as_table
+from planner.tables.table import Table, as_table
 from sampler import base as base_named
 from sampler.architecture import stack
 from sampler.moves import column_names
@@ -26,7 +26,7 @@ class TableScorer:
     hold networks whose stem and head are the candidates'. Parents play no part.
 
     Args:
-        frame: Trainings, as `planner.table` describes them: a frame, a table, or the path of a CSV file.
+        frame: Trainings, as `planner.tables.table` describes them: a frame, a table, or the path of a CSV file.
         base: The base network's name.
 
     Raises:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import PlannerError
-from planner.loop import Progress, Resources, train_queued
 from planner.searches.scoring import Candidate, Tell
-from planner.store import Ledger
-from planner.trials import asked_key
+from planner.study.ledger import Ledger
+from planner.study.trials import asked_key
+from planner.training.loop import Progress, Resources, train_queued
 from sampler import Architecture
 
 # Network Amplification, section 4.1.

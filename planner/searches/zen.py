@@ -13,9 +13,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from planner.documents import number, parse, read_text
 from planner.errors import PlannerError
 from planner.searches.scoring import Candidate
+from planner.text.documents import number, parse, read_text
 from sampler import Architecture
 
 LARGEST_MEMORY = 100_000_000

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.surrogates import features as features_
-from planner.surrogates import warps
-from planner.surrogates.features import Features
-from planner.surrogates.kernels import Kernel
-from planner.surrogates.members import tuned
-from planner.surrogates.posterior import Member, Seen
-from planner.surrogates.warps import Kind, Warp
-from planner.surrogates.weights import log_densities
+from planner.gaussian import features as features_
+from planner.gaussian import warps
+from planner.gaussian.features import Features
+from planner.gaussian.kernels import Kernel
+from planner.gaussian.members import tuned
+from planner.gaussian.posterior import Member, Seen
+from planner.gaussian.warps import Kind, Warp
+from planner.gaussian.weights import log_densities
 from sampler.architecture import FloatArray
 
 # The limit's distance from the outermost target, in distances of that from the median; None is no warp.

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from planner.gaussian.outside import ABOVE, BELOW, FREEDOM, Outside, beyond_of, constants_of, sensitivity
+from planner.gaussian.posterior import Member, Mixture, Seen
 from planner.surrogates.calibration import scale
 from planner.surrogates.choose import Problem, warp_at
 from planner.surrogates.mixture import tuning_rows, weighed
-from planner.surrogates.outside import ABOVE, BELOW, FREEDOM, Outside, beyond_of, constants_of, sensitivity
-from planner.surrogates.posterior import Member, Mixture, Seen
 from sampler.architecture import FloatArray, IntArray
 
 KEPT = (0.5, 0.65, 0.8)  # shares of the rows that predict the others

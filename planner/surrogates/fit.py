@@ -10,22 +10,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from planner.cells import finished
-from planner.deferred import pd
-from planner.documents import shown
 from planner.errors import PlannerError
+from planner.gaussian.features import default_scales
+from planner.gaussian.kernels import Kernel
+from planner.gaussian.members import fitted
+from planner.gaussian.posterior import Mixture
 from planner.surrogates import choose
 from planner.surrogates.calibration import thinned
 from planner.surrogates.choose import IDENTITY, Problem, chosen, seen_through, warp_at
 from planner.surrogates.extremes import outside_of
-from planner.surrogates.features import default_scales
-from planner.surrogates.kernels import Kernel
-from planner.surrogates.members import fitted
 from planner.surrogates.mixture import fit_mixture, tuning_rows, weighed
-from planner.surrogates.posterior import Mixture
 from planner.surrogates.rows import as_frame, noise_of, numbers_in, study_inputs, with_indicators
 from planner.surrogates.surrogate import Surrogate
 from planner.surrogates.validate import HeldOut, cross_validated, errors_of, folds_of
+from planner.tables.cells import finished
+from planner.text.deferred import pd
+from planner.text.documents import shown
 from sampler.seeds import checked_seed
 
 COST = "macs"
@@ -46,9 +46,9 @@ def fit_surrogate(
     """Fits a surrogate to any table with numeric columns.
 
     A mixture of Gaussian processes that share a linear mean in the logarithms of the inputs (see
-    `planner.surrogates.kernels`), of a target warped so that the line is a saturating power law (`warps`); weighed by
+    `planner.gaussian.kernels`), of a target warped so that the line is a saturating power law (`warps`); weighed by
     leave-one-out densities; its intervals calibrated on rows held out in cross-validation, and beyond the rows seen on
-    what leaving the largest and the smallest out has cost (see `planner.surrogates.outside`).
+    what leaving the largest and the smallest out has cost (see `planner.gaussian.outside`).
 
     Args:
         table: A frame, or the path of a CSV file; where there is a column `status`, only rows that say `ok` are used.

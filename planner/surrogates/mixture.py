@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.surrogates import features as features_
+from planner.gaussian import features as features_
+from planner.gaussian.features import Features
+from planner.gaussian.members import TUNING_ROWS, candidates, fitted, tuned
+from planner.gaussian.posterior import Member, Mixture, Seen
+from planner.gaussian.warps import Warp
+from planner.gaussian.weights import log_densities, stacked
 from planner.surrogates.choose import Problem, seen_through, warp_at
-from planner.surrogates.features import Features
-from planner.surrogates.members import TUNING_ROWS, candidates, fitted, tuned
-from planner.surrogates.posterior import Member, Mixture, Seen
-from planner.surrogates.warps import Warp
-from planner.surrogates.weights import log_densities, stacked
 from sampler.architecture import FloatArray, IntArray
 
 REFIT_STEPS = 6  # of the optimiser, when some rows are taken away

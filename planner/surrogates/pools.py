@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.cells import finished, read, source_of
-from planner.documents import shown
 from planner.errors import PlannerError
-from planner.kinds import ANY, kind_of
 from planner.surrogates.rows import column_of, numbers_in
+from planner.tables.cells import finished, read, source_of
+from planner.tables.kinds import ANY, kind_of
+from planner.text.documents import shown
 from sampler.architecture import FloatArray
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from planner.documents import Format, number
 from planner.errors import PlannerError
+from planner.gaussian.features import SCALES, Features
+from planner.gaussian.kernels import FORMS, Kernel
+from planner.gaussian.outside import Outside
+from planner.gaussian.posterior import Member, Mixture, Seen
+from planner.gaussian.warps import KINDS, Warp
 from planner.surrogates.calibration import LARGEST
-from planner.surrogates.features import SCALES, Features
-from planner.surrogates.kernels import FORMS, Kernel
-from planner.surrogates.outside import Outside
-from planner.surrogates.posterior import Member, Mixture, Seen
 from planner.surrogates.surrogate import Surrogate
-from planner.surrogates.warps import KINDS, Warp
+from planner.text.documents import Format, number
 from sampler.architecture import FloatArray
 
 SCHEMA = "planner-surrogate/1"

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from planner.cells import read, source_of
-from planner.documents import cell, no_column, shown
 from planner.errors import PlannerError
-from planner.frames import frame_of
-from planner.kinds import ANY, kind_of
+from planner.tables.cells import read, source_of
+from planner.tables.frames import frame_of
+from planner.tables.kinds import ANY, kind_of
+from planner.text.documents import cell, no_column, shown
 from sampler.architecture import FloatArray
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from planner.deferred import pd
-from planner.documents import shown
 from planner.errors import PlannerError
+from planner.gaussian.outside import Outside, sensitivity
+from planner.gaussian.posterior import Mixture
 from planner.surrogates.calibration import factor, scale
-from planner.surrogates.outside import Outside, sensitivity
-from planner.surrogates.posterior import Mixture
 from planner.surrogates.rows import as_frame, check_words, numbers_in
+from planner.text.deferred import pd
+from planner.text.documents import shown
 from sampler.architecture import FloatArray
 from sampler.checks import is_number
 

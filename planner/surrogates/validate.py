@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.gaussian.posterior import Mixture
 from planner.surrogates.calibration import factor
 from planner.surrogates.choose import Problem
 from planner.surrogates.mixture import held_out
-from planner.surrogates.posterior import Mixture
 from sampler.architecture import FloatArray, IntArray
 
 BoolArray = NDArray[np.bool_]

@@ -14,8 +14,8 @@ from scipy.stats import spearmanr
 
 import planner
 from planner.formulas.formula import Formula
-from planner.pareto import as_losses, non_dominated_mask
-from planner.table import read_csv
+from planner.front.pareto import as_losses, non_dominated_mask
+from planner.tables.table import read_csv
 from sampler import base, rule_named, scale
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"

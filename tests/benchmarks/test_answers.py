@@ -60,10 +60,10 @@ import pandas as pd
 import pytest
 
 import planner
-from planner import pareto
-from planner.answers.model import answer_model
-from planner.answers.table import best_within
-from planner.formulas.process import LOGLINEAR, fit_process
+from planner.front import pareto
+from planner.gaussian.curve_fit import LOGLINEAR, fit_process
+from planner.surrogates.answer import best_within
+from planner.surrogates.answer_model import answer_model
 
 TABLES = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "tables"
 SEEDS = int(os.environ.get("PLANNER_ANSWER_SEEDS", "4"))

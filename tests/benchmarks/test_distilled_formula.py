@@ -35,11 +35,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from planner import pareto
-from planner.answers.distil import BUDGETS, distilled
-from planner.answers.landscape import STEP, Landscape
-from planner.answers.model import answer_model
-from planner.formulas.curves import fit_curves
+from planner.fitting.curves import fit_curves
+from planner.fitting.distil import BUDGETS, distilled
+from planner.fitting.landscape import STEP, Landscape
+from planner.front import pareto
+from planner.surrogates.answer_model import answer_model
 
 TABLES = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "tables"
 ROWS, SEEDS, ASKED, WITHIN, RUNG, SPENT, CROWD = (30, 60, 100), 4, 10, 0.02, 0.02, 0.9, 5

@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from planner.answers.exam import Task
-from planner.answers.landscape import WIDEST_STEP
 from planner.answers.search import best_networks
 from planner.errors import InputError
-from planner.formulas.curves import fit_curves
+from planner.fitting.curves import fit_curves
+from planner.fitting.exam import Task
+from planner.fitting.fit import fit
+from planner.fitting.landscape import WIDEST_STEP
 from planner.formulas.exponents import slope_of
-from planner.formulas.fit import fit
 from planner.formulas.formula import Formula
 from sampler import rule_named, stack
 from sampler.complexity import base_macs

@@ -5,7 +5,7 @@ seeds (10 of each law) and two places to cut; medians of the widths of 90 % inte
 target seen. Rows are held out by parameters (hwgpt_s), resolution (yolobench) or MACs, at the large and at the small
 end; a row lies so many `times` beyond those seen in that (in pixels for yolobench), and may lie outside in another
 column where it is `inside` by that. Laws are known below 1e20 FLOPs and asked at 5e20 to 1e21. The constants of
-`planner.surrogates.outside` and `.extremes` were chosen on tables with a star. On the others, intervals stay too
+`planner.gaussian.outside` and `.extremes` were chosen on tables with a star. On the others, intervals stay too
 short towards small networks.
 
     table                 asked    times   before       after         width    now
@@ -73,7 +73,7 @@ import pandas as pd
 import pytest
 
 import planner
-from planner.surrogates.outside import Outside
+from planner.gaussian.outside import Outside
 
 TABLES = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "tables"
 BANDS = ((1.0, 2.0), (2.0, 5.0), (5.0, 10.0))  # times beyond the rows seen

@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from planner import pareto
-from planner.formulas import grid
-from planner.formulas.curves import fit_curves
+from planner.fitting import grid
+from planner.fitting.curves import fit_curves
+from planner.front import pareto
 from planner.rules import ALPHA, EFFICIENTNET, GAMMA
 
 TABLE = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "tables" / "mcunet_vww_rdw_50k.csv.gz"

@@ -12,9 +12,9 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from planner.settings import StudySettings, write_settings
-from planner.store import Ledger
-from planner.trials import parameters
+from planner.study.ledger import Ledger
+from planner.study.settings import StudySettings, write_settings
+from planner.study.trials import parameters
 from sampler import random_design
 from sampler.complexity import count
 

@@ -1,0 +1,1 @@
+"""What a study knows so far, and what to do next."""

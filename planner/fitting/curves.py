@@ -1,0 +1,121 @@
+"""Curves of r and d over c from any points (c, r, d): no base network needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from planner.errors import PlannerError
+from planner.fitting.monotone import Shape, made_monotone, never_falling
+from planner.fitting.transfer import Transfer, departing, transferred
+from planner.front.pareto import distinct_budgets
+from planner.gaussian.curve import Curve
+from planner.gaussian.curve_fit import LOGLINEAR, TINYNET, Fitted, Form, fit_process
+from sampler.architecture import FloatArray
+
+CurveKind = Literal["loglinear", "tinynet"]
+FORMS: dict[str, Form] = {"loglinear": LOGLINEAR, "tinynet": TINYNET}
+# A curve is fitted to so many points; fewer would be followed one by one.
+FEWEST_POINTS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class FittedCurve:
+    """One dimension over c.
+
+    Attributes:
+        curve: The curve.
+        rmse: Leave-one-out RMSE, of the logarithm for `loglinear`.
+        shape: Whether it grows with c.
+        transfer: What the prior was worth, where there was one.
+    """
+
+    curve: Curve
+    rmse: float
+    shape: Shape
+    transfer: Transfer | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FittedCurves:
+    """Resolution and depth multipliers over c; the width is what the budget leaves."""
+
+    r: FittedCurve
+    d: FittedCurve
+
+
+def fit_curves(
+    c: ArrayLike,
+    r: ArrayLike,
+    d: ArrayLike,
+    kind: CurveKind = "loglinear",
+    seed: int = 0,
+    c_range: tuple[float, float] | None = None,
+    priors: tuple[Curve | None, Curve | None] = (None, None),
+) -> FittedCurves:
+    """Fits r(c) and d(c) to points of a front.
+
+    Args:
+        c: `(m,)` costs relative to the base network's.
+        r: `(m,)` resolution multipliers.
+        d: `(m,)` depth multipliers.
+        kind: `"loglinear"`: log r over log c, a power law plus a Gaussian process; `"tinynet"`: r over c, a zero-mean
+            Gaussian process with an RBF kernel, as section 3.2 of the paper has it.
+        seed: Of the optimiser's restarts.
+        c_range: Where the curves will be asked, and so should not fall; the points' own range by default.
+        priors: Earlier curves of r and of d, from which to depart.
+
+    Raises:
+        PlannerError: If the kind is unknown, there are fewer than 4 points or not as many of each, or a value is not
+            positive.
+    """
+    if kind not in FORMS:
+        raise PlannerError(f"kind {kind!r} is unknown; known kinds: {', '.join(get_args(CurveKind))}")
+    x, pair = _positive("c", c), [_positive("r", r), _positive("d", d)]
+    if {len(values) for values in pair} != {len(x)}:
+        raise PlannerError(
+            f"c, r and d have {len(x)}, {len(pair[0])} and {len(pair[1])} values; give one each per point"
+        )
+    if len(x) < FEWEST_POINTS:
+        raise PlannerError(f"{len(x)} points are too few to fit; give at least {FEWEST_POINTS}")
+    if (distinct := distinct_budgets(x)) < FEWEST_POINTS:
+        raise PlannerError(
+            f"{len(x)} points at {distinct} distinct c are too few to fit; give at least {FEWEST_POINTS}"
+        )
+    asked = (float(x.min()), float(x.max())) if c_range is None else c_range
+    fitted = [_fit_curve(x, values, kind, seed, asked, prior) for values, prior in zip(pair, priors, strict=True)]
+    return FittedCurves(*fitted)
+
+
+def _fit_curve(
+    c: FloatArray, values: FloatArray, kind: CurveKind, seed: int, c_range: tuple[float, float], prior: Curve | None
+) -> FittedCurve:
+    form = FORMS[kind]
+    x, y = form.input(c), form.output(values)
+
+    def refit(given: Curve | None, weight: float, shortest: float | None = None, moved: bool = False) -> Fitted:
+        points = never_falling(x, y) if moved else y
+        rest = points if given is None or not weight else points - weight * given.mean(c)
+        found = fit_process(x, rest, form, seed, shortest=shortest)
+        # Moved points predict: what they miss is what was observed (though they knew a little of it).
+        found = replace(found, residuals=found.residuals + y - points)
+        return found if given is None or not weight else departing(found, given, weight)
+
+    fitted, transfer = refit(None, 0.0), None
+    if prior is not None:
+        fitted, transfer = transferred(prior, fitted, refit)
+    stiffer = partial(refit, fitted.curve.prior, fitted.curve.prior_weight)
+    # The paper's kind stays the paper's, whatever shape it takes.
+    fitted, shape = made_monotone(fitted, c_range, None if kind == "tinynet" else stiffer)
+    return FittedCurve(fitted.curve, fitted.rmse, shape, transfer)
+
+
+def _positive(name: str, values: ArrayLike) -> FloatArray:
+    array = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    if not (np.isfinite(array) & (array > 0)).all():
+        raise PlannerError(f"{name} must be finite and positive at every point; leave the others out")
+    return array

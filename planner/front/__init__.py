@@ -1,0 +1,1 @@
+"""Pareto fronts of accuracy and cost, and what a point would add to one."""

@@ -1,0 +1,1 @@
+"""How far proxy scores can be trusted, and trainings beside their parents."""

@@ -1,0 +1,1 @@
+"""A study on disk: its settings, its ledger, who reads and who writes them."""

@@ -1,0 +1,217 @@
+"""A study's settings: `study.toml`, read through pydantic."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from planner.errors import PlannerError
+from planner.study.ranges import MOST_EPOCHS, SIDES
+from planner.study.storage import check_url, has_secret
+from planner.text.documents import read_text, shown, write_own
+from sampler import InputError, SearchSpace
+from sampler import base as base_named
+from sampler.architecture import MAX_CHANNELS
+from sampler.seeds import LARGEST_SEED
+from sampler.space import BOUNDS, SHRINK_WINDOW
+from trainer.observation import DataSpec, Fidelity
+from trainer.recipe import LARGEST_MAGNITUDE, Optimizer, Recipe, Schedule, recipe_named
+
+Bounds = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+Share = Annotated[float, Field(gt=0, le=1)]
+Side = Annotated[int, Field(ge=SIDES[0], le=SIDES[1])]
+LARGEST = 1_000_000  # bytes of a file
+LARGEST_BATCH = 1_000_000
+CLOSED = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSettings(BaseModel):
+    """Images: where from, how large, which of them score a training."""
+
+    model_config = CLOSED
+    source: str = "fractal"
+    side: Side
+    holdout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    classes: Annotated[int, Field(ge=2, le=MAX_CHANNELS)]
+    fingerprint: str = ""
+
+
+class SpaceSettings(BaseModel):
+    """Which architectures may be drawn: bounds of r, d, w over the base network, and the window of MACs.
+
+    `apart` is the share of a uniform study's stratified designs that scales every stage on its own; 0 in studies that
+    were made before there was one.
+    """
+
+    model_config = CLOSED
+    kind: Literal["uniform", "stage"] = "uniform"
+    apart: Annotated[float, Field(ge=0, le=1)] = 0.0
+    resolution: Annotated[int, Field(ge=1, le=SIDES[1])]
+    rule: str = "inverse"
+    window: Bounds = SHRINK_WINDOW
+    r: Bounds = BOUNDS
+    d: Bounds = BOUNDS
+    w: Bounds = BOUNDS
+
+
+class FidelitySettings(BaseModel):
+    """How much of the target task a proxy training does."""
+
+    model_config = CLOSED
+    epochs: Annotated[int, Field(ge=1, le=MOST_EPOCHS)] = 3
+    data_share: Share = 1.0
+
+
+class RecipeSettings(BaseModel):
+    """Optimiser, schedule, augmentation and regularisation: a recipe by name, and what differs from it.
+
+    `name = "tinynet"` alone is that recipe; every other field (see `trainer.recipe.Recipe`) overrides one value.
+    """
+
+    model_config = CLOSED
+    name: str
+    optimizer: Optimizer
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    reference_batch: Annotated[int, Field(ge=1, le=LARGEST_BATCH)]
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    batch_size: Annotated[int, Field(ge=2, le=LARGEST_BATCH)]
+    schedule: Schedule
+    warmup: Annotated[float, Field(ge=0, lt=1)]
+    final: Annotated[float, Field(ge=0, le=1)]
+    decay_rate: Share
+    decay_every: Share
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    crop: Share
+    flip: Annotated[float, Field(ge=0, le=1)]
+    randaugment: Annotated[int, Field(ge=0, le=LARGEST_MAGNITUDE)]
+    mixup: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    erasing: Annotated[float, Field(ge=0, le=1)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    drop_path: Annotated[float, Field(ge=0, lt=1)]
+    zero_init: bool
+    norm_momentum: Share
+    ema: Annotated[float, Field(ge=0, le=1)]
+    teacher: str
+    distillation: Annotated[float, Field(ge=0, le=1)]
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    channel_dropout: Annotated[float, Field(ge=0, lt=1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        name = given.get("name", Recipe.name)
+        return {**asdict(recipe_named(name) if isinstance(name, str) else Recipe()), **given}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> RecipeSettings:
+        self.recipe()
+        return self
+
+    def recipe(self) -> Recipe:
+        """The recipe of these settings."""
+        return Recipe(**dict(self))
+
+    def written(self) -> dict[str, Any]:
+        """The name and what differs from the recipe of that name, so that changing the name is enough."""
+        named = asdict(recipe_named(self.name))
+        return {name: value for name, value in self if name == "name" or value != named[name]}
+
+
+class StudySettings(BaseModel):
+    """Everything a study's results depend on; written once, when the study is made."""
+
+    model_config = CLOSED
+    base: str = "efficientnet_b0"
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
+    storage: str = ""
+    data: DataSettings
+    space: SpaceSettings
+    fidelity: FidelitySettings = FidelitySettings()
+    recipe: RecipeSettings = RecipeSettings.model_validate({})
+
+    @model_validator(mode="after")
+    def _buildable(self) -> StudySettings:
+        base_named(self.base)
+        self.search_space()
+        if self.storage:
+            check_url(self.storage)  # here, where an error does not show what was given
+        return self
+
+    def search_space(self) -> SearchSpace:
+        """The search space of these settings."""
+        return SearchSpace(base=self.base, classes=self.data.classes, **self.space.model_dump(exclude={"apart"}))
+
+    def data_spec(self, cache: Path) -> DataSpec:
+        """The images of these settings, decoded into `cache`."""
+        return DataSpec(self.data.source, self.data.side, self.data.holdout, str(cache))
+
+    def training_fidelity(self) -> Fidelity:
+        """The fidelity of these settings."""
+        return Fidelity(**dict(self.fidelity))
+
+    def training_recipe(self) -> Recipe:
+        """The recipe of these settings."""
+        return self.recipe.recipe()
+
+
+def read_settings(path: Path) -> StudySettings:
+    """Reads `study.toml`.
+
+    Raises:
+        PlannerError: If it is missing, not TOML, or a value is unknown or impossible; names the value.
+    """
+    text = read_text(path, LARGEST, "no settings of a study", "name another --study, or make one with `planner run`")
+    try:
+        return checked(tomllib.loads(text), str(path))
+    except RecursionError as error:
+        raise PlannerError(f"{path}: nested too deeply for settings; mend it") from error
+    except ValueError as error:  # also of numbers too long to be read
+        if isinstance(error, InputError):
+            raise
+        raise PlannerError(f"{path}: not TOML ({error}); mend that line") from error
+
+
+def checked(document: object, name: str) -> StudySettings:
+    """Settings from a parsed document.
+
+    Raises:
+        PlannerError: If a value is unknown or impossible; names it.
+    """
+    try:
+        return StudySettings.model_validate(document)
+    except ValidationError as error:
+        kind = error.errors()[0]["type"]
+        # Our own messages end with a remedy, pydantic's do not.
+        ours, unknown = kind == "value_error", kind == "extra_forbidden"
+        remedy = "" if ours else "; correct its name or remove it" if unknown else "; mend that value"
+        raise PlannerError(f"{name}: {first_problem(error)}{remedy}") from error
+    except InputError as error:
+        raise PlannerError(f"{name}: {error}") from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong, where, and what was given."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the settings"
+    given = "" if isinstance(first["input"], dict) else f" (given: {shown(first['input'])})"
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}{given}"
+
+
+def write_settings(path: Path, settings: StudySettings) -> None:
+    """Writes `study.toml`.
+
+    Raises:
+        PlannerError: If it cannot be written.
+    """
+    import tomli_w
+
+    document = {**settings.model_dump(), "recipe": settings.recipe.written()}
+    mode = 0o600 if settings.storage and has_secret(settings.storage) else 0o666  # nobody else reads a password
+    write_own(path, tomli_w.dumps(document), "free space or choose another folder", mode)

@@ -1,0 +1,254 @@
+"""Trials as tables: what a finished trial's attributes say, in rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from planner.study.pace import TIMES, own_seconds
+from planner.study.settings import StudySettings
+from planner.tables.table import ASKS
+from sampler import Architecture, architecture_from
+from sampler import base as base_named
+from sampler.architecture import FloatArray
+from trainer.observation import Observation, Training
+from trainer.recipe import recipe_named
+
+if TYPE_CHECKING:
+    import optuna
+    import pandas as pd
+
+NEWER = ("cpu_seconds", "threads")
+COSTS = ("macs", "params", "activations", "memory")
+APART = ("epochs", "recipe", "holdout", "parent")  # of that, what makes its accuracy one of another kind
+WHOLE = {
+    "base_resolution",
+    "classes",
+    "resolution",
+    "stem",
+    "head",
+    "epochs",
+    "proxy_resolution",
+    "seed",
+    "threads",
+    *COSTS,
+}
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """A training as its scores went.
+
+    Attributes:
+        macs: MACs of the network.
+        accuracies: Top-1 accuracy on the scoring images after each epoch, in [0, 1].
+    """
+
+    macs: int
+    accuracies: tuple[float, ...]
+
+
+def trials_frame(trials: Sequence[optuna.trial.FrozenTrial], settings: StudySettings) -> pd.DataFrame:
+    """Finished trials as rows, in the columns of `planner.tables.table`."""
+    import pandas as pd
+
+    columns = _columns(len(base_named(settings.base).stages))
+    frame = pd.DataFrame([_row(trial, settings, columns) for trial in trials], columns=columns)
+    # Studies that are older than these columns give the table, and its digest, that their formulas were fitted on.
+    columns = [name for name in columns if name not in NEWER or frame[name].notna().any()]
+    frame = frame[columns]
+    # Whole numbers stay whole where a row has none (a killed training has no epochs).
+    return frame.astype({name: "Int64" for name in columns if name in WHOLE or name.startswith(("width_", "depth_"))})
+
+
+def trained(frame: pd.DataFrame, shorter: bool = False) -> pd.DataFrame:
+    """The rows of trials that have an accuracy as the study scores it.
+
+    Args:
+        frame: Rows of trials.
+        shorter: Also those that were trained as the study does, but for other epochs than its own.
+    """
+    kept = (frame["status"] == "ok").to_numpy(dtype=bool)
+    if ASKS in frame:
+        own = frame[ASKS].isna()
+        if shorter:
+            own |= frame[ASKS].astype("string").str.fullmatch(r"epochs=\d+").fillna(False).astype(bool)
+        kept = kept & own.to_numpy(dtype=bool)
+    return frame[kept].reset_index(drop=True)
+
+
+def epochs_frame(trials: Sequence[optuna.trial.FrozenTrial]) -> pd.DataFrame:
+    """Every epoch of finished trials as a row."""
+    import pandas as pd
+
+    rows = [{"trial": trial.number, **record} for trial in trials for record in trial.user_attrs.get("history", [])]
+    return pd.DataFrame(rows, columns=["trial", "epoch", "training_loss", "accuracy", "loss"])
+
+
+def curves_of(
+    trials: Sequence[optuna.trial.FrozenTrial], like: dict[str, Any], settings: StudySettings
+) -> list[LearningCurve]:
+    """The accuracies by epoch of those trials that went through all epochs and were trained as another is.
+
+    Args:
+        trials: Finished ones.
+        like: Attributes of that other trial: its epochs, recipe, hold-out and parent are theirs too.
+        settings: Of the study.
+    """
+    wanted, curves = _task(like, settings), []
+    for facts in (trial.user_attrs for trial in trials if trial.user_attrs.get("status") == "ok"):
+        if _task(facts, settings) != wanted:
+            continue
+        scored = tuple(record["accuracy"] for record in facts.get("history", []) if record["accuracy"] is not None)
+        if scored:
+            curves.append(LearningCurve(facts["macs"], scored))
+    return curves
+
+
+def _task(facts: Mapping[str, Any], settings: StudySettings) -> dict[str, Any]:
+    """What a trial is trained on, how and how long: accuracies can be compared where it is the same.
+
+    What was recorded counts where a trial asks for nothing of its own: settings may have been edited since.
+    """
+    fidelity = settings.fidelity
+    usual = {"epochs": facts.get("epochs", fidelity.epochs), "holdout": settings.data.holdout}
+    usual["data_share"] = facts.get("data_share", fidelity.data_share)
+    return {**usual, **{name: value for name, value in facts.get(ASKS, {}).items() if name in APART}}
+
+
+def work_of(facts: Mapping[str, Any], settings: StudySettings) -> float:
+    """What a trial's seconds are in proportion to: its MACs, times its epochs and images over the usual ones."""
+    task, usual = _task(facts, settings), settings.fidelity
+    images = (1 - task["holdout"]) * task["data_share"] / ((1 - settings.data.holdout) * usual.data_share)
+    return float(facts["macs"] * images * task["epochs"] / usual.epochs)
+
+
+def timings_of(trials: Sequence[optuna.trial.FrozenTrial], settings: StudySettings) -> tuple[FloatArray, FloatArray]:
+    """What finished trainings say of the time: `(n,)` their work (`work_of`), and `(n,)` their own seconds of it."""
+    timed = [one.user_attrs for one in trials if one.user_attrs.get("status") == "ok" and one.user_attrs.get("seconds")]
+    columns = ([facts.get(name) for facts in timed] for name in TIMES)
+    seconds, cpu_seconds, threads = (np.array(values, dtype=np.float64) for values in columns)
+    return np.array([work_of(facts, settings) for facts in timed]), own_seconds(seconds, cpu_seconds, threads)
+
+
+def _columns(stages: int) -> list[str]:
+    numbers = range(1, stages + 1)
+    return [
+        *("trial", "status", "base", "rule", "origin", "base_resolution", "classes", "resolution", "stem"),
+        *(f"width_{i}" for i in numbers),
+        *(f"depth_{i}" for i in numbers),
+        *("head", "r", "d", "w", *COSTS, "accuracy", "loss"),
+        *(
+            "epochs",
+            "data_share",
+            "proxy_resolution",
+            "seed",
+            ASKS,
+            "seconds",
+            "cpu_seconds",
+            "threads",
+            "device",
+            "message",
+        ),
+    ]
+
+
+def _row(trial: optuna.trial.FrozenTrial, settings: StudySettings, columns: Sequence[str]) -> dict[str, Any]:
+    facts = trial.user_attrs
+    architecture = architecture_of(facts)
+    return {
+        "trial": trial.number,
+        "base": architecture.base,
+        "base_resolution": settings.space.resolution,
+        "classes": settings.data.classes,
+        "proxy_resolution": settings.data.side,
+        "stem": architecture.stem,
+        "head": architecture.head,
+        **parameters(architecture),
+        **{name: facts[name] for name in columns if name in facts},
+        ASKS: asked_apart(facts),
+    }
+
+
+def asked_key(asks: Mapping[str, Any]) -> str:
+    """What a training has of its own, as a key of `Records.attempts`."""
+    return json.dumps(dict(asks), sort_keys=True)
+
+
+def asked_apart(facts: dict[str, Any]) -> str | None:
+    """In what a trial's training was not the study's, such as `epochs=2 parent=7`; None where it was the study's."""
+    apart = {name: value for name, value in facts.get(ASKS, {}).items() if name in APART}
+    return " ".join(f"{name}={value}" for name, value in sorted(apart.items())) or None
+
+
+def parameters(architecture: Architecture) -> dict[str, int]:
+    """A trial's parameters: the resolution and the per-stage integers."""
+    widths = {f"width_{i}": width for i, width in enumerate(architecture.widths, start=1)}
+    depths = {f"depth_{i}": depth for i, depth in enumerate(architecture.depths, start=1)}
+    return {"resolution": architecture.resolution, **widths, **depths}
+
+
+def widened(
+    ranges: Mapping[str, optuna.distributions.IntDistribution], values: Mapping[str, int]
+) -> dict[str, optuna.distributions.BaseDistribution]:
+    """The ranges of parameters, wider where a value lies outside: Optuna would draw another value instead."""
+    from optuna.distributions import IntDistribution
+
+    wider: dict[str, optuna.distributions.BaseDistribution] = dict(ranges)
+    for name, value in values.items():
+        usual = ranges[name]
+        if not usual._contains(value):
+            wider[name] = IntDistribution(min(usual.low, value), max(usual.high, value))
+    return wider
+
+
+def architecture_of(attributes: dict[str, Any]) -> Architecture:
+    """The architecture that a trial's attributes hold."""
+    return architecture_from(attributes["architecture"])
+
+
+def network_path(folder: Path, number: int) -> Path:
+    """Where a trial's trained network is kept, if it was asked to be."""
+    return folder / "networks" / f"{number:06d}.safetensors"
+
+
+def training_of(number: int, facts: Mapping[str, Any], settings: StudySettings, folder: Path) -> Training:
+    """The training of a trial: the study's, but for what the trial asks for itself.
+
+    Args:
+        number: The trial's.
+        facts: Its attributes.
+        settings: The study's.
+        folder: The study's.
+    """
+    asks = facts.get(ASKS, {})
+    training = Training(
+        architecture_from(facts["architecture"]),
+        settings.training_fidelity(),
+        settings.training_recipe(),
+        settings.data_spec(folder / "cache"),
+        facts.get("seed", settings.seed),
+    )
+    if "epochs" in asks:
+        training = replace(training, fidelity=replace(training.fidelity, epochs=asks["epochs"]))
+    if "recipe" in asks:
+        training = replace(training, recipe=recipe_named(asks["recipe"]))
+    if "holdout" in asks:
+        training = replace(training, data=replace(training.data, holdout=asks["holdout"]))
+    if "parent" in asks:
+        training = replace(training, parent=str(network_path(folder, asks["parent"])))
+    if asks.get("keep"):
+        training = replace(training, keep=str(network_path(folder, number)))
+    return training
+
+
+def recorded(observation: Observation) -> dict[str, Any]:
+    """What the ledger holds of an observation, in JSON's types."""
+    facts: dict[str, Any] = json.loads(observation.to_json())
+    del facts["asked"]  # which its trial says
+    return {**facts, **facts.pop("fidelity")}

@@ -1,0 +1,1 @@
+"""Tables of trainings: read, checked, and with every row's exact costs."""

@@ -1,0 +1,85 @@
+"""What the numbers of a column are: their range, whether they are whole, and the units they may be written with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from planner.text.quantities import BYTES, MILLISECONDS, SUFFIXES
+from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS
+from sampler.scaling import LEAST_MULTIPLIER, MAX_MULTIPLIER
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the numbers of a column are.
+
+    Attributes:
+        low: The smallest.
+        high: The largest.
+        whole: Whether they are whole.
+        above: Whether the smallest itself is impossible.
+        units: What may follow a number, in lower case, and what one of it is in the column's unit.
+        said: What a cell must be, in words, where the ends do not say it.
+        of_network: Whether they are integers of an architecture.
+    """
+
+    low: float = -np.inf
+    high: float = np.inf
+    whole: bool = False
+    above: bool = False
+    units: Mapping[str, float] = field(default_factory=dict)
+    said: str = ""
+    of_network: bool = False
+
+    @property
+    def wanted(self) -> str:
+        """What a cell must be, in words."""
+        if self.said:
+            return f"{self.said} is wanted"
+        what = "a whole number" if self.whole else "a number"
+        if not np.isfinite(self.low):
+            return f"{what} is wanted"
+        least = f"above {self.low:g}" if self.above else f"from {self.low:g}"
+        return f"{what} {least}{'' if np.isinf(self.high) else f' to {self.high:g}'} is wanted"
+
+
+NUMBER = Kind()
+COUNT = Kind(1, 1e18, units=SUFFIXES, said="a number from 1 to 1e18, such as 300000000 or 300M,")
+SHARE = Kind(0, 100, units={"%": 0.01}, said="a number from 0 to 1 (or all in percent)")
+MULTIPLIER = Kind(LEAST_MULTIPLIER, MAX_MULTIPLIER)
+PIXELS = Kind(1, MAX_PIXELS, whole=True, units={"px": 1.0}, of_network=True)
+CHANNELS = Kind(1, MAX_CHANNELS, whole=True, of_network=True)
+HEAD = Kind(0, MAX_CHANNELS, whole=True, of_network=True)
+BLOCKS = Kind(1, MAX_BLOCKS, whole=True, of_network=True)
+SECONDS = Kind(0, 1e10, units={"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0})
+LATENCY = Kind(0, 1e9, above=True, units=MILLISECONDS)
+MEMORY = Kind(1, 1e18, units=BYTES | {f"{unit}b": size for unit, size in BYTES.items()})
+# Of a column whose name means nothing here: whatever the planner prints.
+ANY = Kind(units={**SUFFIXES, **MILLISECONDS, "%": 0.01, "px": 1.0})
+_COLUMNS: dict[str, Kind] = {
+    "accuracy": SHARE,
+    **dict.fromkeys(("macs", "params", "activations"), COUNT),
+    "memory": MEMORY,
+    "latency_ms": LATENCY,
+    **dict.fromkeys("rdw", MULTIPLIER),
+    "resolution": PIXELS,
+    **dict.fromkeys(("base_resolution", "proxy_resolution"), Kind(1, MAX_PIXELS, whole=True, units={"px": 1.0})),
+    "stem": CHANNELS,
+    "classes": Kind(1, MAX_CHANNELS, whole=True),
+    "head": HEAD,
+    "epochs": Kind(0, 1e6),
+    "data_share": Kind(0, 1, above=True, units={"%": 0.01}),
+    "seed": Kind(0, 1e20),
+    "seconds": SECONDS,
+}
+
+
+def kind_of(column: str) -> Kind | None:
+    """What the numbers of a column of trainings are, by its name; None for a name that means nothing here."""
+    if re.fullmatch(r"(width|depth)_\d+", column):
+        return CHANNELS if column.startswith("width") else BLOCKS
+    return _COLUMNS.get(column)

@@ -1,0 +1,38 @@
+"""Rows of a table that are repeated trainings of one network."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Columns that, with the widths and depths, say what was trained and how.
+TASK = ("base", "base_resolution", "classes", "resolution", "stem", "head", "epochs", "data_share", "proxy_resolution")
+
+
+def averaged(frame: pd.DataFrame) -> tuple[pd.DataFrame, float | None]:
+    """Trainings that differ in nothing but their seed, as one row each with their mean accuracy.
+
+    Args:
+        frame: Rows with the columns of `planner.tables.table`; repeats are known by a column `seed`.
+
+    Returns:
+        The rows, in their order, with a column `repeats`, and the pooled variance of accuracy between seeds (None
+        without repeats).
+    """
+    columns = set(map(str, frame))
+    integers = {"resolution", "width_1", "depth_1"} <= columns
+    pattern = "|".join((*TASK, r"width_\d+", r"depth_\d+", *(() if integers else ("rule", "r", "d", "w", "macs"))))
+    same = [str(column) for column in frame if re.fullmatch(pattern, str(column))]
+    if "seed" not in frame or not (integers or {"r", "d"} <= columns or {"resolution", "d"} <= columns):
+        return frame, None
+    groups = frame.groupby(same, dropna=False, sort=False)["accuracy"]
+    repeats = groups.transform("size")
+    variance = None
+    if (repeats > 1).any():
+        freedom = len(frame) - groups.ngroups
+        variance = float(((frame["accuracy"] - groups.transform("mean")) ** 2).sum() / freedom)
+    together = frame.assign(accuracy=groups.transform("mean"), repeats=repeats)
+    return together.drop_duplicates(same), variance

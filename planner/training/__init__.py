@@ -1,0 +1,1 @@
+"""Trainings run: hours, engines, early stopping, interruption."""

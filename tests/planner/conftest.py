@@ -1,0 +1,183 @@
+"""Fixtures of the planner's tests."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+B0_MACS = 385_814_752  # exact, at 224 px and 1000 classes
+
+
+@pytest.fixture(scope="session")
+def published():
+    """The table that ships: TinyNets and EfficientNets."""
+    return Path(__file__).parents[2] / "results" / "published" / "efficientnet_b0.csv"
+
+
+@pytest.fixture(scope="session")
+def shipped():
+    """The formula that ships for EfficientNet-B0."""
+    from planner.formulas.codec import loads
+    from planner.text.shipped import shipped_formula
+
+    return loads(shipped_formula("efficientnet_b0"), "the shipped formula")
+
+
+@pytest.fixture(scope="session")
+def compound_frame():
+    """A function: trainings that follow r = c^a, d = c^b to the digit, all of them on the front."""
+
+    def frame(a, b, lowest, highest, rows=20):
+        c = np.geomspace(lowest, highest, rows)
+        macs = np.rint(c * B0_MACS)
+        # Accuracy rises with MACs, so that no training dominates another.
+        return pd.DataFrame(
+            {"base": "efficientnet_b0", "accuracy": np.linspace(0.5, 0.8, rows), "macs": macs, "r": c**a, "d": c**b}
+        )
+
+    return frame
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """A function: `planner ARGS` in an empty folder, as (exit code, stdout, stderr)."""
+    from planner.cli import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def planner(*arguments):
+        monkeypatch.setattr(sys, "argv", ["planner", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as error:
+            code = error.code
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return planner
+
+
+@pytest.fixture
+def refused(run):
+    """A function: the one line with which a command line is refused."""
+
+    def line(*arguments):
+        code, out, err = run(*arguments)
+        assert (code, out, err.count("\n")) == (2, "", 1), err
+        return err
+
+    return line
+
+
+@pytest.fixture(scope="session")
+def train():
+    """A function: trains what waits in a ledger, in no time; `accuracy(macs, architecture)` is None where it fails."""
+    from sampler import architecture_complexity
+    from trainer.observation import Fidelity, Observation
+
+    def observed(one, seed, accuracy):
+        cost = architecture_complexity(one, 4)
+        costs = {name: getattr(cost, name) for name in ("macs", "params", "activations")}
+        value, seconds = accuracy(cost.macs, one), 2 + cost.macs / 1e6
+        status = "diverged" if value is None else "ok"
+        return Observation(one, Fidelity(3), seed, status, value, value, seconds=seconds, device="cpu", **costs)
+
+    def trained(ledger, accuracy=lambda macs, _: 0.9 - 0.5 * (macs / 1e6) ** -0.3):
+        while (claimed := ledger.claim()) is not None:
+            number, one, seed = claimed
+            ledger.record(number, observed(one, seed, accuracy))
+
+    return trained
+
+
+@pytest.fixture(scope="session")
+def ten_trained(tmp_path_factory, train):
+    """The folder of a study with ten trainings, and one that diverged; accuracy is a power law of MACs, and noise."""
+    from planner.study.ledger import Ledger
+    from sampler import stratified_design
+
+    folder = tmp_path_factory.mktemp("trained") / "mine"
+    ledger = Ledger(folder, _settings(folder))
+    design = stratified_design(ledger.space, 11, 0)
+    ledger.enqueue(design, "stratified")
+    noise, failed = iter(np.random.default_rng(0).normal(0, 0.01, 11)), design[4]
+    train(ledger, lambda macs, one: None if one == failed else 0.9 - 0.5 * (macs / 1e6) ** -0.3 + next(noise))
+    return folder
+
+
+@pytest.fixture
+def mine(ten_trained, run, tmp_path):
+    """The ledger of that study, the last one used in the folder where `run` runs."""
+    from planner.study.folder import open_ledger
+
+    shutil.copytree(ten_trained, tmp_path / "results" / "mine")
+    return open_ledger("mine")
+
+
+@pytest.fixture
+def new(run, tmp_path):
+    """The ledger of a study without trainings, the last one used in the folder where `run` runs."""
+    from planner.study.folder import open_ledger
+
+    _settings(tmp_path / "results" / "mine")
+    return open_ledger("mine")
+
+
+def _settings(folder):
+    """Settings of a study that needs no images, written to its folder."""
+    from planner.study.settings import StudySettings, write_settings
+
+    folder.mkdir(parents=True)
+    space = {"resolution": 64, "r": (0.5, 1.4)}
+    settings = StudySettings.model_validate({"data": {"source": "fractal", "side": 90, "classes": 4}, "space": space})
+    write_settings(folder / "study.toml", settings)
+    return settings
+
+
+class InProcess:
+    """An engine that trains in this process, one after the other: no worker to start."""
+
+    def __init__(self, folder, devices, threads, checkpoints, stops):
+        self.folder, self.checkpoints, self.images = folder, checkpoints, {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def run(self, next_training):
+        from trainer.engines.engine import Event, checkpoint_path, write_observation
+        from trainer.engines.local import _train
+
+        while (job := next_training()) is not None:
+            key, training = job
+            checkpoint = checkpoint_path(self.checkpoints, training)
+            observation = _train(training, self.images, 1, "cpu", lambda _: False, checkpoint)
+            write_observation(self.folder, key, training, observation)
+            yield Event("done", key)
+
+
+@pytest.fixture
+def in_process(monkeypatch):
+    """Trainings happen in this process."""
+    monkeypatch.setattr("planner.training.loop.LocalEngine", InProcess)
+
+
+class Silent:
+    """Progress that nobody sees."""
+
+    def start(self, *_):
+        pass
+
+    epoch = done = note = close = start
+
+
+@pytest.fixture(scope="session")
+def silent():
+    return Silent()

@@ -1,0 +1,140 @@
+"""The probe that trains: a whole adjustment on fractal images, replayed from the ledger and its records."""
+
+import json
+import math
+
+import pytest
+
+from planner.errors import PlannerError
+from planner.searches.adjust import AdjustOptions, adjust
+from planner.searches.probing import TrainedProbe
+from planner.searches.trained import TrainedScorer
+from planner.searches.widths import width_vector
+from planner.study.folder import cache_of, settings_of
+from planner.study.ledger import Ledger
+from planner.training.loop import Resources
+from sampler import LayeredArchitecture, base, scaled
+from trainer.weights import load_network
+
+OPTIONS = AdjustOptions(iterations=1, times=2, tolerance=0.02)
+LAYERED = LayeredArchitecture.of(base("resnet20_cifar"), [6] * 6 + [8] * 12, stem=6, resolution=16)
+
+
+@pytest.fixture(autouse=True)
+def _here(in_process):
+    pass
+
+
+def ledger_of(folder, name="resnet20_cifar", resolution=16, **recipe):
+    options = {"base": name, "data": "fractal:classes=2,train=40,validation=4", "resolution": resolution}
+    settings, _ = settings_of(folder, {**options, "side": resolution, "epochs": 2, "recipe": "adjust"})
+    recipe = settings.recipe.model_copy(update={"batch_size": 16, **recipe})
+    return Ledger(folder, settings.model_copy(update={"recipe": recipe}))
+
+
+def probe_of(vector, folder, silent, options=OPTIONS, ledger=None, **recipe):
+    ledger = ledger or ledger_of(folder, **recipe)
+    scorer = TrainedScorer(ledger, cache_of(folder), Resources(workers=1, device="cpu"), silent, "adjust", print)
+    return TrainedProbe(scorer, vector.architecture_of, options)
+
+
+@pytest.fixture(scope="module")
+def vector():
+    return width_vector(LAYERED, classes=2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("probes")
+
+
+@pytest.fixture
+def found(vector, folder, silent):
+    """Trained by the first test that asks for it, replayed by the others."""
+    return adjust(vector, probe_of(vector, folder, silent), OPTIONS)
+
+
+def refuse(*_, **__):
+    raise AssertionError("nothing may be trained")
+
+
+def test_an_adjustment_trains_every_network_layer_by_layer(found, vector, folder, silent):
+    assert len(found.steps) == 2 and not found.notes
+    probe = probe_of(vector, folder, silent)
+    assert probe.ledger.counts()["ok"] == 2
+    for trial, step in enumerate(found.steps):
+        assert 0 <= step.accuracy <= 1 and abs(step.macs / found.steps[0].macs - 1) <= 0.02
+        assert isinstance(step.architecture, LayeredArchitecture)
+        assert probe.ledger.accuracy_of(trial) == step.accuracy and probe.ledger.macs_of(trial) == step.macs
+        _, kept, classes = load_network(probe.ledger.network_path(trial))
+        assert kept == step.architecture and classes == 2
+        units = json.loads(probe.path(trial).read_text())["units"]
+        assert [unit["name"] for unit in units] == list(vector.names)
+        assert [unit["channels"] for unit in units] == list(step.architecture.layers)
+    assert found.steps[0].architecture == LAYERED != found.steps[1].architecture
+
+
+def test_the_same_search_again_is_replayed(found, vector, folder, silent, monkeypatch):
+    monkeypatch.setattr("planner.searches.trained.train_queued", refuse)
+    monkeypatch.setattr("planner.searches.probing.utilization", refuse)
+    assert adjust(vector, probe_of(vector, folder, silent), OPTIONS) == found
+
+
+def test_a_probe_that_ended_between_training_and_record_trains_nothing_again(
+    found, vector, folder, silent, monkeypatch
+):
+    monkeypatch.setattr("planner.searches.trained.train_queued", refuse)
+    probe = probe_of(vector, folder, silent)
+    before = probe(vector.initial, "iteration 1")
+    probe.path(0).unlink()
+    assert probe(vector.initial, "iteration 1") == before and probe.path(0).is_file()
+
+
+def test_what_was_measured_otherwise_is_not_taken_for_it(vector, folder, silent):
+    one, other = (probe_of(vector, folder, silent, options) for options in (OPTIONS, AdjustOptions()))
+    assert one.path(0) != other.path(0)
+
+
+def test_a_diverged_training_is_recorded_once_and_has_no_accuracy(vector, tmp_path, silent, monkeypatch):
+    probe = probe_of(vector, tmp_path, silent, learning_rate=1e30)
+    assert probe(vector.initial, "iteration 1").accuracy is None
+    monkeypatch.setattr("planner.searches.trained.train_queued", refuse)
+    again = probe(vector.initial, "iteration 1")
+    assert again.accuracy is None and again.increases == ()
+
+
+def test_a_damaged_record_is_refused_in_words(found, vector, folder, silent):
+    probe = probe_of(vector, folder, silent)
+    whole = probe.path(0).read_text()
+    probe.path(0).write_text('{"units":')
+    with pytest.raises(PlannerError, match=r"\.json: not a record of utilisation file .*; remove it and run again"):
+        probe(vector.initial, "iteration 1")
+    probe.path(0).write_text(whole)
+
+
+def test_a_utilisation_that_is_no_number_survives_the_record(found, vector, folder, silent, monkeypatch):
+    from trainer import utilization as measured
+
+    scores = iter([(1.0, 0.5)])
+    monkeypatch.setattr(measured, "_score", lambda *_: next(scores, (math.nan, 0.0)))
+    probe = probe_of(vector, folder, silent, AdjustOptions(times=3))
+    assert all(math.isnan(one) for one in probe(vector.initial, "iteration 1").increases)
+    assert all(math.isnan(one) for one in probe(vector.initial, "iteration 1").increases)
+
+
+def test_images_must_be_held_out(vector, tmp_path, silent):
+    ledger = ledger_of(tmp_path)
+    data = ledger.settings.data.model_copy(update={"holdout": 0.0})
+    ledger.settings = ledger.settings.model_copy(update={"data": data})
+    with pytest.raises(PlannerError, match="held out; make a study with --holdout"):
+        probe_of(vector, tmp_path, silent, ledger=ledger)
+
+
+def test_stages_of_another_family_are_adjusted_as_well(tmp_path, silent):
+    small = scaled("mnasnet_100", resolution=32, width=0.25, depths=[1] * 7)
+    vector = width_vector(small, classes=2, smallest=4)
+    ledger = ledger_of(tmp_path, "mnasnet_100", 64, learning_rate=0.01)
+    found = adjust(vector, probe_of(vector, tmp_path, silent, ledger=ledger), OPTIONS)
+    assert len(found.steps) == 2 and abs(found.steps[1].macs / found.steps[0].macs - 1) <= 0.02
+    units = json.loads(next(tmp_path.glob("networks/*.json")).read_text())["units"]
+    assert [unit["name"] for unit in units] == list(vector.names)
