@@ -19,7 +19,7 @@ from importlib.util import spec_from_file_location
 from types import FrameType, ModuleType
 
 NAMES = ("trainer", "sampler")
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OURS = tuple(os.path.join(ROOT, name) + os.sep for name in ("planner", *NAMES))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 def shipped(*parts: str) -> Traversable:
     """A shipped file or folder, such as `shipped("results", "published", "efficientnet_b0.csv")`."""
     packaged = files("planner") / "_shipped"
-    root: Traversable = packaged if packaged.is_dir() else Path(__file__).resolve().parent.parent
+    root: Traversable = packaged if packaged.is_dir() else Path(__file__).resolve().parents[2]
     return root.joinpath(*parts)
 
 

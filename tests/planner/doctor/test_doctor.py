@@ -22,7 +22,7 @@ from planner.doctor.installed import (
     satisfies,
 )
 from planner.doctor.machine import LEAST_DISK, Check, machine_checks
-from planner.study.folder import storage
+from planner.study import storage
 
 FEW = {"click": "click", "torch": "torch", "torchvision": "torchvision", "timm": "timm"}
 USAGE = namedtuple("USAGE", "total used free")
