@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 own_modules.install()
 
 # Where each public name lives.
-PUBLIC = {
+_PUBLIC = {
     "Architecture": "sampler",
     "ExactCostSampler": "planner.proposers.sampler",
     "Formula": "planner.formulas.formula",
@@ -77,12 +77,12 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("scaling-planner")
-    if name not in PUBLIC:
+    if name not in _PUBLIC:
         raise AttributeError(f"module 'planner' has no attribute {name!r}; public names: {', '.join(__all__)}")
     if name == "PlannerError":  # which must be there to be caught, whatever else is not
         return own_modules.planner_error()
     own_modules.refuse_others()
-    return getattr(import_module(PUBLIC[name]), name)
+    return getattr(import_module(_PUBLIC[name]), name)
 
 
 def __dir__() -> list[str]:

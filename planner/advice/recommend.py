@@ -41,11 +41,11 @@ MOST_SEEDS = 5
 MOST_REPEATS = 0.2
 # Trainings from which on some are repeated where none was, and how many: a surrogate learns noise from repeats alone,
 # and takes luck for truth without; three tell its size within a factor of two, more than five hardly better.
-FEWEST_FOR_NOISE, REPEATS = 15, (3, 5)
+FEWEST_FOR_NOISE, _REPEATS = 15, (3, 5)
 # Of hypervolume: less than this is not worth a training, if the accuracy to be gained is below the noise as well.
 WORTH = 0.005
 # A batch is a quarter of what was trained: the surrogate is fitted again when it has so much more to learn from.
-BATCH_SHARE, LARGEST_BATCH = 0.25, 8
+BATCH_SHARE, _LARGEST_BATCH = 0.25, 8
 WIDER = 1.5
 
 
@@ -165,7 +165,7 @@ def _unmeasured(situation: Situation) -> Advice | None:
     done, front = len(situation.rows), situation.front
     if situation.noise_measured or done < FEWEST_FOR_NOISE:
         return None
-    wanted = int(min(max(MOST_REPEATS * done, REPEATS[0]), REPEATS[1]))
+    wanted = int(min(max(MOST_REPEATS * done, _REPEATS[0]), _REPEATS[1]))
     places = np.unique(np.linspace(0, len(front) - 1, min(wanted, len(front))).round().astype(int))
     seeds = math.ceil(wanted / len(places))
     trials = ",".join(str(int(front["trial"].iloc[place])) for place in places)
@@ -232,7 +232,7 @@ def _enough(situation: Situation) -> Advice | None:
 
 
 def _propose(situation: Situation) -> Advice:
-    n = max(1, min(LARGEST_BATCH, round(BATCH_SHARE * situation.counts["ok"])))
+    n = max(1, min(_LARGEST_BATCH, round(BATCH_SHARE * situation.counts["ok"])))
     best = _best(situation)
     why = (
         f"the best is expected to add {best['gain']:.2g} of the hypervolume, and {100 * best['points']:.2g} points of "

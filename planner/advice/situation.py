@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from planner.study.reader import Records
 
 BANDS = 5
-POOL = 5_000  # architectures looked at for what could come next
+_POOL = 5_000  # architectures looked at for what could come next
 # Of the range of a multiplier's logarithm: as near to its bound counts as touching.
 TOUCHING = 0.05
 
@@ -124,7 +124,7 @@ class Situation:
 
         space, ledger = self.ledger.space, self.ledger
         front = front_architectures(self.rows, space)
-        return architectures_frame(make_pool(space, POOL, ledger.settings.seed, ledger.tried(), front), space)
+        return architectures_frame(make_pool(space, _POOL, ledger.settings.seed, ledger.tried(), front), space)
 
     @cached_property
     def promised(self) -> pd.DataFrame:

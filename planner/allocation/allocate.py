@@ -21,7 +21,7 @@ from sampler.moves import from_rows
 
 Name = Literal["curves", "search"]
 CAUTION = 1.28  # standard deviations below the mean: nine networks of ten are better
-HALVINGS = 10  # of the range of log MACs, where limits decide
+_HALVINGS = 10  # of the range of log MACs, where limits decide
 NOTHING = (
     "this formula knows nothing of single stages: its table was scaled uniformly, or is too small for a "
     "surrogate; train "
@@ -227,7 +227,7 @@ def _largest(at: Any, lowest: float, budget: float) -> Prediction:
             f"at most {best.limits[binding]:,.4g} {binding} cannot be kept: the smallest architecture by the curves of "
             f"the stages has {best.costs[binding]:,.4g}; give more, or take another base network"
         )
-    for _ in range(HALVINGS):
+    for _ in range(_HALVINGS):
         middle = (below + above) / 2
         tried: Prediction = at(math.exp(middle))
         if passed := _passed(tried):

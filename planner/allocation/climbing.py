@@ -31,14 +31,14 @@ from sampler.seeds import checked_seed
 
 Score = Callable[[Architectures], FloatArray]
 
-STARTS = 8  # beside those given
-POOL = 100_000  # random architectures, of which those that cost the budget are scored: the best are starts
+_STARTS = 8  # beside those given
+_POOL = 100_000  # random architectures, of which those that cost the budget are scored: the best are starts
 MOST_POOL = 3_000  # of them scored
 KICKS = 40  # times that the best so far is moved at random
-PATIENCE = 10  # kicks in vain after which an answer's search ends
+_PATIENCE = 10  # kicks in vain after which an answer's search ends
 KICK_MOVES = 5
 MOST_STEPS = 100  # of one climb
-FACTORS = np.geomspace(0.75, 1.33, 17)  # of the other widths, for a refund
+_FACTORS = np.geomspace(0.75, 1.33, 17)  # of the other widths, for a refund
 FITTED_FACTORS = np.geomspace(0.1, 8.0, 120)  # of all widths, for a start far from the budget
 SAMPLED = 2_000  # random moves of several columns at once, from one architecture
 SWEPT = 6  # values of one more width, to both sides
@@ -124,10 +124,10 @@ class Climbs:
             for value, there in [move.of(row[[move.column]])]
             if there[0]
         ]
-        many = np.repeat(np.array(after), len(FACTORS), axis=0).astype(np.float64)
+        many = np.repeat(np.array(after), len(_FACTORS), axis=0).astype(np.float64)
         still = many != row
         widths = slice(2, 2 + len(self.grid.network.stages))
-        many[:, widths] *= np.where(still[:, widths], 1.0, np.tile(FACTORS, len(after))[:, None])
+        many[:, widths] *= np.where(still[:, widths], 1.0, np.tile(_FACTORS, len(after))[:, None])
         return self.grid.nearest(many)
 
     def sampled(self, row: IntArray, fewest: int, most: int) -> IntArray:
@@ -203,7 +203,7 @@ def climbed(
     search = Climbs(grid, score, (0.0, budget), classes, limits, checked_seed(seed), spanned=True)
     rows = starts_of(search, start)
     if len(rows):
-        iterated(search, rows, PATIENCE)
+        iterated(search, rows, _PATIENCE)
     scores = np.fromiter(search.known.values(), dtype=np.float64)
     best = np.argsort(-scores, kind="stable")[: min(n, int((scores > -np.inf).sum()))]
     keys = list(search.known)
@@ -237,18 +237,18 @@ def starts_of(search: Climbs, start: Architectures | None) -> IntArray:
         # What lies on the grid keeps its own stem and head: rounded from one w, they need not follow the stages.
         kept = np.where(search.on_grid(rows)[:, None] & search.spanned, rows, grid.nearest(rows))
         given = np.concatenate([kept[search.affordable(kept)], search.fitted(kept)])
-    pool = drawn(grid, rng, POOL)
+    pool = _drawn(grid, rng, _POOL)
     pool = pool[search.affordable(pool)]
     pool = pool[unique_rows(pool)][:MOST_POOL]
-    if len(pool) < STARTS:
-        pool = np.concatenate([pool, search.fitted(drawn(grid, rng, STARTS))])
+    if len(pool) < _STARTS:
+        pool = np.concatenate([pool, search.fitted(_drawn(grid, rng, _STARTS))])
     if len(pool):
-        pool = pool[np.argsort(-search.scores(pool), kind="stable")[:STARTS]]
+        pool = pool[np.argsort(-search.scores(pool), kind="stable")[:_STARTS]]
     rows = np.concatenate([given, pool])
     return rows[unique_rows(rows)]
 
 
-def drawn(grid: Grid, rng: np.random.Generator, n: int) -> IntArray:
+def _drawn(grid: Grid, rng: np.random.Generator, n: int) -> IntArray:
     """Random rows of a grid; stages alike to a random degree, for independent draws are all alike in size."""
     rows = np.empty((n, len(grid.levels)), dtype=np.int64)
     centre, spread = rng.random(n), rng.random(n) ** 0.5

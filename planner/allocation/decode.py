@@ -23,8 +23,8 @@ from sampler.scaling import ScalingRule, buildable
 from sampler.solve import FAR, NEAR, TOLERANCE, WIDEST
 
 ITERATIONS = 12
-STEP = 1.2  # of one width, for the elasticities; far enough that roundings do not hide them
-LONGEST = 0.5  # of a logarithm, in one iteration
+_STEP = 1.2  # of one width, for the elasticities; far enough that roundings do not hide them
+_LONGEST = 0.5  # of a logarithm, in one iteration
 DAMPING = 1e-3
 TOTAL_WEIGHT = 10.0  # the budget is met before the shares are
 # Of log widths beside log-ratios of MACs: enough where a width changes its stage's MACs by a third or less of its own
@@ -52,7 +52,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Decoded:
+class _Decoded:
     """An architecture at a budget.
 
     Attributes:
@@ -75,7 +75,7 @@ def decode(
     budget: float,
     classes: int = 1000,
     tolerance: float = TOLERANCE,
-) -> Decoded:
+) -> _Decoded:
     """The architecture that spends a budget as wanted.
 
     Args:
@@ -148,7 +148,7 @@ def _around(grid: Grid, side: int, target: Target, widths: FloatArray, steps: in
     return grid.followed(rows)
 
 
-def _polished(grid: Grid, rows: IntArray, target: Target, least: float, most: float, classes: int) -> Decoded:
+def _polished(grid: Grid, rows: IntArray, target: Target, least: float, most: float, classes: int) -> _Decoded:
     """The best of some rows, then steepest descent by steps of one or two widths between two costs."""
     off = _distance(grid, rows, target, classes)
     row, distance = rows[[int(np.argmin(off))]], float(off.min())
@@ -163,7 +163,7 @@ def _polished(grid: Grid, rows: IntArray, target: Target, least: float, most: fl
     architectures = from_rows(grid.network, row)
     macs = int(count(architectures, classes).macs[0])
     pixels = int(row[0, 0]) - target.resolution
-    return Decoded(architectures[0], macs, pixels, float(np.sqrt(distance - (pixels / target.resolution) ** 2)))
+    return _Decoded(architectures[0], macs, pixels, float(np.sqrt(distance - (pixels / target.resolution) ** 2)))
 
 
 def _distance(grid: Grid, rows: IntArray, target: Target, classes: int) -> FloatArray:
@@ -195,7 +195,7 @@ def solved_widths(grid: Grid, sides: IntArray, target: Target, budget: float, cl
     largest = np.log([levels[-1] for levels in grid.levels[2 : 2 + s]])
     best, least = logs.copy(), np.full(n, np.inf)
     for _ in range(ITERATIONS):
-        probes = np.concatenate([logs[:, None, :], logs[:, None, :] + np.log(STEP) * np.eye(s)], axis=1)
+        probes = np.concatenate([logs[:, None, :], logs[:, None, :] + np.log(_STEP) * np.eye(s)], axis=1)
         widths = np.maximum(np.rint(np.exp(probes)).reshape(-1, s), 1).astype(np.int64)
         rows = np.zeros((len(widths), 3 + 2 * s), dtype=np.int64)
         rows[:, 0] = np.repeat(sides, s + 1)
@@ -214,7 +214,7 @@ def solved_widths(grid: Grid, sides: IntArray, target: Target, budget: float, cl
         slopes = (residual[:, 1:] - now[:, None]) / np.where(np.abs(apart) > 1e-9, apart, np.inf)[:, :, None]
         normal = slopes @ slopes.transpose(0, 2, 1) + DAMPING * np.eye(s)
         step = -np.linalg.solve(normal, (slopes @ now[:, :, None]))[:, :, 0]
-        logs = np.clip(exact[:, 0] + np.clip(step, -LONGEST, LONGEST), smallest, largest)
+        logs = np.clip(exact[:, 0] + np.clip(step, -_LONGEST, _LONGEST), smallest, largest)
     result: FloatArray = np.exp(best)
     return result
 

@@ -26,9 +26,9 @@ from sampler.moves import column_names, from_rows
 
 ORIGIN = "confirm"
 # The same training as the study's own: a trial of the study, or one whose network is kept besides.
-ALIKE: tuple[dict[str, Any], ...] = ({}, {"keep": True})
+_ALIKE: tuple[dict[str, Any], ...] = ({}, {"keep": True})
 # What says something of the network, and is waited for; not that it was killed, or stopped.
-TELLING = (None, "ok", "diverged")
+_TELLING = (None, "ok", "diverged")
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +113,8 @@ def confirm(
 def _attempts(ledger: Ledger, one: Architecture) -> list[str | None]:
     """Statuses of the trainings of a network that say something of it, or will; None of those that have not ended."""
     newest = ledger.attempts()
-    attempts = [newest.get((one, asked_key(asks))) for asks in ALIKE]
-    return [attempt[1] for attempt in attempts if attempt is not None and attempt[1] in TELLING]
+    attempts = [newest.get((one, asked_key(asks))) for asks in _ALIKE]
+    return [attempt[1] for attempt in attempts if attempt is not None and attempt[1] in _TELLING]
 
 
 def _waiting(ledger: Ledger, networks: Sequence[Architecture]) -> int:

@@ -58,7 +58,7 @@ def answer_for(
     why = asked.doubt
     found = [] if why else _searched(asked, n)
     if not found:
-        return [by_formula(asked, why or NOTHING_INSIDE)]
+        return [_by_formula(asked, why or NOTHING_INSIDE)]
     return [_answer(asked, one) for one in found]
 
 
@@ -70,10 +70,10 @@ def smooth_answer(
     space: AnswerSpace = "uniform",
 ) -> Answer:
     """What the formula's curves answer, in the form of an answer; arguments as in `answer_for`."""
-    return by_formula(asked_for(formula, macs, limits, False, extrapolate, space), SMOOTH)
+    return _by_formula(asked_for(formula, macs, limits, False, extrapolate, space), SMOOTH)
 
 
-def by_formula(asked: Question, why: str) -> Answer:
+def _by_formula(asked: Question, why: str) -> Answer:
     """The formula's answer, or a published rule's where the curves give nothing buildable, and why."""
     by: AnsweredBy = "formula" if asked.learned else "published rule"
     try:

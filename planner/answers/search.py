@@ -29,9 +29,9 @@ from sampler.complexity import count
 from sampler.limits import within
 from sampler.moves import Grid, from_rows, unique_rows
 
-Kind = Literal["uniform", "stage"]
-KINDS: tuple[Kind, ...] = ("uniform", "stage")
-MOST = 10_000  # networks wanted
+_Kind = Literal["uniform", "stage"]
+_KINDS: tuple[_Kind, ...] = ("uniform", "stage")
+_MOST = 10_000  # networks wanted
 CLIMBED_FROM = 5  # of the best uniform networks and starts
 
 
@@ -82,11 +82,11 @@ class NetworkSearch:
     score: Score
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     starts: Architectures | None = None
-    kind: Kind = "uniform"
+    kind: _Kind = "uniform"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        checked_name("kind", self.kind, KINDS)
+        checked_name("kind", self.kind, _KINDS)
         for name, ends in self.ranges.items():
             if len(ends) != 2 or not all(map(is_number, ends)) or not ends[0] <= ends[1]:
                 raise InputError(f"the range of {name} is {shown(ends)}; the lowest and the highest value are wanted")
@@ -108,7 +108,7 @@ class NetworkSearch:
         """
         if macs is not None and not (is_number(macs) and 0 < macs < np.inf):
             raise PlannerError(f"the budget must be a positive number of MACs, got {shown(macs)}")
-        n, most = checked_whole("n", n, 1, MOST), np.inf if macs is None else float(macs)
+        n, most = checked_whole("n", n, 1, _MOST), np.inf if macs is None else float(macs)
         parts = [self._uniform_best(most, limits, n), self._given_best(most, limits)]
         if self.kind == "stage":
             parts.append(self._stage_best(most, limits, n, _in_order(parts, self.classes, CLIMBED_FROM)[0]))
@@ -212,7 +212,7 @@ def best_networks(
     limits: Sequence[Limit] = (),
     ranges: Mapping[str, tuple[float, float]],
     starts: Architectures | None = None,
-    kind: Kind = "uniform",
+    kind: _Kind = "uniform",
     n: int = 1,
     seed: int = 0,
 ) -> list[FoundNetwork]:

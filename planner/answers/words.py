@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from sampler import Architecture, stack
 from sampler.moves import column_names
 
-MOST = 3  # differences named; the others are counted
+_MOST = 3  # differences named; the others are counted
 
 
 def differences(one: Architecture, other: Architecture) -> str:
@@ -25,7 +25,7 @@ def differences(one: Architecture, other: Architecture) -> str:
     rows = (stack([network]).integers()[0].tolist() for network in (one, other))
     changed = [change for change in zip(names, *rows, strict=True) if change[1] != change[2]]
     changed.sort(key=lambda change: -abs(math.log(max(change[1], 1) / max(change[2], 1))))
-    words = [_change(*change) for change in changed[:MOST]]
+    words = [_change(*change) for change in changed[:_MOST]]
     more = len(changed) - len(words)
     return ", ".join(words) + (f" and {more} more integer{'s' * (more > 1)}" if more else "")
 

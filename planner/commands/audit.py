@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from planner.scores.audit import Audit
     from planner.scores.bootstrap import Estimate, Trust
 
-COLUMNS = 80
-MOST_POINTS = 5000  # of a picture; more only hide each other
+_COLUMNS = 80
+_MOST_POINTS = 5000  # of a picture; more only hide each other
 # Tables: title and, by heading, the measure in each column.
-BLOCKS: tuple[tuple[str, dict[str, str]], ...] = (
+_BLOCKS: tuple[tuple[str, dict[str, str]], ...] = (
     ("Spearman", {"all": "spearman", "top 20 %": "spearman_top20", "top 5 %": "spearman_top5"}),
     ("Kendall", {"all": "kendall", "top 20 %": "kendall_top20", "top 5 %": "kendall_top5"}),
     ("Regret of taking", {"the best": "regret_1", "best of 5": "regret_5", "best of 10": "regret_10"}),
@@ -74,12 +74,12 @@ def command(table: str, plot: Path | None, json_: bool, **options: Any) -> None:
     if plot:
         draw(found, plot)
     if json_:
-        echo_json(summary(found))
+        echo_json(_summary(found))
     else:
-        show(found, options)
+        _show(found, options)
 
 
-def summary(found: Audit) -> dict[str, Any]:
+def _summary(found: Audit) -> dict[str, Any]:
     """What `audit --json` prints."""
     scores = [asdict(score) | {"verdict": verdict(score, found.smaller)} for score in found.scores]
     noise = None if found.noise is None else asdict(found.noise)
@@ -87,30 +87,30 @@ def summary(found: Audit) -> dict[str, Any]:
     return named | {"scores": scores, "noise": noise}
 
 
-def show(found: Audit, options: dict[str, Any]) -> None:
+def _show(found: Audit, options: dict[str, Any]) -> None:
     """Prints an audit for people, 80 columns wide; `options` are those of the command."""
     from planner.scores.bootstrap import LEVEL
     from planner.scores.ranks import FEWEST
 
     left_out = "".join(f"; {n:,} left out ({reason})" for reason, n in found.left_out.items())
-    say(f"target: {found.target}, {found.rows:,} rows{left_out}")
-    say(f"its top 20 %: {found.tops['top20']:,} rows; its top 5 %: {found.tops['top5']:,}; under {FEWEST}: too few")
+    _say(f"target: {found.target}, {found.rows:,} rows{left_out}")
+    _say(f"its top 20 %: {found.tops['top20']:,} rows; its top 5 %: {found.tops['top5']:,}; under {FEWEST}: too few")
     if found.smaller:
-        say(f"smaller is better: {', '.join(found.smaller)}")
-    say(f"intervals: {LEVEL:.0%}, {options['resamples']:,} bootstrap resamples, seed {options['seed']}; * baseline")
-    for title, measures in BLOCKS:
+        _say(f"smaller is better: {', '.join(found.smaller)}")
+    _say(f"intervals: {LEVEL:.0%}, {options['resamples']:,} bootstrap resamples, seed {options['seed']}; * baseline")
+    for title, measures in _BLOCKS:
         click.echo()
         show_block(found, title, measures)
     click.echo()
     for score in found.scores:
         if score.name in options["proxies"]:
-            say(verdict(score, found.smaller))
-    say(noise_in_words(found))
+            _say(verdict(score, found.smaller))
+    _say(noise_in_words(found))
 
 
-def say(text: str) -> None:
+def _say(text: str) -> None:
     """Prints a line, folded."""
-    click.echo(textwrap.fill(text, COLUMNS, subsequent_indent="  "))
+    click.echo(textwrap.fill(text, _COLUMNS, subsequent_indent="  "))
 
 
 def show_block(found: Audit, title: str, measures: dict[str, str]) -> None:
@@ -118,9 +118,9 @@ def show_block(found: Audit, title: str, measures: dict[str, str]) -> None:
     rows = [(f"{one.name} *" if one.baseline else one.name, one.measures) for one in found.scores]
     if found.noise and "beyond" not in measures.values():
         rows.append(("(perfect score)", found.noise.measures))
-    cells = [[cell(values[name], name) for name in measures.values()] for _, values in rows]
+    cells = [[_cell(values[name], name) for name in measures.values()] for _, values in rows]
     taken = sum(2 + max(map(len, column)) for column in zip(measures, *cells, strict=True))
-    room = max(8, COLUMNS - taken)
+    room = max(8, _COLUMNS - taken)
     names = [shortened(name, room) for name in [title, *(name for name, _ in rows)]]
     width = max(map(len, names))
     echo_table(
@@ -133,7 +133,7 @@ def shortened(name: str, room: int) -> str:
     return name if len(name) <= room else f"{name[: room - 2]}.."
 
 
-def cell(one: Estimate, name: str = "") -> str:
+def _cell(one: Estimate, name: str = "") -> str:
     """A number and its interval."""
     if one.value is None:
         return one.why
@@ -167,15 +167,15 @@ def _worth(score: Trust) -> str:
         return f"{score.name}: no verdict: there is no other column of MACs or params to beat (see --macs)."
     answer = "worth using" if score.worth_using else "not worth using alone"
     overall = score.measures["beyond"]
-    said = f"Spearman less that of {score.rival} is {in_words(overall)}"
+    said = f"Spearman less that of {score.rival} is {_in_words(overall)}"
     for part, name in (("_top20", "top 20 %"), ("_top5", "top 5 %")):
         tail = score.measures[f"beyond{part}"]
         if tail.upper is not None and tail.upper < 0:
-            said += f", within the {name} {in_words(tail)}"
+            said += f", within the {name} {_in_words(tail)}"
     return f"{score.name}: {answer}: {said}{at_equal_cost(score.measures['equal_macs'])}."
 
 
-def in_words(one: Estimate) -> str:
+def _in_words(one: Estimate) -> str:
     """A number and its interval within a sentence."""
     return f"{one.value:+.2f} ({one.lower:+.2f} to {one.upper:+.2f})"
 
@@ -185,8 +185,8 @@ def at_equal_cost(equal: Estimate) -> str:
     if equal.lower is None or equal.upper is None:
         return ""
     if equal.lower > 0:
-        return f"; at equal MACs it still ranks: {in_words(equal)}"
-    return f"; at equal MACs it ranks {'the wrong way' if equal.upper < 0 else 'nothing for sure'}: {in_words(equal)}"
+        return f"; at equal MACs it still ranks: {_in_words(equal)}"
+    return f"; at equal MACs it ranks {'the wrong way' if equal.upper < 0 else 'nothing for sure'}: {_in_words(equal)}"
 
 
 def noise_in_words(found: Audit) -> str:
@@ -197,8 +197,9 @@ def noise_in_words(found: Audit) -> str:
     ceiling, regret = noise.measures["spearman"], noise.measures["regret_1"]
     return (
         f"noise of the target: one training varies by {noise.std:.2g} (standard deviation), {noise.trainings:.3g} of "
-        f"them are behind each row; a perfect score would reach Spearman {cell(ceiling)}, and seem to "
-        f"have a regret of {cell(regret, 'regret')}. One that is among the repeats shares their noise: it looks better."
+        f"them are behind each row; a perfect score would reach Spearman {_cell(ceiling)}, and seem to "
+        f"have a regret of {_cell(regret, 'regret')}. One that is among the repeats shares their noise: it looks "
+        "better."
     )
 
 
@@ -217,7 +218,7 @@ def draw(found: Audit, path: Path) -> None:
     for column in found.smaller:
         signed[column] *= -1
     best = signed[found.target] >= signed[found.target].nlargest(found.tops["top5"]).min()
-    some = found.frame.sample(min(len(best), MOST_POINTS), random_state=0)
+    some = found.frame.sample(min(len(best), _MOST_POINTS), random_state=0)
     for i, score in enumerate(found.scores):
         axes = figure.add_subplot(down, across, i + 1)
         axes.plot(some[score.name], some[found.target], ".", markersize=3, alpha=0.4, color="tab:gray")
@@ -226,7 +227,7 @@ def draw(found: Audit, path: Path) -> None:
         axes.plot(choice[score.name], choice[found.target], "*", markersize=11, color="tab:red", label="proxy's best")
         axes.set_xlabel(score.name)
         axes.set_ylabel(found.target)
-        axes.set_title(f"Spearman {cell(score.measures['spearman'])}", fontsize=9)
+        axes.set_title(f"Spearman {_cell(score.measures['spearman'])}", fontsize=9)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
     write_figure(figure, path)

@@ -176,7 +176,7 @@ def compared(
         background, measure = looked_up(frame, study, base, seeds, epochs)
         out = out or (Path(background.name) / "comparison.csv" if study else None)
     else:
-        background, measure = trained(study, seeds or SEEDS, final, epochs, where)
+        background, measure = _trained(study, seeds or SEEDS, final, epochs, where)
         out = out or Path(background.name) / "comparison.csv"
     found, left_out = contenders(background, flops, methods)
     scores = measure([one.architecture for one in found if one.architecture])
@@ -186,7 +186,7 @@ def compared(
     return rows, left_out, out
 
 
-def trained(
+def _trained(
     study: str | None, seeds: int, final: bool, epochs: int | None, where: Resources
 ) -> tuple[Background, Measure]:
     """What a study knows, and trainings on its ledger."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from planner.compare.statistics import Estimate
     from planner.compare.summary import Summary
 
-COLUMNS = 80
+_COLUMNS = 80
 
 
 def show(rows: Sequence[Row], left_out: dict[str, str]) -> None:
@@ -33,17 +33,17 @@ def show(rows: Sequence[Row], left_out: dict[str, str]) -> None:
         show_accuracies(found)
         show_networks(found)
         for line in remarks(found):
-            say(line)
+            _say(line)
     click.echo()
     for reason in dict.fromkeys(left_out.values()):
-        say(f"left out: {', '.join(name for name in left_out if left_out[name] == reason)}: {reason}")
+        _say(f"left out: {', '.join(name for name in left_out if left_out[name] == reason)}: {reason}")
     for line in caveats(rows):
-        say(line)
+        _say(line)
 
 
-def say(text: str) -> None:
+def _say(text: str) -> None:
     """Prints a line, folded."""
-    click.echo(textwrap.fill(text, COLUMNS, subsequent_indent="  "))
+    click.echo(textwrap.fill(text, _COLUMNS, subsequent_indent="  "))
 
 
 def show_accuracies(found: Sequence[Summary]) -> None:
@@ -56,7 +56,7 @@ def show_accuracies(found: Sequence[Summary]) -> None:
         cost = (str(row.trainings_needed), f"{row.hours_needed:.2g}")
         macs = "-" if row.macs is None else format_count(row.macs)
         n = str(one.accuracy.n if one.accuracy else 0)
-        rows.append((row.method, macs, off, points(one.accuracy), difference(one), n, *cost))
+        rows.append((row.method, macs, off, points(one.accuracy), _difference(one), n, *cost))
     width = max(len(row[0]) for row in [header, *rows])
     first, *lines = table_lines(
         [header[0].ljust(width), *header[1:]], [(row[0].ljust(width), *row[1:]) for row in rows]
@@ -76,7 +76,7 @@ def points(one: Estimate | None, sign: str = "") -> str:
     return f"{100 * one.mean:{sign}.1f}{half}"
 
 
-def difference(one: Summary) -> str:
+def _difference(one: Summary) -> str:
     """The difference to compound scaling; a star where its interval leaves 0 out."""
     if one.difference is None:
         return "-"
@@ -91,7 +91,7 @@ def show_networks(found: Sequence[Summary]) -> None:
         row = one.first
         if row.network and not one.same_as:
             channels = f"widths {row.widths}" if row.layers is None else f"layers {row.layers}"
-            say(f"{row.method}: {row.resolution} px, depths {row.depths}, {channels}, head {row.head}")
+            _say(f"{row.method}: {row.resolution} px, depths {row.depths}, {channels}, head {row.head}")
 
 
 def remarks(found: Sequence[Summary]) -> list[str]:

@@ -16,8 +16,8 @@ from planner.errors import PlannerError
 from sampler.errors import printable
 
 # Folders of pictures that are taken as they are; the other names are trainer.proxies.IMAGENET.
-FOLDER = "folder"
-NAMES = ("imagenet100", "imagenet100-500", "imagenet1000-100", FOLDER)
+_FOLDER = "folder"
+_NAMES = ("imagenet100", "imagenet100-500", "imagenet1000-100", _FOLDER)
 # Holds a training at 112 px with its margin of 1.4, as PyTorch's own 256 px hold one at 224.
 PROXY_SIDE = 160
 INFO_SIDE = 64
@@ -48,7 +48,7 @@ def command() -> None:
     epilog="Example: planner data make imagenet100-500 --from ILSVRC --classes random --seed 1",
     short_help="Pack pictures into one archive.",
 )
-@click.argument("name", type=click.Choice(NAMES))
+@click.argument("name", type=click.Choice(_NAMES))
 @click.option("--from", "folder", metavar="DIR", required=True, help="DIR/train/CLASS/* and DIR/val/CLASS/*.")
 @click.option(
     "--classes",
@@ -60,7 +60,7 @@ def command() -> None:
 @click.option("--out", metavar="PATH", help="The archive; NAME.npz by default. Its card is beside it, as .json.")
 @click.option("--skip-corrupt", is_flag=True, help="Leave out pictures that cannot be read.")
 @as_json
-def make(
+def _make(
     name: str,
     folder: str,
     classes: str | None,
@@ -89,7 +89,7 @@ def make(
     if path.suffix != ".npz":
         raise PlannerError(f"--out {path} does not end in .npz; its card would end in .json")
     wanted = _classes(name, classes)
-    if name == FOLDER:
+    if name == _FOLDER:
         selection = select_folder(root, wanted, seed)
     else:
         selection = select_imagenet(root, IMAGENET[name], wanted or IMAGENET[name].classes, seed)
@@ -120,7 +120,7 @@ def _classes(name: str, text: str | None) -> Sequence[str] | int | None:
     if text is None:
         return _cmc() if name in IMAGENET and IMAGENET[name].listed else None
     if text == "random":
-        if name == FOLDER:
+        if name == _FOLDER:
             raise PlannerError("--classes random: a folder has no usual number of classes; give --classes N")
         return IMAGENET[name].classes
     if text.isdecimal():
@@ -143,7 +143,7 @@ def _listed(name: str, path: Path) -> list[str]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise PlannerError(f"--classes {path}: no list of classes there; give N, random or a text file") from error
-    end = r"[\t,]" if name == FOLDER else r"[\s,]"
+    end = r"[\t,]" if name == _FOLDER else r"[\s,]"
     found = [re.split(end, line.strip())[0] for line in text.splitlines() if line.strip()]
     found = found[1:] if found[:1] == ["class"] else found
     if len(set(found)) < 2:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from planner.exports.network import Network, Training
     from sampler import Architecture, Limit
 
-UNTRAINED = "untrained: no study has kept this network's weights"
-KINDS = ("timm", "torch", "onnx")
+_UNTRAINED = "untrained: no study has kept this network's weights"
+_KINDS = ("timm", "torch", "onnx")
 
 
 @click.command(
@@ -27,7 +27,7 @@ KINDS = ("timm", "torch", "onnx")
     short_help="The network for a budget, for people without the planner.",
 )
 @budgets
-@click.option("--to", type=click.Choice(KINDS), required=True, help="timm code, safetensors, or ONNX.")
+@click.option("--to", type=click.Choice(_KINDS), required=True, help="timm code, safetensors, or ONNX.")
 @click.option("--out", metavar="FILE", help="The file; by default BASE_BUDGET in this folder.")
 @click.option("--trial", type=Whole(0), metavar="N", help="A trial of the study, instead of a budget.")
 @click.option(
@@ -146,7 +146,7 @@ def _of_trial(study: str | None, number: int) -> Network:
 def _show(network: Network, files: list[Path], to: str) -> None:
     one = network.architecture
     click.echo(f"{network.title}, {one.resolution} px, {network.classes} classes")
-    click.echo(f"weights: {UNTRAINED if network.training is None else network.training.words}")
+    click.echo(f"weights: {_UNTRAINED if network.training is None else network.training.words}")
     click.echo(f"written: {', '.join(str(file) for file in files)}")
     name = files[0].stem
     if to == "onnx":

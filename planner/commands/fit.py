@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from planner.formulas.formula import Formula
     from planner.rules import Coefficients
 
-NAMES = {"r": "resolution", "d": "depth"}
+_NAMES = {"r": "resolution", "d": "depth"}
 
 
 @click.command(
@@ -227,11 +227,11 @@ def _shapes(formula: Formula) -> list[str]:
         direction, name = key.split("_")
         if fact.get("smoothed"):
             change = f"x {fact['price']:.2f} in leave-one-out error"
-            lines.append(f"{direction}: {NAMES[name]} was smoothed so that it never falls with the budget ({change})")
+            lines.append(f"{direction}: {_NAMES[name]} was smoothed so that it never falls with the budget ({change})")
         elif fact.get("falls"):
             low, high = (format_count(c * formula.base_macs) for c in fact["falls"])
             why = "" if fact["price"] is None else f"; a curve that never falls has {fact['price']:.2f} times its error"
-            lines.append(f"{direction}: {NAMES[name]} FALLS with the budget between {low} and {high} MACs{why}")
+            lines.append(f"{direction}: {_NAMES[name]} FALLS with the budget between {low} and {high} MACs{why}")
     return lines
 
 
@@ -271,7 +271,7 @@ def _prior(formula: Formula) -> list[str]:
     lines, unit = [], "" if formula.kind == "tinynet" else "log "
     for key, fact in formula.provenance["curves"].items():
         direction, name = key.split("_")
-        head = f"{direction}: prior {given['name']} for {NAMES[name]}"
+        head = f"{direction}: prior {given['name']} for {_NAMES[name]}"
         worth = fact.get("prior")
         if worth is None:
             lines.append(f"{head}: it has no curve in this direction")

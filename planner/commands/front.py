@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from planner.formulas.formula import Formula
     from planner.tables.table import Trainings
 
-NAMES = ("trial", "resolution", "r", "d", "w", "macs", "accuracy", "front", "selected")
-HEADER = ("trial", "px", "r", "d", "w", "MACs", "accuracy", "front", "for the fit")
+_NAMES = ("trial", "resolution", "r", "d", "w", "macs", "accuracy", "front", "selected")
+_HEADER = ("trial", "px", "r", "d", "w", "MACs", "accuracy", "front", "for the fit")
 
 
 @click.command(
@@ -77,7 +77,7 @@ def command(
     if dimensions:
         check_plot(dimensions, "--dimensions")
     found = front_rows(Path(table), base) if table and not study else table_of(table, study, base)
-    rows, by = marked(found, share, None if table else fitted(study))
+    rows, by = marked(found, share, None if table else _fitted(study))
     answer = front_of(found, rows, by)
     if dimensions:
         equal = at_equal_macs(found, flops)
@@ -93,7 +93,7 @@ def command(
             click.echo(f"written: {out}")
 
 
-def fitted(study: str | None) -> Formula | None:
+def _fitted(study: str | None) -> Formula | None:
     """The formula of a study, where it has one that can be read."""
     from planner.errors import PlannerError
     from planner.formulas.formula import Formula
@@ -142,7 +142,7 @@ def front_of(table: Trainings, shown: pd.DataFrame, by: str) -> dict[str, Any]:
     from planner.tables.chance import warning_of
     from planner.tables.table import Table
 
-    names = [name for name in NAMES if name in shown]
+    names = [name for name in _NAMES if name in shown]
     rows = [
         {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()}
         for row in shown[names].to_dict("records")
@@ -178,7 +178,7 @@ def show_front(answer: dict[str, Any]) -> None:
     echo_first(answer["warnings"])
     both = answer["front"] + [row for row in answer["selected"] if not row["front"]]
     rows = sorted(both, key=lambda row: (row["macs"], row["accuracy"]))
-    echo_table(HEADER, [[cell(row, name) for name in NAMES] for row in rows])
+    echo_table(_HEADER, [[cell(row, name) for name in _NAMES] for row in rows])
     left_out = "".join(f", {n} {status}" for status, n in answer["left_out"].items())
     click.echo(
         f"of {answer['rows']} trainings{left_out}: {len(answer['front'])} on the front, dominated by no other; "

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from trainer.runtimes import Setting
 
 MEASURE, FIT = "measure", "fit"
-GRID = 4  # pixels, as in RBIS
-LARGEST = 1_000_000
+_GRID = 4  # pixels, as in RBIS
+_LARGEST = 1_000_000
 
 
 class Latency(click.Group):
@@ -83,7 +83,7 @@ def command() -> None:
 @click.option("--runtime", type=click.Choice(["torch", "compile", "onnxruntime"]), default="torch", show_default=True)
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:N.")
 @click.option("--threads", type=Whole(1, 1024), default=1, show_default=True, help="Threads of the CPU.")
-@click.option("--batch", type=Whole(1, LARGEST), default=1, show_default=True, help="Images of one pass.")
+@click.option("--batch", type=Whole(1, _LARGEST), default=1, show_default=True, help="Images of one pass.")
 @click.option("--dtype", type=click.Choice(DTYPES), default=DTYPES[0], show_default=True)
 @click.option("--sweep", type=click.Choice(["resolution", "width"]), help="Step through one size; find its jumps.")
 @click.option("--from", "start", type=int, metavar="SIZE", help="First size; 0.75 of the resolution, or 8 widths less.")
@@ -187,7 +187,7 @@ def _wanted(options: dict[str, Any]) -> Measurement:
     if options["sweep"] is None:
         return Measurement([one], classes)
     if options["sweep"] == "resolution":
-        sweep = designs.resolution_sweep(one, start, stop, options["step"] or GRID)
+        sweep = designs.resolution_sweep(one, start, stop, options["step"] or _GRID)
     else:
         sweep = designs.width_sweep(one, options["stage"], start, stop)
     return Measurement(sweep.architectures, classes, sweep)

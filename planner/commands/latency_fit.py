@@ -12,10 +12,10 @@ from planner.commands.options import SEED, as_json, echo_json
 if TYPE_CHECKING:
     from planner.latency.model import LatencyModel
 
-LEVEL = 0.9
+_LEVEL = 0.9
 OUT = "results/latency.json"
 # A count, its label and how many of it the label means.
-LABELS = {
+_LABELS = {
     "macs": ("GMAC", 1e9),
     "activations": ("M activations", 1e6),
     "params": ("M params", 1e6),
@@ -47,12 +47,12 @@ def command(tables: tuple[str, ...], models: str | None, seed: int, out: str, js
     model = fit_latency(tables, models, seed)
     model.save(out)
     if json_:
-        echo_json(summary(model, Path(out)))
+        echo_json(_summary(model, Path(out)))
     else:
-        show(model, Path(out))
+        _show(model, Path(out))
 
 
-def summary(model: LatencyModel, path: Path) -> dict[str, Any]:
+def _summary(model: LatencyModel, path: Path) -> dict[str, Any]:
     """What `latency fit --json` prints."""
     return {
         "latency_model": str(path),
@@ -62,12 +62,12 @@ def summary(model: LatencyModel, path: Path) -> dict[str, Any]:
         "coefficients": model.coefficients,
         "errors": model.errors,
         "ranges": {name: list(ends) for name, ends in model.ranges.items()},
-        "interval": {"level": LEVEL, "factor": model.factor(LEVEL)},
+        "interval": {"level": _LEVEL, "factor": model.factor(_LEVEL)},
         "tables": model.provenance["tables"],
     }
 
 
-def show(model: LatencyModel, path: Path) -> None:
+def _show(model: LatencyModel, path: Path) -> None:
     """Prints a fit for people."""
     errors = model.errors
     on = ", ".join(f"{key} {value}" for key, value in model.measured_on.items()) or "an unnamed device"
@@ -77,15 +77,15 @@ def show(model: LatencyModel, path: Path) -> None:
     click.echo(f"  {sum_in_words(model)}, times a learned departure")
     ours, line = errors["median_relative_error"], errors["macs_only_median_relative_error"]
     click.echo(f"  cross-validated median error {ours:.1%}; a straight line of log latency over log MACs: {line:.1%}")
-    low, high = 1 / model.factor(LEVEL) - 1, model.factor(LEVEL) - 1
-    click.echo(f"  {LEVEL:.0%} of the left-out measurements lie within {low:+.0%} and {high:+.0%} of their prediction")
+    low, high = 1 / model.factor(_LEVEL) - 1, model.factor(_LEVEL) - 1
+    click.echo(f"  {_LEVEL:.0%} of the left-out measurements lie within {low:+.0%} and {high:+.0%} of their prediction")
     click.echo(f"latency model: {path}")
 
 
 def sum_in_words(model: LatencyModel) -> str:
     """The sum of times with its units; what costs nothing is left out."""
     parts = [f"{model.coefficients['fixed']:.3g} ms"] if model.coefficients["fixed"] else []
-    for name, (label, unit) in LABELS.items():
+    for name, (label, unit) in _LABELS.items():
         if model.coefficients.get(name):
             parts.append(f"{model.coefficients[name] * unit:.3g} ms per {label}")
     return " + ".join(parts)

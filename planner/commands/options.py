@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from planner.tables.table import Table
     from sampler import Limit
 
-F = TypeVar("F", bound=Callable[..., Any])
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 # One range for each kind of whole number, in every command.
 SEED = Whole(0, LARGEST_SEED)
@@ -83,7 +83,7 @@ as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")
 study = click.option("--study", metavar="NAME", help="The study, a folder in results/; the last one used by default.")
 
 
-def described(command: F) -> F:
+def described(command: _F) -> _F:
     """The argument and the options that describe one architecture, as `sampler.scaled` takes them, and its classes."""
     options = (
         click.argument("name", metavar="BASE"),
@@ -107,7 +107,7 @@ def described(command: F) -> F:
     return command
 
 
-def budgets(command: F) -> F:
+def budgets(command: _F) -> _F:
     """The budgets, alone or together: `flops`, and all others as the list `limits`."""
 
     @wraps(command)
@@ -136,7 +136,7 @@ def budgets(command: F) -> F:
     )
     for option in reversed(options):
         limited = option(limited)
-    return cast(F, limited)
+    return cast(_F, limited)
 
 
 def limits_of(
@@ -176,7 +176,7 @@ def latency_limit(milliseconds: float, path: Path) -> Limit:
     return Limit("latency", milliseconds, LatencyModel.load(path).of)
 
 
-def made_with(command: F) -> F:
+def made_with(command: _F) -> _F:
     """The options a study is made with; later calls may leave them out."""
     options = (
         click.option("--base", metavar="NAME", help="Base network (see `planner bases`)."),
@@ -229,7 +229,7 @@ def made_with(command: F) -> F:
     return command
 
 
-def resources(command: F) -> F:
+def resources(command: _F) -> _F:
     """Where and how long trainings run, ready-made as `where`."""
 
     @wraps(command)
@@ -239,10 +239,10 @@ def resources(command: F) -> F:
         where = Resources(**{one.name: given.pop(one.name) for one in fields(Resources)})
         return command(where=where, **given)
 
-    return resource_options(cast(F, placed))
+    return resource_options(cast(_F, placed))
 
 
-def resource_options(command: F) -> F:
+def resource_options(command: _F) -> _F:
     """Where and how long trainings run, each option by its name: the fields of `planner.training.loop.Resources`."""
     options = (
         click.option("--workers", type=WORKERS, default=0, help="Processes; one per core by default."),
@@ -327,7 +327,7 @@ def table_of(table: str | None, study_name: str | None, base: str | None = None)
     return read_ledger(study_name).table()
 
 
-def applied(command: F) -> F:
+def applied(command: _F) -> _F:
     """Adds the options by which a formula is applied: base network, its resolution and classes, and how far."""
     options = (
         click.option("--base", metavar="NAME", help="Base network; efficientnet_b0 by default."),

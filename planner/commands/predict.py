@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from planner.formulas.formula import Formula
     from sampler import Limit
 
-F = TypeVar("F", bound=Callable[..., Any])
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 MOST_CONFIRMED = 100
 NO_FORMULA = (
@@ -29,7 +29,7 @@ NO_FORMULA = (
 )
 
 
-def confirming(command: F) -> F:
+def confirming(command: _F) -> _F:
     """The option --confirm, and those of trainings, which need it."""
     for option in RESOURCES:
         command = needs(option, "--confirm")(command)

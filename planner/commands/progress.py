@@ -12,7 +12,7 @@ from typing import Any
 from planner.text.quantities import format_count
 from trainer.observation import Observation
 
-PATIENCE = 20.0  # seconds of silence that nobody takes for a defect
+_PATIENCE = 20.0  # seconds of silence that nobody takes for a defect
 
 
 class TerminalProgress:
@@ -76,7 +76,7 @@ class TerminalProgress:
 
 
 @contextmanager
-def patience(what: str, first: float = PATIENCE) -> Iterator[None]:
+def patience(what: str, first: float = _PATIENCE) -> Iterator[None]:
     """Says on stderr what a long step is doing, after some seconds and then at twice that time, four times ..
 
     Args:

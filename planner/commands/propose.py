@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from planner.study.ledger import Ledger
     from sampler import Architectures, Limit, SearchSpace
 
-METHODS = ("bayes", "tpe", "gp", "nsga2", "nsga3", "random")  # of planner.proposers.methods, too heavy to import here
+_METHODS = ("bayes", "tpe", "gp", "nsga2", "nsga3", "random")  # of planner.proposers.methods, too heavy to import here
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Aim:
     metavar="N,N,..",
     help="For bayes: improve the answers at these budgets of MACs (200M,400M) instead of the whole front.",
 )
-@click.option("--method", type=click.Choice(METHODS), default="bayes", show_default=True)
+@click.option("--method", type=click.Choice(_METHODS), default="bayes", show_default=True)
 @click.option(
     "--per",
     type=click.Choice(["trial", "second"]),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sampler.grid_design import Start
 
 
-METHODS = ("stratified", "random", "sobol", "target", "grid")
+_METHODS = ("stratified", "random", "sobol", "target", "grid")
 HELP = (
     "stratified, random, sobol: anywhere in the window; target: at equal MACs, those of --flops, r and d drawn; grid: "
     "compound scaling's, at equal MACs (--flops; twice those of what is scaled by default)."
@@ -35,7 +35,7 @@ TRIAL = click.IntRange(min=0)
 @study
 @click.option("--trials", type=TRIALS, required=True, help="Architectures to add.")
 @click.option("--seeds", type=REPEATS, default=1, show_default=True, help="Trainings of each architecture.")
-@click.option("--method", type=click.Choice(METHODS), default="stratified", show_default=True, help=HELP)
+@click.option("--method", type=click.Choice(_METHODS), default="stratified", show_default=True, help=HELP)
 @click.option(
     "--anchor", type=TRIAL, metavar="TRIAL", help="With --method grid: a training to scale from, not the base network."
 )

@@ -104,7 +104,7 @@ def command(
         "resolution": resolution,
         "classes": classes,
         "rule": rule,
-        "factors": factors_of(alpha, beta, gamma),
+        "factors": _factors_of(alpha, beta, gamma),
         "formula": None if formula is None else Formula.load(formula),
         "epochs": epochs,
     }
@@ -118,10 +118,10 @@ def command(
     if json_:
         echo_json(answer.as_dict())
     else:
-        show(answer, factor)
+        _show(answer, factor)
 
 
-def factors_of(alpha: float | None, beta: float | None, gamma: float | None) -> Coefficients | None:
+def _factors_of(alpha: float | None, beta: float | None, gamma: float | None) -> Coefficients | None:
     """The factors that were given, with EfficientNet's for the others; None where none was."""
     from planner.rules import ALPHA, BETA, GAMMA, Coefficients
 
@@ -131,7 +131,7 @@ def factors_of(alpha: float | None, beta: float | None, gamma: float | None) -> 
     return Coefficients(*(usual if one is None else one for one, usual in given))
 
 
-def show(answer: Scaled, factor: float | None) -> None:
+def _show(answer: Scaled, factor: float | None) -> None:
     """Prints an answer for people."""
     aim = f"{format_count(answer.budget)} MACs" + (f", {factor:g} times its own" if factor is not None else "")
     found = ", ".join(f"{name} {value:.4g}" for name, value in answer.parameters.items())

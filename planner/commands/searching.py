@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from planner.training.loop import Resources
     from sampler import Architecture
 
-F = TypeVar("F", bound=Callable[..., Any])
+_F = TypeVar("_F", bound=Callable[..., Any])
 SEARCHES = ("greedy", "rbis", "adjust")
-NAMES = ("study", "where", "fine_tune", "settings", "score", "sizes", "latency", "latency_model", "width", "depth")
+_NAMES = ("study", "where", "fine_tune", "settings", "score", "sizes", "latency", "latency_model", "width", "depth")
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,12 @@ class Asked:
                 raise PlannerError(f"{method} is a rule and takes no --{option}; searches do: {', '.join(SEARCHES)}")
 
 
-def searching(command: F) -> F:
+def searching(command: _F) -> _F:
     """The options of searches, ready-made as `asked`."""
 
     @wraps(command)
     def packed(**given: Any) -> Any:
-        return command(asked=Asked(**{name: given.pop(name) for name in NAMES}), **given)
+        return command(asked=Asked(**{name: given.pop(name) for name in _NAMES}), **given)
 
     options = (
         study,
@@ -87,7 +87,7 @@ def searching(command: F) -> F:
             help="Of rbis: trained accuracy (default), or the Zen-score of untrained networks.",
         ),
     )
-    result = cast(F, resources(packed))
+    result = cast(_F, resources(packed))
     for option in reversed(options):
         result = option(result)
     return result

@@ -10,10 +10,10 @@ import click
 
 from planner.errors import PlannerError
 
-F = TypeVar("F", bound=Callable[..., Any])
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 
-def needs(option: str, *others: str) -> Callable[[F], F]:
+def needs(option: str, *others: str) -> Callable[[_F], _F]:
     """A decorator: refuses an option that does nothing unless one of the others is given.
 
     Args:
@@ -21,7 +21,7 @@ def needs(option: str, *others: str) -> Callable[[F], F]:
         others: Options (`--memory`), options with a value (`--space stage`) or arguments (`TABLE`).
     """
 
-    def decorate(command: F) -> F:
+    def decorate(command: _F) -> _F:
         @wraps(command)
         def checked(**values: Any) -> Any:
             if is_given(option) and not any(map(is_given, others)):
@@ -29,22 +29,22 @@ def needs(option: str, *others: str) -> Callable[[F], F]:
                 raise PlannerError(f"{option} has no effect without {wanted}; add {wanted}, or leave {option} out")
             return command(**values)
 
-        return cast(F, checked)
+        return cast(_F, checked)
 
     return decorate
 
 
-def replaces(option: str, *others: str) -> Callable[[F], F]:
+def replaces(option: str, *others: str) -> Callable[[_F], _F]:
     """A decorator: refuses the others beside an option in whose company they do nothing."""
 
-    def decorate(command: F) -> F:
+    def decorate(command: _F) -> _F:
         @wraps(command)
         def checked(**values: Any) -> Any:
             if is_given(option):
                 refuse(others, f"beside {option}")
             return command(**values)
 
-        return cast(F, checked)
+        return cast(_F, checked)
 
     return decorate
 

@@ -16,9 +16,9 @@ from planner.text.quantities import format_count
 from sampler import architecture_complexity
 from sampler.solve import TOLERANCE
 
-SEARCHES = ("greedy", "rbis", "adjust")
+_SEARCHES = ("greedy", "rbis", "adjust")
 LEARNED = ("answer", "formula", "stages", "best", "compound-fitted", "compound-anchored")
-ALL = (*METHODS, *LEARNED, RANDOM, *SEARCHES)
+ALL = (*METHODS, *LEARNED, RANDOM, *_SEARCHES)
 SEVERAL = 3  # searched budgets that a reason names, notes of a search that are shown
 
 
@@ -53,7 +53,7 @@ def contenders(
     if methods is not None:
         return found, {}
     able = {one.method for one in found if one.architecture is not None}
-    able |= {one.method for one in background.searches} & set(SEARCHES)  # a search is never passed over in silence
+    able |= {one.method for one in background.searches} & set(_SEARCHES)  # a search is never passed over in silence
     left_out = {family(one.method): one.notes[0] for one in found if one.method not in able}
     return [one for one in found if one.method in able], left_out
 
@@ -75,7 +75,7 @@ def contender(method: str, budget: float, background: Background, middle: float 
         "compound-fitted": own.by_fitted_compound,
         "compound-anchored": partial(own.by_anchored_compound, middle=middle or budget),
         **dict.fromkeys(DRAWN, own.at_random),
-        **dict.fromkeys(SEARCHES, _searched),
+        **dict.fromkeys(_SEARCHES, _searched),
     }
     try:
         return makers.get(method, _by_rule)(method, budget, background)

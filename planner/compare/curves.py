@@ -36,16 +36,16 @@ if TYPE_CHECKING:
 
 JOINT = "all together"
 FUSED = "er"
-ALONE = {"resolution": RESOLUTION, "depth": DEPTH, "width": WIDTH}
-STARTS = 3
+_ALONE = {"resolution": RESOLUTION, "depth": DEPTH, "width": WIDTH}
+_STARTS = 3
 STYLES = ("-", "--")
 COLOURS = {JOINT: "black", "resolution": "tab:blue", "depth": "tab:orange", "width": "tab:green"}
-POINTS = 201
-REACH = 30.0  # of the ideal cost, up and down
-NEAR = 0.1  # of the MACs: how far a start may be from what was asked for
+_POINTS = 201
+_REACH = 30.0  # of the ideal cost, up and down
+_NEAR = 0.1  # of the MACs: how far a start may be from what was asked for
 LESS_NEAR = 0.3  # of another base network, whose integers are other steps
-LEVEL = 0.9
-MULTIPLIERS = ("r", "d", "w")
+_LEVEL = 0.9
+_MULTIPLIERS = ("r", "d", "w")
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +88,8 @@ class GrownCurve:
 
     @property
     def half(self) -> FloatArray:
-        """`(m,)` half widths of intervals of `LEVEL`."""
-        return NormalDist().inv_cdf(0.5 + LEVEL / 2) * self.std
+        """`(m,)` half widths of intervals of `_LEVEL`."""
+        return NormalDist().inv_cdf(0.5 + _LEVEL / 2) * self.std
 
     def as_dict(self) -> dict[str, Any]:
         """In JSON's types."""
@@ -127,7 +127,7 @@ def curves_of(
     if frame["w"].isna().any():
         raise PlannerError("the table has no width multipliers (w, or width_1 ..), which curves are drawn along")
     joint = compound_ray(EFFICIENTNET)
-    middle = np.exp(np.log(frame[list(MULTIPLIERS)].to_numpy(dtype=np.float64)).mean(axis=0))
+    middle = np.exp(np.log(frame[list(_MULTIPLIERS)].to_numpy(dtype=np.float64)).mean(axis=0))
     together = _points(table, middle, joint)
     if together.empty:
         raise PlannerError("too few trainings: none is near the middle of their resolutions, depths and widths")
@@ -136,8 +136,11 @@ def curves_of(
     surrogate = fit_surrogate(described, inputs, cost="macs", noise_variance=table.noise_variance, seed=seed)
     found = []
     for row in _starts(together, starts, some):
-        start, macs = together[list(MULTIPLIERS)].to_numpy(dtype=np.float64)[row], int(together["macs"].to_numpy()[row])
-        for name, ray in {JOINT: joint, **ALONE}.items():
+        start, macs = (
+            together[list(_MULTIPLIERS)].to_numpy(dtype=np.float64)[row],
+            int(together["macs"].to_numpy()[row]),
+        )
+        for name, ray in {JOINT: joint, **_ALONE}.items():
             points = together if name == JOINT else _points(table, start, ray)
             if points.empty:
                 continue
@@ -177,9 +180,9 @@ def curves_beside(table: Table, other: Table, starts: Sequence[float] | None = N
 def _starts(together: pd.DataFrame, budgets: Sequence[float] | None, some: bool) -> list[int]:
     """Rows of the networks scaled jointly where curves begin."""
     macs = together["macs"].to_numpy(dtype=np.float64)
-    wanted = budgets or np.geomspace(macs[0], macs[-1], 1 + 2 * STARTS)[1::2]
+    wanted = budgets or np.geomspace(macs[0], macs[-1], 1 + 2 * _STARTS)[1::2]
     rows = [int(np.abs(np.log(macs / budget)).argmin()) for budget in wanted]
-    near = LESS_NEAR if some else NEAR
+    near = LESS_NEAR if some else _NEAR
     far = [budgets is not None and abs(macs[row] / budget - 1) > near for row, budget in zip(rows, wanted, strict=True)]
     if any(far) and not (some and not all(far)):
         ends = f"{format_count(macs[0])} to {format_count(macs[-1])}"
@@ -195,14 +198,14 @@ def _points(table: Table, start: FloatArray, ray: Ray) -> pd.DataFrame:
     network = replace(base_named(table.base), resolution=table.resolution)
     named: Any = table.frame["rule"].dropna().unique() if "rule" in table.frame else []
     rule = rule_named(str(named[0]) if len(named) == 1 else network.rule)
-    r, d, w = (one * part for one, part in zip(start, ray.at(np.geomspace(1 / REACH, REACH, POINTS)), strict=True))
+    r, d, w = (one * part for one, part in zip(start, ray.at(np.geomspace(1 / _REACH, _REACH, _POINTS)), strict=True))
     pixels = np.clip(rule.pixels(network.resolution, r), network.stride, MAX_PIXELS)
     grown = scale(network, rule, pixels, d, w)
-    points = pd.DataFrame(dict(zip(MULTIPLIERS, (pixels / network.resolution, d, w), strict=True)))
+    points = pd.DataFrame(dict(zip(_MULTIPLIERS, (pixels / network.resolution, d, w), strict=True)))
     points["macs"] = count(grown, table.classes).macs
     integers = zip(column_names(len(network.stages)), grown.integers().T, strict=True)
     points = points.assign(**{name: column.astype(float) for name, column in integers})
-    seen = table.frame[[*MULTIPLIERS, "macs"]]
+    seen = table.frame[[*_MULTIPLIERS, "macs"]]
     inside = ((points[seen.columns] >= seen.min()) & (points[seen.columns] <= seen.max())).all(axis=1)
     return points[inside].drop_duplicates("macs").sort_values("macs").reset_index(drop=True)
 
@@ -231,5 +234,5 @@ def plot_curves(path: Path, curves: Sequence[GrownCurve]) -> None:
         axes.grid(alpha=0.3)
     labels = {label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(list(labels.values()), list(labels), loc="outside lower center", ncols=len(COLOURS), fontsize=8)
-    panels[0].set_ylabel(f"expected top-1 accuracy (%), {LEVEL:.0%}")
+    panels[0].set_ylabel(f"expected top-1 accuracy (%), {_LEVEL:.0%}")
     write_figure(figure, path)

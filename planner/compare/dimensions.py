@@ -19,8 +19,8 @@ from sampler.architecture import FloatArray
 from sampler.designs import TARGET_TOLERANCE
 
 DIMENSIONS = {"r": "resolution r", "d": "depth d", "w": "width w"}
-ORIGIN = "target"  # of the networks that `planner sample --method target` draws
-FEWEST = 8  # trainings: of fewer, a rank correlation is mostly chance
+_ORIGIN = "target"  # of the networks that `planner sample --method target` draws
+_FEWEST = 8  # trainings: of fewer, a rank correlation is mostly chance
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +66,11 @@ def at_equal_macs(table: Trainings, macs: float | None = None) -> EqualMacs:
         )
     budget = _drawn_at(table) if macs is None else macs
     near = np.abs(table.frame["macs"].to_numpy(dtype=np.float64) / budget - 1) <= TARGET_TOLERANCE
-    if near.sum() < FEWEST:
+    if near.sum() < _FEWEST:
         raise PlannerError(
-            f"{near.sum()} trainings cost {format_count(budget)} MACs within {TARGET_TOLERANCE:.0%}, and {FEWEST} are "
+            f"{near.sum()} trainings cost {format_count(budget)} MACs within {TARGET_TOLERANCE:.0%}, and {_FEWEST} are "
             "wanted to compare dimensions; queue some by `planner sample --method target --flops "
-            f"{format_count(budget)} --trials {FEWEST}` and train them, or give another --flops"
+            f"{format_count(budget)} --trials {_FEWEST}` and train them, or give another --flops"
         )
     rows, selection = table.frame[near], select(table, pareto.SHARE, 0)
     return EqualMacs(
@@ -84,7 +84,7 @@ def at_equal_macs(table: Trainings, macs: float | None = None) -> EqualMacs:
 def _drawn_at(table: Table) -> float:
     """The one budget of the networks that were drawn at equal MACs."""
     frame = table.frame
-    drawn = frame[frame["origin"] == ORIGIN]["macs"] if "origin" in frame else frame["macs"][:0]
+    drawn = frame[frame["origin"] == _ORIGIN]["macs"] if "origin" in frame else frame["macs"][:0]
     if drawn.empty:
         raise PlannerError(
             "no training was drawn at equal MACs; say at which to compare dimensions, such as --flops 3M, or draw some "

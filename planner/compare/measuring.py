@@ -19,13 +19,13 @@ from sampler.moves import column_names
 if TYPE_CHECKING:
     import pandas as pd
 
-ORIGIN = "compare"
+_ORIGIN = "compare"
 # The same training as the study's own: a trial of the study, or one whose network is kept besides.
-ALIKE: tuple[Mapping[str, Any], ...] = ({}, {"keep": True})
+_ALIKE: tuple[Mapping[str, Any], ...] = ({}, {"keep": True})
 # Of those, what says something of the network: not that it was stopped early, or killed, or met a smaller device.
-TELLING = (None, "ok", "diverged")
+_TELLING = (None, "ok", "diverged")
 FLATTERED = "chosen by its training of seed {seed} on these very images, which flatters that seed"
-Pair = tuple[Architecture, int]  # a network, and how far its seed is above the study's
+_Pair = tuple[Architecture, int]  # a network, and how far its seed is above the study's
 ScoredOn = Literal["validation", "held-out", "table"]
 
 
@@ -97,7 +97,7 @@ class Trained:
         if final and settings.data.holdout:
             self.asks["holdout"] = 0
         # Alike the study's, then; else only what differs is said, as everywhere.
-        self.alike = ALIKE if not self.asks and self.epochs == settings.fidelity.epochs else ()
+        self.alike = _ALIKE if not self.asks and self.epochs == settings.fidelity.epochs else ()
         if self.alike or self.epochs != settings.fidelity.epochs:
             self.asks["epochs"] = self.epochs
         self.scored_on: ScoredOn = "validation" if final or not settings.data.holdout else "held-out"
@@ -114,7 +114,7 @@ class Trained:
             known = self._attempts(wanted)
             for one, repeat in wanted:
                 if (one, repeat) not in known:
-                    self.ledger.ask_for(one, ORIGIN, self.asks, self.ledger.settings.seed + repeat)
+                    self.ledger.ask_for(one, _ORIGIN, self.asks, self.ledger.settings.seed + repeat)
         if self.missing(architectures):
             train_queued(self.ledger, self.cache, self.resources, self.progress)
         if left := self.missing(architectures):
@@ -126,17 +126,17 @@ class Trained:
         wanted = self._wanted(architectures)
         return len(wanted) - sum(status is not None for _, status in self._attempts(wanted).values())
 
-    def _wanted(self, architectures: Sequence[Architecture]) -> list[Pair]:
+    def _wanted(self, architectures: Sequence[Architecture]) -> list[_Pair]:
         # Seed by seed: where the time runs out, all networks have as many trainings.
         return [(one, repeat) for repeat in range(self.seeds) for one in dict.fromkeys(architectures)]
 
-    def _attempts(self, wanted: Sequence[Pair]) -> dict[Pair, tuple[int, str | None]]:
+    def _attempts(self, wanted: Sequence[_Pair]) -> dict[_Pair, tuple[int, str | None]]:
         """The trials that count: those of the study's own that are the same training, else the newest for this."""
         first, found = self.ledger.settings.seed, {}
         newest = [self.ledger.attempts(first + repeat) for repeat in range(self.seeds)]
         for one, repeat in wanted:
             own = [newest[repeat].get((one, asked_key(asks))) for asks in self.alike]
-            trials = [trial for trial in own if trial and trial[1] in TELLING]
+            trials = [trial for trial in own if trial and trial[1] in _TELLING]
             asked = newest[repeat].get((one, asked_key(self.asks)))
             # One that `planner train --stop-early` ended is none to compare by.
             trials += [asked] if asked and asked[1] != "stopped" else []
@@ -144,7 +144,7 @@ class Trained:
                 found[one, repeat] = min(trials, key=lambda trial: trial[1] != "ok")
         return found
 
-    def _scores(self, attempts: Mapping[Pair, tuple[int, str | None]]) -> dict[Architecture, list[Score]]:
+    def _scores(self, attempts: Mapping[_Pair, tuple[int, str | None]]) -> dict[Architecture, list[Score]]:
         rows = {row["trial"]: row for row in self.ledger.frame().to_dict("records")}
         scores: dict[Architecture, list[Score]] = {one: [] for one, _ in attempts}
         for (one, repeat), (number, _) in attempts.items():

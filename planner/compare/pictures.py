@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MARKERS = "osD^v<>ph*XPd8"
-APART = 0.006  # of log MACs: methods at one budget stand side by side, so that bars can be told apart
+_APART = 0.006  # of log MACs: methods at one budget stand side by side, so that bars can be told apart
 
 
 def plain_ticks(axes: Axes) -> None:
@@ -51,7 +51,7 @@ def plot_comparison(path: Path, rows: Sequence[Row]) -> None:
     axes.set_xscale("log")
     plain_ticks(axes)
     for place, (method, found) in enumerate(methods.items()):
-        aside = (1 + APART) ** (place - (len(methods) - 1) / 2)
+        aside = (1 + _APART) ** (place - (len(methods) - 1) / 2)
         found = sorted(found, key=lambda one: one.first.macs or 0)
         axes.errorbar(
             [aside * (one.first.macs or 0) / 1e6 for one in found],
@@ -64,7 +64,7 @@ def plot_comparison(path: Path, rows: Sequence[Row]) -> None:
             capsize=3,
             label=named(method, found),
         )
-    axes.set_xlabel(f"MACs (millions); methods {100 * APART:g} % apart, so that bars can be told apart")
+    axes.set_xlabel(f"MACs (millions); methods {100 * _APART:g} % apart, so that bars can be told apart")
     axes.set_ylabel("top-1 accuracy (%)")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)

@@ -21,11 +21,11 @@ from sampler import Architecture, LayeredArchitecture
 if TYPE_CHECKING:
     import pandas as pd
 
-ABSENT, UNKNOWN = "no network", "not in the table"
-SECONDS = 3600
+ABSENT, _UNKNOWN = "no network", "not in the table"
+_SECONDS = 3600
 # What may have moved beside the dimension that a method scales alone, in the note of a network moved to its budget.
-PIXELS, CHANNELS = re.compile(r"resolution [+-]\d+ px"), re.compile(r"width x [\d.]+|stage \d+ [+-]\d+ channels")
-ALONE = {"width": (PIXELS,), "depth": (PIXELS, CHANNELS), "resolution": (CHANNELS,)}
+_PIXELS, _CHANNELS = re.compile(r"resolution [+-]\d+ px"), re.compile(r"width x [\d.]+|stage \d+ [+-]\d+ channels")
+_ALONE = {"width": (_PIXELS,), "depth": (_PIXELS, _CHANNELS), "resolution": (_CHANNELS,)}
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Row:
     @property
     def label(self) -> str:
         """The method; with what else had to move to meet the budget, where it is to scale one dimension alone."""
-        moved = [found[0] for pattern in ALONE.get(self.method, ()) for found in pattern.finditer(self.note or "")]
+        moved = [found[0] for pattern in _ALONE.get(self.method, ()) for found in pattern.finditer(self.note or "")]
         return f"{self.method} ({', '.join(moved)})" if moved else self.method
 
     def as_dict(self) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class Row:
 FIELDS = tuple(one.name for one in fields(Row))
 COLUMNS = (FIELDS[0], "label", *FIELDS[1:])  # the label follows from the note: it is written, and not read
 # By these a file is known as a comparison.
-MARKS = {"method", "budget", "seed", "accuracy", "trainings_needed", "scored_on"}
+_MARKS = {"method", "budget", "seed", "accuracy", "trainings_needed", "scored_on"}
 
 
 def _whole_numbers(text: str) -> str:
@@ -143,7 +143,7 @@ def rows_of(
         note = "; ".join([*one.notes, *flattered]) or None
         facts.update(scored_on=measure.scored_on, epochs=measure.epochs, note=note)
         found = [] if one.architecture is None else scores.get(one.architecture, [])
-        empty = ABSENT if one.architecture is None else UNKNOWN
+        empty = ABSENT if one.architecture is None else _UNKNOWN
         for score in found or [Score(0, empty, None, None)]:
             known = {**asdict(score), "seed": score.seed if found else None}
             rows.append(Row(**facts, **known))
@@ -159,7 +159,7 @@ def _network(one: Contender) -> dict[str, Any]:
         if isinstance(one.architecture, LayeredArchitecture):
             facts["layers"] = " ".join(map(str, [*one.architecture.layers, one.architecture.padding]))
         facts.update(macs=one.macs, error=one.error, params=one.params)
-    needed = {"trainings_needed": one.trainings, "hours_needed": one.seconds / SECONDS}
+    needed = {"trainings_needed": one.trainings, "hours_needed": one.seconds / _SECONDS}
     return {"method": one.method, "budget": one.budget, **facts, **needed}
 
 
@@ -181,7 +181,7 @@ def write_rows(path: Path, rows: Sequence[Row], own: bool = False) -> None:
 
 def is_comparison(frame: pd.DataFrame) -> bool:
     """Whether a table is a comparison that was written earlier."""
-    return set(frame) >= MARKS
+    return set(frame) >= _MARKS
 
 
 def read_table(path: Path) -> pd.DataFrame:

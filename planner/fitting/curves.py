@@ -18,7 +18,7 @@ from planner.gaussian.curve_fit import LOGLINEAR, TINYNET, Fitted, Form, fit_pro
 from sampler.architecture import FloatArray
 
 CurveKind = Literal["loglinear", "tinynet"]
-FORMS: dict[str, Form] = {"loglinear": LOGLINEAR, "tinynet": TINYNET}
+_FORMS: dict[str, Form] = {"loglinear": LOGLINEAR, "tinynet": TINYNET}
 # A curve is fitted to so many points; fewer would be followed one by one.
 FEWEST_POINTS = 4
 
@@ -73,7 +73,7 @@ def fit_curves(
         PlannerError: If the kind is unknown, there are fewer than 4 points or not as many of each, or a value is not
             positive.
     """
-    if kind not in FORMS:
+    if kind not in _FORMS:
         raise PlannerError(f"kind {kind!r} is unknown; known kinds: {', '.join(get_args(CurveKind))}")
     x, pair = _positive("c", c), [_positive("r", r), _positive("d", d)]
     if {len(values) for values in pair} != {len(x)}:
@@ -94,7 +94,7 @@ def fit_curves(
 def _fit_curve(
     c: FloatArray, values: FloatArray, kind: CurveKind, seed: int, c_range: tuple[float, float], prior: Curve | None
 ) -> FittedCurve:
-    form = FORMS[kind]
+    form = _FORMS[kind]
     x, y = form.input(c), form.output(values)
 
     def refit(given: Curve | None, weight: float, shortest: float | None = None, moved: bool = False) -> Fitted:

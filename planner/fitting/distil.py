@@ -24,13 +24,13 @@ from sampler.architecture import FloatArray
 BUDGETS = 40  # of one direction
 BLUR = (1.0, 2.0, 2.0)  # budgets, places of r and of d
 SOFT = 0.5  # temperature of the softmax, as a share of the surrogate's usual standard deviation
-PULL = 0.5  # standard deviations of the scores that a mean squared distance of 1 (in logs) from the first curve costs
+_PULL = 0.5  # standard deviations of the scores that a mean squared distance of 1 (in logs) from the first curve costs
 FORBIDDEN = 5.0  # the same, for each unit of the logarithm that a curve falls, or leaves the range of the trainings
 # A curve's prior: a power law of an exponent about 0.3, and departures of a quarter over a factor of 3 in c.
 SLOPE_VARIANCE, VARIANCE, LENGTH_SCALE, NUGGET = 0.1, 0.05, 1.0, 4e-4
-APART, FEWEST, MOST = 0.4, 5, 10  # of the anchors: how far in log c, and how many
-STEPS = np.array([-0.3, -0.15, -0.08, -0.04, -0.02, 0.02, 0.04, 0.08, 0.15, 0.3])
-MOST_MOVES = 100
+_APART, _FEWEST, _MOST = 0.4, 5, 10  # of the anchors: how far in log c, and how many
+_STEPS = np.array([-0.3, -0.15, -0.08, -0.04, -0.02, 0.02, 0.04, 0.08, 0.15, 0.3])
+_MOST_MOVES = 100
 LEAST_GAIN = 1e-3  # of a move, in standard deviations of the scores
 
 
@@ -60,7 +60,7 @@ class _Anchors:
     @classmethod
     def over(cls, x: FloatArray) -> _Anchors:
         """Anchors for budgets of `(k,)` rising log c."""
-        number = int(np.clip(round((x[-1] - x[0]) / APART) + 1, FEWEST, MOST))
+        number = int(np.clip(round((x[-1] - x[0]) / _APART) + 1, _FEWEST, _MOST))
         places = np.linspace(x[0], x[-1], number)
         precision = precision_of(places, SLOPE_VARIANCE, VARIANCE, LENGTH_SCALE, NUGGET)
         near = np.exp(-0.5 * ((x[:, None] - places) / LENGTH_SCALE) ** 2)
@@ -81,7 +81,7 @@ class _Anchors:
         shapes = np.vstack([one, three, np.ones(number), np.linspace(-1, 1, number)])
         nothing = np.zeros_like(shapes)
         both = np.vstack([np.hstack(pair) for pair in ((shapes, nothing), (nothing, shapes), (shapes, -shapes))])
-        return np.vstack([step * both for step in STEPS])
+        return np.vstack([step * both for step in _STEPS])
 
 
 def distilled(landscape: Landscape, deviation: float) -> Distilled:
@@ -121,11 +121,11 @@ def _moved(landscape: Landscape, anchors: _Anchors, first: FloatArray) -> FloatA
         r, d = (part @ anchors.weights.T for part in np.split(values, 2, axis=1))
         falls = sum((np.maximum.accumulate(one, axis=1) - one).max(axis=1) for one in (r, d))
         far, off = ((values - first) ** 2).mean(axis=1), falls + landscape.beyond(r, d)
-        return np.asarray(landscape.at(r, d).mean(axis=1) / unit - PULL * far - FORBIDDEN * off)
+        return np.asarray(landscape.at(r, d).mean(axis=1) / unit - _PULL * far - FORBIDDEN * off)
 
     moves, values = anchors.moves(), first
     height = worth(values[None, :])[0]
-    for _ in range(MOST_MOVES):
+    for _ in range(_MOST_MOVES):
         tried = values + moves
         heights = worth(tried)
         best = int(heights.argmax())

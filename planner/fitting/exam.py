@@ -18,7 +18,7 @@ from sampler.architecture import Architectures, FloatArray
 
 # Every second budget is asked, in folds that leave out each fourth of those: its neighbours lie twice as far from it as
 # any budget lies from those that the formula saw.
-FOLDS, FEWEST = 4, 12
+_FOLDS, _FEWEST = 4, 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,14 +125,14 @@ def distil(task: Task, before: tuple[Curve, Curve]) -> Result | None:
     """
     networks = task.networks()
     landscape = networks.landscape(np.geomspace(*task.c_range, BUDGETS) * task.base_macs, task.base_macs)
-    if landscape is None or len(landscape.x) < FEWEST:
+    if landscape is None or len(landscape.x) < _FEWEST:
         return None
     deviation = task.deviation()
     asked = np.arange(1, len(landscape.x) - 1, 2)
     losses = np.empty(len(asked))
-    for fold in range(FOLDS):
-        mine = asked[fold::FOLDS]
+    for fold in range(_FOLDS):
+        mine = asked[fold::_FOLDS]
         found = distilled(landscape.without(mine), deviation)
-        losses[fold::FOLDS] = task.losses(networks, np.exp(landscape.x[mine]), (found.r, found.d))
+        losses[fold::_FOLDS] = task.losses(networks, np.exp(landscape.x[mine]), (found.r, found.d))
     losses_before = task.losses(networks, np.exp(landscape.x[asked]), before)
     return Result(distilled(landscape, deviation), losses, losses_before)

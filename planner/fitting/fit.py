@@ -38,9 +38,9 @@ from sampler.checks import checked_number, shown
 from sampler.moves import column_names
 from sampler.seeds import checked_seed
 
-DIRECTIONS: tuple[Direction, ...] = ("shrink", "enlarge")
-MOST_LISTED = 500  # points of the front that a formula's file holds
-POINT = ("c", "r", "d", "w", "accuracy", "expected")  # of a training, besides its integers
+_DIRECTIONS: tuple[Direction, ...] = ("shrink", "enlarge")
+_MOST_LISTED = 500  # points of the front that a formula's file holds
+_POINT = ("c", "r", "d", "w", "accuracy", "expected")  # of a training, besides its integers
 SMALLEST_ERROR = 1e-6  # of a training that makes no mistake: its log must be finite
 
 
@@ -193,14 +193,14 @@ def _front(table: Table) -> pd.DataFrame:
     """The rows that no other dominates by what was observed, by rising MACs; evenly thinned where there are many."""
     frame = table.frame
     rows = frame[pareto.front_mask(frame["accuracy"], frame["macs"])].sort_values("macs", kind="stable")
-    if len(rows) <= MOST_LISTED:
+    if len(rows) <= _MOST_LISTED:
         return rows
-    return rows.iloc[np.linspace(0, len(rows) - 1, MOST_LISTED).round().astype(int)]
+    return rows.iloc[np.linspace(0, len(rows) - 1, _MOST_LISTED).round().astype(int)]
 
 
 def _too_few(front: pd.DataFrame) -> str:
     """Why no direction could be fitted."""
-    counts = ", ".join(f"{pareto.distinct_budgets(one_side(front, name)['macs'])} to {name}" for name in DIRECTIONS)
+    counts = ", ".join(f"{pareto.distinct_budgets(one_side(front, name)['macs'])} to {name}" for name in _DIRECTIONS)
     return (
         f"too few distinct budgets among the {len(front)} trainings selected for the fit: {counts}, of at least "
         f"{FEWEST_POINTS} in one direction; train more"
@@ -217,7 +217,7 @@ def _sides(
 ) -> dict[Direction, _Direction]:
     """The curves of every direction that has points enough."""
     sides: dict[Direction, _Direction] = {}
-    for direction in DIRECTIONS:
+    for direction in _DIRECTIONS:
         points, seen = one_side(front, direction), one_side(table.frame, direction)["c"]
         if pareto.distinct_budgets(points["macs"]) < FEWEST_POINTS:
             continue
@@ -287,7 +287,7 @@ def _facts(fitted: FittedCurve) -> dict[str, Any]:
 def _compound_sides(table: Table, front: pd.DataFrame, best: grid.Best) -> dict[Direction, _Direction]:
     """One rule for every direction that has trainings; its errors are how far the front's r and d lie from it."""
     sides: dict[Direction, _Direction] = {}
-    for direction in DIRECTIONS:
+    for direction in _DIRECTIONS:
         rows, points = one_side(table.frame, direction), one_side(front, direction)
         c, extent = rows["c"], float(np.abs(np.log(rows["c"])).max()) if len(rows) else 0.0
         if extent <= np.log(OVERLAP):
@@ -352,7 +352,7 @@ def _points(rows: pd.DataFrame) -> tuple[dict[str, Any], ...]:
 
 def _point(row: pd.Series) -> dict[str, Any]:
     """One training, in JSON's types, with the integers of its network where they are known."""
-    point: dict[str, Any] = {name: float(row[name]) for name in POINT if _known(row, [name])}
+    point: dict[str, Any] = {name: float(row[name]) for name in _POINT if _known(row, [name])}
     point |= {name: int(row[name]) for name in ("macs", "resolution", "stem", "head") if _known(row, [name])}
     for kind in ("width", "depth"):
         names = [str(name) for name in row.index if re.fullmatch(rf"{kind}_\d+", str(name))]

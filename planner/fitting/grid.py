@@ -23,16 +23,16 @@ from sampler.architecture import FloatArray
 from sampler.grid_design import SHARES, simplex
 
 # Accuracies (n,) of (c, r, d), each (n,); and whether there are such networks.
-Score = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
+_Score = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
 Buildable = Callable[[FloatArray, FloatArray, FloatArray], NDArray[np.bool_]]
 
 LEAST = -0.5  # of a, 2 b and 2 g: twice the MACs take at most 30 % of the blocks away
 BUDGETS = 16  # values of c, in equal ratios over the table's range
 NEAR = 0.05  # a training this near in log r, log d and log c stands at a point
 FINEST = 1e-4  # step of a at which refining ends
-MOST_MOVES = 400
+_MOST_MOVES = 400
 INDISTINCT = 0.001  # accuracy: a tenth of a point, which no proxy resolves
-BLOCKS = 4  # of neighbouring budgets, left out one after the other to choose the anchor
+_BLOCKS = 4  # of neighbouring budgets, left out one after the other to choose the anchor
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +143,7 @@ class Best:
         }
 
 
-def search(score: Score, trainings: Trainings, raw: bool = False, worth: FloatArray | None = None) -> Best:
+def search(score: _Score, trainings: Trainings, raw: bool = False, worth: FloatArray | None = None) -> Best:
     """The rule of the highest mean accuracy: over a grid, then refined from its best point by the surrogate.
 
     It passes through the base network unless the best training of the middle budget is the better anchor, by more than
@@ -186,7 +186,7 @@ class _Scored:
     outside: int
 
     @classmethod
-    def of(cls, score: Score, trainings: Trainings, anchor: Anchor, c: FloatArray, raw: bool) -> _Scored:
+    def of(cls, score: _Score, trainings: Trainings, anchor: Anchor, c: FloatArray, raw: bool) -> _Scored:
         grid = simplex(LEAST)
         inside = _enclosed(grid, c, trainings, anchor)
         enclosed = bool(inside.any())
@@ -199,11 +199,11 @@ class _Scored:
 
     def left_out(self) -> float:
         """Mean accuracy at budgets left out, each block of them by the rule that is best at all others."""
-        blocks = np.array_split(np.arange(len(self.c)), BLOCKS)
+        blocks = np.array_split(np.arange(len(self.c)), _BLOCKS)
         found = [self.scores[int(np.delete(self.scores, one, axis=1).mean(axis=1).argmax())][one] for one in blocks]
         return float(np.concatenate(found).mean())
 
-    def best(self, score: Score, raw: bool, left_out: tuple[float, float]) -> Best:
+    def best(self, score: _Score, raw: bool, left_out: tuple[float, float]) -> Best:
         """The best rule of them, refined unless `raw`."""
         means = self.scores.mean(axis=1)
         best = self.points[int(np.argmax(means))]
@@ -223,7 +223,7 @@ class _Scored:
         )
 
 
-def _scores(score: Score, points: FloatArray, c: FloatArray, anchor: Anchor) -> FloatArray:
+def _scores(score: _Score, points: FloatArray, c: FloatArray, anchor: Anchor) -> FloatArray:
     """Scores `(n, m)` of n rules at m budgets."""
     cells = anchor.at(points, c)
     return score(*(one.ravel() for one in cells)).reshape(cells[0].shape)
@@ -246,7 +246,7 @@ def _enclosed(points: FloatArray, c: FloatArray, trainings: Trainings, anchor: A
 
 
 def _nearest(
-    points: FloatArray, c: FloatArray, trainings: Trainings, score: Score, anchor: Anchor
+    points: FloatArray, c: FloatArray, trainings: Trainings, score: _Score, anchor: Anchor
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
     """How far the nearest training lies above the surrogate, 0 where none is close; and where one is. `(n, m)` each."""
     from scipy.spatial import cKDTree
@@ -260,11 +260,13 @@ def _nearest(
     return found.reshape(cells[0].shape), close.reshape(cells[0].shape)
 
 
-def _refined(score: Score, start: FloatArray, c: FloatArray, trainings: Trainings | None, anchor: Anchor) -> FloatArray:
+def _refined(
+    score: _Score, start: FloatArray, c: FloatArray, trainings: Trainings | None, anchor: Anchor
+) -> FloatArray:
     """The best (a, g) around a grid point, by ever smaller steps to all eight sides."""
     best, step = start, np.array([0.5 / SHARES, 0.25 / SHARES])
     sides = np.array([(0, 0), *((i, k) for i in (-1, 0, 1) for k in (-1, 0, 1) if i or k)], dtype=np.float64)
-    for _ in range(MOST_MOVES):
+    for _ in range(_MOST_MOVES):
         if step[0] < FINEST:
             break
         around = np.maximum(best + sides * step, (LEAST, LEAST / 2))

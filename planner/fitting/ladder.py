@@ -20,8 +20,8 @@ from planner.formulas.uniform_networks import CHUNK, rows_read, uniform_networks
 from sampler.architecture import Architectures, FloatArray, IntArray, concatenate
 from sampler.complexity import chunks, count
 
-STEP = 1.02  # from one budget that is looked at to the next
-DIGITS = 5  # of a written share
+_STEP = 1.02  # from one budget that is looked at to the next
+_DIGITS = 5  # of a written share
 OVER = 1.001  # the range's own end, whose MACs are a rounded product, is inside
 
 
@@ -99,9 +99,9 @@ def _uniform(formula: Formula, rule: str, ranges: Mapping[str, tuple[float, floa
 def _ladder(formula: Formula, records: Records) -> tuple[Rung, ...]:
     """One rung for every budget at which the answer changes."""
     low, high = formula.macs_range
-    steps = math.ceil(math.log(high / low) / math.log(STEP))
+    steps = math.ceil(math.log(high / low) / math.log(_STEP))
     places = records.at(np.rint(np.geomspace(low, high, steps + 1)))
     networks = records.networks.take(places)
     expected = formula.answers.expected(rows_read(formula.answers.surrogate.inputs, networks, formula.classes))
-    shares = (np.clip(part, 0.0, 1.0).round(DIGITS).tolist() for part in expected)
+    shares = (np.clip(part, 0.0, 1.0).round(_DIGITS).tolist() for part in expected)
     return tuple(Rung(*one) for one in zip(networks, records.macs[places].tolist(), *shares, strict=True))

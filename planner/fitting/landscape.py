@@ -25,7 +25,7 @@ from sampler.moves import column_names
 from sampler.scaling import ScalingRule, scale
 from sampler.solve import STEP_PENALTY
 
-Score = Callable[[Architectures], FloatArray]
+_Score = Callable[[Architectures], FloatArray]
 Ranges = Mapping[str, tuple[float, float]]
 
 STEP = 0.02  # of u and v, in logs: about a pixel
@@ -132,7 +132,7 @@ class Landscape:
 
 
 def networks_within(
-    network: BaseNetwork, rule: ScalingRule, classes: int, score: Score, ranges: Ranges, macs: tuple[float, float]
+    network: BaseNetwork, rule: ScalingRule, classes: int, score: _Score, ranges: Ranges, macs: tuple[float, float]
 ) -> Networks:
     """All networks between the lowest and the highest integers of the trainings, counted and scored.
 

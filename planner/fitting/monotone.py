@@ -13,7 +13,7 @@ from planner.gaussian.curve import Curve
 from planner.gaussian.curve_fit import Fitted
 from sampler.architecture import FloatArray
 
-STEPS = 200  # values of c at which a curve is looked at
+_STEPS = 200  # values of c at which a curve is looked at
 # Below the highest value so far, in logs (in r itself for `tinynet`): a quarter of a pixel of 224 is rounded away.
 FALL = 1e-3
 # Length scales tried, as multiples of the fitted one; infinity is a power law and nothing else.
@@ -47,7 +47,7 @@ class Shape:
 
 def falls_between(curve: Curve, c_range: tuple[float, float]) -> tuple[float, float] | None:
     """From which c to which a curve falls farthest within a range, or None where it never does, up to rounding."""
-    c: FloatArray = np.geomspace(*c_range, STEPS)
+    c: FloatArray = np.geomspace(*c_range, _STEPS)
     mean = curve.mean(c)
     below = np.maximum.accumulate(mean) - mean
     last = int(np.argmax(below))

@@ -14,7 +14,7 @@ from planner.formulas.formula import Direction, Formula
 from planner.gaussian.curve import Curve
 from planner.gaussian.curve_fit import Fitted
 
-WEIGHTS = (0.2, 0.4, 0.6, 0.8, 1.0)
+_WEIGHTS = (0.2, 0.4, 0.6, 0.8, 1.0)
 # Of the log of the marginal likelihood: 20 to 1, strong evidence (Kass & Raftery 1995, section 3.2).
 STRONG = 3.0
 
@@ -57,7 +57,7 @@ def transferred(prior: Curve, alone: Fitted, refit: Callable[[Curve, float], Fit
         alone: The fit without it.
         refit: Gives the fit to what is left of the data after so much of the prior.
     """
-    tried = [(weight, refit(prior, weight)) for weight in WEIGHTS]
+    tried = [(weight, refit(prior, weight)) for weight in _WEIGHTS]
     weight, best = min(tried, key=lambda pair: pair[1].rmse)
     evidence = log_likelihood(best) - log_likelihood(alone)
     used = weight if best.rmse < alone.rmse and evidence >= STRONG else 0.0

@@ -13,7 +13,7 @@ from sampler import Architecture, Limit, architecture_complexity, stack
 from sampler.moves import from_rows
 
 # Of the range of log MACs: to about 0.1 % of a budget over a range of four decades.
-HALVINGS = 14
+_HALVINGS = 14
 # Rounding makes costs along a formula rise in steps, with setbacks of some per cent: where to look for one.
 BEYOND = (1.12, 1.08, 1.05, 1.03, 1.015)
 NO_BUDGET = "no budget: give --flops, --params, --latency or --memory"
@@ -112,7 +112,7 @@ def _largest(formula: Formula, limits: Sequence[Limit], low: float, high: float)
     if not binding:
         return replace(top, binding="range")
     below, above = math.log(low), math.log(high)
-    for _ in range(HALVINGS):
+    for _ in range(_HALVINGS):
         middle = (below + above) / 2
         tried = _priced(formula.predict(math.exp(middle), extrapolate=True), limits)
         if passed := _passed(tried, limits):

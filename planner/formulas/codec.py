@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 SCHEMA = "planner-formula/1"
 COUNTING = "macs: multiply-accumulates of convolutions and linear layers; no bias, norm, activation or pooling"
-DIRECTIONS: tuple[Direction, ...] = ("shrink", "enlarge")
+_DIRECTIONS: tuple[Direction, ...] = ("shrink", "enlarge")
 ARRAYS = ("inputs", "alpha")
-POINT = ("c", "r", "d", "macs", "accuracy")  # what every point of the front has
+_POINT = ("c", "r", "d", "macs", "accuracy")  # what every point of the front has
 LARGEST_ERROR = 10.0  # of a share between 0 and 1, however badly a curve was fitted
 LARGEST_END = 1e6  # of a range of pixels, channels or blocks
 DEEPEST = 8  # priors of priors: studies that were each fitted with the one before
@@ -113,7 +113,7 @@ def _checked(document: dict[str, Any]) -> Formula:
     return formula
 
 
-FORMAT = Format(SCHEMA, "formula", "write it again with `planner fit --out`", _checked)
+_FORMAT = Format(SCHEMA, "formula", "write it again with `planner fit --out`", _checked)
 
 
 def load(path: Path) -> Formula:
@@ -123,7 +123,7 @@ def load(path: Path) -> Formula:
         PlannerError: If it is missing, too large, not of the schema, changed since it was written, or from a version
             that answers otherwise.
     """
-    return FORMAT.load(path, "give a formula written by `planner fit --out`")
+    return _FORMAT.load(path, "give a formula written by `planner fit --out`")
 
 
 def loads(text: str, name: str = "formula") -> Formula:
@@ -132,7 +132,7 @@ def loads(text: str, name: str = "formula") -> Formula:
     Raises:
         PlannerError: As `load` does.
     """
-    return FORMAT.loads(text, name)
+    return _FORMAT.loads(text, name)
 
 
 def _formula_in(document: dict[str, Any]) -> Formula:
@@ -148,7 +148,7 @@ def _formula_in(document: dict[str, Any]) -> Formula:
         kind=document["kind"],
         branches={
             d: _branch_in(document["branches"][d], d, len(network["stages"]))
-            for d in DIRECTIONS
+            for d in _DIRECTIONS
             if d in document["branches"]
         },
         accuracy=None if document["accuracy"] is None else _curve_in(document["accuracy"], "accuracy"),
@@ -197,7 +197,7 @@ def _check_accuracy(formula: Formula) -> None:
 def _points_in(points: list[dict[str, Any]], key: str) -> tuple[dict[str, Any], ...]:
     """Points of the front, or of those that nothing dominates, with what their readers need."""
     for index, point in enumerate(points):
-        for name in POINT:
+        for name in _POINT:
             if name not in point:
                 raise PlannerError(f"{key}[{index}].{name} is missing")
             if name != "macs":  # which the schema has checked

@@ -14,7 +14,7 @@ covariance of the curve (without the noise of single points; of a curve that is 
 that was distilled from answers counts each of its anchors as one training, which scatters about it as near-best
 networks do: its ends say how much steeper or flatter a rule is about as good. Where one rule was chosen from a grid,
 the ends are those of the rules that cannot be told from it. The ends of w are those at the
-tilted r and d, together with what rounding leaves of a slope over `ASKED` budgets.
+tilted r and d, together with what rounding leaves of a slope over `_ASKED` budgets.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from sampler.solve import width_brackets
 if TYPE_CHECKING:
     from planner.rules import Coefficients
 
-POINTS = 65  # values of c
+_POINTS = 65  # values of c
 WINDOW = 13  # of them, whose mean is no staircase any more
-ASKED = 15  # budgets of somebody who measures the slope of answers
+_ASKED = 15  # budgets of somebody who measures the slope of answers
 END = 1 / 3  # of the range: where a slope near an end is taken
-WORDS = {"r": "pixels", "d": "blocks", "w": "channels"}
+_WORDS = {"r": "pixels", "d": "blocks", "w": "channels"}
 
 
 Exponents = dict[str, Exponent]
@@ -52,7 +52,7 @@ def exponents_of(formula: Formula) -> dict[Direction, Exponents]:
 
 def slope_of(curve: Curve, c_range: tuple[float, float]) -> Exponent | None:
     """The exponent of a curve over a range, or None where it is not positive throughout."""
-    c = np.geomspace(*c_range, POINTS)
+    c = np.geomspace(*c_range, _POINTS)
     values = curve(c)
     if not (np.isfinite(values) & (values > 0)).all():
         return None
@@ -85,7 +85,7 @@ def _among_alike(formula: Formula, name: str, one: Exponent) -> Exponent:
 
 def _width(formula: Formula, branch: Branch, c_range: tuple[float, float], found: Exponents) -> Exponent | None:
     """The exponent of the width that the exact MACs leave, or None where they leave none over half of the range."""
-    c = np.geomspace(*c_range, POINTS)
+    c = np.geomspace(*c_range, _POINTS)
     r, d = branch.r(c), branch.d(c)
     solved = _solved(formula, branch, c, r, d)
     if solved is None:
@@ -103,7 +103,7 @@ def _width(formula: Formula, branch: Branch, c_range: tuple[float, float], found
         rises.append(max(value, *ends) - value)
     smooth = np.convolve(y, np.full(WINDOW, 1 / WINDOW), mode="valid")
     scatter = y[WINDOW // 2 : -(WINDOW // 2)] - smooth
-    rounding = REACH * float(scatter.std()) / (math.sqrt(ASKED) * float(x.std()))
+    rounding = REACH * float(scatter.std()) / (math.sqrt(_ASKED) * float(x.std()))
     return _exponent(x, y, math.hypot(*drops, rounding), math.hypot(*rises, rounding), smooth)
 
 
@@ -152,7 +152,7 @@ def constants_of(formula: Formula, direction: Direction) -> Coefficients | None:
         branch = formula.branches[direction]
         return coefficients(branch.r.far_exponent, branch.d.far_exponent)
     found = formula.exponents.get(direction, {})
-    if len(found) < len(WORDS) or not all(one.power_law for one in found.values()):
+    if len(found) < len(_WORDS) or not all(one.power_law for one in found.values()):
         return None
     return Coefficients(found["d"].doubling, found["w"].doubling, found["r"].doubling)
 
@@ -171,7 +171,7 @@ def law_words(found: Exponents) -> str:
 
 def doubling_words(found: Exponents) -> str:
     """What twice the MACs do, in one sentence: `for twice the MACs: pixels x1.36, ..`."""
-    parts = (f"{WORDS[name]} x{one.doubling:.2f}" for name, one in found.items())
+    parts = (f"{_WORDS[name]} x{one.doubling:.2f}" for name, one in found.items())
     average = "" if all(one.power_law for one in found.values()) else ", on average over the range"
     return f"for twice the MACs{average}: {', '.join(parts)}"
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MULTIPLIERS = ("r", "d")
-FEW = 20  # rows that say whether it is worth solving the widths of all
+_FEW = 20  # rows that say whether it is worth solving the widths of all
 
 
 def network_inputs(table: Table) -> tuple[pd.DataFrame, list[str]]:
@@ -81,7 +81,7 @@ def _network(table: Table) -> BaseNetwork:
 def _exact(table: Table) -> IntArray | None:
     """The `(n, 3 + 2 s)` integers that rows give or their rules make, if those of every row cost exactly its MACs."""
     network, frame = _network(table), table.frame
-    few = frame.iloc[:: -(-len(frame) // FEW)]
+    few = frame.iloc[:: -(-len(frame) // _FEW)]
     if _costing(few, network, table.classes) is None:
         return None
     return _costing(frame, network, table.classes)

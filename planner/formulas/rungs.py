@@ -16,7 +16,7 @@ from planner.errors import PlannerError
 from sampler import Architecture, BaseNetwork, architecture_complexity, stack
 from sampler.complexity import count
 
-Document = dict[str, Any]
+_Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Rung:
     lower: float
     upper: float
 
-    def as_dict(self) -> Document:
+    def as_dict(self) -> _Document:
         """In JSON's types, as the formula file holds it."""
         expected = {"accuracy": self.accuracy, "lower": self.lower, "upper": self.upper}
         return {"macs": self.macs, **self.architecture.as_dict(), **expected}
@@ -49,7 +49,7 @@ def rung_at(ladder: Sequence[Rung], budget: float) -> Rung | None:
     return ladder[place - 1] if place else None
 
 
-def ladder_in(documents: list[Document], network: BaseNetwork, classes: int) -> tuple[Rung, ...]:
+def ladder_in(documents: list[_Document], network: BaseNetwork, classes: int) -> tuple[Rung, ...]:
     """The ladder of a formula file that keeps to the schema.
 
     Raises:
@@ -70,7 +70,7 @@ def ladder_in(documents: list[Document], network: BaseNetwork, classes: int) -> 
     return ladder
 
 
-def _network_in(one: Document, place: str, network: BaseNetwork) -> Architecture:
+def _network_in(one: _Document, place: str, network: BaseNetwork) -> Architecture:
     if not one["lower"] <= one["accuracy"] <= one["upper"]:
         raise PlannerError(f"{place}.accuracy is {one['accuracy']}, outside its own interval")
     try:

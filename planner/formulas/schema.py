@@ -21,8 +21,8 @@ TYPES: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "null": (type(None),),
 }
-LARGEST = 1.7e308  # a whole number beyond has no float
-WHOLE = "the document"
+_LARGEST = 1.7e308  # a whole number beyond has no float
+_WHOLE = "the document"
 
 
 @cache
@@ -47,9 +47,9 @@ def _violations(value: Any, rules: dict[str, Any], place: str) -> Iterator[str]:
     if "anyOf" in rules:
         found = [next(_violations(value, option, place), "") for option in rules["anyOf"]]
         if all(found):  # of several, the one that is about something inside
-            yield next((one for one in found if not one.startswith(f"{place or WHOLE} is ")), found[-1])
+            yield next((one for one in found if not one.startswith(f"{place or _WHOLE} is ")), found[-1])
     if wanted := _wanted(value, rules):
-        yield f"{place or WHOLE} is {shown(value)}; {wanted} is wanted"
+        yield f"{place or _WHOLE} is {shown(value)}; {wanted} is wanted"
     elif isinstance(value, dict):
         yield from _members(value, rules, place)
     elif isinstance(value, list):
@@ -118,4 +118,4 @@ def _is(value: Any, name: str) -> bool:
     """Whether a value is of a type; stricter than JSON Schema in that 1.0 is no integer."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return name not in ("integer", "number") and isinstance(value, TYPES[name])
-    return isinstance(value, TYPES[name]) and abs(value) <= LARGEST
+    return isinstance(value, TYPES[name]) and abs(value) <= _LARGEST

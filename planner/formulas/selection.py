@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 FEWEST_ROWS = 20
 # Of more trainings than MANY_ROWS the surrogate learns from LEARNED_ROWS drawn by chance, and of what NSGA-III selects
 # MOST_POINTS are kept, evenly by their rank in MACs: a curve in two numbers is learned no better from more, and slowly.
-MANY_ROWS, LEARNED_ROWS, MOST_POINTS = 3_000, 200, 60
+MANY_ROWS, LEARNED_ROWS, _MOST_POINTS = 3_000, 200, 60
 KEY = ("macs", "r", "d")  # what tells one row from another
 OBSERVED, EXPECTED = "observed accuracies", "posterior means"
 
 
 @dataclass(frozen=True, eq=False)
-class Belief:
+class _Belief:
     """A surrogate of accuracy over r, d and cost.
 
     Attributes:
@@ -49,7 +49,7 @@ class Belief:
 
     def accuracies(self, c: ArrayLike, r: ArrayLike, d: ArrayLike) -> FloatArray:
         """Expected accuracy `(n,)` of architectures of these multipliers, at that cost."""
-        mean, _ = self.surrogate.posterior(inputs_of(c, r, d, self.base_macs))
+        mean, _ = self.surrogate.posterior(_inputs_of(c, r, d, self.base_macs))
         return np.asarray(mean, dtype=np.float64)
 
 
@@ -94,10 +94,10 @@ def select(table: Table, share: float, seed: int, raw: bool = False) -> Selectio
     surrogate, accuracy, expected, why = (None, *_as_observed(table), "asked for") if raw else _believed(table, seed)
     many = len(table.frame) > MANY_ROWS
     if many:
-        share = min(share, MOST_POINTS / len(table.frame))
+        share = min(share, _MOST_POINTS / len(table.frame))
     rows = pareto.select(accuracy, table.frame["macs"], share, seed=seed)
-    if many and len(rows) > MOST_POINTS:
-        rows = rows[np.linspace(0, len(rows) - 1, MOST_POINTS).round().astype(int)]
+    if many and len(rows) > _MOST_POINTS:
+        rows = rows[np.linspace(0, len(rows) - 1, _MOST_POINTS).round().astype(int)]
     return Selection(rows, accuracy, expected, OBSERVED if why else EXPECTED, why, surrogate)
 
 
@@ -124,16 +124,16 @@ def _believed(table: Table, seed: int) -> tuple[Surrogate | None, FloatArray, Fl
     return surrogate, worth, expected, None
 
 
-def belief(table: Table, seed: int = 0) -> Belief:
+def belief(table: Table, seed: int = 0) -> _Belief:
     """A surrogate of a table's accuracy over r, d and cost.
 
     Raises:
         PlannerError: If the table is too small for one, or the surrogate refuses it.
     """
-    return Belief(_surrogate(table, table.frame, varying(MULTIPLIERS, table.frame), seed), table.base_macs)
+    return _Belief(_surrogate(table, table.frame, varying(MULTIPLIERS, table.frame), seed), table.base_macs)
 
 
-def inputs_of(c: ArrayLike, r: ArrayLike, d: ArrayLike, base_macs: int) -> pd.DataFrame:
+def _inputs_of(c: ArrayLike, r: ArrayLike, d: ArrayLike, base_macs: int) -> pd.DataFrame:
     """The surrogate's inputs of uniformly scaled architectures."""
     import pandas as pd
 

@@ -36,7 +36,7 @@ Smoother = Callable[[FloatArray, FloatArray, float, str], tuple[Curve, float]]
 UNIFORM = 0.6
 # Of a table's rows that scaled stages apart: fewer are too few for what a surrogate says of such networks.
 VARIED = 0.2
-ASKED = 1_000  # rows, evenly over the table, that say what most of them are
+_ASKED = 1_000  # rows, evenly over the table, that say what most of them are
 KEYS = ("shares", "depths", "widths")
 
 
@@ -136,8 +136,8 @@ def architectures_of(frame: pd.DataFrame, network: BaseNetwork, rule: ScalingRul
 
 
 def evenly(frame: pd.DataFrame) -> pd.DataFrame:
-    """At most `ASKED` rows of a table, evenly over it."""
-    return frame.iloc[:: -(-len(frame) // ASKED)]
+    """At most `_ASKED` rows of a table, evenly over it."""
+    return frame.iloc[:: -(-len(frame) // _ASKED)]
 
 
 def uniform_in(frame: pd.DataFrame, network: BaseNetwork, rule_name: str) -> np.ndarray:

@@ -15,10 +15,10 @@ from sampler.scaling import scale
 from sampler.solve import width_brackets
 
 Vector = dict[str, Any]
-COUNT = 10
+_COUNT = 10
 # Written numbers: far closer than TOLERANCE, and the same on machines whose exponentials differ in the last bit.
-DIGITS = 12
-TOLERANCE = 1e-9
+_DIGITS = 12
+_TOLERANCE = 1e-9
 NARROWEST = 0.001  # the w of a budget that affords no width at all, where `width_brackets` begins
 
 
@@ -33,7 +33,7 @@ def vectors_of(formula: Formula) -> list[Vector]:
         PlannerError: If no budget of the range gives an architecture.
     """
     found = []
-    for budget in budgets_of(formula):
+    for budget in _budgets_of(formula):
         try:
             found.append(_vector(formula, budget))
         except (InputError, ArithmeticError):
@@ -43,11 +43,11 @@ def vectors_of(formula: Formula) -> list[Vector]:
     return found
 
 
-def budgets_of(formula: Formula) -> list[int]:
+def _budgets_of(formula: Formula) -> list[int]:
     """Whole MACs, evenly spaced in their logarithm over each direction's own range."""
     budgets: set[int] = set()
     for direction in formula.branches:
-        c = np.geomspace(*formula.answered(direction), COUNT // len(formula.branches))
+        c = np.geomspace(*formula.answered(direction), _COUNT // len(formula.branches))
         budgets.update(max(1, round(float(value) * formula.base_macs)) for value in c)
     return sorted(budgets)
 
@@ -65,7 +65,7 @@ def disagreement(formula: Formula, vectors: list[Vector]) -> str | None:
     for vector in vectors:
         c, r, d = multipliers(formula, vector["budget"])
         for name, ours in (("c", c), ("r", r), ("d", d)):
-            if not math.isclose(ours, vector[name], rel_tol=TOLERANCE):
+            if not math.isclose(ours, vector[name], rel_tol=_TOLERANCE):
                 asked = f"{vector['budget']:,} MACs"
                 return f"{asked} give {name} {ours:.10g} here, but {vector[name]:.10g} in its test vector"
         if "ladder" in vector and vector["ladder"] != _rung(formula, vector["budget"]):
@@ -81,7 +81,7 @@ def _vector(formula: Formula, budget: int) -> Vector:
     w = NARROWEST if np.isnan(low[0]) else float(low[0])
     return {
         "budget": budget,
-        **{name: float(f"{value:.{DIGITS}g}") for name, value in (("c", c), ("r", r), ("d", d), ("w", w))},
+        **{name: float(f"{value:.{_DIGITS}g}") for name, value in (("c", c), ("r", r), ("d", d), ("w", w))},
         "before_nudge": _integers(scale(network, rule, pixels, d, w)[0], formula.classes),
         "answer": _answer(formula, budget),
         **({"ladder": _rung(formula, budget)} if formula.ladder else {}),

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 Values = TypeVar("Values", FloatArray, "Tensor")
 # Candidates scored at a time; with 50 strips, 26 MB a temporary.
-CHUNK = 65_536
+_CHUNK = 65_536
 LOG_2PI = math.log(2 * math.pi)
 # Below, 1 + z Phi(z) / phi(z) is all rounding, and its limit 1 / z^2 is exact to 1e-9.
-FAR = -3e4
+_FAR = -3e4
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +117,8 @@ def log_expected_gain(mean: Values, std: Values, costs: Values, front: Staircase
         `(n,)`; minus infinity where nothing can be gained.
     """
     parts: list[Any] = [
-        _log_gain(mean[start : start + CHUNK], std[start : start + CHUNK], costs[start : start + CHUNK], front)
-        for start in range(0, len(mean), CHUNK)
+        _log_gain(mean[start : start + _CHUNK], std[start : start + _CHUNK], costs[start : start + _CHUNK], front)
+        for start in range(0, len(mean), _CHUNK)
     ]
     joined: Values = _libraries(mean)[0].concatenate([mean[:0], *parts])
     return joined
@@ -162,8 +162,8 @@ def _log_phi_and_z_Phi(z: Values) -> Values:  # noqa: N802  # phi and Phi are tw
     library, special = _libraries(z)
     near = z.clip(-1, None)
     direct = library.log(library.exp(-0.5 * near**2 - 0.5 * LOG_2PI) + near * special.ndtr(near))
-    tail = z.clip(FAR, -1)
+    tail = z.clip(_FAR, -1)
     ratio = math.sqrt(math.pi / 2) * special.erfcx(-tail / math.sqrt(2))
-    decline = library.where(z > FAR, library.log1p(tail * ratio), -2 * library.log(abs(z.clip(None, -1))))
+    decline = library.where(z > _FAR, library.log1p(tail * ratio), -2 * library.log(abs(z.clip(None, -1))))
     logs: Values = library.where(z > -1, direct, -0.5 * z**2 - 0.5 * LOG_2PI + decline)
     return logs

@@ -13,7 +13,7 @@ from sampler.architecture import FloatArray, IntArray
 SHARE = 0.2  # TinyNet section 3.2: the top 20 % of 100 networks
 FEWEST = 8  # below that a curve would follow single trainings
 SAME = 0.01  # of the MACs: what answers one budget
-DIRECTIONS = 12  # partitions of the reference directions: 13 niches over two objectives
+_DIRECTIONS = 12  # partitions of the reference directions: 13 niches over two objectives
 
 
 def as_losses(accuracy: ArrayLike, macs: ArrayLike) -> FloatArray:
@@ -115,7 +115,7 @@ def select(accuracy: ArrayLike, macs: ArrayLike, share: float = SHARE, fewest: i
     # By cost, so that the order of a table's rows does not decide between equally good ones.
     order = np.lexsort(losses.T)
     population = Population.new("F", losses[order], "row", order)
-    survival = ReferenceDirectionSurvival(get_reference_directions("das-dennis", 2, n_partitions=DIRECTIONS))
+    survival = ReferenceDirectionSurvival(get_reference_directions("das-dennis", 2, n_partitions=_DIRECTIONS))
     kept = survival.do(Problem(n_var=1, n_obj=2), population, n_survive=size, random_state=np.random.default_rng(seed))
     rows = np.array(sorted(kept.get("row"), key=lambda row: tuple(losses[row, ::-1])), dtype=np.int64)
     return rows

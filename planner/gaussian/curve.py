@@ -31,8 +31,8 @@ from planner.gaussian.outside import Outside, beyond_of
 from sampler.architecture import FloatArray
 
 Scale = Literal["identity", "log"]
-LEVEL = 0.9  # of the intervals that are told
-REACH = NormalDist().inv_cdf(0.5 + LEVEL / 2)
+_LEVEL = 0.9  # of the intervals that are told
+REACH = NormalDist().inv_cdf(0.5 + _LEVEL / 2)
 # A power law is said where it gives the multiplier to 10 % over the whole range: about one step of rounding.
 FAR = 0.1
 
@@ -67,7 +67,7 @@ class Exponent:
 
     def as_dict(self) -> dict[str, Any]:
         """In JSON's types."""
-        ends = {"lower": self.lower, "upper": self.upper, "level": LEVEL, "near_ends": list(self.near_ends)}
+        ends = {"lower": self.lower, "upper": self.upper, "level": _LEVEL, "near_ends": list(self.near_ends)}
         return {"exponent": self.value, **ends, "off": self.off, "power_law": self.power_law, "doubling": self.doubling}
 
 
@@ -152,7 +152,7 @@ class Curve:
         result: FloatArray = prior - cross @ self.precision @ cross.T
         return result
 
-    def interval(self, c: float, level: float = LEVEL, seen: tuple[float, float] | None = None) -> tuple[float, float]:
+    def interval(self, c: float, level: float = _LEVEL, seen: tuple[float, float] | None = None) -> tuple[float, float]:
         """Bounds between which a new point falls with probability `level`, under the fitted model.
 
         Args:

@@ -16,9 +16,9 @@ from sampler.architecture import FloatArray
 
 # Of r and d about their curve, in logs: rounding alone scatters them by some percent.
 NOISE_BOUNDS = (4e-4, 0.5)
-RESTARTS = 4
+_RESTARTS = 4
 MANY = 40  # points, whose likelihood has one clear maximum
-LONGEST = 20.0  # length scale: longer ones are straight lines over any range of c
+_LONGEST = 20.0  # length scale: longer ones are straight lines over any range of c
 
 
 @dataclass(frozen=True)
@@ -108,12 +108,12 @@ def _hyperparameters(
     least = min(max(NOISE_BOUNDS[0], least_noise), 0.99 * NOISE_BOUNDS[1])
     noise = WhiteKernel(max(0.01, least), (least, NOISE_BOUNDS[1]))
     trend = ConstantKernel(0.1, (1e-3, 10.0)) * DotProduct(sigma_0=0.0, sigma_0_bounds="fixed")
-    longest = max(LONGEST, shortest)
+    longest = max(_LONGEST, shortest)
     start, bounds = (1.0, (shortest, longest)) if shortest < longest else (shortest, "fixed")
     smooth = ConstantKernel(0.05, (1e-4, 10.0)) * RBF(max(start, shortest), bounds)
     bent = np.isfinite(shortest)
     kernel = (trend + smooth if form.linear else smooth) + noise if bent else trend + noise
-    restarts = RESTARTS if len(x) <= MANY else 0
+    restarts = _RESTARTS if len(x) <= MANY else 0
     process = GaussianProcessRegressor(kernel, n_restarts_optimizer=restarts, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a value at its bound is an answer here

@@ -18,8 +18,8 @@ import numpy as np
 
 from sampler.architecture import FloatArray
 
-Form = Literal["linear", "joint", "additive"]
-FORMS: tuple[Form, ...] = ("linear", "joint", "additive")
+_Form = Literal["linear", "joint", "additive"]
+FORMS: tuple[_Form, ...] = ("linear", "joint", "additive")
 CONSTANT = 1.0
 JITTER = 1e-8
 
@@ -35,7 +35,7 @@ class Kernel:
     """
 
     name: str
-    form: Form
+    form: _Form
     groups: tuple[int, ...] = ()
 
     @property
@@ -77,7 +77,7 @@ class Kernel:
         if self.form != "linear":
             share = math.exp(theta[2]) / (x.shape[1] if self.form == "additive" else 1)
             for squared in self.distances(theta, x, z):
-                total += share * correlation(squared)
+                total += share * _correlation(squared)
         return total
 
     def paired(self, theta: FloatArray, x: FloatArray, z: FloatArray) -> FloatArray:
@@ -86,7 +86,7 @@ class Kernel:
         if self.form == "linear":
             return total
         squared = ((x - z) / self.lengths(theta)) ** 2
-        parts = correlation(squared).mean(1) if self.form == "additive" else correlation(squared.sum(1))
+        parts = _correlation(squared).mean(1) if self.form == "additive" else _correlation(squared.sum(1))
         return total + math.exp(theta[2]) * parts
 
     def departure(self, theta: FloatArray, x: FloatArray, z: FloatArray) -> FloatArray:
@@ -101,7 +101,7 @@ class Kernel:
         return variance
 
 
-def correlation(squared: FloatArray) -> FloatArray:
+def _correlation(squared: FloatArray) -> FloatArray:
     """Matern-5/2 of squared distances, in their place."""
     squared *= 5
     root = np.sqrt(squared)

@@ -18,23 +18,23 @@ from sampler.architecture import FloatArray
 
 # Normal priors of logs: the linear part's variance, the noise variance, the kernel's variance.
 CENTRES = np.log([0.5, 0.05, 0.5])
-DEVIATIONS = np.array([1.5, 1.5, 1.5])
+_DEVIATIONS = np.array([1.5, 1.5, 1.5])
 LENGTH_CENTRE = math.sqrt(2) - 0.5  # plus log(d) / 2, d the features that one distance sums over
 LENGTH_DEVIATION = 1.0
-BOUNDS = ((-14.0, 5.0), (-14.0, 2.0), (-14.0, 4.0))
+_BOUNDS = ((-14.0, 5.0), (-14.0, 2.0), (-14.0, 4.0))
 LENGTH_BOUNDS = (-4.0, 8.0)
-FEWEST = 6  # rows for anything but a line
+_FEWEST = 6  # rows for anything but a line
 MOST_ADDITIVE = 12  # features, beyond which an additive member costs more than it is worth
 TUNING_ROWS = 300  # hyper-parameters are fitted to so many rows, the posterior to all
-STEPS = 60
-RESTARTS = (-1.5, 1.0)  # log length-scales from the prior's centre, where the first fit has collapsed
+_STEPS = 60
+_RESTARTS = (-1.5, 1.0)  # log length-scales from the prior's centre, where the first fit has collapsed
 
 
 def candidates(features: Features, rows: int) -> list[Kernel]:
     """The members for these features, the linear one always first."""
     d = len(features.kept)
     linear = Kernel("linear", "linear")
-    if rows < FEWEST or d == 0:
+    if rows < _FEWEST or d == 0:
         return [linear]
     one, each, groups = (0,) * d, tuple(range(d)), features.groups
     kernels = {one: Kernel("one length-scale", "joint", one)}
@@ -47,15 +47,15 @@ def candidates(features: Features, rows: int) -> list[Kernel]:
 def prior(kernel: Kernel, d: int) -> tuple[FloatArray, FloatArray]:
     """Centres and deviations of the Gaussian priors of a kernel's log hyper-parameters, given d features."""
     if kernel.form == "linear":
-        return CENTRES[:2], DEVIATIONS[:2]
+        return CENTRES[:2], _DEVIATIONS[:2]
     length = LENGTH_CENTRE + 0.5 * math.log(1 if kernel.form == "additive" else d)
     centres = np.concatenate([CENTRES, np.full(kernel.scales, length)])
-    return centres, np.concatenate([DEVIATIONS, np.full(kernel.scales, LENGTH_DEVIATION)])
+    return centres, np.concatenate([_DEVIATIONS, np.full(kernel.scales, LENGTH_DEVIATION)])
 
 
 def bounds(kernel: Kernel) -> list[tuple[float, float]]:
     """Bounds of a kernel's log hyper-parameters."""
-    return [*BOUNDS, *([LENGTH_BOUNDS] * kernel.scales)][: kernel.size]
+    return [*_BOUNDS, *([LENGTH_BOUNDS] * kernel.scales)][: kernel.size]
 
 
 def objective(theta: FloatArray, kernel: Kernel, seen: Seen) -> tuple[float, FloatArray]:
@@ -109,7 +109,7 @@ def _length_slopes(kernel: Kernel, x: FloatArray, slopes: FloatArray, by_squared
     return np.asarray(np.bincount(np.array(kernel.groups), each, kernel.scales), dtype=np.float64)
 
 
-def tuned(kernel: Kernel, seen: Seen, start: FloatArray | None = None, steps: int = STEPS) -> tuple[FloatArray, float]:
+def tuned(kernel: Kernel, seen: Seen, start: FloatArray | None = None, steps: int = _STEPS) -> tuple[FloatArray, float]:
     """Log hyper-parameters of the highest posterior density found from a start, and -log of it."""
     from scipy.optimize import minimize
 
@@ -137,7 +137,7 @@ def fitted(kernel: Kernel, seen: Seen, tuning: Seen) -> Member:
     """
     best, value = tuned(kernel, tuning)
     if kernel.form != "linear" and _collapsed(best):
-        for shift in RESTARTS:
+        for shift in _RESTARTS:
             start = prior(kernel, seen.x.shape[1])[0]
             start[1], start[3:] = math.log(0.01), start[3:] + shift
             other, reached = tuned(kernel, tuning, start)

@@ -25,7 +25,7 @@ from sampler.architecture import FloatArray
 # bends more on its way down.
 ABOVE, BELOW = 0.7, 2.0
 FREEDOM = 3  # degrees of freedom of that
-SLACK = 0.01  # ranges of a column by which a row may lie outside and count as inside
+_SLACK = 0.01  # ranges of a column by which a row may lie outside and count as inside
 CONSTANT_RANGE = 0.2  # in logarithms, what counts as the range of a column in which all rows were equal
 STEEPER = 10.0  # times, at most, that the target changes faster by the warped one than at the rows' end
 
@@ -60,7 +60,7 @@ class Outside:
         nothing = np.zeros((len(matrix), 1))
         signed = np.column_stack([nothing, *beyond])
         above, below = signed.max(axis=1), -signed.min(axis=1)
-        return np.where(above > SLACK, above, 0.0), np.where(below > SLACK, below, 0.0)
+        return np.where(above > _SLACK, above, 0.0), np.where(below > _SLACK, below, 0.0)
 
     def reach(self, above: FloatArray, below: FloatArray, level: float) -> FloatArray:
         """`(n,)` deviations of the warped target that an interval of this level adds to each side."""

@@ -15,7 +15,7 @@ from planner.gaussian.kernels import JITTER, Kernel
 from planner.gaussian.warps import Warp
 from sampler.architecture import FloatArray, IntArray
 
-CHUNK = 4096  # rows predicted at a time
+_CHUNK = 4096  # rows predicted at a time
 BLOCK = 64  # rows below which a triangular inverse is taken as any other
 LEAST_VARIANCE = 1e-12
 
@@ -173,16 +173,16 @@ class Mixture:
         Features of float32 are computed in it, in half the time and to about three digits of a standard deviation.
         """
         mean, variance = np.empty(len(x)), np.empty(len(x))
-        for start in range(0, len(x), CHUNK):
-            part = slice(start, start + CHUNK)
+        for start in range(0, len(x), _CHUNK):
+            part = slice(start, start + _CHUNK)
             mean[part], variance[part] = self._mixed(*zip(*(one.predict(x[part]) for one in self.members), strict=True))
         return mean, variance
 
     def means(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """`(n,)` means as `at` gives them, and what the variances there at least are: how far the members disagree."""
         mean, spread = np.empty(len(x)), np.empty(len(x))
-        for start in range(0, len(x), CHUNK):
-            part = slice(start, start + CHUNK)
+        for start in range(0, len(x), _CHUNK):
+            part = slice(start, start + _CHUNK)
             each = np.array([one.mean(x[part]) for one in self.members])
             mean[part] = self.weights @ each
             spread[part] = self.weights @ (each - mean[part]) ** 2
@@ -191,8 +191,8 @@ class Mixture:
     def covariance(self, x: FloatArray, z: FloatArray, paired: bool = False) -> FloatArray:
         """As a member's: the members' mean, and how far they disagree about both in the same direction."""
         found: list[FloatArray] = []
-        for start in range(0, len(x), CHUNK):
-            part = slice(start, start + CHUNK)
+        for start in range(0, len(x), _CHUNK):
+            part = slice(start, start + _CHUNK)
             others = z[part] if paired else z
             within = sum(w * one.covariance(x[part], others, paired) for w, one in self._weighed)
             off, away = (self._disagreement(rows) for rows in (x[part], others))

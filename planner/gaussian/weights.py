@@ -7,7 +7,7 @@ import numpy as np
 from sampler.architecture import FloatArray
 
 STRENGTH = 4.0  # rows that each member is given for nothing; rankings gain more from averaging than from choosing
-STEPS = 200
+_STEPS = 200
 
 
 def log_densities(means: FloatArray, variances: FloatArray, values: FloatArray) -> FloatArray:
@@ -32,7 +32,7 @@ def stacked(densities: FloatArray, strength: float = STRENGTH) -> FloatArray:
     m, n = densities.shape
     likelihoods = np.exp(densities - densities.max(axis=0))
     weights = np.full(m, 1 / m)
-    for _ in range(STEPS):
+    for _ in range(_STEPS):
         shares = weights[:, None] * likelihoods
         shares /= shares.sum(axis=0)
         weights = (shares.sum(axis=1) + strength) / (n + m * strength)

@@ -13,8 +13,8 @@ from planner.latency.model import COUNTS, FEATURES, Departure, LatencyModel
 from planner.text.documents import Format, number
 from sampler.architecture import FloatArray
 
-SCHEMA = "planner-latency/1"
-UNITS = "coefficients: ms, and ms per MAC, activation, param, block; resolution: pixels; log_residuals: natural logs"
+_SCHEMA = "planner-latency/1"
+_UNITS = "coefficients: ms, and ms per MAC, activation, param, block; resolution: pixels; log_residuals: natural logs"
 KERNEL = "matern32"
 LARGEST_POINTS = 10_000
 
@@ -22,8 +22,8 @@ LARGEST_POINTS = 10_000
 def dumps(model: LatencyModel) -> str:
     """The text of a latency file: sorted keys, so that a diff is readable."""
     document = {
-        "schema": SCHEMA,
-        "units": UNITS,
+        "schema": _SCHEMA,
+        "units": _UNITS,
         "measured_on": model.measured_on,
         "per": model.per,
         "features": list(model.features),
@@ -65,7 +65,7 @@ def _model_in(document: dict[str, Any]) -> LatencyModel:
     )
 
 
-FORMAT = Format(SCHEMA, "latency model", "write it again with `planner latency fit --out`", _model_in)
+_FORMAT = Format(_SCHEMA, "latency model", "write it again with `planner latency fit --out`", _model_in)
 
 
 def load(path: Path) -> LatencyModel:
@@ -74,7 +74,7 @@ def load(path: Path) -> LatencyModel:
     Raises:
         PlannerError: If it is missing, too large, not of the schema, or holds impossible values.
     """
-    return FORMAT.load(path, "give a file written by `planner latency fit --out`")
+    return _FORMAT.load(path, "give a file written by `planner latency fit --out`")
 
 
 def loads(text: str, name: str = "latency model") -> LatencyModel:
@@ -83,7 +83,7 @@ def loads(text: str, name: str = "latency model") -> LatencyModel:
     Raises:
         PlannerError: If the text is not of the schema, or holds impossible values.
     """
-    return FORMAT.loads(text, name)
+    return _FORMAT.loads(text, name)
 
 
 def _described(measured_on: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from sampler.scaling import buildable
 
 AROUND = (0.75, 1.5)  # of the resolution, the default range of a sweep
 BESIDE = 8  # buildable widths on each side of the stage's own, the default range of a sweep
-MOST = 2_000
+_MOST = 2_000
 
 
 @dataclass(frozen=True)
@@ -82,18 +82,18 @@ def width_sweep(one: Architecture, stage: int, start: int | None, stop: int | No
     return Sweep("width", sizes, tuple(replace(one, widths=(*own[: stage - 1], size, *own[stage:])) for size in sizes))
 
 
-def _grid(name: str, start: int, stop: int, step: int, largest: int, most: int = MOST) -> tuple[int, ...]:
+def _grid(name: str, start: int, stop: int, step: int, largest: int, most: int = _MOST) -> tuple[int, ...]:
     for flag, value in (("--from", start), ("--to", stop)):
         check_range(f"{name} {flag}", value, largest)
     if start >= stop:
         raise PlannerError(f"--from {start} must be below --to {stop}")
     sizes = range(start, stop + 1, step)
-    return tuple(_few(sizes, "a larger --step") if most == MOST else sizes)
+    return tuple(_few(sizes, "a larger --step") if most == _MOST else sizes)
 
 
 def _few(sizes: Sequence[int], remedy: str) -> Sequence[int]:
-    if len(sizes) > MOST:
-        raise PlannerError(f"{len(sizes)} sizes are too many to measure; use {remedy} ({MOST} at most)")
+    if len(sizes) > _MOST:
+        raise PlannerError(f"{len(sizes)} sizes are too many to measure; use {remedy} ({_MOST} at most)")
     return sizes
 
 

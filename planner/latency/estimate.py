@@ -21,7 +21,7 @@ SUM_ROUNDS, PROCESS_ROUNDS = 8, 3
 PRIOR_MEAN = np.log([0.2, 1.5, 0.05])
 PRIOR_DEVIATION = np.array([1.0, 0.7, 1.0])
 BOUND = 2.5  # prior deviations
-JITTER = 1e-6
+_JITTER = 1e-6
 
 
 def estimate(
@@ -124,7 +124,7 @@ def _covariance(
     deviation, length_scale, noise_deviation = np.exp(theta)
     signal = deviation**2 * matern(distances / length_scale)
     noise = noise_deviation**2 / weights
-    return signal + np.diag(noise + JITTER), signal, np.sqrt(3) * distances / length_scale, noise
+    return signal + np.diag(noise + _JITTER), signal, np.sqrt(3) * distances / length_scale, noise
 
 
 def spread(residuals: FloatArray) -> float:

@@ -18,9 +18,9 @@ from sampler.seeds import checked_seed
 if TYPE_CHECKING:
     import pandas as pd
 
-FOLDS = 10
+_FOLDS = 10
 # Rows that the Gaussian process keeps: more cost a prediction time and tell it little.
-MOST_POINTS = 400
+_MOST_POINTS = 400
 
 
 def fit_latency(
@@ -72,12 +72,12 @@ def cross_validated_residuals(table: LatencyTable, rng: np.random.Generator) -> 
 
 
 def folds(group: IntArray, rng: np.random.Generator) -> Iterator[tuple[IntArray, IntArray]]:
-    """Rows to keep and rows to leave out, `FOLDS` times; all rows of a group fall together."""
+    """Rows to keep and rows to leave out, `_FOLDS` times; all rows of a group fall together."""
     groups = np.unique(group)
     fold = np.empty(len(groups), dtype=np.int64)
-    fold[rng.permutation(len(groups))] = np.arange(len(groups)) % FOLDS
+    fold[rng.permutation(len(groups))] = np.arange(len(groups)) % _FOLDS
     of_row = fold[np.searchsorted(groups, group)]
-    for i in range(min(FOLDS, len(groups))):
+    for i in range(min(_FOLDS, len(groups))):
         yield np.flatnonzero(of_row != i), np.flatnonzero(of_row == i)
 
 
@@ -88,7 +88,7 @@ def median_relative_error(log_residuals: FloatArray) -> float:
 
 def _estimated(table: LatencyTable, kept: IntArray, rng: np.random.Generator) -> tuple[dict[str, float], Departure]:
     features = {name: values[kept] for name, values in table.features.items()}
-    few = np.sort(rng.choice(len(kept), MOST_POINTS, replace=False)) if len(kept) > MOST_POINTS else None
+    few = np.sort(rng.choice(len(kept), _MOST_POINTS, replace=False)) if len(kept) > _MOST_POINTS else None
     return estimate(features, table.latency_ms[kept], few)
 
 
@@ -99,7 +99,7 @@ def _provenance(table: LatencyTable, models: str | None, seed: int) -> dict[str,
         "tables": list(table.sources),
         "models": models,
         "seed": seed,
-        "folds": FOLDS,
+        "folds": _FOLDS,
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("scaling-planner", "numpy", "scipy")},

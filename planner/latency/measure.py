@@ -146,10 +146,10 @@ def table(
         rounded = [round(getattr(one, key), 6) for one in timed]
         frame["latency_ms" if key == "median_ms" else f"latency_{key}"] = rounded
     frame["runs"] = [one.runs for one in timed]
-    return frame.assign(**described(setting))
+    return frame.assign(**_described(setting))
 
 
-def described(setting: Setting) -> dict[str, Any]:
+def _described(setting: Setting) -> dict[str, Any]:
     """How it was measured, as the table's last columns."""
     return {
         "runtime": setting.runtime,

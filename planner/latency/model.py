@@ -37,7 +37,7 @@ FEATURES = ("macs", "activations", "params", "resolution", "blocks")
 COUNTS = ("macs", "activations", "params", "blocks")
 PER_MAC = ("activations", "params")
 # Rows evaluated at a time: (chunk, m) temporaries stay in a core's cache.
-CHUNK = 1_024
+_CHUNK = 1_024
 
 Per = Literal["pass", "image"]
 
@@ -62,7 +62,7 @@ class Departure:
         """The departure at `(n, p)` coordinates, `(n,)`."""
         if not len(self.inputs):
             return np.zeros(len(x))
-        parts = [self._kernel(x[rows]) @ self.alpha for rows in chunks(len(x), CHUNK)]
+        parts = [self._kernel(x[rows]) @ self.alpha for rows in chunks(len(x), _CHUNK)]
         return self.variance * np.concatenate([np.empty(0), *parts])
 
     def _kernel(self, x: FloatArray) -> FloatArray:

@@ -15,7 +15,7 @@ from planner.text.documents import write_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LABELS = {"resolution": "resolution (pixels)", "width": "width (channels)"}
+_LABELS = {"resolution": "resolution (pixels)", "width": "width (channels)"}
 
 
 def check_plot(path: Path, option: str = "--plot") -> None:
@@ -51,7 +51,7 @@ def plot_sweep(path: Path, title: str, sweep: Sweep, measurement: Measurement) -
         axes[0].fill_between(sweep.sizes, low, high, alpha=0.25, label="quartiles")
         _curve(axes[0], sweep.sizes, [one.median_ms for one in timings], measurement.measured, "latency (ms)")
     _curve(axes[-1], sweep.sizes, [macs / 1e6 for macs in measurement.macs], measurement.counted, "MACs (millions)")
-    axes[-1].set_xlabel(LABELS[sweep.axis])
+    axes[-1].set_xlabel(_LABELS[sweep.axis])
     write_figure(figure, path)
 
 

@@ -31,7 +31,7 @@ OVER_MEAN = 1.25
 OVER_MEDIAN = 2.0  # where all rises are much alike, none is a jump
 OVER_MEDIAN_MEASURED = 2.5  # a slow median hides one rise in the next, so that two usual ones stand in one step
 OVER_NOISE = 4.0  # standard errors of the difference of two measured costs
-FEWEST = 4
+_FEWEST = 4
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ def _checked(sizes: ArrayLike, cost: ArrayLike) -> tuple[NDArray[np.int64], NDAr
     grid, costs = np.asarray(sizes, dtype=np.int64), np.asarray(cost, dtype=np.float64)
     if grid.shape != costs.shape or grid.ndim != 1:
         raise PlannerError(f"sizes of shape {grid.shape} and costs of shape {costs.shape}; give one cost per size")
-    if len(grid) < FEWEST:
-        raise PlannerError(f"{len(grid)} sizes are too few to find a jump; give at least {FEWEST}, or a finer step")
+    if len(grid) < _FEWEST:
+        raise PlannerError(f"{len(grid)} sizes are too few to find a jump; give at least {_FEWEST}, or a finer step")
     if (np.diff(grid) <= 0).any():
         raise PlannerError("sizes must rise; sort them, and give each once")
     wrong = ~(np.isfinite(costs) & (costs > 0))

@@ -49,9 +49,9 @@ RIVALS = 8
 SHORTLIST = 1024
 # Of the standard normal: the integrand is continuous and bends nine times at most.
 NODES = np.linspace(-6, 6, 193)
-WEIGHTS = np.exp(-(NODES**2) / 2) / np.exp(-(NODES**2) / 2).sum()
-LEAST = 1e-12  # of a deviation: less is rounding
-CHUNK = 256
+_WEIGHTS = np.exp(-(NODES**2) / 2) / np.exp(-(NODES**2) / 2).sum()
+_LEAST = 1e-12  # of a deviation: less is rounding
+_CHUNK = 256
 
 
 def best_rows_for(
@@ -152,9 +152,9 @@ def _improvement(known: Known, pool: FloatArray, mean: FloatArray, std: FloatArr
     itself = np.arange(len(pool))[:, None] == rows
     value = np.empty(len(pool))
     within = pool[:, -1] <= rivals.budget
-    for start in range(0, len(pool), CHUNK):
-        part = slice(start, start + CHUNK)
+    for start in range(0, len(pool), _CHUNK):
+        part = slice(start, start + _CHUNK)
         others = np.where(itself[part, :, None], -np.inf, above[:, None] + taught[part, :, None] * NODES)
         own = np.where(within[part, None], mean[part, None] - rivals.best + std[part, None] * NODES, -np.inf)
-        value[part] = np.maximum(others.max(axis=1, initial=rivals.reached - rivals.best), own) @ WEIGHTS
-    return np.where(value > LEAST * std, value, 0.0)
+        value[part] = np.maximum(others.max(axis=1, initial=rivals.reached - rivals.best), own) @ _WEIGHTS
+    return np.where(value > _LEAST * std, value, 0.0)

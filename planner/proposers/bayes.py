@@ -37,7 +37,7 @@ SHORTLIST = 4096
 # Rows whose gain is computed strip by strip; of more, an upper bound decides.
 SCREENED = 40_000
 # Of the range of log costs, each with as many rows of half a shortlist.
-SHARES = 16
+_SHARES = 16
 # What the inputs do not explain is taken for real where nothing else is said.
 NOISE_SHARE = 0.0
 
@@ -201,10 +201,10 @@ def _largest(values: FloatArray, costs: FloatArray, count: int) -> IntArray:
     if len(values) <= count:
         return np.arange(len(values))
     place = np.log(costs / costs.min()) / max(np.log(costs.max() / costs.min()), 1e-9)
-    share = np.minimum((place * SHARES).astype(np.int64), SHARES - 1)
+    share = np.minimum((place * _SHARES).astype(np.int64), _SHARES - 1)
     order = np.lexsort((-values, share))
     rank = np.arange(len(order)) - np.searchsorted(share[order], share[order])
-    spread = order[rank < count // 2 // SHARES]
+    spread = order[rank < count // 2 // _SHARES]
     best = np.argpartition(-values, count - 1)[: count - len(spread)]
     found: IntArray = np.union1d(best, spread)
     return found

@@ -11,17 +11,17 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from sampler.architecture import FloatArray
 
 Row = dict[str, Any]
-Space = Mapping[str, BaseDistribution]
+_Space = Mapping[str, BaseDistribution]
 # Of a parameter's range: how far a move of a good candidate goes, as a standard deviation.
-REACH = 0.1
+_REACH = 0.1
 
 
-def drawn(space: Space, n: int, rng: np.random.Generator) -> list[Row]:
+def drawn(space: _Space, n: int, rng: np.random.Generator) -> list[Row]:
     """`n` random candidates, each parameter uniform in its range, or in its logarithm where it says so."""
     return _rows({name: _values(one, rng.random(n)) for name, one in space.items()}, n)
 
 
-def moved(rows: Sequence[Row], space: Space, n: int, rng: np.random.Generator) -> list[Row]:
+def moved(rows: Sequence[Row], space: _Space, n: int, rng: np.random.Generator) -> list[Row]:
     """`n` candidates that differ from random ones of `rows` in one or two parameters, by a little.
 
     Args:
@@ -38,13 +38,13 @@ def moved(rows: Sequence[Row], space: Space, n: int, rng: np.random.Generator) -
         if isinstance(one, CategoricalDistribution):
             new = _values(one, rng.random(n))
         else:
-            unit = _unit(one, np.array(old, dtype=np.float64)) + REACH * rng.standard_normal(n)
+            unit = _unit(one, np.array(old, dtype=np.float64)) + _REACH * rng.standard_normal(n)
             new = _values(one, np.clip(unit, 0, np.nextafter(1, 0)))
         columns[name] = [after if moves else before for before, after, moves in zip(old, new, change, strict=True)]
     return _rows(columns, n)
 
 
-def features(rows: Sequence[Row], space: Space) -> dict[str, FloatArray]:
+def features(rows: Sequence[Row], space: _Space) -> dict[str, FloatArray]:
     """Numeric columns: a parameter's values, or one column of zeros and ones for each category.
 
     Of a range that reaches zero or below, places between 1 and 2 instead: a surrogate that saw positive numbers alone

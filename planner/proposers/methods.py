@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from planner.study.reader import Records
 
-Per = Literal["trial", "second"]
+_Per = Literal["trial", "second"]
 METHODS = ("bayes", "tpe", "gp", "nsga2", "nsga3", "random")
 # The front's selection never has fewer points (`planner.front.pareto.FEWEST`).
 FEWEST_INITIAL = 8
@@ -76,7 +76,7 @@ def choose(
     n: int,
     method: str,
     seed: int,
-    per: Per = "trial",
+    per: _Per = "trial",
     budgets: Sequence[float] | None = None,
 ) -> list[int]:
     """Chooses what to train next.
@@ -104,7 +104,7 @@ def choose(
 
 
 def _by_gain(
-    ledger: Records, pool: Architectures, n: int, seed: int, per: Per, budgets: Sequence[float] | None
+    ledger: Records, pool: Architectures, n: int, seed: int, per: _Per, budgets: Sequence[float] | None
 ) -> list[int]:
     from planner.proposers.proposal import propose
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from planner.surrogates.surrogate import Surrogate
     from sampler import SearchSpace
 
-COST, TARGET = "macs", "accuracy"
-LEVEL = 0.9
-DEVIATIONS = 1.645  # to each side, of a Gaussian at that level
+_COST, _TARGET = "macs", "accuracy"
+_LEVEL = 0.9
+_DEVIATIONS = 1.645  # to each side, of a Gaussian at that level
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,13 +64,13 @@ class Outlook:
         many = len(trained) > MANY_ROWS
         some = trained.sample(LEARNED_ROWS, random_state=seed) if many else trained
         inputs = inputs_of(trained, pool)
-        surrogate = fit_surrogate(some, inputs, TARGET, COST, noise_variance, seed, validate=not many)
-        paid = np.log(numbers_in(trained, COST))
-        possible = np.log(numbers_in(pool, COST))
+        surrogate = fit_surrogate(some, inputs, _TARGET, _COST, noise_variance, seed, validate=not many)
+        paid = np.log(numbers_in(trained, _COST))
+        possible = np.log(numbers_in(pool, _COST))
         low, high = min(paid.min(), possible.min()), max(paid.max(), possible.max())
-        corner = (float(high + MARGIN * max(high - low, 1e-9)), float(numbers_in(trained, TARGET).min()))
+        corner = (float(high + MARGIN * max(high - low, 1e-9)), float(numbers_in(trained, _TARGET).min()))
         mean, _ = surrogate.posterior(trained)
-        names = [*inputs, COST]
+        names = [*inputs, _COST]
         alike = None if space is None else uniform_where_untried(trained, pool, space, names)
         return cls(surrogate, Staircase.of(paid, mean, corner), alike)
 
@@ -83,12 +83,12 @@ class Outlook:
             of what was reached) and `points` (expected improvement of accuracy at the row's own MACs, in [0, 1]).
         """
         mean, std = self.surrogate.posterior(rows)
-        promised = self.surrogate.predict(rows, level=LEVEL)
+        promised = self.surrogate.predict(rows, level=_LEVEL)
         if self.alike is not None:
-            matrix = np.column_stack([numbers_in(rows, name) for name in (*self.surrogate.inputs, COST)])
+            matrix = np.column_stack([numbers_in(rows, name) for name in (*self.surrogate.inputs, _COST)])
             before, (mean, std) = mean, doubted(self.surrogate, matrix, self.alike, mean, std)
-            _move(promised, mean, np.where(mean != before, DEVIATIONS * std, 0.0))
-        cost = np.log(numbers_in(rows, COST))
+            _move(promised, mean, np.where(mean != before, _DEVIATIONS * std, 0.0))
+        cost = np.log(numbers_in(rows, _COST))
         gain = np.exp(log_expected_gain(mean, std, cost, self.front))
         promised["gain"] = gain / max(self.front.hypervolume(), 1e-12)
         promised["points"] = np.exp(log_improvement(mean, std, self.front.reached(cost)))

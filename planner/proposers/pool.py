@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SIZE = 20_000
-LARGEST = 1_000_000
+_LARGEST = 1_000_000
 # Products of a resolution, a depth and a width that are looked at: so many for each one wanted, within bounds.
-LOOKED_AT, FEWEST_LOOKED_AT, MOST_LOOKED_AT = 50, 1_000_000, 20_000_000
-CHUNK = 65_536
+_LOOKED_AT, FEWEST_LOOKED_AT, MOST_LOOKED_AT = 50, 1_000_000, 20_000_000
+_CHUNK = 65_536
 BINS = 20
 # Shares of a stage pool.
 UNIFORM_SHARE, NEIGHBOUR_SHARE = 0.25, 0.25
-# Rounds of `CHUNK` draws after which a stage space counts as exhausted: at least so many, or so many for each wanted.
+# Rounds of `_CHUNK` draws after which a stage space counts as exhausted: at least so many, or so many for each wanted.
 FEWEST_ROUNDS, DRAWS_EACH = 8, 20
 
 
@@ -57,8 +57,8 @@ def make_pool(
     Raises:
         PlannerError: If `n` is impossible, or nothing is left to try.
     """
-    if not 1 <= n <= LARGEST:
-        raise PlannerError(f"a pool of {n} architectures; between 1 and {LARGEST:,} are possible")
+    if not 1 <= n <= _LARGEST:
+        raise PlannerError(f"a pool of {n} architectures; between 1 and {_LARGEST:,} are possible")
     rng = np.random.default_rng(seed)
     parts = [_thinned(space, _uniform(space, n, rng, tried), n, rng)]
     if space.kind == "stage":
@@ -114,7 +114,7 @@ def architectures_frame(architectures: Architectures, space: SearchSpace) -> pd.
 def _uniform(space: SearchSpace, n: int, rng: np.random.Generator, tried: Architectures | None) -> Architectures:
     """What one d and one w for all stages give: all of it, or as many random ones as hold enough."""
     grid = UniformGrid.of(space)
-    looked_at = min(max(LOOKED_AT * n, FEWEST_LOOKED_AT), MOST_LOOKED_AT)
+    looked_at = min(max(_LOOKED_AT * n, FEWEST_LOOKED_AT), MOST_LOOKED_AT)
     if grid.size <= looked_at:
         return _untried(concatenate(list(_feasible(space, grid, np.arange(grid.size)))), tried)
     found: list[Architectures] = []
@@ -129,8 +129,8 @@ def _uniform(space: SearchSpace, n: int, rng: np.random.Generator, tried: Archit
 
 def _feasible(space: SearchSpace, grid: UniformGrid, codes: IntArray) -> Iterator[Architectures]:
     """The architectures of numbers in a grid, those that are allowed, by chunks."""
-    for start in range(0, len(codes), CHUNK):
-        batch = grid.take(codes[start : start + CHUNK])
+    for start in range(0, len(codes), _CHUNK):
+        batch = grid.take(codes[start : start + _CHUNK])
         yield batch.take(space.inside(batch)[0])
 
 
@@ -152,8 +152,8 @@ def _drawn(
     """Draws of a stage space, new ones only; three times as many as wanted, so that bins can be made equal."""
     known = np.sort(np.concatenate([_keys(part) for part in (*([] if tried is None else [tried]), *others)]))
     found, total = list[Architectures](), 0
-    for _ in range(max(FEWEST_ROUNDS, DRAWS_EACH * n // CHUNK)):
-        batch = space.decode(_alike(rng, CHUNK, space))
+    for _ in range(max(FEWEST_ROUNDS, DRAWS_EACH * n // _CHUNK)):
+        batch = space.decode(_alike(rng, _CHUNK, space))
         batch = batch.take(space.inside(batch)[0])
         keys = _keys(batch)
         new = _first_new(keys, known)

@@ -25,11 +25,11 @@ from sampler.architecture import FloatArray, IntArray
 from sampler.checks import checked_number, checked_whole, is_number
 from sampler.seeds import checked_seed
 
-Per = Literal["trial", "second"]
+_Per = Literal["trial", "second"]
 Bools = NDArray[np.bool_]
 # Fewer different rows than this teach a surrogate nothing that spreading the rows out would not.
 FEWEST = 5
-SECONDS = "seconds"
+_SECONDS = "seconds"
 # Residuals of log seconds beyond so many times their median count less; HUBER is 1.345 standard deviations.
 HUBER, LEAST_OFF, HUBER_ROUNDS = 1.345 * 1.4826, 1e-3, 20
 # Of a column `status`: not finished, so that the result is still to come; everything but `ok` beside it has failed.
@@ -48,7 +48,7 @@ def propose(
     noise_variance: float | None = None,
     noise_share: float | None = None,
     limits: Mapping[str, float] | None = None,
-    per: Per = "trial",
+    per: _Per = "trial",
     fidelity: Mapping[str, float] | None = None,
     budgets: Sequence[float | str] | None = None,
     alike: Alike | None = None,
@@ -233,12 +233,12 @@ def _places(fidelity: Mapping[str, float], names: Sequence[str]) -> dict[int, fl
 
 def _log_seconds(observed: pd.DataFrame, pool: pd.DataFrame, paid: Sequence[str]) -> FloatArray:
     """`(m,)` logarithms of the seconds that rows of the pool would take: known, or a power law of what is paid for."""
-    if SECONDS in pool:
-        return np.asarray(np.log(np.maximum(numbers_in(pool, SECONDS), 1e-3)), dtype=np.float64)
-    if SECONDS not in observed:
-        raise PlannerError(f"per second needs a column {SECONDS} in observed or in the pool; add it, or use per trial")
-    measured = observed[observed[SECONDS].notna()]
-    seconds = np.log(np.maximum(own_seconds(numbers_in(measured, SECONDS), *_others_of(measured)), 1e-3))
+    if _SECONDS in pool:
+        return np.asarray(np.log(np.maximum(numbers_in(pool, _SECONDS), 1e-3)), dtype=np.float64)
+    if _SECONDS not in observed:
+        raise PlannerError(f"per second needs a column {_SECONDS} in observed or in the pool; add it, or use per trial")
+    measured = observed[observed[_SECONDS].notna()]
+    seconds = np.log(np.maximum(own_seconds(numbers_in(measured, _SECONDS), *_others_of(measured)), 1e-3))
     if not len(seconds):
         return np.zeros(len(pool))
     before, after = (_logs(frame, paid) for frame in (measured, pool))

@@ -28,10 +28,10 @@ from sampler.seeds import checked_seed
 if TYPE_CHECKING:
     import pandas as pd
 
-Cost = Callable[[dict[str, Any]], float]
+_Cost = Callable[[dict[str, Any]], float]
 POOL_SIZE = 2_000
 FEWEST_STARTUP = 8
-COST, TARGET = "cost", "target"
+_COST, _TARGET = "cost", "target"
 # Of the pool, moves of the best trials in one or two parameters.
 LOCAL_SHARE = 0.25
 STRATA = 10
@@ -77,7 +77,7 @@ class ExactCostSampler(BaseSampler):
 
     def __init__(
         self,
-        cost: Cost,
+        cost: _Cost,
         *,
         seed: int | None = None,
         objective: int = 0,
@@ -233,19 +233,19 @@ class ExactCostSampler(BaseSampler):
 
         frame = self._frame(study, pool, space)
         done = [(row, value) for one, row in trials if (value := self._value(study, one)) is not None]
-        observed = self._frame(study, [row for row, _ in done], space).assign(**{TARGET: [value for _, value in done]})
+        observed = self._frame(study, [row for row, _ in done], space).assign(**{_TARGET: [value for _, value in done]})
         running = [row for one, row in trials if not one.state.is_finished()]
-        inputs = [name for name in frame.columns if name != COST]
+        inputs = [name for name in frame.columns if name != _COST]
         if running:
             observed = _believed(observed, self._frame(study, running, space), inputs, self.seed)
-        return int(propose(observed, frame, 1, inputs=inputs, target=TARGET, cost=COST, seed=self.seed)[0])
+        return int(propose(observed, frame, 1, inputs=inputs, target=_TARGET, cost=_COST, seed=self.seed)[0])
 
     def _frame(self, study: Study, rows: Sequence[Row], space: dict[str, BaseDistribution]) -> pd.DataFrame:
         import pandas as pd
 
         frame = pd.DataFrame(features(rows, space))
         costs = np.array([self._log_cost(study, row) for row in rows])
-        return frame.assign(**{COST: np.exp(costs)})
+        return frame.assign(**{_COST: np.exp(costs)})
 
 
 def _believed(observed: pd.DataFrame, running: pd.DataFrame, inputs: Sequence[str], seed: int) -> pd.DataFrame:
@@ -255,11 +255,11 @@ def _believed(observed: pd.DataFrame, running: pd.DataFrame, inputs: Sequence[st
     from planner.proposers.proposal import FEWEST
     from planner.surrogates.fit import fit_surrogate
 
-    if len(observed) < FEWEST or observed[TARGET].nunique() < 2:
+    if len(observed) < FEWEST or observed[_TARGET].nunique() < 2:
         return observed
-    surrogate = fit_surrogate(observed, inputs, TARGET, COST, seed=seed)
+    surrogate = fit_surrogate(observed, inputs, _TARGET, _COST, seed=seed)
     mean, _ = surrogate.posterior(running)
-    return pd.concat([observed, running.assign(**{TARGET: mean})], ignore_index=True)
+    return pd.concat([observed, running.assign(**{_TARGET: mean})], ignore_index=True)
 
 
 def _announce(study: Study, trial: FrozenTrial, chosen: Row) -> None:

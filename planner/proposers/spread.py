@@ -7,7 +7,7 @@ import numpy as np
 from sampler.architecture import FloatArray, IntArray
 
 # Rows of a pool among which the design is made; more are thinned by chance.
-MOST_ROWS = 20_000
+_MOST_ROWS = 20_000
 MOST_TRIED = 2_000
 
 
@@ -27,7 +27,7 @@ def spread_out(pool: FloatArray, tried: FloatArray, n: int, seed: int = 0) -> In
         `(min(n, m),)` row numbers of the pool.
     """
     rng = np.random.default_rng(seed)
-    most = max(MOST_ROWS, n)
+    most = max(_MOST_ROWS, n)
     rows = np.arange(len(pool)) if len(pool) <= most else np.sort(rng.choice(len(pool), most, replace=False))
     points = _scaled(np.concatenate([tried[:MOST_TRIED], pool[rows]]))
     before, points = points[: -len(rows)], points[-len(rows) :]

@@ -16,7 +16,7 @@ from sampler import stack
 from sampler.architecture import FloatArray
 
 BUDGETS = 9
-LEARNED = "learned"
+_LEARNED = "learned"
 # As they are drawn and listed; a rule that a base network cannot have is left out.
 RULES = ("compound", "fast", "resnet-rs", "regnet", "tinynet")
 
@@ -36,9 +36,9 @@ def answers_of(source: Source) -> tuple[list[dict[str, Any]], list[str]]:
     for budget in budgets if source.formula else ():
         assert source.formula is not None
         try:
-            found.append((LEARNED, source.formula.predict(budget, extrapolate=True)))
+            found.append((_LEARNED, source.formula.predict(budget, extrapolate=True)))
         except InputError as error:
-            missing.append(f"{LEARNED} at {budget:,} MACs: {error}")
+            missing.append(f"{_LEARNED} at {budget:,} MACs: {error}")
     for rule in RULES:
         if rule == "regnet" and not table.base.startswith("regnet"):
             continue

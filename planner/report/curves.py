@@ -13,8 +13,8 @@ from sampler.architecture import Architectures, FloatArray
 from sampler.scaling import scale
 from sampler.solve import width_brackets
 
-POINTS = 60  # of a curve, over the whole range
-ENDS = ("lower", "upper")
+_POINTS = 60  # of a curve, over the whole range
+_ENDS = ("lower", "upper")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ def bands_of(formula: Formula, c_range: tuple[float, float] | None = None) -> di
     """
     found: dict[str, list[Band]] = {}
     low, high = c_range or formula.c_range
-    grid = np.geomspace(low, high, POINTS)
+    grid = np.geomspace(low, high, _POINTS)
     # The directions meet at c = 1, where each has its own value.
     for mask in (grid <= 1, grid > 1):
         c = grid[mask]
@@ -90,7 +90,7 @@ def _built(formula: Formula, branch: Branch, d: Band, w: Band) -> dict[str, Band
         return scale(network, rule, formula.resolution, np.maximum(depth, 1e-3), np.maximum(buildable, 1e-3))
 
     middle = scaled(d.mean, w.mean)
-    ends = [(scaled(getattr(d, end), w.mean).depths, scaled(d.mean, getattr(w, end)).widths) for end in ENDS]
+    ends = [(scaled(getattr(d, end), w.mean).depths, scaled(d.mean, getattr(w, end)).widths) for end in _ENDS]
     bands, lost = {}, ~np.isfinite(w.mean)
     for i in range(len(network.stages)):
         for kind, mean, (low, high) in (

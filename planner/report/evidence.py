@@ -8,8 +8,8 @@ from planner.report.plots import Numbers, percent
 from planner.text.markup import details, paragraph, table
 from planner.text.quantities import format_count
 
-LEVELS = ("50", "80", "90")
-LISTED = ("trial", "origin", "accuracy", "macs", "resolution", "r", "d", "w", "depths", "widths", "front", "selected")
+_LEVELS = ("50", "80", "90")
+_LISTED = ("trial", "origin", "accuracy", "macs", "resolution", "r", "d", "w", "depths", "widths", "front", "selected")
 NOTED = {
     "r": "r of a selected training that was left out",
     "d": "d of a selected training that was left out",
@@ -35,7 +35,7 @@ def trust(numbers: Numbers) -> str:
     )
     rows = [
         [f"{level} %", *(None if one is None else percent(round(one, 3)) for one in _covered(found, level))]
-        for level in LEVELS
+        for level in _LEVELS
     ]
     header = ("interval", "trainings inside", "of a linear model's")
     covered = table("Coverage: how many fall inside their interval, calibrated on other trainings", header, rows)
@@ -80,7 +80,7 @@ def time(numbers: Numbers) -> str:
 
 def data(numbers: Numbers) -> str:
     """The trainings, and everything as files."""
-    names = [name for name in LISTED if any(one.get(name) is not None for one in numbers["trainings"])]
+    names = [name for name in _LISTED if any(one.get(name) is not None for one in numbers["trainings"])]
     rows = [[_cell(name, one) for name in names] for one in sorted(numbers["trainings"], key=lambda one: one["macs"])]
     words = [i for i, name in enumerate(names) if name in ("origin", "depths", "widths", "front", "selected")]
     listed = details(f"The {len(rows)} trainings", table("By rising MACs", names, rows, words))

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 1000  # trainings in a page; more only hide each other, and it must open at once
 MOST_LOST = 100
-LISTED = (
+_LISTED = (
     *("trial", "origin", "rule", "accuracy", "macs", "params", "c", "r", "d", "w", "resolution", "stem", "head"),
     *("epochs", "data_share", "seed", "seconds"),
 )
-UNKNOWN = "unknown"  # origin or status, where a table does not say
+_UNKNOWN = "unknown"  # origin or status, where a table does not say
 
 
 def numbers_of(source: Source) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def trainings_of(source: Source) -> list[dict[str, Any]]:
     listed = []
     for row in kept.tolist():
         one = frame.iloc[row]
-        training = {name: value for name in LISTED if (value := plain(one.get(name))) is not None}
+        training = {name: value for name in _LISTED if (value := plain(one.get(name))) is not None}
         for kind in ("width", "depth"):
             parts = [plain(one.get(f"{kind}_{i + 1}")) for i in range(stages)]
             if None not in parts:
@@ -165,7 +165,7 @@ def lost_of(finished: pd.DataFrame) -> list[dict[str, str]]:
     return [dict(zip(("trial", "status", "message"), row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _words(frame: pd.DataFrame, column: str, default: str = UNKNOWN) -> Sequence[str]:
+def _words(frame: pd.DataFrame, column: str, default: str = _UNKNOWN) -> Sequence[str]:
     values: Iterable[Any] = frame[column] if column in frame else [None] * len(frame)
     return [default if (found := plain(value)) is None else str(found) for value in values]
 

@@ -24,7 +24,7 @@ from sampler.complexity import base_macs
 from sampler.solve import TOLERANCE
 
 # Of the base network's MACs: beyond, no rule was ever tried.
-LEAST, MOST = 1e-3, 1e3
+_LEAST, _MOST = 1e-3, 1e3
 
 
 def at_budget(
@@ -147,10 +147,10 @@ def _start(base: str, macs: float, resolution: int | None, classes: int) -> tupl
     """The base network at its resolution, and the budget's share of its MACs."""
     network, macs = _at(base, resolution), budget_of(macs)
     share = macs / base_macs(base, network.resolution, classes)
-    if not LEAST <= share <= MOST:
+    if not _LEAST <= share <= _MOST:
         raise PlannerError(
             f"a budget of {macs:.4g} MACs is {share:.3g} times {base}'s at {network.resolution} px; rules are for "
-            f"{LEAST:g} to {MOST:g} times: take a base network or a resolution nearer to it"
+            f"{_LEAST:g} to {_MOST:g} times: take a base network or a resolution nearer to it"
         )
     return network, share
 

@@ -37,7 +37,7 @@ METHODS = {
     "depth": "depth alone",
     "resolution": "resolution alone",
 }
-EPOCHS = 350  # ResNet-RS' own schedule
+_EPOCHS = 350  # ResNet-RS' own schedule
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def rule_of(
 
 def _ray(method: str, epochs: int | None) -> Ray:
     if method == "resnet-rs":
-        return resnet_rs_ray(EPOCHS if epochs is None else epochs)
+        return resnet_rs_ray(_EPOCHS if epochs is None else epochs)
     alone = {"width": WIDTH, "depth": DEPTH, "resolution": RESOLUTION}
     found = alone.get(method) or pycls_ray(FAST if method in FAST_NAMES else method)
     if found is None:

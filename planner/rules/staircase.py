@@ -16,8 +16,8 @@ from sampler.solve import WIDEST
 # Scales (n,) in, those of them that give a network and the networks out.
 Family = Callable[[FloatArray], tuple[FloatArray, Architectures]]
 
-POINTS, ROUNDS = 401, 4  # each round looks between the neighbours of the last one's best: to 1e-7 of the scale
-REACH = 64.0  # fixed stems and heads and rounding put the scale this far from the share of the MACs, at most
+_POINTS, _ROUNDS = 401, 4  # each round looks between the neighbours of the last one's best: to 1e-7 of the scale
+_REACH = 64.0  # fixed stems and heads and rounding put the scale this far from the share of the MACs, at most
 
 
 def uniform_family(network: BaseNetwork, rule: ScalingRule, ray: Ray) -> Family:
@@ -45,11 +45,11 @@ def nearest(family: Family, budget: float, share: float, classes: int) -> tuple[
         share: The budget over the base network's MACs.
         classes: Outputs of the classifier.
     """
-    low, high = (1.0, REACH * share) if share > 1 else (share / REACH, 1.0)
+    low, high = (1.0, _REACH * share) if share > 1 else (share / _REACH, 1.0)
     best: tuple[tuple[float, float], float, Architecture, int] | None = None
-    for _ in range(ROUNDS):
+    for _ in range(_ROUNDS):
         known = [1.0, share] if best is None else [1.0, share, best[1]]
-        grid = np.unique(np.append(np.geomspace(low, high, POINTS), np.clip(known, low, high)))
+        grid = np.unique(np.append(np.geomspace(low, high, _POINTS), np.clip(known, low, high)))
         scales, architectures = family(grid)
         macs = count(architectures, classes).macs
         error, away = np.abs(macs / budget - 1), np.abs(np.log(scales / share))

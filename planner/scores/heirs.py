@@ -20,16 +20,16 @@ from trainer.recipe import recipe_named
 if TYPE_CHECKING:
     from trainer.images import ImageData
 
-Tell = Callable[[str], None]
+_Tell = Callable[[str], None]
 Score = dict[str, float | str]
 # Of the study's epochs: what a fine-tune may cost beside a training.
-FINE_TUNE = "amplify"
-DIGITS = 16
+_FINE_TUNE = "amplify"
+_DIGITS = 16
 
 
 def digest_of(architecture: Architecture) -> str:
     """An architecture's name as a file: the first hexadecimal digits of the sha256 of its JSON."""
-    return hashlib.sha256(json.dumps(asdict(architecture), sort_keys=True).encode()).hexdigest()[:DIGITS]
+    return hashlib.sha256(json.dumps(asdict(architecture), sort_keys=True).encode()).hexdigest()[:_DIGITS]
 
 
 def read_parents(folder: Path) -> dict[str, Observation]:
@@ -78,7 +78,7 @@ class Heirs:
     """
 
     def __init__(
-        self, ledger: Records, cache: Path, architectures: Sequence[Architecture], epochs: int, device: str, tell: Tell
+        self, ledger: Records, cache: Path, architectures: Sequence[Architecture], epochs: int, device: str, tell: _Tell
     ) -> None:
         from trainer.images import load_images
 
@@ -143,7 +143,7 @@ class Heirs:
             self.training,
             architecture=architecture,
             fidelity=Fidelity(self.epochs, self.training.fidelity.data_share),
-            recipe=recipe_named(FINE_TUNE),
+            recipe=recipe_named(_FINE_TUNE),
         )
         found = train(asked, self.data, self.device, weights=child.state_dict())
         if found.accuracy is None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # Of a child's MACs, at an equal resolution.
 LARGEST = 0.8
 # Of a group's smallest widths and depths: what candidates have.
-SHARES = (1.0, 0.75, 0.5, 0.375, 0.25, 0.0)
+_SHARES = (1.0, 0.75, 0.5, 0.375, 0.25, 0.0)
 
 
 def choose_parents(
@@ -149,7 +149,7 @@ class _Nursery:
         smallest, made = common_parent(group).depths, []
         for like in {self.pattern(one): one for one in group}.values():
             fixed = [bool(part[-1]) for part in self.pattern(like)]
-            for channels, share in product(_channels(group, self.rule), SHARES):
+            for channels, share in product(_channels(group, self.rule), _SHARES):
                 depths = tuple(
                     depth if still else max(1, int(share * depth)) for depth, still in zip(smallest, fixed, strict=True)
                 )
@@ -201,7 +201,7 @@ def _channels(group: Sequence[Architecture], rule: ScalingRule) -> Iterator[tupl
     """Stem, widths and head: shares of the smallest in the group, and divisors of all (layer norms ask for those)."""
     rows = [(one.stem, *one.widths, one.head) for one in group]
     columns = list(zip(*rows, strict=True))
-    for share in SHARES:
+    for share in _SHARES:
         yield tuple(_floored(min(column), share, rule) for column in columns)
         yield tuple(_divisor(gcd(*column), share, rule) for column in columns)
 

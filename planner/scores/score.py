@@ -19,14 +19,14 @@ from sampler import Architecture
 if TYPE_CHECKING:
     import pandas as pd
 
-Tell = Callable[[str], None]
+_Tell = Callable[[str], None]
 # Columns of an earlier call's file that are words.
-WORDS = ("inherited_parent",)
+_WORDS = ("inherited_parent",)
 # Not told with each architecture: a share changes until the last of a parent's children is scored.
-UNTOLD = (*WORDS, "inherited_parent_seconds")
+UNTOLD = (*_WORDS, "inherited_parent_seconds")
 
 
-def score(ledger: Records, cache: Path, zen: bool, inherit: int, device: str, tell: Tell) -> pd.DataFrame:
+def score(ledger: Records, cache: Path, zen: bool, inherit: int, device: str, tell: _Tell) -> pd.DataFrame:
     """Scores every architecture that a study has trained; goes on where it was stopped.
 
     Args:
@@ -48,7 +48,7 @@ def score(ledger: Records, cache: Path, zen: bool, inherit: int, device: str, te
         PlannerError: If nothing was trained, or the images are not there.
     """
     frame = ledger.table().frame
-    architectures = [architecture_of(row, ledger.space.base, len(ledger.space.network.stages)) for row in rows(frame)]
+    architectures = [_architecture_of(row, ledger.space.base, len(ledger.space.network.stages)) for row in rows(frame)]
     path = ledger.folder / "scores.csv"
     known = read_scores(path)
     waiting = [
@@ -84,7 +84,7 @@ def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [dict(row) for _, row in frame.iterrows()]
 
 
-def architecture_of(row: dict[str, Any], base: str, stages: int) -> Architecture:
+def _architecture_of(row: dict[str, Any], base: str, stages: int) -> Architecture:
     """The architecture of a row of a study's table."""
     numbers = range(1, stages + 1)
     return Architecture(
@@ -108,11 +108,11 @@ def read_scores(path: Path) -> dict[int, Score]:
     if not path.is_file():
         return {}
     try:
-        frame = pd.read_csv(path, dtype=dict.fromkeys(WORDS, str))
+        frame = pd.read_csv(path, dtype=dict.fromkeys(_WORDS, str))
         columns = [str(column) for column in frame if str(column).startswith(("zen", "inherited"))]
         return {
             int(row["trial"]): {
-                name: row[name] if name in WORDS else float(row[name]) for name in columns if not pd.isna(row[name])
+                name: row[name] if name in _WORDS else float(row[name]) for name in columns if not pd.isna(row[name])
             }
             for row in rows(frame)
         }

@@ -26,7 +26,7 @@ from planner.searches.widths import Widths, WidthVector, changes
 from sampler import Architecture
 from sampler.architecture import FloatArray, IntArray
 
-HALVINGS = 40
+_HALVINGS = 40
 # Width multipliers of the bracket's ends, which the smallest and largest widths that can be built cut off.
 SMALLEST_MULTIPLIER, LARGEST_MULTIPLIER = 2.0**-20, 2.0**10
 MOST_REPAIRS = 8
@@ -150,7 +150,7 @@ def rescaled(vector: WidthVector, widths: Widths, budget: int, options: AdjustOp
     if not ends[0] * (1 - options.tolerance) <= budget <= ends[1] * (1 + options.tolerance):
         raise PlannerError(f"a budget of {budget:,} MACs is outside of what can be built, {ends[0]:,} to {ends[1]:,}")
     best, best_error = widths, math.inf
-    for _ in range(HALVINGS):
+    for _ in range(_HALVINGS):
         middle = math.sqrt(low * high)
         tried = vector.nearest(np.array(widths) * middle)
         macs = vector.macs(tried)

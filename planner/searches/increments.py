@@ -26,7 +26,7 @@ Combination = tuple[Mover, ...]
 HEAD: Literal["head"] = "head"
 KINDS: tuple[Kind, Kind] = ("width", "depth")  # the first iteration is of widths
 MOVERS = 5
-TIMES = {1: "", 2: " twice"}
+_TIMES = {1: "", 2: " twice"}
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,8 @@ def in_words(kind: Kind, combination: Combination) -> str:
     """
     parts = Counter(combination).items()
     names = [
-        f"{mover if mover == HEAD else f'stage {mover}'}{TIMES.get(times, f' {times} times')}" for mover, times in parts
+        f"{mover if mover == HEAD else f'stage {mover}'}{_TIMES.get(times, f' {times} times')}"
+        for mover, times in parts
     ]
     return f"{kind} of {' and '.join(names)}"
 

@@ -34,7 +34,7 @@ from trainer.weights import load_network
 if TYPE_CHECKING:
     from planner.study.ledger import Ledger
 
-SCHEMA = "utilization/1"
+_SCHEMA = "utilization/1"
 Record = dict[str, Any]
 
 
@@ -53,7 +53,7 @@ def units_in(document: dict[str, Any]) -> list[Record]:
     return units
 
 
-FORMAT = Format(SCHEMA, "record of utilisation", "remove it and run again", units_in)
+FORMAT = Format(_SCHEMA, "record of utilisation", "remove it and run again", units_in)
 
 
 class TrainedProbe:
@@ -125,7 +125,7 @@ class TrainedProbe:
         units = units_of(model, architecture, classes)
         found = utilization(model, images, units, options.base_rate, options.cap, options.times, settings.seed)
         facts = [_finite(asdict(unit)) for unit in found]
-        record = {"schema": SCHEMA, "trial": trial, "units": facts}
+        record = {"schema": _SCHEMA, "trial": trial, "units": facts}
         write_atomically(self.path(trial), json.dumps(record, indent=1, sort_keys=True, allow_nan=False))
         return facts
 

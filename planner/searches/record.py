@@ -14,7 +14,7 @@ from planner.searches.scoring import Found
 from planner.text.documents import Format, number, write_own
 from sampler import Architecture, architecture_from
 
-SCHEMA = "planner-search/1"
+_SCHEMA = "planner-search/1"
 FOLDER = "searches"
 
 
@@ -66,7 +66,7 @@ def write_found(
     )
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", found.method)
     path = folder / f"{name}-{round(budget)}.json"
-    text = json.dumps({"schema": SCHEMA, **asdict(record)}, allow_nan=False, sort_keys=True, indent=1)
+    text = json.dumps({"schema": _SCHEMA, **asdict(record)}, allow_nan=False, sort_keys=True, indent=1)
     write_own(path, text + "\n")
     return path
 
@@ -77,7 +77,7 @@ def read_found(folder: Path) -> list[FoundRecord]:
     Raises:
         PlannerError: If a file is damaged; names it.
     """
-    return [FORMAT.load(path, FORMAT.again) for path in sorted(folder.glob("*.json"))]
+    return [_FORMAT.load(path, _FORMAT.again) for path in sorted(folder.glob("*.json"))]
 
 
 def _in(document: dict[str, Any]) -> FoundRecord:
@@ -92,7 +92,7 @@ def _in(document: dict[str, Any]) -> FoundRecord:
     )
 
 
-FORMAT = Format(SCHEMA, "search", "remove it, and run the search again", _in, largest=1_000_000)
+_FORMAT = Format(_SCHEMA, "search", "remove it, and run the search again", _in, largest=1_000_000)
 
 
 def _positive(document: dict[str, Any], key: str) -> float:

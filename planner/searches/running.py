@@ -23,10 +23,10 @@ from sampler.complexity import count
 if TYPE_CHECKING:
     from planner.study.ledger import Ledger
 
-Score = Literal["accuracy", "zen", "zen-per-block"]
+_Score = Literal["accuracy", "zen", "zen-per-block"]
 OPTIONS: dict[str, type] = {"greedy": GreedyOptions, "rbis": RbisOptions, "adjust": AdjustOptions}
-FEWEST = 20  # trainings that a ranking of candidates is learned from
-T = TypeVar("T")
+_FEWEST = 20  # trainings that a ranking of candidates is learned from
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class Search:
     settings: Mapping[str, str]
     cost: Cost | None = None
     sizes: Sequence[int] = ()
-    score: Score = "accuracy"
+    score: _Score = "accuracy"
 
 
-def as_score(name: str | None) -> Score:
+def as_score(name: str | None) -> _Score:
     """A score by its name; accuracy by default."""
-    known: dict[str, Score] = {"zen": "zen", "zen-per-block": "zen-per-block"}
+    known: dict[str, _Score] = {"zen": "zen", "zen-per-block": "zen-per-block"}
     return known.get(name or "", "accuracy")
 
 
@@ -71,7 +71,7 @@ def run(search: Search, scorer: TrainedScorer, tell: Tell) -> Found:
         raise PlannerError(f"{search.method} grows a network to a budget; give --flops" + RBIS_TOO * _is_rbis(search))
     if _is_rbis(search):
         return _rbis(search, search.budget, scorer, classes, tell)
-    options = made(GreedyOptions, search.settings)
+    options = _made(GreedyOptions, search.settings)
     rank = ranking(scorer.ledger) if options.shortlist else None
     return greedy(search.start, search.budget, scorer, options, classes, tell, rank)
 
@@ -86,7 +86,7 @@ def _is_rbis(search: Search) -> bool:
 def _adjust(search: Search, scorer: TrainedScorer, classes: int, tell: Tell) -> Found:
     from planner.searches.probing import TrainedProbe
 
-    options = made(AdjustOptions, search.settings)
+    options = _made(AdjustOptions, search.settings)
     vector = width_vector(search.start, classes, options.padding, options.smallest, options.divisor)
     probe = TrainedProbe(scorer, vector.architecture_of, options, scorer.resources.device.replace("auto", "cpu"))
     return adjust(vector, probe, options, tell, None if search.budget is None else round(search.budget))
@@ -106,7 +106,7 @@ def _rbis(search: Search, budget: float, scorer: TrainedScorer, classes: int, te
         # Scores of different sizes do not compare: all are taken at the study's.
         chosen = ZenScorer(classes, 0, per_block, device, resolution=space.resolution, memory=memory)
     cost = search.cost or partial(_macs, classes=classes)
-    return rbis(search.start, budget, cost, chosen, sizes, made(RbisOptions, search.settings), classes, tell)
+    return rbis(search.start, budget, cost, chosen, sizes, _made(RbisOptions, search.settings), classes, tell)
 
 
 def _macs(architectures: Any, classes: int) -> Any:
@@ -125,10 +125,10 @@ def ranking(ledger: Ledger) -> Rank:
     from sampler.architecture import stack
 
     rows = trained(ledger.frame())
-    if len(rows) < FEWEST:
+    if len(rows) < _FEWEST:
         raise PlannerError(
             f"a shortlist is ranked by the study's own trainings, and {ledger.folder} has {len(rows)} of at least "
-            f"{FEWEST}; run `planner sample --study {ledger.folder.name} --trials {FEWEST}` and `planner train`, or "
+            f"{_FEWEST}; run `planner sample --study {ledger.folder.name} --trials {_FEWEST}` and `planner train`, or "
             "leave shortlist out"
         )
     surrogate = fit_surrogate(rows, validate=False)
@@ -141,7 +141,7 @@ def ranking(ledger: Ledger) -> Rank:
     return rank
 
 
-def made(kind: type[T], settings: Mapping[str, str]) -> T:
+def _made(kind: type[_T], settings: Mapping[str, str]) -> _T:
     """A method's options from names and texts, such as {"keep": "5"}; several values with commas.
 
     Raises:

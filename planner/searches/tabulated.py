@@ -16,7 +16,7 @@ from sampler.moves import column_names
 if TYPE_CHECKING:
     import pandas as pd
 
-ENDS = ("stem", "head")  # columns that a table may lack
+_ENDS = ("stem", "head")  # columns that a table may lack
 
 
 class TableScorer:
@@ -39,7 +39,7 @@ class TableScorer:
         if table.base != base:
             raise PlannerError(f"the table holds networks of {table.base}, not of {base}; give the other as the base")
         names = column_names(len(base_named(base).stages))
-        missing = [name for name in names if name not in table.frame and name not in ENDS]
+        missing = [name for name in names if name not in table.frame and name not in _ENDS]
         if missing:
             raise PlannerError(f"the table has no column {', '.join(missing)}; a search needs every network's integers")
         self.columns = [column for column, name in enumerate(names) if name in table.frame]

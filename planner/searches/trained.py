@@ -19,7 +19,7 @@ from planner.training.loop import Progress, Resources, train_queued
 from sampler import Architecture
 
 # Network Amplification, section 4.1.
-FINE_TUNE, EPOCHS = "amplify", 20
+_FINE_TUNE, EPOCHS = "amplify", 20
 Asks = Mapping[str, Any]
 
 
@@ -77,7 +77,7 @@ class TrainedScorer:
         if reason or trial is None:
             self.tell(f"{candidate.label}: not scored, {reason or 'its parent has no score'}")
             return None
-        return {"keep": True, "parent": trial, "epochs": self.epochs, "recipe": FINE_TUNE}
+        return {"keep": True, "parent": trial, "epochs": self.epochs, "recipe": _FINE_TUNE}
 
     def _train(self, wanted: Sequence[tuple[Architecture, Asks]]) -> None:
         """Trains what was not trained before."""

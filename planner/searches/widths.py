@@ -16,7 +16,7 @@ from sampler.families.residual import has_layers
 from sampler.moves import Grid, from_rows
 
 # A stage may grow to so many times its width.
-MOST_TIMES = 16
+_MOST_TIMES = 16
 
 Widths = tuple[int, ...]
 
@@ -103,7 +103,7 @@ def layer_vector(one: LayeredArchitecture, classes: int, smallest: int = 4, divi
         InputError: If the base network cannot be built so.
     """
     network = base(one.base)
-    levels = np.arange(-(-smallest // divisor) * divisor, min(MOST_TIMES * max(one.layers), MAX_CHANNELS) + 1, divisor)
+    levels = np.arange(-(-smallest // divisor) * divisor, min(_MOST_TIMES * max(one.layers), MAX_CHANNELS) + 1, divisor)
     names = tuple(
         f"layer{stage}.{block}.conv{convolution}"
         for stage, depth in enumerate(one.depths, start=1)
@@ -131,7 +131,7 @@ def stage_vector(one: Architecture, classes: int, smallest: int = 4, divisor: in
     network, stages = base(one.base), slice(2, 2 + len(one.widths))
     row = stack([one]).integers()[0]
     low, high = row.copy(), row.copy()
-    low[stages], high[stages] = 1, np.minimum(MOST_TIMES * np.array(one.widths), MAX_CHANNELS)
+    low[stages], high[stages] = 1, np.minimum(_MOST_TIMES * np.array(one.widths), MAX_CHANNELS)
     rule = replace(rule_named("free"), divisor=divisor, smallest=smallest)
     grid = Grid.between(network, rule, low, high, follow=False)
 

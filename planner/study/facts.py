@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import optuna
 
 # Attributes that every trial of ours has had since it was queued, the one beside the others.
-OWN = {"architecture", "macs", "origin", "rule", "tries"}
+_OWN = {"architecture", "macs", "origin", "rule", "tries"}
 Channels = Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
 Count = Annotated[int, Field(ge=0, le=2**62)]
 STRICT = ConfigDict(strict=True)
@@ -124,7 +124,7 @@ def problem_of(facts: Mapping[str, Any]) -> str | None:
 
 def is_ours(facts: Mapping[str, Any]) -> bool:
     """Whether the planner queued a trial: Optuna's own `optimize` and `add_trial` write none of these attributes."""
-    return not OWN.isdisjoint(facts)
+    return not _OWN.isdisjoint(facts)
 
 
 def problem_of_trial(trial: optuna.trial.FrozenTrial, base: str, stages: int) -> str | None:

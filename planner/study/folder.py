@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from planner.study.settings import StudySettings
     from trainer.image_data import ImageData, Progress
 
-R = TypeVar("R", bound="Records")
+_R = TypeVar("_R", bound="Records")
 RESULTS = Path("results")
 LAST = RESULTS / ".last-study"
 DEFAULT_NAME = "study"
 DEFAULT_RESOLUTION = 64
 HARDLY_SMALLER = 0.5  # what r can be at least, in most studies
-SIDE = 1.4  # decoded side over the base resolution: the largest r drawn
+_SIDE = 1.4  # decoded side over the base resolution: the largest r drawn
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 MOST_NAMED = 5  # studies in an error
 BOUNDED = ("r", "d", "w")
@@ -68,7 +68,7 @@ def read_ledger(name: str | None) -> Records:
     return _opened(name, Records)
 
 
-def _opened(name: str | None, kind: Callable[[Path, StudySettings], R]) -> R:
+def _opened(name: str | None, kind: Callable[[Path, StudySettings], _R]) -> _R:
     from planner.study.settings import read_settings
 
     folder = existing(name)
@@ -157,7 +157,7 @@ def settings_of(folder: Path, options: dict[str, Any], tell: Progress | None = N
         raise PlannerError(f"--data {source}: a path that is no UTF-8, as study.toml is; rename that file or folder")
     base = base_named(given.get("base", "efficientnet_b0"))
     resolution = given.get("resolution", DEFAULT_RESOLUTION)
-    side = given.get("side", round(SIDE * resolution))
+    side = given.get("side", round(_SIDE * resolution))
     apart = 0.0 if given.get("space") == "stage" else APART
     space: dict[str, Any] = {"resolution": resolution, "r": (0.35, min(2.8, side / resolution)), "apart": apart}
     space.update({name: given[name] for name in ("rule", *BOUNDED) if name in given})

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 # A training whose process died is queued again, but not for ever: what kills it may be the training.
 MOST_TRIES = 3
 # What the next try of a training keeps of the one before.
-KEPT = ("r", "d", "w", "origin", "seed", "first_seed", "repeat", "tries", ASKS, *COSTS)
+_KEPT = ("r", "d", "w", "origin", "seed", "first_seed", "repeat", "tries", ASKS, *COSTS)
 QUEUE_FILE = "queueing.json"
 IN_LEDGER = "(nothing is lost: the ledger has it)"
 LARGEST_QUEUE = 1_000_000_000
@@ -360,7 +360,7 @@ class Ledger(Records):
         """Queues a trial's training once more, unless a coordinator that was killed has done so."""
         if any(one.user_attrs.get("retry_of") == trial.number for one in self._trials()):
             return
-        kept = {name: trial.user_attrs[name] for name in KEPT if name in trial.user_attrs}
+        kept = {name: trial.user_attrs[name] for name in _KEPT if name in trial.user_attrs}
         self._enqueue(architecture_of(trial.user_attrs), {**kept, **changed, "retry_of": trial.number})
 
     @patient

@@ -18,14 +18,14 @@ from trainer.mending import told
 # Seconds that a process waits for another that is writing; 5 are the default.
 PATIENCE = 120
 # Of a file that is copied while it changes.
-COPIES = 10
+_COPIES = 10
 TABLES = {
     *("studies", "study_directions", "study_user_attributes", "study_system_attributes"),
     *("trials", "trial_user_attributes", "trial_system_attributes", "trial_params", "trial_values"),
     *("trial_intermediate_values", "trial_heartbeats", "version_info", "alembic_version"),
 }
 # What a ledger is known by, beside the tables of another program.
-OURS = {"studies", "trials"}
+_OURS = {"studies", "trials"}
 WAL = b"\2\2"  # bytes 18 and 19 of a file whose newest pages are in another, until somebody writes
 DATE = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9] [0-9][0-9]:[0-9][0-9]:[0-9][0-9]*"
 DATED = "typeof({0}) NOT IN ('null', 'text') OR (typeof({0}) = 'text' AND ({0} NOT GLOB '" + DATE + "'))"
@@ -187,7 +187,7 @@ def _copied(path: Path) -> sqlite3.Connection:
     memory = sqlite3.connect(":memory:", check_same_thread=False)
     with tempfile.TemporaryDirectory() as folder:
         names = [path, *(path.with_name(path.name + end) for end in ("-wal", "-journal"))]
-        for _ in range(COPIES):
+        for _ in range(_COPIES):
             before = [_state(one) for one in names]
             for one in names:
                 (Path(folder) / one.name).unlink(missing_ok=True)
@@ -213,7 +213,7 @@ def _problems(connection: sqlite3.Connection, path: Path) -> Iterator[str]:
         PlannerError: If it is no ledger.
     """
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if not tables & OURS:
+    if not tables & _OURS:
         what = f"holds {', '.join(sorted(tables)[:3])}" if tables else "holds no table"
         raise PlannerError(f"{path}: no ledger, but an SQLite file that {what}; name another --study or --storage")
     for (found,) in connection.execute("PRAGMA quick_check(1)"):

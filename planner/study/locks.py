@@ -22,7 +22,7 @@ from planner.errors import PlannerError
 from trainer.files import open_lock
 
 # Second numbers of advisory locks; the first is the study's. Coordinators draw theirs above.
-CLAIMS, QUEUE, SCHEMA = 0, 1, 2
+CLAIMS, QUEUE, _SCHEMA = 0, 1, 2
 LOWEST, HIGHEST = 1000, 2**31 - 1
 # Without these a machine whose power failed would look alive for two hours.
 KEEPALIVE = ("tcp_keepalives_idle = 20", "tcp_keepalives_interval = 10", "tcp_keepalives_count = 3")
@@ -183,7 +183,7 @@ class PostgresLocks:
     @contextmanager
     def opening(self) -> Iterator[None]:
         """Waits for others that make tables."""
-        with self._connection() as connection, self._held(connection, SCHEMA):
+        with self._connection() as connection, self._held(connection, _SCHEMA):
             yield
 
     def alive(self) -> set[int]:

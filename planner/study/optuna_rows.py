@@ -22,7 +22,7 @@ from sqlalchemy import func, literal, select
 from sqlalchemy.orm import Session
 
 # Database systems limit how many values a query may list.
-MOST_LISTED = 500
+_MOST_LISTED = 500
 
 
 class DamagedError(StorageInternalError):
@@ -116,7 +116,7 @@ class _Parts:
     def _rows(self, table: Any, *columns: Any, grouped: bool = False) -> Iterable[Any]:
         """Rows of a table, each beginning with the id of its trial; `grouped`: one for each trial."""
         query = select(table.trial_id, *columns)
-        if len(self.ids) <= MOST_LISTED:
+        if len(self.ids) <= _MOST_LISTED:
             query = query.where(table.trial_id.in_(self.ids))
         else:
             trial = models.TrialModel

@@ -17,12 +17,12 @@ from sampler.architecture import FloatArray
 
 # What is reserved for a training is enough for this share of them.
 RESERVED = 0.9
-FEWEST = 3
+_FEWEST = 3
 NARROW = math.log(1.2)  # of MACs: no slope can be told over a smaller range
 STEEPEST = 1.5
 # Over the largest residual, where there are too few for a quantile; and the least that is ever put on top.
-CAUTION, LEAST = math.log(1.25), math.log(1.1)
-MOST = 500  # trainings whose pairs are compared
+_CAUTION, _LEAST = math.log(1.25), math.log(1.1)
+_MOST = 500  # trainings whose pairs are compared
 # Columns of a training's time: by the wall clock, of the processor, and how many threads shared the work.
 TIMES = ("seconds", "cpu_seconds", "threads")
 # Several threads wait for each other on a quiet machine too: crowded is what kept them busy less than half as usual.
@@ -84,11 +84,11 @@ class Pace:
         """
         x, y = np.log(np.asarray(macs, dtype=np.float64)), np.asarray(seconds, dtype=np.float64)
         kept = np.isfinite(x) & np.isfinite(y) & (y > 0)
-        x, y = x[kept][-MOST:], np.log(y[kept][-MOST:])
+        x, y = x[kept][-_MOST:], np.log(y[kept][-_MOST:])
         if not len(x):
             return None
-        if len(x) < FEWEST or np.ptp(x) < NARROW:
-            return cls(float(y.max() - x.min()), 1.0, CAUTION, float(x.min()), len(x))
+        if len(x) < _FEWEST or np.ptp(x) < NARROW:
+            return cls(float(y.max() - x.min()), 1.0, _CAUTION, float(x.min()), len(x))
         first, second = np.triu_indices(len(x), 1)
         apart = np.abs(x[first] - x[second]) >= NARROW / 2
         slopes = (y[first] - y[second])[apart] / (x[first] - x[second])[apart]
@@ -105,7 +105,7 @@ class Pace:
         if not len(found):
             return self
         change = float(np.median(np.log(found / self.expected(macs))))
-        return replace(self, level=self.level + (change if len(found) >= FEWEST else max(change, 0.0)))
+        return replace(self, level=self.level + (change if len(found) >= _FEWEST else max(change, 0.0)))
 
     def expected(self, macs: ArrayLike) -> FloatArray:
         """`(n,)` seconds that trainings usually take."""
@@ -121,8 +121,8 @@ class Pace:
 def _margin(residuals: FloatArray) -> float:
     """The upper quantile of sorted residuals; of one more training, so that n + 1 is counted."""
     place = math.ceil(RESERVED * (len(residuals) + 1))
-    found = residuals[place - 1] if place <= len(residuals) else residuals[-1] + CAUTION
-    return max(float(found), LEAST)
+    found = residuals[place - 1] if place <= len(residuals) else residuals[-1] + _CAUTION
+    return max(float(found), _LEAST)
 
 
 def hours(seconds: Sequence[float] | FloatArray) -> float:

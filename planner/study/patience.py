@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 LONGEST, PAUSE = 60.0, 1.0  # seconds
 L = TypeVar("L", bound="OpenedLedger")
 P = ParamSpec("P")
-R = TypeVar("R")
+_R = TypeVar("_R")
 
 
-def patient(act: Callable[Concatenate[L, P], R]) -> Callable[Concatenate[L, P], R]:
+def patient(act: Callable[Concatenate[L, P], _R]) -> Callable[Concatenate[L, P], _R]:
     """Makes a method of a ledger outlive a server that is away for less than a minute.
 
     The method must be one that can be done twice. One within another is not asked again by itself: the outer one is.
     """
 
     @wraps(act)
-    def asked(ledger: L, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def asked(ledger: L, /, *args: P.args, **kwargs: P.kwargs) -> _R:
         if ledger.file is not None or ledger.asking:
             return act(ledger, *args, **kwargs)
         ledger.asking = True
@@ -35,7 +35,7 @@ def patient(act: Callable[Concatenate[L, P], R]) -> Callable[Concatenate[L, P], 
     return asked
 
 
-def again(act: Callable[[], R], renew: Callable[[], None], tell: Callable[[str], None]) -> R:
+def again(act: Callable[[], _R], renew: Callable[[], None], tell: Callable[[str], None]) -> _R:
     """Does something until its server answers, or it was away for too long.
 
     Args:

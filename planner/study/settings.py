@@ -24,8 +24,8 @@ from trainer.recipe import LARGEST_MAGNITUDE, Optimizer, Recipe, Schedule, recip
 Bounds = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 Share = Annotated[float, Field(gt=0, le=1)]
 Side = Annotated[int, Field(ge=SIDES[0], le=SIDES[1])]
-LARGEST = 1_000_000  # bytes of a file
-LARGEST_BATCH = 1_000_000
+_LARGEST = 1_000_000  # bytes of a file
+_LARGEST_BATCH = 1_000_000
 CLOSED = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -76,10 +76,10 @@ class RecipeSettings(BaseModel):
     name: str
     optimizer: Optimizer
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    reference_batch: Annotated[int, Field(ge=1, le=LARGEST_BATCH)]
+    reference_batch: Annotated[int, Field(ge=1, le=_LARGEST_BATCH)]
     momentum: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    batch_size: Annotated[int, Field(ge=2, le=LARGEST_BATCH)]
+    batch_size: Annotated[int, Field(ge=2, le=_LARGEST_BATCH)]
     schedule: Schedule
     warmup: Annotated[float, Field(ge=0, lt=1)]
     final: Annotated[float, Field(ge=0, le=1)]
@@ -167,7 +167,7 @@ def read_settings(path: Path) -> StudySettings:
     Raises:
         PlannerError: If it is missing, not TOML, or a value is unknown or impossible; names the value.
     """
-    text = read_text(path, LARGEST, "no settings of a study", "name another --study, or make one with `planner run`")
+    text = read_text(path, _LARGEST, "no settings of a study", "name another --study, or make one with `planner run`")
     try:
         return checked(tomllib.loads(text), str(path))
     except RecursionError as error:

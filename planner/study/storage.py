@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NAMES = ["accuracy", "macs"]  # what dashboards call the two values
 # Parameters of a URL that no error shows, and what it shows instead.
 SECRET = re.compile("pass|pwd|secret|token", re.IGNORECASE)
-HIDDEN = "***"
+_HIDDEN = "***"
 # The attribute of a study in a shared storage that says what it is.
 SETTINGS = "settings"
 
@@ -53,16 +53,16 @@ def shown(url: str) -> str:
     parsed = _parsed(url)
     if parsed is None:  # nobody can say where its secrets are
         scheme, separator, _ = url.partition("://")
-        return f"{scheme}://{HIDDEN}" if separator and scheme.replace("+", "").isalnum() else HIDDEN
+        return f"{scheme}://{_HIDDEN}" if separator and scheme.replace("+", "").isalnum() else _HIDDEN
     if parsed.password is None and not parsed.query:
         return url
-    query = {name: HIDDEN if SECRET.search(f"{name}={value}") else value for name, value in parsed.query.items()}
-    return parsed.set(query=query).render_as_string(hide_password=True).replace(quote(HIDDEN), HIDDEN)
+    query = {name: _HIDDEN if SECRET.search(f"{name}={value}") else value for name, value in parsed.query.items()}
+    return parsed.set(query=query).render_as_string(hide_password=True).replace(quote(_HIDDEN), _HIDDEN)
 
 
 def has_secret(url: str) -> bool:
     """Whether a storage's URL holds what others must not see."""
-    return HIDDEN in shown(url)
+    return _HIDDEN in shown(url)
 
 
 def check_url(url: str) -> None:

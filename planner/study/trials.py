@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 NEWER = ("cpu_seconds", "threads")
 COSTS = ("macs", "params", "activations", "memory")
-APART = ("epochs", "recipe", "holdout", "parent")  # of that, what makes its accuracy one of another kind
-WHOLE = {
+_APART = ("epochs", "recipe", "holdout", "parent")  # of that, what makes its accuracy one of another kind
+_WHOLE = {
     "base_resolution",
     "classes",
     "resolution",
@@ -63,7 +63,7 @@ def trials_frame(trials: Sequence[optuna.trial.FrozenTrial], settings: StudySett
     columns = [name for name in columns if name not in NEWER or frame[name].notna().any()]
     frame = frame[columns]
     # Whole numbers stay whole where a row has none (a killed training has no epochs).
-    return frame.astype({name: "Int64" for name in columns if name in WHOLE or name.startswith(("width_", "depth_"))})
+    return frame.astype({name: "Int64" for name in columns if name in _WHOLE or name.startswith(("width_", "depth_"))})
 
 
 def trained(frame: pd.DataFrame, shorter: bool = False) -> pd.DataFrame:
@@ -118,7 +118,7 @@ def _task(facts: Mapping[str, Any], settings: StudySettings) -> dict[str, Any]:
     fidelity = settings.fidelity
     usual = {"epochs": facts.get("epochs", fidelity.epochs), "holdout": settings.data.holdout}
     usual["data_share"] = facts.get("data_share", fidelity.data_share)
-    return {**usual, **{name: value for name, value in facts.get(ASKS, {}).items() if name in APART}}
+    return {**usual, **{name: value for name, value in facts.get(ASKS, {}).items() if name in _APART}}
 
 
 def work_of(facts: Mapping[str, Any], settings: StudySettings) -> float:
@@ -182,7 +182,7 @@ def asked_key(asks: Mapping[str, Any]) -> str:
 
 def asked_apart(facts: dict[str, Any]) -> str | None:
     """In what a trial's training was not the study's, such as `epochs=2 parent=7`; None where it was the study's."""
-    apart = {name: value for name, value in facts.get(ASKS, {}).items() if name in APART}
+    apart = {name: value for name, value in facts.get(ASKS, {}).items() if name in _APART}
     return " ".join(f"{name}={value}" for name, value in sorted(apart.items())) or None
 
 

@@ -20,7 +20,7 @@ from sampler.architecture import FloatArray, IntArray
 from sampler.seeds import checked_seed
 
 # Share of the budget within which the fallback looks for the row that is nearest to the smooth curves.
-SPENT = 0.02
+_SPENT = 0.02
 
 
 def answer(
@@ -115,7 +115,7 @@ def _without_surrogate(
     chosen = best_within(reached, cost, limits)
     for place in np.flatnonzero(np.isneginf(reached[chosen])).tolist():
         most = cost[cost <= limits[place]].max()
-        near = np.flatnonzero((cost <= most) & (cost >= (1 - SPENT) * most))
+        near = np.flatnonzero((cost <= most) & (cost >= (1 - _SPENT) * most))
         chosen[place] = near[np.lexsort([-cost[near], away[near]])[0]]
     return chosen
 

@@ -22,14 +22,14 @@ from planner.surrogates.surrogate import Surrogate
 from planner.text.deferred import pd
 from sampler.architecture import FloatArray, IntArray
 
-LEVEL = 0.9
-REACH = 1.645  # standard deviations of that level
+_LEVEL = 0.9
+_REACH = 1.645  # standard deviations of that level
 # Of the cross-validated error, for a row one standard deviation of every input away from the curves.
-PULL = 0.1
+_PULL = 0.1
 # How much of the variation that the inputs do not explain is taken for noise of measuring, where that was not measured:
 # with half of it lucky rows among proposals won too often, with all of it a row's own result says nothing.
-NOISE_SHARE = 0.75
-CAUTION = 1.0  # standard deviations below the mean, of a cautious score
+_NOISE_SHARE = 0.75
+_CAUTION = 1.0  # standard deviations below the mean, of a cautious score
 # Different rows, below which the surrogate is not asked. With 8 or more its answers have never lost more than the best
 # training on open tables (200 of 200 draws of 8 to 60 rows), even where a linear model's error was smaller.
 FEWEST = 8
@@ -69,7 +69,7 @@ class AnswerModel:
         """
         mean, std = self.surrogate.outcomes(matrix)
         own, mean[own], std[own] = self.own(matrix)
-        return mean - CAUTION * cautious * std - self.pull * self.distances(matrix)
+        return mean - _CAUTION * cautious * std - self.pull * self.distances(matrix)
 
     def expected(self, matrix: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """What a training of `(n, k + 1)` rows will give that were chosen because much is expected of them.
@@ -78,9 +78,9 @@ class AnswerModel:
             `(n,)` means, and lower and upper ends of 90 % intervals (noise is inside), optimism subtracted.
         """
         surrogate, optimism = self.surrogate, self.optimism
-        mean, lower, upper = surrogate.intervals_of(matrix[:, :-1], matrix[:, -1], LEVEL)
+        mean, lower, upper = surrogate.intervals_of(matrix[:, :-1], matrix[:, -1], _LEVEL)
         _, std = surrogate.outcomes(matrix)
-        more = REACH * optimism.deviation * std  # how far is not known exactly
+        more = _REACH * optimism.deviation * std  # how far is not known exactly
         below, above = np.hypot(mean - lower, more), np.hypot(upper - mean, more)
         centre = mean - optimism.bias * std
         own, reached, _ = self.own(matrix)
@@ -155,12 +155,12 @@ def answer_model(
     error = error_of(surrogate, values)
 
     def score(some: FloatArray, mean: FloatArray) -> FloatArray:
-        return mean - PULL * error * curves.distances(inputs_of(surrogate.mixture, some), some[:, -1])
+        return mean - _PULL * error * curves.distances(inputs_of(surrogate.mixture, some), some[:, -1])
 
-    own = _own_results(surrogate, NOISE_SHARE if noise_variance is None else 0.0)
+    own = _own_results(surrogate, _NOISE_SHARE if noise_variance is None else 0.0)
     tried, reached, deviations = _by_row(matrix, *own)
     optimism, doubt = optimism_of(surrogate, matrix, values, score, seed), doubt_of(surrogate, matrix, values)
-    return AnswerModel(surrogate, tried, reached, deviations, curves, PULL * error, optimism, doubt)
+    return AnswerModel(surrogate, tried, reached, deviations, curves, _PULL * error, optimism, doubt)
 
 
 def error_of(surrogate: Surrogate, values: FloatArray) -> float:

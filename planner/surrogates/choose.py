@@ -24,11 +24,11 @@ LADDER: tuple[tuple[Kind, float | None], ...] = (
     *(("above", share) for share in (5.0, 1.5, 0.5, 0.2, 0.07)),
 )
 IDENTITY = LADDER.index(("identity", None))
-MARGIN = 2.0  # nats that a choice must gain over the default
-FEWEST = 8  # rows from which anything is chosen
+_MARGIN = 2.0  # nats that a choice must gain over the default
+_FEWEST = 8  # rows from which anything is chosen
 ROWS = 150  # rows that choices are made on
-STEPS = 15
-FORMS = ("linear", "joint")
+_STEPS = 15
+_FORMS = ("linear", "joint")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ class Chooser:
         seen = seen_through(problem, features, warp_at(rung, problem.target))
         d = seen.x.shape[1]
         kernel = Kernel("linear", "linear") if form == "linear" or not d else Kernel("one", "joint", (0,) * d)
-        theta, _ = tuned(kernel, seen, self.starts.get(form), STEPS)
+        theta, _ = tuned(kernel, seen, self.starts.get(form), _STEPS)
         self.starts[form] = theta
         mean, variance = Member(kernel, theta, seen).leave_one_out()
         slope = warp_at(rung, problem.target).slope(problem.target)
@@ -104,13 +104,13 @@ def chosen(problem: Problem, scales: tuple[str, ...]) -> tuple[int, tuple[str, .
     """Rung of the ladder and scales of the columns.
 
     A line finds where to start on the ladder and which groups of columns are better off without a logarithm;
-    a Gaussian process with one length-scale goes on from there. Each departure from the default must gain `MARGIN`.
+    a Gaussian process with one length-scale goes on from there. Each departure from the default must gain `_MARGIN`.
 
     Args:
         problem: The rows to choose by.
         scales: The default.
     """
-    if len(problem.target) < FEWEST or np.ptp(problem.target) == 0:
+    if len(problem.target) < _FEWEST or np.ptp(problem.target) == 0:
         return IDENTITY, scales
     chooser = Chooser(problem)
     rung = max(range(len(LADDER)), key=lambda at: chooser.score("linear", at, scales))
@@ -121,12 +121,12 @@ def chosen(problem: Problem, scales: tuple[str, ...]) -> tuple[int, tuple[str, .
             (chooser.rung("linear", without, at) for at in (rung, IDENTITY)),
             key=lambda at: chooser.score("linear", at, without),
         )
-        gains = [chooser.score(form, other, without) - chooser.score(form, rung, scales) for form in FORMS]
-        if max(gains) > MARGIN and min(gains) > 0:
+        gains = [chooser.score(form, other, without) - chooser.score(form, rung, scales) for form in _FORMS]
+        if max(gains) > _MARGIN and min(gains) > 0:
             rung, scales = other, without
     rung = chooser.rung("joint", scales, rung)
     gain = chooser.score("joint", rung, scales) - chooser.score("joint", IDENTITY, scales)
-    return (rung if gain > MARGIN else IDENTITY), scales
+    return (rung if gain > _MARGIN else IDENTITY), scales
 
 
 def _logarithms(problem: Problem, scales: Sequence[str]) -> list[set[int]]:

@@ -13,9 +13,9 @@ from planner.surrogates.choose import Problem, warp_at
 from planner.surrogates.mixture import tuning_rows, weighed
 from sampler.architecture import FloatArray, IntArray
 
-KEPT = (0.5, 0.65, 0.8)  # shares of the rows that predict the others
-FEWEST = (5, 2)  # rows to predict from, and to be predicted
-LARGEST = 30.0  # tau that is believed: there, a log-normal mean has run away
+_KEPT = (0.5, 0.65, 0.8)  # shares of the rows that predict the others
+_FEWEST = (5, 2)  # rows to predict from, and to be predicted
+_LARGEST = 30.0  # tau that is believed: there, a log-normal mean has run away
 LEAST_RANGE = 1 / 3  # of the whole, that the rows to predict from must span: a shorter lever teaches nothing
 
 
@@ -50,9 +50,9 @@ def outside_of(whole: Mixture, problem: Problem, rung: int, cost: bool, residual
 
 def _folds(order: IntArray, axis: FloatArray) -> Iterator[tuple[IntArray, IntArray]]:
     """Rows to predict from and rows to predict, of rows in the order in which they are left out last."""
-    for share in KEPT:
+    for share in _KEPT:
         kept, rest = np.split(order, [round(share * len(order))])
-        enough = len(kept) >= FEWEST[0] and len(rest) >= FEWEST[1]
+        enough = len(kept) >= _FEWEST[0] and len(rest) >= _FEWEST[1]
         if enough and np.ptp(axis[kept]) >= LEAST_RANGE * np.ptp(axis) > 0:
             yield kept, rest
 
@@ -74,4 +74,4 @@ def _excess(
     total = factor**2 * (variance + part.noise)
     end, _ = part.at(np.clip(x[rest], x[kept].min(axis=0), x[kept].max(axis=0)))
     off = (target[rest] - warp.moments(w, total)[0]) / sensitivity(warp, end, w)
-    return float(np.clip(np.mean(off**2 - total) / np.mean(distance**2), 0.0, LARGEST**2))
+    return float(np.clip(np.mean(off**2 - total) / np.mean(distance**2), 0.0, _LARGEST**2))

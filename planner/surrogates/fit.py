@@ -28,7 +28,7 @@ from planner.text.deferred import pd
 from planner.text.documents import shown
 from sampler.seeds import checked_seed
 
-COST = "macs"
+_COST = "macs"
 MOST_ROWS = 3_000  # that a posterior is conditioned on; more are thinned by chance
 MOST_INPUTS = 200
 
@@ -85,8 +85,8 @@ def fit_surrogate(
     names = _inputs(rows, inputs)
     if cost is not None and not isinstance(cost, str):
         raise PlannerError(f"cost is {shown(cost)}; the name of a column, or None, is wanted")
-    found = cost is None and COST in map(str, frame.columns) and COST not in (*names, target)
-    cost = COST if found else (None if cost in names else cost)
+    found = cost is None and _COST in map(str, frame.columns) and _COST not in (*names, target)
+    cost = _COST if found else (None if cost in names else cost)
     columns = [*names, *([cost] if cost else [])]
     problem = Problem(
         tuple(columns),

@@ -19,7 +19,7 @@ from sampler.architecture import FloatArray, IntArray
 
 REFIT_STEPS = 6  # of the optimiser, when some rows are taken away
 OUTLIER = 4.0  # leave-one-out residual, in standard deviations, from which a row is believed less
-PASSES = 3
+_PASSES = 3
 MOST_OUTLIERS = 0.1  # share of the rows
 
 
@@ -28,7 +28,7 @@ def fit_mixture(problem: Problem, rung: int, scales: tuple[str, ...], seed: int)
     features = features_.standardised(problem.names, scales, problem.inputs)
     usual = np.ones(len(problem.target), dtype=bool)
     noise = problem.noise
-    for _ in range(PASSES):
+    for _ in range(_PASSES):
         warp = warp_at(rung, problem.target).fitted(problem.target[usual])
         seen = seen_through(replace(problem, noise=noise), features, warp)
         found = _fitted(features, warp, seen, seed)

@@ -22,12 +22,15 @@ from planner.surrogates.surrogate import Surrogate
 from planner.surrogates.validate import folds_of
 from sampler.architecture import FloatArray, IntArray
 
-PER_INPUT, MOST = 0.05, 1.0  # posterior standard deviations of optimism: per input, and at most
+PER_INPUT, _MOST = 0.05, 1.0  # posterior standard deviations of optimism: per input, and at most
 DEVIATION = 0.3  # of a task's optimism from that guess, in the same unit
 SHOWN = 0.25  # share of it that shows among held-out rows
-REPEATS, FOLDS = 3, 3
-BUDGETS = 10
-FEWEST, MOST_ROWS = 12, 400  # rows: with fewer the guess stands, and with more, where there is little left to be wrong
+_REPEATS, _FOLDS = 3, 3
+_BUDGETS = 10
+_FEWEST, _MOST_ROWS = (
+    12,
+    400,
+)  # rows: with fewer the guess stands, and with more, where there is little left to be wrong
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,14 @@ def optimism_of(
         seed: Of the folds.
     """
     inputs = len(surrogate.mixture.features.kept) - 1
-    guess = min(PER_INPUT * inputs, MOST)
-    if not FEWEST <= len(tried) <= MOST_ROWS:
+    guess = min(PER_INPUT * inputs, _MOST)
+    if not _FEWEST <= len(tried) <= _MOST_ROWS:
         return Optimism(guess, DEVIATION)
-    found = [_winners(surrogate, tried, target, score, seed + repeat) for repeat in range(REPEATS)]
+    found = [_winners(surrogate, tried, target, score, seed + repeat) for repeat in range(_REPEATS)]
     excess, posterior, total = np.concatenate(found, axis=1)
     # A line through the origin, excess = bias * posterior deviation + noise; each row counts once, not once a repeat.
-    known = float(np.sum((posterior / total) ** 2)) / REPEATS
-    shown = float(np.sum(excess * posterior / total**2)) / REPEATS / max(known, 1e-12)
+    known = float(np.sum((posterior / total) ** 2)) / _REPEATS
+    shown = float(np.sum(excess * posterior / total**2)) / _REPEATS / max(known, 1e-12)
     share = known / (known + DEVIATION**-2)
     bias = guess + share * (shown - SHOWN * guess)
     return Optimism(max(bias, 0.0), float((known + DEVIATION**-2) ** -0.5), len(excess))
@@ -83,7 +86,7 @@ def _winners(
     seed: int,
 ) -> FloatArray:
     """`(3, n)`: by what held-out choices were expected too high, their posterior deviations, and those with noise."""
-    folds = folds_of(tried, seed, FOLDS)
+    folds = folds_of(tried, seed, _FOLDS)
     found = []
     for fold in range(int(folds.max()) + 1):
         out = np.flatnonzero(folds == fold)
@@ -96,7 +99,7 @@ def _winners(
 
 def choices(scores: FloatArray, cost: FloatArray) -> IntArray:
     """The different rows that are best for one of ten budgets between the cheapest row's cost and the dearest's."""
-    budgets = np.geomspace(cost.min(), cost.max(), BUDGETS) * (1 + 1e-9)
+    budgets = np.geomspace(cost.min(), cost.max(), _BUDGETS) * (1 + 1e-9)
     best = [int(np.argmax(np.where(cost <= budget, scores, -np.inf))) for budget in budgets]
     return np.unique(best)
 

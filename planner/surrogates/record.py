@@ -18,7 +18,7 @@ from planner.surrogates.surrogate import Surrogate
 from planner.text.documents import Format, number
 from sampler.architecture import FloatArray
 
-SCHEMA = "planner-surrogate/1"
+_SCHEMA = "planner-surrogate/1"
 MOST_ROWS = 5_000
 MOST_COLUMNS = 300
 MOST_MEMBERS = 10
@@ -31,7 +31,7 @@ def written(surrogate: Surrogate) -> dict[str, Any]:
     """The document of a surrogate."""
     mixture, features, warp = surrogate.mixture, surrogate.mixture.features, surrogate.mixture.warp
     return {
-        "schema": SCHEMA,
+        "schema": _SCHEMA,
         "inputs": list(surrogate.inputs),
         "target": surrogate.target,
         "cost": surrogate.cost,
@@ -101,7 +101,7 @@ def _outside_in(document: Mapping[str, Any], names: tuple[str, ...]) -> Outside:
     return Outside(above, below, (freedom[0], freedom[1]), values)
 
 
-FORMAT = Format(SCHEMA, "surrogate", "fit the surrogate again", _surrogate_in)
+_FORMAT = Format(_SCHEMA, "surrogate", "fit the surrogate again", _surrogate_in)
 
 
 def read(document: Mapping[str, Any]) -> Surrogate:
@@ -110,7 +110,7 @@ def read(document: Mapping[str, Any]) -> Surrogate:
     Raises:
         PlannerError: If it is not of the schema, or holds impossible values.
     """
-    return FORMAT.of(document, "surrogate")
+    return _FORMAT.of(document, "surrogate")
 
 
 def _mixture_in(document: Mapping[str, Any], names: tuple[str, ...]) -> Mixture:

@@ -20,9 +20,9 @@ from sampler.architecture import FloatArray
 if TYPE_CHECKING:
     import pandas as pd
 
-NETWORK = r"resolution|stem|width_\d+|depth_\d+|head"  # the columns of a study's trials that describe a network,
-STUDY = rf"{NETWORK}|epochs|data_share"  # and a training of it
-ENDS = ("stem", "head")  # which other people's tables may use for words
+_NETWORK = r"resolution|stem|width_\d+|depth_\d+|head"  # the columns of a study's trials that describe a network,
+STUDY = rf"{_NETWORK}|epochs|data_share"  # and a training of it
+_ENDS = ("stem", "head")  # which other people's tables may use for words
 IS = "="
 TASKS = ("base", "data")  # where tables of several studies are put together
 MOST_WORDS = 50
@@ -134,7 +134,7 @@ def described(*frames: pd.DataFrame) -> list[str]:
     names = [str(name) for name in frames[0].columns if re.fullmatch(STUDY, str(name))]
     names = [name for name in names if all(name in frame for frame in frames)]
     return varying(
-        [name for name in names if name not in ENDS or not any(_wordy(one, name) for one in frames)], *frames
+        [name for name in names if name not in _ENDS or not any(_wordy(one, name) for one in frames)], *frames
     )
 
 

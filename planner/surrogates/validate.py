@@ -13,10 +13,10 @@ from planner.surrogates.choose import Problem
 from planner.surrogates.mixture import held_out
 from sampler.architecture import FloatArray, IntArray
 
-BoolArray = NDArray[np.bool_]
+_BoolArray = NDArray[np.bool_]
 LEVELS = (0.5, 0.8, 0.9)
 EACH = 12  # rows up to which every fold is one row
-FOLDS = {60: 10, 1_000_000_000: 5}  # folds by the most rows
+_FOLDS = {60: 10, 1_000_000_000: 5}  # folds by the most rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ def folds_of(inputs: FloatArray, seed: int, folds: int | None = None) -> IntArra
     distinct, codes = np.unique(inputs, axis=0, return_inverse=True)
     m = len(distinct)
     if folds is None:
-        folds = m if m <= EACH else next(count for rows, count in FOLDS.items() if m <= rows)
+        folds = m if m <= EACH else next(count for rows, count in _FOLDS.items() if m <= rows)
     order = np.random.default_rng(seed).permutation(m)
     dealt: IntArray = (np.argsort(order) % folds)[codes.reshape(-1)]
     return dealt
@@ -94,7 +94,7 @@ def coverage(found: HeldOut, level: float) -> float | None:
     return None if inside is None else float(inside.mean())
 
 
-def covered(found: HeldOut, level: float) -> BoolArray | None:
+def covered(found: HeldOut, level: float) -> _BoolArray | None:
     """`(n,)` whether each row is inside its interval, calibrated on the other folds; None with a single fold."""
     inside = np.zeros(len(found.folds), dtype=bool)
     for fold in range(int(found.folds.max()) + 1):

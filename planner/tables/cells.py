@@ -30,7 +30,7 @@ FINISHED = frozenset(("ok", "finished", "complete", "completed", "done", "succes
 CELL = re.compile(
     r"([-+]?(?:\d[\d.,_'  \u00a0\u202f]*|[.,]\d+)(?:e[-+]?\d+)?)\s*([a-zµ%]*?)\s*(?:macs)?", re.IGNORECASE
 )
-GROUPED = re.compile(r"\d{1,3}(?P<mark>[_'  \u00a0\u202f])\d{3}(?:(?P=mark)\d{3})*(?![\d_' \u00a0\u202f])")
+_GROUPED = re.compile(r"\d{1,3}(?P<mark>[_'  \u00a0\u202f])\d{3}(?:(?P=mark)\d{3})*(?![\d_' \u00a0\u202f])")
 TWO_WAYS = (
     "that can be read in two ways, and a number is wanted: write a point before decimals, and nothing between thousands"
 )
@@ -230,7 +230,7 @@ def _of_digits(text: str, kind: Kind) -> bool:
 
 def _point(digits: str, decimal: str) -> str:
     """A number with a decimal point and no marks between thousands."""
-    grouped = GROUPED.search(digits)
+    grouped = _GROUPED.search(digits)
     if grouped:
         digits = digits.replace(grouped["mark"], "")
     commas, dots = digits.count(","), digits.count(".")

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LARGEST_TABLE = 250_000_000  # bytes, unpacked: larger ones take more memory than machines have
-MOST_ROWS, MOST_COLUMNS = 5_000_000, 10_000
+MOST_ROWS, _MOST_COLUMNS = 5_000_000, 10_000
 MOST_COMMAS = 10_000  # cells with commas that are looked at
-LOOKED_AT = 20  # rows by which a separator is known
+_LOOKED_AT = 20  # rows by which a separator is known
 # With the decimal mark of a file in which no cell but such as 1,014 has a comma.
 SEPARATORS = {",": ".", ";": ",", "\t": "?", "|": "?"}
-MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 UNNAMED = "unnamed_"
 PARQUET, ZIP = b"PAR1", b"PK\x03\x04"
 
@@ -171,7 +171,7 @@ def _parquet(content: bytes, name: str) -> pd.DataFrame:
 
 def _decoded(content: bytes, name: str) -> str:
     """The text of a CSV file."""
-    encoding = next((encoding for mark, encoding in MARKS if content.startswith(mark)), "utf-8")
+    encoding = next((encoding for mark, encoding in _MARKS if content.startswith(mark)), "utf-8")
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
@@ -254,8 +254,8 @@ def _as_numbers(column: pd.Series) -> pd.Series:
 
 def _header(cells: Sequence[str], name: str) -> list[str]:
     """The names of the columns; those without one, such as the row numbers that pandas writes, get one."""
-    if len(cells) > MOST_COLUMNS:
-        raise PlannerError(f"{name}: {len(cells):,} columns; at most {MOST_COLUMNS:,} are read")
+    if len(cells) > _MOST_COLUMNS:
+        raise PlannerError(f"{name}: {len(cells):,} columns; at most {_MOST_COLUMNS:,} are read")
     header = [str(as_written(cell.strip())) or f"{UNNAMED}{place}" for place, cell in enumerate(cells, start=1)]
     check_columns(header, name)
     return header
@@ -263,7 +263,7 @@ def _header(cells: Sequence[str], name: str) -> list[str]:
 
 def _separator(body: IO[str]) -> str:
     """What separates the cells: what splits the first rows into as many cells as the header, the more the better."""
-    start = "".join(islice((line for line in body if line.strip()), LOOKED_AT))[:1_000_000]
+    start = "".join(islice((line for line in body if line.strip()), _LOOKED_AT))[:1_000_000]
     best, found = (0.0, 0), ","
     for separator in SEPARATORS:
         try:

@@ -48,38 +48,38 @@ class Kind:
 
 
 NUMBER = Kind()
-COUNT = Kind(1, 1e18, units=SUFFIXES, said="a number from 1 to 1e18, such as 300000000 or 300M,")
+_COUNT = Kind(1, 1e18, units=SUFFIXES, said="a number from 1 to 1e18, such as 300000000 or 300M,")
 SHARE = Kind(0, 100, units={"%": 0.01}, said="a number from 0 to 1 (or all in percent)")
 MULTIPLIER = Kind(LEAST_MULTIPLIER, MAX_MULTIPLIER)
-PIXELS = Kind(1, MAX_PIXELS, whole=True, units={"px": 1.0}, of_network=True)
-CHANNELS = Kind(1, MAX_CHANNELS, whole=True, of_network=True)
-HEAD = Kind(0, MAX_CHANNELS, whole=True, of_network=True)
-BLOCKS = Kind(1, MAX_BLOCKS, whole=True, of_network=True)
-SECONDS = Kind(0, 1e10, units={"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0})
+_PIXELS = Kind(1, MAX_PIXELS, whole=True, units={"px": 1.0}, of_network=True)
+_CHANNELS = Kind(1, MAX_CHANNELS, whole=True, of_network=True)
+_HEAD = Kind(0, MAX_CHANNELS, whole=True, of_network=True)
+_BLOCKS = Kind(1, MAX_BLOCKS, whole=True, of_network=True)
+_SECONDS = Kind(0, 1e10, units={"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0})
 LATENCY = Kind(0, 1e9, above=True, units=MILLISECONDS)
-MEMORY = Kind(1, 1e18, units=BYTES | {f"{unit}b": size for unit, size in BYTES.items()})
+_MEMORY = Kind(1, 1e18, units=BYTES | {f"{unit}b": size for unit, size in BYTES.items()})
 # Of a column whose name means nothing here: whatever the planner prints.
 ANY = Kind(units={**SUFFIXES, **MILLISECONDS, "%": 0.01, "px": 1.0})
 _COLUMNS: dict[str, Kind] = {
     "accuracy": SHARE,
-    **dict.fromkeys(("macs", "params", "activations"), COUNT),
-    "memory": MEMORY,
+    **dict.fromkeys(("macs", "params", "activations"), _COUNT),
+    "memory": _MEMORY,
     "latency_ms": LATENCY,
     **dict.fromkeys("rdw", MULTIPLIER),
-    "resolution": PIXELS,
+    "resolution": _PIXELS,
     **dict.fromkeys(("base_resolution", "proxy_resolution"), Kind(1, MAX_PIXELS, whole=True, units={"px": 1.0})),
-    "stem": CHANNELS,
+    "stem": _CHANNELS,
     "classes": Kind(1, MAX_CHANNELS, whole=True),
-    "head": HEAD,
+    "head": _HEAD,
     "epochs": Kind(0, 1e6),
     "data_share": Kind(0, 1, above=True, units={"%": 0.01}),
     "seed": Kind(0, 1e20),
-    "seconds": SECONDS,
+    "seconds": _SECONDS,
 }
 
 
 def kind_of(column: str) -> Kind | None:
     """What the numbers of a column of trainings are, by its name; None for a name that means nothing here."""
     if re.fullmatch(r"(width|depth)_\d+", column):
-        return CHANNELS if column.startswith("width") else BLOCKS
+        return _CHANNELS if column.startswith("width") else _BLOCKS
     return _COLUMNS.get(column)

@@ -16,7 +16,7 @@ from sampler.scaling import depth_ranges
 if TYPE_CHECKING:
     import pandas as pd
 
-WIDEST_STEP = 1.2  # of d, where no least one gives some blocks: EfficientNets' own steps are 1.1 to 1.3 wide
+_WIDEST_STEP = 1.2  # of d, where no least one gives some blocks: EfficientNets' own steps are 1.1 to 1.3 wide
 ROUNDED_PX = 4  # a rule may round a resolution to a multiple of it
 
 
@@ -102,6 +102,6 @@ def _by_the_rule(frame: pd.DataFrame, network: BaseNetwork, columns: list[str]) 
         rows = np.flatnonzero(shares & (rules == rule))
         low, high = depth_ranges(network, rule_named(rule), blocks[rows].astype(np.int64))
         # One block is the fewest, whatever d: below some d a stage changes no more.
-        middle = np.sqrt(np.maximum(low, high / WIDEST_STEP) * high)
+        middle = np.sqrt(np.maximum(low, high / _WIDEST_STEP) * high)
         d[rows] = np.where(low <= high, middle, d[rows])
     frame["d"] = d

@@ -25,14 +25,14 @@ from sampler.scaling import buildable, scale
 if TYPE_CHECKING:
     import pandas as pd
 
-SILENT = 1.03  # a table's rounding
+_SILENT = 1.03  # a table's rounding
 # A table's median ratio to the exact counts beyond which no counter explains it. What counts norms, activations and
 # poolings too says up to `PER_OUTPUT` more for each output of a layer (thop 4 for a norm); nothing says much less.
-MOST, LEAST, PER_OUTPUT = 1.15, 0.87, 6
-APART = 1.5  # how far a row may lie from the table's median
+_MOST, _LEAST, PER_OUTPUT = 1.15, 0.87, 6
+_APART = 1.5  # how far a row may lie from the table's median
 FAR_BELOW = 5  # so many times less than the least is a unit, not another network
 LEAST_WIDTH = 1e-3  # a multiplier that makes every stage as narrow as its rule lets it be
-FACTORS: tuple[tuple[float, str], ...] = (
+_FACTORS: tuple[tuple[float, str], ...] = (
     (2.0, "FLOPs given as 2 x MACs? halve them"),
     (1e-3, "MACs in thousands? multiply them by 1e3"),
     (1e-6, "MACs in millions? multiply them by 1e6, or write 300M"),
@@ -44,7 +44,7 @@ FACTORS: tuple[tuple[float, str], ...] = (
     (1e3, "a thousand times too many? divide them by 1e3"),
     (1e6, "a million times too many? divide them by 1e6"),
 )
-ALIKE = 1.2  # a factor counts as found within this
+_ALIKE = 1.2  # a factor counts as found within this
 
 
 @dataclass(frozen=True)
@@ -81,19 +81,19 @@ def check_costs(frame: pd.DataFrame, network: BaseNetwork, classes: int, source:
     if not known.any():
         return None
     middle = float(np.median(ratio[known]))
-    most = max(MOST, float(np.median((costs.most / costs.macs)[known])))
-    if LEAST <= middle <= most:
-        far = known & (np.abs(np.log(ratio / middle)) > np.log(APART))
+    most = max(_MOST, float(np.median((costs.most / costs.macs)[known])))
+    if _LEAST <= middle <= most:
+        far = known & (np.abs(np.log(ratio / middle)) > np.log(_APART))
     else:
         far = known & (np.abs(np.log(ratio)) > abs(np.log(middle)) / 2)
     if far.any():
-        usual = far & (np.abs(np.log(ratio / np.median(ratio[far]))) < np.log(ALIKE))  # of the commonest reason
+        usual = far & (np.abs(np.log(ratio / np.median(ratio[far]))) < np.log(_ALIKE))  # of the commonest reason
         place = int(np.flatnonzero(usual if usual.any() else far)[0])
         raise PlannerError(
             f"{source.name}: macs are not what the networks cost in {far.sum()} of {known.sum()} rows; "
             f"{_row(frame, place, costs, source)}: {_reason(float(ratio[place]), network, classes)}"
         )
-    if 1 / SILENT <= middle <= SILENT:
+    if 1 / _SILENT <= middle <= _SILENT:
         return None
     place = int(np.nanargmin(np.abs(ratio - middle)))
     return (
@@ -256,8 +256,8 @@ def _row(frame: pd.DataFrame, place: int, costs: Costs, source: Source) -> str:
 
 def _reason(factor: float, network: BaseNetwork, classes: int) -> str:
     """Why a row may say so many times what it would cost."""
-    for one, why in FACTORS:
-        if abs(np.log(factor / one)) < np.log(ALIKE):
+    for one, why in _FACTORS:
+        if abs(np.log(factor / one)) < np.log(_ALIKE):
             return why
     return _another(network, classes)
 

@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ASKS = "asks"
-WORDS = ("base", "rule")
+_WORDS = ("base", "rule")
 # What our own tables hold beside what is fitted; of other columns a reader is told.
 MOST_TOLD = 10  # columns that are named
-OWN = {"trial", "status", "origin", "loss", ASKS, "device", "message", "repeats", "c", "source", "front", "selected"}
-OWN |= {"cpu_seconds", "threads"}
+_OWN = {"trial", "status", "origin", "loss", ASKS, "device", "message", "repeats", "c", "source", "front", "selected"}
+_OWN |= {"cpu_seconds", "threads"}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -178,7 +178,7 @@ def _tell(source: Source, *remarks: str | None) -> None:
 
 def _unused(frame: pd.DataFrame, rows: Trainings) -> list[str]:
     """Which rows, columns and cells of a table are not used, in at most one line."""
-    unknown = [str(name) for name in frame if kind_of(str(name)) is None and str(name) not in {*OWN, *WORDS}]
+    unknown = [str(name) for name in frame if kind_of(str(name)) is None and str(name) not in {*_OWN, *_WORDS}]
     unused = [f"{n} rows ({why})" for why, n in rows.left_out.items()]
     if unknown:
         more = f" and {len(unknown) - MOST_TOLD} more" if len(unknown) > MOST_TOLD else ""
@@ -234,7 +234,7 @@ def _with_numbers(frame: pd.DataFrame, source: Source, remarks: list[str]) -> pd
 
     for column in frame.columns:
         kind = kind_of(str(column))
-        if column in WORDS:
+        if column in _WORDS:
             frame[column] = words(frame[column])
         elif column == "accuracy":
             values, percent = shares(frame[column], source)

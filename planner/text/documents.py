@@ -22,8 +22,8 @@ from trainer.files import write_atomically, write_named
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-T = TypeVar("T")
-MOST_COLUMNS = 20  # named in an error
+_T = TypeVar("_T")
+_MOST_COLUMNS = 20  # named in an error
 # What others call our columns, in lower case; asked about, never guessed.
 SYNONYMS = {
     "accuracy": ("top1", "top-1", "top_1", "acc", "acc1", "acc@1", "val_acc", "val_accuracy", "test_acc", "top1_acc"),
@@ -88,7 +88,7 @@ def parse(text: str) -> Any:
 
 
 @dataclass(frozen=True)
-class Format(Generic[T]):
+class Format(Generic[_T]):
     """A kind of JSON document that the planner writes.
 
     Attributes:
@@ -102,10 +102,10 @@ class Format(Generic[T]):
     schema: str
     what: str
     again: str
-    read: Callable[[dict[str, Any]], T]
+    read: Callable[[dict[str, Any]], _T]
     largest: int = 16_000_000
 
-    def load(self, path: Path, wanted: str) -> T:
+    def load(self, path: Path, wanted: str) -> _T:
         """What a file holds.
 
         Args:
@@ -117,7 +117,7 @@ class Format(Generic[T]):
         """
         return self.loads(read_text(path, self.largest, f"no {self.what}; {wanted}", wanted), str(path))
 
-    def loads(self, text: str, name: str) -> T:
+    def loads(self, text: str, name: str) -> _T:
         """What a text holds; `name` is what errors call it.
 
         Raises:
@@ -129,7 +129,7 @@ class Format(Generic[T]):
             raise PlannerError(f"{name}: not a {self.what} file ({error}); {self.again}") from error
         return self.of(document, name)
 
-    def of(self, document: Any, name: str) -> T:
+    def of(self, document: Any, name: str) -> _T:
         """What a document holds.
 
         Raises:
@@ -203,10 +203,10 @@ def no_column(wanted: Sequence[str], columns: Iterable[Any]) -> str:
         'no column depth; its columns are depth_1, macs; did you mean depth_1?'
     """
     known = [str(column) for column in columns]
-    more = f" and {len(known) - MOST_COLUMNS} more" if len(known) > MOST_COLUMNS else ""
+    more = f" and {len(known) - _MOST_COLUMNS} more" if len(known) > _MOST_COLUMNS else ""
     near = [name for one in wanted for name in _near(one, known)]
     remedy = f"did you mean {' or '.join(near)}?" if near else "add it, or rename the one that holds it"
-    return f"no column {' or '.join(wanted)}; its columns are {', '.join(known[:MOST_COLUMNS])}{more}; {remedy}"
+    return f"no column {' or '.join(wanted)}; its columns are {', '.join(known[:_MOST_COLUMNS])}{more}; {remedy}"
 
 
 def _near(wanted: str, known: Sequence[str]) -> list[str]:

@@ -11,17 +11,17 @@ from typing import Any
 from planner.errors import PlannerError
 
 # Digits, perhaps grouped by threes; which of the marks is the decimal one is said by `_number`.
-NUMBER = r"([0-9][0-9.,_' ]*|\.[0-9]+)(e[+-]?[0-9]+)?"
-GROUPED = r"[0-9]{1,3}(?:([,_' ])[0-9]{3})(?:\1[0-9]{3})*(?:\.[0-9]*)?"  # 1,234,567.8
+_NUMBER = r"([0-9][0-9.,_' ]*|\.[0-9]+)(e[+-]?[0-9]+)?"
+_GROUPED = r"[0-9]{1,3}(?:([,_' ])[0-9]{3})(?:\1[0-9]{3})*(?:\.[0-9]*)?"  # 1,234,567.8
 DOTTED = r"[0-9]{1,3}(?:\.[0-9]{3}){2,}"  # 1.234.567: several dots are no decimal points
 COMMA = r"[0-9]+,[0-9]+"  # 1,5 and 0,125: a decimal comma, where it can be nothing else
 SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12}
-WORDS = {"thousand": "k", "million": "m", "billion": "g", "trillion": "t"}
+_WORDS = {"thousand": "k", "million": "m", "billion": "g", "trillion": "t"}
 # What is counted, as it may stand behind a count; the papers' FLOPs are MACs.
 COUNTED = {"MACs": r"flops?|macs?|madds?|mult-adds", "parameters": r"params?|parameters?|weights"}
-LARGEST = 1e18  # beyond any network; a typo
+_LARGEST = 1e18  # beyond any network; a typo
 MILLISECONDS = {"us": 1e-3, "ms": 1.0, "msec": 1.0, "s": 1e3, "sec": 1e3}
-LONGEST = 1e9  # ms: beyond any inference
+_LONGEST = 1e9  # ms: beyond any inference
 BYTES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "ki": 2.0**10, "mi": 2.0**20, "gi": 2.0**30, "ti": 2.0**40}
 
 
@@ -42,15 +42,15 @@ def parse_count(text: str, what: str = "") -> float:
         (200000000.0, 200000000.0)
     """
     clean = _plain(text)
-    for word, suffix in WORDS.items():
+    for word, suffix in _WORDS.items():
         clean = re.sub(rf"\s*\b{word}\b", suffix, clean)
-    match = re.fullmatch(rf"{NUMBER}\s*([kmgbt]?)\s*({'|'.join(COUNTED.values())})?", clean)
+    match = re.fullmatch(rf"{_NUMBER}\s*([kmgbt]?)\s*({'|'.join(COUNTED.values())})?", clean)
     if match is None:
         raise PlannerError(f"{text!r} is not a count; write a number with an optional k, M, G, B or T, such as 200M")
     if what and match[4] and not re.fullmatch(COUNTED[what], match[4]):
         raise PlannerError(f"{text!r} is not a count of {what}; write one such as 4M, or use the option for the other")
     value = _number(text, match, whole=not match[3]) * SUFFIXES[match[3]]
-    if not 1 <= value <= LARGEST:
+    if not 1 <= value <= _LARGEST:
         raise PlannerError(f"{text!r} is not between 1 and 1e18; write a count such as 200M")
     return value
 
@@ -100,11 +100,11 @@ def parse_ms(text: str) -> float:
         >>> parse_ms("1.5 s")
         1500.0
     """
-    match = re.fullmatch(rf"{NUMBER}\s*({'|'.join(MILLISECONDS)})", _plain(text).replace("\u03bc", "u"))
+    match = re.fullmatch(rf"{_NUMBER}\s*({'|'.join(MILLISECONDS)})", _plain(text).replace("\u03bc", "u"))
     if match is None:
         raise PlannerError(f"{text!r} is not a duration; write a number with us, ms or s, such as 12ms")
     value = _number(text, match) * MILLISECONDS[match[3]]
-    if not 0 < value <= LONGEST:
+    if not 0 < value <= _LONGEST:
         raise PlannerError(f"{text!r} is not between 0 and 1e6 s; write a duration such as 12ms")
     return value
 
@@ -121,11 +121,11 @@ def parse_bytes(text: str) -> float:
         >>> parse_bytes("512KiB")
         524288.0
     """
-    match = re.fullmatch(rf"{NUMBER}\s*([kmgt]i?|)(b|bytes?)?", re.sub(r"\s+(bytes?)$", r"\1", _plain(text)))
+    match = re.fullmatch(rf"{_NUMBER}\s*([kmgt]i?|)(b|bytes?)?", re.sub(r"\s+(bytes?)$", r"\1", _plain(text)))
     if match is None:
         raise PlannerError(f"{text!r} is not a size; write a number with kB, MB, GB, KiB, MiB or GiB, such as 8MB")
     value = _number(text, match, whole=not match[3]) * BYTES[match[3]]
-    if not 1 <= value <= LARGEST:
+    if not 1 <= value <= _LARGEST:
         raise PlannerError(f"{text!r} is not between 1 and 1e18 bytes; write a size such as 8MB")
     return value
 
@@ -143,7 +143,7 @@ def budget_of(value: Any, parse: Callable[[str], float] = parse_macs) -> float:
     if isinstance(value, str):
         return parse(value)
     plain = value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0 else value
-    good = isinstance(plain, int | float) and not isinstance(plain, bool) and 0 < plain <= LARGEST
+    good = isinstance(plain, int | float) and not isinstance(plain, bool) and 0 < plain <= _LARGEST
     if not good or not math.isfinite(plain):
         raise PlannerError(f"the budget must be a positive number of MACs, got {plain!r:.60}; give one such as 200e6")
     return plain  # type: ignore[no-any-return]
@@ -166,7 +166,7 @@ def _number(text: str, match: re.Match[str], whole: bool = False) -> float:
         if whole and not match[2] and re.fullmatch(r"[1-9][0-9]{0,2}\.[0-9]{3}", digits):
             raise _two_ways(text, digits)
         plain = digits
-    elif re.fullmatch(GROUPED, digits) and not digits.startswith("0"):
+    elif re.fullmatch(_GROUPED, digits) and not digits.startswith("0"):
         plain = re.sub(r"[,_' ]", "", digits)
         if not whole and re.fullmatch(r"[0-9]+,[0-9]{3}", digits):  # 1,500M: 1500M or 1.5M?
             raise _two_ways(text, digits)

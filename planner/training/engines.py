@@ -12,7 +12,7 @@ from trainer.engines.engine import Engine, Event
 ENGINES = ("local", "ray", "slurm")
 
 
-class Asked(Protocol):
+class _Asked(Protocol):
     """What is read of `planner.training.loop.Resources`."""
 
     @property
@@ -49,7 +49,7 @@ class Asked(Protocol):
 
 
 def remote_engine(
-    asked: Asked, study: Path, observations: Path, checkpoints: Path, stops: Callable[[Event], bool] | None
+    asked: _Asked, study: Path, observations: Path, checkpoints: Path, stops: Callable[[Event], bool] | None
 ) -> Engine:
     """The engine that trains on other machines; Ray and submitit are imported only where it is theirs.
 
@@ -84,7 +84,7 @@ def check_engine(name: str) -> None:
         raise PlannerError(f"--engine {name}: there is no such engine; one of: {', '.join(ENGINES)}")
 
 
-def gpus_of(asked: Asked) -> float | None:
+def gpus_of(asked: _Asked) -> float | None:
     """GPUs of a training: as said, or by the device and how many trainings share one; None leaves it to the engine.
 
     Raises:

@@ -30,7 +30,7 @@ from trainer.observation import Observation, Training
 # So many times as long as it took to write the study's tables, before they are written again while training.
 EXPORTS_APART = 20
 # Between looks at what other coordinators do, where there are any.
-LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 0.5
 
 
 class Progress(Protocol):
@@ -306,7 +306,7 @@ class _Coordinator:
         if others := self._elsewhere():
             self.progress.note(f"{others} trainings run at other coordinators; waits for them (Ctrl-C: does not)")
         while self._elsewhere() and not self._over():
-            time.sleep(LOOK_SECONDS)
+            time.sleep(_LOOK_SECONDS)
         with self.interruption.whole():
             self.ledger.reconcile()
             return self.ledger.counts()["waiting"] > 0
@@ -339,7 +339,7 @@ class _Coordinator:
         if self._over():
             return None
         with self.interruption.whole():
-            if self.ledger.shared and time.monotonic() > self.looked + LOOK_SECONDS:
+            if self.ledger.shared and time.monotonic() > self.looked + _LOOK_SECONDS:
                 self.ledger.reconcile()
                 self.looked = time.monotonic()
             if self.budget and (waiting := self.ledger.waiting_work()) and not self.budget.admits(waiting[0]):
