@@ -267,7 +267,7 @@ def _window_as(settings: StudySettings, typed: tuple[str, str]) -> tuple[str, st
 
 def _typed(name: str, value: Any) -> str:
     """A value as one types it on a command line."""
-    from planner.study.storage import shown
+    from planner.study.urls import shown
 
     if isinstance(value, tuple):
         return " ".join(_typed(name, one) for one in value)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from planner.errors import PlannerError
 from planner.study.ranges import MOST_EPOCHS, SIDES
-from planner.study.storage import check_url, has_secret
+from planner.study.urls import check_url, has_secret
 from planner.text.documents import read_text, shown, write_own
 from sampler import InputError, SearchSpace
 from sampler import base as base_named
