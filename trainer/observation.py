@@ -106,7 +106,7 @@ class Observation:
         status: `ok`; `stopped` before its last epoch, because it could not reach the front; or why there is no
             accuracy: `diverged`, `out_of_memory`, `killed`.
         accuracy: Top-1, in [0, 1], at the last scored epoch; None unless `ok` or `stopped`.
-        loss: Cross-entropy on the scoring images, in nats; likewise.
+        loss: Cross-entropy on the scoring images, in nats; likewise, and None of a training that has none.
         macs: Exact multiply-accumulates of one image.
         params: Exact learnable scalars.
         activations: Exact output elements of convolutions and linear layers.
@@ -145,9 +145,9 @@ class Observation:
         if self.status not in STATUSES:
             raise ValueError(f"status {self.status!r} is unknown; known: {', '.join(STATUSES)}")
         if self.status == "ok":
-            for name in ("accuracy", "loss"):
+            for name, there in (("accuracy", True), ("loss", self.loss is not None)):
                 value = getattr(self, name)
-                if value is None or not math.isfinite(value):
+                if there and (value is None or not math.isfinite(value)):
                     raise ValueError(f"an observation with status 'ok' needs a finite {name}, got {value}")
 
     def other_than(self, training: Training) -> str | None:

@@ -12,7 +12,6 @@ import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Any
 
 from planner.errors import PlannerError
@@ -164,7 +163,10 @@ def checked_score(score: Any, status: str) -> float | None:
         if score is not None:
             raise PlannerError(f"a training that ended as {status} has no score; leave {shown(score)} out")
         return None
-    value = float(score) if isinstance(score, Real) and not isinstance(score, bool) else math.nan
+    try:
+        value = math.nan if isinstance(score, bool | str) else float(score)
+    except (TypeError, ValueError, OverflowError):
+        value = math.nan
     if not 0 <= value <= 1:
         raise PlannerError(f"score {shown(score)}: a number in [0, 1] is wanted, the higher the better")
     return value

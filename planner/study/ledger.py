@@ -396,6 +396,7 @@ class Ledger(Records):
         return sum(trial.user_attrs.get(COORDINATOR) in others for trial in self.running()) if others else 0
 
     def running(self) -> list[optuna.trial.FrozenTrial]:
+        """Trials that are being trained, or were when their process ended."""
         from optuna.trial import TrialState
 
         return self._trials((TrialState.RUNNING,))

@@ -108,7 +108,7 @@ class FolderLock:
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        """Holds a file whose name is a number that no other asker has; begun while taking, when others clear nothing."""
+        """Holds a file whose name is a number that no other asker has; begun while taking, so that none clears it."""
         make_folder(self.folder / ASKERS)
         number = random.SystemRandom().randint(LOWEST, HIGHEST)
         path = self.folder / ASKERS / str(number)
