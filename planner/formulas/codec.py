@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.formulas.formula import Branch, Direction, Formula
+from planner.formulas.branch import Branch, Direction
+from planner.formulas.formula import FormulaCurves
 from planner.formulas.parts import parts_of, resolution_of
 from planner.formulas.rungs import ladder_in
 from planner.formulas.schema import violation
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from planner.surrogates.answer_model import AnswerModel
     from planner.surrogates.surrogate import Surrogate
 
+_F = TypeVar("_F", bound=FormulaCurves)
+
 SCHEMA = "planner-formula/1"
 COUNTING = "macs: multiply-accumulates of convolutions and linear layers; no bias, norm, activation or pooling"
 _DIRECTIONS: tuple[Direction, ...] = ("shrink", "enlarge")
@@ -40,7 +44,7 @@ LARGEST_END = 1e6  # of a range of pixels, channels or blocks
 DEEPEST = 8  # priors of priors: studies that were each fitted with the one before
 
 
-def dumps(formula: Formula) -> str:
+def dumps(formula: FormulaCurves) -> str:
     """The text of a formula file, with its test vectors and its digest.
 
     Raises:
@@ -101,46 +105,57 @@ def _text(value: Any, line: str) -> str:
     return "[" + deeper + f",{deeper}".join(_text(one, deeper) for one in value) + line + "]"
 
 
-def _checked(document: dict[str, Any]) -> Formula:
+def _checked(document: dict[str, Any], kind: type[_F]) -> _F:
     """The formula of a document: its shape, its digest, its meaning and its answers are checked, in this order."""
     if problem := violation(document):
         raise PlannerError(problem)
     if signed(document)["sha256"] != document["sha256"]:
         raise PlannerError("it was changed after it was written (its sha256 is another)")
-    formula = _formula_in(document)
+    formula = _formula_in(document, kind)
     if problem := disagreement(formula, document["vectors"]):
         raise PlannerError(problem)
     return formula
 
 
-_FORMAT = Format(SCHEMA, "formula", "write it again with `planner fit --out`", _checked)
+def _format(kind: type[_F]) -> Format[_F]:
+    return Format(SCHEMA, "formula", "write it again with `planner fit --out`", partial(_checked, kind=kind))
 
 
-def load(path: Path) -> Formula:
-    """Reads a formula file.
+def load_formula(path: Path, kind: type[_F]) -> _F:
+    """Reads a formula file as a class of formulas.
 
     Raises:
         PlannerError: If it is missing, too large, not of the schema, changed since it was written, or from a version
             that answers otherwise.
     """
-    return _FORMAT.load(path, "give a formula written by `planner fit --out`")
+    return _format(kind).load(path, "give a formula written by `planner fit --out`")
 
 
-def loads(text: str, name: str = "formula") -> Formula:
-    """The formula of a text; `name` is what errors call it.
+def read_formula(text: str, kind: type[_F], name: str = "formula") -> _F:
+    """The formula of a text, as a class of formulas; `name` is what errors call it.
 
     Raises:
-        PlannerError: As `load` does.
+        PlannerError: As `load_formula` does.
     """
-    return _FORMAT.loads(text, name)
+    return _format(kind).loads(text, name)
 
 
-def _formula_in(document: dict[str, Any]) -> Formula:
+def load(path: Path) -> FormulaCurves:
+    """The curves of a formula file, as `load_formula`."""
+    return load_formula(path, FormulaCurves)
+
+
+def loads(text: str, name: str = "formula") -> FormulaCurves:
+    """The curves of a text, as `read_formula`."""
+    return read_formula(text, FormulaCurves, name)
+
+
+def _formula_in(document: dict[str, Any], kind: type[_F]) -> _F:
     name, network = document["base"]["name"], document["base"]["network"]
     surrogate = _surrogate_in(document.get("surrogate"))
     if name not in base_names():
         raise PlannerError(f"base network {shown(name)} is unknown to this version")
-    formula = Formula(
+    formula = kind(
         base=name,
         resolution=network["resolution"],
         classes=document["classes"],
@@ -184,7 +199,7 @@ def _warnings(document: dict[str, Any]) -> tuple[str, ...]:
     return () if why is None else (why,)
 
 
-def _check_accuracy(formula: Formula) -> None:
+def _check_accuracy(formula: FormulaCurves) -> None:
     """Refuses a curve of the error that gives no share anywhere near 0 to 1: no test vector holds its values."""
     if formula.accuracy is None:
         return

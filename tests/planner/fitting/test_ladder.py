@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from planner import PlannerError
+from planner.answers.formula import Formula
 from planner.answers.search import best_networks
 from planner.fitting.fit import fit
 from planner.fitting.ladder import Records, with_ladder
+from planner.formulas.branch import Branch
 from planner.formulas.codec import dumps, loads, signed
-from planner.formulas.formula import Branch, Formula
 from planner.formulas.rungs import rung_at
 from planner.formulas.schema import violation
 from planner.formulas.trainings import trained_networks

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from planner import PlannerError
+from planner.answers.formula import Formula
+from planner.formulas.branch import Branch
 from planner.formulas.codec import dumps, loads, signed
-from planner.formulas.formula import Branch, Formula
 from planner.gaussian.curve import Curve
 from planner.rules import compound
 from planner.text.shipped import shipped_formula
@@ -33,7 +34,11 @@ def tinynet(published):
 @pytest.fixture(params=["shipped", "tinynet", "compound"])
 def formula(request):
     """Formulas of every kind."""
-    return compound("efficientnet_b0") if request.param == "compound" else request.getfixturevalue(request.param)
+    return (
+        Formula.of(compound("efficientnet_b0"))
+        if request.param == "compound"
+        else request.getfixturevalue(request.param)
+    )
 
 
 @pytest.fixture(scope="module")

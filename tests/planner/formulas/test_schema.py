@@ -10,8 +10,8 @@ import pytest
 import planner.formulas
 from planner.fitting.fit import fit
 from planner.formulas import schema as module
+from planner.formulas.branch import Kind
 from planner.formulas.codec import COUNTING, SCHEMA, dumps
-from planner.formulas.formula import Kind
 from planner.formulas.schema import schema, violation
 from planner.gaussian.curve import Curve
 from planner.rules import compound
