@@ -196,9 +196,12 @@ def _known(base: str | None) -> Iterator[tuple[str, Formula]]:
             yield str(own), loaded
     name = base_named(base or "efficientnet_b0").name
     if (text := reference_formula(name)) is not None:
-        studied = loads(text, "the reference study's formula")
+        studied = loads(text, "the reference study's formula", shipped=True)
         yield "shipped with the planner, learned in its reference study (results/reference)", studied
     if (text := shipped_formula(name)) is not None:
-        yield f"shipped with the planner, from published {name} networks", loads(text, "the shipped formula")
+        yield (
+            f"shipped with the planner, from published {name} networks",
+            loads(text, "the shipped formula", shipped=True),
+        )
     else:
         yield NO_FORMULA.format(base=name), compound(name)
