@@ -197,12 +197,12 @@ def _known(base: str | None) -> Iterator[tuple[str, FormulaCurves]]:
             yield str(own), loaded
     name = base_named(base or "efficientnet_b0").name
     if (text := reference_formula(name)) is not None:
-        studied = read_formula(text, FormulaCurves, "the reference study's formula")
+        studied = read_formula(text, FormulaCurves, "the reference study's formula", shipped=True)
         yield "shipped with the planner, learned in its reference study (results/reference)", studied
     if (text := shipped_formula(name)) is not None:
         yield (
             f"shipped with the planner, from published {name} networks",
-            read_formula(text, FormulaCurves, "the shipped formula"),
+            read_formula(text, FormulaCurves, "the shipped formula", shipped=True),
         )
     else:
         yield NO_FORMULA.format(base=name), compound(name)

@@ -89,7 +89,7 @@ def _applied(network: BaseNetwork, classes: int, formula: FormulaCurves | None) 
     own = shipped_formula(network.name)
     text = own or shipped_formula(PUBLISHED)
     assert text is not None
-    shipped = loads(text, "the shipped formula")
+    shipped = loads(text, "the shipped formula", shipped=True)
     if own is not None:
         return shipped.at(network.resolution, classes), []
     told = f"learned on {PUBLISHED}; {network.name} copies its r and d, as one copies compound scaling"

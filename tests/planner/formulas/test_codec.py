@@ -202,7 +202,7 @@ def test_another_schema_is_refused_by_name(refusal, text, found):
         ((*R, "inputs"), [], "r of shrink holds arrays of lengths"),
         ((*R, "inputs"), [0.0] * 1001, "branches.shrink.r.inputs is [0.0, 0.0"),
         ((*R, "precision"), [[1.0]], "branches.shrink.r.precision is unknown"),
-        ((*R, "prior_weight"), 0.5, "branches.shrink.r.prior is missing beside prior_weight"),
+        ((*R, "prior_weight"), 0.5, "prior of r of shrink is missing beside its prior_weight"),
         (("accuracy", "kernel"), "matern", "accuracy.kernel is 'matern'"),
         (("accuracy",), 3, "accuracy is 3; "),
         (("front",), 3, "front is 3; array is wanted"),
