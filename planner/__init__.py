@@ -35,9 +35,10 @@ from planner.doctor import own_modules
 
 if TYPE_CHECKING:
     from planner.allocation.allocate import allocate
+    from planner.answers.formula import Formula
     from planner.errors import PlannerError
     from planner.fitting.fit import fit
-    from planner.formulas.formula import Formula, Prediction
+    from planner.formulas.prediction import Prediction
     from planner.proposers.proposal import propose
     from planner.proposers.sampler import ExactCostSampler
     from planner.rules import at_budget
@@ -60,9 +61,9 @@ own_modules.install()
 PUBLIC = {
     "Architecture": "sampler",
     "ExactCostSampler": "planner.proposers.sampler",
-    "Formula": "planner.formulas.formula",
+    "Formula": "planner.answers.formula",
     "PlannerError": "planner.errors",
-    "Prediction": "planner.formulas.formula",
+    "Prediction": "planner.formulas.prediction",
     "Study": "planner.workbench.study",
     "Surrogate": "planner.surrogates.surrogate",
     "Trial": "planner.study.asking",

@@ -14,7 +14,8 @@ from planner.text.quantities import format_bytes, format_cost, format_count
 if TYPE_CHECKING:
     from planner.allocation.allocate import Allocation
     from planner.answers.answer import Answer
-    from planner.formulas.formula import Formula, Prediction
+    from planner.formulas.formula import FormulaCurves
+    from planner.formulas.prediction import Prediction
     from planner.study.reader import Records
     from planner.surrogates.surrogate import Surrogate
 
@@ -44,7 +45,7 @@ def shown(caption: str, facts: Mapping[str, Any], *tables: str) -> str:
     return f'<div class="planner-shown"><style>{STYLE}</style>\n{"".join(parts)}\n</div>'
 
 
-def of_formula(formula: Formula) -> str:
+def of_formula(formula: FormulaCurves) -> str:
     """A formula: what it covers, how its answers grow with the budget, and what it was fitted to."""
     from planner.formulas.exponents import sentences
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from planner.formulas.formula import Prediction
+from planner.formulas.prediction import Prediction
 from planner.formulas.stages import shares_of
 from planner.formulas.trainings import TrainedNetwork
 from sampler import Architecture

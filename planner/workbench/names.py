@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from planner.formulas.codec import loads
-from planner.formulas.formula import Formula
+from planner.answers.formula import Formula
+from planner.formulas.codec import read_formula
 from planner.text.shipped import reference_formula, shipped_formula
 from sampler import BaseNetwork, base, base_names
 
@@ -27,7 +27,7 @@ def load_formula(source: str | Path) -> Formula:
     """
     if isinstance(source, str) and source in base_names():
         if (text := reference_formula(source)) is not None:
-            return loads(text, "the reference study's formula")
+            return read_formula(text, Formula, "the reference study's formula", shipped=True)
         if (text := shipped_formula(source)) is not None:
-            return loads(text, "the shipped formula")
+            return read_formula(text, Formula, "the shipped formula", shipped=True)
     return Formula.load(source)

@@ -86,7 +86,7 @@ def create_study(
     if make_study(name, options) is None:
         if not load_if_exists:
             raise PlannerError(
-                f"{folder}: there is a study of that name; load_if_exists=True opens it, or take another"
+                f"{folder}: a study of that name is there; load_if_exists=True opens it"
             )
         opened(folder, options)
         remember(folder)

@@ -9,12 +9,13 @@ from typing import Any, Literal, overload
 
 from planner.advice.situation import Situation
 from planner.answers.answer import Answer
+from planner.answers.formula import Formula
 from planner.compare.measuring import Trained
 from planner.compare.rows import Row
 from planner.errors import PlannerError
 from planner.fitting.fit import fit
+from planner.formulas.branch import Kind
 from planner.formulas.codec import dumps
-from planner.formulas.formula import Formula, Kind
 from planner.front import pareto
 from planner.report.source import of_study
 from planner.study.asking import Asker, Trial
