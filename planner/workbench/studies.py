@@ -85,9 +85,7 @@ def create_study(
     folder = folder_of(name)
     if make_study(name, options) is None:
         if not load_if_exists:
-            raise PlannerError(
-                f"{folder}: a study of that name is there; load_if_exists=True opens it"
-            )
+            raise PlannerError(f"{folder}: a study of that name is there; load_if_exists=True opens it")
         opened(folder, options)
         remember(folder)
     return Study(folder)
