@@ -124,7 +124,7 @@ def _confirmed(
     from planner.answers.confirm import confirm
     from planner.commands.progress import TerminalProgress
     from planner.study.folder import cache_of, open_ledger
-    from planner.training.loop import Resources
+    from planner.training.resources import Resources
 
     ledger = open_ledger(study)
     return confirm(

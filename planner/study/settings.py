@@ -131,6 +131,7 @@ class StudySettings(BaseModel):
     base: str = "efficientnet_b0"
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     storage: str = ""
+    trainer: str = ""  # "" for the image trainer
     data: DataSettings
     space: SpaceSettings
     fidelity: FidelitySettings = FidelitySettings()
@@ -147,6 +148,10 @@ class StudySettings(BaseModel):
     def search_space(self) -> SearchSpace:
         """The search space of these settings."""
         return SearchSpace(base=self.base, classes=self.data.classes, **self.space.model_dump(exclude={"apart"}))
+
+    def left_out(self) -> set[str]:
+        """Names of settings that are not written, because an older version's study has none: without a trainer."""
+        return set() if self.trainer else {"trainer"}
 
     def data_spec(self, cache: Path) -> DataSpec:
         """The images of these settings, decoded into `cache`."""
@@ -212,6 +217,6 @@ def write_settings(path: Path, settings: StudySettings) -> None:
     """
     import tomli_w
 
-    document = {**settings.model_dump(), "recipe": settings.recipe.written()}
+    document = {**settings.model_dump(exclude=settings.left_out()), "recipe": settings.recipe.written()}
     mode = 0o600 if settings.storage and has_secret(settings.storage) else 0o666  # nobody else reads a password
     write_own(path, tomli_w.dumps(document), "free space or choose another folder", mode)

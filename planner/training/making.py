@@ -7,17 +7,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from planner.errors import PlannerError
+from planner.study.designs import Design, drawn
 from planner.study.folder import folder_of, opened, remember, settings_of
+from planner.study.ledger import Ledger
 from planner.study.locks import alone, make_folder
-
-if TYPE_CHECKING:
-    from planner.study.designs import Design
-    from planner.study.ledger import Ledger
-    from sampler import Architectures, Limit
-    from trainer.image_data import Progress
+from planner.study.settings import write_settings
+from planner.training.loop import queue
+from sampler import Architectures, Limit
+from trainer.image_data import Progress
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Wanted:
     """Architectures to be queued.
 
     Attributes:
-        n: How many.
+        n: Architectures to queue.
         more: Whether `n` are added to those that are there; else there shall be `n` in all.
         method: `stratified`, `random` or `sobol`; or what `design` is called.
-        limits: What those added may not pass.
-        seeds: How often each of those added is trained.
-        design: Gives them, instead of a method of that name.
+        limits: Limits that those added keep.
+        seeds: Number of trainings of each of those added.
+        design: Function that gives them, instead of a method of that name.
     """
 
     n: int
@@ -71,8 +71,6 @@ def queue_in(
 
 def _queued(ledger: Ledger, wanted: Wanted, design: Architectures | None = None) -> int:
     """Queues what is wanted; the design of a new study, where nobody else has queued anything in its storage."""
-    from planner.training.loop import queue
-
     with ledger.queueing():
         before = ledger.asked()
         if design is not None and not before:
@@ -87,10 +85,6 @@ def _queued(ledger: Ledger, wanted: Wanted, design: Architectures | None = None)
 
 def _made(folder: Path, options: dict[str, Any], wanted: Wanted, tell: Progress | None) -> tuple[Ledger, Architectures]:
     """The ledger of a new study and what to queue first, once they and its settings are known to be possible."""
-    from planner.study.designs import drawn
-    from planner.study.ledger import Ledger
-    from planner.study.settings import write_settings
-
     new = not folder.exists()
     try:
         make_folder(folder)
