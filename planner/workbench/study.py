@@ -28,7 +28,9 @@ from planner.text.deferred import pd
 from planner.text.documents import write_own
 from planner.text.markup import Card, drawn
 from planner.text.quantities import budget_of
-from planner.training.loop import Progress, Resources, queue, train_queued
+from planner.training.loop import queue, train_queued
+from planner.training.progress import Listener
+from planner.training.resources import Resources
 from planner.workbench.comparing import comparison
 from planner.workbench.notes import Notes
 from planner.workbench.reporting import check_path, write_report
@@ -89,7 +91,7 @@ class Study:
         seeds: int = 1,
         limits: Sequence[Limit] = (),
         resources: Resources | None = None,
-        progress: Progress | None = None,
+        progress: Listener | None = None,
     ) -> Study:
         """Queues architectures and trains what waits; resumes what was stopped.
 
@@ -282,7 +284,7 @@ class Study:
         final: bool = False,
         epochs: int | None = None,
         resources: Resources | None = None,
-        progress: Progress | None = None,
+        progress: Listener | None = None,
     ) -> list[Row]:
         """Trains the network that every method gives for each budget, all alike; writes `comparison.csv`.
 

@@ -15,7 +15,7 @@ from planner import PlannerError
 from planner.study.folder import folder_of
 from planner.study.opening import open_ledger
 from planner.study.settings import read_settings
-from planner.training.loop import Resources
+from planner.training.resources import Resources
 from trainer.observation import Observation
 
 IMAGES = {"base": "resnet20_cifar", "data": "fractal:classes=2,train=40,validation=4", "resolution": 32, "epochs": 1}
