@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from planner.allocation.believe import NO_STAGES, NO_SURROGATE, Belief, at_bounds, belief, doubt_of_stages, taught
 from planner.allocation.decode import Target, decode
@@ -17,9 +17,11 @@ from planner.formulas.stages import shares_of
 from planner.text.quantities import budget_of, format_count
 from sampler import Limit, rule_named, stack
 from sampler.architecture import Architectures, FloatArray
+from sampler.checks import shown
 from sampler.moves import from_rows
 
 Name = Literal["curves", "search"]
+Way = Literal["both", "curves"]
 CAUTION = 1.28  # standard deviations below the mean: nine networks of ten are better
 _HALVINGS = 10  # of the range of log MACs, where limits decide
 NOTHING = (
@@ -30,6 +32,7 @@ NOTHING = (
 NO_CURVES = (
     "no curves of the stages: the table was scaled uniformly, so that every stage's share follows from one width"
 )
+_CURVES_ONLY = "no search: only the curves were asked for"
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +130,7 @@ def allocate(
     cautious: bool = False,
     extrapolate: bool = False,
     seed: int = 0,
+    way: Way = "both",
 ) -> Allocation:
     """Spends a budget on the stages in both ways.
 
@@ -137,12 +141,15 @@ def allocate(
         cautious: Whether to search for, and compare, lower bounds of the accuracy (1.28 standard deviations below
             the mean) instead of means.
         extrapolate: Whether to answer outside the range that the fit saw.
-        seed: Of the search.
+        seed: Random seed of the search.
+        way: `"curves"` for these alone: milliseconds, where the search takes seconds.
 
     Raises:
-        PlannerError: If the formula knows nothing of stages, the budget is outside its range, or no architecture
-            keeps to budget and limits.
+        PlannerError: If the formula knows nothing of stages, the budget is outside its range, no architecture keeps
+            to budget and limits, or `way` is no such word.
     """
+    if way not in get_args(Way):
+        raise PlannerError(f"way is {shown(way)}; {' or '.join(get_args(Way))} is wanted")
     if macs is None and not limits:
         raise PlannerError(NO_BUDGET)
     budget = float(within(formula, None, limits, extrapolate).macs) if macs is None else budget_of(macs)
@@ -160,6 +167,8 @@ def allocate(
             missing["curves"] = f"no answer of the curves: {error}"
     if posterior is None:
         missing["search"] = doubt
+    elif way == "curves":
+        missing["search"] = _CURVES_ONLY
     else:
         try:
             options["search"] = _by_search(formula, budget, limits, cautious, extrapolate, posterior, options, seed)
