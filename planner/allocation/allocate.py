@@ -13,6 +13,7 @@ from planner.allocation.search import best_at
 from planner.errors import InputError, PlannerError
 from planner.formulas.budgets import NO_BUDGET, prediction_of, within
 from planner.formulas.formula import Formula, Prediction
+from planner.formulas.limits import largest, passed
 from planner.formulas.stages import shares_of
 from planner.text.quantities import budget_of, format_count
 from sampler import Limit, rule_named, stack
@@ -217,33 +218,17 @@ def by_curves(formula: Formula, budget: float, limits: Sequence[Limit] = ()) -> 
         return prediction_of(formula, macs, found.architecture, limits, found.pixels_nudged)
 
     answer = at(budget)
-    if _passed(answer):
-        answer = _largest(at, formula.macs_range[0], budget)
-    return answer
-
-
-def _largest(at: Any, lowest: float, budget: float) -> Prediction:
-    """The dearest answer found that keeps to its limits, by bisection.
-
-    Raises:
-        PlannerError: If even the smallest does not.
-    """
-    below, above = math.log(min(lowest, budget)), math.log(budget)
-    best: Prediction = at(math.exp(below))
-    binding = _passed(best)
-    if binding:
+    if not passed(answer, limits):
+        return answer
+    low = min(formula.macs_range[0], budget)
+    smallest = at(low)
+    if over := passed(smallest, limits):
+        name, most = over[0].name, over[0].largest
         raise PlannerError(
-            f"at most {best.limits[binding]:,.4g} {binding} cannot be kept: the smallest architecture by the curves of "
-            f"the stages has {best.costs[binding]:,.4g}; give more, or take another base network"
+            f"at most {most:,.4g} {name} cannot be kept: the smallest architecture by the curves of the stages has "
+            f"{smallest.costs[name]:,.4g}; give more, or take another base network"
         )
-    for _ in range(_HALVINGS):
-        middle = (below + above) / 2
-        tried: Prediction = at(math.exp(middle))
-        if passed := _passed(tried):
-            above, binding = middle, passed
-        else:
-            below, best = middle, tried
-    return replace(best, binding=binding or "macs")
+    return largest(at, limits, (low, budget), (smallest, answer), _HALVINGS)
 
 
 def _by_search(
@@ -289,13 +274,6 @@ def _option(formula: Formula, prediction: Prediction, posterior: Belief | None) 
     mean, std = posterior(alone)
     bounds = at_bounds(taught(formula, prediction.rule), alone)
     return Option(prediction, shares, float(mean[0]), float(std[0]), bounds)
-
-
-def _passed(prediction: Prediction) -> str:
-    """The limit that a prediction passes most, or nothing."""
-    over = {name: prediction.costs[name] / most for name, most in prediction.limits.items()}
-    worst = max(over, key=lambda name: over[name], default="")
-    return worst if worst and over[worst] > 1 else ""
 
 
 def _preferred(options: dict[Name, Option], missing: dict[Name, str], cautious: bool) -> tuple[Name, str]:
