@@ -10,7 +10,7 @@ import numpy as np
 from planner.errors import PlannerError
 from sampler import Architecture, Architectures, BaseNetwork, stack
 from sampler.architecture import FloatArray
-from sampler.bases.regnet import MULTIPLE, X_PARAMETERS, Y_PARAMETERS, quantised_linear
+from sampler.families.regnet import MULTIPLE, X_PARAMETERS, Y_PARAMETERS, quantised_linear
 from sampler.scaling import buildable
 
 # Of the MACs, in the depths of the 24 published RegNets (0.076): depth hardly grows. The width has the rest, and so

@@ -14,8 +14,8 @@ from planner.rules.rays import FAST, SLOW_RESOLUTION, compound_ray, pycls_ray, r
 from planner.rules.rule import rule_of
 from planner.rules.staircase import nearest, uniform_family
 from sampler import InputError, architecture_complexity, base, rule_named
-from sampler.bases.regnet import X_PARAMETERS, Y_PARAMETERS
 from sampler.complexity import base_macs, complexity, count
+from sampler.families.regnet import X_PARAMETERS, Y_PARAMETERS
 
 B0_MACS = 385_814_752
 REGNETS = [*X_PARAMETERS, *Y_PARAMETERS]
