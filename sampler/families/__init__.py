@@ -15,6 +15,7 @@ from sampler.families.registry import (
     registered,
     takes_every_width,
     unregister_family,
+    without_usual_knobs,
 )
 from sampler.families.regnet import REGNET
 from sampler.families.residual import RESIDUAL
@@ -31,6 +32,7 @@ __all__ = [
     "registered",
     "takes_every_width",
     "unregister_family",
+    "without_usual_knobs",
 ]
 
 for _family in (MBCONV, REGNET, RESIDUAL, GHOST, CONVNEXT):

@@ -139,6 +139,15 @@ def own_knobs(network: BaseNetwork) -> dict[str, tuple[int, ...]]:
     return {name: values for name, values in knobs.items() if values != usual[name]}
 
 
+def without_usual_knobs(architecture: Architecture) -> Architecture:
+    """The same architecture without the knobs that are as in its base network."""
+    if not architecture.knobs:
+        return architecture
+    network = network_of(architecture.with_knobs({}))
+    usual = family_of(network).knobs(network)
+    return architecture.with_knobs({name: one for name, one in architecture.knobs.items() if one != usual.get(name)})
+
+
 def load_installed() -> None:
     """Registers the families of installed packages, once: called where a name is unknown, for it takes a moment.
 
