@@ -36,6 +36,8 @@ from sampler.checks import checked_name, shown
 from sampler.errors import InputError
 from sampler.families import Family, Sizes, family_of
 from sampler.families.parts import Block
+from sampler.families.protocol import overrides
+from sampler.families.registry import check_table
 from sampler.layered import LayeredArchitecture
 from sampler.scaling import ScalingRule, rule_named, scale
 from sampler.totals import memory, totals
@@ -121,12 +123,14 @@ def _size(dtype: str) -> int:
 
 def blocks_of(network: BaseNetwork, architectures: Architectures, classes: int) -> Iterator[Block]:
     """The blocks of `n` architectures, input side first."""
-    family, sizes = family_of(network), _sizes(architectures)
-    blocks = family.blocks(network, sizes, classes)
-    return blocks if _own_bound(family) else _bounded(blocks, family)
+    check_table(network)
+    family = family_of(network)
+    blocks = family.blocks(network, sizes_of(architectures), classes)
+    return blocks if overrides(family, "macs_bound") else _bounded(blocks, family)
 
 
-def _sizes(architectures: Architectures) -> Sizes:
+def sizes_of(architectures: Architectures) -> Sizes:
+    """The sizes of architectures, as families take them."""
     return Sizes(
         architectures.resolution,
         architectures.stem,
@@ -135,10 +139,6 @@ def _sizes(architectures: Architectures) -> Sizes:
         architectures.head,
         architectures.knobs,
     )
-
-
-def _own_bound(family: Family) -> bool:
-    return getattr(type(family), "macs_bound", None) is not Family.macs_bound
 
 
 def _bounded(blocks: Iterator[Block], family: Family) -> Iterator[Block]:
@@ -213,7 +213,7 @@ def _check_int64(network: BaseNetwork, architectures: Architectures) -> None:
     """Refuses architectures whose MACs could pass 2^62, by a bound that needs no count."""
     if not len(architectures):
         return
-    bound = family_of(network).macs_bound(network, _sizes(architectures))
+    bound = family_of(network).macs_bound(network, sizes_of(architectures))
     if not bound <= 2.0**62:
         raise InputError("such a network needs more than 2^62 MACs; check the resolution, widths and depths given")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS, BaseNetwork
 from sampler.families import family_of
+from sampler.families.protocol import overrides
 from sampler.families.terms import Document, Rounding, whole
 from sampler.scaling import ScalingRule
 
@@ -27,9 +28,10 @@ def resolution_of(network: BaseNetwork, rule: ScalingRule) -> Document:
 
 def parts_of(network: BaseNetwork, rule: ScalingRule, classes: int) -> list[Document]:
     """The parts of a base network under a scaling rule, input side first; none where its family has no terms."""
-    terms = family_of(network).terms(network, classes)
-    if terms is None:
+    family = family_of(network)
+    if not overrides(family, "terms"):
         return []
+    terms = family.terms(network, classes)
     last = len(network.stages) - 1
     stages = [
         {

@@ -101,9 +101,13 @@ class Family(Protocol):
         """
         return convolutional_bound(network, sizes)
 
-    def terms(self, network: BaseNetwork, classes: int) -> Terms | None:
-        """Its blocks as plain data; None, the default, where they are no products of sizes."""
-        return None
+    def terms(self, network: BaseNetwork, classes: int) -> Terms:
+        """A base network's blocks as plain data.
+
+        Raises:
+            InputError: If they are no products of sizes, as is the default.
+        """
+        raise InputError(f"{network.name}: family {self.name} gives no terms; only the planner itself can count it")
 
     def layer_blocks(
         self, network: BaseNetwork, architecture: LayeredArchitecture, layers: IntArray, classes: int
@@ -120,6 +124,11 @@ class Family(Protocol):
             InputError: If the base network has no free widths per layer, as is the default, or a number is impossible.
         """
         raise no_layers(network)
+
+
+def overrides(family: Family, method: str) -> bool:
+    """Whether a family has a method of its own instead of the default."""
+    return getattr(type(family), method, None) is not getattr(Family, method)
 
 
 def by_name(networks: Iterable[BaseNetwork]) -> dict[str, BaseNetwork]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
 from sampler.architecture import Architecture, BaseNetwork
 from sampler.checks import shown
 from sampler.errors import InputError
-from sampler.families.protocol import Family
+from sampler.families.protocol import Family, overrides
 
 GROUP = "scaling_planner.families"  # of the entry points by which installed packages offer families
 F = TypeVar("F", bound="Family | type[Family]")
@@ -112,7 +112,7 @@ def of_family(table: Mapping[str, T], network: BaseNetwork, what: str) -> T:
 
 def takes_every_width(network: BaseNetwork) -> bool:
     """Whether the blocks of a base network can have every width: whether its family leaves widths as they are."""
-    return getattr(type(family_of(network)), "widths", None) is Family.widths
+    return not overrides(family_of(network), "widths")
 
 
 def network_of(architecture: Architecture) -> BaseNetwork:
@@ -127,6 +127,28 @@ def network_of(architecture: Architecture) -> BaseNetwork:
         raise InputError(f"base network {architecture.base!r} is unknown (`planner bases` lists all)")
     network = _bases[architecture.base]
     return family_of(network).with_knobs(network, architecture.knobs) if architecture.knobs else network
+
+
+def check_table(network: BaseNetwork) -> None:
+    """Refuses a table that its family does not know: kinds of blocks, or a variant, that none of its base networks has.
+
+    Raises:
+        InputError: Naming the kind or the variant.
+    """
+    if network is _bases.get(network.name):
+        return
+    known = family_of(network).bases.values()
+    variants = {base.variant for base in known}
+    if network.variant not in variants:
+        raise InputError(f"{network.name}: variant {network.variant!r} is unknown; known: {_listed(variants)}")
+    kinds = {stage.block for base in known for stage in base.stages}
+    for stage in network.stages:
+        if stage.block not in kinds:
+            raise InputError(f"{network.name}: block {stage.block!r} is unknown; known: {_listed(kinds)}")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in sorted(names))
 
 
 def own_knobs(network: BaseNetwork) -> dict[str, tuple[int, ...]]:
