@@ -314,13 +314,10 @@ def concatenate(parts: Sequence[Architectures]) -> Architectures:
     names = {part.base for part in parts}
     knobs = {tuple(sorted(part.knobs)) for part in parts}
     assert len(names) == len(knobs) == 1, (names, knobs)
+    columns = ("resolution", "stem", "widths", "depths", "head", "multipliers")
+    whole = {name: np.concatenate([getattr(part, name) for part in parts]) for name in columns}
     return Architectures(
-        names.pop(),
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("resolution", "stem", "widths", "depths", "head", "multipliers")
-        ),
-        knobs={name: np.concatenate([part.knobs[name] for part in parts]) for name in knobs.pop()},
+        names.pop(), **whole, knobs={name: np.concatenate([part.knobs[name] for part in parts]) for name in knobs.pop()}
     )
 
 

@@ -18,6 +18,7 @@ from sampler.families.protocol import Family, overrides
 from sampler.families.registry import family_names, family_of, network_of, registered
 from sampler.families.terms import Document
 from sampler.scaling import rule_named, scale, scale_stages
+from sampler.totals import totals
 
 _COUNTS = ("macs", "params", "activations", "memory")
 _ROWS, _CLASSES, _STEPS = 6, 7, 16
@@ -176,11 +177,10 @@ def _check_unknown(case: _Case) -> None:
     """A table with a variant, a kind of block or a knob that nobody knows is refused."""
     network, one = case.network, stack([case.network.architecture()])
     stages = (replace(network.stages[0], block="no such block"), *network.stages[1:])
-    for strange, what in (
-        (replace(network, variant="no such variant"), "variant"),
-        (replace(network, stages=stages), "block"),
-    ):
-        _refused(case, lambda strange=strange: list(blocks_of(strange, one, _CLASSES)), f"an unknown {what}")
+    other = replace(network, variant="no such variant")
+    _refused(case, lambda: list(blocks_of(other, one, _CLASSES)), "an unknown variant")
+    changed = replace(network, stages=stages)
+    _refused(case, lambda: list(blocks_of(changed, one, _CLASSES)), "an unknown kind of block")
     knobs = {"no such knob": (1,)}
     _refused(case, lambda: case.family.with_knobs(network, knobs), "an unknown knob in its table")
     _refused(case, lambda: count(stack([one[0].with_knobs(knobs)])), "an unknown knob of an architecture")
@@ -209,13 +209,10 @@ def _check_knobs(case: _Case) -> None:
         widths = family.widths(table, np.array([network.widths]))[0].tolist()
         wider = replace(twice, widths=tuple(widths))
         plain = stack([wider.with_knobs({})])
-        macs = sum(_macs(block) for block in blocks_of(table, plain, _CLASSES))
-        case.require(macs == architecture_complexity(wider, _CLASSES).macs, f"other {name} count otherwise in a table")
-
-
-def _macs(block: Any) -> int:
-    repeats = 1 if block.repeats is None else int(block.repeats[0])
-    return repeats * sum(int(np.max(layer.products)) for layer in block.layers if layer.computes)
+        total, _ = totals(blocks_of(table, plain, _CLASSES), size=4)
+        counted = architecture_complexity(wider, _CLASSES)
+        same = all(int(getattr(total, cost)[0]) == getattr(counted, cost) for cost in _COUNTS[:3])
+        case.require(same, f"other {name} count otherwise in a table")
 
 
 def _check_overflow(case: _Case) -> None:
