@@ -189,9 +189,6 @@ class KnobbedArchitecture(Architecture):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        named = isinstance(self.knobs, Mapping) and all(isinstance(name, str) for name in self.knobs)
-        if not named or not self.knobs:
-            raise InputError(f"knobs are {shown(self.knobs)}; whole numbers by name are wanted")
         knobs, stages = _tuples(self.knobs), len(self.widths)
         for name, values in knobs.items():
             check_range(f"knob {name}", values, MAX_CHANNELS)
@@ -201,7 +198,13 @@ class KnobbedArchitecture(Architecture):
 
 
 def _tuples(knobs: Mapping[str, int | Sequence[int]]) -> dict[str, tuple[int, ...]]:
-    """Knobs by their sorted names; one number is a tuple of one."""
+    """Knobs by their sorted names; one number is a tuple of one.
+
+    Raises:
+        InputError: If there is none, or one has no name.
+    """
+    if not isinstance(knobs, Mapping) or not knobs or not all(isinstance(name, str) for name in knobs):
+        raise InputError(f"knobs are {shown(knobs)}; whole numbers by name are wanted")
     return {name: _tuple(knobs[name]) for name in sorted(knobs)}
 
 

@@ -83,8 +83,14 @@ def from_rows(network: BaseNetwork, rows: IntArray, knobs: Mapping[str, int] = N
         network: The base network.
         rows: The integers, in the order of `column_names`.
         knobs: How many of the last k columns each knob has, by its name.
+
+    Raises:
+        InputError: If the rows have columns that nobody named.
     """
     stages = len(network.stages)
+    wanted = 3 + 2 * stages + sum(knobs.values())
+    if rows.shape[1] != wanted:
+        raise InputError(f"rows of {network.name} have {wanted} columns, not {rows.shape[1]}; knobs must be named")
     widths, depths = rows[:, 2 : 2 + stages], rows[:, 2 + stages : 2 + 2 * stages]
     multipliers = effective_multipliers(network, rows[:, 0], depths, widths)
     further, start = {}, 3 + 2 * stages
@@ -322,6 +328,9 @@ def neighbours(
         pixels: Steps of the resolution.
         pairs: Whether two columns move at once, one up and one down, so that the cost may stay.
 
+    Raises:
+        InputError: If the architectures have knobs, which no move knows.
+
     Example:
         >>> from sampler import SearchSpace, base, stack
         >>> b0 = stack([base("efficientnet_b0").architecture()])
@@ -331,6 +340,8 @@ def neighbours(
     grid = space if isinstance(space, Grid) else Grid.of(space)
     moves = moves_of(grid, kinds, steps, pixels)
     up, down = [move for move in moves if move.steps > 0], [move for move in moves if move.steps < 0]
+    if architectures.knobs:
+        raise InputError(f"{', '.join(architectures.knobs)} cannot be moved; give architectures without knobs")
     rows = architectures.integers()
     found = moved(grid, rows, up, down)[0] if pairs else moved(grid, rows, moves)[0]
     return from_rows(grid.network, found)
