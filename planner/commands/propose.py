@@ -117,7 +117,7 @@ def command(
     """
     from planner.commands.progress import patience
     from planner.proposers.queue import ProposalOptions, propose_for, repeat_trials
-    from planner.study.folder import open_ledger
+    from planner.study.opening import open_ledger
     from sampler import exact_limit
 
     ledger = open_ledger(study)
