@@ -12,7 +12,7 @@ from sampler import BaseNetwork, base, base_names
 
 def bases() -> dict[str, BaseNetwork]:
     """The base networks by their names."""
-    return {name: base(name) for name in base_names()}
+    return {name: base(name) for name in base_names(installed=True)}
 
 
 def load_formula(source: str | Path) -> Formula:

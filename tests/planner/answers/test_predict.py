@@ -77,7 +77,7 @@ def formula(drawn):
     rows = drawn.integers()
     tried = np.column_stack([rows[:, :-1], macs]).astype(float)  # without the head, which this base network has not
     reached = Surrogate().means(tried[:, :-1], tried[:, -1]) - 0.02
-    known = compound(BASE, PIXELS, CLASSES)
+    known = Formula.of(compound(BASE, PIXELS, CLASSES))
     order = np.argsort(macs)
     points = tuple(
         {
