@@ -238,6 +238,13 @@ def made_with(command: _F) -> _F:
         ),
         click.option("--recipe", metavar="NAME", help="Recipe: fast (default), tinynet, resnet, adjust, amplify."),
         click.option("--seed", type=SEED, help="Of designs and trainings; 0 by default."),
+        click.option(
+            "--trainer",
+            metavar="FILE.py:NAME",
+            help="Train by a function of yours, a `planner` job in and a score out, instead of on images; also "
+            "package.module:NAME, or what an installed package offers.",
+        ),
+        click.option("--classes", type=Whole(2, 1_000_000), help="With --trainer: outputs of the networks."),
         click.option("--storage", metavar="URL", help="Optuna storage; SQLite in the study's folder by default."),
     )
     for option in reversed(options):

@@ -26,6 +26,7 @@ DEFAULT_NAME = "study"
 DEFAULT_RESOLUTION = 64
 HARDLY_SMALLER = 0.5  # what r can be at least, in most studies
 _SIDE = 1.4  # decoded side over the base resolution: the largest r drawn
+_LARGEST_R = 2.8  # with another trainer, whose data are as large as it likes
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 MOST_NAMED = 5  # studies in an error
 BOUNDED = ("r", "d", "w")
@@ -137,7 +138,8 @@ def cache_of(folder: Path) -> Path:
 def settings_of(folder: Path, options: dict[str, Any], tell: Progress | None = None) -> tuple[StudySettings, list[str]]:
     """Settings from options, by the names of `planner.commands.options.made_with`.
 
-    The images are decoded once here, because the number of classes is part of every cost.
+    The images are decoded once here, because the number of classes is part of every cost. With another trainer than
+    the image trainer there are none, and `classes` says how many.
 
     Returns:
         The settings, and what is to be said of them.
@@ -150,30 +152,37 @@ def settings_of(folder: Path, options: dict[str, Any], tell: Progress | None = N
     from sampler import base as base_named
     from trainer.images import load_images
     from trainer.pictures import first_names
+    from trainer.trainers import trainer_named
 
     given = _with_source(options)
-    source = given.get("data", "fractal")
+    _refuse_beside_trainer(given)
+    trainer = given.get("trainer", "")
+    source = "" if trainer else given.get("data", "fractal")
     if source != source.encode("utf-8", "replace").decode():
         raise PlannerError(f"--data {source}: a path that is no UTF-8, as study.toml is; rename that file or folder")
     base = base_named(given.get("base", "efficientnet_b0"))
     resolution = given.get("resolution", DEFAULT_RESOLUTION)
-    side = given.get("side", round(_SIDE * resolution))
+    side = given.get("side", round((_LARGEST_R if trainer else _SIDE) * resolution))
     apart = 0.0 if given.get("space") == "stage" else APART
-    space: dict[str, Any] = {"resolution": resolution, "r": (0.35, min(2.8, side / resolution)), "apart": apart}
+    space: dict[str, Any] = {"resolution": resolution, "r": (0.35, min(_LARGEST_R, side / resolution)), "apart": apart}
     space.update({name: given[name] for name in ("rule", *BOUNDED) if name in given})
     space.update({"kind": given["space"]} if "space" in given else {})
     document: dict[str, Any] = {
         "base": base.name,
-        "data": {"side": side, "classes": 2},
+        "data": {"side": side, "classes": given.get("classes", 2)},
         "space": space,
         "fidelity": {new: given[old] for old, new in (("epochs", "epochs"), ("share", "data_share")) if old in given},
     }
-    document.update({name: given[name] for name in ("seed", "storage") if name in given})
+    document.update({name: given[name] for name in ("seed", "storage", "trainer") if name in given})
     document.update({"recipe": {"name": given["recipe"]}} if "recipe" in given else {})
     document["data"].update({"holdout": given["holdout"]} if "holdout" in given else {})
     if "window" in given:
         space["window"] = window_multiples(given["window"], base.name, resolution, document["data"]["classes"])
     settings = checked(document, "study")  # before images are decoded, which may take long
+    if trainer:
+        trainer_named(trainer)
+        document["data"]["source"] = source
+        return checked(document, "study"), []
     data = load_images(source, side, cache=cache_of(folder), progress=tell)
     doubts = [f"{data.source}: {note}" for note in data.notes]
     doubts += [f"warning: {doubt}" for doubt in _doubts(settings, data, "r" in given)]
@@ -184,6 +193,25 @@ def settings_of(folder: Path, options: dict[str, Any], tell: Progress | None = N
         space["window"] = window_multiples(given["window"], base.name, resolution, len(data.classes))
     document["data"].update(classes=len(data.classes), fingerprint=data.fingerprint, source=data.source)
     return checked(document, "study"), doubts
+
+
+def _refuse_beside_trainer(given: dict[str, Any]) -> None:
+    """Refuses options that are the image trainer's beside another one, and the other way round.
+
+    Raises:
+        PlannerError: Naming the option.
+    """
+    if "trainer" not in given:
+        if "classes" in given:
+            raise PlannerError("--classes has no effect without --trainer: the images say how many there are")
+        return
+    for name in ("data", "side", "holdout", "recipe"):
+        if name in given:
+            raise PlannerError(f"--{name} has no effect beside --trainer, which looks after its own data; leave it out")
+    if "classes" not in given:
+        raise PlannerError(
+            f"--trainer {given['trainer']}: say how many outputs networks have, such as --classes 10"
+        )
 
 
 def _doubts(settings: StudySettings, data: ImageData, r_given: bool) -> Iterator[str]:
@@ -226,6 +254,8 @@ def change_of(folder: Path, settings: StudySettings, options: dict[str, Any]) ->
         "recipe": settings.recipe.name,
         "seed": settings.seed,
         "storage": settings.storage,
+        "trainer": settings.trainer,
+        "classes": settings.data.classes,
     }
     if "window" in wanted:
         now["window"] = _window_as(settings, wanted["window"])
