@@ -69,14 +69,18 @@ def check_task(task: TrainingTask, training: Training) -> None:
 
 
 def _check_whole(task: TrainingTask, training: Training, state: Path) -> tuple[EpochRecord, ...]:
-    told: list[tuple[EpochRecord, ...]] = []
-    found = task.observe(training, Conditions("cpu", 1, lambda history: bool(told.append(history)), state))
+    epochs: list[int] = []
+
+    def goes_on(history: tuple[EpochRecord, ...]) -> bool:
+        epochs.append(history[-1].epoch)
+        return False
+
+    found = task.observe(training, Conditions("cpu", 1, goes_on, state))
     assert found.status == "ok", f"the training ended as {found.status} ({found.message}), not ok"
     assert found.accuracy is not None and 0 <= found.accuracy <= 1, f"the score {found.accuracy} is not in [0, 1]"
     assert found.history, "no epoch was reported: job.report was never called and no score returned"
     assert found.history[-1].epoch == training.fidelity.epochs, "the last report is not of the last epoch"
     assert found.other_than(training) is None, f"the observation is of another {found.other_than(training)}"
-    epochs = [history[-1].epoch for history in told]
     assert epochs == sorted(set(epochs)), f"epochs were reported in the order {epochs}"
     assert math.isfinite(found.seconds) and found.seconds >= 0, f"it took {found.seconds} seconds"
     _check_json(found)
