@@ -57,7 +57,7 @@ class Family(Protocol):
 
     Attributes:
         name: The family's name, as its base networks have it.
-        bases: Its base networks by their names.
+        bases: Base networks by their names.
     """
 
     name: str
@@ -116,7 +116,7 @@ class Family(Protocol):
 
         Args:
             network: The base network.
-            architecture: What the networks have in common.
+            architecture: Everything that the networks have in common.
             layers: `(n, l)` output channels of the blocks' convolutions.
             classes: Outputs of the classifier.
 
