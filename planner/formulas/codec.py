@@ -138,7 +138,7 @@ def loads(text: str, name: str = "formula") -> Formula:
 def _formula_in(document: dict[str, Any]) -> Formula:
     name, network = document["base"]["name"], document["base"]["network"]
     surrogate = _surrogate_in(document.get("surrogate"))
-    if name not in base_names():
+    if name not in base_names() and name not in base_names(installed=True):
         raise PlannerError(f"base network {shown(name)} is unknown to this version")
     formula = Formula(
         base=name,
