@@ -236,6 +236,8 @@ def training_of(number: int, facts: Mapping[str, Any], settings: StudySettings, 
         settings.recipe,
         settings.data_spec(folder / "cache"),
         facts.get("seed", settings.seed),
+        trainer=settings.trainer,
+        classes=settings.data.classes if settings.trainer else 0,
     )
     if "epochs" in asks:
         training = replace(training, fidelity=replace(training.fidelity, epochs=asks["epochs"]))
