@@ -123,7 +123,8 @@ def _confirmed(
     """The answer of a study's formula that is the best measured of the best expected."""
     from planner.answers.confirm import confirm
     from planner.commands.progress import TerminalProgress
-    from planner.study.folder import cache_of, open_ledger
+    from planner.study.folder import cache_of
+    from planner.study.opening import open_ledger
     from planner.training.loop import Resources
 
     ledger = open_ledger(study)
