@@ -63,11 +63,12 @@ def command(
     from planner.fitting.fit import fit
     from planner.formulas.codec import dumps
     from planner.study.folder import cache_of
+    from planner.study.options import StudyOptions
     from planner.text.documents import write_own
     from planner.training.loop import train_queued
     from planner.training.making import Wanted, queue_in
 
-    ledger, _ = queue_in(study, options, Wanted(trials, method=method, seeds=seeds), decoding)
+    ledger, _ = queue_in(study, StudyOptions(**options), Wanted(trials, method=method, seeds=seeds), decoding)
     train_queued(ledger, cache_of(ledger.folder), where, TerminalProgress())
     warn_of_guessing(ledger)
     table = ledger.table()

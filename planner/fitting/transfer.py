@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.formulas.formula import Direction, Formula
+from planner.formulas.branch import Direction
+from planner.formulas.codec import load_formula
+from planner.formulas.formula import FormulaCurves
 from planner.gaussian.curve import Curve
 from planner.gaussian.curve_fit import CurveFit
+from planner.study.folder import folder_of
 
 _WEIGHTS = (0.2, 0.4, 0.6, 0.8, 1.0)
 # Of the log of the marginal likelihood: 20 to 1, strong evidence (Kass & Raftery 1995, section 3.2).
@@ -76,26 +79,24 @@ def departing(fitted: CurveFit, prior: Curve, weight: float) -> CurveFit:
     return replace(fitted, curve=replace(fitted.curve, prior=prior, prior_weight=weight))
 
 
-def prior_named(name: str) -> tuple[Formula, str]:
+def prior_named(name: str) -> tuple[FormulaCurves, str]:
     """The formula of a file or of a study, and what to call it.
 
     Raises:
         PlannerError: If there is none.
     """
-    from planner.study.folder import folder_of
-
     path = Path(name)
     if path.is_file() or path.suffix == ".json":
-        return Formula.load(path), path.name
+        return load_formula(path, FormulaCurves), path.name
     path = folder_of(name) / "formula.json"
     if not path.is_file():
         raise PlannerError(
             f"--prior {name}: neither a formula file nor a study with one; run `planner fit --study {name}` first"
         )
-    return Formula.load(path), name
+    return load_formula(path, FormulaCurves), name
 
 
-def prior_curve(prior: Formula, direction: Direction, name: str, like: str) -> Curve | None:
+def prior_curve(prior: FormulaCurves, direction: Direction, name: str, like: str) -> Curve | None:
     """The prior's curve of one direction and dimension (`r` or `d`), or None where it has none.
 
     Raises:

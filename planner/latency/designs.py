@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.study.folder import window_multiples
+from planner.study.windows import window_multiples
 from sampler import Architecture, SearchSpace, base, stratified_design
 from sampler.architecture import MAX_CHANNELS, MAX_PIXELS, check_range
 from sampler.scaling import buildable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from planner.errors import PlannerError
@@ -227,3 +227,18 @@ def format_cost(name: str, value: float) -> str:
     if name == "latency":
         return f"{value:.4g} ms"
     return format_bytes(value) if name == "memory" else format_count(value)
+
+
+def format_accuracy(accuracy: Mapping[str, Any] | None) -> str | None:
+    """An expected accuracy and its interval, or None without one.
+
+    Example:
+        >>> format_accuracy({"mean": 0.75, "lower": 0.734, "upper": 0.766, "level": 0.9, "in_range": True})
+        '75.0% (73.4% to 76.6%, 90%)'
+    """
+    if accuracy is None:
+        return None
+    what = ", of the front" if accuracy.get("of") == "front" else ""
+    what += "" if accuracy["in_range"] else ", outside what was trained"
+    interval = f"{accuracy['lower']:.1%} to {accuracy['upper']:.1%}, {accuracy['level']:.0%}"
+    return f"{accuracy['mean']:.1%} ({interval}){what}"
