@@ -12,6 +12,7 @@ numpy.
     planner.ExactCostSampler(cost)    an Optuna sampler for two objectives of which one can be computed
     planner.propose(observed, pool, n, ..)  the rows of a pool to measure next
     planner.answer(observed, pool, budgets, ..)  for each budget the best row of a pool, by all that was measured
+    planner.allocate(formula, macs)   a budget spent on the stages apart, by the curves and by search
     planner.PlannerError         whatever of these a caller can mend; one line says how
 """
 
@@ -23,9 +24,11 @@ from typing import TYPE_CHECKING, Any
 from planner.doctor import own_modules
 
 if TYPE_CHECKING:
+    from planner.allocation.allocate import allocate
+    from planner.answers.formula import Formula
     from planner.errors import PlannerError
     from planner.fitting.fit import fit
-    from planner.formulas.formula import Formula, Prediction
+    from planner.formulas.prediction import Prediction
     from planner.proposers.proposal import propose
     from planner.proposers.sampler import ExactCostSampler
     from planner.surrogates.answer import answer
@@ -42,10 +45,11 @@ own_modules.install()
 _PUBLIC = {
     "Architecture": "sampler",
     "ExactCostSampler": "planner.proposers.sampler",
-    "Formula": "planner.formulas.formula",
+    "Formula": "planner.answers.formula",
     "PlannerError": "planner.errors",
-    "Prediction": "planner.formulas.formula",
+    "Prediction": "planner.formulas.prediction",
     "Surrogate": "planner.surrogates.surrogate",
+    "allocate": "planner.allocation.allocate",
     "answer": "planner.surrogates.answer",
     "base": "sampler",
     "build": "trainer.network",
@@ -62,6 +66,7 @@ __all__ = [
     "PlannerError",
     "Prediction",
     "Surrogate",
+    "allocate",
     "answer",
     "base",
     "build",

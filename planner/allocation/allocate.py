@@ -12,8 +12,9 @@ from planner.allocation.decode import Target, decode
 from planner.allocation.search import best_at
 from planner.errors import InputError, PlannerError
 from planner.formulas.budgets import NO_BUDGET, prediction_of, within
-from planner.formulas.formula import Formula, Prediction
+from planner.formulas.formula import FormulaCurves
 from planner.formulas.limits import largest, passed
+from planner.formulas.prediction import Prediction
 from planner.formulas.stages import shares_of
 from planner.text.quantities import budget_of, format_count
 from sampler import Limit, rule_named, stack
@@ -125,7 +126,7 @@ class Allocation:
 
 
 def allocate(
-    formula: Formula,
+    formula: FormulaCurves,
     macs: float | None,
     limits: Sequence[Limit] = (),
     cautious: bool = False,
@@ -181,7 +182,7 @@ def allocate(
     return Allocation(budget, options, missing, *_preferred(options, missing, cautious), cautious)
 
 
-def curve_target(formula: Formula, c: float) -> Target:
+def curve_target(formula: FormulaCurves, c: float) -> Target:
     """Resolution, depths and shares of the stages that the curves ask for at c.
 
     Raises:
@@ -199,12 +200,12 @@ def curve_target(formula: Formula, c: float) -> Target:
     )
 
 
-def _by_curves(formula: Formula, budget: float, limits: Sequence[Limit], posterior: Belief | None) -> Option:
+def _by_curves(formula: FormulaCurves, budget: float, limits: Sequence[Limit], posterior: Belief | None) -> Option:
     """The curves' answer, with what is believed of it."""
     return _option(formula, by_curves(formula, budget, limits), posterior)
 
 
-def by_curves(formula: Formula, budget: float, limits: Sequence[Limit] = ()) -> Prediction:
+def by_curves(formula: FormulaCurves, budget: float, limits: Sequence[Limit] = ()) -> Prediction:
     """What the curves of the stages answer: at the budget, or the largest below it that keeps to the limits.
 
     Raises:
@@ -232,7 +233,7 @@ def by_curves(formula: Formula, budget: float, limits: Sequence[Limit] = ()) -> 
 
 
 def _by_search(
-    formula: Formula,
+    formula: FormulaCurves,
     budget: float,
     limits: Sequence[Limit],
     cautious: bool,
@@ -260,13 +261,13 @@ def _by_search(
     return replace(option, notes=(f"{whole} {found.scored:,} architectures scored", *_rests_on(formula)))
 
 
-def _rests_on(formula: Formula) -> list[str]:
+def _rests_on(formula: FormulaCurves) -> list[str]:
     """How many trainings the expectation of stages apart rests on, where that is known."""
     known = formula.provenance.get("stage_varied")
     return [] if known is None else [f"expected by {known[0]} of {known[1]} trainings that scaled stages apart"]
 
 
-def _option(formula: Formula, prediction: Prediction, posterior: Belief | None) -> Option:
+def _option(formula: FormulaCurves, prediction: Prediction, posterior: Belief | None) -> Option:
     shares = shares_of(formula.network, prediction.architecture, formula.classes)
     if posterior is None:
         return Option(prediction, shares)  # no expectation either: what the surrogate says of stages is not believed

@@ -13,8 +13,8 @@ from planner.commands.types import Number
 from planner.text.quantities import format_count
 
 if TYPE_CHECKING:
-    from planner.formulas.formula import Formula
-    from planner.rules import Coefficients
+    from planner.answers.formula import Formula
+    from planner.formulas.coefficients import Coefficients
 
 _NAMES = {"r": "resolution", "d": "depth"}
 
@@ -87,9 +87,8 @@ def command(
 
 def summary(formula: Formula, path: Path) -> dict[str, Any]:
     """What `fit --json` prints."""
-    from planner.formulas.exponents import constants_of
+    from planner.formulas.coefficients import EFFICIENTNET, coefficients_of
     from planner.front.pareto import distinct_budgets
-    from planner.rules import EFFICIENTNET
 
     facts = formula.provenance
     return {
@@ -107,7 +106,7 @@ def summary(formula: Formula, path: Path) -> dict[str, Any]:
         "exponents": {
             name: {key: one.as_dict() for key, one in found.items()} for name, found in formula.exponents.items()
         },
-        "coefficients": {name: one.as_dict() for name in formula.branches if (one := constants_of(formula, name))},
+        "coefficients": {name: one.as_dict() for name in formula.branches if (one := coefficients_of(formula, name))},
         "efficientnet": EFFICIENTNET.as_dict(),
         "leave_one_out_rmse": formula.errors,
         "selection": facts.get("selection"),
@@ -177,8 +176,8 @@ def _name(point: dict[str, Any]) -> str:
 
 def _branches(formula: Formula) -> list[str]:
     """What each direction's curves are, how they grow with the budget, and their errors."""
-    from planner.formulas.exponents import constants_of, sentences
-    from planner.rules import EFFICIENTNET
+    from planner.formulas.coefficients import EFFICIENTNET, coefficients_of
+    from planner.formulas.exponents import sentences
 
     lines: list[str] = []
     known: list[str] = []
@@ -196,7 +195,7 @@ def _branches(formula: Formula) -> list[str]:
         ]
         lines.append(f"{name}: {what} {', '.join(errors) or '-'}")
         lines += [f"{name}: {line}" for line in sentences(formula, name, formula.exponents.get(name, {}))]
-        found = constants_of(formula, name)
+        found = coefficients_of(formula, name)
         if found is not None:
             lines.append(f"{name}: {_coefficients(found)}, for twice the MACs")
             known = [f"EfficientNet's: {_coefficients(EFFICIENTNET)}"]

@@ -16,7 +16,7 @@ from planner.text.quantities import format_count, parse_macs
 if TYPE_CHECKING:
     import pandas as pd
 
-    from planner.formulas.formula import Formula
+    from planner.answers.formula import Formula
     from planner.tables.table import Trainings
 
 _NAMES = ("trial", "resolution", "r", "d", "w", "macs", "accuracy", "front", "selected")
@@ -95,8 +95,8 @@ def command(
 
 def _fitted(study: str | None) -> Formula | None:
     """The formula of a study, where it has one that can be read."""
+    from planner.answers.formula import Formula
     from planner.errors import PlannerError
-    from planner.formulas.formula import Formula
     from planner.study.folder import folder_of
 
     path = folder_of(study) / "formula.json"

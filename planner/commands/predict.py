@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from planner.answers.answer import Answer
     from planner.answers.confirm import Confirmation
     from planner.formulas.choice import Choice
-    from planner.formulas.formula import Formula
+    from planner.formulas.formula import FormulaCurves
     from sampler import Limit
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -166,25 +166,26 @@ def choose(
     return chosen(applied, macs, limits, extrapolate)
 
 
-def _asked_for(formula: str | None, study: str | None, base: str | None) -> Iterator[tuple[str, Formula]]:
+def _asked_for(formula: str | None, study: str | None, base: str | None) -> Iterator[tuple[str, FormulaCurves]]:
     """The formula of a file or of a study."""
-    from planner.formulas.formula import Formula
+    from planner.formulas.codec import load_formula
+    from planner.formulas.formula import FormulaCurves
     from planner.study.folder import existing, folder_of
 
     path = Path(formula) if formula else folder_of(study) / "formula.json"
     if study and not path.is_file():
         existing(study)  # refuses one that is not there
         raise PlannerError(f"{path.parent}: no formula yet; run `planner fit --study {study}`")
-    found = Formula.load(path)
+    found = load_formula(path, FormulaCurves)
     if base is not None and base != found.base:
         raise PlannerError(f"{path} is a formula for {found.base}, not for {base}; leave --base out")
     yield str(path), found
 
 
-def _known(base: str | None) -> Iterator[tuple[str, Formula]]:
+def _known(base: str | None) -> Iterator[tuple[str, FormulaCurves]]:
     """The last study's formula, and those that ship for the base network, or else compound scaling."""
-    from planner.formulas.codec import loads
-    from planner.formulas.formula import Formula
+    from planner.formulas.codec import load_formula, read_formula
+    from planner.formulas.formula import FormulaCurves
     from planner.rules import compound
     from planner.study.folder import LAST, folder_of
     from planner.text.shipped import reference_formula, shipped_formula
@@ -192,14 +193,17 @@ def _known(base: str | None) -> Iterator[tuple[str, Formula]]:
 
     own = folder_of(None) / "formula.json"
     if LAST.is_file() and own.is_file():
-        loaded = Formula.load(own)
+        loaded = load_formula(own, FormulaCurves)
         if base in (None, loaded.base):
             yield str(own), loaded
     name = base_named(base or "efficientnet_b0").name
     if (text := reference_formula(name)) is not None:
-        studied = loads(text, "the reference study's formula")
+        studied = read_formula(text, FormulaCurves, "the reference study's formula", shipped=True)
         yield "shipped with the planner, learned in its reference study (results/reference)", studied
     if (text := shipped_formula(name)) is not None:
-        yield f"shipped with the planner, from published {name} networks", loads(text, "the shipped formula")
+        yield (
+            f"shipped with the planner, from published {name} networks",
+            read_formula(text, FormulaCurves, "the shipped formula", shipped=True),
+        )
     else:
         yield NO_FORMULA.format(base=name), compound(name)

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from planner.compare.pictures import plain_ticks
 from planner.errors import PlannerError
+from planner.formulas.coefficients import EFFICIENTNET
 from planner.formulas.networks import network_inputs
-from planner.rules.compounding import EFFICIENTNET
 from planner.rules.rays import DEPTH, RESOLUTION, WIDTH, Ray, compound_ray
 from planner.tables.table import Table
 from planner.text.documents import write_figure

@@ -17,8 +17,9 @@ import numpy as np
 from planner.compare.background import Background
 from planner.compare.contender import DRAWN, Contender, made
 from planner.errors import PlannerError
-from planner.formulas.formula import Formula
-from planner.rules.compounding import EFFICIENTNET, shrinking_rule
+from planner.formulas.coefficients import EFFICIENTNET
+from planner.formulas.formula import FormulaCurves
+from planner.rules.compounding import shrinking_rule
 from planner.rules.rays import compound_ray
 from planner.text.quantities import format_count
 from sampler import Architecture, BaseNetwork, architecture_complexity, rule_named, solve_width, stratified_design
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 Maker = Callable[[str, float, Background], Contender]
 
 
-def formula_of(method: str, background: Background) -> Formula:
+def formula_of(method: str, background: Background) -> FormulaCurves:
     """The study's formula.
 
     Raises:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from planner.errors import PlannerError
-from planner.formulas.formula import Formula, Prediction
+from planner.formulas.formula import FormulaCurves
 from planner.formulas.limits import largest, passed, priced
+from planner.formulas.prediction import Prediction
 from planner.text.quantities import format_cost
 from sampler import Architecture, Limit, architecture_complexity, stack
 from sampler.moves import from_rows
@@ -19,7 +20,9 @@ BEYOND = (1.12, 1.08, 1.05, 1.03, 1.015)
 NO_BUDGET = "no budget: give --flops, --params, --latency or --memory"
 
 
-def within(formula: Formula, macs: float | None, limits: Sequence[Limit] = (), extrapolate: bool = False) -> Prediction:
+def within(
+    formula: FormulaCurves, macs: float | None, limits: Sequence[Limit] = (), extrapolate: bool = False
+) -> Prediction:
     """The formula's architecture for a budget of MACs, for other limits, or for all of them together.
 
     Costs grow with c along a formula, up to the setbacks of rounding: the answer to limits is the largest c found, by
@@ -49,7 +52,7 @@ def within(formula: Formula, macs: float | None, limits: Sequence[Limit] = (), e
 
 
 def prediction_of(
-    formula: Formula, budget: float, one: Architecture, limits: Sequence[Limit] = (), pixels_nudged: int = 0
+    formula: FormulaCurves, budget: float, one: Architecture, limits: Sequence[Limit] = (), pixels_nudged: int = 0
 ) -> Prediction:
     """An architecture as a prediction, whatever found it: its exact costs, and its effective multipliers.
 
@@ -84,12 +87,12 @@ def prediction_of(
     return priced(found, limits)
 
 
-def keeps(formula: Formula, macs: float, limits: Sequence[Limit]) -> bool:
+def keeps(formula: FormulaCurves, macs: float, limits: Sequence[Limit]) -> bool:
     """Whether a formula's network for a budget of MACs keeps to all limits."""
     return not limits or not passed(priced(formula.predict(macs, extrapolate=True), limits), limits)
 
 
-def _largest(formula: Formula, limits: Sequence[Limit], low: float, high: float) -> Prediction:
+def _largest(formula: FormulaCurves, limits: Sequence[Limit], low: float, high: float) -> Prediction:
     """The dearest prediction between two budgets of MACs that keeps to all limits."""
 
     def at(macs: float) -> Prediction:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from planner.formulas.formula import Prediction
+from planner.formulas.prediction import Prediction
 from sampler import Limit, stack
 
 

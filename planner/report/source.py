@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from planner.answers.formula import Formula
 from planner.errors import PlannerError
-from planner.formulas.formula import Formula
 from planner.front.pareto import SHARE
 from planner.tables.table import Table
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from planner.errors import PlannerError
-from planner.rules.compounding import Coefficients
+from planner.formulas.coefficients import Coefficients
 from sampler.architecture import FloatArray
 
 # Dollar et al. 2021, https://arxiv.org/abs/2103.06877; the paper and RBIS call it dWr.

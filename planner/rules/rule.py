@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.formulas.formula import Formula
-from planner.rules.compounding import EFFICIENTNET, Coefficients, coefficients, shrinking_rule
+from planner.formulas.coefficients import EFFICIENTNET, Coefficients, coefficients
+from planner.formulas.formula import FormulaCurves
+from planner.rules.compounding import shrinking_rule
 from planner.rules.quantised import DEPTH_EXPONENT, group_note, published, quantised_family, scaled_parameters
 from planner.rules.rays import (
     DEPTH,
@@ -103,7 +104,7 @@ def rule_of(
     share: float,
     rule: str | None = None,
     factors: Coefficients | None = None,
-    formula: Formula | None = None,
+    formula: FormulaCurves | None = None,
     epochs: int | None = None,
 ) -> Rule:
     """A rule for a base network, and for a share of its MACs as far as growing differs from shrinking.
@@ -157,7 +158,7 @@ def _rounding(method: str, network: BaseNetwork, share: float) -> str:
     return "pycls" if network.head else "anynet"
 
 
-def factors_of(given: Coefficients | None, formula: Formula | None, share: float) -> Coefficients:
+def factors_of(given: Coefficients | None, formula: FormulaCurves | None, share: float) -> Coefficients:
     """alpha, beta and gamma: as given, none of them below 1; or a formula's, which may be; or EfficientNet's."""
     if formula is None:
         for name, value in (given or EFFICIENTNET).as_dict().items():
@@ -173,7 +174,7 @@ def factors_of(given: Coefficients | None, formula: Formula | None, share: float
     return coefficients(branch.r.far_exponent, branch.d.far_exponent)
 
 
-def _start(formula: Formula | None, share: float) -> tuple[float, float]:
+def _start(formula: FormulaCurves | None, share: float) -> tuple[float, float]:
     """Where a rule is at c = 1, as r and d: at the base network, unless a formula passes elsewhere."""
     if formula is None:
         return 1.0, 1.0

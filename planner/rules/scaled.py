@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from planner.formulas.formula import Prediction
+from planner.formulas.prediction import Prediction
 from sampler import Architecture, SolvedWidth, architecture_complexity
 
 

@@ -21,8 +21,8 @@ import pytest
 
 from planner.fitting import grid
 from planner.fitting.curves import fit_curves
+from planner.formulas.coefficients import ALPHA, EFFICIENTNET, GAMMA
 from planner.front import pareto
-from planner.rules import ALPHA, EFFICIENTNET, GAMMA
 
 TABLE = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "tables" / "mcunet_vww_rdw_50k.csv.gz"
 ROWS, SEEDS, BUDGETS, WITHIN = 100, 10, 5, 0.02

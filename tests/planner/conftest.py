@@ -20,10 +20,11 @@ def published():
 @pytest.fixture(scope="session")
 def shipped():
     """The formula that ships for EfficientNet-B0."""
-    from planner.formulas.codec import loads
+    from planner.answers.formula import Formula
+    from planner.formulas.codec import read_formula
     from planner.text.shipped import shipped_formula
 
-    return loads(shipped_formula("efficientnet_b0"), "the shipped formula")
+    return read_formula(shipped_formula("efficientnet_b0"), Formula, "the shipped formula")
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ from planner import PlannerError
 from planner.allocation import allocate as allocate_module
 from planner.allocation.allocate import allocate, curve_target
 from planner.allocation.search import best_at
+from planner.answers.formula import Formula
 from planner.fitting.fit import fit
 from planner.formulas.codec import dumps, loads
-from planner.formulas.formula import Formula
 from sampler import SearchSpace, base, exact_limit, random_design, rule_named
 from sampler.complexity import base_macs, count
 from sampler.moves import Grid, column_names, from_rows

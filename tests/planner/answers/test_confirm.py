@@ -8,9 +8,9 @@ import pytest
 
 from planner import PlannerError
 from planner.answers.confirm import ORIGIN, confirm
+from planner.answers.formula import Formula
 from planner.answers.predict import answer_for
 from planner.fitting.fit import fit
-from planner.formulas.formula import Formula
 from planner.training.resources import Resources
 from sampler import stratified_design
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from planner.rules import Coefficients, at_budget, by_factor, compound
+from planner.formulas.coefficients import Coefficients
+from planner.rules import at_budget, by_factor, compound
 
 
 def answer(run, *arguments):

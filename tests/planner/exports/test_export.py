@@ -192,10 +192,11 @@ def test_a_trial_without_weights_is_exported_untrained_and_says_so(mine, run, tm
 
 def test_a_budget_takes_the_weights_that_its_study_kept(kept, run, monkeypatch, tmp_path):
     from planner.answers import question
+    from planner.answers.formula import Formula
     from planner.rules import compound
 
     ledger, one, _ = kept
-    compound("efficientnet_b0", 64, 4).save(tmp_path / "results" / "mine" / "formula.json")
+    Formula.of(compound("efficientnet_b0", 64, 4)).save(tmp_path / "results" / "mine" / "formula.json")
     within = question.within
     monkeypatch.setattr(question, "within", lambda *given: replace(within(*given), architecture=one))
     code, out, err = run("export", "--flops", "8M", "--to", "timm", "--study", "mine")

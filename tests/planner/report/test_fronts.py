@@ -9,9 +9,9 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
+from planner.answers.formula import Formula
 from planner.commands.front import front_of, marked
 from planner.fitting.fit import fit
-from planner.formulas.formula import Formula
 from planner.front.pareto import distinct_budgets, front_mask
 from planner.report.numbers import numbers_of
 from planner.report.page import page_of

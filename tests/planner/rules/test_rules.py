@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from planner.answers.formula import Formula
 from planner.errors import PlannerError
-from planner.formulas.formula import Formula
-from planner.rules import EFFICIENTNET, METHODS, Coefficients, at_budget, by_factor, coefficients, compound
+from planner.formulas.coefficients import EFFICIENTNET, Coefficients, coefficients
+from planner.rules import METHODS, at_budget, by_factor, compound
 from planner.rules.quantised import DEPTH_EXPONENT, published, quantised_family, scaled_group_widths, scaled_parameters
 from planner.rules.rays import FAST, SLOW_RESOLUTION, compound_ray, pycls_ray, resnet_rs_ray
 from planner.rules.rule import rule_of
@@ -280,7 +281,7 @@ def test_a_formula_of_another_network_is_copied_only_where_it_ships():
 
 
 def test_any_formula_file_answers_for_its_own_network(tmp_path):
-    compound("resnet18").save(tmp_path / "f.json")
+    Formula.of(compound("resnet18")).save(tmp_path / "f.json")
     formula = Formula.load(tmp_path / "f.json")
     found = at_budget("tinynet", "resnet18", 1e9, 160, 10, formula=formula)
     assert found.architecture == formula.at(160, 10).predict(1e9).architecture and found.classes == 10
