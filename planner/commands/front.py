@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from planner.answers.formula import Formula
-    from planner.tables.table import Trainings
+    from planner.tables.table import TrainingRows
 
 _NAMES = ("trial", "resolution", "r", "d", "w", "macs", "accuracy", "front", "selected")
 _HEADER = ("trial", "px", "r", "d", "w", "MACs", "accuracy", "front", "for the fit")
@@ -106,7 +106,7 @@ def _fitted(study: str | None) -> Formula | None:
         return None
 
 
-def marked(table: Trainings, share: float | None = None, formula: Formula | None = None) -> tuple[pd.DataFrame, str]:
+def marked(table: TrainingRows, share: float | None = None, formula: Formula | None = None) -> tuple[pd.DataFrame, str]:
     """The rows on the front or selected for the fit, with columns that say which; and by what they were selected.
 
     Args:
@@ -121,14 +121,14 @@ def marked(table: Trainings, share: float | None = None, formula: Formula | None
     from planner.tables.table import Table
 
     frame = table.frame
-    kept = pareto.SHARE if share is None else share
+    kept = pareto.FRONT_SHARE if share is None else share
     if formula is not None and share is None and formula.provenance.get("table_sha256") == table.sha256:
         chosen, by = (
             rows_of(frame, formula.front),
             str((formula.provenance.get("selection") or {}).get("by", "its fit")),
         )
     elif not isinstance(table, Table):
-        chosen, by = np.isin(np.arange(len(frame)), pareto.select(frame["accuracy"], frame["macs"], kept)), OBSERVED
+        chosen, by = np.isin(np.arange(len(frame)), pareto.nsga3_rows(frame["accuracy"], frame["macs"], kept)), OBSERVED
     else:
         selection = select(table, kept, 0)
         chosen, by = np.isin(np.arange(len(frame)), selection.rows), selection.by
@@ -136,7 +136,7 @@ def marked(table: Trainings, share: float | None = None, formula: Formula | None
     return shown[shown["front"] | shown["selected"]].sort_values(["macs", "accuracy"], kind="stable"), by
 
 
-def front_of(table: Trainings, shown: pd.DataFrame, by: str) -> dict[str, Any]:
+def front_of(table: TrainingRows, shown: pd.DataFrame, by: str) -> dict[str, Any]:
     """The front and the selection of a table, in JSON's types."""
     from planner.front.pareto import spearman
     from planner.tables.chance import warning_of

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.tables.cells import Source, all_there, refusal
-from planner.tables.kinds import kind_of
+from planner.tables.cells import TableSource, all_there, cell_refusal
+from planner.tables.column_types import column_type
 from sampler import RULES, BaseNetwork, rule_named
 from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS
 from sampler.scaling import depth_ranges
@@ -20,7 +20,7 @@ _WIDEST_STEP = 1.2  # of d, where no least one gives some blocks: EfficientNets'
 ROUNDED_PX = 4  # a rule may round a resolution to a multiple of it
 
 
-def fill_multipliers(frame: pd.DataFrame, network: BaseNetwork, source: Source) -> None:
+def fill_multipliers(frame: pd.DataFrame, network: BaseNetwork, source: TableSource) -> None:
     """Makes r, d, w, in place, from the architecture's integers where the table does not hold them.
 
     Args:
@@ -52,13 +52,13 @@ def fill_multipliers(frame: pd.DataFrame, network: BaseNetwork, source: Source) 
         _by_the_rule(frame, network, depths)
 
 
-def _there(frame: pd.DataFrame, column: str, source: Source) -> pd.Series:
-    kind = kind_of(column)
+def _there(frame: pd.DataFrame, column: str, source: TableSource) -> pd.Series:
+    kind = column_type(column)
     assert kind is not None, column
     return all_there(frame[column].astype(float), frame[column], source, kind)
 
 
-def _check_sizes(frame: pd.DataFrame, network: BaseNetwork, source: Source) -> None:
+def _check_sizes(frame: pd.DataFrame, network: BaseNetwork, source: TableSource) -> None:
     """Refuses multipliers of what nobody could build, and resolutions that are not r times the base network's."""
     wide = max(*network.widths, network.stem, network.head)
     sizes = (
@@ -71,7 +71,7 @@ def _check_sizes(frame: pd.DataFrame, network: BaseNetwork, source: Source) -> N
         if len(wrong):
             made = frame[column].iloc[wrong[0]] * size
             why = f"it gives {made:,.3g} {unit}, and 1 to {most:,} are possible"
-            raise refusal(source, frame[column], int(wrong[0]), why)
+            raise cell_refusal(source, frame[column], int(wrong[0]), why)
     if "resolution" not in frame:
         return
     pixels = frame["resolution"].astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 TASK = ("base", "base_resolution", "classes", "resolution", "stem", "head", "epochs", "data_share", "proxy_resolution")
 
 
-def averaged(frame: pd.DataFrame) -> tuple[pd.DataFrame, float | None]:
+def averaged_repeats(frame: pd.DataFrame) -> tuple[pd.DataFrame, float | None]:
     """Trainings that differ in nothing but their seed, as one row each with their mean accuracy.
 
     Args:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.tables.cells import Source
+from planner.tables.cells import TableSource
 from planner.text.quantities import format_count
 from sampler import RULES, BaseNetwork, ScalingRule
 from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS, Architectures, FloatArray, IntArray
@@ -60,7 +60,7 @@ class Costs:
     most: FloatArray
 
 
-def check_costs(frame: pd.DataFrame, network: BaseNetwork, classes: int, source: Source) -> str | None:
+def check_costs(frame: pd.DataFrame, network: BaseNetwork, classes: int, source: TableSource) -> str | None:
     """Refuses a table whose MACs are not those of its networks; says where they differ a little, and else nothing.
 
     Args:
@@ -231,7 +231,7 @@ def _possible(multipliers: FloatArray, network: BaseNetwork) -> np.ndarray:
     return within
 
 
-def _check_narrowest(frame: pd.DataFrame, network: BaseNetwork, classes: int, source: Source) -> None:
+def _check_narrowest(frame: pd.DataFrame, network: BaseNetwork, classes: int, source: TableSource) -> None:
     """Refuses rows of unknown width that say less than any width costs at their resolution and depth, by any rule."""
     given = [name for name in frame if str(name).startswith("width_") or name in ("rule", "stem", "head")]
     narrow = frame.drop(columns=given).assign(w=LEAST_WIDTH)
@@ -249,7 +249,7 @@ def _check_narrowest(frame: pd.DataFrame, network: BaseNetwork, classes: int, so
     )
 
 
-def _row(frame: pd.DataFrame, place: int, costs: Costs, source: Source) -> str:
+def _row(frame: pd.DataFrame, place: int, costs: Costs, source: TableSource) -> str:
     said = format_count(float(frame["macs"].iloc[place]))
     return f"{source.place(int(frame.index[place]))} says {said}, it would cost {format_count(costs.macs[place])}"
 
