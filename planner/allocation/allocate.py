@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from planner.allocation.believe import NO_STAGES, NO_SURROGATE, Belief, at_bounds, belief, doubt_of_stages, taught
 from planner.allocation.decode import Target, decode
@@ -13,14 +13,17 @@ from planner.allocation.search import best_at
 from planner.errors import InputError, PlannerError
 from planner.formulas.budgets import NO_BUDGET, prediction_of, within
 from planner.formulas.formula import FormulaCurves
+from planner.formulas.limits import largest, passed
 from planner.formulas.prediction import Prediction
 from planner.formulas.stages import shares_of
 from planner.text.quantities import budget_of, format_count
 from sampler import Limit, rule_named, stack
 from sampler.architecture import Architectures, FloatArray
+from sampler.checks import shown
 from sampler.moves import from_rows
 
 Name = Literal["curves", "search"]
+Way = Literal["both", "curves"]
 CAUTION = 1.28  # standard deviations below the mean: nine networks of ten are better
 _HALVINGS = 10  # of the range of log MACs, where limits decide
 NOTHING = (
@@ -31,6 +34,7 @@ NOTHING = (
 NO_CURVES = (
     "no curves of the stages: the table was scaled uniformly, so that every stage's share follows from one width"
 )
+_CURVES_ONLY = "no search: only the curves were asked for"
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +132,7 @@ def allocate(
     cautious: bool = False,
     extrapolate: bool = False,
     seed: int = 0,
+    way: Way = "both",
 ) -> Allocation:
     """Spends a budget on the stages in both ways.
 
@@ -138,12 +143,15 @@ def allocate(
         cautious: Whether to search for, and compare, lower bounds of the accuracy (1.28 standard deviations below
             the mean) instead of means.
         extrapolate: Whether to answer outside the range that the fit saw.
-        seed: Of the search.
+        seed: Random seed of the search.
+        way: `"curves"` for these alone: milliseconds, where the search takes seconds.
 
     Raises:
-        PlannerError: If the formula knows nothing of stages, the budget is outside its range, or no architecture
-            keeps to budget and limits.
+        PlannerError: If the formula knows nothing of stages, the budget is outside its range, no architecture keeps
+            to budget and limits, or `way` is no such word.
     """
+    if way not in get_args(Way):
+        raise PlannerError(f"way is {shown(way)}; {' or '.join(get_args(Way))} is wanted")
     if macs is None and not limits:
         raise PlannerError(NO_BUDGET)
     budget = float(within(formula, None, limits, extrapolate).macs) if macs is None else budget_of(macs)
@@ -161,6 +169,8 @@ def allocate(
             missing["curves"] = f"no answer of the curves: {error}"
     if posterior is None:
         missing["search"] = doubt
+    elif way == "curves":
+        missing["search"] = _CURVES_ONLY
     else:
         try:
             options["search"] = _by_search(formula, budget, limits, cautious, extrapolate, posterior, options, seed)
@@ -209,33 +219,17 @@ def by_curves(formula: FormulaCurves, budget: float, limits: Sequence[Limit] = (
         return prediction_of(formula, macs, found.architecture, limits, found.pixels_nudged)
 
     answer = at(budget)
-    if _passed(answer):
-        answer = _largest(at, formula.macs_range[0], budget)
-    return answer
-
-
-def _largest(at: Any, lowest: float, budget: float) -> Prediction:
-    """The dearest answer found that keeps to its limits, by bisection.
-
-    Raises:
-        PlannerError: If even the smallest does not.
-    """
-    below, above = math.log(min(lowest, budget)), math.log(budget)
-    best: Prediction = at(math.exp(below))
-    binding = _passed(best)
-    if binding:
+    if not passed(answer, limits):
+        return answer
+    low = min(formula.macs_range[0], budget)
+    smallest = at(low)
+    if over := passed(smallest, limits):
+        name, most = over[0].name, over[0].largest
         raise PlannerError(
-            f"at most {best.limits[binding]:,.4g} {binding} cannot be kept: the smallest architecture by the curves of "
-            f"the stages has {best.costs[binding]:,.4g}; give more, or take another base network"
+            f"at most {most:,.4g} {name} cannot be kept: the smallest architecture by the curves of the stages has "
+            f"{smallest.costs[name]:,.4g}; give more, or take another base network"
         )
-    for _ in range(_HALVINGS):
-        middle = (below + above) / 2
-        tried: Prediction = at(math.exp(middle))
-        if passed := _passed(tried):
-            above, binding = middle, passed
-        else:
-            below, best = middle, tried
-    return replace(best, binding=binding or "macs")
+    return largest(at, limits, (low, budget), (smallest, answer), _HALVINGS)
 
 
 def _by_search(
@@ -281,13 +275,6 @@ def _option(formula: FormulaCurves, prediction: Prediction, posterior: Belief | 
     mean, std = posterior(alone)
     bounds = at_bounds(taught(formula, prediction.rule), alone)
     return Option(prediction, shares, float(mean[0]), float(std[0]), bounds)
-
-
-def _passed(prediction: Prediction) -> str:
-    """The limit that a prediction passes most, or nothing."""
-    over = {name: prediction.costs[name] / most for name, most in prediction.limits.items()}
-    worst = max(over, key=lambda name: over[name], default="")
-    return worst if worst and over[worst] > 1 else ""
 
 
 def _preferred(options: dict[Name, Option], missing: dict[Name, str], cautious: bool) -> tuple[Name, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Self, overload
@@ -14,10 +14,12 @@ from planner.answers.answer import Answer
 from planner.answers.predict import answer_for
 from planner.answers.question import AnswerSpace, check_answer_space
 from planner.formulas.codec import dumps, load_formula
+from planner.formulas.exponents import sentences
 from planner.formulas.formula import FormulaCurves, several
 from planner.formulas.prediction import Prediction
 from planner.text.documents import path_of, write_out
-from planner.text.quantities import budget_of
+from planner.text.markup import Card, drawn, points_table
+from planner.text.quantities import budget_of, format_count
 from sampler import Limit
 
 
@@ -153,6 +155,25 @@ class Formula(FormulaCurves):
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        from planner.notebook import of_formula
+        return drawn(self.card())
 
-        return of_formula(self)
+    def card(self) -> Card:
+        """What it covers, how its answers grow with the budget, and what it was fitted to."""
+        low, high = (format_count(macs) for macs in self.macs_range)
+        facts: dict[str, str | None] = {
+            "base network": f"{self.base} at {self.resolution} px, {self.classes} classes",
+            "budgets": f"{low} to {high} MACs",
+            "kind": self.kind,
+        }
+        for name in self.branches:
+            facts[f"to {name}"] = "; ".join(sentences(self, name, self.exponents.get(name, {})))
+        curve = "of the front, by its curve" if self.accuracy else None
+        facts["accuracy"] = "of each architecture, by a surrogate" if self.surrogate else curve
+        facts |= {f"warning {i}" if i > 1 else "warning": warning for i, warning in enumerate(self.warnings, 1)}
+        fronts = {"Selected for the fit": self.front, "Front": self.non_dominated}
+        return Card("Formula", facts, tuple(points_table(name, _multipliers(front)) for name, front in fronts.items()))
+
+
+def _multipliers(points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Points of a formula without their pixels: r says them."""
+    return [{name: value for name, value in point.items() if name != "resolution"} for point in points]

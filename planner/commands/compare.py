@@ -193,7 +193,8 @@ def _trained(
     from planner.commands.progress import TerminalProgress
     from planner.compare.background import of_study
     from planner.compare.measuring import Trained
-    from planner.study.folder import cache_of, open_ledger
+    from planner.study.folder import cache_of
+    from planner.study.opening import open_ledger
 
     ledger = open_ledger(study)
     measure = Trained(ledger, cache_of(ledger.folder), where, TerminalProgress(), seeds, final, epochs)
@@ -206,7 +207,7 @@ def looked_up(
     """What a table knows, or a study of the same task; and accuracies from that table."""
     from planner.compare.background import agreeing, of_study, of_table
     from planner.compare.measuring import LookedUp
-    from planner.study.folder import read_ledger
+    from planner.study.opening import read_ledger
     from planner.tables.cells import source_of
     from planner.tables.table import from_outside
 

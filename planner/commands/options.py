@@ -322,7 +322,7 @@ def table_of(table: str | None, study_name: str | None, base: str | None = None)
         from planner.tables.table import read_csv
 
         return read_csv(Path(table), base)
-    from planner.study.folder import read_ledger
+    from planner.study.opening import read_ledger
 
     return read_ledger(study_name).table()
 

@@ -128,7 +128,7 @@ def command(
     expected to be worth what uniform ones are, with wide intervals.
     """
     from planner.commands.progress import patience
-    from planner.study.folder import open_ledger
+    from planner.study.opening import open_ledger
     from sampler import exact_limit
 
     ledger = open_ledger(study)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from planner.errors import PlannerError
 from planner.formulas.formula import FormulaCurves
+from planner.formulas.limits import largest, passed, priced
 from planner.formulas.prediction import Prediction
 from planner.text.quantities import format_cost
 from sampler import Architecture, Limit, architecture_complexity, stack
@@ -44,8 +44,8 @@ def within(
         raise PlannerError(NO_BUDGET)
     low, high = formula.macs_range
     if macs is not None:
-        answer = _priced(formula.predict(macs, extrapolate), limits)
-        if not _passed(answer, limits):
+        answer = priced(formula.predict(macs, extrapolate), limits)
+        if not passed(answer, limits):
             return answer
         low, high = min(low, macs), min(high, macs)
     return _largest(formula, limits, low, high)
@@ -84,57 +84,33 @@ def prediction_of(
         stage_nudged=None,
         channels_nudged=0,
     )
-    return _priced(found, limits)
+    return priced(found, limits)
 
 
 def keeps(formula: FormulaCurves, macs: float, limits: Sequence[Limit]) -> bool:
     """Whether a formula's network for a budget of MACs keeps to all limits."""
-    return not limits or not _passed(_priced(formula.predict(macs, extrapolate=True), limits), limits)
-
-
-def _priced(prediction: Prediction, limits: Sequence[Limit]) -> Prediction:
-    """A prediction with its costs of the limits' kinds."""
-    alone, classes = stack([prediction.architecture]), prediction.formula.classes
-    costs = {limit.name: float(limit.cost(alone, classes)[0]) for limit in limits}
-    return replace(prediction, costs=costs, limits={limit.name: limit.largest for limit in limits})
-
-
-def _passed(prediction: Prediction, limits: Sequence[Limit]) -> list[Limit]:
-    """The limits that a prediction passes, the one passed most first."""
-    passed = [limit for limit in limits if prediction.costs[limit.name] > limit.largest]
-    return sorted(passed, key=lambda limit: limit.largest / prediction.costs[limit.name])
+    return not limits or not passed(priced(formula.predict(macs, extrapolate=True), limits), limits)
 
 
 def _largest(formula: FormulaCurves, limits: Sequence[Limit], low: float, high: float) -> Prediction:
     """The dearest prediction between two budgets of MACs that keeps to all limits."""
-    best = _priced(formula.predict(low, extrapolate=True), limits)
-    if passed := _passed(best, limits):
-        raise PlannerError(_impossible(best, passed))
-    top = _priced(formula.predict(high, extrapolate=True), limits)
-    binding = _passed(top, limits)
-    if not binding:
+
+    def at(macs: float) -> Prediction:
+        return priced(formula.predict(macs, extrapolate=True), limits)
+
+    smallest = at(low)
+    if over := passed(smallest, limits):
+        raise PlannerError(_impossible(smallest, over))
+    top = at(high)
+    if not passed(top, limits):
         return replace(top, binding="range")
-    below, above = math.log(low), math.log(high)
-    for _ in range(_HALVINGS):
-        middle = (below + above) / 2
-        tried = _priced(formula.predict(math.exp(middle), extrapolate=True), limits)
-        if passed := _passed(tried, limits):
-            above, binding = middle, passed
-        else:
-            below, best = middle, tried
-    for factor in BEYOND:
-        if math.exp(below) * factor <= high:
-            tried = _priced(formula.predict(math.exp(below) * factor, extrapolate=True), limits)
-            if not _passed(tried, limits):
-                best = tried
-                break
-    return replace(best, binding=binding[0].name)
+    return largest(at, limits, (low, high), (smallest, top), _HALVINGS, BEYOND)
 
 
-def _impossible(smallest: Prediction, passed: Sequence[Limit]) -> str:
+def _impossible(smallest: Prediction, over: Sequence[Limit]) -> str:
     """Which limits even the smallest architecture passes, and by how much."""
     parts = []
-    for limit in passed:
+    for limit in over:
         cost = smallest.costs[limit.name]
         parts.append(
             f"at most {format_cost(limit.name, limit.largest)} {limit.name} cannot be kept: the smallest architecture "

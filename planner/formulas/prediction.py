@@ -11,7 +11,8 @@ import numpy as np
 
 from planner.formulas.columns import check_reads, columns_of
 from planner.formulas.record import FormulaRecord
-from planner.text.quantities import format_count
+from planner.text.markup import Card, CardTable, drawn
+from planner.text.quantities import format_accuracy, format_bytes, format_cost, format_count
 from sampler import Architecture, stack
 from sampler.solve import TOLERANCE
 
@@ -72,9 +73,25 @@ class Prediction:
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        from planner.notebook import of_prediction
+        return drawn(self.card())
 
-        return of_prediction(self)
+    def card(self) -> Card:
+        """What it costs and is expected to reach, and the network part by part."""
+        formula, network = self.formula, self.architecture
+        outside = "" if self.in_range else " (outside the fitted range: an extrapolation)"
+        facts = {
+            "base network": f"{formula.base}, {formula.classes} classes",
+            "budget": f"{format_count(self.budget)} MACs{outside}",
+            "resolution": f"{network.resolution} px",
+            "MACs": f"{self.macs:,} ({self.macs / self.budget:.2%} of the budget)",
+            "parameters": f"{self.params:,}",
+            "memory of inference": format_bytes(self.memory),
+            "r, d, w": f"{self.r:.3f}, {self.d:.3f}, {self.w:.3f}",
+            "expected accuracy": format_accuracy(self.accuracy),
+        }
+        for name, limit in self.limits.items():
+            facts[f"limit of {name}"] = f"{format_cost(name, self.costs[name])} of {format_cost(name, limit)}"
+        return Card("Prediction", facts, (network_table(network),))
 
     @cached_property
     def accuracy(self) -> dict[str, Any] | None:
@@ -153,6 +170,15 @@ class Prediction:
             "w": self.w,
             "widths": list(self.architecture.widths),
         }
+
+
+def network_table(network: Architecture) -> CardTable:
+    """An architecture part by part: blocks and channels."""
+    rows: list[tuple[str, int | None, int]] = [("stem", None, network.stem)]
+    stages = zip(network.depths, network.widths, strict=True)
+    rows += [(f"stage {number}", depth, width) for number, (depth, width) in enumerate(stages, 1)]
+    rows += [("head", None, network.head)] if network.head else []
+    return CardTable("Network", ("part", "blocks", "channels"), rows)
 
 
 def bounded_accuracy(mean: float, lower: float, upper: float, of: str, inside: bool) -> dict[str, Any]:

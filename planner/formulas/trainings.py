@@ -46,6 +46,13 @@ class TrainedNetwork:
             return "a training"
         return f"trial {self.trial}" if isinstance(self.trial, int) else self.trial
 
+    @property
+    def words(self) -> str:
+        """What it reached, as measured or as its own result is worth."""
+        if self.accuracy is None:
+            return f"{self.reached:.1%} by its own result"
+        return f"{self.accuracy:.1%} measured"
+
     def as_dict(self) -> dict[str, Any]:
         """In JSON's types."""
         parts = {} if self.architecture is None else self.architecture.as_dict()

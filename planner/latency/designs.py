@@ -117,7 +117,7 @@ def random_architectures(
     pixels = base(name).resolution if resolution is None else resolution
     space = SearchSpace(name, pixels, classes, rule or "inverse", "stage")
     if window is not None:
-        from planner.study.folder import window_multiples
+        from planner.study.windows import window_multiples
 
         space = replace(space, window=window_multiples(window, name, pixels, classes))
     return list(stratified_design(space, n, seed))

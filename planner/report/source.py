@@ -60,7 +60,7 @@ def of_study(name: str | None, formula: str | None = None) -> Source:
         PlannerError: If there is no such study, it has no finished training, or the formula cannot be used.
     """
     from planner.advice.situation import Situation
-    from planner.study.folder import read_ledger
+    from planner.study.opening import read_ledger
 
     ledger = read_ledger(name)
     situation, study = Situation(ledger), ledger.folder.name

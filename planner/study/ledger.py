@@ -23,8 +23,9 @@ from planner.study.ledger_file import is_there, make, reading
 from planner.study.patience import patient
 from planner.study.reader import Records
 from planner.study.rebuilding import ANOTHER_SEED, observations_in, rebuilt, was_there, what_is_left
-from planner.study.storage import name_values, new_study, shown, storage_errors, storage_of, write_study
+from planner.study.storage import name_values, new_study, storage_errors, storage_of, write_study
 from planner.study.trials import COSTS, architecture_of, parameters, recorded, training_of, widened
+from planner.study.urls import shown
 from planner.tables.table import ASKS
 from planner.text.documents import parse, read_text, write_own
 from sampler import Architecture, Architectures, architecture_complexity, architecture_from

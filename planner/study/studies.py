@@ -17,7 +17,8 @@ from planner.study.folder import LAST, existing, folder_of, folders, remember
 from planner.study.locks import FolderLock, alone, locks_of
 from planner.study.reader import Records
 from planner.study.settings import StudySettings, read_settings
-from planner.study.storage import shown, storage_errors, with_driver
+from planner.study.storage import storage_errors
+from planner.study.urls import shown, with_driver
 
 
 @dataclass(frozen=True)

@@ -229,8 +229,8 @@ def training_of(number: int, facts: Mapping[str, Any], settings: StudySettings, 
     asks = facts.get(ASKS, {})
     training = Training(
         architecture_from(facts["architecture"]),
-        settings.training_fidelity(),
-        settings.training_recipe(),
+        settings.fidelity,
+        settings.recipe,
         settings.data_spec(folder / "cache"),
         facts.get("seed", settings.seed),
     )

@@ -183,6 +183,11 @@ def finished(status: pd.Series) -> np.ndarray:
     return np.array([isinstance(one, str) and one.lower() in FINISHED for one in words(status)], dtype=bool)
 
 
+def ok_rows(frame: pd.DataFrame) -> np.ndarray:
+    """`(n,)` bools: which rows are of trainings that came to their end, by a column `status`; all without one."""
+    return finished(frame["status"]) if "status" in frame else np.ones(len(frame), dtype=bool)
+
+
 def is_missing(value: Any) -> bool:
     """Whether a cell is empty, or holds a word that says so.
 

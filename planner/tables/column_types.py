@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from planner.text.quantities import BYTES, COUNT_SUFFIXES, MILLISECONDS
 from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS
+from sampler.moves import stage_of_column
 from sampler.scaling import LEAST_MULTIPLIER, MAX_MULTIPLIER
 
 
@@ -80,6 +80,9 @@ _COLUMNS: dict[str, ColumnType] = {
 
 def column_type(column: str) -> ColumnType | None:
     """What the numbers of a column of trainings are, by its name; None for a name that means nothing here."""
-    if re.fullmatch(r"(width|depth)_\d+", column):
-        return _CHANNELS if column.startswith("width") else _BLOCKS
+    match stage_of_column(column):
+        case ("width", _):
+            return _CHANNELS
+        case ("depth", _):
+            return _BLOCKS
     return _COLUMNS.get(column)

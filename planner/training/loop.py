@@ -224,7 +224,7 @@ def placement_of(ledger: Ledger, resources: Resources, images: int) -> Placement
     """
     settings, architectures = ledger.settings, ledger.tried(otherwise=True)
     assert architectures is not None, "nothing is queued"
-    batch, side = settings.training_recipe().batch_size, settings.data.side
+    batch, side = settings.recipe.batch_size, settings.data.side
     need = training_bytes(architectures, settings.data.classes, batch, images, side)
     return place(resources.device, resources.workers, resources.per_device, need, resources.threads)
 

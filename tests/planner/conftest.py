@@ -114,7 +114,7 @@ def ten_trained(tmp_path_factory, train):
 @pytest.fixture
 def mine(ten_trained, run, tmp_path):
     """The ledger of that study, the last one used in the folder where `run` runs."""
-    from planner.study.folder import open_ledger
+    from planner.study.opening import open_ledger
 
     shutil.copytree(ten_trained, tmp_path / "results" / "mine")
     return open_ledger("mine")
@@ -123,7 +123,7 @@ def mine(ten_trained, run, tmp_path):
 @pytest.fixture
 def new(run, tmp_path):
     """The ledger of a study without trainings, the last one used in the folder where `run` runs."""
-    from planner.study.folder import open_ledger
+    from planner.study.opening import open_ledger
 
     _settings(tmp_path / "results" / "mine")
     return open_ledger("mine")

@@ -45,7 +45,7 @@ def studied(tmp_path_factory, train):
 @pytest.fixture
 def study(studied, run, tmp_path):
     """That study's ledger in the folder where `run` runs."""
-    from planner.study.folder import open_ledger
+    from planner.study.opening import open_ledger
 
     shutil.copytree(studied, tmp_path / "results" / "mine")
     return open_ledger("mine")
