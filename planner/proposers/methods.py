@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _Per = Literal["trial", "second"]
 METHODS = ("bayes", "tpe", "gp", "nsga2", "nsga3", "random")
-# The front's selection never has fewer points (`planner.front.pareto.FEWEST`).
+# The front's selection never has fewer points (`planner.front.pareto.FEWEST_KEPT`).
 FEWEST_INITIAL = 8
 GENERATION = 50  # Optuna's default population
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from planner.formulas.selection import LEARNED_ROWS, MANY_ROWS
-from planner.front.gains import Staircase, log_expected_gain, log_improvement
+from planner.front.gains import FrontStaircase, log_expected_gain, log_improvement
 from planner.proposers.apart import uniform_where_untried
 from planner.proposers.bayes import MARGIN, Alike, doubted
 from planner.surrogates.rows import numbers_in, training_columns
@@ -36,7 +36,7 @@ class Outlook:
     """
 
     surrogate: Surrogate
-    front: Staircase
+    front: FrontStaircase
     alike: Alike | None = None
 
     @classmethod
@@ -72,7 +72,7 @@ class Outlook:
         mean, _ = surrogate.posterior(trained)
         names = [*inputs, _COST]
         alike = None if space is None else uniform_where_untried(trained, pool, space, names)
-        return cls(surrogate, Staircase.of(paid, mean, corner), alike)
+        return cls(surrogate, FrontStaircase.of(paid, mean, corner), alike)
 
     def of_rows(self, rows: pd.DataFrame) -> pd.DataFrame:
         """What each row promises on its own.

@@ -113,12 +113,12 @@ def settings_file(mine):
 
 
 def study_table(mine):
-    from planner.commands.front import front_of, marked
+    from planner.fitting.front import select_front
     from planner.tables.table import read_csv
 
     def read(path):
         table = read_csv(path)
-        return front_of(table, *marked(table, 0.2))
+        return select_front(table, 0.2).as_dict()
 
     return mine.export().read_text(), read
 
