@@ -11,7 +11,7 @@ from planner.formulas.selection import LEARNED_ROWS, MANY_ROWS
 from planner.front.gains import Staircase, log_expected_gain, log_improvement
 from planner.proposers.apart import uniform_where_untried
 from planner.proposers.bayes import MARGIN, Alike, doubted
-from planner.surrogates.rows import described, numbers_in
+from planner.surrogates.rows import numbers_in, training_columns
 from sampler.architecture import FloatArray
 
 if TYPE_CHECKING:
@@ -107,4 +107,4 @@ def _move(promised: pd.DataFrame, mean: FloatArray, more: FloatArray) -> None:
 
 def inputs_of(trained: pd.DataFrame, pool: pd.DataFrame) -> list[str]:
     """The columns that describe a training and vary, among what was trained or in the pool."""
-    return described(pool, trained)
+    return training_columns(pool, trained)

@@ -16,7 +16,7 @@ from planner.proposers.answering import ANSWERS_NOISE_SHARE, best_rows_for
 from planner.proposers.bayes import NOISE_SHARE, Alike, Known, best_rows
 from planner.proposers.spread import spread_out
 from planner.study.pace import TIMES, own_seconds
-from planner.surrogates.pools import columns_of, finished_in, matrix_of, without_logarithms
+from planner.surrogates.pools import columns_with_cost, finished_in, matrix_of, without_logarithms
 from planner.surrogates.rows import as_frame, numbers_in
 from planner.text.deferred import pd
 from planner.text.documents import no_column, shown
@@ -114,7 +114,7 @@ def propose(
             raise PlannerError(f"{what} is {shown(given)}; a dictionary of numbers by column is wanted")
     if not isinstance(cost, str) or not isinstance(target, str):
         raise PlannerError(f"target is {shown(target)} and cost {shown(cost)}; names of columns are wanted")
-    names = columns_of(inputs, cost)
+    names = columns_with_cost(inputs, cost)
     task = _Task(
         as_frame(observed), names, target, seed, noise_variance, noise_share, _places(fidelity or {}, names), alike
     )
@@ -181,16 +181,16 @@ class _Task:
 
 def _thinned(costs: FloatArray, values: FloatArray, seed: int) -> IntArray:
     """Numbers of the rows to learn from: all, or as many as a surrogate takes, the measured front among them."""
-    from planner.surrogates.fit import MOST_ROWS
+    from planner.surrogates.fit import MOST_FITTED_ROWS
 
     n = len(values)
-    if n <= MOST_ROWS:
+    if n <= MOST_FITTED_ROWS:
         return np.arange(n)
     order = np.lexsort((-values, costs))
     best = np.maximum.accumulate(values[order])
-    front = order[np.append(True, best[1:] > best[:-1])][-MOST_ROWS:]
+    front = order[np.append(True, best[1:] > best[:-1])][-MOST_FITTED_ROWS:]
     others = np.setdiff1d(np.random.default_rng(seed).permutation(n), front, assume_unique=True)
-    return np.sort(np.concatenate([front, others[: MOST_ROWS - len(front)]]))
+    return np.sort(np.concatenate([front, others[: MOST_FITTED_ROWS - len(front)]]))
 
 
 def _known(matrix: FloatArray, tried: FloatArray) -> Bools:
