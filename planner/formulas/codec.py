@@ -119,7 +119,7 @@ def _format(kind: type[_F], shipped: bool = False) -> Format[_F]:
     return Format(FORMULA_SCHEMA, "formula", "write it again with `planner fit --out`", read)
 
 
-def load_formula(path: Path, kind: type[_F]) -> _F:
+def read_formula_file(path: Path, kind: type[_F]) -> _F:
     """Reads a formula file as a class of formulas.
 
     Raises:
@@ -139,14 +139,14 @@ def read_formula(text: str, kind: type[_F], name: str = "formula", shipped: bool
         shipped: Whether it is a file of the planner's own, whose shape need not be checked again.
 
     Raises:
-        PlannerError: As `load_formula` does.
+        PlannerError: As `read_formula_file` does.
     """
     return _format(kind, shipped).loads(text, name)
 
 
 def load(path: Path) -> FormulaCurves:
-    """The curves of a formula file, as `load_formula`."""
-    return load_formula(path, FormulaCurves)
+    """The curves of a formula file, as `read_formula_file`."""
+    return read_formula_file(path, FormulaCurves)
 
 
 def loads(text: str, name: str = "formula", shipped: bool = False) -> FormulaCurves:

@@ -88,6 +88,7 @@ class Facts(TypedDict, total=False):
     retry_of: Count
     queued: str
     coordinator: Count
+    asker: Count
     asks: AskedFacts
     status: str
     accuracy: float | None

@@ -32,6 +32,7 @@ from planner.study.trials import (
     work_of,
 )
 from planner.tables.table import ASKS, Table, csv_text, frame_sha256, usable
+from planner.text.markup import Card, drawn
 from sampler import Architecture, Architectures, rule_named
 from sampler import base as base_named
 from sampler.architecture import FloatArray, stack
@@ -79,11 +80,20 @@ class Records(OpenedLedger):
         """Whether other coordinators may be at work beside this one."""
         return self.locks.number is not None
 
-    def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        from planner.notebook import of_ledger
+    def card(self) -> Card:
+        """What a notebook shows: settings, and what became of the trials; `planner status` tells where it stands."""
+        settings = self.settings
+        facts = {
+            "folder": str(self.folder),
+            "base network": f"{settings.base} at {settings.space.resolution} px, {settings.data.classes} classes",
+            "images": settings.data.source,
+            "training": f"{settings.fidelity.epochs} epochs, recipe {settings.recipe.name}",
+            "trials": ", ".join(f"{n} {name}" for name, n in self.counts().items()),
+        }
+        return Card("Study", facts)
 
-        return of_ledger(self)
+    def _repr_html_(self) -> str:
+        return drawn(self.card())
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{n} {name}" for name, n in self.counts().items())
