@@ -12,12 +12,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from planner.exports import files
-from planner.exports.families import listed
 from planner.exports.files import difference, write
 from planner.exports.network import Network, name_of
 from planner.exports.source import timm_source
 from sampler import LayeredArchitecture, architecture_complexity, base, base_names, rule_named
 from sampler.scaling import scale_stages
+from trainer.families.timm_code import listed
 from trainer.network import build
 from trainer.onnx_graph import ONNX_PACKAGES
 from trainer.weights import save_network
