@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -28,28 +29,76 @@ STEPS = (1, 2)  # of the grid: divisors of a width, blocks
 PIXELS = (1, 2, 4, 8)
 # A rise of the MACs over the resolution is a jump if it has this share of the largest rise within a stride.
 JUMP = 1 / 3
+NO_KNOBS: Mapping[str, int] = MappingProxyType({})
 
 
-def column_names(stages: int) -> tuple[str, ...]:
-    """Names of the columns of rows of integers, as in tables of observations.
+def column_names(stages: int, knobs: Mapping[str, int] = NO_KNOBS) -> tuple[str, ...]:
+    """Names of the columns of rows of integers, as in tables of observations and in `Architectures.integers`.
+
+    Args:
+        stages: How many stages the networks have.
+        knobs: How many numbers each of the architectures' knobs is, by its name: as many as stages, or one.
 
     Example:
         >>> column_names(2)
         ('resolution', 'stem', 'width_1', 'width_2', 'depth_1', 'depth_2', 'head')
+        >>> column_names(1, {"heads": 1, "group_width": 1})
+        ('resolution', 'stem', 'width_1', 'depth_1', 'head', 'group_width_1', 'heads_1')
     """
-    numbers = range(1, stages + 1)
-    return ("resolution", "stem", *(f"width_{i}" for i in numbers), *(f"depth_{i}" for i in numbers), "head")
+    further = [column for name in sorted(knobs) for column in stage_columns(name, knobs[name])]
+    return ("resolution", "stem", *stage_columns("width", stages), *stage_columns("depth", stages), "head", *further)
 
 
-def from_rows(network: BaseNetwork, rows: IntArray) -> Architectures:
-    """Architectures of `(n, 3 + 2 s)` rows of integers, the inverse of `Architectures.integers`.
+def stage_columns(kind: str, stages: int) -> tuple[str, ...]:
+    """Names of the columns of one kind of numbers, one for each stage.
+
+    Args:
+        kind: `width`, `depth`, or the name of a knob.
+        stages: How many stages the networks have.
+
+    Example:
+        >>> stage_columns("depth", 3)
+        ('depth_1', 'depth_2', 'depth_3')
+    """
+    return tuple(f"{kind}_{stage}" for stage in range(1, stages + 1))
+
+
+def stage_of_column(name: str) -> tuple[str, int] | None:
+    """The kind of numbers of a column and its stage, from 1; None for a column that is of no stage.
+
+    Example:
+        >>> stage_of_column("width_12"), stage_of_column("group_width_1"), stage_of_column("stem")
+        (('width', 12), ('group_width', 1), None)
+    """
+    kind, _, stage = name.rpartition("_")
+    return (kind, int(stage)) if kind and stage.isascii() and stage.isdigit() and not stage.startswith("0") else None
+
+
+def from_rows(network: BaseNetwork, rows: IntArray, knobs: Mapping[str, int] = NO_KNOBS) -> Architectures:
+    """Architectures of `(n, 3 + 2 s + k)` rows of integers, the inverse of `Architectures.integers`.
 
     Their multipliers are the effective ones, over the network's own resolution.
+
+    Args:
+        network: The base network.
+        rows: The integers, in the order of `column_names`.
+        knobs: How many of the last k columns each knob has, by its name.
+
+    Raises:
+        InputError: If the rows have columns that nobody named.
     """
     stages = len(network.stages)
+    wanted = 3 + 2 * stages + sum(knobs.values())
+    if rows.shape[1] != wanted:
+        raise InputError(f"rows of {network.name} have {wanted} columns, not {rows.shape[1]}; knobs must be named")
     widths, depths = rows[:, 2 : 2 + stages], rows[:, 2 + stages : 2 + 2 * stages]
     multipliers = effective_multipliers(network, rows[:, 0], depths, widths)
-    return Architectures(network.name, rows[:, 0], rows[:, 1], widths, depths, rows[:, -1], multipliers)
+    further, start = {}, 3 + 2 * stages
+    for name in sorted(knobs):
+        further[name] = rows[:, start : start + knobs[name]]
+        start += knobs[name]
+    head = rows[:, 2 + 2 * stages]
+    return Architectures(network.name, rows[:, 0], rows[:, 1], widths, depths, head, multipliers, further)
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,6 +328,9 @@ def neighbours(
         pixels: Steps of the resolution.
         pairs: Whether two columns move at once, one up and one down, so that the cost may stay.
 
+    Raises:
+        InputError: If the architectures have knobs, which no move knows.
+
     Example:
         >>> from sampler import SearchSpace, base, stack
         >>> b0 = stack([base("efficientnet_b0").architecture()])
@@ -288,6 +340,8 @@ def neighbours(
     grid = space if isinstance(space, Grid) else Grid.of(space)
     moves = moves_of(grid, kinds, steps, pixels)
     up, down = [move for move in moves if move.steps > 0], [move for move in moves if move.steps < 0]
+    if architectures.knobs:
+        raise InputError(f"{', '.join(architectures.knobs)} cannot be moved; give architectures without knobs")
     rows = architectures.integers()
     found = moved(grid, rows, up, down)[0] if pairs else moved(grid, rows, moves)[0]
     return from_rows(grid.network, found)

@@ -21,7 +21,6 @@ from sampler.architecture import (
     IntArray,
     concatenate,
 )
-from sampler.bases import base
 from sampler.checks import checked_number, checked_whole, is_number, shown
 from sampler.complexity import count
 from sampler.errors import InputError
@@ -201,7 +200,7 @@ def _within_reach(
     low, high = int(resolution * (1 - reach)), int(np.ceil(resolution * (1 + reach)))
     sides = np.arange(max(network.stride, low), min(high, MAX_PIXELS) + 1)
     candidates = _at_width_steps(network, rule, sides, depth, budget, classes, resolution)
-    return [candidates, _one_stage_nudged(candidates, rule, classes)]
+    return [candidates, _one_stage_nudged(network, candidates, rule, classes)]
 
 
 def _at_width_steps(
@@ -226,7 +225,7 @@ def _at_width_steps(
     return _Candidates(architectures, count(architectures, classes).macs, moved, pixels - wanted, still - 1, still)
 
 
-def _one_stage_nudged(near: _Candidates, rule: ScalingRule, classes: int) -> _Candidates:
+def _one_stage_nudged(network: BaseNetwork, near: _Candidates, rule: ScalingRule, classes: int) -> _Candidates:
     """Every candidate with one stage wider or narrower by one or two divisors."""
     parts, stages, channels = [], [], []
     plain = near.architectures
@@ -234,7 +233,7 @@ def _one_stage_nudged(near: _Candidates, rule: ScalingRule, classes: int) -> _Ca
         for step in (-2 * rule.divisor, -rule.divisor, rule.divisor, 2 * rule.divisor):
             widths = plain.widths.copy()
             widths[:, index] += step
-            widths = buildable(base(plain.base), np.maximum(widths, rule.smallest))
+            widths = buildable(network, np.maximum(widths, rule.smallest))
             parts.append(replace(plain, widths=widths))
             stages.append(np.full(len(plain), index))
             channels.append(widths[:, index] - plain.widths[:, index])

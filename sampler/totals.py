@@ -22,9 +22,9 @@ class Totals(NamedTuple):
     """Sums over layers of `n` architectures, each `(n,)` or one number for all.
 
     Attributes:
-        macs: Multiply-accumulates of convolutions and linear layers.
+        macs: Multiply-accumulates of convolutions, linear layers and products of feature maps.
         params: Learnable scalars.
-        activations: Output elements of convolutions and linear layers.
+        activations: Output elements of the same.
         normed: Channels with a batch norm, each of which keeps a mean and a variance.
         norms: Batch norms.
     """
@@ -51,7 +51,7 @@ def layer_totals(layers: Iterable[Layer]) -> Totals:
     norms: Sum = 0
     for layer in layers:
         if layer.computes:
-            macs = macs + layer.weights * layer.area
+            macs = macs + layer.products
             activations = activations + layer.channels * layer.area
             params = params + layer.weights
         if layer.params_per_channel:

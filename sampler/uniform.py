@@ -6,13 +6,14 @@ by bisection, down to neighbouring floating-point numbers: there is no multiplie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, Architectures, BaseNetwork, FloatArray, IntArray
+from sampler.moves import stage_columns
 from sampler.scaling import MAX_MULTIPLIER, ScalingRule, depth_ranges, rule_named, scale, width_ranges
 from sampler.space import BOUNDS, SearchSpace
 
@@ -61,8 +62,7 @@ class UniformGrid:
         Returns:
             The grid; of size 0 where there is nothing.
         """
-        names = [f"{kind}_{i + 1}" for kind in ("depth", "width") for i in range(len(network.stages))]
-        depths, widths = (_ends(ranges, part) for part in (names[: len(names) // 2], names[len(names) // 2 :]))
+        depths, widths = (_ends(ranges, stage_columns(kind, len(network.stages))) for kind in ("depth", "width"))
         low, high = ranges.get("resolution", tuple(network.resolution * bound for bound in BOUNDS))
         r = max(low - 4, 1) / network.resolution, max(high + 4, 1) / network.resolution  # rules round to 4 at most
         d = _multipliers(depth_ranges, network, rule, *depths, MAX_BLOCKS)
@@ -167,7 +167,7 @@ def _between(
     return UniformGrid(network, sides[:, 0], rows_of_depths, rows_of_widths, depths, widths)
 
 
-def _ends(ranges: Ranges, names: list[str]) -> tuple[FloatArray, FloatArray]:
+def _ends(ranges: Ranges, names: Sequence[str]) -> tuple[FloatArray, FloatArray]:
     """`(k,)` lowest and highest values of columns; infinite where nothing is said of one."""
     pairs = [ranges.get(name, (-np.inf, np.inf)) for name in names]
     return np.array([low for low, _ in pairs], dtype=np.float64), np.array([high for _, high in pairs])

@@ -17,7 +17,7 @@ def command(json_: bool) -> None:
     from sampler.complexity import complexity
 
     rows = []
-    for name in base_names():
+    for name in base_names(installed=True):
         network, cost = base(name), complexity(name)
         rows.append(
             {

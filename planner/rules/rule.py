@@ -24,8 +24,9 @@ from planner.rules.rays import (
     resnet_rs_ray,
 )
 from planner.rules.scaled import Scaled
-from planner.rules.staircase import Family, uniform_family
+from planner.rules.staircase import ScaledNetworks, uniform_family
 from sampler import Architecture, BaseNetwork, ScalingRule, architecture_complexity, rule_named, solve_width
+from sampler.families import family_of, without_usual_knobs
 
 METHODS = {
     "compound": "EfficientNet's: depth, width and resolution at alpha^phi, beta^phi and gamma^phi",
@@ -57,14 +58,15 @@ class Rule:
     network: BaseNetwork
     rounding: ScalingRule
     ray: Ray
-    family: Family
+    family: ScaledNetworks
     parameters: Callable[[float], dict[str, float]]
 
     def answer(self, s: float, one: Architecture, budget: float, classes: int) -> Scaled:
         """The network at a scale, as an answer to a budget."""
+        one = without_usual_knobs(one)
         cost = architecture_complexity(one, classes)
         _, d, w = (float(part[0]) for part in self.ray.at(np.array([s])))
-        note = group_note(self.network, s**self.ray.group)
+        note = group_note(self.network, one)
         return Scaled(
             method=self.method,
             architecture=one,
@@ -84,7 +86,8 @@ class Rule:
         """An answer moved to its budget: the width is solved on the exact count, all else stays where it can."""
         one = pure.architecture
         if self.method != "regnet":
-            solved = solve_width(self.network, self.rounding, one.resolution, pure.d, pure.budget, pure.classes)
+            network = family_of(self.network).with_knobs(self.network, one.knobs)
+            solved = solve_width(network, self.rounding, one.resolution, pure.d, pure.budget, pure.classes)
             return pure.at_exactly(solved, solved.width_multiplier)
         # Its stages are no multiples of the base network's: their own widths are what is multiplied.
         parts = zip(self.network.stages, one.widths, one.depths, strict=True)

@@ -115,6 +115,7 @@ class Scaled:
             "depths": list(one.depths),
             "error": self.error,
             "head": one.head,
+            **({"knobs": one.as_dict()["knobs"]} if one.knobs else {}),
             "macs": self.macs,
             "method": self.method,
             "notes": list(self.notes),

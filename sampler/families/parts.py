@@ -16,7 +16,7 @@ Norm = Literal["", "batch", "layer"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
-    """A convolution or a linear layer with the norm that follows it, or a norm alone, of `n` architectures.
+    """A convolution, a linear layer or a product of feature maps with the norm after it, or a norm alone.
 
     Attributes:
         name: What it does in its block, such as `"expand"`.
@@ -27,7 +27,9 @@ class Layer:
         bias: Whether it adds a bias.
         scale: Whether its output is multiplied by a learned scalar per channel (ConvNeXt's layer scale).
         present: `(n,)` 0 in the architectures without it, where its weights and channels are 0 too, 1 in the others.
-        computes: Whether it is a convolution or a linear layer, not a norm alone.
+        computes: Whether it multiplies and adds, and is not a norm alone.
+        macs: `(n,)` multiply-accumulates, where they are not weights times pixels, as in attention's products of two
+            feature maps, which have no weights; None elsewhere.
     """
 
     name: str
@@ -39,6 +41,12 @@ class Layer:
     scale: bool = False
     present: IntArray | int = 1
     computes: bool = True
+    macs: IntArray | None = None
+
+    @property
+    def products(self) -> IntArray | int:
+        """`(n,)` multiply-accumulates; 0 for a norm alone."""
+        return self.weights * self.area if self.macs is None else self.macs
 
     @property
     def params_per_channel(self) -> int:

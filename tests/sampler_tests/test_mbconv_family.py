@@ -13,9 +13,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sampler import Architecture, InputError, architecture_complexity, base, rule_named, scale
 from sampler.architecture import stack
-from sampler.bases.mbconv import NETWORKS
 from sampler.complexity import blocks_of, complexity
 from sampler.families.mbconv import MOBILENETV3
+from sampler.families.mbconv_bases import MBCONV_NETWORKS as NETWORKS
 from sampler.totals import totals
 from trainer.families.mbconv import VARIANTS, MBConvFamily
 from trainer.network import build

@@ -5,20 +5,9 @@ from __future__ import annotations
 import difflib
 
 from sampler.architecture import BaseNetwork
-from sampler.bases import convnext, ghost, mbconv, regnet, residual
 from sampler.checks import shown
 from sampler.errors import InputError
-
-BASES: dict[str, BaseNetwork] = {
-    network.name: network
-    for network in (
-        *mbconv.NETWORKS,
-        *regnet.NETWORKS,
-        *residual.NETWORKS,
-        *ghost.NETWORKS,
-        *convnext.NETWORKS,
-    )
-}
+from sampler.families.registry import known_bases, load_installed
 
 
 def base(name: str) -> BaseNetwork:
@@ -33,12 +22,22 @@ def base(name: str) -> BaseNetwork:
     """
     if not isinstance(name, str):
         raise InputError(f"{type(name).__name__} {shown(name)} is no name of a base network (`planner bases` has them)")
-    if name not in BASES:
-        near = sorted(BASES, key=lambda known: -difflib.SequenceMatcher(None, name, known).ratio())[:3]
+    bases = known_bases()
+    if name not in bases:
+        load_installed()
+    if name not in bases:
+        near = sorted(bases, key=lambda known: -difflib.SequenceMatcher(None, name, known).ratio())[:3]
         raise InputError(f"base network {name!r} is unknown; nearest: {', '.join(near)} (`planner bases` lists all)")
-    return BASES[name]
+    return bases[name]
 
 
-def base_names() -> list[str]:
-    """Names of all base networks, in the order of their families."""
-    return list(BASES)
+def base_names(installed: bool = False) -> list[str]:
+    """Names of all base networks, in the order of their families.
+
+    Args:
+        installed: Whether to ask installed packages, too, which takes a moment; those of a package that was needed
+            before are always among them.
+    """
+    if installed:
+        load_installed()
+    return list(known_bases())

@@ -11,7 +11,7 @@ from dataclasses import replace
 from sampler.architecture import BaseNetwork, Stage
 
 # Tan & Le 2019, https://arxiv.org/abs/1905.11946, Table 1 (with the strides of the released code).
-EFFICIENTNET_B0 = BaseNetwork(
+_EFFICIENTNET_B0 = BaseNetwork(
     name="efficientnet_b0",
     family="mbconv",
     resolution=224,
@@ -36,13 +36,13 @@ def _resized(
     """EfficientNet-B0's blocks at another published size."""
     stages = tuple(
         replace(stage, width=width, depth=depth)
-        for stage, width, depth in zip(EFFICIENTNET_B0.stages, widths, depths, strict=True)
+        for stage, width, depth in zip(_EFFICIENTNET_B0.stages, widths, depths, strict=True)
     )
     return BaseNetwork(name, "mbconv", resolution, stem, stages, head, rule)
 
 
 # The sizes of the released code (B8: https://arxiv.org/abs/1911.09665).
-EFFICIENTNETS = tuple(
+_EFFICIENTNETS = tuple(
     _resized(*size, rule="efficientnet")
     for size in (
         ("efficientnet_b1", 240, 32, (16, 24, 40, 80, 112, 192, 320), (2, 3, 3, 4, 4, 5, 2), 1280),
@@ -57,7 +57,7 @@ EFFICIENTNETS = tuple(
 )
 
 # Han et al. 2020, https://arxiv.org/abs/2010.14819, and the released code.
-TINYNETS = tuple(
+_TINYNETS = tuple(
     _resized(*size, head=1280, rule="tinynet")
     for size in (
         ("tinynet_a", 192, 32, (16, 24, 40, 80, 112, 192, 320), (1, 2, 2, 4, 4, 5, 1)),
@@ -69,16 +69,16 @@ TINYNETS = tuple(
 )
 
 # B0 without squeeze-excite: https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
-EFFICIENTNET_LITE0 = replace(
-    EFFICIENTNET_B0,
+_EFFICIENTNET_LITE0 = replace(
+    _EFFICIENTNET_B0,
     name="efficientnet_lite0",
-    stages=tuple(replace(stage, se_ratio=0.0) for stage in EFFICIENTNET_B0.stages),
+    stages=tuple(replace(stage, se_ratio=0.0) for stage in _EFFICIENTNET_B0.stages),
     rule="lite",
     variant="relu6",
 )
 
 # Tan & Le 2021, https://arxiv.org/abs/2104.00298, and the released code.
-EFFICIENTNETV2_B0 = BaseNetwork(
+_EFFICIENTNETV2_B0 = BaseNetwork(
     name="efficientnetv2_b0",
     family="mbconv",
     resolution=224,
@@ -97,7 +97,7 @@ EFFICIENTNETV2_B0 = BaseNetwork(
 )
 
 # Sandler et al. 2018, https://arxiv.org/abs/1801.04381, Table 2.
-MOBILENETV2_100 = BaseNetwork(
+_MOBILENETV2_100 = BaseNetwork(
     name="mobilenetv2_100",
     family="mbconv",
     resolution=224,
@@ -118,7 +118,7 @@ MOBILENETV2_100 = BaseNetwork(
 
 # Howard et al. 2019, https://arxiv.org/abs/1905.02244, Tables 1 and 2. The last stage is the 1x1 convolution before
 # pooling; squeeze-excite ratios are over hidden channels; timm rounds some published hidden widths to 8 in expansions.
-MOBILENETV3_LARGE_100 = BaseNetwork(
+_MOBILENETV3_LARGE_100 = BaseNetwork(
     name="mobilenetv3_large_100",
     family="mbconv",
     resolution=224,
@@ -136,7 +136,7 @@ MOBILENETV3_LARGE_100 = BaseNetwork(
     rule="mobilenetv3",
     variant="mobilenetv3_large",
 )
-MOBILENETV3_SMALL_100 = BaseNetwork(
+_MOBILENETV3_SMALL_100 = BaseNetwork(
     name="mobilenetv3_small_100",
     family="mbconv",
     resolution=224,
@@ -155,7 +155,7 @@ MOBILENETV3_SMALL_100 = BaseNetwork(
 )
 
 # Tan et al. 2018, https://arxiv.org/abs/1807.11626, B1 and A1 (with squeeze-excite), as the released code has them.
-MNASNET_100 = BaseNetwork(
+_MNASNET_100 = BaseNetwork(
     name="mnasnet_100",
     family="mbconv",
     resolution=224,
@@ -173,7 +173,7 @@ MNASNET_100 = BaseNetwork(
     rule="mnasnet",
     variant="mnasnet_b1",
 )
-SEMNASNET_100 = BaseNetwork(
+_SEMNASNET_100 = BaseNetwork(
     name="semnasnet_100",
     family="mbconv",
     resolution=224,
@@ -192,15 +192,15 @@ SEMNASNET_100 = BaseNetwork(
     variant="mnasnet_a1",
 )
 
-NETWORKS = (
-    EFFICIENTNET_B0,
-    *EFFICIENTNETS,
-    EFFICIENTNET_LITE0,
-    EFFICIENTNETV2_B0,
-    *TINYNETS,
-    MOBILENETV2_100,
-    MOBILENETV3_LARGE_100,
-    MOBILENETV3_SMALL_100,
-    MNASNET_100,
-    SEMNASNET_100,
+MBCONV_NETWORKS = (
+    _EFFICIENTNET_B0,
+    *_EFFICIENTNETS,
+    _EFFICIENTNET_LITE0,
+    _EFFICIENTNETV2_B0,
+    *_TINYNETS,
+    _MOBILENETV2_100,
+    _MOBILENETV3_LARGE_100,
+    _MOBILENETV3_SMALL_100,
+    _MNASNET_100,
+    _SEMNASNET_100,
 )
