@@ -32,7 +32,7 @@ from sampler.complexity import blocks_of
 from sampler.families.parts import Layer
 from sampler.families.residual import layer_blocks
 from trainer.families.protocol import ChannelRoles, MeasurableFamily, lacking
-from trainer.families.registry import family_of
+from trainer.families.registry import torch_family_of
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def _roles(network: BaseNetwork) -> ChannelRoles:
     Raises:
         InputError: If its family does not tell them.
     """
-    family = family_of(network)
+    family = torch_family_of(network)
     if not isinstance(family, MeasurableFamily):
         need = "utilisation and channel dropout need"
         raise lacking(network, "channels", need, "choose another search, and set recipe.channel_dropout to 0")
@@ -208,7 +208,7 @@ def _enters_directly(roles: ChannelRoles, network: BaseNetwork, architecture: Ar
 
 def _macs(layer: Layer) -> int:
     """Multiply-accumulates of a layer of one architecture."""
-    return np.asarray(layer.weights * layer.area, dtype=np.int64).item()
+    return np.asarray(layer.products, dtype=np.int64).item()
 
 
 # --- sites ---

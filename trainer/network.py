@@ -8,7 +8,7 @@ from sampler import Architecture, InputError, LayeredArchitecture, base
 from sampler.architecture import MAX_CHANNELS
 from sampler.checks import checked_number, checked_whole, shown
 from sampler.families.residual import check_layered
-from trainer.families.registry import family_of
+from trainer.families.registry import torch_family_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,4 +38,4 @@ def build(architecture: Architecture, classes: int = 1000, drop_rate: float = 0.
     network = base(architecture.base)
     if isinstance(architecture, LayeredArchitecture):
         check_layered(network, architecture, classes)
-    return family_of(network).build(network, architecture, classes, drop_rate)
+    return torch_family_of(network).build(network, architecture, classes, drop_rate)

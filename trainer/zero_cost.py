@@ -32,7 +32,7 @@ from torch import nn
 from sampler import Architecture, BaseNetwork, InputError, architecture_complexity, base
 from sampler.architecture import check_range
 from trainer.families.protocol import ScorableFamily, lacking
-from trainer.families.registry import family_of
+from trainer.families.registry import torch_family_of
 from trainer.network import build
 
 NOISE = 0.01
@@ -110,7 +110,7 @@ def without_residual_links(model: nn.Module, network: BaseNetwork) -> None:
     Raises:
         InputError: If its family does not tell what its blocks' residual links are.
     """
-    family = family_of(network)
+    family = torch_family_of(network)
     if not isinstance(family, ScorableFamily):
         raise lacking(network, "shortcuts", "zen-scores need", "choose another score")
     switches = family.shortcuts()

@@ -6,7 +6,7 @@ import json
 
 from planner.exports.network import Network
 from trainer.families.protocol import ExportableFamily, lacking
-from trainer.families.registry import family_of
+from trainer.families.registry import torch_family_of
 from trainer.families.timm_code import TimmCode
 
 _HEADER = '''"""{title}
@@ -95,7 +95,7 @@ def code_of(network: Network) -> TimmCode:
     Raises:
         InputError: If its family does not tell.
     """
-    family = family_of(network.base)
+    family = torch_family_of(network.base)
     if not isinstance(family, ExportableFamily):
         raise lacking(network.base, "timm_code", "--to timm and --to torch write", "export it with --to onnx")
     return family.timm_code(network.base, network.architecture)

@@ -190,7 +190,9 @@ def _check_silence(architecture: Architecture) -> None:
     """Silenced residual blocks give what their shortcuts pass on, rectified where they rectify their sum."""
     model = _built(architecture)
     blocks = [block for stage in parts_of(model, architecture).stages for block in stage.blocks]
-    silenced = [block for block in blocks if skip_of(block) == "a plain skip connection" and not hasattr(block, "gamma")]
+    silenced = [
+        block for block in blocks if skip_of(block) == "a plain skip connection" and not hasattr(block, "gamma")
+    ]
     count = silence_residual_blocks(model, architecture)
     assert count == len(silenced), f"{architecture}: {count} blocks are silenced, not {len(silenced)}"
     changed: list[str] = []

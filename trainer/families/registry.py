@@ -38,7 +38,7 @@ def torch_family(name: str) -> TorchFamily:
     return _families[name]
 
 
-def family_of(network: BaseNetwork) -> TorchFamily:
+def torch_family_of(network: BaseNetwork) -> TorchFamily:
     """The family of a base network.
 
     Raises:
@@ -62,24 +62,29 @@ def register_torch_family(name: str, family: TorchFamily) -> None:
     """
     if isinstance(family, type) or not isinstance(family, TorchFamily):
         raise InputError(f"torch family {name!r} is {_shown(family)}; an object with build() is wanted")
-    if _families.setdefault(name, family) is not family:
-        raise InputError(f"torch family {name!r} is there already; register yours under another name")
+    if _families.get(name) is not family:  # a package may register what its entry point names
+        _refuse_taken(name)
+    _families[name] = family
 
 
 @contextmanager
 def registered_torch_family(name: str, family: TorchFamily) -> Iterator[None]:
-    """Registers a family while it lasts, for tests.
+    """A family that is known while a `with` block runs.
 
     Raises:
         InputError: If the name is taken, or it is no family.
     """
-    if name in _families:
-        raise InputError(f"torch family {name!r} is there already; register yours under another name")
+    _refuse_taken(name)
     register_torch_family(name, family)
     try:
         yield
     finally:
         del _families[name]
+
+
+def _refuse_taken(name: str) -> None:
+    if name in _families:
+        raise InputError(f"torch family {name!r} is known already; register yours under another name")
 
 
 def _load(name: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sampler import Architecture, BaseNetwork
-from sampler.families.regnet import group_widths
+from sampler.families.regnet import GROUP_WIDTH, group_widths
 from trainer.families.protocol import BlockEnds, ChannelRoles, Parts, StageParts
 from trainer.families.timm_code import TimmCode
 
@@ -76,13 +76,15 @@ class RegNetFamily:
 
 
 def _groups_of_stages(network: BaseNetwork, architecture: Architecture) -> list[int]:
-    """Channels per group of each stage.
+    """Channels per group of each stage: the base network's, or the architecture's own.
 
     Raises:
         InputError: If a width does not divide into groups.
     """
-    groups: list[int] = group_widths(network, np.array([architecture.widths]))[0].tolist()
-    return groups
+    own = architecture.knob(GROUP_WIDTH)
+    groups = group_widths(network, np.array([architecture.widths]), None if own is None else np.array([own]))
+    result: list[int] = groups[0].tolist()
+    return result
 
 
 def _ends(block: nn.Module) -> BlockEnds | None:

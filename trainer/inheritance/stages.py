@@ -13,7 +13,7 @@ from torch import nn
 
 from sampler import Architecture, InputError, base
 from trainer.families.protocol import ChannelGrowth, InheritableFamily, Parts, StageParts, lacking
-from trainer.families.registry import family_of
+from trainer.families.registry import torch_family_of
 from trainer.inheritance.layers import SHORTCUTS, Transfer, layers
 from trainer.inheritance.spaces import Space, halves, multiples, padded, plain
 
@@ -33,7 +33,7 @@ def parts_of(model: nn.Module, architecture: Architecture) -> Parts:
         InputError: If its family does not tell them.
     """
     network = base(architecture.base)
-    family = family_of(network)
+    family = torch_family_of(network)
     if not isinstance(family, InheritableFamily):
         raise lacking(network, "parts", "inherited weights need", "train it from scratch")
     return family.parts(model, architecture)
@@ -104,7 +104,7 @@ def zero_init(model: nn.Module, architecture: Architecture) -> None:
     that says so comes once in a process.
     """
     network = base(architecture.base)
-    if isinstance(family_of(network), InheritableFamily):
+    if isinstance(torch_family_of(network), InheritableFamily):
         silence_residual_blocks(model, architecture)
     else:
         _say_left_out(network.name, network.family)
