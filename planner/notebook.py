@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from planner.text.markup import table
-from planner.text.quantities import format_bytes, format_cost, format_count
+from planner.text.markup import html_table
+from planner.text.quantities import format_count
 
 if TYPE_CHECKING:
     from planner.allocation.allocate import Allocation
-    from planner.answers.answer import Answer
-    from planner.formulas.formula import Formula, Prediction
     from planner.study.reader import Records
     from planner.surrogates.surrogate import Surrogate
 
@@ -37,88 +35,11 @@ def shown(caption: str, facts: Mapping[str, Any], *tables: str) -> str:
     Args:
         caption: What it is.
         facts: Values by what they are; those that are None are left out.
-        tables: Of `planner.text.markup.table`.
+        tables: Of `planner.text.markup.html_table`.
     """
     rows = [(name, value) for name, value in facts.items() if value is not None]
-    parts = table(caption, ("", ""), rows, texts=(0, 1)), *tables
+    parts = html_table(caption, ("", ""), rows, texts=(0, 1)), *tables
     return f'<div class="planner-shown"><style>{STYLE}</style>\n{"".join(parts)}\n</div>'
-
-
-def of_formula(formula: Formula) -> str:
-    """A formula: what it covers, how its answers grow with the budget, and what it was fitted to."""
-    from planner.formulas.exponents import sentences
-
-    low, high = (format_count(macs) for macs in formula.macs_range)
-    facts: dict[str, str | None] = {
-        "base network": f"{formula.base} at {formula.resolution} px, {formula.classes} classes",
-        "budgets": f"{low} to {high} MACs",
-        "kind": formula.kind,
-    }
-    for name in formula.branches:
-        facts[f"to {name}"] = "; ".join(sentences(formula, name, formula.exponents.get(name, {})))
-    curve = "of the front, by its curve" if formula.accuracy else None
-    facts["accuracy"] = "of each architecture, by a surrogate" if formula.surrogate else curve
-    facts |= {f"warning {i}" if i > 1 else "warning": one for i, one in enumerate(formula.warnings, 1)}
-    chosen, front = ([_multipliers(point) for point in points] for points in (formula.front, formula.non_dominated))
-    tables = (front_table("Selected for the fit", chosen), front_table("Front", front))
-    return shown("Formula", facts, *tables)
-
-
-def _multipliers(point: Mapping[str, Any]) -> dict[str, Any]:
-    """A point of a formula without its pixels: r says them."""
-    return {name: value for name, value in point.items() if name != "resolution"}
-
-
-def of_answer(answer: Answer) -> str:
-    """An answer: its network, why it is this one, and what others would have answered."""
-    facts: dict[str, str | None] = {"by": answer.by, "why": answer.reason}
-    facts |= {f"note {i}" if i > 1 else "note": one for i, one in enumerate(answer.notes, 1)}
-    rows = [("the answer", format_count(answer.prediction.macs), accuracy_words(answer.accuracy))]
-    others = {"the formula": answer.formula, "compound scaling": answer.published}
-    rows += [
-        (name, format_count(one.macs), accuracy_words(one.accuracy)) for name, one in others.items() if one is not None
-    ]
-    if answer.best is not None:
-        measured = answer.best.accuracy
-        reached = "by its own result" if measured is None else "measured"
-        value = answer.best.reached if measured is None else measured
-        rows.append((f"best training ({answer.best.name})", format_count(answer.best.macs), f"{value:.1%} {reached}"))
-    beside = table("Beside it", ("", "MACs", "accuracy"), rows, texts=(0, 2))
-    return of_prediction(answer.prediction, "Answer", facts, beside)
-
-
-def of_prediction(
-    prediction: Prediction, caption: str = "Prediction", more: Mapping[str, str | None] | None = None, *tables: str
-) -> str:
-    """A prediction: what it costs and is expected to reach, and the network part by part.
-
-    Args:
-        prediction: The prediction.
-        caption: What it is.
-        more: Facts after its own.
-        tables: Below its own.
-    """
-    formula, one = prediction.formula, prediction.architecture
-    outside = "" if prediction.in_range else " (outside the fitted range: an extrapolation)"
-    facts = {
-        "base network": f"{formula.base}, {formula.classes} classes",
-        "budget": f"{format_count(prediction.budget)} MACs{outside}",
-        "resolution": f"{one.resolution} px",
-        "MACs": f"{prediction.macs:,} ({prediction.macs / prediction.budget:.2%} of the budget)",
-        "parameters": f"{prediction.params:,}",
-        "memory of inference": format_bytes(prediction.memory),
-        "r, d, w": f"{prediction.r:.3f}, {prediction.d:.3f}, {prediction.w:.3f}",
-        "expected accuracy": accuracy_words(prediction.accuracy),
-    }
-    for name, limit in prediction.limits.items():
-        facts[f"limit of {name}"] = f"{format_cost(name, prediction.costs[name])} of {format_cost(name, limit)}"
-    rows: list[tuple[str, int | None, int]] = [("stem", None, one.stem)]
-    rows += [
-        (f"stage {i}", depth, width) for i, (depth, width) in enumerate(zip(one.depths, one.widths, strict=True), 1)
-    ]
-    rows += [("head", None, one.head)] if one.head else []
-    network = table("Network", ("part", "blocks", "channels"), rows)
-    return shown(caption, facts | dict(more or {}), network, *tables)
 
 
 def of_allocation(allocation: Allocation) -> str:
@@ -136,7 +57,7 @@ def of_allocation(allocation: Allocation) -> str:
     ]
     parts = list(allocation.best.shares)
     rows += [[_part(part), *(_spent(one, part) for one in options.values())] for part in parts]
-    return shown("Allocation", facts, table("Ways to spend it", ("", *options), rows))
+    return shown("Allocation", facts, html_table("Ways to spend it", ("", *options), rows))
 
 
 def of_surrogate(surrogate: Surrogate) -> str:
@@ -150,7 +71,7 @@ def of_surrogate(surrogate: Surrogate) -> str:
     names = [name for name in errors if not name.startswith(LINEAR)]
     rows = [[name, _three(errors[name]), _three(errors.get(LINEAR + name))] for name in names]
     head = ("", "surrogate", "linear model")
-    return shown("Surrogate", facts, *([table("On rows held out", head, rows)] if rows else []))
+    return shown("Surrogate", facts, *([html_table("On rows held out", head, rows)] if rows else []))
 
 
 def of_ledger(ledger: Records) -> str:
@@ -177,7 +98,9 @@ def front_table(caption: str, front: Sequence[Mapping[Any, Any]]) -> str:
     some = front if n <= MOST_ROWS else [front[i * (n - 1) // (MOST_ROWS - 1)] for i in range(MOST_ROWS)]
     names = [name for name in FRONT if any(name in row for row in some)]
     told = caption if n == len(some) else f"{caption} ({len(some)} of {n})"
-    return table(told, ["MACs" if name == "macs" else name for name in names], [_cells(row, names) for row in some])
+    return html_table(
+        told, ["MACs" if name == "macs" else name for name in names], [_cells(row, names) for row in some]
+    )
 
 
 def accuracy_words(accuracy: Mapping[str, Any] | None) -> str | None:

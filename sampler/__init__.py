@@ -9,11 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sampler.architecture import Architecture, Architectures, BaseNetwork, Stage, stack
+    from sampler.architecture import Architecture, Architectures, BaseNetwork, KnobbedArchitecture, Stage, stack
     from sampler.bases import base, base_names
     from sampler.complexity import Complexity, architecture_complexity
     from sampler.designs import random_design, sobol_design, stratified_design, target_design
     from sampler.errors import InputError
+    from sampler.families import Family, Sizes, network_of, register_family, registered, unregister_family
     from sampler.layered import LayeredArchitecture, architecture_from
     from sampler.limits import Limit, exact_limit
     from sampler.scaling import RULES, ScalingRule, rule_named, scale, scaled
@@ -27,11 +28,14 @@ PUBLIC = {
     "Architectures": "sampler.architecture",
     "BaseNetwork": "sampler.architecture",
     "Complexity": "sampler.complexity",
+    "Family": "sampler.families",
     "InputError": "sampler.errors",
+    "KnobbedArchitecture": "sampler.architecture",
     "LayeredArchitecture": "sampler.layered",
     "Limit": "sampler.limits",
     "ScalingRule": "sampler.scaling",
     "SearchSpace": "sampler.space",
+    "Sizes": "sampler.families",
     "SolvedWidth": "sampler.solve",
     "Stage": "sampler.architecture",
     "architecture_complexity": "sampler.complexity",
@@ -39,15 +43,19 @@ PUBLIC = {
     "base": "sampler.bases",
     "base_names": "sampler.bases",
     "exact_limit": "sampler.limits",
+    "network_of": "sampler.families",
     "random_design": "sampler.designs",
+    "register_family": "sampler.families",
+    "registered": "sampler.families",
     "rule_named": "sampler.scaling",
     "scale": "sampler.scaling",
     "scaled": "sampler.scaling",
     "sobol_design": "sampler.designs",
-    "stack": "sampler.architecture",
     "solve_width": "sampler.solve",
+    "stack": "sampler.architecture",
     "stratified_design": "sampler.designs",
     "target_design": "sampler.designs",
+    "unregister_family": "sampler.families",
 }
 
 __all__ = [
@@ -56,11 +64,14 @@ __all__ = [
     "Architectures",
     "BaseNetwork",
     "Complexity",
+    "Family",
     "InputError",
+    "KnobbedArchitecture",
     "LayeredArchitecture",
     "Limit",
     "ScalingRule",
     "SearchSpace",
+    "Sizes",
     "SolvedWidth",
     "Stage",
     "architecture_complexity",
@@ -68,15 +79,19 @@ __all__ = [
     "base",
     "base_names",
     "exact_limit",
+    "network_of",
     "random_design",
+    "register_family",
+    "registered",
     "rule_named",
     "scale",
     "scaled",
     "sobol_design",
-    "stack",
     "solve_width",
+    "stack",
     "stratified_design",
     "target_design",
+    "unregister_family",
 ]
 
 

@@ -6,9 +6,10 @@ no torch, and no behaviour beyond refusing impossible values.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -67,7 +68,7 @@ class BaseNetwork:
         head: Channels of the last 1x1 convolution; 0 where the network has none.
         rule: Name of the scaling rule that gives the published larger and smaller versions.
         stem_stride: Input pixels per pixel before the first stage (a stem's pooling included), along one side.
-        variant: What its family needs to know beyond the table, such as the activation; "" for the plain network.
+        variant: Name of what the table does not say, such as the activation, for its family; "" for the plain network.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Architecture:
         widths: Output channels of each stage.
         depths: Blocks of each stage.
         head: Channels of the last 1x1 convolution; 0 for none.
+        knobs: Further whole numbers by name, such as group widths, where they are not the base network's.
 
     Raises:
         InputError: If a value is not a positive integer within reason, or the two lists differ in length.
@@ -127,6 +129,8 @@ class Architecture:
     widths: tuple[int, ...]
     depths: tuple[int, ...]
     head: int
+    # Only a `KnobbedArchitecture` has any: records of others (`dataclasses.asdict`) do not speak of them.
+    knobs: ClassVar[Mapping[str, tuple[int, ...]]] = MappingProxyType({})
 
     def __post_init__(self) -> None:
         for name in ("widths", "depths"):
@@ -142,10 +146,72 @@ class Architecture:
         check_range("head", self.head, MAX_CHANNELS, smallest=0)
         check_range("depths", self.depths, MAX_BLOCKS)
 
+    def knob(self, name: str) -> tuple[int, ...] | None:
+        """The further whole numbers of that name; None where they are the base network's."""
+        return self.knobs.get(name)
+
+    def with_knobs(self, knobs: Mapping[str, int | Sequence[int]]) -> Architecture:
+        """The same network with these further whole numbers instead of its own; without any where there are none.
+
+        Raises:
+            InputError: If a value is not a positive whole number within reason.
+
+        Example:
+            >>> from sampler import base
+            >>> base("regnety_040").architecture().with_knobs({"group_width": [32, 32, 64, 64]}).knob("group_width")
+            (32, 32, 64, 64)
+        """
+        shape = self.base, self.resolution, self.stem, self.widths, self.depths, self.head
+        return KnobbedArchitecture(*shape, knobs=_tuples(knobs)) if knobs else Architecture(*shape)
+
     def as_dict(self) -> dict[str, Any]:
-        """Its integers in JSON's types."""
+        """Its integers in JSON's types; without the knobs where it has none."""
         shape = {"resolution": self.resolution, "stem": self.stem, "head": self.head}
-        return {**shape, "widths": list(self.widths), "depths": list(self.depths)}
+        knobs = {"knobs": {name: list(values) for name, values in self.knobs.items()}} if self.knobs else {}
+        return {**shape, "widths": list(self.widths), "depths": list(self.depths), **knobs}
+
+
+@dataclass(frozen=True)
+class KnobbedArchitecture(Architecture):
+    """An architecture with further whole numbers that are not its base network's, such as group widths.
+
+    A class of its own, so that the records of all other architectures (`dataclasses.asdict`, which studies, weights
+    and checkpoints are named by) hold no word of knobs. `Architecture.with_knobs` makes one.
+
+    Attributes:
+        knobs: Whole numbers by name, in the order of the names: one per stage, or one for the whole network.
+
+    Raises:
+        InputError: If there is no knob, or a value is not a positive whole number within reason.
+    """
+
+    knobs: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)  # type: ignore[misc]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        knobs, stages = _tuples(self.knobs), len(self.widths)
+        for name, values in knobs.items():
+            check_range(f"knob {name}", values, MAX_CHANNELS)
+            if len(values) not in (1, stages):
+                raise InputError(f"knob {name} has {len(values)} values; give one, or one per stage ({stages})")
+        object.__setattr__(self, "knobs", knobs)
+
+
+def _tuples(knobs: Mapping[str, int | Sequence[int]]) -> dict[str, tuple[int, ...]]:
+    """Knobs by their sorted names; one number is a tuple of one.
+
+    Raises:
+        InputError: If there is none, or one has no name.
+    """
+    if not isinstance(knobs, Mapping) or not knobs or not all(isinstance(name, str) for name in knobs):
+        raise InputError(f"knobs are {shown(knobs)}; whole numbers by name are wanted")
+    return {name: _tuple(knobs[name]) for name in sorted(knobs)}
+
+
+def _tuple(values: Any) -> tuple[Any, ...]:
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
+    return tuple(values) if isinstance(values, list | tuple) else (values,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +227,7 @@ class Architectures:
         head: `(n,)` channels of the last 1x1 convolution.
         multipliers: `(n, 3)` r, d, w over the base: as drawn for uniform scaling, effective for per-stage, NaN where
             nobody said.
+        knobs: `(n, k)` further whole numbers by name, where they are not the base network's: k is s or 1.
     """
 
     base: str
@@ -170,6 +237,7 @@ class Architectures:
     depths: IntArray
     head: IntArray
     multipliers: FloatArray = field(default_factory=lambda: np.empty((0, 3)))
+    knobs: Mapping[str, IntArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.multipliers) != len(self.resolution):  # architectures made from integers alone
@@ -179,7 +247,7 @@ class Architectures:
         return len(self.resolution)
 
     def __getitem__(self, row: int) -> Architecture:
-        return Architecture(
+        plain = Architecture(
             self.base,
             int(self.resolution[row]),
             int(self.stem[row]),
@@ -187,6 +255,9 @@ class Architectures:
             tuple(int(depth) for depth in self.depths[row]),
             int(self.head[row]),
         )
+        if not self.knobs:
+            return plain
+        return plain.with_knobs({name: values[row].tolist() for name, values in self.knobs.items()})
 
     def __iter__(self) -> Iterator[Architecture]:
         return (self[row] for row in range(len(self)))
@@ -202,46 +273,55 @@ class Architectures:
             self.depths[index],
             self.head[index],
             self.multipliers[index],
+            {name: values[index] for name, values in self.knobs.items()},
         )
 
     def integers(self) -> IntArray:
-        """`(n, 3 + 2 s)` rows that are equal exactly where the architectures are."""
-        return np.column_stack([self.resolution, self.stem, self.widths, self.depths, self.head])
+        """`(n, 3 + 2 s)` rows that are equal exactly where the architectures are; knobs add theirs, in their order."""
+        knobs = [self.knobs[name] for name in sorted(self.knobs)]
+        return np.column_stack([self.resolution, self.stem, self.widths, self.depths, self.head, *knobs])
 
 
 def stack(architectures: Sequence[Architecture]) -> Architectures:
     """Architectures of one base network, as arrays.
 
     Raises:
-        InputError: If there are none, they belong to different base networks, or one has a width per layer.
+        InputError: If there are none, they belong to different base networks, some have knobs that others lack, or one
+            has a width per layer.
     """
-    if not isinstance(architectures, Sequence) or any(not isinstance(one, Architecture) for one in architectures):
+    if not isinstance(architectures, Sequence) or any(not isinstance(member, Architecture) for member in architectures):
         raise InputError(f"a list of architectures is wanted, got {shown(architectures)}")
-    if any(type(one) is not Architecture for one in architectures):
+    if any(type(member) not in (Architecture, KnobbedArchitecture) for member in architectures):
         raise InputError("a network with one width per layer is no row of widths per stage; give one of stages")
-    names = sorted({one.base for one in architectures})
+    names = sorted({member.base for member in architectures})
     if len(names) != 1:
         raise InputError(f"architectures of exactly one base network are wanted, got {names or 'none'}")
+    knobs = {tuple((name, len(values)) for name, values in member.knobs.items()) for member in architectures}
+    if len(knobs) > 1:
+        raise InputError(f"architectures of {names[0]} with the same knobs are wanted; stack those without separately")
     return Architectures(
         names[0],
-        np.array([one.resolution for one in architectures], dtype=np.int64),
-        np.array([one.stem for one in architectures], dtype=np.int64),
-        np.array([one.widths for one in architectures], dtype=np.int64),
-        np.array([one.depths for one in architectures], dtype=np.int64),
-        np.array([one.head for one in architectures], dtype=np.int64),
+        np.array([member.resolution for member in architectures], dtype=np.int64),
+        np.array([member.stem for member in architectures], dtype=np.int64),
+        np.array([member.widths for member in architectures], dtype=np.int64),
+        np.array([member.depths for member in architectures], dtype=np.int64),
+        np.array([member.head for member in architectures], dtype=np.int64),
+        knobs={
+            name: np.array([member.knobs[name] for member in architectures], dtype=np.int64)
+            for name, _ in next(iter(knobs))
+        },
     )
 
 
 def concatenate(parts: Sequence[Architectures]) -> Architectures:
-    """Batches of one base network, one after the other."""
+    """Batches of one base network with the same knobs, one after the other."""
     names = {part.base for part in parts}
-    assert len(names) == 1, names
+    knobs = {tuple(sorted(part.knobs)) for part in parts}
+    assert len(names) == len(knobs) == 1, (names, knobs)
+    columns = ("resolution", "stem", "widths", "depths", "head", "multipliers")
+    whole = {name: np.concatenate([getattr(part, name) for part in parts]) for name in columns}
     return Architectures(
-        names.pop(),
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("resolution", "stem", "widths", "depths", "head", "multipliers")
-        ),
+        names.pop(), **whole, knobs={name: np.concatenate([part.knobs[name] for part in parts]) for name in knobs.pop()}
     )
 
 

@@ -34,9 +34,10 @@ from sampler.architecture import (
 from sampler.bases import base as base_named
 from sampler.checks import checked_name, shown
 from sampler.errors import InputError
-from sampler.families import BLOCKS, of_family
+from sampler.families import Family, Sizes, family_of
 from sampler.families.parts import Block
-from sampler.families.residual import check_layered, layer_blocks
+from sampler.families.protocol import overrides
+from sampler.families.registry import check_table
 from sampler.layered import LayeredArchitecture
 from sampler.scaling import ScalingRule, rule_named, scale
 from sampler.totals import memory, totals
@@ -69,7 +70,7 @@ class Complexity:
 
     def scalars(self) -> Complexity:
         """The counts of the only architecture, as ints."""
-        return Complexity(**{one.name: int(getattr(self, one.name)[0]) for one in fields(self)})
+        return Complexity(**{field.name: int(getattr(self, field.name)[0]) for field in fields(self)})
 
 
 def count(architectures: Architectures, classes: int = 1000, dtype: str = "float32") -> Complexity:
@@ -92,14 +93,18 @@ def _count_chunk(network: BaseNetwork, architectures: Architectures, classes: in
 
 def _summed(blocks: Iterator[Block], size: int) -> Complexity:
     total, alive = totals(blocks, size)
+    if size * float(np.max(alive, initial=0)) > 2.0**62:
+        raise InputError("such a network needs more than 2^62 bytes of memory; check the resolution and widths given")
     return Complexity(total.macs, total.params, total.activations, memory(total, alive, size))
 
 
-def count_layers(one: LayeredArchitecture, layers: IntArray, classes: int = 1000, dtype: str = "float32") -> Complexity:
+def count_layers(
+    architecture: LayeredArchitecture, layers: IntArray, classes: int = 1000, dtype: str = "float32"
+) -> Complexity:
     """Exact counts of networks like this one with other layers, as int64 arrays.
 
     Args:
-        one: What they have in common.
+        architecture: Everything that they have in common.
         layers: `(n, l)` output channels of the blocks' convolutions.
         classes: Outputs of the classifier.
         dtype: Type of the numbers in memory: float32, float16 or bfloat16.
@@ -107,14 +112,14 @@ def count_layers(one: LayeredArchitecture, layers: IntArray, classes: int = 1000
     Raises:
         InputError: If the base network has no layers to choose, a number is out of range, or the type unknown.
     """
-    network, size = base_named(one.base), _size(dtype)
-    check_layered(network, one, classes)
-    parts = []
-    for rows in chunks(len(layers)):
-        n = len(layers[rows])
-        ends = np.full(n, one.resolution), np.full(n, one.stem)
-        parts.append(_summed(layer_blocks(network, *ends, layers[rows], one.padding, classes), size))
-    return _joined(parts)
+    network, size = base_named(architecture.base), _size(dtype)
+    family = family_of(network)
+    return _joined(
+        [
+            _summed(family.layer_blocks(network, architecture, layers[rows], classes), size)
+            for rows in chunks(len(layers))
+        ]
+    )
 
 
 def _size(dtype: str) -> int:
@@ -123,15 +128,38 @@ def _size(dtype: str) -> int:
 
 def blocks_of(network: BaseNetwork, architectures: Architectures, classes: int) -> Iterator[Block]:
     """The blocks of `n` architectures, input side first."""
-    return of_family(BLOCKS, network, "the cost of a block")(
-        network,
+    check_table(network)
+    family = family_of(network)
+    blocks = family.blocks(network, sizes_of(architectures), classes)
+    return blocks if overrides(family, "macs_bound") else _bounded(blocks, family)
+
+
+def sizes_of(architectures: Architectures) -> Sizes:
+    """The sizes of architectures, as families take them."""
+    return Sizes(
         architectures.resolution,
         architectures.stem,
         architectures.widths,
         architectures.depths,
         architectures.head,
-        classes,
+        architectures.knobs,
     )
+
+
+def _bounded(blocks: Iterator[Block], family: Family) -> Iterator[Block]:
+    """The blocks, of which no layer says its own MACs: the usual bound knows only weights times pixels.
+
+    Raises:
+        InputError: If one does.
+    """
+    for block in blocks:
+        for layer in block.layers:
+            if layer.macs is not None:
+                raise InputError(
+                    f"layer {layer.name!r} of family {family.name} says its own MACs, which the usual bound does not "
+                    "hold for; give the family its own `macs_bound`"
+                )
+        yield block
 
 
 def chunks(n: int, size: int = CHUNK) -> list[slice]:
@@ -162,26 +190,36 @@ def check(network: BaseNetwork, architectures: Architectures, classes: int) -> N
     if not network.head and architectures.head.any():
         raise InputError(f"{network.name} has no head convolution; its head must be 0, not {architectures.head.max()}")
     check_range("head", architectures.head, MAX_CHANNELS, smallest=1 if network.head else 0)
+    _check_knobs(network, architectures)
     smallest = int(architectures.resolution.min(initial=MAX_PIXELS))
     if smallest < network.stride:
         raise InputError(f"{smallest} px is below {network.name}'s stride of {network.stride}; use at least that")
     _check_int64(network, architectures)
 
 
+def _check_knobs(network: BaseNetwork, architectures: Architectures) -> None:
+    """Refuses knobs that the base network lacks, or that are not as many as it has.
+
+    Raises:
+        InputError: Naming the knob.
+    """
+    if not architectures.knobs:
+        return
+    known = family_of(network).knobs(network)
+    for name, values in architectures.knobs.items():
+        if name not in known:
+            raise InputError(f"{network.name} has no knob {name!r}; its knobs: {', '.join(known) or 'none'}")
+        if values.ndim != 2 or values.shape[1] != len(known[name]):
+            raise InputError(f"knob {name} of {network.name} is {len(known[name])} numbers, not {values.shape[-1]}")
+        check_range(f"knob {name}", values, MAX_CHANNELS)
+
+
 def _check_int64(network: BaseNetwork, architectures: Architectures) -> None:
     """Refuses architectures whose MACs could pass 2^62, by a bound that needs no count."""
     if not len(architectures):
         return
-    widest = float(max(architectures.widths.max(), architectures.stem.max()))
-    expansion = max(max(stage.expansion, *stage.expansions, 1.0) for stage in network.stages)
-    blocks = float(architectures.depths.max()) * len(network.stages)
-    area = float(architectures.resolution.max()) ** 2
-    # Twice what a full 3 x 3 convolution or an expansion and a projection cost, whichever is more.
-    bound = (
-        max(4 * expansion, 18.0) * widest * (widest + 49) * blocks * area
-        + float(architectures.head.max()) * widest * area
-    )
-    if bound > 2.0**62:
+    bound = family_of(network).macs_bound(network, sizes_of(architectures))
+    if not bound <= 2.0**62:
         raise InputError("such a network needs more than 2^62 MACs; check the resolution, widths and depths given")
 
 
@@ -228,7 +266,7 @@ def complexity(
     """
     if not isinstance(base, str | BaseNetwork):
         scaled = np.ndim(width) or np.ndim(depth) or width != 1 or depth != 1
-        if scaled or any(one is not None for one in (resolution, widths, depths, rule)):
+        if scaled or any(value is not None for value in (resolution, widths, depths, rule)):
             raise InputError(
                 "an architecture has its sizes; leave resolution, width, depth and rule out, or give names"
             )
@@ -252,10 +290,12 @@ def _count_given(given: object, classes: int, dtype: str) -> Complexity:
         return count(given, classes, dtype)
     if not isinstance(given, list | tuple):
         raise _foreign(given)
-    ones = [one if isinstance(one, Architecture) else _known(one).architecture() for one in given]
-    alike: dict[str | int, list[int]] = {}  # rows that are counted together: all of a base network but the layered ones
-    for row, one in enumerate(ones):
-        alike.setdefault(row if isinstance(one, LayeredArchitecture) else one.base, []).append(row)
+    ones = [member if isinstance(member, Architecture) else _known(member).architecture() for member in given]
+    # Rows that are counted together: all of a base network with the same knobs, but the layered ones.
+    alike: dict[int | tuple[str, ...], list[int]] = {}
+    for row, member in enumerate(ones):
+        key = row if isinstance(member, LayeredArchitecture) else (member.base, *member.knobs)
+        alike.setdefault(key, []).append(row)
     counts = np.empty((len(fields(Complexity)), len(ones)), dtype=np.int64)
     for rows in alike.values():
         first = ones[rows[0]]
@@ -263,7 +303,7 @@ def _count_given(given: object, classes: int, dtype: str) -> Complexity:
             counted = count_layers(first, np.array([first.layers]), classes, dtype)
         else:
             counted = count(stack([ones[row] for row in rows]), classes, dtype)
-        counts[:, rows] = [getattr(counted, one.name) for one in fields(counted)]
+        counts[:, rows] = [getattr(counted, field.name) for field in fields(counted)]
     return Complexity(*counts)
 
 
@@ -331,7 +371,10 @@ def _joined(parts: list[Complexity]) -> Complexity:
     """Counts of several batches, one after the other."""
     none = np.empty(0, dtype=np.int64)
     return Complexity(
-        **{one.name: np.concatenate([none, *(getattr(part, one.name) for part in parts)]) for one in fields(Complexity)}
+        **{
+            field.name: np.concatenate([none, *(getattr(part, field.name) for part in parts)])
+            for field in fields(Complexity)
+        }
     )
 
 

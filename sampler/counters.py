@@ -78,7 +78,7 @@ def _times(block: Block) -> int:
 
 
 def _macs(layer: Layer) -> int:
-    return int(np.max(layer.weights * layer.area))
+    return int(np.max(layer.products))
 
 
 def _outputs(layer: Layer) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-from sampler.architecture import MAX_CHANNELS, Architecture, BaseNetwork, check_range
+from sampler.architecture import MAX_CHANNELS, Architecture, BaseNetwork, KnobbedArchitecture, check_range
 from sampler.checks import shown
 from sampler.errors import InputError
 
@@ -85,9 +85,13 @@ def architecture_from(facts: Mapping[str, Any]) -> Architecture:
     """
     if not isinstance(facts, Mapping):
         raise InputError(f"{shown(facts)} holds no fields of an architecture; give what `dataclasses.asdict` makes")
-    kind = LayeredArchitecture if "layers" in facts else Architecture
-    known = {one.name: one.default is MISSING for one in fields(kind)}
-    if wrong := sorted({str(one) for one in facts} ^ {name for name in known if known[name] or name in facts}):
+    kind: type[Architecture] = Architecture
+    if "layers" in facts:
+        kind = LayeredArchitecture
+    elif facts.get("knobs"):
+        kind = KnobbedArchitecture
+    known = {field.name: field.default is MISSING for field in fields(kind)}
+    if wrong := sorted({str(name) for name in facts} ^ {name for name in known if known[name] or name in facts}):
         raise InputError(f"fields {', '.join(wrong)} are missing or unknown; an architecture has {', '.join(known)}")
     return kind(**facts)
 

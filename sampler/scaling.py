@@ -27,11 +27,12 @@ from sampler.architecture import (
 from sampler.bases import base
 from sampler.checks import checked_whole, shown
 from sampler.errors import InputError
-from sampler.families import ADJUSTMENTS
+from sampler.families import family_of
+from sampler.families.registry import own_knobs
 
 MAX_MULTIPLIER = 1000.0
 # Where ranges of multipliers begin, and how often they are halved: to 1e-11.
-LEAST_MULTIPLIER, HALVINGS = 1e-3, 40
+LEAST_MULTIPLIER, _HALVINGS = 1e-3, 40
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ RULES: dict[str, ScalingRule] = {
         ScalingRule("mobilenetv3", "ceil", 8, True, "never_below", "fixed", "nearest"),
         ScalingRule("mnasnet", "ceil", 8, True, "scaled", "fixed", "nearest"),
         # Dollar et al. 2021, https://arxiv.org/abs/2103.06877: pycls' EfficientNets, and its networks without a head
-        # ("anynet"), whose stem stays. pycls scales group widths too; an architecture has those of its base network.
+        # ("anynet"), whose stem stays.
         # (A width halfway between two multiples goes up here, as in every rule, and in pycls to the even one.)
         ScalingRule("pycls", "round", 8, False, "scaled", "scaled", "multiple_of_4"),
         ScalingRule("anynet", "round", 8, False, "fixed", "scaled", "multiple_of_4"),
@@ -205,6 +206,7 @@ def scale(
         _blocks(network, rule, np.broadcast_to(d[:, None], shape)),
         rule.head_channels(network, w),
         np.column_stack([pixels / network.resolution, d, w]),
+        _knobs(network, len(pixels)),
     )
 
 
@@ -236,6 +238,7 @@ def scale_stages(
         blocks,
         rule.head_channels(network, w[:, -1]),
         effective_multipliers(network, pixels, blocks, channels),
+        _knobs(network, len(pixels)),
     )
 
 
@@ -245,9 +248,16 @@ def _blocks(network: BaseNetwork, rule: ScalingRule, d: FloatArray) -> IntArray:
     return np.stack([rule.blocks(stage.depth, d[:, i], i in ends) for i, stage in enumerate(network.stages)]).T
 
 
+def _knobs(network: BaseNetwork, n: int) -> dict[str, IntArray]:
+    """`(n, k)` knobs of the table, where they are not those of the base network of its name."""
+    return {name: np.tile(np.array(values, dtype=np.int64), (n, 1)) for name, values in own_knobs(network).items()}
+
+
 def _channels(network: BaseNetwork, rule: ScalingRule, w: FloatArray) -> IntArray:
     """`(n, s)` channels of `(n, s)` width multipliers."""
-    return buildable(network, np.stack([rule.channels(one.width, w[:, i]) for i, one in enumerate(network.stages)]).T)
+    return buildable(
+        network, np.stack([rule.channels(stage.width, w[:, i]) for i, stage in enumerate(network.stages)]).T
+    )
 
 
 def depth_ranges(network: BaseNetwork, rule: ScalingRule, depths: IntArray) -> tuple[FloatArray, FloatArray]:
@@ -272,7 +282,7 @@ def _one_for_all(integers: Callable[[FloatArray], IntArray], wanted: IntArray) -
     """The numbers that, the same in every column, give the wanted integers; each column rises with its own."""
     low, high = np.full(wanted.shape, LEAST_MULTIPLIER), np.full(wanted.shape, MAX_MULTIPLIER)
     first, last = (low.copy(), high.copy()), (low.copy(), high.copy())
-    for _ in range(HALVINGS):
+    for _ in range(_HALVINGS):
         for ends, strict in ((first, False), (last, True)):
             middle = np.sqrt(ends[0] * ends[1])
             values = integers(middle)
@@ -283,8 +293,7 @@ def _one_for_all(integers: Callable[[FloatArray], IntArray], wanted: IntArray) -
 
 def buildable(network: BaseNetwork, widths: IntArray) -> IntArray:
     """`(n, s)` widths, moved to the nearest that the family's blocks can have (multiples of a group's width)."""
-    adjust = ADJUSTMENTS.get(network.family)
-    return widths if adjust is None else adjust(network, widths)
+    return family_of(network).widths(network, widths)
 
 
 def effective_multipliers(network: BaseNetwork, resolution: IntArray, depths: IntArray, widths: IntArray) -> FloatArray:
@@ -324,11 +333,11 @@ def scaled(
     network = base(name)
     pixels = network.resolution if resolution is None else checked_whole("resolution", resolution, 1, MAX_PIXELS)
     d, w = one_multiplier("depth", depth), one_multiplier("width", width)
-    one = scale(network, rule_named(network.rule if rule is None else rule), pixels, d, w)[0]
+    architecture = scale(network, rule_named(network.rule if rule is None else rule), pixels, d, w)[0]
     for key, values, largest in (("widths", widths, MAX_CHANNELS), ("depths", depths, MAX_BLOCKS)):
         if values is not None:
             check_range(key, values, largest)
             if np.ndim(values) != 1 or len(values) != len(network.stages):
                 raise InputError(f"{name} has {len(network.stages)} stages, but {key} gives {np.size(values)}")
-            one = replace(one, **{key: tuple(values)})  # type: ignore[arg-type]
-    return one
+            architecture = replace(architecture, **{key: tuple(values)})  # type: ignore[arg-type]
+    return architecture

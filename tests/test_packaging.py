@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MAY_IMPORT = {"sampler": set(), "trainer": {"sampler"}, "planner": {"sampler", "trainer"}}
 TOP_LEVEL = {
     *("planner", "sampler", "trainer", "datasets", "results", "tests"),
-    *("CHANGELOG.md", "LICENSE", "Makefile", "README.md", "constraints.txt", "pyproject.toml"),
+    *("CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "constraints.txt", "pyproject.toml"),
 }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from planner.formulas.formula import Formula
+from planner.answers.formula import Formula
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()

@@ -160,10 +160,8 @@ class Observation:
         if self.status not in STATUSES:
             raise ValueError(f"status {self.status!r} is unknown; known: {', '.join(STATUSES)}")
         if self.status == "ok":
-            for name in ("accuracy", "loss"):
+            for name in ("accuracy", *(["loss"] if self.loss is not None else [])):
                 value = getattr(self, name)
-                if name == "loss" and value is None and self.asked.get("trainer"):
-                    continue
                 if value is None or not math.isfinite(value):
                     raise ValueError(f"an observation with status 'ok' needs a finite {name}, got {value}")
 

@@ -118,7 +118,7 @@ def checked_score(score: object, where: str) -> float:
     """
     try:
         value = float(score)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"{where}: a score is a number in [0, 1]; give the share that is right, say") from None
     if math.isfinite(value) and not 0 <= value <= 1:
         raise InputError(f"{where}: a score is in [0, 1], higher is better; scale it")

@@ -5,21 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from planner.allocation.believe import NO_STAGES, NO_SURROGATE, Belief, at_bounds, belief, doubt_of_stages, taught
 from planner.allocation.decode import Target, decode
 from planner.allocation.search import best_at
 from planner.errors import InputError, PlannerError
 from planner.formulas.budgets import NO_BUDGET, prediction_of, within
-from planner.formulas.formula import Formula, Prediction
+from planner.formulas.formula import FormulaCurves
+from planner.formulas.limits import largest, passed
+from planner.formulas.prediction import Prediction
 from planner.formulas.stages import shares_of
 from planner.text.quantities import budget_of, format_count
 from sampler import Limit, rule_named, stack
 from sampler.architecture import Architectures, FloatArray
+from sampler.checks import shown
 from sampler.moves import from_rows
 
 Name = Literal["curves", "search"]
+Way = Literal["both", "curves"]
 CAUTION = 1.28  # standard deviations below the mean: nine networks of ten are better
 _HALVINGS = 10  # of the range of log MACs, where limits decide
 NOTHING = (
@@ -30,6 +34,7 @@ NOTHING = (
 NO_CURVES = (
     "no curves of the stages: the table was scaled uniformly, so that every stage's share follows from one width"
 )
+_CURVES_ONLY = "no search: only the curves were asked for"
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,12 +126,13 @@ class Allocation:
 
 
 def allocate(
-    formula: Formula,
+    formula: FormulaCurves,
     macs: float | None,
     limits: Sequence[Limit] = (),
     cautious: bool = False,
     extrapolate: bool = False,
     seed: int = 0,
+    way: Way = "both",
 ) -> Allocation:
     """Spends a budget on the stages in both ways.
 
@@ -137,12 +143,15 @@ def allocate(
         cautious: Whether to search for, and compare, lower bounds of the accuracy (1.28 standard deviations below
             the mean) instead of means.
         extrapolate: Whether to answer outside the range that the fit saw.
-        seed: Of the search.
+        seed: Random seed of the search.
+        way: `"curves"` for these alone: milliseconds, where the search takes seconds.
 
     Raises:
-        PlannerError: If the formula knows nothing of stages, the budget is outside its range, or no architecture
-            keeps to budget and limits.
+        PlannerError: If the formula knows nothing of stages, the budget is outside its range, no architecture keeps
+            to budget and limits, or `way` is no such word.
     """
+    if way not in get_args(Way):
+        raise PlannerError(f"way is {shown(way)}; {' or '.join(get_args(Way))} is wanted")
     if macs is None and not limits:
         raise PlannerError(NO_BUDGET)
     budget = float(within(formula, None, limits, extrapolate).macs) if macs is None else budget_of(macs)
@@ -160,6 +169,8 @@ def allocate(
             missing["curves"] = f"no answer of the curves: {error}"
     if posterior is None:
         missing["search"] = doubt
+    elif way == "curves":
+        missing["search"] = _CURVES_ONLY
     else:
         try:
             options["search"] = _by_search(formula, budget, limits, cautious, extrapolate, posterior, options, seed)
@@ -171,7 +182,7 @@ def allocate(
     return Allocation(budget, options, missing, *_preferred(options, missing, cautious), cautious)
 
 
-def curve_target(formula: Formula, c: float) -> Target:
+def curve_target(formula: FormulaCurves, c: float) -> Target:
     """Resolution, depths and shares of the stages that the curves ask for at c.
 
     Raises:
@@ -189,12 +200,12 @@ def curve_target(formula: Formula, c: float) -> Target:
     )
 
 
-def _by_curves(formula: Formula, budget: float, limits: Sequence[Limit], posterior: Belief | None) -> Option:
+def _by_curves(formula: FormulaCurves, budget: float, limits: Sequence[Limit], posterior: Belief | None) -> Option:
     """The curves' answer, with what is believed of it."""
     return _option(formula, by_curves(formula, budget, limits), posterior)
 
 
-def by_curves(formula: Formula, budget: float, limits: Sequence[Limit] = ()) -> Prediction:
+def by_curves(formula: FormulaCurves, budget: float, limits: Sequence[Limit] = ()) -> Prediction:
     """What the curves of the stages answer: at the budget, or the largest below it that keeps to the limits.
 
     Raises:
@@ -208,37 +219,21 @@ def by_curves(formula: Formula, budget: float, limits: Sequence[Limit] = ()) -> 
         return prediction_of(formula, macs, found.architecture, limits, found.pixels_nudged)
 
     answer = at(budget)
-    if _passed(answer):
-        answer = _largest(at, formula.macs_range[0], budget)
-    return answer
-
-
-def _largest(at: Any, lowest: float, budget: float) -> Prediction:
-    """The dearest answer found that keeps to its limits, by bisection.
-
-    Raises:
-        PlannerError: If even the smallest does not.
-    """
-    below, above = math.log(min(lowest, budget)), math.log(budget)
-    best: Prediction = at(math.exp(below))
-    binding = _passed(best)
-    if binding:
+    if not passed(answer, limits):
+        return answer
+    low = min(formula.macs_range[0], budget)
+    smallest = at(low)
+    if over := passed(smallest, limits):
+        name, most = over[0].name, over[0].largest
         raise PlannerError(
-            f"at most {best.limits[binding]:,.4g} {binding} cannot be kept: the smallest architecture by the curves of "
-            f"the stages has {best.costs[binding]:,.4g}; give more, or take another base network"
+            f"at most {most:,.4g} {name} cannot be kept: the smallest architecture by the curves of the stages has "
+            f"{smallest.costs[name]:,.4g}; give more, or take another base network"
         )
-    for _ in range(_HALVINGS):
-        middle = (below + above) / 2
-        tried: Prediction = at(math.exp(middle))
-        if passed := _passed(tried):
-            above, binding = middle, passed
-        else:
-            below, best = middle, tried
-    return replace(best, binding=binding or "macs")
+    return largest(at, limits, (low, budget), (smallest, answer), _HALVINGS)
 
 
 def _by_search(
-    formula: Formula,
+    formula: FormulaCurves,
     budget: float,
     limits: Sequence[Limit],
     cautious: bool,
@@ -266,13 +261,13 @@ def _by_search(
     return replace(option, notes=(f"{whole} {found.scored:,} architectures scored", *_rests_on(formula)))
 
 
-def _rests_on(formula: Formula) -> list[str]:
+def _rests_on(formula: FormulaCurves) -> list[str]:
     """How many trainings the expectation of stages apart rests on, where that is known."""
     known = formula.provenance.get("stage_varied")
     return [] if known is None else [f"expected by {known[0]} of {known[1]} trainings that scaled stages apart"]
 
 
-def _option(formula: Formula, prediction: Prediction, posterior: Belief | None) -> Option:
+def _option(formula: FormulaCurves, prediction: Prediction, posterior: Belief | None) -> Option:
     shares = shares_of(formula.network, prediction.architecture, formula.classes)
     if posterior is None:
         return Option(prediction, shares)  # no expectation either: what the surrogate says of stages is not believed
@@ -280,13 +275,6 @@ def _option(formula: Formula, prediction: Prediction, posterior: Belief | None) 
     mean, std = posterior(alone)
     bounds = at_bounds(taught(formula, prediction.rule), alone)
     return Option(prediction, shares, float(mean[0]), float(std[0]), bounds)
-
-
-def _passed(prediction: Prediction) -> str:
-    """The limit that a prediction passes most, or nothing."""
-    over = {name: prediction.costs[name] / most for name, most in prediction.limits.items()}
-    worst = max(over, key=lambda name: over[name], default="")
-    return worst if worst and over[worst] > 1 else ""
 
 
 def _preferred(options: dict[Name, Option], missing: dict[Name, str], cautious: bool) -> tuple[Name, str]:

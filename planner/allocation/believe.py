@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
-from planner.errors import PlannerError
-from planner.formulas.formula import Formula
+from planner.formulas.columns import check_reads, columns_of
+from planner.formulas.formula import FormulaCurves
 from planner.formulas.stages import VARIED
 from sampler import SearchSpace, rule_named
 from sampler.architecture import Architectures, BaseNetwork, FloatArray
-from sampler.complexity import count
-from sampler.limits import EXACT
-from sampler.moves import Grid, column_names
+from sampler.moves import Grid
 
 NO_SEARCH = "no search: "
 NO_STAGES = f"{NO_SEARCH}the trainings scaled all stages alike, so the surrogate knows nothing of single ones"
@@ -24,7 +21,7 @@ NO_SURROGATE = f"{NO_SEARCH}this formula holds no surrogate of the accuracy; fit
 Belief = Callable[[Architectures], tuple[FloatArray, FloatArray]]
 
 
-def belief(formula: Formula) -> Belief:
+def belief(formula: FormulaCurves) -> Belief:
     """The surrogate's posterior as a function of architectures.
 
     Args:
@@ -45,7 +42,7 @@ def belief(formula: Formula) -> Belief:
     return posterior
 
 
-def doubt_of_stages(formula: Formula) -> str:
+def doubt_of_stages(formula: FormulaCurves) -> str:
     """Why a surrogate is not believed about stages scaled apart; empty where it is.
 
     A surrogate of uniformly scaled networks takes their roundings for effects of single stages, and promises several
@@ -65,34 +62,7 @@ def doubt_of_stages(formula: Formula) -> str:
     )
 
 
-def check_reads(formula: Formula) -> None:
-    """Refuses a surrogate that reads what an architecture alone does not have.
-
-    Raises:
-        PlannerError: Naming it.
-    """
-    surrogate, cost = formula.surrogate, getattr(formula.surrogate, "cost", None)
-    known = {*column_names(len(formula.network.stages)), "r", "d", "w", "c", *EXACT}
-    missing = [name for name in (*surrogate.inputs, *([cost] if cost else [])) if name not in known]
-    if missing:
-        raise PlannerError(
-            f"the surrogate reads {' and '.join(missing)}, which an architecture alone does not have; fit one on "
-            "resolution, width_1.. and depth_1.."
-        )
-
-
-def columns_of(formula: Formula, architectures: Architectures) -> dict[str, FloatArray]:
-    """Every number of architectures that a surrogate may read, by name."""
-    names = column_names(len(formula.network.stages))
-    columns: dict[str, Any] = dict(zip(names, architectures.integers().T.astype(np.float64), strict=True))
-    columns |= dict(zip("rdw", architectures.multipliers.T, strict=True))
-    counted = count(architectures, formula.classes)
-    columns |= {name: np.asarray(getattr(counted, name), dtype=np.float64) for name in EXACT}
-    columns["c"] = columns["macs"] / formula.base_macs
-    return columns
-
-
-def taught(formula: Formula, rule_name: str) -> Grid:
+def taught(formula: FormulaCurves, rule_name: str) -> Grid:
     """The integers between those of the trainings, column by column: beyond them a surrogate only guesses.
 
     The ranges are the surrogate's own (`ranges`, by column), or those of the formula's table.

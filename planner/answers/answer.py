@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from planner.formulas.formula import Prediction
+from planner.formulas.prediction import Prediction
 from planner.formulas.stages import shares_of
 from planner.formulas.trainings import TrainedNetwork
+from planner.text.markup import Card, CardTable, drawn
+from planner.text.quantities import format_accuracy, format_count
 from sampler import Architecture
 
 AnsweredBy = Literal["search", "training", "formula", "published rule"]
@@ -46,9 +48,23 @@ class Answer:
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        from planner.notebook import of_answer
+        return drawn(self.card())
 
-        return of_answer(self)
+    def card(self) -> Card:
+        """Its network, why it is this one, and what others would have answered."""
+        shown = self.prediction.card()
+        facts: dict[str, str | None] = {**shown.facts, "by": self.by, "why": self.reason}
+        facts |= {f"note {i}" if i > 1 else "note": note for i, note in enumerate(self.notes, 1)}
+        others = {"the answer": self.prediction, "the formula": self.formula, "compound scaling": self.published}
+        rows: list[tuple[str, str, str | None]] = [
+            (name, format_count(other.macs), format_accuracy(other.accuracy))
+            for name, other in others.items()
+            if other is not None
+        ]
+        if self.best is not None:
+            rows.append((f"best training ({self.best.name})", format_count(self.best.macs), self.best.words))
+        beside = CardTable("Beside it", ("", "MACs", "accuracy"), rows, texts=(0, 2))
+        return Card("Answer", facts, (*shown.tables, beside))
 
     @property
     def architecture(self) -> Architecture:

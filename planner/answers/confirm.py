@@ -17,7 +17,7 @@ from planner.answers.answer import Answer
 from planner.answers.predict import answer_for
 from planner.answers.question import AnswerSpace
 from planner.errors import PlannerError
-from planner.formulas.formula import Formula
+from planner.formulas.formula import FormulaCurves
 from planner.study.ledger import Ledger
 from planner.study.trials import asked_key, trained
 from planner.training.loop import train_queued
@@ -68,7 +68,7 @@ class Confirmation:
 
 def confirm(
     ledger: Ledger,
-    formula: Formula,
+    formula: FormulaCurves,
     macs: float | str | None,
     limits: Sequence[Limit] = (),
     *,

@@ -12,14 +12,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from planner.allocation.believe import check_reads
 from planner.answers.answer import Answer, AnsweredBy
 from planner.answers.question import AnswerSpace, Question, asked_for
 from planner.answers.search import FoundNetwork, best_networks
 from planner.answers.words import beyond, differences, outside_words
 from planner.errors import PlannerError
 from planner.formulas.budgets import prediction_of
-from planner.formulas.formula import Formula, Prediction
+from planner.formulas.columns import check_reads
+from planner.formulas.formula import FormulaCurves
+from planner.formulas.prediction import Prediction
 from planner.formulas.trainings import TrainedNetwork
 from sampler import Limit, stack
 from sampler.architecture import Architectures, FloatArray
@@ -32,7 +33,7 @@ SMOOTH = "asked for"
 
 
 def answer_for(
-    formula: Formula,
+    formula: FormulaCurves,
     macs: float | str | None,
     limits: Sequence[Limit] = (),
     cautious: bool = False,
@@ -63,7 +64,7 @@ def answer_for(
 
 
 def smooth_answer(
-    formula: Formula,
+    formula: FormulaCurves,
     macs: float | str | None,
     limits: Sequence[Limit] = (),
     extrapolate: bool = False,

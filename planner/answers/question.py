@@ -14,12 +14,14 @@ from planner.allocation.allocate import by_curves
 from planner.allocation.believe import NO_SEARCH, doubt_of_stages
 from planner.errors import PlannerError
 from planner.formulas.budgets import NO_BUDGET, prediction_of, within
-from planner.formulas.formula import Formula, Prediction, bounded_accuracy, check_space
+from planner.formulas.formula import FormulaCurves
+from planner.formulas.prediction import Prediction, bounded_accuracy
 from planner.formulas.trainings import TrainedNetwork, TrainedNetworks
 from planner.formulas.uniform_networks import rows_read
 from planner.text.quantities import budget_of, format_count
 from sampler import Architecture, Limit, stack
 from sampler.architecture import Architectures, FloatArray
+from sampler.checks import shown
 from sampler.complexity import count
 
 AnswerSpace = Literal["uniform", "stage"]
@@ -29,7 +31,7 @@ AnswerSpace = Literal["uniform", "stage"]
 class Question:
     """What was asked of a formula, and what stands beside every answer to it; attributes as in `answer_for`."""
 
-    formula: Formula
+    formula: FormulaCurves
     macs: float | None
     limits: tuple[Limit, ...]
     cautious: bool
@@ -143,7 +145,7 @@ class Question:
 
 
 def asked_for(
-    formula: Formula,
+    formula: FormulaCurves,
     macs: float | str | None,
     limits: Sequence[Limit],
     cautious: bool,
@@ -151,7 +153,7 @@ def asked_for(
     space: AnswerSpace,
 ) -> Question:
     """What was asked, checked; arguments as in `answer_for`."""
-    check_space(space)
+    check_answer_space(space)
     if macs is None and not limits:
         raise PlannerError(NO_BUDGET)
     budget = None if macs is None else budget_of(macs)
@@ -160,7 +162,7 @@ def asked_for(
     return Question(formula, budget, tuple(limits), cautious, extrapolate, space)
 
 
-def believed(formula: Formula, one: Architecture) -> dict[str, Any] | None:
+def believed(formula: FormulaCurves, one: Architecture) -> dict[str, Any] | None:
     """What a formula's surrogate expects of any network, as `Prediction.accuracy`; None without a surrogate."""
     if formula.surrogate is None:
         return None
@@ -168,7 +170,7 @@ def believed(formula: Formula, one: Architecture) -> dict[str, Any] | None:
     return replace(prediction_of(formula, macs, one), expected=None).accuracy
 
 
-def _unknown(formula: Formula) -> str:
+def _unknown(formula: FormulaCurves) -> str:
     """Why a formula has no model that chooses answers."""
     if not formula.front:
         return "nothing was learned of this network yet"
@@ -181,6 +183,16 @@ def _unknown(formula: Formula) -> str:
     return f"no surrogate of the accuracy tells one network from another{f' ({why})' if why else ''}"
 
 
-def elsewhere(formula: Formula) -> bool:
+def elsewhere(formula: FormulaCurves) -> bool:
     """Whether a formula is applied to another resolution or number of classes than it was learned at."""
     return any(not math.isclose(one["macs"], one["c"] * formula.base_macs, rel_tol=1e-6) for one in formula.front[:1])
+
+
+def check_answer_space(space: object) -> None:
+    """Refuses what is neither `uniform` nor `stage`.
+
+    Raises:
+        PlannerError: Naming it.
+    """
+    if not isinstance(space, str) or space not in ("uniform", "stage"):
+        raise PlannerError(f"space is {shown(space)}; uniform or stage is wanted")

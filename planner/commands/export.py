@@ -94,10 +94,10 @@ def _for_budget(
     extrapolate: bool,
     space: Any,
 ) -> Network:
+    from planner.answers.formulas import formula_for
     from planner.answers.predict import answer_for
-    from planner.commands.predict import choose
 
-    found = choose(flops, limits, formula, study, base, base_resolution, classes, extrapolate)
+    found = formula_for(flops, limits, formula, study, base, base_resolution, classes, extrapolate)
     echo_first(found.formula.warnings, err=True)
     prediction = answer_for(found.formula, found.macs, limits, extrapolate=extrapolate, space=space)[0].prediction
     from planner.exports.network import Network, name_of
@@ -111,7 +111,8 @@ def _for_budget(
 def _kept(source: Path, architecture: Architecture, classes: int) -> Training | None:
     """The weights that the study of a formula kept of an architecture, or None."""
     from planner.exports.network import best_training
-    from planner.study.folder import RESULTS, read_ledger
+    from planner.study.folder import RESULTS
+    from planner.study.opening import read_ledger
 
     if source.parent.parent != RESULTS or not (source.parent / "study.toml").is_file():
         return None
@@ -122,7 +123,8 @@ def _kept(source: Path, architecture: Architecture, classes: int) -> Training | 
 def _given(study: str | None, file: str, classes: int | None) -> Network:
     from planner.exports.given import read_given
     from planner.exports.network import Network, name_of
-    from planner.study.folder import folder_of, read_ledger
+    from planner.study.folder import folder_of
+    from planner.study.opening import read_ledger
 
     found = read_given(Path("/dev/stdin" if file == "-" else file), classes)
     one, source = found.architecture, Path(found.formula)
@@ -135,7 +137,7 @@ def _given(study: str | None, file: str, classes: int | None) -> Network:
 
 def _of_trial(study: str | None, number: int) -> Network:
     from planner.exports.network import Network, name_of, training_of
-    from planner.study.folder import read_ledger
+    from planner.study.opening import read_ledger
 
     ledger = read_ledger(study)
     one = ledger.architecture(number)

@@ -21,7 +21,7 @@ def command(study: str | None, json_: bool) -> None:
     """
     from planner.advice.recommend import recommend
     from planner.advice.situation import Situation
-    from planner.study.folder import read_ledger
+    from planner.study.opening import read_ledger
 
     ledger = read_ledger(study)
     advice = recommend(Situation(ledger))

@@ -194,6 +194,7 @@ def latency_limit(milliseconds: float, path: Path) -> Limit:
 
 def made_with(command: _F) -> _F:
     """The options a study is made with; later calls may leave them out."""
+    command = needs("--classes", "--trainer")(command)
     options = (
         click.option("--base", metavar="NAME", help="Base network (see `planner bases`)."),
         click.option(
@@ -353,7 +354,7 @@ def table_of(table: str | None, study_name: str | None, base: str | None = None)
         from planner.tables.table import read_csv
 
         return read_csv(Path(table), base)
-    from planner.study.folder import read_ledger
+    from planner.study.opening import read_ledger
 
     return read_ledger(study_name).table()
 

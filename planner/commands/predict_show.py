@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from planner.answers.answer import Answer
-from planner.formulas.formula import Prediction
+from planner.formulas.prediction import Prediction
 from planner.formulas.trainings import TrainedNetwork
 from planner.text.quantities import format_cost, format_count
 from sampler import Architecture

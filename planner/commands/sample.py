@@ -66,13 +66,16 @@ def command(
     fit --kind compound` takes alpha, beta and gamma.
     """
     from planner.commands.progress import decoding
+    from planner.study.options import StudyOptions
     from planner.training.making import Wanted, queue_in
     from sampler import exact_limit
 
     design = equal_design(method, flops, study, anchor)
     if flops is not None and design is None:
         limits = [*limits, exact_limit("macs", flops)]
-    ledger, added = queue_in(study, options, Wanted(trials, True, method, limits, seeds, design), decoding)
+    ledger, added = queue_in(
+        study, StudyOptions(**options), Wanted(trials, True, method, limits, seeds, design), decoding
+    )
     low, high = ledger.space.macs_window
     answer = {"study": ledger.folder.name, "added": added, "macs_window": [low, high], **ledger.counts()}
     if json_:
@@ -114,7 +117,7 @@ def anchor_of(study: str | None, number: int) -> Start:
     Raises:
         PlannerError: If there is none of that number.
     """
-    from planner.study.folder import read_ledger
+    from planner.study.opening import read_ledger
     from sampler.grid_design import Start
 
     ledger = read_ledger(study)

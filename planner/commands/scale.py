@@ -15,7 +15,8 @@ from planner.text.quantities import format_count, parse_macs
 
 if TYPE_CHECKING:
     from planner.commands.searching import Asked
-    from planner.rules import Coefficients, Scaled
+    from planner.formulas.coefficients import Coefficients
+    from planner.rules import Scaled
 
 # Options that searches do nothing with.
 RULES_OWN = ("--scale", "--pure", "--alpha", "--beta", "--gamma", "--formula", "--epochs", "--classes", "--rule")
@@ -91,7 +92,7 @@ def command(
     A search (greedy, rbis, adjust) trains networks on the images of a --study, from its base network or a reduced one
     (--width, --depth). Stop it at any time: the same command goes on, and trains nothing twice.
     """
-    from planner.formulas.formula import Formula
+    from planner.answers.formula import Formula
     from planner.rules import at_budget, by_factor
 
     if method in SEARCHES:
@@ -123,7 +124,7 @@ def command(
 
 def _factors_of(alpha: float | None, beta: float | None, gamma: float | None) -> Coefficients | None:
     """The factors that were given, with EfficientNet's for the others; None where none was."""
-    from planner.rules import ALPHA, BETA, GAMMA, Coefficients
+    from planner.formulas.coefficients import ALPHA, BETA, GAMMA, Coefficients
 
     if alpha is beta is gamma is None:
         return None

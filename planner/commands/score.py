@@ -34,7 +34,8 @@ def command(study: str | None, zen: bool, inherit: int, device: str, json_: bool
     """
     from planner.scores.heirs import read_parents
     from planner.scores.score import cost_of_inheritance, score
-    from planner.study.folder import cache_of, read_ledger
+    from planner.study.folder import cache_of
+    from planner.study.opening import read_ledger
 
     if not (zen or inherit):
         raise PlannerError("no score asked for: give --zen, --inherit EPOCHS or both")

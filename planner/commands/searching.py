@@ -98,7 +98,8 @@ def search(method: str, base: str, macs: float | None, resolution: int | None, a
     from planner.commands.progress import TerminalProgress
     from planner.searches.running import run
     from planner.searches.trained import EPOCHS, TrainedScorer
-    from planner.study.folder import cache_of, open_ledger
+    from planner.study.folder import cache_of
+    from planner.study.opening import open_ledger
 
     ledger = open_ledger(asked.study)
     if ledger.settings.base != base:

@@ -20,7 +20,7 @@ from planner.text.quantities import format_count
 def command(study: str | None, json_: bool) -> None:
     """Counts trainings by what became of them, hours spent and wasted, and the best of each band of MACs."""
     from planner.advice.situation import Situation
-    from planner.study.folder import read_ledger
+    from planner.study.opening import read_ledger
 
     answer = Situation(read_ledger(study)).as_dict()
     if json_:

@@ -26,7 +26,8 @@ def command(study: str | None, where: Resources, json_: bool) -> None:
     Stop it at any time: the same command goes on, loses no finished training and repeats none.
     """
     from planner.commands.progress import TerminalProgress
-    from planner.study.folder import cache_of, open_ledger
+    from planner.study.folder import cache_of
+    from planner.study.opening import open_ledger
     from planner.training.loop import train_queued
 
     ledger = open_ledger(study)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from planner.answers.formula import Formula
 from planner.errors import PlannerError
 from planner.fitting.fit import fit
-from planner.formulas.formula import Formula
 from planner.searches.record import FOLDER, FoundRecord, read_found
 from planner.study.reader import Records
 from planner.study.trials import trained

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from planner.allocation.allocate import allocate
 from planner.compare.background import Background
 from planner.compare.contender import DRAWN, Contender, made
 from planner.errors import PlannerError
-from planner.formulas.formula import Formula
-from planner.rules.compounding import EFFICIENTNET, shrinking_rule
+from planner.formulas.coefficients import EFFICIENTNET
+from planner.formulas.formula import FormulaCurves
+from planner.rules.compounding import shrinking_rule
 from planner.rules.rays import compound_ray
 from planner.text.quantities import format_count
 from sampler import Architecture, BaseNetwork, architecture_complexity, rule_named, solve_width, stratified_design
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 Maker = Callable[[str, float, Background], Contender]
 
 
-def formula_of(method: str, background: Background) -> Formula:
+def formula_of(method: str, background: Background) -> FormulaCurves:
     """The study's formula.
 
     Raises:
@@ -66,8 +68,6 @@ def by_formula(method: str, budget: float, background: Background) -> Contender:
 
 def by_stages(method: str, budget: float, background: Background) -> Contender:
     """The preferred way to spend the budget on the stages."""
-    from planner.allocation.allocate import allocate
-
     answer = allocate(formula_of(method, background), budget)
     one = answer.best.prediction.architecture
     return made(method, budget, one, background, (f"by {answer.preferred}",), own=True)

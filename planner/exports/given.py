@@ -16,6 +16,7 @@ PRINTERS = "give what `planner predict --json` prints"
 PARTS = ("base", "resolution", "stem", "widths", "depths", "head")
 LAYERED = ("layers", "padding")
 SINCE = ("projected",)  # which documents of networks with one width per layer may lack
+KNOBS = "knobs"  # which only networks with other group widths than their base network's have
 USUAL_CLASSES = 1000
 
 
@@ -75,6 +76,7 @@ def given(document: Any, classes: int | None = None) -> Given:
     facts = _mapping(whole.get("architecture", whole))
     parts: tuple[str, ...] = (*PARTS, *LAYERED) if LAYERED[0] in facts else PARTS
     parts += tuple(name for name in SINCE if name in facts and parts != PARTS)
+    parts += (KNOBS,) if KNOBS in facts and parts == PARTS else ()
     missing = [name for name in parts if name not in facts]
     if missing:
         raise PlannerError(f"no {' or '.join(missing)} in it; {PRINTERS}")
@@ -93,6 +95,8 @@ def _check(name: str, value: Any) -> None:
         fine, wanted = isinstance(value, str), "a name"
     elif name in ("widths", "depths", "layers"):
         fine, wanted = isinstance(value, list) and all(type(one) is int for one in value), "a list of whole numbers"
+    elif name == KNOBS:
+        fine, wanted = isinstance(value, dict), "an object of whole numbers"
     elif name in SINCE:
         fine, wanted = isinstance(value, bool), "true or false"
     else:

@@ -12,6 +12,7 @@ from typing import Any, get_args
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from planner.answers.formula import Formula
 from planner.errors import PlannerError
 from planner.fitting import grid
 from planner.fitting.curves import FEWEST_POINTS, FittedCurve, fit_curves
@@ -20,7 +21,8 @@ from planner.fitting.ladder import with_ladder
 from planner.fitting.monotone import Shape, falls_between
 from planner.fitting.scaled_score import ScaledScore
 from planner.fitting.transfer import prior_curve, prior_named
-from planner.formulas.formula import OVERLAP, Branch, Direction, Formula, Kind, answered
+from planner.formulas.branch import OVERLAP, Branch, Direction, Kind, answered
+from planner.formulas.formula import FormulaCurves
 from planner.formulas.networks import stages_varied, with_integers
 from planner.formulas.selection import Selection, belief, learned_rows, noise_variances, observed, select
 from planner.formulas.stages import StageCurves, column_ranges, stage_curves
@@ -57,11 +59,11 @@ class _Direction:
 def fit(
     table: Table | pd.DataFrame | str | Path,
     kind: Kind = "loglinear",
-    share: float = pareto.SHARE,
+    share: float = pareto.FRONT_SHARE,
     seed: int = 0,
     base: str | None = None,
     raw: bool = False,
-    prior: Formula | str | Path | None = None,
+    prior: FormulaCurves | str | Path | None = None,
 ) -> Formula:
     """Fits budget -> (r, d) to the front of a table.
 
@@ -87,7 +89,7 @@ def fit(
     if not isinstance(kind, str) or kind not in get_args(Kind):
         raise PlannerError(f"kind {shown(kind)} is unknown; known kinds: {', '.join(get_args(Kind))}")
     checked_number("share", share, 0, 1)
-    if prior is not None and not isinstance(prior, Formula | str | Path):
+    if prior is not None and not isinstance(prior, FormulaCurves | str | Path):
         raise PlannerError(f"prior is {shown(prior)}; a formula, its file or the name of a study is wanted")
     if prior is not None and kind == "compound":
         raise PlannerError("kind compound has no curves that could depart from a --prior; use --kind loglinear")
@@ -99,7 +101,9 @@ def fit(
         return _fit(with_integers(as_table(table, base)), kind, share, checked_seed(seed), raw, prior)
 
 
-def _fit(table: Table, kind: Kind, share: float, seed: int, raw: bool, prior: Formula | str | Path | None) -> Formula:
+def _fit(
+    table: Table, kind: Kind, share: float, seed: int, raw: bool, prior: FormulaCurves | str | Path | None
+) -> Formula:
     earlier = _earlier(table, prior)
     _check(table)
     selection = select(table, share, seed, raw)
@@ -213,7 +217,7 @@ def one_side(frame: pd.DataFrame, direction: Direction) -> pd.DataFrame:
 
 
 def _sides(
-    table: Table, front: pd.DataFrame, kind: Any, seed: int, prior: Formula | None
+    table: Table, front: pd.DataFrame, kind: Any, seed: int, prior: FormulaCurves | None
 ) -> dict[Direction, _Direction]:
     """The curves of every direction that has points enough."""
     sides: dict[Direction, _Direction] = {}
@@ -369,11 +373,11 @@ def _known(row: pd.Series, names: Sequence[str]) -> bool:
     return all(name in row and pd.notna(row[name]) and np.isfinite(row[name]) for name in names)
 
 
-def _earlier(table: Table, prior: Formula | str | Path | None) -> tuple[Formula, str] | None:
+def _earlier(table: Table, prior: FormulaCurves | str | Path | None) -> tuple[FormulaCurves, str] | None:
     """The prior and what to call it; refused where it knows the answers already."""
     if prior is None:
         return None
-    found, name = (prior, prior.base) if isinstance(prior, Formula) else prior_named(str(prior))
+    found, name = (prior, prior.base) if isinstance(prior, FormulaCurves) else prior_named(str(prior))
     if found.provenance.get("table_sha256") == table.sha256:
         raise PlannerError(
             f"the prior {name} was fitted on this very table, so it would be believed; give another study's"
@@ -381,7 +385,7 @@ def _earlier(table: Table, prior: Formula | str | Path | None) -> tuple[Formula,
     return found, name
 
 
-def _identity(formula: Formula) -> dict[str, Any]:
+def _identity(formula: FormulaCurves) -> dict[str, Any]:
     """What tells a prior from others."""
     return {"base": formula.base, "kind": formula.kind, "table_sha256": formula.provenance.get("table_sha256")}
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.rules import Coefficients, coefficients
+from planner.formulas.coefficients import Coefficients, coefficients
 from sampler.architecture import FloatArray
 from sampler.grid_design import SHARES, simplex
 

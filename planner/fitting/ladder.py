@@ -10,16 +10,18 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import TypeVar
 
 import numpy as np
 
-from planner.formulas.formula import Formula
+from planner.formulas.formula import FormulaCurves
 from planner.formulas.rungs import Rung
 from planner.formulas.trainings import trained_networks
 from planner.formulas.uniform_networks import CHUNK, rows_read, uniform_networks
 from sampler.architecture import Architectures, FloatArray, IntArray, concatenate
 from sampler.complexity import chunks, count
 
+_F = TypeVar("_F", bound=FormulaCurves)
 _STEP = 1.02  # from one budget that is looked at to the next
 _DIGITS = 5  # of a written share
 OVER = 1.001  # the range's own end, whose MACs are a rounded product, is inside
@@ -59,7 +61,7 @@ class Records:
         return found
 
 
-def with_ladder(formula: Formula) -> Formula:
+def with_ladder(formula: _F) -> _F:
     """The formula with the ladder of its answers; as it is where nothing chooses them, or what does is in doubt."""
     if formula.answers is None or formula.answers.doubt:
         return formula
@@ -67,7 +69,7 @@ def with_ladder(formula: Formula) -> Formula:
     return formula if records is None else replace(formula, ladder=_ladder(formula, records))
 
 
-def records_of(formula: Formula) -> Records | None:
+def records_of(formula: FormulaCurves) -> Records | None:
     """The best networks of all budgets among the uniform ones between the trainings, and the trainings themselves.
 
     None where there are none.
@@ -87,7 +89,7 @@ def records_of(formula: Formula) -> Records | None:
     return best
 
 
-def _uniform(formula: Formula, rule: str, ranges: Mapping[str, tuple[float, float]]) -> Iterator[Architectures]:
+def _uniform(formula: FormulaCurves, rule: str, ranges: Mapping[str, tuple[float, float]]) -> Iterator[Architectures]:
     """All networks of one r, d and w whose integers lie in ranges, up to the range's end, by chunks."""
     ends = tuple(sorted((name, (float(low), float(high))) for name, (low, high) in ranges.items()))
     networks = uniform_networks(formula.network, rule, formula.classes, ends)
@@ -96,7 +98,7 @@ def _uniform(formula: Formula, rule: str, ranges: Mapping[str, tuple[float, floa
         yield networks.take(listed[part])
 
 
-def _ladder(formula: Formula, records: Records) -> tuple[Rung, ...]:
+def _ladder(formula: FormulaCurves, records: Records) -> tuple[Rung, ...]:
     """One rung for every budget at which the answer changes."""
     low, high = formula.macs_range
     steps = math.ceil(math.log(high / low) / math.log(_STEP))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from planner.errors import PlannerError
-from planner.formulas.formula import Formula, Prediction
+from planner.formulas.formula import FormulaCurves
+from planner.formulas.limits import largest, passed, priced
+from planner.formulas.prediction import Prediction
 from planner.text.quantities import format_cost
 from sampler import Architecture, Limit, architecture_complexity, stack
 from sampler.moves import from_rows
@@ -19,7 +20,9 @@ BEYOND = (1.12, 1.08, 1.05, 1.03, 1.015)
 NO_BUDGET = "no budget: give --flops, --params, --latency or --memory"
 
 
-def within(formula: Formula, macs: float | None, limits: Sequence[Limit] = (), extrapolate: bool = False) -> Prediction:
+def within(
+    formula: FormulaCurves, macs: float | None, limits: Sequence[Limit] = (), extrapolate: bool = False
+) -> Prediction:
     """The formula's architecture for a budget of MACs, for other limits, or for all of them together.
 
     Costs grow with c along a formula, up to the setbacks of rounding: the answer to limits is the largest c found, by
@@ -41,15 +44,15 @@ def within(formula: Formula, macs: float | None, limits: Sequence[Limit] = (), e
         raise PlannerError(NO_BUDGET)
     low, high = formula.macs_range
     if macs is not None:
-        answer = _priced(formula.predict(macs, extrapolate), limits)
-        if not _passed(answer, limits):
+        answer = priced(formula.predict(macs, extrapolate), limits)
+        if not passed(answer, limits):
             return answer
         low, high = min(low, macs), min(high, macs)
     return _largest(formula, limits, low, high)
 
 
 def prediction_of(
-    formula: Formula, budget: float, one: Architecture, limits: Sequence[Limit] = (), pixels_nudged: int = 0
+    formula: FormulaCurves, budget: float, one: Architecture, limits: Sequence[Limit] = (), pixels_nudged: int = 0
 ) -> Prediction:
     """An architecture as a prediction, whatever found it: its exact costs, and its effective multipliers.
 
@@ -81,57 +84,33 @@ def prediction_of(
         stage_nudged=None,
         channels_nudged=0,
     )
-    return _priced(found, limits)
+    return priced(found, limits)
 
 
-def keeps(formula: Formula, macs: float, limits: Sequence[Limit]) -> bool:
+def keeps(formula: FormulaCurves, macs: float, limits: Sequence[Limit]) -> bool:
     """Whether a formula's network for a budget of MACs keeps to all limits."""
-    return not limits or not _passed(_priced(formula.predict(macs, extrapolate=True), limits), limits)
+    return not limits or not passed(priced(formula.predict(macs, extrapolate=True), limits), limits)
 
 
-def _priced(prediction: Prediction, limits: Sequence[Limit]) -> Prediction:
-    """A prediction with its costs of the limits' kinds."""
-    alone, classes = stack([prediction.architecture]), prediction.formula.classes
-    costs = {limit.name: float(limit.cost(alone, classes)[0]) for limit in limits}
-    return replace(prediction, costs=costs, limits={limit.name: limit.largest for limit in limits})
-
-
-def _passed(prediction: Prediction, limits: Sequence[Limit]) -> list[Limit]:
-    """The limits that a prediction passes, the one passed most first."""
-    passed = [limit for limit in limits if prediction.costs[limit.name] > limit.largest]
-    return sorted(passed, key=lambda limit: limit.largest / prediction.costs[limit.name])
-
-
-def _largest(formula: Formula, limits: Sequence[Limit], low: float, high: float) -> Prediction:
+def _largest(formula: FormulaCurves, limits: Sequence[Limit], low: float, high: float) -> Prediction:
     """The dearest prediction between two budgets of MACs that keeps to all limits."""
-    best = _priced(formula.predict(low, extrapolate=True), limits)
-    if passed := _passed(best, limits):
-        raise PlannerError(_impossible(best, passed))
-    top = _priced(formula.predict(high, extrapolate=True), limits)
-    binding = _passed(top, limits)
-    if not binding:
+
+    def at(macs: float) -> Prediction:
+        return priced(formula.predict(macs, extrapolate=True), limits)
+
+    smallest = at(low)
+    if over := passed(smallest, limits):
+        raise PlannerError(_impossible(smallest, over))
+    top = at(high)
+    if not passed(top, limits):
         return replace(top, binding="range")
-    below, above = math.log(low), math.log(high)
-    for _ in range(_HALVINGS):
-        middle = (below + above) / 2
-        tried = _priced(formula.predict(math.exp(middle), extrapolate=True), limits)
-        if passed := _passed(tried, limits):
-            above, binding = middle, passed
-        else:
-            below, best = middle, tried
-    for factor in BEYOND:
-        if math.exp(below) * factor <= high:
-            tried = _priced(formula.predict(math.exp(below) * factor, extrapolate=True), limits)
-            if not _passed(tried, limits):
-                best = tried
-                break
-    return replace(best, binding=binding[0].name)
+    return largest(at, limits, (low, high), (smallest, top), _HALVINGS, BEYOND)
 
 
-def _impossible(smallest: Prediction, passed: Sequence[Limit]) -> str:
+def _impossible(smallest: Prediction, over: Sequence[Limit]) -> str:
     """Which limits even the smallest architecture passes, and by how much."""
     parts = []
-    for limit in passed:
+    for limit in over:
         cost = smallest.costs[limit.name]
         parts.append(
             f"at most {format_cost(limit.name, limit.largest)} {limit.name} cannot be kept: the smallest architecture "

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from planner.errors import PlannerError
+from planner.formulas.branch import in_range
 from planner.formulas.budgets import NO_BUDGET, keeps
-from planner.formulas.formula import Formula, in_range, outside
+from planner.formulas.formula import FormulaCurves
+from planner.formulas.record import outside
 from sampler import Limit
 
 
@@ -23,7 +25,7 @@ class Choice:
     """
 
     source: str
-    formula: Formula
+    formula: FormulaCurves
     macs: float | None = None
 
     def distance(self, macs: float) -> float:
@@ -33,7 +35,7 @@ class Choice:
 
 
 def chosen(
-    formulas: Iterable[tuple[str, Formula]],
+    formulas: Iterable[tuple[str, FormulaCurves]],
     macs: float | None,
     limits: Sequence[Limit] = (),
     extrapolate: bool = False,

@@ -1,24 +1,22 @@
-"""The formula file, both ways: JSON of schema `planner-formula/1`. No pickle, no code, no NaN.
-
-The schema is `formula.schema.json` beside this file. A new key of the file is a property there (not among the required
-ones, so that older files stay readable) and is written only where there is something to say; the digest covers it.
-"""
+"""The formula file, both ways: JSON, no pickle, no code, no NaN. What it holds says `planner.formulas.document`."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import asdict, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.formulas.formula import Branch, Direction, Formula
+from planner.formulas.branch import Branch, Direction
+from planner.formulas.document import COUNTING, FORMULA_SCHEMA, problem_in
+from planner.formulas.formula import FormulaCurves
 from planner.formulas.parts import parts_of, resolution_of
 from planner.formulas.rungs import ladder_in
-from planner.formulas.schema import violation
 from planner.formulas.stages import stages_in, stages_out
 from planner.formulas.vectors import disagreement, vectors_of
 from planner.gaussian.curve import Curve
@@ -30,17 +28,16 @@ if TYPE_CHECKING:
     from planner.surrogates.answer_model import AnswerModel
     from planner.surrogates.surrogate import Surrogate
 
-SCHEMA = "planner-formula/1"
-COUNTING = "macs: multiply-accumulates of convolutions and linear layers; no bias, norm, activation or pooling"
+_F = TypeVar("_F", bound=FormulaCurves)
+
 _DIRECTIONS: tuple[Direction, ...] = ("shrink", "enlarge")
 ARRAYS = ("inputs", "alpha")
-_POINT = ("c", "r", "d", "macs", "accuracy")  # what every point of the front has
 LARGEST_ERROR = 10.0  # of a share between 0 and 1, however badly a curve was fitted
 LARGEST_END = 1e6  # of a range of pixels, channels or blocks
 DEEPEST = 8  # priors of priors: studies that were each fitted with the one before
 
 
-def dumps(formula: Formula) -> str:
+def dumps(formula: FormulaCurves) -> str:
     """The text of a formula file, with its test vectors and its digest.
 
     Raises:
@@ -49,7 +46,7 @@ def dumps(formula: Formula) -> str:
     """
     network = formula.network
     document = {
-        "schema": SCHEMA,
+        "schema": FORMULA_SCHEMA,
         "counting": COUNTING,
         "base": {"name": formula.base, "network": asdict(network), "macs": formula.base_macs},
         "classes": formula.classes,
@@ -101,46 +98,68 @@ def _text(value: Any, line: str) -> str:
     return "[" + deeper + f",{deeper}".join(_text(one, deeper) for one in value) + line + "]"
 
 
-def _checked(document: dict[str, Any]) -> Formula:
-    """The formula of a document: its shape, its digest, its meaning and its answers are checked, in this order."""
-    if problem := violation(document):
+def _checked(document: dict[str, Any], kind: type[_F], shipped: bool) -> _F:
+    """The formula of a document: its shape, its digest, its meaning and its answers are checked, in this order.
+
+    Of a file that ships the planner's own tests have checked the shape, and its digest says that it still is that file:
+    pydantic, which takes longer to import than all else here takes to run, is left alone.
+    """
+    if not shipped and (problem := problem_in(document)):
         raise PlannerError(problem)
     if signed(document)["sha256"] != document["sha256"]:
         raise PlannerError("it was changed after it was written (its sha256 is another)")
-    formula = _formula_in(document)
+    formula = _formula_in(document, kind)
     if problem := disagreement(formula, document["vectors"]):
         raise PlannerError(problem)
     return formula
 
 
-_FORMAT = Format(SCHEMA, "formula", "write it again with `planner fit --out`", _checked)
+def _format(kind: type[_F], shipped: bool = False) -> Format[_F]:
+    read = partial(_checked, kind=kind, shipped=shipped)
+    return Format(FORMULA_SCHEMA, "formula", "write it again with `planner fit --out`", read)
 
 
-def load(path: Path) -> Formula:
-    """Reads a formula file.
+def read_formula_file(path: Path, kind: type[_F]) -> _F:
+    """Reads a formula file as a class of formulas.
 
     Raises:
         PlannerError: If it is missing, too large, not of the schema, changed since it was written, or from a version
             that answers otherwise.
     """
-    return _FORMAT.load(path, "give a formula written by `planner fit --out`")
+    return _format(kind).load(path, "give a formula written by `planner fit --out`")
 
 
-def loads(text: str, name: str = "formula") -> Formula:
-    """The formula of a text; `name` is what errors call it.
+def read_formula(text: str, kind: type[_F], name: str = "formula", shipped: bool = False) -> _F:
+    """The formula of a text, as a class of formulas.
+
+    Args:
+        text: Text of a formula file.
+        kind: Class of the formula.
+        name: What errors call it.
+        shipped: Whether it is a file of the planner's own, whose shape need not be checked again.
 
     Raises:
-        PlannerError: As `load` does.
+        PlannerError: As `read_formula_file` does.
     """
-    return _FORMAT.loads(text, name)
+    return _format(kind, shipped).loads(text, name)
 
 
-def _formula_in(document: dict[str, Any]) -> Formula:
+def load(path: Path) -> FormulaCurves:
+    """The curves of a formula file, as `read_formula_file`."""
+    return read_formula_file(path, FormulaCurves)
+
+
+def loads(text: str, name: str = "formula", shipped: bool = False) -> FormulaCurves:
+    """The curves of a text, as `read_formula`."""
+    return read_formula(text, FormulaCurves, name, shipped)
+
+
+def _formula_in(document: dict[str, Any], kind: type[_F]) -> _F:
     name, network = document["base"]["name"], document["base"]["network"]
     surrogate = _surrogate_in(document.get("surrogate"))
-    if name not in base_names():
+    if name not in base_names() and name not in base_names(installed=True):
         raise PlannerError(f"base network {shown(name)} is unknown to this version")
-    formula = Formula(
+    formula = kind(
         base=name,
         resolution=network["resolution"],
         classes=document["classes"],
@@ -152,12 +171,12 @@ def _formula_in(document: dict[str, Any]) -> Formula:
             if d in document["branches"]
         },
         accuracy=None if document["accuracy"] is None else _curve_in(document["accuracy"], "accuracy"),
-        front=_points_in(document["front"], "front"),
+        front=tuple(document["front"]),
         errors=document["errors"],
         provenance=_provenance_in(document["provenance"]),
         surrogate=surrogate,
         answers=_answers_in(document.get("answers"), surrogate),
-        non_dominated=_points_in(document.get("non_dominated", []), "non_dominated"),
+        non_dominated=tuple(document.get("non_dominated", ())),
         warnings=tuple(document["warnings"]) if "warnings" in document else _warnings(document),
     )
     if formula.accuracy is not None and not np.isfinite(formula.accuracy.precision).all():
@@ -179,12 +198,11 @@ def _formula_in(document: dict[str, Any]) -> Formula:
 
 def _warnings(document: dict[str, Any]) -> tuple[str, ...]:
     """What a file that is older than its key would say."""
-    accuracies = [point["accuracy"] for point in document["front"] if "accuracy" in point]
-    why = warning_of(accuracies, document["classes"])
+    why = warning_of([point["accuracy"] for point in document["front"]], document["classes"])
     return () if why is None else (why,)
 
 
-def _check_accuracy(formula: Formula) -> None:
+def _check_accuracy(formula: FormulaCurves) -> None:
     """Refuses a curve of the error that gives no share anywhere near 0 to 1: no test vector holds its values."""
     if formula.accuracy is None:
         return
@@ -192,17 +210,6 @@ def _check_accuracy(formula: Formula) -> None:
         values = formula.accuracy(np.geomspace(*formula.c_range, 9))
     if not (np.abs(values) <= LARGEST_ERROR).all():
         raise PlannerError(f"accuracy gives an error of {values[np.abs(values).argmax()]:.3g}; a share is wanted")
-
-
-def _points_in(points: list[dict[str, Any]], key: str) -> tuple[dict[str, Any], ...]:
-    """Points of the front, or of those that nothing dominates, with what their readers need."""
-    for index, point in enumerate(points):
-        for name in _POINT:
-            if name not in point:
-                raise PlannerError(f"{key}[{index}].{name} is missing")
-            if name != "macs":  # which the schema has checked
-                number(point[name], f"{key}[{index}].{name}")
-    return tuple(points)
 
 
 def _provenance_in(provenance: dict[str, Any]) -> dict[str, Any]:
@@ -276,6 +283,9 @@ def _curve_in(document: dict[str, Any], name: str, depth: int = 0) -> Curve:
     lengths = {key: len(array) for key, array in arrays.items()}
     if len(set(lengths.values())) > 1:
         raise PlannerError(f"{name} holds arrays of lengths {lengths}; one length is wanted")
+    for there, other in (("prior", "prior_weight"), ("prior_weight", "prior")):
+        if there in document and other not in document:
+            raise PlannerError(f"{other} of {name} is missing beside its {there}")
     values = {key: value for key, value in document.items() if key != "kernel"}
     if "prior" in document:
         if depth >= DEEPEST:

@@ -20,19 +20,16 @@ tilted r and d, together with what rounding leaves of a slope over `_ASKED` budg
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from planner.formulas.formula import Branch, Direction, Formula
+from planner.formulas.branch import Branch, Direction
+from planner.formulas.record import FormulaRecord
 from planner.gaussian.curve import REACH, Curve, Exponent
 from planner.text.quantities import format_count
 from sampler import InputError, rule_named
 from sampler.architecture import FloatArray
 from sampler.solve import width_brackets
-
-if TYPE_CHECKING:
-    from planner.rules import Coefficients
 
 _POINTS = 65  # values of c
 WINDOW = 13  # of them, whose mean is no staircase any more
@@ -44,7 +41,7 @@ _WORDS = {"r": "pixels", "d": "blocks", "w": "channels"}
 Exponents = dict[str, Exponent]
 
 
-def exponents_of(formula: Formula) -> dict[Direction, Exponents]:
+def exponents_of(formula: FormulaRecord) -> dict[Direction, Exponents]:
     """The exponents of r, d and w in each direction; one that has none (no width is left, no range) is not there."""
     found = {name: _of_branch(formula, name, branch) for name, branch in formula.branches.items()}
     return {name: one for name, one in found.items() if one}
@@ -62,7 +59,7 @@ def slope_of(curve: Curve, c_range: tuple[float, float]) -> Exponent | None:
     return _exponent(x, np.log(values), half, half)
 
 
-def _of_branch(formula: Formula, direction: Direction, branch: Branch) -> Exponents:
+def _of_branch(formula: FormulaRecord, direction: Direction, branch: Branch) -> Exponents:
     low, high = formula.answered(direction)
     if not high > low:
         return {}
@@ -74,7 +71,7 @@ def _of_branch(formula: Formula, direction: Direction, branch: Branch) -> Expone
     return found
 
 
-def _among_alike(formula: Formula, name: str, one: Exponent) -> Exponent:
+def _among_alike(formula: FormulaRecord, name: str, one: Exponent) -> Exponent:
     """An exponent of a rule from a grid, with the ends of those that cannot be told from it."""
     alike = formula.provenance.get("compound", {}).get("within_0.1_points")
     if formula.kind != "compound" or not alike:
@@ -83,7 +80,7 @@ def _among_alike(formula: Formula, name: str, one: Exponent) -> Exponent:
     return Exponent(one.value, min(low, one.value), max(high, one.value), one.near_ends, one.off)
 
 
-def _width(formula: Formula, branch: Branch, c_range: tuple[float, float], found: Exponents) -> Exponent | None:
+def _width(formula: FormulaRecord, branch: Branch, c_range: tuple[float, float], found: Exponents) -> Exponent | None:
     """The exponent of the width that the exact MACs leave, or None where they leave none over half of the range."""
     c = np.geomspace(*c_range, _POINTS)
     r, d = branch.r(c), branch.d(c)
@@ -108,7 +105,7 @@ def _width(formula: Formula, branch: Branch, c_range: tuple[float, float], found
 
 
 def _solved(
-    formula: Formula, branch: Branch, c: FloatArray, r: FloatArray, d: FloatArray
+    formula: FormulaRecord, branch: Branch, c: FloatArray, r: FloatArray, d: FloatArray
 ) -> tuple[FloatArray, FloatArray] | None:
     """Log c and log of the widest w that the exact MACs afford, where they afford one: half of the c at least."""
     rule, network = rule_named(branch.rule), formula.network
@@ -140,23 +137,6 @@ def _exponent(x: FloatArray, y: FloatArray, drop: float, rise: float, smooth: Fl
     return Exponent(value, value - drop, value + rise, (ends[0], ends[1]), off)
 
 
-def constants_of(formula: Formula, direction: Direction) -> Coefficients | None:
-    """alpha, beta and gamma of one direction: of the rule itself, or of curves that are close to power laws, or None.
-
-    Those of curves are what twice the MACs multiply depth, width and resolution with, the width as it is solved. A
-    compound rule's are its own, and its width is what the ideal count leaves.
-    """
-    from planner.rules import Coefficients, coefficients
-
-    if formula.kind == "compound":
-        branch = formula.branches[direction]
-        return coefficients(branch.r.far_exponent, branch.d.far_exponent)
-    found = formula.exponents.get(direction, {})
-    if len(found) < len(_WORDS) or not all(one.power_law for one in found.values()):
-        return None
-    return Coefficients(found["d"].doubling, found["w"].doubling, found["r"].doubling)
-
-
 def law_words(found: Exponents) -> str:
     """The exponents with their 90 % intervals: `r ~ c^0.441 (0.37 to 0.52), ..`."""
 
@@ -176,7 +156,7 @@ def doubling_words(found: Exponents) -> str:
     return f"for twice the MACs{average}: {', '.join(parts)}"
 
 
-def bend_words(formula: Formula, direction: Direction, found: Exponents) -> list[str]:
+def bend_words(formula: FormulaRecord, direction: Direction, found: Exponents) -> list[str]:
     """Which multipliers follow no power law, a sentence each."""
     low, high = (format_count(c * formula.base_macs) for c in formula.answered(direction))
     return [
@@ -187,7 +167,7 @@ def bend_words(formula: Formula, direction: Direction, found: Exponents) -> list
     ]
 
 
-def sentences(formula: Formula, direction: Direction, found: Exponents) -> list[str]:
+def sentences(formula: FormulaRecord, direction: Direction, found: Exponents) -> list[str]:
     """Everything that is to be said of one direction, a line each."""
     if not found:
         return ["its range is too narrow for a slope"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.formulas.formula import Formula
+from planner.formulas.formula import FormulaCurves
 from sampler import Architecture, Limit, stack
 from sampler.architecture import MAX_CHANNELS, Architectures
 from sampler.complexity import count
@@ -46,6 +46,13 @@ class TrainedNetwork:
             return "a training"
         return f"trial {self.trial}" if isinstance(self.trial, int) else self.trial
 
+    @property
+    def words(self) -> str:
+        """What it reached, as measured or as its own result is worth."""
+        if self.accuracy is None:
+            return f"{self.reached:.1%} by its own result"
+        return f"{self.accuracy:.1%} measured"
+
     def as_dict(self) -> dict[str, Any]:
         """In JSON's types."""
         parts = {} if self.architecture is None else self.architecture.as_dict()
@@ -63,7 +70,7 @@ class TrainedNetworks:
         networks: `t` networks, in the order of `formula.answers.tried`; None where their integers are not known.
     """
 
-    def __init__(self, formula: Formula) -> None:
+    def __init__(self, formula: FormulaCurves) -> None:
         self.formula = formula
         self.networks = trained_networks(formula)
         # Applied to another resolution or number of classes, a formula is not that of its points any more.
@@ -120,7 +127,7 @@ class TrainedNetworks:
         return bool(point["macs"] == macs and abs(point["r"] * self.formula.resolution - pixels) < 1)
 
 
-def trained_networks(formula: Formula) -> Architectures | None:
+def trained_networks(formula: FormulaCurves) -> Architectures | None:
     """The networks of the rows that the model of answers was taught; None where a column is not known."""
     model = formula.answers
     if model is None or not len(model.tried):

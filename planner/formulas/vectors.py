@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from planner.errors import InputError, PlannerError
-from planner.formulas.formula import Formula
+from planner.formulas.formula import FormulaCurves
 from planner.formulas.rungs import rung_at
 from sampler import Architecture, architecture_complexity, rule_named
 from sampler.scaling import scale
@@ -22,7 +22,7 @@ _TOLERANCE = 1e-9
 NARROWEST = 0.001  # the w of a budget that affords no width at all, where `width_brackets` begins
 
 
-def vectors_of(formula: Formula) -> list[Vector]:
+def vectors_of(formula: FormulaCurves) -> list[Vector]:
     """About ten budgets over the formula's range, half of them for each direction where there are two.
 
     Each holds c, r, d and w as real numbers, the architecture that they round to (`before_nudge`, the widest within
@@ -43,7 +43,7 @@ def vectors_of(formula: Formula) -> list[Vector]:
     return found
 
 
-def _budgets_of(formula: Formula) -> list[int]:
+def _budgets_of(formula: FormulaCurves) -> list[int]:
     """Whole MACs, evenly spaced in their logarithm over each direction's own range."""
     budgets: set[int] = set()
     for direction in formula.branches:
@@ -52,7 +52,7 @@ def _budgets_of(formula: Formula) -> list[int]:
     return sorted(budgets)
 
 
-def multipliers(formula: Formula, budget: float) -> tuple[float, float, float]:
+def multipliers(formula: FormulaCurves, budget: float) -> tuple[float, float, float]:
     """c, r and d of a budget of MACs; r and d are infinite or NaN where a damaged curve overflows."""
     c = budget / formula.base_macs
     branch = formula.branch(c)
@@ -60,7 +60,7 @@ def multipliers(formula: Formula, budget: float) -> tuple[float, float, float]:
         return c, float(branch.r(c)[0]), float(branch.d(c)[0])
 
 
-def disagreement(formula: Formula, vectors: list[Vector]) -> str | None:
+def disagreement(formula: FormulaCurves, vectors: list[Vector]) -> str | None:
     """What a formula gives otherwise than its vectors say, or None."""
     for vector in vectors:
         c, r, d = multipliers(formula, vector["budget"])
@@ -73,7 +73,7 @@ def disagreement(formula: Formula, vectors: list[Vector]) -> str | None:
     return None
 
 
-def _vector(formula: Formula, budget: int) -> Vector:
+def _vector(formula: FormulaCurves, budget: int) -> Vector:
     c, r, d = multipliers(formula, budget)
     network, rule = formula.network, rule_named(formula.branch(c).rule)
     pixels = max(int(rule.pixels(formula.resolution, r)[0]), network.stride)
@@ -88,7 +88,7 @@ def _vector(formula: Formula, budget: int) -> Vector:
     }
 
 
-def _answer(formula: Formula, budget: int) -> Vector | None:
+def _answer(formula: FormulaCurves, budget: int) -> Vector | None:
     try:
         architecture = formula.predict(budget, extrapolate=True).architecture  # the ends may round out of the range
     except InputError:
@@ -96,7 +96,7 @@ def _answer(formula: Formula, budget: int) -> Vector | None:
     return _integers(architecture, formula.classes)
 
 
-def _rung(formula: Formula, budget: int) -> Vector | None:
+def _rung(formula: FormulaCurves, budget: int) -> Vector | None:
     rung = rung_at(formula.ladder, budget)
     return None if rung is None else _integers(rung.architecture, formula.classes)
 

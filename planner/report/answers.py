@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from planner.allocation.believe import columns_of
 from planner.errors import InputError
-from planner.formulas.formula import Formula, Prediction
+from planner.formulas.columns import columns_of
+from planner.formulas.formula import FormulaCurves
+from planner.formulas.prediction import Prediction
 from planner.formulas.stages import part_macs
 from planner.report.source import Source
 from planner.rules import Scaled, at_budget, compound
@@ -88,7 +89,7 @@ def _expected(source: Source, columns: dict[str, FloatArray]) -> list[dict[str, 
     ]
 
 
-def front_accuracy(formula: Formula) -> list[dict[str, float]]:
+def front_accuracy(formula: FormulaCurves) -> list[dict[str, float]]:
     """Expected accuracy of the front over MACs, with its 90 % interval; empty where none was fitted."""
     if formula.accuracy is None:
         return []

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.formulas.formula import Branch, Formula
+from planner.formulas.branch import Branch
+from planner.formulas.formula import FormulaCurves
 from planner.gaussian.curve import REACH, Curve
 from sampler import rule_named
 from sampler.architecture import Architectures, FloatArray
@@ -42,7 +43,7 @@ class Band:
         return {name: [float(f"{one:.6g}") for one in part] for name, part in vars(self).items()}
 
 
-def bands_of(formula: Formula, c_range: tuple[float, float] | None = None) -> dict[str, list[Band]]:
+def bands_of(formula: FormulaCurves, c_range: tuple[float, float] | None = None) -> dict[str, list[Band]]:
     """Each quantity's bands, one for each direction: r, d, w, and width_1.., depth_1.. of the stages.
 
     Where one d and one w scale all stages, those of the stages are the integers that they become.
@@ -66,7 +67,7 @@ def bands_of(formula: Formula, c_range: tuple[float, float] | None = None) -> di
     return found
 
 
-def _of_branch(formula: Formula, branch: Branch, c: FloatArray) -> dict[str, Band]:
+def _of_branch(formula: FormulaCurves, branch: Branch, c: FloatArray) -> dict[str, Band]:
     r, d = (_band(curve, c) for curve in (branch.r, branch.d))
     w = _width(formula, branch, r, d)
     bands, network = {"r": r, "d": d, "w": w}, formula.network
@@ -81,7 +82,7 @@ def _of_branch(formula: Formula, branch: Branch, c: FloatArray) -> dict[str, Ban
     return bands
 
 
-def _built(formula: Formula, branch: Branch, d: Band, w: Band) -> dict[str, Band]:
+def _built(formula: FormulaCurves, branch: Branch, d: Band, w: Band) -> dict[str, Band]:
     """The integers that one d and one w become in every stage, and those of the ends of their bands."""
     rule, network = rule_named(branch.rule), formula.network
 
@@ -110,7 +111,7 @@ def _band(curve: Curve, c: FloatArray) -> Band:
     return Band(c, mean, np.maximum(mean - half, 0.0), mean + half)
 
 
-def _width(formula: Formula, branch: Branch, r: Band, d: Band) -> Band:
+def _width(formula: FormulaCurves, branch: Branch, r: Band, d: Band) -> Band:
     """The width multiplier that the budget leaves; NaN where it leaves none."""
     rule, network = rule_named(branch.rule), formula.network
     pixels = np.maximum([int(rule.pixels(formula.resolution, one)[0]) for one in r.mean], network.stride)

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from planner.errors import InputError, PlannerError
+from planner.formulas.coefficients import EFFICIENTNET
 from planner.formulas.exponents import sentences
-from planner.formulas.formula import Formula
+from planner.formulas.formula import FormulaCurves
 from planner.formulas.selection import rows_of
 from planner.front.pareto import front_mask
 from planner.report.answers import answers_of, budgets_of, front_accuracy
 from planner.report.curves import Band, bands_of
 from planner.report.source import Source
-from planner.rules import EFFICIENTNET, compound
+from planner.rules import compound
 from planner.surrogates.validate import LEVELS
 from planner.tables.chance import warning_of
 from sampler import base as base_named
@@ -103,7 +104,7 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, bool | int | str) else str(value)
 
 
-def formula_of(formula: Formula, origin: str) -> dict[str, Any]:
+def formula_of(formula: FormulaCurves, origin: str) -> dict[str, Any]:
     """What was fitted, and how it grows with the budget, beside EfficientNet's constants."""
     return {
         "file": origin,
@@ -175,13 +176,13 @@ def calibration_of(source: Source) -> dict[str, Any] | None:
     if source.surrogate is None:
         return None
     from planner.formulas.networks import network_inputs
-    from planner.surrogates.fit import held_out
+    from planner.surrogates.fit import held_out_predictions
     from planner.surrogates.validate import covered
 
     frame = source.table.frame
     inputs, _ = network_inputs(source.table)
     try:
-        used, found = held_out(source.surrogate, inputs.assign(accuracy=frame["accuracy"]))
+        used, found = held_out_predictions(source.surrogate, inputs.assign(accuracy=frame["accuracy"]))
     except PlannerError:  # a formula's own surrogate, of columns that this version would not choose
         return None
     measured, inside = frame["accuracy"].to_numpy(dtype=np.float64)[used], covered(found, 0.9)

@@ -8,7 +8,7 @@ from html import escape
 from importlib.resources import files
 
 from planner.formulas.codec import dumps
-from planner.formulas.formula import Formula
+from planner.formulas.formula import FormulaCurves
 from planner.report import evidence, sections
 from planner.report.markup import embedded, inert
 from planner.report.plots import Numbers
@@ -16,7 +16,7 @@ from planner.report.plots import Numbers
 LARGEST_FORMULA = 600_000  # characters; a longer one goes without its surrogate, which the page does not read
 
 
-def page_of(numbers: Numbers, formula: Formula | None, command: str) -> str:
+def page_of(numbers: Numbers, formula: FormulaCurves | None, command: str) -> str:
     """The text of a report.
 
     Args:
@@ -51,7 +51,7 @@ def page_of(numbers: Numbers, formula: Formula | None, command: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()  # a file's name may hold bytes that are no UTF-8
 
 
-def _formula_element(formula: Formula) -> str:
+def _formula_element(formula: FormulaCurves) -> str:
     """The formula's file, as `planner predict --formula` reads it."""
     text = dumps(formula)
     if len(text) > LARGEST_FORMULA:

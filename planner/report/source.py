@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from planner.answers.formula import Formula
 from planner.errors import PlannerError
-from planner.formulas.formula import Formula
-from planner.front.pareto import SHARE
+from planner.front.pareto import FRONT_SHARE
 from planner.tables.table import Table
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def of_study(name: str | None, formula: str | None = None) -> Source:
         PlannerError: If there is no such study, it has no finished training, or the formula cannot be used.
     """
     from planner.advice.situation import Situation
-    from planner.study.folder import read_ledger
+    from planner.study.opening import read_ledger
 
     ledger = read_ledger(name)
     situation, study = Situation(ledger), ledger.folder.name
@@ -146,5 +146,5 @@ def _surrogate(table: Table, formula: Formula | None) -> tuple[Surrogate | None,
         if formula.provenance.get("table_sha256") == table.sha256:
             found: Surrogate = formula.surrogate
             return found, None
-    selection = select(table, SHARE, 0)
+    selection = select(table, FRONT_SHARE, 0)
     return selection.surrogate, selection.why if selection.surrogate is None else None

@@ -4,7 +4,8 @@
 many times the base network's resources, and `compound` is compound scaling as a formula.
 """
 
-from planner.rules.compounding import ALPHA, BETA, EFFICIENTNET, GAMMA, Coefficients, coefficients, compound
+from planner.formulas.coefficients import ALPHA, BETA, EFFICIENTNET, GAMMA, Coefficients, coefficients
+from planner.rules.compounding import compound
 from planner.rules.methods import at_budget, by_factor
 from planner.rules.rule import METHODS
 from planner.rules.scaled import Scaled

@@ -1,11 +1,13 @@
-"""Compound scaling: its constants, and the rule as a formula for `planner predict` to stand beside."""
+"""Compound scaling as a formula for `planner predict` to stand beside."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 
-from planner.formulas.formula import Branch, Formula
+from planner.formulas.branch import Branch
+from planner.formulas.coefficients import EFFICIENTNET, Coefficients
+from planner.formulas.formula import FormulaCurves
 from planner.gaussian.curve import power_law
 from sampler import BaseNetwork, rule_named
 from sampler import base as base_named
@@ -13,50 +15,8 @@ from sampler.architecture import MAX_PIXELS
 from sampler.checks import checked_whole
 from sampler.complexity import base_macs
 
-# Tan & Le 2019, section 3.3: depth, width and resolution at alpha^phi, beta^phi, gamma^phi.
-ALPHA, BETA, GAMMA = 1.2, 1.1, 1.15
 # Of c: from TinyNet's smallest comparison (0.03 of the base, with room) to a little beyond EfficientNet-B7's 98.
 SHRUNK, GROWN = (0.02, 1.0), (1.0, 128.0)
-
-
-@dataclass(frozen=True)
-class Coefficients:
-    """A compound rule: factors for one step of phi.
-
-    Attributes:
-        alpha: Of depth.
-        beta: Of width.
-        gamma: Of resolution.
-    """
-
-    alpha: float
-    beta: float
-    gamma: float
-
-    @property
-    def cost(self) -> float:
-        """What one step multiplies the ideal cost with: alpha beta^2 gamma^2."""
-        return self.alpha * self.beta**2 * self.gamma**2
-
-    def as_dict(self) -> dict[str, float]:
-        """In JSON's types."""
-        return asdict(self)
-
-
-EFFICIENTNET = Coefficients(ALPHA, BETA, GAMMA)
-
-
-def coefficients(r: float, d: float) -> Coefficients:
-    """The compound rule of r = c^r and d = c^d, for twice the MACs: alpha beta^2 gamma^2 = 2.
-
-    The width's exponent is what the ideal count r^2 d w^2 = c leaves: (1 - d - 2 r) / 2. The exact count, with which
-    a formula solves its width, leaves a little more or less.
-
-    Args:
-        r: Exponent of resolution.
-        d: Exponent of depth.
-    """
-    return Coefficients(alpha=2**d, beta=2 ** ((1 - d - 2 * r) / 2), gamma=2**r)
 
 
 def shrinking_rule(network: BaseNetwork) -> str:
@@ -70,7 +30,7 @@ def shrinking_rule(network: BaseNetwork) -> str:
 
 def compound(
     base: str, resolution: int | None = None, classes: int = 1000, factors: Coefficients = EFFICIENTNET
-) -> Formula:
+) -> FormulaCurves:
     """Compound scaling as a formula: r = c^(log gamma / log s), d likewise, s = alpha beta^2 gamma^2.
 
     Growing rounds by the base network's own rule, shrinking by `shrinking_rule`. As in any formula the width is solved
@@ -88,7 +48,7 @@ def compound(
     network = replace(network, resolution=pixels)
     per_phi = math.log(factors.cost)
     r, d = (power_law(math.log(factor) / per_phi) for factor in (factors.gamma, factors.alpha))
-    return Formula(
+    return FormulaCurves(
         base=base,
         resolution=network.resolution,
         classes=classes,

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.formulas.formula import Formula
+from planner.formulas.formula import FormulaCurves
 from planner.rules.scaled import Scaled
 from planner.text.quantities import format_count
 from planner.text.shipped import shipped_formula
@@ -19,7 +19,7 @@ from sampler.solve import TOLERANCE
 PUBLISHED = "efficientnet_b0"  # whose published networks the shipped formula was fitted to
 
 
-def by_formula(network: BaseNetwork, macs: float, classes: int, formula: Formula | None, exact: bool) -> Scaled:
+def by_formula(network: BaseNetwork, macs: float, classes: int, formula: FormulaCurves | None, exact: bool) -> Scaled:
     """What a formula gives for a budget; its own answer (`pure`) has TinyNet's width w = sqrt(c / (r^2 d)).
 
     Args:
@@ -65,7 +65,7 @@ def by_formula(network: BaseNetwork, macs: float, classes: int, formula: Formula
     return pure.as_predicted(known.predict(macs, extrapolate=True))
 
 
-def copied(formula: Formula, network: BaseNetwork, classes: int) -> Formula:
+def copied(formula: FormulaCurves, network: BaseNetwork, classes: int) -> FormulaCurves:
     """The r and d of a formula for another base network, at its resolution: c stays relative."""
     return replace(
         formula,
@@ -78,7 +78,7 @@ def copied(formula: Formula, network: BaseNetwork, classes: int) -> Formula:
     )
 
 
-def _applied(network: BaseNetwork, classes: int, formula: Formula | None) -> tuple[Formula, list[str]]:
+def _applied(network: BaseNetwork, classes: int, formula: FormulaCurves | None) -> tuple[FormulaCurves, list[str]]:
     """The formula for this network, resolution and classes, and what to say of it."""
     if formula is not None:
         if formula.base != network.name:
@@ -89,7 +89,7 @@ def _applied(network: BaseNetwork, classes: int, formula: Formula | None) -> tup
     own = shipped_formula(network.name)
     text = own or shipped_formula(PUBLISHED)
     assert text is not None
-    shipped = loads(text, "the shipped formula")
+    shipped = loads(text, "the shipped formula", shipped=True)
     if own is not None:
         return shipped.at(network.resolution, classes), []
     told = f"learned on {PUBLISHED}; {network.name} copies its r and d, as one copies compound scaling"

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.formulas.formula import Formula
-from planner.rules.compounding import EFFICIENTNET, Coefficients, compound
+from planner.formulas.coefficients import EFFICIENTNET, Coefficients
+from planner.formulas.formula import FormulaCurves
+from planner.rules.compounding import compound
 from planner.rules.copied import by_formula, copied
 from planner.rules.rule import factors_of, rule_of
 from planner.rules.scaled import Scaled
@@ -37,7 +38,7 @@ def at_budget(
     rule: str | None = None,
     exact: bool = True,
     factors: Coefficients | None = None,
-    formula: Formula | None = None,
+    formula: FormulaCurves | None = None,
     epochs: int | None = None,
 ) -> Scaled:
     """What a published rule gives for a budget.
@@ -95,7 +96,7 @@ def by_factor(
     *,
     rule: str | None = None,
     factors: Coefficients | None = None,
-    formula: Formula | None = None,
+    formula: FormulaCurves | None = None,
     epochs: int | None = None,
 ) -> Scaled:
     """What a published rule gives for so many times the base network's resources, as rounding leaves it.
@@ -156,13 +157,17 @@ def _start(base: str, macs: float, resolution: int | None, classes: int) -> tupl
 
 
 def _check_arguments(
-    method: str, rule: str | None, factors: Coefficients | None, formula: Formula | None, epochs: int | None
+    method: str, rule: str | None, factors: Coefficients | None, formula: FormulaCurves | None, epochs: int | None
 ) -> None:
     """Refuses what a method would ignore, and what is of another type."""
-    kinds: dict[str, tuple[object, type]] = {"factors": (factors, Coefficients), "formula": (formula, Formula)}
-    for what, (found, kind) in {**kinds, "method": (method, str)}.items():
-        if not isinstance(found, kind) and (found is not None or kind is str):
-            raise PlannerError(f"{what} is {shown(found)}; a {kind.__name__} is wanted")
+    kinds: dict[str, tuple[object, type, str]] = {
+        "factors": (factors, Coefficients, "Coefficients"),
+        "formula": (formula, FormulaCurves, "Formula"),
+        "method": (method, str, "str"),
+    }
+    for what, (value, kind, wanted) in kinds.items():
+        if not isinstance(value, kind) and (value is not None or kind is str):
+            raise PlannerError(f"{what} is {shown(value)}; a {wanted} is wanted")
     if epochs is not None:
         checked_whole("epochs", epochs, 1, 10**6)
     given = {

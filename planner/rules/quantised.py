@@ -10,7 +10,7 @@ import numpy as np
 from planner.errors import PlannerError
 from sampler import Architecture, Architectures, BaseNetwork, stack
 from sampler.architecture import FloatArray
-from sampler.bases.regnet import MULTIPLE, X_PARAMETERS, Y_PARAMETERS, quantised_linear
+from sampler.families.regnet import GROUP_WIDTH, MULTIPLE, X_PARAMETERS, Y_PARAMETERS, quantised_linear
 from sampler.scaling import buildable
 
 # Of the MACs, in the depths of the 24 published RegNets (0.076): depth hardly grows. The width has the rest, and so
@@ -84,22 +84,18 @@ def quantised_family(network: BaseNetwork, s: FloatArray) -> tuple[FloatArray, A
     return np.array(scales), stack(rows)
 
 
-def group_widths(network: BaseNetwork, factor: float) -> list[int]:
+def scaled_group_widths(network: BaseNetwork, factor: float) -> list[int]:
     """What pycls' scaler makes of group widths: up to 2 as they are, up to 5 to 4, else multiples of 8."""
     rounded = [max(1, round(stage.group_width * factor)) for stage in network.stages]
-    return [one if one <= 2 else 4 if one <= 5 else max(1, round(one / 8)) * 8 for one in rounded]
+    return [width if width <= 2 else 4 if width <= 5 else max(1, round(width / 8)) * 8 for width in rounded]
 
 
-def group_note(network: BaseNetwork, factor: float) -> str | None:
-    """Why group widths stay, where pycls would have changed them; None where it would not."""
-    now = [stage.group_width for stage in network.stages]
-    wanted = group_widths(network, factor)
-    if not all(now) or wanted == now:
+def group_note(network: BaseNetwork, architecture: Architecture) -> str | None:
+    """The group widths of a network where they are not the base network's; None where they are."""
+    groups = architecture.knob(GROUP_WIDTH)
+    if groups is None:
         return None
-    return (
-        f"group widths stay {_listed(now)}, where pycls would have {_listed(wanted)}: an architecture has those of its "
-        "base network"
-    )
+    return f"group widths are {_listed(groups)} instead of {_listed([stage.group_width for stage in network.stages])}"
 
 
 def _listed(values: Sequence[int]) -> str:

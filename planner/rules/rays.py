@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from planner.errors import PlannerError
-from planner.rules.compounding import Coefficients
+from planner.formulas.coefficients import Coefficients
 from sampler.architecture import FloatArray
 
 # Dollar et al. 2021, https://arxiv.org/abs/2103.06877; the paper and RBIS call it dWr.
@@ -78,8 +78,8 @@ def resnet_rs_ray(epochs: int) -> Ray:
 def pycls_ray(text: str) -> Ray | None:
     """The ray of one of pycls' scaling types; None if the text is not one.
 
-    Weights e_d, e_w, e_r are shares of their sum: d = s^e_d, w = s^(e_w / 2), r = s^(e_r / 2), and group widths go with
-    s^(e_g / 2) (https://github.com/facebookresearch/pycls/blob/main/pycls/models/scaler.py).
+    Weights e_d, e_w, e_r are shares of their sum: d = s^e_d, w = s^(e_w / 2), r = s^(e_r / 2), and group widths, of
+    networks that have some, with s^(e_g / 2) (https://github.com/facebookresearch/pycls/blob/main/pycls/models/scaler.py).
 
     Args:
         text: Letters of equal weight (`dwr`), or weights with or without underscores (`d1_w8_g8_r1`, `d1w8r1`).

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.formulas.formula import Formula
-from planner.rules.compounding import EFFICIENTNET, Coefficients, coefficients, shrinking_rule
+from planner.formulas.coefficients import EFFICIENTNET, Coefficients, coefficients
+from planner.formulas.formula import FormulaCurves
+from planner.rules.compounding import shrinking_rule
 from planner.rules.quantised import DEPTH_EXPONENT, group_note, published, quantised_family, scaled_parameters
 from planner.rules.rays import (
     DEPTH,
@@ -24,8 +25,9 @@ from planner.rules.rays import (
     resnet_rs_ray,
 )
 from planner.rules.scaled import Scaled
-from planner.rules.staircase import Family, uniform_family
+from planner.rules.staircase import ScaledNetworks, uniform_family
 from sampler import Architecture, BaseNetwork, ScalingRule, architecture_complexity, rule_named, solve_width
+from sampler.families import family_of, without_usual_knobs
 
 METHODS = {
     "compound": "EfficientNet's: depth, width and resolution at alpha^phi, beta^phi and gamma^phi",
@@ -57,14 +59,15 @@ class Rule:
     network: BaseNetwork
     rounding: ScalingRule
     ray: Ray
-    family: Family
+    family: ScaledNetworks
     parameters: Callable[[float], dict[str, float]]
 
     def answer(self, s: float, one: Architecture, budget: float, classes: int) -> Scaled:
         """The network at a scale, as an answer to a budget."""
+        one = without_usual_knobs(one)
         cost = architecture_complexity(one, classes)
         _, d, w = (float(part[0]) for part in self.ray.at(np.array([s])))
-        note = group_note(self.network, s**self.ray.group)
+        note = group_note(self.network, one)
         return Scaled(
             method=self.method,
             architecture=one,
@@ -84,7 +87,8 @@ class Rule:
         """An answer moved to its budget: the width is solved on the exact count, all else stays where it can."""
         one = pure.architecture
         if self.method != "regnet":
-            solved = solve_width(self.network, self.rounding, one.resolution, pure.d, pure.budget, pure.classes)
+            network = family_of(self.network).with_knobs(self.network, one.knobs)
+            solved = solve_width(network, self.rounding, one.resolution, pure.d, pure.budget, pure.classes)
             return pure.at_exactly(solved, solved.width_multiplier)
         # Its stages are no multiples of the base network's: their own widths are what is multiplied.
         parts = zip(self.network.stages, one.widths, one.depths, strict=True)
@@ -100,7 +104,7 @@ def rule_of(
     share: float,
     rule: str | None = None,
     factors: Coefficients | None = None,
-    formula: Formula | None = None,
+    formula: FormulaCurves | None = None,
     epochs: int | None = None,
 ) -> Rule:
     """A rule for a base network, and for a share of its MACs as far as growing differs from shrinking.
@@ -154,7 +158,7 @@ def _rounding(method: str, network: BaseNetwork, share: float) -> str:
     return "pycls" if network.head else "anynet"
 
 
-def factors_of(given: Coefficients | None, formula: Formula | None, share: float) -> Coefficients:
+def factors_of(given: Coefficients | None, formula: FormulaCurves | None, share: float) -> Coefficients:
     """alpha, beta and gamma: as given, none of them below 1; or a formula's, which may be; or EfficientNet's."""
     if formula is None:
         for name, value in (given or EFFICIENTNET).as_dict().items():
@@ -170,7 +174,7 @@ def factors_of(given: Coefficients | None, formula: Formula | None, share: float
     return coefficients(branch.r.far_exponent, branch.d.far_exponent)
 
 
-def _start(formula: Formula | None, share: float) -> tuple[float, float]:
+def _start(formula: FormulaCurves | None, share: float) -> tuple[float, float]:
     """Where a rule is at c = 1, as r and d: at the base network, unless a formula passes elsewhere."""
     if formula is None:
         return 1.0, 1.0

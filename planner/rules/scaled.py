@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from planner.formulas.formula import Prediction
+from planner.formulas.prediction import Prediction
 from sampler import Architecture, SolvedWidth, architecture_complexity
 
 
@@ -115,6 +115,7 @@ class Scaled:
             "depths": list(one.depths),
             "error": self.error,
             "head": one.head,
+            **({"knobs": one.as_dict()["knobs"]} if one.knobs else {}),
             "macs": self.macs,
             "method": self.method,
             "notes": list(self.notes),

@@ -3,37 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
+from planner.rules.quantised import scaled_group_widths
 from planner.rules.rays import Ray
 from sampler import Architecture, Architectures, BaseNetwork, ScalingRule, scale
-from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS, FloatArray
+from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS, FloatArray, IntArray
 from sampler.complexity import count
+from sampler.families import family_of
+from sampler.families.regnet import GROUP_WIDTH
 from sampler.scaling import MAX_MULTIPLIER
 from sampler.solve import WIDEST
 
 # Scales (n,) in, those of them that give a network and the networks out.
-Family = Callable[[FloatArray], tuple[FloatArray, Architectures]]
+ScaledNetworks = Callable[[FloatArray], tuple[FloatArray, Architectures]]
 
 _POINTS, _ROUNDS = 401, 4  # each round looks between the neighbours of the last one's best: to 1e-7 of the scale
 _REACH = 64.0  # fixed stems and heads and rounding put the scale this far from the share of the MACs, at most
 
 
-def uniform_family(network: BaseNetwork, rule: ScalingRule, ray: Ray) -> Family:
-    """The networks of a ray, as a rule rounds them; no dimension leaves what can be built."""
+def uniform_family(network: BaseNetwork, rule: ScalingRule, ray: Ray) -> ScaledNetworks:
+    """The networks of a ray, as a rule rounds them; no dimension leaves what can be built.
+
+    Where the ray has an exponent for group widths and the network has some, they are scaled, too.
+    """
     deepest = min(MAX_MULTIPLIER, MAX_BLOCKS / max(network.depths))
+    grouped = ray.group > 0 and GROUP_WIDTH in family_of(network).knobs(network)
     widest = min(WIDEST, MAX_CHANNELS / max(*network.widths, network.stem, network.head))
 
     def family(s: FloatArray) -> tuple[FloatArray, Architectures]:
         r, d, w = ray.at(s)
         pixels = np.clip(rule.pixels(network.resolution, np.minimum(r, MAX_MULTIPLIER)), network.stride, MAX_PIXELS)
-        return s, scale(network, rule, pixels, np.minimum(d, deepest), np.minimum(w, widest))
+        d, w = np.minimum(d, deepest), np.minimum(w, widest)
+        if not grouped:
+            return s, scale(network, rule, pixels, d, w)
+        return s, _regrouped(network, rule, s**ray.group, pixels, d, w)
 
     return family
 
 
-def nearest(family: Family, budget: float, share: float, classes: int) -> tuple[float, Architecture, int]:
+def _regrouped(
+    network: BaseNetwork, rule: ScalingRule, factors: FloatArray, pixels: IntArray, d: FloatArray, w: FloatArray
+) -> Architectures:
+    """`(n,)` networks whose group widths are multiplied by `(n,)` factors; widths move to multiples of those."""
+    scaled = scale(network, rule, pixels, d, w)
+    groups = np.array([scaled_group_widths(network, float(factor)) for factor in factors], dtype=np.int64)
+    widths = scaled.widths.copy()
+    for group in np.unique(groups, axis=0):
+        rows = (groups == group).all(axis=1)
+        regrouped = family_of(network).with_knobs(network, {GROUP_WIDTH: tuple(group.tolist())})
+        widths[rows] = scale(regrouped, rule, pixels[rows], d[rows], w[rows]).widths
+    return replace(scaled, widths=widths, knobs={GROUP_WIDTH: groups})
+
+
+def nearest(family: ScaledNetworks, budget: float, share: float, classes: int) -> tuple[float, Architecture, int]:
     """The scale whose network's MACs are nearest a budget, its network, and its MACs.
 
     Of scales that do equally well it is the one nearest the share: a step of the staircase is a range of scales. A

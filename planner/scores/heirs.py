@@ -94,8 +94,8 @@ class Heirs:
         self.parent_of = choose_parents(architectures, rule, classes, settings.seed, kept)
         self.training = Training(
             next(iter(architectures)),
-            settings.training_fidelity(),
-            settings.training_recipe(),
+            settings.fidelity,
+            settings.recipe,
             settings.data_spec(cache),
             settings.seed,
         )

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS, Architecture, BaseNetwork, FloatArray, IntArray
 from sampler.complexity import count
-from sampler.families import ADJUSTMENTS
+from sampler.families import takes_every_width
 from sampler.moves import from_rows
 from sampler.scaling import buildable
 
@@ -127,7 +127,7 @@ class Growth:
 
     def _path(self, rows: IntArray, columns: IntArray, steps: int) -> IntArray:
         """`(1 + steps, m, 3 + 2 s)` rows before and after every step of their columns."""
-        if self.network.family not in ADJUSTMENTS:
+        if takes_every_width(self.network):
             moves = np.zeros_like(rows)
             moves[np.arange(len(rows)), columns] = self._steps[columns]
             path: IntArray = rows + np.arange(1 + steps)[:, None, None] * moves

@@ -118,7 +118,7 @@ class TrainedProbe:
         settings, options = self.ledger.settings, self.options
         model, architecture, classes = load_network(self.ledger.network_path(trial))
         data = settings.data_spec(self.scorer.cache)
-        training = Training(architecture, settings.training_fidelity(), settings.training_recipe(), data, settings.seed)
+        training = Training(architecture, settings.fidelity, settings.recipe, data, settings.seed)
         _, score = splits(training, self._loaded())
         images = DeviceImages(score, architecture.resolution, torch.device(self.device))
         model = model.to(self.device)

@@ -15,17 +15,8 @@ from planner.study.locks import locks_of
 from planner.study.patience import patient
 from planner.study.rebuilding import was_there, what_is_left
 from planner.study.settings import StudySettings
-from planner.study.storage import (
-    NAMES,
-    agree,
-    driver_errors,
-    file_of,
-    shown,
-    storage_errors,
-    storage_to_read,
-    study_name,
-    with_driver,
-)
+from planner.study.storage import NAMES, agree, driver_errors, storage_errors, storage_to_read, study_name
+from planner.study.urls import file_of, shown, with_driver
 
 if TYPE_CHECKING:
     import optuna

@@ -5,25 +5,43 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from planner.study.opened import OpenedLedger
+from planner.study.locks import Locks
 
 LONGEST, PAUSE = 60.0, 1.0  # seconds
-L = TypeVar("L", bound="OpenedLedger")
-P = ParamSpec("P")
+
+
+class Patient(Protocol):
+    """A ledger whose server may be away.
+
+    Attributes:
+        file: The ledger's file; None of one on a server.
+        asking: Whether a `patient` method is at work.
+        locks: What guards the ledger.
+        tell: Told in one line what a user must know.
+    """
+
+    file: Path | None
+    asking: bool
+    locks: Locks
+    tell: Callable[[str], None]
+
+
+_L = TypeVar("_L", bound=Patient)
+_P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-def patient(act: Callable[Concatenate[L, P], _R]) -> Callable[Concatenate[L, P], _R]:
+def patient(act: Callable[Concatenate[_L, _P], _R]) -> Callable[Concatenate[_L, _P], _R]:
     """Makes a method of a ledger outlive a server that is away for less than a minute.
 
     The method must be one that can be done twice. One within another is not asked again by itself: the outer one is.
     """
 
     @wraps(act)
-    def asked(ledger: L, /, *args: P.args, **kwargs: P.kwargs) -> _R:
+    def asked(ledger: _L, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         if ledger.file is not None or ledger.asking:
             return act(ledger, *args, **kwargs)
         ledger.asking = True

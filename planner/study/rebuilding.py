@@ -137,7 +137,7 @@ def _asks(one: Observation, asked: Mapping[str, Any], settings: StudySettings) -
     if one.fidelity.epochs != settings.fidelity.epochs:
         asks["epochs"] = one.fidelity.epochs
     recipe = asked.get("recipe") or {}
-    if recipe != asdict(settings.training_recipe()) and recipe.get("name") in RECIPES:
+    if recipe != asdict(settings.recipe) and recipe.get("name") in RECIPES:
         asks["recipe"] = recipe["name"]
     holdout = (asked.get("data") or {}).get("holdout")
     if holdout != settings.data.holdout:

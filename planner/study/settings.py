@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationError,
+    create_model,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema
 
 from planner.errors import PlannerError
 from planner.study.ranges import MOST_EPOCHS, SIDES
-from planner.study.storage import check_url, has_secret
+from planner.study.urls import check_url, has_secret
 from planner.text.documents import read_text, shown, write_own
 from sampler import InputError, SearchSpace
 from sampler import base as base_named
@@ -19,14 +29,39 @@ from sampler.architecture import MAX_CHANNELS
 from sampler.seeds import LARGEST_SEED
 from sampler.space import BOUNDS, SHRINK_WINDOW
 from trainer.observation import DataSpec, Fidelity
-from trainer.recipe import LARGEST_MAGNITUDE, Optimizer, Recipe, Schedule, recipe_named
+from trainer.recipe import LARGEST_MAGNITUDE, Recipe, recipe_named
 
 Bounds = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
-Share = Annotated[float, Field(gt=0, le=1)]
 Side = Annotated[int, Field(ge=SIDES[0], le=SIDES[1])]
 _LARGEST = 1_000_000  # bytes of a file
 _LARGEST_BATCH = 1_000_000
 CLOSED = ConfigDict(extra="forbid", frozen=True)
+# What the fields of a training's records may be; what they are is told there.
+_FIDELITY = {"epochs": Field(ge=1, le=MOST_EPOCHS), "data_share": Field(gt=0, le=1)}
+_RECIPE = {
+    "learning_rate": Field(gt=0, allow_inf_nan=False),
+    "reference_batch": Field(ge=1, le=_LARGEST_BATCH),
+    "momentum": Field(ge=0, lt=1),
+    "weight_decay": Field(ge=0, allow_inf_nan=False),
+    "batch_size": Field(ge=2, le=_LARGEST_BATCH),
+    "warmup": Field(ge=0, lt=1),
+    "final": Field(ge=0, le=1),
+    "decay_rate": Field(gt=0, le=1),
+    "decay_every": Field(gt=0, le=1),
+    "label_smoothing": Field(ge=0, lt=1),
+    "crop": Field(gt=0, le=1),
+    "flip": Field(ge=0, le=1),
+    "randaugment": Field(ge=0, le=LARGEST_MAGNITUDE),
+    "mixup": Field(ge=0, allow_inf_nan=False),
+    "erasing": Field(ge=0, le=1),
+    "dropout": Field(ge=0, lt=1),
+    "drop_path": Field(ge=0, lt=1),
+    "norm_momentum": Field(gt=0, le=1),
+    "ema": Field(ge=0, le=1),
+    "distillation": Field(ge=0, le=1),
+    "temperature": Field(gt=0, allow_inf_nan=False),
+    "channel_dropout": Field(ge=0, lt=1),
+}
 
 
 class DataSettings(BaseModel):
@@ -58,70 +93,35 @@ class SpaceSettings(BaseModel):
     w: Bounds = BOUNDS
 
 
-class FidelitySettings(BaseModel):
-    """How much of the target task a proxy training does."""
+class _Table:
+    """Makes pydantic read a dataclass as a table of a document: its fields and their defaults, and nothing beside them.
 
-    model_config = CLOSED
-    epochs: Annotated[int, Field(ge=1, le=MOST_EPOCHS)] = 3
-    data_share: Share = 1.0
-
-
-class RecipeSettings(BaseModel):
-    """Optimiser, schedule, augmentation and regularisation: a recipe by name, and what differs from it.
-
-    `name = "tinynet"` alone is that recipe; every other field (see `trainer.recipe.Recipe`) overrides one value.
+    Args:
+        limits: Ranges of fields, by their names, as `pydantic.Field` gives them.
+        before: Completes what is given before it is read.
     """
 
-    model_config = CLOSED
-    name: str
-    optimizer: Optimizer
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    reference_batch: Annotated[int, Field(ge=1, le=_LARGEST_BATCH)]
-    momentum: Annotated[float, Field(ge=0, lt=1)]
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    batch_size: Annotated[int, Field(ge=2, le=_LARGEST_BATCH)]
-    schedule: Schedule
-    warmup: Annotated[float, Field(ge=0, lt=1)]
-    final: Annotated[float, Field(ge=0, le=1)]
-    decay_rate: Share
-    decay_every: Share
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    crop: Share
-    flip: Annotated[float, Field(ge=0, le=1)]
-    randaugment: Annotated[int, Field(ge=0, le=LARGEST_MAGNITUDE)]
-    mixup: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    erasing: Annotated[float, Field(ge=0, le=1)]
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    drop_path: Annotated[float, Field(ge=0, lt=1)]
-    zero_init: bool
-    norm_momentum: Share
-    ema: Annotated[float, Field(ge=0, le=1)]
-    teacher: str
-    distillation: Annotated[float, Field(ge=0, le=1)]
-    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    channel_dropout: Annotated[float, Field(ge=0, lt=1)]
+    def __init__(self, limits: Mapping[str, Any], before: Callable[[Any], Any] = lambda given: given) -> None:
+        self.limits, self.before = limits, before
 
-    @model_validator(mode="before")
-    @classmethod
-    def _named(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        name = given.get("name", Recipe.name)
-        return {**asdict(recipe_named(name) if isinstance(name, str) else Recipe()), **given}
+    def __get_pydantic_core_schema__(self, record: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        hints = get_type_hints(record)
+        limited = {name: Annotated[kind, self.limits[name]] for name, kind in hints.items() if name in self.limits}
+        named: dict[str, Any] = {one.name: ({**hints, **limited}[one.name], one.default) for one in fields(record)}
+        table = handler.generate_schema(create_model(f"{record.__name__}Settings", __config__=CLOSED, **named))
+        completed = core_schema.no_info_before_validator_function(self.before, table)
+        written = core_schema.plain_serializer_function_ser_schema(asdict)
+        return core_schema.no_info_after_validator_function(
+            lambda found: record(**dict(found)), completed, serialization=written
+        )
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> RecipeSettings:
-        self.recipe()
-        return self
 
-    def recipe(self) -> Recipe:
-        """The recipe of these settings."""
-        return Recipe(**dict(self))
-
-    def written(self) -> dict[str, Any]:
-        """The name and what differs from the recipe of that name, so that changing the name is enough."""
-        named = asdict(recipe_named(self.name))
-        return {name: value for name, value in self if name == "name" or value != named[name]}
+def _named(given: Any) -> Any:
+    """A recipe by its name, with what differs from it: `name = "tinynet"` alone is that recipe."""
+    if not isinstance(given, dict):
+        return given
+    name = given.get("name", Recipe.name)
+    return {**asdict(recipe_named(name) if isinstance(name, str) else Recipe()), **given}
 
 
 class StudySettings(BaseModel):
@@ -134,8 +134,8 @@ class StudySettings(BaseModel):
     trainer: str = ""  # "" for the image trainer
     data: DataSettings
     space: SpaceSettings
-    fidelity: FidelitySettings = FidelitySettings()
-    recipe: RecipeSettings = RecipeSettings.model_validate({})
+    fidelity: Annotated[Fidelity, _Table(_FIDELITY)] = Fidelity()
+    recipe: Annotated[Recipe, _Table(_RECIPE, _named)] = Recipe()
 
     @model_validator(mode="after")
     def _buildable(self) -> StudySettings:
@@ -156,14 +156,6 @@ class StudySettings(BaseModel):
     def data_spec(self, cache: Path) -> DataSpec:
         """The images of these settings, decoded into `cache`."""
         return DataSpec(self.data.source, self.data.side, self.data.holdout, str(cache))
-
-    def training_fidelity(self) -> Fidelity:
-        """The fidelity of these settings."""
-        return Fidelity(**dict(self.fidelity))
-
-    def training_recipe(self) -> Recipe:
-        """The recipe of these settings."""
-        return self.recipe.recipe()
 
 
 def read_settings(path: Path) -> StudySettings:
@@ -217,6 +209,8 @@ def write_settings(path: Path, settings: StudySettings) -> None:
     """
     import tomli_w
 
-    document = {**settings.model_dump(exclude=settings.left_out()), "recipe": settings.recipe.written()}
+    usual = asdict(recipe_named(settings.recipe.name))  # only what differs, so that changing the name is enough
+    recipe = {name: value for name, value in asdict(settings.recipe).items() if value != usual[name]}
+    document = {**settings.model_dump(exclude=settings.left_out()), "recipe": {"name": settings.recipe.name, **recipe}}
     mode = 0o600 if settings.storage and has_secret(settings.storage) else 0o666  # nobody else reads a password
     write_own(path, tomli_w.dumps(document), "free space or choose another folder", mode)

@@ -17,7 +17,8 @@ from planner.study.folder import LAST, existing, folder_of, folders, remember
 from planner.study.locks import FolderLock, alone, locks_of
 from planner.study.reader import Records
 from planner.study.settings import StudySettings, read_settings
-from planner.study.storage import shown, storage_errors, with_driver
+from planner.study.storage import storage_errors
+from planner.study.urls import shown, with_driver
 
 
 @dataclass(frozen=True)
@@ -114,10 +115,9 @@ def _untouched(folder: Path) -> Iterator[StudySettings]:
     """
     settings = read_settings(folder / "study.toml")
     with FolderLock(folder).coordinating():
-        if settings.storage:
-            url = with_driver(settings.storage)
-            with storage_errors(url):
-                others = locks_of(url, folder, folder.name).alive()
+        url = with_driver(settings.storage)
+        with storage_errors(url):
+            others = locks_of(url, folder, folder.name).alive()
             if others:
                 raise PlannerError(f"{folder}: {len(others)} other processes are training this study; stop them first")
         yield settings

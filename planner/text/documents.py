@@ -21,8 +21,20 @@ from trainer.files import write_atomically, write_named
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 _T = TypeVar("_T")
+_WHOLE = "the document"
+# What is wanted where pydantic finds something else, by its type of error, in JSON's words.
+_WANTED = {
+    **{"int_type": "integer", "float_type": "number", "string_type": "string", "bool_type": "boolean"},
+    **{"list_type": "array", "dict_type": "object"},
+    **{"greater_than_equal": "at least {ge:g}", "greater_than": "more than {gt:g}"},
+    **{"less_than_equal": "at most {le:g}", "less_than": "less than {lt:g}"},
+    **{"too_short": "at least {min_length}", "too_long": "at most {max_length}"},
+    **{"string_too_short": "at least {min_length} characters", "string_too_long": "at most {max_length} characters"},
+}
 _MOST_COLUMNS = 20  # named in an error
 # What others call our columns, in lower case; asked about, never guessed.
 SYNONYMS = {
@@ -145,6 +157,41 @@ class Format(Generic[_T]):
         except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
             what = f"{type(error).__name__}: {error}"
             raise PlannerError(f"{name}: damaged {self.what} ({what}); {self.again}") from error
+
+
+def first_departure(error: ValidationError, document: Any) -> str:
+    """The first place where a document departs from its model and what is wanted there, in one line."""
+    errors = error.errors(include_url=False)
+    place = _place(errors[0], document)
+    here = [one for one in errors if _place(one, document) == place]  # several where any of them would do
+    first = here[0]
+    if first["type"] == "missing":
+        return f"{place} is missing"
+    if first["type"] == "extra_forbidden":
+        return f"{place} is unknown"
+    wanted = " or ".join(dict.fromkeys(_wanted(one) for one in here))
+    return f"{place or _WHOLE} is {shown(first['input'])}; {wanted} is wanted"
+
+
+def _place(error: ErrorDetails, document: Any) -> str:
+    """Where an error is, from the outside in; pydantic names the alternatives of a type on the way, too."""
+    value, place = document, ""
+    for step in error["loc"]:
+        if isinstance(value, list) and isinstance(step, int):
+            value, place = value[step], f"{place}[{step}]"
+        elif isinstance(value, dict) and (step in value or error["type"] == "missing"):
+            name = shown(step)[1:-1]
+            value, place = value.get(step), f"{place}.{name}" if place else name
+    return place
+
+
+def _wanted(error: ErrorDetails) -> str:
+    context = error.get("ctx", {})
+    if error["type"] == "literal_error":
+        expected = str(context["expected"])
+        words = expected.replace("' or '", "', '").replace("'", "") if " or " in expected else expected
+        return f"one of {words}" if " or " in expected else words
+    return _WANTED.get(error["type"], error["msg"]).format(**context)
 
 
 def write_out(path: Path, content: str | bytes, remedy: str = "choose another --out") -> None:

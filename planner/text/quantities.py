@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from planner.errors import PlannerError
@@ -15,7 +15,7 @@ _NUMBER = r"([0-9][0-9.,_' ]*|\.[0-9]+)(e[+-]?[0-9]+)?"
 _GROUPED = r"[0-9]{1,3}(?:([,_' ])[0-9]{3})(?:\1[0-9]{3})*(?:\.[0-9]*)?"  # 1,234,567.8
 DOTTED = r"[0-9]{1,3}(?:\.[0-9]{3}){2,}"  # 1.234.567: several dots are no decimal points
 COMMA = r"[0-9]+,[0-9]+"  # 1,5 and 0,125: a decimal comma, where it can be nothing else
-SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12}
+COUNT_SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12}
 _WORDS = {"thousand": "k", "million": "m", "billion": "g", "trillion": "t"}
 # What is counted, as it may stand behind a count; the papers' FLOPs are MACs.
 COUNTED = {"MACs": r"flops?|macs?|madds?|mult-adds", "parameters": r"params?|parameters?|weights"}
@@ -49,7 +49,7 @@ def parse_count(text: str, what: str = "") -> float:
         raise PlannerError(f"{text!r} is not a count; write a number with an optional k, M, G, B or T, such as 200M")
     if what and match[4] and not re.fullmatch(COUNTED[what], match[4]):
         raise PlannerError(f"{text!r} is not a count of {what}; write one such as 4M, or use the option for the other")
-    value = _number(text, match, whole=not match[3]) * SUFFIXES[match[3]]
+    value = _number(text, match, whole=not match[3]) * COUNT_SUFFIXES[match[3]]
     if not 1 <= value <= _LARGEST:
         raise PlannerError(f"{text!r} is not between 1 and 1e18; write a count such as 200M")
     return value
@@ -227,3 +227,18 @@ def format_cost(name: str, value: float) -> str:
     if name == "latency":
         return f"{value:.4g} ms"
     return format_bytes(value) if name == "memory" else format_count(value)
+
+
+def format_accuracy(accuracy: Mapping[str, Any] | None) -> str | None:
+    """An expected accuracy and its interval, or None without one.
+
+    Example:
+        >>> format_accuracy({"mean": 0.75, "lower": 0.734, "upper": 0.766, "level": 0.9, "in_range": True})
+        '75.0% (73.4% to 76.6%, 90%)'
+    """
+    if accuracy is None:
+        return None
+    what = ", of the front" if accuracy.get("of") == "front" else ""
+    what += "" if accuracy["in_range"] else ", outside what was trained"
+    interval = f"{accuracy['lower']:.1%} to {accuracy['upper']:.1%}, {accuracy['level']:.0%}"
+    return f"{accuracy['mean']:.1%} ({interval}){what}"

@@ -135,7 +135,7 @@ class Coordinator:
         """Memory on a GPU that the largest of the study's architectures needs."""
         settings, architectures = self.ledger.settings, self.ledger.tried(otherwise=True)
         assert architectures is not None, "nothing is queued"
-        asked = settings.training_fidelity(), settings.training_recipe(), settings.data_spec(self.cache)
+        asked = settings.fidelity, settings.recipe, settings.data_spec(self.cache)
         training = Training(architectures[0], *asked, trainer=settings.trainer, classes=settings.data.classes)
         return self.task.bytes_needed(architectures, settings.data.classes, training)
 

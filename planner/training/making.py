@@ -7,14 +7,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from planner.errors import PlannerError
 from planner.study.designs import Design, drawn
-from planner.study.folder import folder_of, opened, remember, settings_of
+from planner.study.folder import folder_of, remember
 from planner.study.ledger import Ledger
 from planner.study.locks import alone, make_folder
-from planner.study.settings import write_settings
+from planner.study.opening import opened
+from planner.study.options import StudyOptions, settings_of
+from planner.study.settings import StudySettings, write_settings
 from planner.training.loop import queue
 from sampler import Architectures, Limit
 from trainer.image_data import Progress
@@ -42,13 +43,13 @@ class Wanted:
 
 
 def queue_in(
-    name: str | None, options: dict[str, Any], wanted: Wanted, tell: Progress | None = None
+    name: str | None, options: StudyOptions, wanted: Wanted, tell: Progress | None = None
 ) -> tuple[Ledger, int]:
     """Queues architectures in a study, which is made from options where there is none; it becomes the last one used.
 
     Args:
         name: The study's name; the last one used, or `study`, by default.
-        options: What the user asked for, by the names of `settings_of`; None where nothing was said.
+        options: What the user asked for.
         wanted: What to queue.
         tell: Called with (what, done, total) while images are decoded.
 
@@ -83,17 +84,38 @@ def _queued(ledger: Ledger, wanted: Wanted, design: Architectures | None = None)
     return added
 
 
-def _made(folder: Path, options: dict[str, Any], wanted: Wanted, tell: Progress | None) -> tuple[Ledger, Architectures]:
+def make_study(name: str, options: StudyOptions, tell: Progress | None = None) -> Ledger | None:
+    """Makes a study in which nothing is queued yet; it becomes the last one used.
+
+    Args:
+        name: The study's name.
+        options: What the user asked for.
+        tell: Called with (what, done, total) while images are decoded.
+
+    Returns:
+        The study's ledger; None where there is a study of that name.
+
+    Raises:
+        PlannerError: If settings are impossible: then nothing is left of the study.
+    """
+    folder = folder_of(name)
+    with alone(folder):
+        if (folder / "study.toml").is_file():
+            return None
+        ledger, _ = _made(folder, options, None, tell)
+    remember(folder)
+    return ledger
+
+
+def _made(
+    folder: Path, options: StudyOptions, wanted: Wanted | None, tell: Progress | None
+) -> tuple[Ledger, Architectures | None]:
     """The ledger of a new study and what to queue first, once they and its settings are known to be possible."""
     new = not folder.exists()
     try:
         make_folder(folder)
         settings, doubts = settings_of(folder, options, tell)
-        space = replace(settings.search_space(), limits=tuple(wanted.limits))
-        if wanted.design is not None:
-            design = wanted.design(space, n=wanted.n, seed=settings.seed, seen=None)
-        else:
-            design = drawn(space, wanted.n, wanted.method, settings.seed, apart=settings.space.apart)
+        design = None if wanted is None else _design(settings, wanted)
         ledger = Ledger(folder, settings)
         if not settings.storage and any(ledger.counts().values()):
             raise PlannerError(f"{folder}: a ledger without its study.toml; put that back, or take another --study")
@@ -105,3 +127,11 @@ def _made(folder: Path, options: dict[str, Any], wanted: Wanted, tell: Progress 
     for doubt in doubts:
         print(doubt, file=sys.stderr)
     return ledger, design
+
+
+def _design(settings: StudySettings, wanted: Wanted) -> Architectures:
+    """The first architectures of a study."""
+    space = replace(settings.search_space(), limits=tuple(wanted.limits))
+    if wanted.design is not None:
+        return wanted.design(space, n=wanted.n, seed=settings.seed, seen=None)
+    return drawn(space, wanted.n, wanted.method, settings.seed, apart=settings.space.apart)

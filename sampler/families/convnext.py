@@ -14,62 +14,94 @@ import numpy as np
 
 from sampler.architecture import BaseNetwork, IntArray, Stage
 from sampler.families.parts import Block, Layer
+from sampler.families.protocol import Family, Sizes, Terms, by_name
+from sampler.families.terms import Document, Factors, block_terms, classifier_terms, stem_terms
 
 
-def blocks(
-    network: BaseNetwork,
-    resolution: IntArray,
-    stem: IntArray,
-    widths: IntArray,
-    depths: IntArray,
-    head: IntArray,
-    classes: int,
-) -> Iterator[Block]:
-    """The blocks of `n` architectures with `s` stages, downsamplings as blocks of their own, input side first.
-
-    A layer norm's mean and deviation of every pixel are feature maps, too.
-
-    Args:
-        network: The base network whose blocks are used.
-        resolution: `(n,)` pixels.
-        stem: `(n,)` channels.
-        widths: `(n, s)` channels.
-        depths: `(n, s)` blocks.
-        head: `(n,)` zeros: these networks have no 1x1 convolution after the last stage.
-        classes: Outputs of the classifier.
-    """
-    image = 3 * resolution * resolution
-    patch = network.stem_stride
-    side = resolution // patch
-    area = side * side
-    held = image + stem * area  # the forward pass keeps both until the last stage is done
-    convolution = Layer("convolution", 3 * patch * patch * stem, stem, area, "layer", bias=True)
-    yield Block("stem", [convolution], held + (stem + 2) * area)
-    c_in = stem
-    for index, stage in enumerate(network.stages):
-        side = side // stage.stride
-        area_out = side * side
-        c_out = np.ascontiguousarray(widths[:, index])
-        depth = np.ascontiguousarray(depths[:, index])
-        inputs, outputs = c_in * area, c_out * area_out
-        kept = held + inputs if index else held  # the first stage's input is the stem's output
-        # Only a stage that keeps side and width has no convolution before its first block.
-        changes = None if stage.stride > 1 else (c_in != c_out).astype(np.int64)
-        downsampling = [
-            Layer("norm", 0, c_in, area, "layer", computes=False),
-            Layer("downsample", stage.stride * stage.stride * c_in * c_out, c_out, area_out, bias=True),
-        ]
-        yield Block(index + 1, downsampling, kept + inputs + np.maximum(2 * area, outputs), changes)
-        # Alive in the last block of several: what the downsampling made, if any, and the block's own input.
-        made = (1 if changes is None else changes) + (depth > 1)
-        layers, alive = block_layers(stage, c_out, area_out)
-        yield Block(index + 1, layers, kept + made * outputs + alive, depth)
-        c_in, area = c_out, area_out
-    classifier = Layer("classifier", c_in * classes, classes, 1, bias=True)
-    yield Block("head", [Layer("norm", 0, c_in, 1, "layer", computes=False), classifier], image + c_in * area)
+def _convnext(size: str, width: int, depths: tuple[int, int, int, int], variant: str = "") -> BaseNetwork:
+    """A network by the width of its first stage, which doubles from stage to stage, and its depths."""
+    return BaseNetwork(
+        name=f"convnext_{size}",
+        family="convnext",
+        resolution=224,
+        stem=width,
+        stages=tuple(
+            Stage("convnext", 7, 2 if index else 1, 4.0, 0.0, width << index, depth)
+            for index, depth in enumerate(depths)
+        ),
+        head=0,
+        rule="inverse",
+        stem_stride=4,
+        variant=variant,
+    )
 
 
-def block_layers(stage: Stage, channels: IntArray, area: IntArray) -> tuple[list[Layer], IntArray]:
+# tiny to base: Liu et al. 2022, https://arxiv.org/abs/2201.03545, section 3; the smaller ones are timm's own, with 1x1
+# convolutions ("conv_mlp") where the others have linear layers.
+_NETWORKS = (
+    _convnext("atto", 40, (2, 2, 6, 2), "conv_mlp"),
+    _convnext("femto", 48, (2, 2, 6, 2), "conv_mlp"),
+    _convnext("pico", 64, (2, 2, 6, 2), "conv_mlp"),
+    _convnext("nano", 80, (2, 2, 8, 2), "conv_mlp"),
+    _convnext("tiny", 96, (3, 3, 9, 3)),
+    _convnext("small", 96, (3, 3, 27, 3)),
+    _convnext("base", 128, (3, 3, 27, 3)),
+)
+
+
+class _ConvNeXt(Family):
+    """ConvNeXt, atto to base."""
+
+    name = "convnext"
+    bases = by_name(_NETWORKS)
+
+    def blocks(self, network: BaseNetwork, sizes: Sizes, classes: int) -> Iterator[Block]:
+        """The blocks of `n` architectures with `s` stages, downsamplings as blocks of their own, input side first.
+
+        A layer norm's mean and deviation of every pixel are feature maps, too.
+        """
+        resolution, stem, widths, depths = sizes.resolution, sizes.stem, sizes.widths, sizes.depths
+        image = 3 * resolution * resolution
+        patch = network.stem_stride
+        side = resolution // patch
+        area = side * side
+        held = image + stem * area  # the forward pass keeps both until the last stage is done
+        convolution = Layer("convolution", 3 * patch * patch * stem, stem, area, "layer", bias=True)
+        yield Block("stem", [convolution], held + (stem + 2) * area)
+        c_in = stem
+        for index, stage in enumerate(network.stages):
+            side = side // stage.stride
+            area_out = side * side
+            c_out = np.ascontiguousarray(widths[:, index])
+            depth = np.ascontiguousarray(depths[:, index])
+            inputs, outputs = c_in * area, c_out * area_out
+            kept = held + inputs if index else held  # the first stage's input is the stem's output
+            # Only a stage that keeps side and width has no convolution before its first block.
+            changes = None if stage.stride > 1 else (c_in != c_out).astype(np.int64)
+            downsampling = [
+                Layer("norm", 0, c_in, area, "layer", computes=False),
+                Layer("downsample", stage.stride * stage.stride * c_in * c_out, c_out, area_out, bias=True),
+            ]
+            yield Block(index + 1, downsampling, kept + inputs + np.maximum(2 * area, outputs), changes)
+            # Alive in the last block of several: what the downsampling made, if any, and the block's own input.
+            made = (1 if changes is None else changes) + (depth > 1)
+            layers, alive = convnext_layers(stage, c_out, area_out)
+            yield Block(index + 1, layers, kept + made * outputs + alive, depth)
+            c_in, area = c_out, area_out
+        classifier = Layer("classifier", c_in * classes, classes, 1, bias=True)
+        yield Block("head", [Layer("norm", 0, c_in, 1, "layer", computes=False), classifier], image + c_in * area)
+
+    def terms(self, network: BaseNetwork, classes: int) -> Terms:
+        """Its blocks as plain data."""
+        patch = network.stem_stride
+        stem = stem_terms(patch, kernel=patch, padded=False)
+        return Terms(stem, [_stage_terms(stage) for stage in network.stages], classifier_terms(classes))
+
+
+CONVNEXT = _ConvNeXt()
+
+
+def convnext_layers(stage: Stage, channels: IntArray, area: IntArray) -> tuple[list[Layer], IntArray]:
     """The layers of one block of a stage, and the `(n,)` elements alive at once beside its input.
 
     Args:
@@ -86,3 +118,13 @@ def block_layers(stage: Stage, channels: IntArray, area: IntArray) -> tuple[list
     ]
     # The activation is not in place; its input, its output and the norm's output are alive together.
     return layers, (channels + 2 * hidden) * area
+
+
+def _stage_terms(stage: Stage) -> list[Document]:
+    """The first block of a stage and the others, as `convnext_layers` has them."""
+    layers: list[Factors] = [
+        [stage.kernel**2, "c_out", "after"],
+        [2 * int(stage.expansion), "c_out", "c_out", "after"],
+    ]
+    downsampling: Factors = [stage.stride**2, "c_in", "c_out", "after", *([] if stage.stride > 1 else ["changed"])]
+    return [block_terms([downsampling, *layers], stride=stage.stride, padded=False), block_terms(layers)]

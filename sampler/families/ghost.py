@@ -14,76 +14,109 @@ Notation, all int64 of shape (n,):
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from sampler.architecture import BaseNetwork, FloatArray, IntArray, Stage
 from sampler.families.parts import Block, Layer, runs, strided
+from sampler.families.protocol import Family, Sizes, by_name
 
 # Channels of the 1x1 convolution between pooling and classifier; timm scales it with nothing.
-FEATURES = 1280
+_FEATURES = 1280
 # Side of the depthwise kernel that makes a module's cheap half, squared.
-CHEAP_AREA = 9
-DIVISOR = 4
+_CHEAP_AREA = 9
+_DIVISOR = 4
 
 
-def blocks(
-    network: BaseNetwork,
-    resolution: IntArray,
-    stem: IntArray,
-    widths: IntArray,
-    depths: IntArray,
-    head: IntArray,
-    classes: int,
-) -> Iterator[Block]:
-    """The blocks of `n` architectures with `s` stages, input side first.
+def _stage(kernel: int, stride: int, width: int, hidden: tuple[int, ...], se_ratios: tuple[float, ...] = ()) -> Stage:
+    """A stage by the hidden channels of its blocks and, where it has them, their squeeze-excite ratios."""
+    expansions = tuple(channels / width for channels in hidden)
+    return Stage("ghost", kernel, stride, expansions[0], 0.0, width, len(hidden), 0, expansions, se_ratios)
 
-    Args:
-        network: The base network whose blocks are used.
-        resolution: `(n,)` pixels.
-        stem: `(n,)` channels.
-        widths: `(n, s)` channels.
-        depths: `(n, s)` blocks; those beyond the base's are like a stage's last.
-        head: `(n,)` channels of the 1x1 convolution before pooling (960 at base size).
-        classes: Outputs of the classifier.
+
+# Han et al. 2020, https://arxiv.org/abs/1911.11907, Table 1 (squeeze-excite as in the released code).
+_GHOSTNET_100 = BaseNetwork(
+    name="ghostnet_100",
+    family="ghost",
+    resolution=224,
+    stem=16,
+    stages=(
+        _stage(3, 1, 16, (16,)),
+        _stage(3, 2, 24, (48, 72)),
+        _stage(5, 2, 40, (72, 120), (0.25, 0.25)),
+        _stage(3, 2, 80, (240, 200, 184, 184)),
+        _stage(3, 1, 112, (480, 672), (0.25, 0.25)),
+        _stage(5, 2, 160, (672, 960, 960, 960, 960), (0.25, 0.0, 0.25, 0.0, 0.25)),
+    ),
+    head=960,
+    rule="ghost",
+)
+
+# "GhostNet with squeeze-excite in every block", the base of https://arxiv.org/abs/2108.00177.
+_S_GHOSTNET = replace(
+    _GHOSTNET_100,
+    name="s_ghostnet",
+    stages=tuple(replace(stage, se_ratio=0.25, se_ratios=()) for stage in _GHOSTNET_100.stages),
+)
+
+_NETWORKS = (_GHOSTNET_100, _S_GHOSTNET)
+
+
+class _Ghost(Family):
+    """GhostNet, and the variant that S-GhostNet is scaled from.
+
+    Its hidden channels follow from all widths together (`width_multipliers`), which is no product: it has no terms.
     """
-    side = strided(resolution, network.stem_stride)
-    area = side * side
-    outputs = stem * area
-    held = 3 * resolution * resolution + outputs  # the forward pass keeps both until the head is done
-    yield Block("stem", [Layer("convolution", 27 * stem, stem, area, "batch")], held + outputs)
-    # timm's groups of blocks: the first of a stage with a stride alone, all others up to the next stride together.
-    # A group's input is alive (in `kept`) while it runs; `inputs` are a block's own, the stem's being in `held`.
-    c_in, inputs, kept, grouped = stem, np.zeros_like(stem), held, np.zeros_like(stem)
-    multipliers = width_multipliers(network, widths, head)
-    for index, stage in enumerate(network.stages):
-        side_out = strided(side, stage.stride)
-        area_out = side_out * side_out
-        c_out = np.ascontiguousarray(widths[:, index])
-        kinds = base_blocks(stage)
-        c_mids = {hidden: divisible(hidden * multipliers[index]) for hidden, _ in kinds}
-        outputs = 2 * half(c_out) * area_out
-        for position, repeats in runs(stage, np.ascontiguousarray(depths[:, index])):
-            hidden, se_ratio = kinds[min(position, len(kinds) - 1)]
-            stride = 1 if position else stage.stride
-            layers, alive = block_layers(stage.kernel, stride, se_ratio, c_in, c_mids[hidden], c_out, area, area_out)
-            if stride > 1:
-                yield Block(index + 1, layers, held + inputs + alive)
-                kept, grouped = held + outputs, np.zeros_like(stem)
-            else:
-                grouped = grouped + (1 if repeats is None else repeats)
-                # Only the first block of a group has the group's input.
-                yield Block(index + 1, layers, kept + (grouped > 1) * inputs + alive, repeats)
-            c_in, inputs, side, area = c_out, outputs, side_out, area_out
-    layers = [
-        Layer("convolution", c_in * head, head, area, "batch"),
-        Layer("features", head * FEATURES, FEATURES, 1, bias=True),
-        Layer("classifier", FEATURES * classes, classes, 1, bias=True),
-    ]
-    yield Block("head", layers, held + inputs + 2 * head * area)
+
+    name = "ghost"
+    bases = by_name(_NETWORKS)
+
+    def blocks(self, network: BaseNetwork, sizes: Sizes, classes: int) -> Iterator[Block]:
+        """The blocks of `n` architectures with `s` stages, input side first."""
+        resolution, stem, widths, depths, head = sizes.resolution, sizes.stem, sizes.widths, sizes.depths, sizes.head
+        side = strided(resolution, network.stem_stride)
+        area = side * side
+        outputs = stem * area
+        held = 3 * resolution * resolution + outputs  # the forward pass keeps both until the head is done
+        yield Block("stem", [Layer("convolution", 27 * stem, stem, area, "batch")], held + outputs)
+        # timm's groups of blocks: the first of a stage with a stride alone, all others up to the next stride together.
+        # A group's input is alive (in `kept`) while it runs; `inputs` are a block's own, the stem's being in `held`.
+        c_in, inputs, kept, grouped = stem, np.zeros_like(stem), held, np.zeros_like(stem)
+        multipliers = width_multipliers(network, widths, head)
+        for index, stage in enumerate(network.stages):
+            side_out = strided(side, stage.stride)
+            area_out = side_out * side_out
+            c_out = np.ascontiguousarray(widths[:, index])
+            kinds = base_blocks(stage)
+            c_mids = {hidden: divisible(hidden * multipliers[index]) for hidden, _ in kinds}
+            outputs = 2 * half(c_out) * area_out
+            for position, repeats in runs(stage, np.ascontiguousarray(depths[:, index])):
+                hidden, se_ratio = kinds[min(position, len(kinds) - 1)]
+                stride = 1 if position else stage.stride
+                layers, alive = ghost_layers(
+                    stage.kernel, stride, se_ratio, c_in, c_mids[hidden], c_out, area, area_out
+                )
+                if stride > 1:
+                    yield Block(index + 1, layers, held + inputs + alive)
+                    kept, grouped = held + outputs, np.zeros_like(stem)
+                else:
+                    grouped = grouped + (1 if repeats is None else repeats)
+                    # Only the first block of a group has the group's input.
+                    yield Block(index + 1, layers, kept + (grouped > 1) * inputs + alive, repeats)
+                c_in, inputs, side, area = c_out, outputs, side_out, area_out
+        layers = [
+            Layer("convolution", c_in * head, head, area, "batch"),
+            Layer("features", head * _FEATURES, _FEATURES, 1, bias=True),
+            Layer("classifier", _FEATURES * classes, classes, 1, bias=True),
+        ]
+        yield Block("head", layers, held + inputs + 2 * head * area)
 
 
-def block_layers(
+GHOST = _Ghost()
+
+
+def ghost_layers(
     kernel: int,
     stride: int,
     se_ratio: float,
@@ -99,7 +132,7 @@ def block_layers(
 
     Args:
         kernel: Side of the depthwise kernels, of the block and of its shortcut.
-        stride: Its stride; the depthwise convolution is only there for one.
+        stride: Stride of the block; the depthwise convolution is only there for one.
         se_ratio: Squeeze-excite channels over hidden ones; 0 for none.
         c_in: `(n,)` channels.
         c_mid: `(n,)` channels.
@@ -135,7 +168,7 @@ def module_layers(name: str, c_in: IntArray, c_out: IntArray, area: IntArray) ->
     primary = half(c_out)
     return [
         Layer(name, c_in * primary, primary, area, "batch"),
-        Layer(f"{name} cheap", CHEAP_AREA * primary, primary, area, "batch"),
+        Layer(f"{name} cheap", _CHEAP_AREA * primary, primary, area, "batch"),
     ]
 
 
@@ -170,25 +203,25 @@ def width_multipliers(network: BaseNetwork, widths: IntArray, head: IntArray) ->
     low, high = np.zeros(len(head)), np.full(len(head), np.inf)
     whole = head
     for stage, column in zip(network.stages, columns, strict=True):
-        low = np.maximum(low, largest_rounded_to(column - DIVISOR) / stage.width)
+        low = np.maximum(low, largest_rounded_to(column - _DIVISOR) / stage.width)
         high = np.minimum(high, largest_rounded_to(column) / stage.width)
         whole = whole | column
-    low_head = largest_rounded_to(head - DIVISOR) / network.head
+    low_head = largest_rounded_to(head - _DIVISOR) / network.head
     high_head = largest_rounded_to(head) / network.head
     common = np.clip(head / network.head, low, high)
-    uniform = (np.maximum(low, low_head) <= np.minimum(high, high_head)) & (whole % DIVISOR == 0)
+    uniform = (np.maximum(low, low_head) <= np.minimum(high, high_head)) & (whole % _DIVISOR == 0)
     return [np.where(uniform, common, own / stage.width) for stage, own in zip(network.stages, columns, strict=True)]
 
 
 def largest_rounded_to(channels: IntArray) -> FloatArray:
     """The products up to which `divisible` gives at most these channels, multiples of 4; 0 for none."""
-    largest: FloatArray = np.minimum(channels + DIVISOR / 2, channels / 0.9)
+    largest: FloatArray = np.minimum(channels + _DIVISOR / 2, channels / 0.9)
     return largest
 
 
 def divisible(exact: FloatArray) -> IntArray:
     """The nearest multiples of 4, at least 4 and never below 90 % of the exact product."""
-    rounded = np.maximum(np.floor((exact + DIVISOR / 2) / DIVISOR) * DIVISOR, float(DIVISOR))
-    rounded += DIVISOR * (rounded < 0.9 * exact)
+    rounded = np.maximum(np.floor((exact + _DIVISOR / 2) / _DIVISOR) * _DIVISOR, float(_DIVISOR))
+    rounded += _DIVISOR * (rounded < 0.9 * exact)
     result: IntArray = rounded.astype(np.int64)
     return result

@@ -20,7 +20,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from sampler.architecture import BaseNetwork, IntArray, Stage
+from sampler.families.mbconv_bases import MBCONV_NETWORKS
 from sampler.families.parts import Block, Layer, block_ratios, runs, squeeze_channels, strided
+from sampler.families.protocol import Family, Sizes, Terms, by_name
+from sampler.families.terms import Document, Factors, block_terms, channel_terms, stem_terms, whole
 
 # Variants whose head convolves, with a bias and no norm, after pooling; their squeeze-excite differs too.
 MOBILENETV3 = ("mobilenetv3_large", "mobilenetv3_small")
@@ -28,58 +31,60 @@ MOBILENETV3 = ("mobilenetv3_large", "mobilenetv3_small")
 COPIES = "efficientnetv2"
 
 
-def blocks(
-    network: BaseNetwork,
-    resolution: IntArray,
-    stem: IntArray,
-    widths: IntArray,
-    depths: IntArray,
-    head: IntArray,
-    classes: int,
-) -> Iterator[Block]:
-    """The blocks of `n` architectures with `s` stages, input side first.
+class _MBConv(Family):
+    """MobileNetV2 to EfficientNetV2."""
 
-    Args:
-        network: The base network whose blocks are used.
-        resolution: `(n,)` pixels.
-        stem: `(n,)` channels.
-        widths: `(n, s)` channels.
-        depths: `(n, s)` blocks.
-        head: `(n,)` channels.
-        classes: Outputs of the classifier.
+    name = "mbconv"
+    bases = by_name(MBCONV_NETWORKS)
 
-    Raises:
-        InputError: If a width is so small that squeeze-excite would have no channel.
-    """
-    mobilenetv3, copies = network.variant in MOBILENETV3, network.variant == COPIES
-    image = 3 * resolution * resolution
-    side = strided(resolution, network.stem_stride)
-    area = side * side
-    held = image + stem * area  # the forward pass keeps both until the last stage is done
-    copy = 3 * padded_area(resolution, 3, network.stem_stride) if copies else 0
-    convolution = Layer("convolution", 27 * stem, stem, area, "batch")
-    yield Block("stem", [convolution], held + np.maximum(stem * area, copy))
-    c_in = stem
-    for index, stage in enumerate(network.stages):
-        side_out = strided(side, stage.stride)
-        area_out = side_out * side_out
-        c_out = np.ascontiguousarray(widths[:, index])
-        kept = held + c_in * area if index else held  # the first stage's input is the stem's output
-        for position, repeats in runs(stage, depths[:, index]):
-            area_copy = padded_area(side, stage.kernel, stage.stride) if copies and position == 0 else 0
-            layers, alive = block_layers(stage, position, mobilenetv3, c_in, c_out, area, area_out, area_copy)
-            yield Block(index + 1, layers, kept + alive + (c_in * area if position else 0), repeats)
-            c_in, side, area = c_out, side_out, area_out
-    features, pixels = c_in * area, 1 if mobilenetv3 else area  # that the head's convolution sees
-    outputs = head * pixels
-    yield Block(
-        "head",
-        [
-            Layer("convolution", c_in * head, head, pixels, "" if mobilenetv3 else "batch", bias=mobilenetv3),
-            Layer("classifier", head * classes, classes, 1, bias=True),
-        ],
-        image + outputs + np.maximum(features, outputs),
-    )
+    def blocks(self, network: BaseNetwork, sizes: Sizes, classes: int) -> Iterator[Block]:
+        """The blocks of `n` architectures with `s` stages, input side first.
+
+        Raises:
+            InputError: If a width is so small that squeeze-excite would have no channel.
+        """
+        resolution, stem, widths, depths, head = sizes.resolution, sizes.stem, sizes.widths, sizes.depths, sizes.head
+        mobilenetv3, copies = network.variant in MOBILENETV3, network.variant == COPIES
+        image = 3 * resolution * resolution
+        side = strided(resolution, network.stem_stride)
+        area = side * side
+        held = image + stem * area  # the forward pass keeps both until the last stage is done
+        copy = 3 * padded_area(resolution, 3, network.stem_stride) if copies else 0
+        convolution = Layer("convolution", 27 * stem, stem, area, "batch")
+        yield Block("stem", [convolution], held + np.maximum(stem * area, copy))
+        c_in = stem
+        for index, stage in enumerate(network.stages):
+            side_out = strided(side, stage.stride)
+            area_out = side_out * side_out
+            c_out = np.ascontiguousarray(widths[:, index])
+            kept = held + c_in * area if index else held  # the first stage's input is the stem's output
+            for position, repeats in runs(stage, depths[:, index]):
+                area_copy = padded_area(side, stage.kernel, stage.stride) if copies and position == 0 else 0
+                layers, alive = mbconv_layers(stage, position, mobilenetv3, c_in, c_out, area, area_out, area_copy)
+                yield Block(index + 1, layers, kept + alive + (c_in * area if position else 0), repeats)
+                c_in, side, area = c_out, side_out, area_out
+        features, pixels = c_in * area, 1 if mobilenetv3 else area  # that the head's convolution sees
+        outputs = head * pixels
+        yield Block(
+            "head",
+            [
+                Layer("convolution", c_in * head, head, pixels, "" if mobilenetv3 else "batch", bias=mobilenetv3),
+                Layer("classifier", head * classes, classes, 1, bias=True),
+            ],
+            image + outputs + np.maximum(features, outputs),
+        )
+
+    def terms(self, network: BaseNetwork, classes: int) -> Terms:
+        """Its blocks as plain data."""
+        stages = []
+        for stage in network.stages:
+            listed = max(len(stage.expansions), len(stage.se_ratios), 2)
+            stages.append([_stage_terms(network, stage, position) for position in range(listed)])
+        last: Factors = ["c_in", "c_out"] if network.variant in MOBILENETV3 else ["c_in", "c_out", "after"]
+        return Terms(stem_terms(network.stem_stride), stages, [block_terms([last, ["c_out", classes]])])
+
+
+MBCONV = _MBConv()
 
 
 def padded_area(side: IntArray, kernel: int, stride: int) -> IntArray | int:
@@ -91,7 +96,7 @@ def padded_area(side: IntArray, kernel: int, stride: int) -> IntArray | int:
     return copy
 
 
-def block_layers(
+def mbconv_layers(
     stage: Stage,
     position: int,
     mobilenetv3: bool,
@@ -142,3 +147,23 @@ def rounded_to_8(channels: IntArray, ratio: float) -> IntArray:
     rounded = np.maximum(8.0, np.floor((exact + 4) / 8) * 8)
     result: IntArray = (rounded + 8 * (rounded < 0.9 * exact)).astype(np.int64)
     return result
+
+
+def _stage_terms(network: BaseNetwork, stage: Stage, position: int) -> Document:
+    """One block of a stage, counted from 0, as `mbconv_layers` has it."""
+    expansion, se_ratio = block_ratios(stage, position)
+    area, stride = stage.kernel**2, stage.stride if position == 0 else 1
+    if stage.block == "cn":
+        return block_terms([[area, "c_in", "c_out", "after"]], stride=stride)
+    hidden = whole(1, "even") if stage.block == "ds" else whole(expansion, "nearest", 8, True, 8)
+    channels = [channel_terms("c_mid", "c_in", hidden)]
+    layers: list[Factors] = [["c_mid", "c_out", "after"]]
+    if stage.block == "mb":
+        layers.append(["c_in", "c_mid", "before"])
+    layers.append([area, "c_in", "c_mid", "after"] if stage.block == "er" else [area, "c_mid", "after"])
+    if se_ratio:
+        by_8, ratio = network.variant in MOBILENETV3, se_ratio / expansion
+        squeeze = whole(se_ratio, "nearest", 8, True, 8) if by_8 else whole(ratio, "even")
+        channels.append(channel_terms("c_se", "c_mid", squeeze))
+        layers.append([2, "c_mid", "c_se"])
+    return block_terms(layers, channels, stride)

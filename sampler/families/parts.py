@@ -16,18 +16,20 @@ Norm = Literal["", "batch", "layer"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
-    """A convolution or a linear layer with the norm that follows it, or a norm alone, of `n` architectures.
+    """A convolution, a linear layer or a product of feature maps with the norm after it, or a norm alone.
 
     Attributes:
-        name: What it does in its block, such as `"expand"`.
+        name: Task in its block, such as `"expand"`.
         weights: `(n,)` weights without bias, which are its multiply-accumulates per output pixel; 0 for a norm alone.
         channels: `(n,)` output channels.
         area: `(n,)` output pixels; 1 after a pooling.
-        norm: What normalises its output: `"batch"`, `"layer"`, or `""` for nothing.
+        norm: Kind of norm on its output: `"batch"`, `"layer"`, or `""` for nothing.
         bias: Whether it adds a bias.
         scale: Whether its output is multiplied by a learned scalar per channel (ConvNeXt's layer scale).
         present: `(n,)` 0 in the architectures without it, where its weights and channels are 0 too, 1 in the others.
-        computes: Whether it is a convolution or a linear layer, not a norm alone.
+        computes: Whether it multiplies and adds, and is not a norm alone.
+        macs: `(n,)` multiply-accumulates, where they are not weights times pixels, as in attention's products of two
+            feature maps, which have no weights; None elsewhere.
     """
 
     name: str
@@ -39,6 +41,12 @@ class Layer:
     scale: bool = False
     present: IntArray | int = 1
     computes: bool = True
+    macs: IntArray | None = None
+
+    @property
+    def products(self) -> IntArray | int:
+        """`(n,)` multiply-accumulates; 0 for a norm alone."""
+        return self.weights * self.area if self.macs is None else self.macs
 
     @property
     def params_per_channel(self) -> int:
@@ -52,7 +60,7 @@ class Block:
 
     Attributes:
         part: `"stem"`, `"head"`, or the number of its stage, from 1.
-        layers: Its layers, input side first.
+        layers: Layers of one block, input side first.
         alive: `(n,)` elements of the feature maps alive at once, at most, while it runs (the image included).
         repeats: `(n,)` how often it comes, one after the other; None for once.
         pooling: `(n,)` elements and `(n,)` int64 alive while it max-pools, for torch also says where it found each
@@ -100,7 +108,7 @@ def squeeze_channels(channels: IntArray, ratio: float, which: str) -> IntArray:
     Args:
         channels: `(n,)` channels that the ratio is of.
         ratio: Squeezed channels over those.
-        which: What errors call them.
+        which: Name of those channels in errors.
 
     Raises:
         InputError: If that is zero for any architecture.

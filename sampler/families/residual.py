@@ -21,61 +21,98 @@ import numpy as np
 from sampler.architecture import MAX_CHANNELS, MAX_PIXELS, BaseNetwork, IntArray, Stage, check_range
 from sampler.errors import InputError
 from sampler.families.parts import Block, Layer, strided
+from sampler.families.protocol import Family, Sizes, Terms, by_name, no_layers
+from sampler.families.terms import Document, Factors, block_terms, channel_terms, classifier_terms, stem_terms, whole
 from sampler.layered import PADDINGS, LayeredArchitecture
 
-BLOCKS = ("basic", "bottleneck")
+
+def _resnet(name: str, block: str, depths: tuple[int, ...]) -> BaseNetwork:
+    """A ResNet of He et al. 2015 (https://arxiv.org/abs/1512.03385, Table 1); a bottleneck strides in its 3x3."""
+    widths, expansion = ((256, 512, 1024, 2048), 0.25) if block == "bottleneck" else ((64, 128, 256, 512), 1.0)
+    stages = tuple(
+        Stage(block, 3, stride, expansion, 0.0, width, depth)
+        for stride, width, depth in zip((1, 2, 2, 2), widths, depths, strict=True)
+    )
+    # The rule `inverse` is plain rounding: of depths to integers, of widths and stem to multiples of 8.
+    return BaseNetwork(name, "residual", 224, 64, stages, head=0, rule="inverse", stem_stride=4)
 
 
-def blocks(
-    network: BaseNetwork,
-    resolution: IntArray,
-    stem: IntArray,
-    widths: IntArray,
-    depths: IntArray,
-    head: IntArray,
-    classes: int,
-) -> Iterator[Block]:
-    """The blocks of `n` architectures with `s` stages, input side first.
+def _resnet_cifar(layers: int) -> BaseNetwork:
+    """A ResNet of He et al. 2015, section 4.2: 3x3 stem, `6 n + 2` layers, shortcuts without parameters."""
+    stages = tuple(
+        Stage("basic", 3, stride, 1.0, 0.0, width, (layers - 2) // 6) for stride, width in ((1, 16), (2, 32), (2, 64))
+    )
+    name = f"resnet{layers}_cifar"
+    return BaseNetwork(name, "residual", 32, 16, stages, head=0, rule="inverse", stem_stride=1, variant="cifar")
 
-    pycls also counts the max pool's outputs as activations: stem channels times the pixels before the first stage.
 
-    Args:
-        network: The base network whose blocks are used.
-        resolution: `(n,)` pixels.
-        stem: `(n,)` channels.
-        widths: `(n, s)` output channels of the stages' blocks.
-        depths: `(n, s)` blocks.
-        head: `(n,)` zeros: there is no convolution between the last block and the classifier.
-        classes: Outputs of the classifier.
+_NETWORKS = (
+    _resnet("resnet18", "basic", (2, 2, 2, 2)),
+    _resnet("resnet34", "basic", (3, 4, 6, 3)),
+    _resnet("resnet50", "bottleneck", (3, 4, 6, 3)),
+    _resnet("resnet101", "bottleneck", (3, 4, 23, 3)),
+    _resnet("resnet152", "bottleneck", (3, 8, 36, 3)),
+    *(_resnet_cifar(layers) for layers in (20, 32, 56, 110)),
+)
 
-    Raises:
-        InputError: If a width is so small that a bottleneck would have no hidden channel.
-    """
-    yield stem_block(network, resolution, stem)
-    image = 3 * resolution * resolution  # the forward pass keeps it to the end
-    side = strided(resolution, network.stem_stride)
-    area, c_in = side * side, stem
-    for index, stage in enumerate(network.stages):
-        side = strided(side, stage.stride)
-        area_out = side * side
-        c_out = np.ascontiguousarray(widths[:, index])
-        c_mid = hidden_channels(stage, c_out)
-        held = image + c_in * area  # as is the stage's input until the stage is done
-        outputs = c_out * area_out
-        layers = block_layers(stage, c_in, c_mid, c_out, area, area_out)
-        if network.variant == "cifar":
-            pools = stage.stride > 1
-            pooling = max_pooling(held + outputs, c_in * area_out) if pools else None
-            alive = zero_padded_alive(c_in, c_mid, c_out, c_out, area_out, pools)
-            yield Block(index + 1, layers, held + alive, pooling=pooling)
-        else:
-            shortcut = projection(stage, c_in, c_out, area_out)
-            alive = np.maximum((2 + shortcut.present) * outputs, 2 * c_mid * layers[0].area)
-            yield Block(index + 1, [*layers, shortcut], held + alive)
-        layers = block_layers(stage, c_out, c_mid, c_out, area_out, area_out)
-        yield Block(index + 1, layers, held + 3 * outputs, depths[:, index] - 1)
-        c_in, area = c_out, area_out
-    yield head_block(image, c_in, area, classes)
+
+class _Residual(Family):
+    """ResNets for ImageNet as timm has them, and He et al.'s for CIFAR."""
+
+    name = "residual"
+    bases = by_name(_NETWORKS)
+
+    def blocks(self, network: BaseNetwork, sizes: Sizes, classes: int) -> Iterator[Block]:
+        """The blocks of `n` architectures with `s` stages, input side first.
+
+        pycls also counts the max pool's outputs as activations: stem channels times the pixels before the first stage.
+
+        Raises:
+            InputError: If a width is so small that a bottleneck would have no hidden channel.
+        """
+        resolution, stem = sizes.resolution, sizes.stem
+        yield stem_block(network, resolution, stem)
+        image = 3 * resolution * resolution  # the forward pass keeps it to the end
+        side = strided(resolution, network.stem_stride)
+        area, c_in = side * side, stem
+        for index, stage in enumerate(network.stages):
+            side = strided(side, stage.stride)
+            area_out = side * side
+            c_out = np.ascontiguousarray(sizes.widths[:, index])
+            c_mid = hidden_channels(stage, c_out)
+            held = image + c_in * area  # as is the stage's input until the stage is done
+            outputs = c_out * area_out
+            layers = residual_layers(stage, c_in, c_mid, c_out, area, area_out)
+            if network.variant == "cifar":
+                pools = stage.stride > 1
+                pooling = max_pooling(held + outputs, c_in * area_out) if pools else None
+                alive = zero_padded_alive(c_in, c_mid, c_out, c_out, area_out, pools)
+                yield Block(index + 1, layers, held + alive, pooling=pooling)
+            else:
+                shortcut = projection(stage, c_in, c_out, area_out)
+                alive = np.maximum((2 + shortcut.present) * outputs, 2 * c_mid * layers[0].area)
+                yield Block(index + 1, [*layers, shortcut], held + alive)
+            layers = residual_layers(stage, c_out, c_mid, c_out, area_out, area_out)
+            yield Block(index + 1, layers, held + 3 * outputs, sizes.depths[:, index] - 1)
+            c_in, area = c_out, area_out
+        yield head_block(image, c_in, area, classes)
+
+    def terms(self, network: BaseNetwork, classes: int) -> Terms:
+        """Its blocks as plain data."""
+        pool = block_terms([], stride=2)
+        stem = stem_terms(1) if network.variant == "cifar" else [*stem_terms(2, kernel=7), pool]
+        return Terms(stem, [_stage_terms(network, stage) for stage in network.stages], classifier_terms(classes))
+
+    def layer_blocks(
+        self, network: BaseNetwork, architecture: LayeredArchitecture, layers: IntArray, classes: int
+    ) -> Iterator[Block]:
+        """The blocks of `n` networks with one width per layer."""
+        check_layered(network, architecture, classes)
+        ends = np.full(len(layers), architecture.resolution), np.full(len(layers), architecture.stem)
+        return layer_blocks(network, *ends, layers, architecture.padding, classes)
+
+
+RESIDUAL = _Residual()
 
 
 def layer_blocks(
@@ -112,7 +149,7 @@ def layer_blocks(
             area_out = side * side
             c_mid, c_conv = widths[:, layer], widths[:, layer + 1]
             inputs = c_in * area if block else 0  # the first block's is the stage's
-            layers = block_layers(stage, c_in, c_mid, c_conv, area, area_out)
+            layers = residual_layers(stage, c_in, c_mid, c_conv, area, area_out)
             if projects(network, stride):
                 c_out = c_conv
                 layers.append(projection(stage, c_in, c_out, area_out))
@@ -144,7 +181,7 @@ def check_layers(
         InputError: Naming what is wrong.
     """
     if not has_layers(network):
-        raise InputError(f"{network.name} has no free widths per layer; resnet18, resnet34 and CIFAR's ResNets have")
+        raise no_layers(network)
     if padding not in PADDINGS:
         raise InputError(f"zero padding {padding!r} is unknown; known: {', '.join(PADDINGS)}")
     layers = 2 * sum(network.depths)
@@ -205,7 +242,7 @@ def head_block(image: IntArray, c_in: IntArray, area: IntArray, classes: int) ->
     return Block("head", [Layer("classifier", c_in * classes, classes, 1, bias=True)], image + c_in * area)
 
 
-def block_layers(
+def residual_layers(
     stage: Stage, c_in: IntArray, c_mid: IntArray, c_out: IntArray, area_in: IntArray, area_out: IntArray
 ) -> list[Layer]:
     """The layers of one block of a stage, without its shortcut."""
@@ -257,3 +294,18 @@ def hidden_channels(stage: Stage, width: IntArray) -> IntArray:
             f"{stage.expansion:g}; widen the stage"
         )
     return channels
+
+
+def _stage_terms(network: BaseNetwork, stage: Stage) -> list[Document]:
+    """The first block of a stage and the others, as `residual_layers` has them."""
+    channels, area = [channel_terms("c_mid", "c_out", whole(stage.expansion, "down"))], stage.kernel**2
+    basic: list[Factors] = [[area, "c_in", "c_mid", "after"], [area, "c_mid", "c_out", "after"]]
+    bottleneck: list[Factors] = [
+        ["c_in", "c_mid", "before"],
+        [area, "c_mid", "c_mid", "after"],
+        ["c_mid", "c_out", "after"],
+    ]
+    layers: list[Factors] = basic if stage.block == "basic" else bottleneck
+    shortcuts: list[Factors] = [["c_in", "c_out", "after", *([] if stage.stride > 1 else ["changed"])]]
+    first = layers if network.variant == "cifar" else layers + shortcuts
+    return [block_terms(first, channels, stage.stride), block_terms(layers, channels)]

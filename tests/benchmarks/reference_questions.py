@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 import planner
-from planner.formulas.formula import Formula
+from planner.answers.formula import Formula
 from planner.front.pareto import as_losses, non_dominated_mask
 from planner.tables.table import read_csv
 from sampler import base, rule_named, scale

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from planner.answers.formula import Formula
 from planner.answers.search import best_networks
 from planner.errors import InputError
 from planner.fitting.curves import fit_curves
@@ -19,7 +20,6 @@ from planner.fitting.exam import Task
 from planner.fitting.fit import fit
 from planner.fitting.landscape import WIDEST_STEP
 from planner.formulas.exponents import slope_of
-from planner.formulas.formula import Formula
 from sampler import rule_named, stack
 from sampler.complexity import base_macs
 from sampler.scaling import depth_ranges, width_ranges

@@ -20,10 +20,11 @@ def published():
 @pytest.fixture(scope="session")
 def shipped():
     """The formula that ships for EfficientNet-B0."""
-    from planner.formulas.codec import loads
+    from planner.answers.formula import Formula
+    from planner.formulas.codec import read_formula
     from planner.text.shipped import shipped_formula
 
-    return loads(shipped_formula("efficientnet_b0"), "the shipped formula")
+    return read_formula(shipped_formula("efficientnet_b0"), Formula, "the shipped formula")
 
 
 @pytest.fixture(scope="session")
@@ -113,7 +114,7 @@ def ten_trained(tmp_path_factory, train):
 @pytest.fixture
 def mine(ten_trained, run, tmp_path):
     """The ledger of that study, the last one used in the folder where `run` runs."""
-    from planner.study.folder import open_ledger
+    from planner.study.opening import open_ledger
 
     shutil.copytree(ten_trained, tmp_path / "results" / "mine")
     return open_ledger("mine")
@@ -122,7 +123,7 @@ def mine(ten_trained, run, tmp_path):
 @pytest.fixture
 def new(run, tmp_path):
     """The ledger of a study without trainings, the last one used in the folder where `run` runs."""
-    from planner.study.folder import open_ledger
+    from planner.study.opening import open_ledger
 
     _settings(tmp_path / "results" / "mine")
     return open_ledger("mine")

@@ -281,7 +281,7 @@ def test_nothing_is_queued_that_passes_a_budget(run):
     assert code == 0, err
     code, out, err = run("sample", "--study", "s", "--trials", "2", "--memory", "4MB", "--flops", "3M", "--json")
     assert code == 0, err
-    from planner.study.folder import open_ledger
+    from planner.study.opening import open_ledger
 
     ledger = open_ledger("s")
     cost = count(ledger.tried(), ledger.settings.data.classes)
@@ -295,7 +295,7 @@ def test_the_bounds_of_the_multipliers_hold_for_every_architecture_and_are_the_s
     sample = ("sample", "--study", "s", "--trials", "5", "--window", "0.03", "0.5", "--w", "0.2", "0.6")
     code, out, err = run(*sample, "--d", "0.4", "0.9", "--r", "0.6", "0.8")
     assert code == 0, err
-    from planner.study.folder import open_ledger
+    from planner.study.opening import open_ledger
 
     tried = open_ledger("s").tried()
     assert tried.resolution.min() >= int(0.6 * 64) and tried.resolution.max() <= 0.8 * 64

@@ -273,7 +273,7 @@ def test_at_least_45_mistakes_of_every_command_but_next_and_bases_are_among_them
 
 
 def test_a_study_that_another_process_trains_is_left_to_it(refused):
-    from planner.study.folder import open_ledger
+    from planner.study.opening import open_ledger
 
     with open_ledger("new").coordinating():
         for command in ("train", "propose"):

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from planner.answers.formula import Formula
 from planner.fitting.fit import fit
-from planner.formulas.formula import Formula
 from planner.tables.table import read_csv
 
 STUDY = Path(__file__).resolve().parents[2] / "results" / "reference"

@@ -1,12 +1,24 @@
 """Architectures refuse impossible values, and survive the way into arrays and back."""
 
-from dataclasses import FrozenInstanceError, fields, replace
+import json
+from dataclasses import FrozenInstanceError, asdict, fields, replace
 
 import numpy as np
 import pytest
 
-from sampler import Architecture, InputError, base, rule_named, scale
+from sampler import (
+    Architecture,
+    InputError,
+    SearchSpace,
+    architecture_complexity,
+    architecture_from,
+    base,
+    rule_named,
+    scale,
+)
 from sampler.architecture import check_range, concatenate, stack
+from sampler.complexity import complexity
+from sampler.moves import column_names, from_rows, neighbours, stage_columns
 
 GOOD = {"base": "two", "resolution": 64, "stem": 8, "widths": (16, 24), "depths": (1, 2), "head": 32}
 B0 = base("efficientnet_b0")
@@ -179,3 +191,83 @@ def test_the_base_network_is_an_architecture_of_itself():
     assert (one.resolution, one.stem, one.head) == (224, 32, 1280)
     assert (one.widths, one.depths) == ((16, 24, 40, 80, 112, 192, 320), (1, 2, 2, 3, 3, 4, 1))
     assert B0.stride == 32
+
+
+GROUPED = base("regnety_004").architecture().with_knobs({"group_width": [8, 8, 16, 16]})
+
+
+def test_only_architectures_with_knobs_speak_of_them():
+    plain = GROUPED.with_knobs({})
+    assert type(plain) is Architecture and plain.knobs == {} and plain.knob("group_width") is None
+    assert "knobs" not in asdict(plain) and "knobs" not in plain.as_dict() and "knobs" not in repr(plain)
+    assert GROUPED.knob("group_width") == (8, 8, 16, 16)
+    assert GROUPED.as_dict() == {**plain.as_dict(), "knobs": {"group_width": [8, 8, 16, 16]}}
+    assert isinstance(GROUPED, Architecture) and GROUPED != plain and len({GROUPED, plain}) == 2
+
+
+def test_knobs_are_equal_and_hash_alike_whatever_they_were_given_as():
+    plain = GROUPED.with_knobs({})
+    for given in ((8, 8, 16, 16), np.array([8, 8, 16, 16])):
+        same = plain.with_knobs({"group_width": given})
+        assert same == GROUPED and hash(same) == hash(GROUPED)
+    assert plain.with_knobs({"b": 1, "a": 2}) == plain.with_knobs({"a": (2,), "b": [1]})
+    assert list(plain.with_knobs({"b": 1, "a": 2}).knobs) == ["a", "b"]
+
+
+def test_json_gives_an_architecture_with_knobs_back():
+    text = json.dumps(asdict(GROUPED))
+    assert json.loads(text)["knobs"] == {"group_width": [8, 8, 16, 16]}
+    assert architecture_from(json.loads(text)) == GROUPED
+    without = {**json.loads(text), "knobs": {}}
+    with pytest.raises(InputError, match="fields knobs are missing or unknown"):
+        architecture_from(without)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"group_width": (8, 8)}, "knob group_width has 2 values; give one, or one per stage \\(4\\)"),
+        ({"group_width": (8, 8, 0, 8)}, "knob group_width must be between 1 and 131072, got 0"),
+        ({"group_width": 8.0}, "knob group_width must be whole numbers, got"),
+        ({"group_width": "8"}, "knob group_width must be whole numbers, got"),
+        ({3: 8}, "whole numbers by name are wanted"),
+        ([8], "whole numbers by name are wanted"),
+    ],
+)
+def test_impossible_knobs_are_refused(knobs, message):
+    with pytest.raises(InputError, match=message):
+        GROUPED.with_knobs(knobs)
+
+
+def test_architectures_with_knobs_come_back_from_arrays_and_rows():
+    given = [GROUPED, GROUPED.with_knobs({"group_width": (8, 8, 8, 8)})]
+    rows = stack(given)
+    assert list(rows) == given and list(concatenate([rows.take([1]), rows])) == [given[1], *given]
+    assert rows.integers().shape == (2, 3 + 2 * 4 + 4)
+    assert list(from_rows(base("regnety_004"), rows.integers(), {"group_width": 4})) == given
+    assert column_names(4, {"group_width": 4})[-5:] == ("head", *stage_columns("group_width", 4))
+    with pytest.raises(InputError, match="rows of regnety_004 have 11 columns, not 15; knobs must be named"):
+        from_rows(base("regnety_004"), rows.integers())
+    with pytest.raises(InputError, match="with the same knobs are wanted"):
+        stack([GROUPED, GROUPED.with_knobs({})])
+
+
+def test_group_widths_of_an_architecture_are_counted():
+    plain, narrow = GROUPED.with_knobs({}), GROUPED.with_knobs({"group_width": (4, 4, 4, 4)})
+    network, by_hand, side = base("regnety_004"), 0, 112
+    for stage, width, depth in zip(network.stages, plain.widths, plain.depths, strict=True):
+        side = -(-side // 2)
+        by_hand += 9 * (stage.group_width - 4) * width * depth * side**2  # the 3x3 of every block
+    many, few = complexity([plain, narrow]).macs.tolist()
+    assert many - few == by_hand > 0
+    with pytest.raises(InputError, match="width 48 of stage 1 of regnety_004 is not a multiple of its group width 32"):
+        architecture_complexity(plain.with_knobs({"group_width": (32, 8, 8, 8)}))
+    with pytest.raises(InputError, match="efficientnet_b0 has no knob 'group_width'; its knobs: none"):
+        architecture_complexity(B0.architecture().with_knobs({"group_width": 8}))
+    with pytest.raises(InputError, match="knob group_width of regnety_004 is 4 numbers, not 1"):
+        architecture_complexity(plain.with_knobs({"group_width": 8}))
+
+
+def test_networks_with_knobs_have_no_neighbours():
+    with pytest.raises(InputError, match="group_width cannot be moved"):
+        neighbours(stack([GROUPED]), SearchSpace("regnety_004", 224))

@@ -15,6 +15,8 @@ from sampler.moves import (
     moves_of,
     narrowest,
     neighbours,
+    stage_columns,
+    stage_of_column,
     unique_rows,
 )
 
@@ -198,3 +200,11 @@ def test_no_move_is_made_of_nothing():
     assert len(moved(grid, rows, [])[0]) == 0
     assert unique_rows(rows[:0]).tolist() == []
     assert all(moves_of(grid, [kind]) for kind in KINDS)
+
+
+def test_names_of_columns_are_put_together_and_taken_apart():
+    assert column_names(3)[2:8] == (*stage_columns("width", 3), *stage_columns("depth", 3))
+    for kind in ("width", "depth", "group_width"):
+        assert [stage_of_column(name) for name in stage_columns(kind, 12)] == [(kind, i) for i in range(1, 13)]
+    for name in ("resolution", "stem", "head", "width", "width_", "_1", "width_0", "width_01", "width_1a", "width_-1"):
+        assert stage_of_column(name) is None

@@ -10,8 +10,8 @@ import pytest
 from planner import PlannerError
 from planner.allocation.allocate import CAUTION, allocate
 from planner.allocation.believe import at_bounds, belief, taught
+from planner.answers.formula import Formula
 from planner.fitting.fit import fit
-from planner.formulas.formula import Formula
 from sampler import (
     Architecture,
     SearchSpace,

@@ -5,11 +5,13 @@ import pandas as pd
 import pytest
 from scipy.optimize import fsolve
 
+from planner import PlannerError
+from planner.allocation import allocate as allocate_module
 from planner.allocation.allocate import allocate, curve_target
 from planner.allocation.search import best_at
+from planner.answers.formula import Formula
 from planner.fitting.fit import fit
 from planner.formulas.codec import dumps, loads
-from planner.formulas.formula import Formula
 from sampler import SearchSpace, base, exact_limit, random_design, rule_named
 from sampler.complexity import base_macs, count
 from sampler.moves import Grid, column_names, from_rows
@@ -109,6 +111,12 @@ def formula(study):
     return fit(study)
 
 
+@pytest.fixture(scope="module")
+def both(formula):
+    """The middle budget spent in both ways: the search takes seconds."""
+    return allocate(formula, BUDGETS[2])
+
+
 def test_the_hand_count_is_the_samplers(study):
     rows = study[list(column_names(4))].to_numpy(dtype=np.int64)
     # In the random rows the stem follows the first stage, too: no shortcut of the first stage has weights.
@@ -118,7 +126,7 @@ def test_the_hand_count_is_the_samplers(study):
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_the_curves_give_the_known_allocation_back_within_one_rounding_step(formula, budget):
     side, widths, depths, _ = known_integers(budget)
-    answer = allocate(formula, budget).options["curves"].prediction
+    answer = allocate(formula, budget, way="curves").best.prediction
     assert 0.99 * budget <= answer.macs <= budget
     assert answer.macs == macs_of(float(answer.architecture.resolution), *exact(answer.architecture))
     assert np.abs(np.array(answer.architecture.widths) - widths).max() <= 8
@@ -157,16 +165,29 @@ def test_the_curves_survive_the_file(formula):
         assert curve_target(again, c) == curve_target(formula, c)
 
 
-def test_a_formula_in_python_answers_stage_by_stage(formula: Formula):
+def test_a_formula_in_python_answers_stage_by_stage(formula: Formula, both):
     budget = BUDGETS[2]
     answer = formula.predict(macs=budget, space="stage")
-    assert answer.architecture == allocate(formula, budget).best.prediction.architecture
+    assert answer.architecture == both.best.prediction.architecture
     assert answer.architecture != formula.predict(macs=budget).architecture
 
 
+def test_who_wants_the_curves_gets_the_same_ones_without_a_search(formula, both, monkeypatch):
+    monkeypatch.setattr(allocate_module, "best_at", None)  # the search: calling it would fail
+    alone = allocate(formula, BUDGETS[2], way="curves")
+    assert set(both.options) == {"curves", "search"} and set(alone.options) == {"curves"}
+    assert alone.as_dict()["allocations"]["curves"] == both.as_dict()["allocations"]["curves"]
+    assert alone.reason == "the only answer; no search: only the curves were asked for"
+
+
+def test_another_word_for_the_way_is_refused(formula):
+    with pytest.raises(PlannerError, match="way is 'search'; both or curves is wanted"):
+        allocate(formula, BUDGETS[2], way="search")
+
+
 def test_a_limit_makes_the_curves_answer_for_a_smaller_budget(formula):
-    small, large = (allocate(formula, BUDGETS[row]).best.prediction for row in (1, 3))
+    small, large = (allocate(formula, BUDGETS[row], way="curves").best.prediction for row in (1, 3))
     limit = exact_limit("params", 1.02 * small.params)
-    answer = allocate(formula, BUDGETS[3], [limit]).best.prediction
+    answer = allocate(formula, BUDGETS[3], [limit], way="curves").best.prediction
     assert 0.9 * limit.largest <= answer.params <= limit.largest < large.params
     assert answer.binding == "params"

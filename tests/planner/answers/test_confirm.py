@@ -8,9 +8,9 @@ import pytest
 
 from planner import PlannerError
 from planner.answers.confirm import ORIGIN, confirm
+from planner.answers.formula import Formula
 from planner.answers.predict import answer_for
 from planner.fitting.fit import fit
-from planner.formulas.formula import Formula
 from planner.training.resources import Resources
 from sampler import stratified_design
 
@@ -45,7 +45,7 @@ def studied(tmp_path_factory, train):
 @pytest.fixture
 def study(studied, run, tmp_path):
     """That study's ledger in the folder where `run` runs."""
-    from planner.study.folder import open_ledger
+    from planner.study.opening import open_ledger
 
     shutil.copytree(studied, tmp_path / "results" / "mine")
     return open_ledger("mine")

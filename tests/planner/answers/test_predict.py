@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from planner import PlannerError
+from planner.answers.formula import Formula
 from planner.answers.predict import answer_for, smooth_answer
 from planner.answers.words import differences
 from planner.formulas.budgets import within
@@ -76,7 +77,7 @@ def formula(drawn):
     rows = drawn.integers()
     tried = np.column_stack([rows[:, :-1], macs]).astype(float)  # without the head, which this base network has not
     reached = Surrogate().means(tried[:, :-1], tried[:, -1]) - 0.02
-    known = compound(BASE, PIXELS, CLASSES)
+    known = Formula.of(compound(BASE, PIXELS, CLASSES))
     order = np.argsort(macs)
     points = tuple(
         {
@@ -237,7 +238,7 @@ def test_without_a_model_the_reason_is_what_was_never_learned(formula, shipped):
     elsewhere = formula.at(classes=100).answer(20e6)
     assert "learned at another resolution or number of classes" in elsewhere.reason
     assert elsewhere.best is None and elsewhere.out_of_range == {}
-    published = compound(BASE, PIXELS, CLASSES).answer(20e6)
+    published = Formula.of(compound(BASE, PIXELS, CLASSES)).answer(20e6)
     assert (published.by, published.published, published.best) == ("published rule", None, None)
     assert shipped.answer("200M").by == "formula"
 
@@ -336,10 +337,10 @@ def test_differences_are_named_the_largest_first_and_the_others_counted():
 @pytest.fixture
 def asked(run, formula, monkeypatch):
     """A function: `planner predict ARGS --flops 12M` with that formula."""
-    from planner.commands import predict
+    from planner.answers import formulas
     from planner.formulas.choice import Choice
 
-    monkeypatch.setattr(predict, "choose", lambda macs, *_: Choice("mine.json", formula, macs))
+    monkeypatch.setattr(formulas, "formula_for", lambda macs, *_: Choice("mine.json", formula, macs))
     return lambda *arguments: run("predict", "--flops", "12M", *arguments)
 
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from planner.rules import Coefficients, at_budget, by_factor, compound
+from planner.formulas.coefficients import Coefficients
+from planner.rules import at_budget, by_factor, compound
 
 
 def answer(run, *arguments):
@@ -51,7 +52,7 @@ def test_people_read_both_answers(run):
     assert f"{found.macs:,}" in out and f"{found.pure.macs:,} (+73.21 % of the budget)" in out
     assert ", ".join(found.nudges()) in out
     code, out, _ = run("scale", "regnety_016", "--method", "fast", "--scale", "2")
-    assert code == 0 and "2 times its own" in out and "group widths stay 24 24 24 24" in out
+    assert code == 0 and "2 times its own" in out and "group widths are 32 32 32 32 instead of 24 24 24 24" in out
 
 
 @pytest.mark.parametrize(

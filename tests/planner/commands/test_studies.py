@@ -6,8 +6,9 @@ import shutil
 
 import pytest
 
-from planner.study.folder import folder_of, open_ledger
+from planner.study.folder import folder_of
 from planner.study.locks import FolderLock
+from planner.study.opening import open_ledger
 
 
 def listed(run):

@@ -5,8 +5,8 @@ import pytest
 
 from planner import PlannerError
 from planner.fitting.curves import fit_curves
+from planner.formulas.coefficients import EFFICIENTNET, coefficients
 from planner.formulas.exponents import slope_of
-from planner.rules import EFFICIENTNET, coefficients
 
 C = np.geomspace(0.03, 30, 25)
 

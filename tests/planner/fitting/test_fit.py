@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from planner import PlannerError
+from planner.answers.formula import Formula
 from planner.fitting.fit import fit
 from planner.formulas.codec import dumps
-from planner.formulas.formula import Formula
 from sampler import base
 
 B0_MACS = 385_814_752

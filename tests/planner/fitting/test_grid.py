@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from planner import PlannerError
+from planner.answers.formula import Formula
 from planner.fitting import grid
 from planner.fitting.fit import fit
 from planner.fitting.scaled_score import ScaledScore
 from planner.formulas import selection
-from planner.formulas.formula import Formula
 from planner.rules import at_budget
 from planner.tables.table import as_table
 from sampler import base, rule_named, solve_width

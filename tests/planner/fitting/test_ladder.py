@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from planner import PlannerError
+from planner.answers.formula import Formula
 from planner.answers.search import best_networks
 from planner.fitting.fit import fit
 from planner.fitting.ladder import Records, with_ladder
+from planner.formulas.branch import Branch
 from planner.formulas.codec import dumps, loads, signed
-from planner.formulas.formula import Branch, Formula
+from planner.formulas.document import problem_in
 from planner.formulas.rungs import rung_at
-from planner.formulas.schema import violation
 from planner.formulas.trainings import trained_networks
 from planner.gaussian.curve import power_law
 from sampler import base, rule_named
@@ -218,7 +219,7 @@ def test_records_are_the_rows_that_beat_every_cheaper_one(networks):
 
 
 def test_the_file_keeps_the_ladder_and_answers_its_vectors(formula, written):
-    assert violation(written) is None
+    assert problem_in(written) is None
     assert loads(json.dumps(written)).ladder == formula.ladder
     assert len(written["vectors"]) >= 8
     for vector in written["vectors"]:

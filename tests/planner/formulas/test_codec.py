@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from planner import PlannerError
+from planner.answers.formula import Formula
+from planner.formulas.branch import Branch
 from planner.formulas.codec import dumps, loads, signed
-from planner.formulas.formula import Branch, Formula
 from planner.gaussian.curve import Curve
 from planner.rules import compound
 from planner.text.shipped import shipped_formula
@@ -33,7 +34,11 @@ def tinynet(published):
 @pytest.fixture(params=["shipped", "tinynet", "compound"])
 def formula(request):
     """Formulas of every kind."""
-    return compound("efficientnet_b0") if request.param == "compound" else request.getfixturevalue(request.param)
+    return (
+        Formula.of(compound("efficientnet_b0"))
+        if request.param == "compound"
+        else request.getfixturevalue(request.param)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +202,7 @@ def test_another_schema_is_refused_by_name(refusal, text, found):
         ((*R, "inputs"), [], "r of shrink holds arrays of lengths"),
         ((*R, "inputs"), [0.0] * 1001, "branches.shrink.r.inputs is [0.0, 0.0"),
         ((*R, "precision"), [[1.0]], "branches.shrink.r.precision is unknown"),
-        ((*R, "prior_weight"), 0.5, "branches.shrink.r.prior is missing beside prior_weight"),
+        ((*R, "prior_weight"), 0.5, "prior of r of shrink is missing beside its prior_weight"),
         (("accuracy", "kernel"), "matern", "accuracy.kernel is 'matern'"),
         (("accuracy",), 3, "accuracy is 3; "),
         (("front",), 3, "front is 3; array is wanted"),

@@ -7,10 +7,11 @@ import random
 import pytest
 
 from planner import PlannerError
+from planner.answers.formula import Formula
 from planner.answers.predict import answer_for
 from planner.commands.predict_show import show_answer
 from planner.formulas.budgets import within
-from planner.formulas.codec import loads, signed
+from planner.formulas.codec import read_formula, signed
 from planner.text.shipped import reference_formula, shipped_formula
 from sampler import exact_limit
 
@@ -66,7 +67,7 @@ def used(formula):
 def read_and_used(document):
     """The line with which a document is refused, wherever; None where it answers."""
     try:
-        used(loads(json.dumps(signed(document)), "f.json"))
+        used(read_formula(json.dumps(signed(document)), Formula, "f.json"))
     except PlannerError as error:
         assert "\n" not in str(error)
         return str(error)

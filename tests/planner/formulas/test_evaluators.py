@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from planner.answers.formula import Formula
 from planner.fitting.fit import fit
+from planner.formulas.branch import Branch
 from planner.formulas.codec import dumps
-from planner.formulas.formula import Branch, Formula
 from planner.formulas.parts import parts_of, resolution_of
 from planner.formulas.rungs import Rung, rung_at
 from planner.gaussian.curve import Curve, power_law

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from planner.answers.formula import Formula
 from planner.errors import InputError
 from planner.fitting.fit import fit
-from planner.formulas.exponents import constants_of, sentences, slope_of
-from planner.formulas.formula import Formula
-from planner.gaussian.curve import FAR, Curve, power_law
+from planner.formulas.coefficients import coefficients_of
+from planner.formulas.exponents import sentences, slope_of
+from planner.gaussian.curve import FAR_FROM_POWER_LAW, Curve, power_law
 from planner.report.numbers import formula_of
 from planner.rules import compound
 
@@ -93,7 +94,7 @@ def test_twice_the_macs_in_words_and_as_compound_constants(formulas):
     told = sentences(formula, "enlarge", found)
     assert told[0].startswith("r ~ c^0.20") and len(told) == 2
     assert told[1] == f"for twice the MACs: pixels x1.15, blocks x1.19, channels x{2 ** found['w'].value:.2f}"
-    constants = constants_of(formula, "enlarge")
+    constants = coefficients_of(formula, "enlarge")
     assert (constants.gamma, constants.alpha) == (pytest.approx(2**0.2, abs=0.01), pytest.approx(2**0.25, abs=0.01))
     assert constants.beta == pytest.approx(2 ** found["w"].value)
 
@@ -109,8 +110,8 @@ def test_a_bent_curve_is_said_to_be_no_power_law(formulas, run, tmp_path):
     for name, r in bends.items():
         formula = bent(formulas("loglinear"), c, r)
         found = formula.exponents["shrink"]
-        assert found["r"].off > FAR and not found["r"].power_law, name
-        assert constants_of(formula, "shrink") is None
+        assert found["r"].off > FAR_FROM_POWER_LAW and not found["r"].power_law, name
+        assert coefficients_of(formula, "shrink") is None
         told = sentences(formula, "shrink", found)
         assert "on average over the range" in told[1]
         assert any(line.startswith("r follows no power law") for line in told), name

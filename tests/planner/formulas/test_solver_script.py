@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from planner.answers.formula import Formula
 from planner.errors import InputError
 from planner.fitting.fit import fit
+from planner.formulas.branch import Branch
 from planner.formulas.codec import dumps
-from planner.formulas.formula import Branch, Formula
 from planner.gaussian.curve import power_law
 from planner.tables.table import read_csv
 from sampler import base, base_names

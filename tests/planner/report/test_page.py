@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from planner.formulas.codec import loads
+from planner.answers.formula import Formula
+from planner.formulas.codec import read_formula
 from planner.formulas.rungs import Rung, rung_at
 from planner.report.numbers import numbers_of
 from planner.report.page import page_of
@@ -29,7 +30,7 @@ OPENS_WITHIN = 2000  # ms
 
 @pytest.fixture(scope="module")
 def formula():
-    return loads(shipped_formula("efficientnet_b0"))
+    return read_formula(shipped_formula("efficientnet_b0"), Formula)
 
 
 @pytest.fixture(scope="module")

@@ -5,17 +5,18 @@ import math
 import numpy as np
 import pytest
 
+from planner.answers.formula import Formula
 from planner.errors import PlannerError
-from planner.formulas.formula import Formula
-from planner.rules import EFFICIENTNET, METHODS, Coefficients, at_budget, by_factor, coefficients, compound
-from planner.rules.quantised import DEPTH_EXPONENT, group_widths, published, quantised_family, scaled_parameters
+from planner.formulas.coefficients import EFFICIENTNET, Coefficients, coefficients
+from planner.rules import METHODS, at_budget, by_factor, compound
+from planner.rules.quantised import DEPTH_EXPONENT, published, quantised_family, scaled_group_widths, scaled_parameters
 from planner.rules.rays import FAST, SLOW_RESOLUTION, compound_ray, pycls_ray, resnet_rs_ray
 from planner.rules.rule import rule_of
 from planner.rules.staircase import nearest, uniform_family
 from sampler import InputError, architecture_complexity, base, rule_named
-from sampler.bases.regnet import X_PARAMETERS, Y_PARAMETERS
 from sampler.complexity import base_macs, complexity, count
 from sampler.counters import others
+from sampler.families.regnet import X_PARAMETERS, Y_PARAMETERS
 
 B0_MACS = 385_814_752
 REGNETS = [*X_PARAMETERS, *Y_PARAMETERS]
@@ -81,12 +82,32 @@ def test_a_pycls_string_scales_and_rounds_as_pycls_does(method, scale):
 def test_a_pycls_string_leaves_the_stem_of_a_network_without_head_convolution_alone():
     found = by_factor("fast", "regnety_016", 2)
     assert (found.rounding, found.architecture.stem) == ("anynet", 32)
-    assert group_widths(base("regnety_016"), 2**0.4) == [32] * 4
-    assert found.notes == (
-        "group widths stay 24 24 24 24, where pycls would have 32 32 32 32: an architecture has those of its base "
-        "network",
-    )
-    assert by_factor("d1_w8_r1", "regnety_016", 2).notes == ()
+
+
+def test_fast_scaling_of_a_regnet_scales_its_group_widths_as_pycls_does():
+    found = by_factor("fast", "regnety_040", 4)
+    one = found.architecture
+    assert (one.depths, one.widths) == ((2, 7, 14, 2), (224, 336, 896, 1904))  # pycls' scaler, at 4 times
+    assert one.knob("group_width") == (112,) * 4 and one.resolution == 240
+    assert found.notes == ("group widths are 112 112 112 112 instead of 64 64 64 64",)
+    assert found.as_dict()["knobs"] == {"group_width": [112] * 4}
+    assert scaled_group_widths(base("regnety_016"), 2**0.4) == [32] * 4
+    plain = by_factor("d1_w8_r1", "regnety_040", 4)
+    assert plain.notes == () and not plain.architecture.knobs and "knobs" not in plain.as_dict()
+    assert not by_factor("fast", "efficientnet_b0", 4).architecture.knobs
+
+
+@pytest.mark.parametrize("name", ["regnetx_002", "regnety_320"])
+def test_fast_scaling_of_a_regnet_meets_budgets_with_whole_groups_and_its_own_budget_with_itself(name):
+    assert at_budget("fast", name, base_macs(name, 224, 1000)).architecture == base(name).architecture()
+    for share in (0.3, 1.1, 2.3):
+        found = at_budget("fast", name, share * base_macs(name, 224, 1000))
+        one = found.architecture
+        groups = one.knob("group_width") or tuple(stage.group_width for stage in base(name).stages)
+        assert all(width % min(width, group) == 0 for width, group in zip(one.widths, groups, strict=True))
+        assert abs(found.error) <= 0.01 and found.macs == architecture_complexity(one).macs
+        if found.pure is not None:
+            assert found.pure.architecture.knobs == one.knobs
 
 
 def test_compound_scaling_by_one_and_two_phi_has_the_stages_of_b2_and_b3():
@@ -260,7 +281,7 @@ def test_a_formula_of_another_network_is_copied_only_where_it_ships():
 
 
 def test_any_formula_file_answers_for_its_own_network(tmp_path):
-    compound("resnet18").save(tmp_path / "f.json")
+    Formula.of(compound("resnet18")).save(tmp_path / "f.json")
     formula = Formula.load(tmp_path / "f.json")
     found = at_budget("tinynet", "resnet18", 1e9, 160, 10, formula=formula)
     assert found.architecture == formula.at(160, 10).predict(1e9).architecture and found.classes == 10

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -10,8 +11,9 @@ from planner.searches.adjust import AdjustOptions, adjust
 from planner.searches.probing import TrainedProbe
 from planner.searches.trained import TrainedScorer
 from planner.searches.widths import width_vector
-from planner.study.folder import cache_of, settings_of
+from planner.study.folder import cache_of
 from planner.study.ledger import Ledger
+from planner.study.options import StudyOptions, settings_of
 from planner.training.resources import Resources
 from sampler import LayeredArchitecture, base, scaled
 from trainer.weights import load_network
@@ -27,8 +29,8 @@ def _here(in_process):
 
 def ledger_of(folder, name="resnet20_cifar", resolution=16, **recipe):
     options = {"base": name, "data": "fractal:classes=2,train=40,validation=4", "resolution": resolution}
-    settings, _ = settings_of(folder, {**options, "side": resolution, "epochs": 2, "recipe": "adjust"})
-    recipe = settings.recipe.model_copy(update={"batch_size": 16, **recipe})
+    settings, _ = settings_of(folder, StudyOptions(**options, side=resolution, epochs=2, recipe="adjust"))
+    recipe = replace(settings.recipe, **{"batch_size": 16, **recipe})
     return Ledger(folder, settings.model_copy(update={"recipe": recipe}))
 
 

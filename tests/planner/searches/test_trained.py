@@ -76,7 +76,8 @@ def test_a_search_whose_time_is_over_says_how_to_go_on(scorer, one, monkeypatch)
 
 def test_a_child_is_fine_tuned_from_its_parents_file(run, silent, in_process):
     """Really trained, on generated images."""
-    from planner.study.folder import cache_of, open_ledger
+    from planner.study.folder import cache_of
+    from planner.study.opening import open_ledger
 
     data = "fractal:classes=2,train=60,validation=4"
     assert run("sample", "--study", "s", "--data", data, "--trials", 1, "--epochs", 3, "--window", "1M", "3M")[0] == 0

@@ -17,7 +17,7 @@ from planner import PlannerError
 from planner.study.ledger import Ledger
 from planner.study.locks import FolderLock, locks_of
 from planner.study.settings import StudySettings, write_settings
-from planner.study.storage import shown, with_driver
+from planner.study.urls import shown, with_driver
 from sampler import random_design
 
 PROGRAM = Path(__file__).with_name("closed_form_study.py")

@@ -8,7 +8,7 @@ import pytest
 from planner import PlannerError
 from planner.formulas.stages import VARIED
 from planner.study.designs import APART, drawn
-from planner.study.folder import open_ledger
+from planner.study.opening import open_ledger
 from planner.study.settings import StudySettings, read_settings
 from planner.training.loop import queue
 from sampler import SearchSpace, random_design, rule_named, stratified_design

@@ -63,15 +63,15 @@ def test_the_file_says_every_value_that_was_given(tmp_path):
 def test_a_recipes_name_alone_selects_its_values(tmp_path, name):
     path = tmp_path / "study.toml"
     path.write_text(SHORT + f"[recipe]\nname = '{name}'\n")
-    assert read_settings(path).training_recipe() == RECIPES[name]
+    assert read_settings(path).recipe == RECIPES[name]
     path.write_text(f"recipe.name = '{name}'\n" + SHORT)
-    assert read_settings(path).training_recipe() == RECIPES[name]
+    assert read_settings(path).recipe == RECIPES[name]
 
 
 def test_a_field_beside_the_name_overrides_one_value(tmp_path):
     path = tmp_path / "study.toml"
     path.write_text(SHORT + "[recipe]\nname = 'tinynet'\ndropout = 0.5\n")
-    assert read_settings(path).training_recipe() == replace(RECIPES["tinynet"], dropout=0.5)
+    assert read_settings(path).recipe == replace(RECIPES["tinynet"], dropout=0.5)
 
 
 def test_changing_the_name_in_a_written_file_is_enough_to_change_the_recipe(tmp_path):
@@ -79,7 +79,7 @@ def test_changing_the_name_in_a_written_file_is_enough_to_change_the_recipe(tmp_
     path.write_text(SHORT)
     write_settings(path, read_settings(path))
     path.write_text(path.read_text().replace('"fast"', '"tinynet"'))
-    assert read_settings(path).training_recipe() == RECIPES["tinynet"]
+    assert read_settings(path).recipe == RECIPES["tinynet"]
 
 
 def test_a_file_from_before_recipes_had_names_of_their_own_still_reads(tmp_path):
@@ -87,7 +87,7 @@ def test_a_file_from_before_recipes_had_names_of_their_own_still_reads(tmp_path)
 warmup = 0.1\nlabel_smoothing = 0.1\ncrop = 0.5\nflip = 0.5\ndropout = 0.0\nema = 0.02\n"""
     path = tmp_path / "study.toml"
     path.write_text(SHORT + "[recipe]\n" + old)
-    assert read_settings(path).training_recipe() == Recipe()
+    assert read_settings(path).recipe == Recipe()
 
 
 def test_what_is_left_out_is_the_default(tmp_path):

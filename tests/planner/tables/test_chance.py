@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from planner.answers.formula import Formula
 from planner.compare.rows import COLUMNS
 from planner.errors import PlannerError
 from planner.fitting.fit import fit
 from planner.formulas.codec import dumps, loads, signed
-from planner.formulas.formula import Formula
 from planner.tables.chance import guessing
 
 WORDS = "12 of 12 trainings are hardly better than guessing among 6 classes (16.7%)"

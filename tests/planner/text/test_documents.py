@@ -5,14 +5,18 @@ import json
 import random
 import sys
 from dataclasses import asdict
+from typing import Annotated, Any, Literal
 
 import pytest
+from annotated_types import Ge, Gt, Le, Len, MaxLen, MinLen
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from planner import PlannerError
 from planner.exports.given import read_given
 from planner.formulas.codec import dumps, load
 from planner.study.settings import StudySettings, read_settings, write_settings
-from planner.text.documents import read_text
+from planner.text.documents import first_departure, read_text
 from sampler import base
 
 SETTINGS = {"data": {"side": 90, "classes": 4}, "space": {"resolution": 64}}
@@ -111,3 +115,74 @@ def test_settings_of_random_damage_are_read_or_one_line(toml):
         except PlannerError as error:
             assert "\n" not in str(error)
     assert read < 150
+
+
+class Leaf(TypedDict):
+    """A document inside another."""
+
+    b: int
+
+
+class Tree(TypedDict, total=False):
+    """A document with one key of every kind."""
+
+    a: list[Leaf]
+    whole: Annotated[int, Ge(1)]
+    share: Annotated[float, Gt(0), Le(1)]
+    word: str
+    flag: bool
+    kind: Literal["x", "y"]
+    one: Literal["x"]
+    either: int | str
+    factors: list[Annotated[int, Ge(1)] | Literal["c_in", "c_out"]]
+    inner: Leaf | None
+    pair: Annotated[list[float], Len(2, 2)]
+    few: Annotated[dict[str, float], MinLen(1), MaxLen(2)]
+    digest: Annotated[str, Len(4, 4)]
+    free: dict[str, Any]
+
+
+TREE = TypeAdapter(Tree | None, config=ConfigDict(strict=True, extra="forbid"))
+
+
+@pytest.mark.parametrize(
+    ("document", "line"),
+    [
+        ([], "the document is []; object is wanted"),
+        ({"a": 3}, "a is 3; array is wanted"),
+        ({"a": [{"b": 1}, {}]}, "a[1].b is missing"),
+        ({"a": [{"b": "x" * 500}]}, f"a[0].b is '{'x' * 56}...; integer is wanted"),
+        ({"a": [{"b": 1, "c\nd": 2}]}, "a[0].c\\nd is unknown"),
+        ({"whole": True}, "whole is True; integer is wanted"),
+        ({"whole": 1.0}, "whole is 1.0; integer is wanted"),
+        ({"whole": 0}, "whole is 0; at least 1 is wanted"),
+        ({"share": "1"}, "share is '1'; number is wanted"),
+        ({"share": 10**400}, "share is 1"),
+        ({"share": 0}, "share is 0; more than 0 is wanted"),
+        ({"share": 1.5}, "share is 1.5; at most 1 is wanted"),
+        ({"word": None}, "word is None; string is wanted"),
+        ({"flag": 0}, "flag is 0; boolean is wanted"),
+        ({"kind": "z"}, "kind is 'z'; one of x, y is wanted"),
+        ({"one": "z"}, "one is 'z'; 'x' is wanted"),
+        ({"either": 1.5}, "either is 1.5; integer or string is wanted"),
+        ({"factors": [1, "c_in", "c"]}, "factors[2] is 'c'; integer or one of c_in, c_out is wanted"),
+        ({"inner": 3}, "inner is 3; object is wanted"),
+        ({"inner": {"b": None}}, "inner.b is None; integer is wanted"),
+        ({"pair": [1.0]}, "pair is [1.0]; at least 2 is wanted"),
+        ({"pair": [1.0, 2.0, 3.0]}, "pair is [1.0, 2.0, 3.0]; at most 2 is wanted"),
+        ({"few": {}}, "few is {}; at least 1 is wanted"),
+        ({"few": {"int": "x"}}, "few.int is 'x'; number is wanted"),
+        ({"digest": "abc"}, "digest is 'abc'; at least 4 characters is wanted"),
+        ({"free": None}, "free is None; object is wanted"),
+    ],
+)
+def test_the_first_departure_from_a_model_is_named_in_one_line(document, line):
+    with pytest.raises(ValidationError) as error:
+        TREE.validate_python(document)
+    told = first_departure(error.value, document)
+    assert "\n" not in told and (told == line or line == "share is 1" and told.endswith("; number is wanted"))
+
+
+def test_a_document_that_keeps_to_its_model_is_not_changed():
+    good = {"share": 1, "free": {"anything": [None]}, "either": 3, "inner": None, "factors": ["c_in", 5]}
+    assert TREE.validate_python(good) == good

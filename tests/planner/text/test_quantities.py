@@ -10,6 +10,7 @@ import pytest
 import planner
 from planner import PlannerError
 from planner.text.quantities import (
+    format_accuracy,
     format_count,
     parse_budgets,
     parse_bytes,
@@ -189,3 +190,9 @@ def test_times_and_sizes_are_read_as_people_paste_them_too(parse, text, value):
 )
 def test_a_comma_between_three_digits_ends_no_budget_of_a_list(text, budgets):
     assert parse_budgets(text) == pytest.approx(budgets)
+
+
+def test_an_expected_accuracy_says_when_it_is_the_fronts_or_outside_what_was_trained():
+    accuracy = {"mean": 0.75, "lower": 0.7, "upper": 0.8, "level": 0.9, "in_range": False, "of": "front"}
+    assert format_accuracy(accuracy) == "75.0% (70.0% to 80.0%, 90%), of the front, outside what was trained"
+    assert format_accuracy(None) is None

@@ -12,8 +12,10 @@ import pytest
 import planner
 from planner import PlannerError
 from planner.errors import InputError
-from planner.study.folder import folder_of, open_ledger, settings_of
+from planner.study.folder import folder_of
 from planner.study.locks import alone
+from planner.study.opening import open_ledger
+from planner.study.options import StudyOptions, settings_of
 from planner.study.settings import read_settings
 from planner.training.making import Wanted, queue_in
 
@@ -83,7 +85,7 @@ def two_waiting(tmp_path_factory):
     here = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)
-        queue_in("s", OPTIONS, Wanted(2))
+        queue_in("s", StudyOptions(**OPTIONS), Wanted(2))
     return here
 
 
@@ -117,7 +119,7 @@ def test_of_two_makers_one_waits_and_changes_nothing(run, tmp_path):
 
     def second():
         try:
-            queue_in("s", {**OPTIONS, "epochs": 7}, Wanted(2))
+            queue_in("s", StudyOptions(**OPTIONS, epochs=7), Wanted(2))
         except PlannerError as error:
             ended.append(str(error))
 
@@ -129,7 +131,7 @@ def test_of_two_makers_one_waits_and_changes_nothing(run, tmp_path):
         (tmp_path / "results" / "s").mkdir()
         from planner.training.making import _made, _queued
 
-        ledger, design = _made(folder_of("s"), {**OPTIONS, "epochs": 1}, Wanted(2), None)
+        ledger, design = _made(folder_of("s"), StudyOptions(**OPTIONS, epochs=1), Wanted(2), None)
         _queued(ledger, Wanted(2), design)
     other.join(60)
     assert ended == ["study s was made with --epochs 1, not 7; leave the option out, or take another --study"]
@@ -219,7 +221,7 @@ def test_a_new_password_is_not_shown_beside_the_old_one(made, refused, tmp_path)
     [({"data": "fractal:classes=2,train=10,validation=4"}, 16), ({"share": 0.5}, 32), ({"recipe": "adjust"}, 64)],
 )
 def test_few_images_are_told_when_the_study_is_made(tmp_path, options, images):
-    settings, doubts = settings_of(tmp_path, {**OPTIONS, "r": (1.0, 1.4), **options})
+    settings, doubts = settings_of(tmp_path, StudyOptions(**{**OPTIONS, "r": (1.0, 1.4), **options}))
     batch = settings.recipe.batch_size
     assert f"warning: {images} images to train on make no batch of {batch}, and no training will begin" in doubts[0]
     assert "batch_size in [recipe] of study.toml" in doubts[0]
@@ -229,7 +231,7 @@ def test_few_images_are_told_when_the_study_is_made(tmp_path, options, images):
     ("bounds", "said"), [(None, True), ((0.5, 1.4), True), ((1.0, 1.0), False), ((1.0, 1.4), False)]
 )
 def test_that_no_network_is_smaller_than_its_stride_is_told(tmp_path, bounds, said):
-    _, doubts = settings_of(tmp_path, {**OPTIONS, "r": bounds})
+    _, doubts = settings_of(tmp_path, StudyOptions(**OPTIONS, r=bounds))
     told = "warning: r below 1 is not possible: nothing is smaller than 32 px"
     assert doubts == ([told] if said else [])
 

@@ -10,7 +10,9 @@ from planner.answers.predict import answer_for
 from planner.errors import PlannerError
 from planner.fitting.fit import fit
 from planner.front.pareto import as_losses, non_dominated_mask
-from planner.study.folder import cache_of, open_ledger
+from planner.study.folder import cache_of
+from planner.study.opening import open_ledger
+from planner.study.options import StudyOptions
 from planner.training.loop import train_queued
 from planner.training.making import Wanted, queue_in
 from planner.training.resources import Resources
@@ -53,7 +55,7 @@ class Notes:
 
 
 def study(trainer, trials, **options):
-    ledger, added = queue_in("mine", {**OPTIONS, "trainer": trainer, **options}, Wanted(trials))
+    ledger, added = queue_in("mine", StudyOptions(**{**OPTIONS, "trainer": trainer, **options}), Wanted(trials))
     assert added == trials
     return ledger
 
@@ -90,9 +92,9 @@ def test_a_function_that_no_worker_could_import_trains_in_this_process_and_anoth
         assert train(ledger) == 4
         assert ledger.frame()["accuracy"].nunique() > 1
         with pytest.raises(PlannerError, match="was made with --trainer here, not there; leave the option out"):
-            queue_in("mine", {"trainer": "there"}, Wanted(5))
+            queue_in("mine", StudyOptions(trainer="there"), Wanted(5))
     with pytest.raises(PlannerError, match="no trainer of this name is known in this process.*--engine inline"):
-        train(queue_in("mine", {}, Wanted(5))[0])
+        train(queue_in("mine", StudyOptions(), Wanted(5))[0])
 
 
 @pytest.mark.usefixtures("run")
@@ -216,13 +218,12 @@ def test_a_trainer_that_is_none_is_refused_in_one_line_before_a_study_is_made(na
     [
         ({"trainer": "x.py:y"}, "say how many outputs networks have, such as --classes 10"),
         ({"trainer": "x.py:y", "classes": 3, "data": "fractal"}, "--data has no effect beside --trainer"),
-        ({"classes": 3}, "--classes has no effect without --trainer"),
     ],
 )
 @pytest.mark.usefixtures("run")
 def test_options_of_one_trainer_are_refused_beside_the_other(options, words):
     with pytest.raises(PlannerError, match=words):
-        queue_in("mine", options, Wanted(1))
+        queue_in("mine", StudyOptions(**options), Wanted(1))
 
 
 @pytest.mark.usefixtures("run")
@@ -245,6 +246,10 @@ def test_hours_that_are_over_pause_a_job_which_goes_on_in_the_same_folder(monkey
         assert train(ledger) == 1
     assert folders == [kept, kept] and not kept.exists()
     assert ledger.frame()["accuracy"].tolist() == [0.3]
+
+
+def test_classes_alone_are_refused_by_the_command(refused):
+    assert "--classes has no effect without --trainer" in refused("sample", "--classes", "3")
 
 
 def test_a_trainer_is_registered_by_a_decorator():

@@ -183,7 +183,7 @@ def test_one_ghost_block_counts_as_hooks_see_it(block, c_in, c_out):
     module = on_meta(lambda: GhostBottleneck(c_in, hidden, c_out, stage.kernel, stage.stride, se_ratio=ratio))
     area_out = {1: 49, 2: 16}[stage.stride]
     channels_and_areas = ints(c_in, hidden, c_out, 49, area_out)
-    layers, _ = ghost.block_layers(stage.kernel, stage.stride, ratio, *channels_and_areas)
+    layers, _ = ghost.ghost_layers(stage.kernel, stage.stride, ratio, *channels_and_areas)
     assert summed(layers) == seen_by_hooks(module, c_in, 7)
     norms = [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
     total = layer_totals(layers)
@@ -221,7 +221,7 @@ def test_names_keep_their_place_at_every_depth():
 def test_a_convnext_block_by_hand():
     # 49 weights a channel, two matrices of 4 c^2; three biases (c, 4c, c), a norm's 2c, layer scale c.
     stage = base("convnext_tiny").stages[1]
-    layers, _ = convnext.block_layers(stage, *ints(10, 36))
+    layers, _ = convnext.convnext_layers(stage, *ints(10, 36))
     assert summed(layers) == ((490 + 800) * 36, 490 + 800 + 60 + 20 + 10, 60 * 36)
     for variant in ("convnext_tiny", "convnext_atto"):
         architecture = Architecture(variant, 32, 10, (10, 10, 10, 10), (1, 1, 1, 1), 0)

@@ -9,9 +9,8 @@ import torch
 from timm.models.regnet import adjust_widths_groups_comp, generate_regnet, model_cfgs
 
 from sampler import Architecture, InputError, architecture_complexity, base, base_names, rule_named
-from sampler.bases.regnet import X_PARAMETERS, Y_PARAMETERS, quantised_linear
 from sampler.complexity import complexity
-from sampler.families.regnet import adjustment, block_layers
+from sampler.families.regnet import REGNET, X_PARAMETERS, Y_PARAMETERS, quantised_linear, regnet_layers
 from sampler.scaling import scale, scale_stages
 from sampler.totals import layer_totals
 from trainer.network import build
@@ -132,7 +131,7 @@ def test_the_first_y_block_costs_what_a_hand_count_says():
     # Stage 1 of RegNetY-400MF: 32 -> 48 channels in 6 groups of 8, 112 -> 56 pixels, squeeze-excite 48 -> 8 -> 48.
     c_in, c_out, c_group, area_in, area_out = (np.array([one]) for one in (32, 48, 8, 12544, 3136))
     stage = base("regnety_004").stages[0]
-    cost = layer_totals(block_layers(stage, c_in, c_out, c_group, area_in, area_out, projects=True))
+    cost = layer_totals(regnet_layers(stage, c_in, c_out, c_group, area_in, area_out, projects=True))
     assert cost.macs == 32 * 48 * 12544 + (48 * 8 * 9 + 48 * 48 + 32 * 48) * 3136 + 48 * 8 + 8 * 48
     assert cost.params == 32 * 48 + 48 * 8 * 9 + 48 * 48 + 32 * 48 + 4 * 2 * 48 + (48 * 8 + 8) + (8 * 48 + 48)
     assert cost.activations == 48 * 12544 + 3 * 48 * 3136 + 8 + 48
@@ -149,13 +148,13 @@ def test_adjusted_widths_are_the_nearest_that_divide_into_groups(name):
     network = base(name)
     group_widths = [stage.group_width for stage in network.stages]
     widths = np.random.default_rng(0).integers(1, 8 * max(group_widths), (500, 4))
-    adjusted = adjustment(network, widths)
+    adjusted = REGNET.widths(network, widths)
     assert adjusted.dtype == np.int64
     assert adjusted.tolist() == [list(map(by_definition, row, group_widths)) for row in widths.tolist()]
     compatible = (widths < group_widths) | (widths % group_widths == 0)
     assert compatible.any() and not compatible.all()
     assert (adjusted[compatible] == widths[compatible]).all()
-    assert (adjustment(network, adjusted) == adjusted).all()
+    assert (REGNET.widths(network, adjusted) == adjusted).all()
 
 
 @pytest.mark.parametrize("rule", ["pycls", "free"])

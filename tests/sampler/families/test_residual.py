@@ -13,10 +13,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from sampler import Architecture, architecture_complexity, base, rule_named
 from sampler.complexity import complexity, count
 from sampler.errors import InputError
-from sampler.families.residual import block_layers, layer_blocks
+from sampler.families.residual import layer_blocks, residual_layers
 from sampler.scaling import scale_stages
 from sampler.totals import layer_totals, totals
-from trainer.builders.residual import ZeroPad, build_layers
+from trainer.families.residual import build_layers, zero_padding
 from trainer.network import build
 
 RESNET20 = base("resnet20_cifar")
@@ -64,7 +64,7 @@ def test_torchvisions_params_of_the_basic_networks(name, params):
 
 def test_a_basic_block_counted_by_hand():
     stage = base("resnet18").stages[1]  # 3x3 of stride 2
-    cost = layer_totals(block_layers(stage, ints(16), ints(32), ints(32), ints(81), ints(25)))
+    cost = layer_totals(residual_layers(stage, ints(16), ints(32), ints(32), ints(81), ints(25)))
     assert cost.macs == 9 * 16 * 32 * 25 + 9 * 32 * 32 * 25
     assert cost.params == 9 * 16 * 32 + 2 * 32 + 9 * 32 * 32 + 2 * 32
     assert cost.activations == 32 * 25 + 32 * 25
@@ -72,7 +72,7 @@ def test_a_basic_block_counted_by_hand():
 
 def test_a_bottleneck_counted_by_hand():
     stage = base("resnet50").stages[1]  # 1x1 to a quarter of 64, 3x3 of stride 2, 1x1
-    cost = layer_totals(block_layers(stage, ints(32), ints(16), ints(64), ints(81), ints(25)))
+    cost = layer_totals(residual_layers(stage, ints(32), ints(16), ints(64), ints(81), ints(25)))
     assert cost.macs == 32 * 16 * 81 + 9 * 16 * 16 * 25 + 16 * 64 * 25
     assert cost.params == 32 * 16 + 2 * 16 + 9 * 16 * 16 + 2 * 16 + 16 * 64 + 2 * 64
     assert cost.activations == 16 * 81 + 16 * 25 + 64 * 25
@@ -197,9 +197,9 @@ def test_a_built_cifar_network_trains_with_any_widths(stem, widths):
 
 def test_zeros_are_padded_at_the_front_and_the_first_channels_are_kept():
     x = torch.arange(1.0, 2 * 9 + 1).reshape(1, 2, 3, 3)
-    padded = ZeroPad(2, 5)(x)
+    padded = zero_padding(2, 5)(x)
     assert not padded[:, :3].any() and padded[:, 3:].equal(x)
-    assert ZeroPad(2, 1)(x).equal(x[:, :1])
+    assert zero_padding(2, 1)(x).equal(x[:, :1])
 
 
 def test_a_cifar_shortcut_subsamples_and_one_per_layer_averages():

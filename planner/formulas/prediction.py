@@ -1,0 +1,187 @@
+"""The architecture for one budget: its exact costs, and what it is expected to reach."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from planner.formulas.columns import check_reads, columns_of
+from planner.formulas.record import FormulaRecord
+from planner.text.markup import Card, CardTable, drawn
+from planner.text.quantities import format_accuracy, format_bytes, format_cost, format_count
+from sampler import Architecture, stack
+from sampler.solve import TOLERANCE
+
+_NOTABLE = 0.002  # of accuracy: less than that is no reason to look at a training instead
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The answer to one budget.
+
+    Attributes:
+        formula: Whose answer it is.
+        budget: MACs asked for.
+        architecture: The answer, integers only.
+        macs: Its exact MACs.
+        params: Its exact params.
+        memory: Its peak bytes of inference with one image in float32.
+        c: Budget over the base network's MACs.
+        r: Its resolution over the base resolution.
+        d: Its depth multiplier, from the curve.
+        w: Its width multiplier, solved on the exact count.
+        rule: The scaling rule that made the integers.
+        in_range: Whether the budget lies in the range that the fit saw.
+        pixels_nudged: Pixels the resolution was moved to meet the budget.
+        stage_nudged: Index of the stage whose width was moved to meet the budget, or None.
+        channels_nudged: Channels by which it was moved.
+        binding: The budget that decides: `macs`, the name of a limit, or `range` where the fitted range ends before.
+        costs: What it costs of each limit's kind.
+        limits: The most it was allowed to cost, by the same names.
+        expected: Its `accuracy`, where somebody knows better than the formula's surrogate alone; else None.
+    """
+
+    formula: FormulaRecord
+    budget: float
+    architecture: Architecture
+    macs: int
+    params: int
+    memory: int
+    c: float
+    r: float
+    d: float
+    w: float
+    rule: str
+    in_range: bool
+    pixels_nudged: int
+    stage_nudged: int | None
+    channels_nudged: int
+    binding: str = "macs"
+    costs: dict[str, float] = field(default_factory=dict)
+    limits: dict[str, float] = field(default_factory=dict)
+    expected: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        one = self.architecture
+        depths, widths = (" ".join(map(str, numbers)) for numbers in (one.depths, one.widths))
+        network = f"{one.base} at {one.resolution} px, depths {depths}, widths {widths}"
+        return f"Prediction({format_count(self.budget)} MACs: {network})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return drawn(self.card())
+
+    def card(self) -> Card:
+        """What it costs and is expected to reach, and the network part by part."""
+        formula, network = self.formula, self.architecture
+        outside = "" if self.in_range else " (outside the fitted range: an extrapolation)"
+        facts = {
+            "base network": f"{formula.base}, {formula.classes} classes",
+            "budget": f"{format_count(self.budget)} MACs{outside}",
+            "resolution": f"{network.resolution} px",
+            "MACs": f"{self.macs:,} ({self.macs / self.budget:.2%} of the budget)",
+            "parameters": f"{self.params:,}",
+            "memory of inference": format_bytes(self.memory),
+            "r, d, w": f"{self.r:.3f}, {self.d:.3f}, {self.w:.3f}",
+            "expected accuracy": format_accuracy(self.accuracy),
+        }
+        for name, limit in self.limits.items():
+            facts[f"limit of {name}"] = f"{format_cost(name, self.costs[name])} of {format_cost(name, limit)}"
+        return Card("Prediction", facts, (network_table(network),))
+
+    @cached_property
+    def accuracy(self) -> dict[str, Any] | None:
+        """Expected top-1 accuracy with its 90 % interval, or None.
+
+        `of` says whose: this `architecture`'s, by the surrogate, or that of the `front` at this budget. `in_range` says
+        whether it lies within what was trained: outside, the interval is wider.
+        """
+        surrogate = self.formula.surrogate
+        if self.expected is not None:
+            return self.expected
+        if surrogate is not None:
+            check_reads(self.formula)
+            columns = columns_of(self.formula, stack([self.architecture]))
+            # Integers do not say what they were rounded from, which is what the surrogate was taught.
+            columns |= {name: np.array([getattr(self, name)]) for name in "rdw"}
+            inputs = np.column_stack([columns[name] for name in surrogate.inputs])
+            cost = columns[surrogate.cost] if surrogate.cost else None
+            mean, low, high = (float(part[0]) for part in surrogate.intervals_of(inputs, cost))
+            of, inside = "architecture", bool(surrogate.in_range_of(inputs, cost)[0])
+        elif self.formula.accuracy is not None:
+            error_low, error_high = self.formula.accuracy.interval(self.c, seen=self.formula.c_range)
+            mean, low, high = 1 - float(self.formula.accuracy(self.c)[0]), 1 - error_high, 1 - error_low
+            of, inside = "front", self.in_range
+        else:
+            return None
+        return bounded_accuracy(mean, low, high, of, inside)
+
+    @property
+    def trained(self) -> dict[str, Any] | None:
+        """The best training up to the budget, where it reached more than is expected here; else None.
+
+        A formula is smooth, and integers are not: the network trained may be the better answer. Its accuracy is that
+        of one training, and the best of many flatters itself.
+        """
+        accuracy, formula = self.accuracy, self.formula
+        # Applied to another resolution or number of classes, the formula is not that of its points any more.
+        known = formula.non_dominated or formula.front
+        own = [one for one in known if math.isclose(one["macs"], one["c"] * formula.base_macs, rel_tol=1e-6)]
+        near = [one for one in own if one["macs"] <= self.budget * (1 + TOLERANCE)]
+        if accuracy is None or not near:
+            return None
+        best = max(near, key=lambda one: float(one["accuracy"]))
+        return best if best["accuracy"] > accuracy["mean"] + _NOTABLE else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything a reader needs to build the network, in JSON's types."""
+        return {
+            "accuracy": self.accuracy,
+            "base": self.architecture.base,
+            "binding": self.binding,
+            "budget_macs": self.budget,
+            "c": self.c,
+            "c_range": list(self.formula.c_range),
+            "channels_nudged": self.channels_nudged,
+            "classes": self.formula.classes,
+            "d": self.d,
+            "depths": list(self.architecture.depths),
+            "head": self.architecture.head,
+            "costs": self.costs,
+            "in_range": self.in_range,
+            "kind": self.formula.kind,
+            "limits": self.limits,
+            "macs": self.macs,
+            "macs_range": list(self.formula.macs_range),
+            "memory": self.memory,
+            "params": self.params,
+            "pixels_nudged": self.pixels_nudged,
+            "r": self.r,
+            "resolution": self.architecture.resolution,
+            "rule": self.rule,
+            "stage_nudged": self.stage_nudged,
+            "stem": self.architecture.stem,
+            "trained": self.trained,
+            "warnings": list(self.formula.warnings),
+            "w": self.w,
+            "widths": list(self.architecture.widths),
+        }
+
+
+def network_table(network: Architecture) -> CardTable:
+    """An architecture part by part: blocks and channels."""
+    rows: list[tuple[str, int | None, int]] = [("stem", None, network.stem)]
+    stages = zip(network.depths, network.widths, strict=True)
+    rows += [(f"stage {number}", depth, width) for number, (depth, width) in enumerate(stages, 1)]
+    rows += [("head", None, network.head)] if network.head else []
+    return CardTable("Network", ("part", "blocks", "channels"), rows)
+
+
+def bounded_accuracy(mean: float, lower: float, upper: float, of: str, inside: bool) -> dict[str, Any]:
+    """An expected accuracy and its 90 % interval, as `Prediction.accuracy`, of numbers that may pass 0 or 1."""
+    ends = (("mean", mean), ("lower", lower), ("upper", upper))
+    return {**{name: min(1.0, max(0.0, one)) for name, one in ends}, "level": 0.9, "of": of, "in_range": inside}

@@ -1,0 +1,269 @@
+"""What a user asks of a study when it is made: checked, made into settings, compared with those of one that exists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from planner.errors import PlannerError
+from planner.study.designs import APART
+from planner.study.folder import cache_of
+from planner.study.settings import StudySettings, checked
+from planner.study.urls import shown
+from planner.study.windows import is_multiples, window_multiples
+from planner.text.quantities import format_count
+from sampler import base as base_named
+from sampler import rule_named
+from sampler.complexity import base_macs
+from trainer.image_data import ImageData, Progress, fitted_labels
+from trainer.images import load_images, skipping
+from trainer.pictures import first_names
+from trainer.recipe import recipe_named
+from trainer.trainers import trainer_named
+
+_BASE = "efficientnet_b0"
+_RESOLUTION = 64
+_HARDLY_SMALLER = 0.5  # what r can be at least, in most studies
+_SIDE = 1.4  # decoded side over the base resolution: the largest r drawn
+_MOST_R = 2.8
+_UNKNOWN_CLASSES = 2  # until the images are read
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyOptions:
+    """What is asked of a study; None where nothing is said, which is as a new study has it by default.
+
+    Attributes:
+        base: Name of the base network; `efficientnet_b0`.
+        data: Source of the images, such as `imagefolder:PATH`; generated fractals.
+        classes: Outputs of the classifier, of a study whose images only the user's own training knows; else those of
+            the images.
+        skip_corrupt: Whether images that cannot be read are left out.
+        resolution: Pixels of the base network here; 64.
+        side: Pixels that images are decoded to; 1.4 x resolution.
+        window: Lowest and highest MACs: quantities (`1M`), or multiples of the base network's (`0.03`).
+        space: `uniform` (one d and w for all stages) or `stage`.
+        r: Lowest and highest resolution multiplier.
+        d: Lowest and highest depth multiplier.
+        w: Lowest and highest width multiplier.
+        rule: Name of the scaling rule; `inverse`.
+        epochs: Epochs of a training; 3.
+        share: Share of the images; all.
+        holdout: Share of the training images that scores; 0.2.
+        recipe: Name of the recipe; `fast`.
+        seed: Random seed of designs and trainings; 0.
+        storage: URL of an Optuna storage; SQLite in the study's folder.
+        trainer: Name of the trainer, as `trainer.trainers.trainer_named` takes it; the image trainer.
+    """
+
+    base: str | None = None
+    data: str | None = None
+    classes: int | None = None
+    skip_corrupt: bool | None = None
+    resolution: int | None = None
+    side: int | None = None
+    window: tuple[str, str] | None = None
+    space: str | None = None
+    r: tuple[float, float] | None = None
+    d: tuple[float, float] | None = None
+    w: tuple[float, float] | None = None
+    rule: str | None = None
+    epochs: int | None = None
+    share: float | None = None
+    holdout: float | None = None
+    recipe: str | None = None
+    seed: int | None = None
+    storage: str | None = None
+    trainer: str | None = None
+
+    @property
+    def source(self) -> str | None:
+        """Source of the images; whether corrupt ones are skipped is a part of it."""
+        return skipping(self.data) if self.data is not None and self.skip_corrupt else self.data
+
+    def given(self) -> dict[str, Any]:
+        """What was said, by its name."""
+        return {one.name: value for one in fields(self) if (value := getattr(self, one.name)) is not None}
+
+
+def settings_of(folder: Path, options: StudyOptions, tell: Progress | None = None) -> tuple[StudySettings, list[str]]:
+    """Settings from options.
+
+    The images are decoded once here, because the number of classes is part of every cost; but for a study whose
+    `classes` are said.
+
+    Args:
+        folder: The study's folder, which keeps the decoded images.
+        options: What the user asked for.
+        tell: Called with (what, done, total) while images are decoded.
+
+    Returns:
+        The settings, and what is to be said of them.
+
+    Raises:
+        PlannerError: If they are impossible.
+    """
+    source = options.source or "fractal"
+    if source != source.encode("utf-8", "replace").decode():
+        raise PlannerError(f"--data {source}: a path that is no UTF-8, as study.toml is; rename that file or folder")
+    if options.trainer is not None:
+        _check_beside_trainer(options)
+    if options.classes is not None:
+        if options.data is not None:
+            raise PlannerError(f"data {source} say how many classes there are; leave classes={options.classes} out")
+        settings = _settings(options, {"classes": options.classes, "source": ""})
+        return settings, [f"warning: {doubt}" for doubt in _bound_doubts(settings, options.r is not None)]
+    settings = _settings(options, {"classes": _UNKNOWN_CLASSES})  # before images are decoded, which may take long
+    data = load_images(source, settings.data.side, cache=cache_of(folder), progress=tell)
+    doubts = [f"{data.source}: {note}" for note in data.notes]
+    doubts += [f"warning: {doubt}" for doubt in _doubts(settings, data, options.r is not None)]
+    if data.unread:
+        names = first_names(data.unread, 3)
+        doubts.insert(0, f"{data.source}: {len(data.unread)} images cannot be read and are left out: {names}")
+    images = {"classes": len(data.classes), "fingerprint": data.fingerprint, "source": data.source}
+    return _settings(options, images), doubts
+
+
+def _check_beside_trainer(options: StudyOptions) -> None:
+    """Refuses a trainer that is none, and what is the image trainer's beside another one.
+
+    Raises:
+        PlannerError: Naming the option.
+    """
+    assert options.trainer is not None
+    for name in ("data", "side", "holdout", "recipe"):
+        if getattr(options, name) is not None:
+            raise PlannerError(f"--{name} has no effect beside --trainer, which looks after its own data; leave it out")
+    if options.classes is None:
+        raise PlannerError(f"--trainer {options.trainer}: say how many outputs networks have, such as --classes 10")
+    trainer_named(options.trainer)
+
+
+def _settings(options: StudyOptions, images: dict[str, Any]) -> StudySettings:
+    """Settings from options and from what is known of the images."""
+    base = base_named(options.base or _BASE).name
+    resolution = _RESOLUTION if options.resolution is None else options.resolution
+    usual = _SIDE if options.trainer is None else _MOST_R  # another trainer's data are as large as it likes
+    side = round(usual * resolution) if options.side is None else options.side
+    space = {
+        "resolution": resolution,
+        "r": (0.35, min(_MOST_R, side / resolution)),
+        "apart": 0.0 if options.space == "stage" else APART,
+        **_renamed(options, rule="rule", r="r", d="d", w="w", space="kind"),
+    }
+    if options.window is not None:
+        space["window"] = window_multiples(options.window, base, resolution, images["classes"])
+    document = {
+        "base": base,
+        **_renamed(options, seed="seed", storage="storage", trainer="trainer"),
+        "data": {"side": side, **_renamed(options, holdout="holdout"), **images},
+        "space": space,
+        "fidelity": _renamed(options, epochs="epochs", share="data_share"),
+        "recipe": _renamed(options, recipe="name"),
+    }
+    return checked(document, "study")
+
+
+def _renamed(options: StudyOptions, **names: str) -> dict[str, Any]:
+    """Of some options those that were said, by their names in study.toml."""
+    return {new: value for name, new in names.items() if (value := getattr(options, name)) is not None}
+
+
+def _bound_doubts(settings: StudySettings, r_given: bool) -> Iterator[str]:
+    """What of the bounds of r and w one may not expect."""
+    side, least = settings.space.resolution, settings.search_space().r[0]
+    if settings.space.r[0] < least and (r_given or least > _HARDLY_SMALLER):
+        yield f"r below {least:.3g} is not possible: nothing is smaller than {round(least * side)} px"
+    if settings.space.w[0] == settings.space.w[1]:
+        yield "w is held in the trainings, but a formula gives r and d and solves the width for each budget"
+
+
+def _doubts(settings: StudySettings, data: ImageData, r_given: bool) -> Iterator[str]:
+    """What a study that is made will not do as one may expect."""
+    yield from _bound_doubts(settings, r_given)
+    images = len(fitted_labels(data.train.labels, settings.data.holdout, settings.fidelity.data_share))
+    batch = settings.recipe.batch_size
+    if images < batch:
+        yield (
+            f"{images} images to train on make no batch of {batch}, and no training will begin: give more images or "
+            f"--share, or set batch_size in [recipe] of study.toml to {max(2, images // 2)} or so"
+        )
+
+
+def options_of(settings: StudySettings) -> StudyOptions:
+    """The options that a study was made with, as its settings tell; its window is in multiples."""
+    space, low_high = settings.space, settings.space.window
+    return StudyOptions(
+        base=settings.base,
+        data=settings.data.source,
+        classes=settings.data.classes,
+        resolution=space.resolution,
+        side=settings.data.side,
+        window=(f"{low_high[0]:.4g}", f"{low_high[1]:.4g}"),
+        space=space.kind,
+        r=space.r,
+        d=space.d,
+        w=space.w,
+        rule=space.rule,
+        epochs=settings.fidelity.epochs,
+        share=settings.fidelity.data_share,
+        holdout=settings.data.holdout,
+        recipe=settings.recipe.name,
+        seed=settings.seed,
+        storage=settings.storage,
+        trainer=settings.trainer,
+    )
+
+
+def diff(made: StudyOptions, wanted: StudyOptions) -> Iterator[tuple[str, Any, Any]]:
+    """What was said of a study and is not so: each option's name, what it is, and what was said."""
+    for name, value in replace(wanted, data=wanted.source, skip_corrupt=None).given().items():
+        if value != (now := getattr(made, name)):
+            yield name, now, value
+
+
+def changed_option(study: str, settings: StudySettings, options: StudyOptions) -> str:
+    """What an option would change; empty where none does. A study's trainings could not be compared otherwise.
+
+    Args:
+        study: The study's name.
+        settings: What it was made with.
+        options: What is said of it now.
+
+    Raises:
+        PlannerError: If an option is impossible, whatever the study was made with.
+    """
+    for name, known in (("base", base_named), ("rule", rule_named), ("recipe", recipe_named)):
+        if (value := getattr(options, name)) is not None:
+            known(value)  # refuses names that nobody knows, before they are compared
+    made = options_of(settings)
+    if options.window is not None:
+        made = replace(made, window=_window_as(settings, options.window))
+    for name, now, value in diff(made, options):
+        was, said = (_typed(name, one) for one in (now, value))
+        said = "another one" if was == said else said  # which differs in a password
+        return f"study {study} was made with --{name} {was}, not {said}; leave the option out, or take another --study"
+    return ""
+
+
+def _window_as(settings: StudySettings, typed: tuple[str, str]) -> tuple[str, str]:
+    """The window of a study, in the words of a typed one where it is the same, else in its unit."""
+    space, classes = settings.space, settings.data.classes
+    window = window_multiples(typed, settings.base, space.resolution, classes)
+    if [f"{value:.4g}" for value in window] == [f"{value:.4g}" for value in space.window]:
+        return typed
+    if is_multiples(typed):
+        return f"{space.window[0]:.4g}", f"{space.window[1]:.4g}"
+    one = base_macs(settings.base, space.resolution, classes)
+    return format_count(space.window[0] * one), format_count(space.window[1] * one)
+
+
+def _typed(name: str, value: Any) -> str:
+    """A value as one types it on a command line."""
+    if isinstance(value, tuple):
+        return " ".join(_typed(name, one) for one in value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return shown(value) if name == "storage" and value else str(value) or "''"
