@@ -13,7 +13,7 @@ import numpy as np
 
 from planner.errors import PlannerError
 from planner.formulas.branch import Branch, Direction
-from planner.formulas.document import COUNTING, SCHEMA, problem_in
+from planner.formulas.document import COUNTING, FORMULA_SCHEMA, problem_in
 from planner.formulas.formula import FormulaCurves
 from planner.formulas.parts import parts_of, resolution_of
 from planner.formulas.rungs import ladder_in
@@ -46,7 +46,7 @@ def dumps(formula: FormulaCurves) -> str:
     """
     network = formula.network
     document = {
-        "schema": SCHEMA,
+        "schema": FORMULA_SCHEMA,
         "counting": COUNTING,
         "base": {"name": formula.base, "network": asdict(network), "macs": formula.base_macs},
         "classes": formula.classes,
@@ -116,7 +116,7 @@ def _checked(document: dict[str, Any], kind: type[_F], shipped: bool) -> _F:
 
 def _format(kind: type[_F], shipped: bool = False) -> Format[_F]:
     read = partial(_checked, kind=kind, shipped=shipped)
-    return Format(SCHEMA, "formula", "write it again with `planner fit --out`", read)
+    return Format(FORMULA_SCHEMA, "formula", "write it again with `planner fit --out`", read)
 
 
 def read_formula_file(path: Path, kind: type[_F]) -> _F:
@@ -157,7 +157,7 @@ def loads(text: str, name: str = "formula", shipped: bool = False) -> FormulaCur
 def _formula_in(document: dict[str, Any], kind: type[_F]) -> _F:
     name, network = document["base"]["name"], document["base"]["network"]
     surrogate = _surrogate_in(document.get("surrogate"))
-    if name not in base_names():
+    if name not in base_names() and name not in base_names(installed=True):
         raise PlannerError(f"base network {shown(name)} is unknown to this version")
     formula = kind(
         base=name,
