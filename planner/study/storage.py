@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.errors import PlannerError
 from planner.study.ledger_file import PATIENCE, damaged, is_damage, reading
+from planner.study.optuna_rows import DamagedError, read_fast
 from planner.study.settings import StudySettings
 from planner.study.urls import file_of, shown
 
@@ -32,8 +33,6 @@ def storage_errors(url: str) -> Iterator[None]:
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
-    from planner.study.optuna_rows import DamagedError
-
     try:
         yield
     except RuntimeError as error:
@@ -43,7 +42,7 @@ def storage_errors(url: str) -> Iterator[None]:
             f"{shown(url)}: written by another version of Optuna; run `optuna storage upgrade --storage URL`, or use "
             "the version that wrote it"
         ) from error
-    except (StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
+    except (DamagedError, StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
         drivers = _of_driver(error)
         if isinstance(error, DamagedError) or is_damage(drivers):
             raise damaged(file_of(url) or shown(url), str(drivers or error)) from error
@@ -87,12 +86,12 @@ def storage_of(url: str, made: bool = False) -> Any:
         url: Of the storage.
         made: Whether its tables are there, so that none needs to be made.
     """
-    from planner.study.optuna_rows import FastStorage
+    from optuna.storages import RDBStorage
 
     # One that reads may be slow, on a busy machine: nobody gives up for that. A server may have been started again.
     sqlite = url.startswith("sqlite")
     waits: dict[str, Any] = {"connect_args": {"timeout": PATIENCE}} if sqlite else {"pool_pre_ping": True}
-    return FastStorage(url, engine_kwargs=waits, skip_table_creation=made)
+    return read_fast(RDBStorage(url, engine_kwargs=waits, skip_table_creation=made))
 
 
 def storage_to_read(url: str) -> Any:
@@ -101,15 +100,14 @@ def storage_to_read(url: str) -> Any:
     Raises:
         PlannerError: If there is no ledger, or it is damaged.
     """
+    from optuna.storages import RDBStorage
     from sqlalchemy.pool import StaticPool
-
-    from planner.study.optuna_rows import FastStorage
 
     path = file_of(url)
     if path is not None:
         connection = reading(path)
         single = {"creator": lambda: connection, "poolclass": StaticPool}
-        return FastStorage(url, engine_kwargs=single, skip_table_creation=True)
+        return read_fast(RDBStorage(url, engine_kwargs=single, skip_table_creation=True))
     if not _has_tables(url):
         raise PlannerError(f"{shown(url)}: no ledger is there; restore it, or queue trainings with `planner sample`")
     return storage_of(url, made=True)
