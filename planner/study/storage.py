@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import PlannerError
-from planner.study.ledger_file import PATIENCE, damaged, is_damage, reading
+from planner.study.ledger_file import BUSY_SECONDS, damaged, is_damage, reading
 from planner.study.optuna_rows import DamagedError, read_fast
 from planner.study.settings import StudySettings
-from planner.study.urls import file_of, shown
+from planner.study.urls import file_of, safe_url
 
 if TYPE_CHECKING:
     import optuna
 
-NAMES = ["accuracy", "macs"]  # what dashboards call the two values
+VALUE_NAMES = ["accuracy", "macs"]  # what dashboards call the two values
 # The attribute of a study in a shared storage that says what it is.
 SETTINGS = "settings"
 
@@ -39,16 +39,16 @@ def storage_errors(url: str) -> Iterator[None]:
         if "table schema" not in str(error):  # Optuna's own words, for which it has no class
             raise
         raise PlannerError(
-            f"{shown(url)}: written by another version of Optuna; run `optuna storage upgrade --storage URL`, or use "
-            "the version that wrote it"
+            f"{safe_url(url)}: written by another version of Optuna; run `optuna storage upgrade --storage URL`, or "
+            "use the version that wrote it"
         ) from error
     except (DamagedError, StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
         drivers = _of_driver(error)
         if isinstance(error, DamagedError) or is_damage(drivers):
-            raise damaged(file_of(url) or shown(url), str(drivers or error)) from error
+            raise damaged(file_of(url) or safe_url(url), str(drivers or error)) from error
         reason = str(drivers or error.__cause__ or error).split("\n")[0]
         raise PlannerError(
-            f"{shown(url)}: the ledger refuses ({reason}); free space or mend the storage, "
+            f"{safe_url(url)}: the ledger refuses ({reason}); free space or mend the storage, "
             "then run the same command again"
         ) from error
 
@@ -76,7 +76,7 @@ def driver_errors(url: str) -> Iterator[None]:
         remedy = "install it with pip"
         if url.startswith("postgres"):
             remedy += ": pip install 'scaling-planner[postgres]'"
-        raise PlannerError(f"{shown(url)}: needs a driver that is not installed ({error}); {remedy}") from error
+        raise PlannerError(f"{safe_url(url)}: needs a driver that is not installed ({error}); {remedy}") from error
 
 
 def storage_of(url: str, made: bool = False) -> Any:
@@ -90,7 +90,7 @@ def storage_of(url: str, made: bool = False) -> Any:
 
     # One that reads may be slow, on a busy machine: nobody gives up for that. A server may have been started again.
     sqlite = url.startswith("sqlite")
-    waits: dict[str, Any] = {"connect_args": {"timeout": PATIENCE}} if sqlite else {"pool_pre_ping": True}
+    waits: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}} if sqlite else {"pool_pre_ping": True}
     return read_fast(RDBStorage(url, engine_kwargs=waits, skip_table_creation=made))
 
 
@@ -109,7 +109,7 @@ def storage_to_read(url: str) -> Any:
         single = {"creator": lambda: connection, "poolclass": StaticPool}
         return read_fast(RDBStorage(url, engine_kwargs=single, skip_table_creation=True))
     if not _has_tables(url):
-        raise PlannerError(f"{shown(url)}: no ledger is there; restore it, or queue trainings with `planner sample`")
+        raise PlannerError(f"{safe_url(url)}: no ledger is there; restore it, or queue trainings with `planner sample`")
     return storage_of(url, made=True)
 
 
@@ -147,7 +147,7 @@ def name_values(study: optuna.Study) -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names(NAMES)
+        study.set_metric_names(VALUE_NAMES)
 
 
 def write_study(path: Path, name: str, seed: int, trials: Sequence[optuna.trial.FrozenTrial]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planner.study.pace import TIMES, own_seconds
+from planner.study.pace import TIME_COLUMNS, own_seconds
 from planner.study.settings import StudySettings
 from planner.tables.table import ASKS
 from sampler import Architecture, architecture_from
@@ -131,7 +131,7 @@ def work_of(facts: Mapping[str, Any], settings: StudySettings) -> float:
 def timings_of(trials: Sequence[optuna.trial.FrozenTrial], settings: StudySettings) -> tuple[FloatArray, FloatArray]:
     """What finished trainings say of the time: `(n,)` their work (`work_of`), and `(n,)` their own seconds of it."""
     timed = [one.user_attrs for one in trials if one.user_attrs.get("status") == "ok" and one.user_attrs.get("seconds")]
-    columns = ([facts.get(name) for facts in timed] for name in TIMES)
+    columns = ([facts.get(name) for facts in timed] for name in TIME_COLUMNS)
     seconds, cpu_seconds, threads = (np.array(values, dtype=np.float64) for values in columns)
     return np.array([work_of(facts, settings) for facts in timed]), own_seconds(seconds, cpu_seconds, threads)
 
@@ -220,7 +220,7 @@ def network_path(folder: Path, number: int) -> Path:
     return folder / "networks" / f"{number:06d}.safetensors"
 
 
-def training_of(number: int, facts: Mapping[str, Any], settings: StudySettings, folder: Path) -> Training:
+def trial_training(number: int, facts: Mapping[str, Any], settings: StudySettings, folder: Path) -> Training:
     """The training of a trial: the study's, but for what the trial asks for itself.
 
     Args:
