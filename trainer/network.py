@@ -18,7 +18,7 @@ def build(architecture: Architecture, classes: int = 1000, drop_rate: float = 0.
     """Builds an architecture, ours from timm's blocks; at base size timm's state dict loads strictly.
 
     Args:
-        architecture: What to build.
+        architecture: The architecture to build.
         classes: Outputs of the classifier.
         drop_rate: Dropout before the classifier.
 

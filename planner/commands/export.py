@@ -14,11 +14,11 @@ from planner.errors import PlannerError
 from planner.quantities import format_count
 
 if TYPE_CHECKING:
-    from planner.exports.network import Network, Training
+    from planner.exports.network import ExportedNetwork, KeptTraining
     from sampler import Architecture, Limit
 
-UNTRAINED = "untrained: no study has kept this network's weights"
-KINDS = ("timm", "torch", "onnx")
+_UNTRAINED = "untrained: no study has kept this network's weights"
+_KINDS = ("timm", "torch", "onnx")
 
 
 @click.command(
@@ -27,7 +27,7 @@ KINDS = ("timm", "torch", "onnx")
     short_help="The network for a budget, for people without the planner.",
 )
 @budgets
-@click.option("--to", type=click.Choice(KINDS), required=True, help="timm code, safetensors, or ONNX.")
+@click.option("--to", type=click.Choice(_KINDS), required=True, help="timm code, safetensors, or ONNX.")
 @click.option("--out", metavar="FILE", help="The file; by default BASE_BUDGET in this folder.")
 @click.option("--trial", type=Whole(0), metavar="N", help="A trial of the study, instead of a budget.")
 @click.option(
@@ -93,22 +93,22 @@ def _for_budget(
     classes: int | None,
     extrapolate: bool,
     space: Any,
-) -> Network:
+) -> ExportedNetwork:
     from planner.answers.predict import answer_for
     from planner.commands.predict import choose
 
     found = choose(flops, limits, formula, study, base, base_resolution, classes, extrapolate)
     echo_first(found.formula.warnings, err=True)
     prediction = answer_for(found.formula, found.macs, limits, extrapolate=extrapolate, space=space)[0].prediction
-    from planner.exports.network import Network, name_of
+    from planner.exports.network import ExportedNetwork, name_of
 
     one = prediction.architecture
     name = name_of(one.base, format_count(prediction.macs if flops is None else flops))
     outputs = found.formula.classes
-    return Network(name, one, outputs, _kept(Path(found.source), one, outputs))
+    return ExportedNetwork(name, one, outputs, _kept(Path(found.source), one, outputs))
 
 
-def _kept(source: Path, architecture: Architecture, classes: int) -> Training | None:
+def _kept(source: Path, architecture: Architecture, classes: int) -> KeptTraining | None:
     """The weights that the study of a formula kept of an architecture, or None."""
     from planner.exports.network import best_training
     from planner.study import RESULTS, read_ledger
@@ -119,9 +119,9 @@ def _kept(source: Path, architecture: Architecture, classes: int) -> Training | 
     return best_training(ledger, architecture) if ledger.settings.data.classes == classes else None
 
 
-def _given(study: str | None, file: str, classes: int | None) -> Network:
+def _given(study: str | None, file: str, classes: int | None) -> ExportedNetwork:
     from planner.exports.given import read_given
-    from planner.exports.network import Network, name_of
+    from planner.exports.network import ExportedNetwork, name_of
     from planner.study import folder_of, read_ledger
 
     found = read_given(Path("/dev/stdin" if file == "-" else file), classes)
@@ -130,23 +130,23 @@ def _given(study: str | None, file: str, classes: int | None) -> Network:
         source = folder_of(study) / "formula.json"
         read_ledger(study)  # refuses one that is not there
     name = name_of(one.base, format_count(found.macs))
-    return Network(name, one, found.classes, _kept(source, one, found.classes))
+    return ExportedNetwork(name, one, found.classes, _kept(source, one, found.classes))
 
 
-def _of_trial(study: str | None, number: int) -> Network:
-    from planner.exports.network import Network, name_of, training_of
+def _of_trial(study: str | None, number: int) -> ExportedNetwork:
+    from planner.exports.network import ExportedNetwork, kept_training, name_of
     from planner.study import read_ledger
 
     ledger = read_ledger(study)
     one = ledger.architecture(number)
     name = name_of(one.base, f"trial_{number}")
-    return Network(name, one, ledger.settings.data.classes, training_of(ledger, number))
+    return ExportedNetwork(name, one, ledger.settings.data.classes, kept_training(ledger, number))
 
 
-def _show(network: Network, files: list[Path], to: str) -> None:
+def _show(network: ExportedNetwork, files: list[Path], to: str) -> None:
     one = network.architecture
     click.echo(f"{network.title}, {one.resolution} px, {network.classes} classes")
-    click.echo(f"weights: {UNTRAINED if network.training is None else network.training.words}")
+    click.echo(f"weights: {_UNTRAINED if network.training is None else network.training.words}")
     click.echo(f"written: {', '.join(str(file) for file in files)}")
     name = files[0].stem
     if to == "onnx":

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from planner.exports.files import write
-from planner.exports.network import Network
+from planner.exports.network import ExportedNetwork
 from planner.exports.source import timm_source
 from sampler import BaseNetwork, Family, InputError, Stage, architecture_complexity, base, base_names, registered
 from sampler.families.parts import Block, Layer, strided
@@ -187,7 +187,7 @@ def test_a_toy_family_goes_through_the_whole_loop(toy, data, tmp_path, monkeypat
     assert math.isfinite(zen_score(toy, 2, repeats=2, batch=2).zen)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    write(Network("toy_exported", toy, 2), "timm", "toy_exported.py")
+    write(ExportedNetwork("toy_exported", toy, 2), "timm", "toy_exported.py")
     importlib.import_module("toy_exported")
     exported = timm.create_model("toy_exported").eval()
     exported.load_state_dict(model.state_dict())
@@ -229,7 +229,7 @@ def test_zero_init_silences_what_a_family_says(toy):
             "toy_net: family 'toy' has no shortcuts(), which zen-scores need; choose another score",
         ),
         (
-            lambda one: timm_source(Network("x", one, 2), weights=False),
+            lambda one: timm_source(ExportedNetwork("x", one, 2), weights=False),
             "toy_net: family 'toy' has no timm_code(), which --to timm and --to torch write; export it with --to onnx",
         ),
     ],
