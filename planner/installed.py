@@ -125,17 +125,17 @@ def probe() -> PackageProbe:
         text = error.stdout or b""
         ended = f"takes more than {_LONGEST_PROBE} s"
         lines = (text.decode(errors="replace") if isinstance(text, bytes) else text).splitlines()
-    found, begun = PackageProbe(), ""
+    probed, begun = PackageProbe(), ""
     for facts in (json.loads(line.removeprefix(_MARK)) for line in lines if line.startswith(_MARK)):
         if "begun" in facts:
             begun = facts["begun"]
         elif "ended" in facts:
-            found.errors[facts["ended"]] = facts["error"]
+            probed.errors[facts["ended"]] = facts["error"]
         else:
-            found.torch = facts
-    if begun not in found.errors:
-        found.errors[begun or _IMPORTED[0]] = ended
-    return found
+            probed.torch = facts
+    if begun not in probed.errors:
+        probed.errors[begun or _IMPORTED[0]] = ended
+    return probed
 
 
 def _ending(code: int) -> str:

@@ -159,6 +159,16 @@ def stage_units(model: nn.Module, architecture: Architecture, classes: int) -> l
 # --- multiply-accumulates ---
 
 
+def check_units(architecture: Architecture) -> None:
+    """Refuses a network without units, before it is trained in order to measure them.
+
+    Raises:
+        InputError: If its family does not tell its channels' roles.
+    """
+    if not isinstance(architecture, LayeredArchitecture):
+        _roles(base(architecture.base))
+
+
 def _roles(network: BaseNetwork) -> ChannelRoles:
     """The roles of the channels of a network's blocks.
 

@@ -238,10 +238,12 @@ def _check_parent(parent: nn.Module, architecture: Architecture, classes: int) -
     """
     with torch.device("meta"):
         expected = {name: value.shape for name, value in build(architecture, classes).state_dict().items()}
-    found = {name: value.shape for name, value in parent.state_dict().items()}
-    wrong = next((name for name in (*expected, *found) if expected.get(name) != found.get(name)), None)
+    actual = {name: value.shape for name, value in parent.state_dict().items()}
+    wrong = next((name for name in (*expected, *actual) if expected.get(name) != actual.get(name)), None)
     if wrong is not None:
-        shapes = [tuple(shape) if shape is not None else "missing" for shape in (found.get(wrong), expected.get(wrong))]
+        shapes = [
+            tuple(shape) if shape is not None else "missing" for shape in (actual.get(wrong), expected.get(wrong))
+        ]
         raise InputError(
             f"the parent is not the architecture given with {classes} classes: its {wrong} is {shapes[0]}, "
             f"not {shapes[1]}"

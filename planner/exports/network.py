@@ -80,8 +80,10 @@ class ExportedNetwork:
     @property
     def title(self) -> str:
         """One line that says what it is."""
-        cost, one = architecture_complexity(self.architecture, self.classes), self.architecture
-        return f"{one.base} scaled to {format_count(cost.macs)} MACs and {format_count(cost.params)} parameters"
+        cost, architecture = architecture_complexity(self.architecture, self.classes), self.architecture
+        return (
+            f"{architecture.base} scaled to {format_count(cost.macs)} MACs and {format_count(cost.params)} parameters"
+        )
 
     def module(self) -> nn.Module:
         """The network in eval mode: with its trained weights, else freshly initialised, always the same.
@@ -148,5 +150,5 @@ def kept_training(ledger: Records, number: int) -> KeptTraining | None:
 
 def best_training(ledger: Records, architecture: Architecture) -> KeptTraining | None:
     """The weights of the most accurate trial of an architecture among those that kept theirs, or None."""
-    found = [kept_training(ledger, number) for number in ledger.numbers(architecture)]
-    return max(filter(None, found), key=lambda one: one.accuracy or 0.0, default=None)
+    kept = [kept_training(ledger, number) for number in ledger.numbers(architecture)]
+    return max(filter(None, kept), key=lambda training: training.accuracy or 0.0, default=None)

@@ -211,7 +211,7 @@ def _check_silence(architecture: Architecture) -> None:
 
 def _check_inheritance(architecture: Architecture) -> None:
     """A child of the same sizes, and deeper ones where that is not refused, compute what their parent does."""
-    model, pictures = _built(architecture), _pictures(architecture)
+    model, pictures = _as_trained(_built(architecture)), _pictures(architecture)
     wanted = _outputs(model, pictures)
     depths = architecture.depths
     deeper = [
@@ -221,6 +221,16 @@ def _check_inheritance(architecture: Architecture) -> None:
     for child in (architecture, *(one for one in deeper if refusal(architecture, one, seed=0) is None)):
         grown = inherit(model, architecture, child, _CLASSES, seed=0)
         assert _equal(_outputs(grown, pictures), wanted), f"{architecture}: its child {child} computes something else"
+
+
+@torch.no_grad()
+def _as_trained(model: nn.Module) -> nn.Module:
+    """The model with norms and biases that are neither zero nor one, as after a training."""
+    generator = torch.Generator().manual_seed(2)
+    for value in model.state_dict().values():
+        if value.is_floating_point() and value.ndim == 1:
+            value += 0.2 + 0.2 * torch.rand(value.shape, generator=generator)
+    return model
 
 
 def _check_channels(architecture: Architecture) -> None:

@@ -147,7 +147,7 @@ class MeasurableFamily(Protocol):
 
 @runtime_checkable
 class ScorableFamily(Protocol):
-    """A family whose residual links can be cut."""
+    """A family whose residual links can be cut; its networks pool by timm's `SelectAdaptivePool2d`, once."""
 
     def shortcuts(self) -> Mapping[type[nn.Module], str]:
         """The attribute of each kind of block that switches its residual link.

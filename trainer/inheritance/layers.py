@@ -22,13 +22,13 @@ _MAPPINGS = (nn.Conv2d, nn.Linear, GhostModule)
 
 def layers(*modules: nn.Module) -> list[nn.Module]:
     """What holds weights, in the order in which it runs, shortcuts left out; ghost modules and gates stay whole."""
-    found: list[nn.Module] = []
+    units: list[nn.Module] = []
     for module in modules:
         if isinstance(module, _UNITS):
-            found.append(module)
+            units.append(module)
         else:
-            found += layers(*(part for name, part in module.named_children() if name not in SHORTCUTS))
-    return found
+            units += layers(*(part for name, part in module.named_children() if name not in SHORTCUTS))
+    return units
 
 
 class WeightTransfer:

@@ -164,18 +164,24 @@ def skip_of(block: nn.Module) -> Skip:
 
 
 def _shortcut(block: nn.Module) -> nn.Module:
-    found = (getattr(block, name, None) for name in SHORTCUTS)
-    return next((module for module in found if isinstance(module, nn.Module)), nn.Identity())
+    named = (getattr(block, name, None) for name in SHORTCUTS)
+    return next((module for module in named if isinstance(module, nn.Module)), nn.Identity())
 
 
 def _grow_block(
     transfer: WeightTransfer, parent: nn.Module, child: nn.Module, inputs: ChannelMap, outputs: ChannelMap
 ) -> None:
+    """Writes a block's weights into the child.
+
+    Raises:
+        InputError: If it has a parameter of its own that is no layer scale.
+    """
     transfer.chain([parent], [child], inputs, outputs)
     for (name, old), (_, new) in zip(
         parent.named_parameters(recurse=False), child.named_parameters(recurse=False), strict=True
     ):
-        assert name == "gamma", name  # ConvNeXt's layer scale
+        if name != "gamma":  # ConvNeXt's layer scale
+            raise InputError(f"its {type(child).__name__} has a parameter {name}, and no rule says how that widens")
         transfer.rows(old, new, outputs)
     beside = _shortcut(child)
     if layers(beside):
