@@ -133,12 +133,12 @@ class Heirs:
         return found
 
     def _fine_tuned(self, architecture: Architecture, digest: str) -> Score:
-        from trainer.inherit import NOISE, inherit
+        from trainer.inherit import INHERITANCE_NOISE, inherit
         from trainer.proxy import train
         from trainer.weights import load_network
 
         network, parent, classes = load_network(self.folder / f"{digest}.safetensors")
-        child = inherit(network, parent, architecture, classes, self.training.seed, NOISE)
+        child = inherit(network, parent, architecture, classes, self.training.seed, INHERITANCE_NOISE)
         asked = replace(
             self.training,
             architecture=architecture,
