@@ -21,7 +21,7 @@ from trainer.files import write_atomically, write_named
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from pydantic import ValidationError
+    from pydantic import TypeAdapter, ValidationError
     from pydantic_core import ErrorDetails
 
 _T = TypeVar("_T")
@@ -159,7 +159,21 @@ class Format(Generic[_T]):
             raise PlannerError(f"{name}: damaged {self.what} ({what}); {self.again}") from error
 
 
-def first_departure(error: ValidationError, document: Any) -> str:
+def read_as(model: TypeAdapter[_T], document: Any) -> _T:
+    """What a document holds, as a model reads it.
+
+    Raises:
+        PlannerError: Naming the first place where it departs from the model, and what is wanted there.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return model.validate_python(document)
+    except ValidationError as error:
+        raise PlannerError(_departure(error, document)) from error
+
+
+def _departure(error: ValidationError, document: Any) -> str:
     """The first place where a document departs from its model and what is wanted there, in one line."""
     errors = error.errors(include_url=False)
     place = _place(errors[0], document)
@@ -167,6 +181,8 @@ def first_departure(error: ValidationError, document: Any) -> str:
     first = here[0]
     if first["type"] == "missing":
         return f"{place} is missing"
+    if first["type"] == "value_error":
+        return f"{place}: {first['ctx']['error']}"
     if first["type"] == "extra_forbidden":
         return f"{place} is unknown"
     wanted = " or ".join(dict.fromkeys(_wanted(one) for one in here))
