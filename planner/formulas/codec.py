@@ -135,11 +135,11 @@ def read_formula(text: str, kind: type[_F], name: str = "formula", shipped: bool
     Args:
         text: Text of a formula file.
         kind: Class of the formula.
-        name: What errors call it.
+        name: Name of the file in errors.
         shipped: Whether it is a file of the planner's own, whose shape need not be checked again.
 
     Raises:
-        PlannerError: As `load_formula` does.
+        PlannerError: If the text is not of the schema, was changed since it was written, or answers otherwise here.
     """
     return _format(kind, shipped).loads(text, name)
 
