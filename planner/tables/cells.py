@@ -215,8 +215,8 @@ def parsed(text: str, decimal: str, units: Mapping[str, float]) -> float:
         ValueError: If it says none, or one of two.
 
     Example:
-        >>> from planner.text.quantities import SUFFIXES
-        >>> parsed("336.9M", ".", SUFFIXES), parsed("1,014.45", ".", {}), parsed("0,777", ",", {})
+        >>> from planner.text.quantities import COUNT_SUFFIXES
+        >>> parsed("336.9M", ".", COUNT_SUFFIXES), parsed("1,014.45", ".", {}), parsed("0,777", ",", {})
         (336900000.0, 1014.45, 0.777)
     """
     match = CELL.fullmatch(text.strip())
