@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _COLUMNS = 80
 
 
-def show(rows: Sequence[Row], left_out: dict[str, str]) -> None:
+def show_comparison(rows: Sequence[Row], left_out: dict[str, str]) -> None:
     """Prints a comparison for people, 80 columns wide."""
     from planner.compare.summary import caveats, summaries, warnings
 

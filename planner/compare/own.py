@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from planner.allocation.allocate import allocate
 from planner.compare.background import Background
 from planner.compare.contender import DRAWN, Contender, made
 from planner.errors import PlannerError
@@ -67,8 +68,6 @@ def by_formula(method: str, budget: float, background: Background) -> Contender:
 
 def by_stages(method: str, budget: float, background: Background) -> Contender:
     """The preferred way to spend the budget on the stages."""
-    from planner.allocation.allocate import allocate
-
     answer = allocate(formula_of(method, background), budget)
     one = answer.best.prediction.architecture
     return made(method, budget, one, background, (f"by {answer.preferred}",), own=True)

@@ -120,7 +120,7 @@ _KINDS: Mapping[str, Callable[[str], Any]] = {
 _OPTIONAL = {one.name for one in fields(Row) if "None" in str(one.type)}
 
 
-def rows_of(
+def rows_of_contenders(
     contenders: Sequence[Contender],
     scores: Mapping[Architecture, Sequence[Score]],
     measure: Measure,

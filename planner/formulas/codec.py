@@ -119,7 +119,7 @@ def _format(kind: type[_F], shipped: bool = False) -> Format[_F]:
     return Format(FORMULA_SCHEMA, "formula", "write it again with `planner fit --out`", read)
 
 
-def load_formula(path: Path, kind: type[_F]) -> _F:
+def read_formula_file(path: Path, kind: type[_F]) -> _F:
     """Reads a formula file as a class of formulas.
 
     Raises:
@@ -145,8 +145,8 @@ def read_formula(text: str, kind: type[_F], name: str = "formula", shipped: bool
 
 
 def load(path: Path) -> FormulaCurves:
-    """The curves of a formula file, as `load_formula`."""
-    return load_formula(path, FormulaCurves)
+    """The curves of a formula file, as `read_formula_file`."""
+    return read_formula_file(path, FormulaCurves)
 
 
 def loads(text: str, name: str = "formula", shipped: bool = False) -> FormulaCurves:
@@ -157,7 +157,7 @@ def loads(text: str, name: str = "formula", shipped: bool = False) -> FormulaCur
 def _formula_in(document: dict[str, Any], kind: type[_F]) -> _F:
     name, network = document["base"]["name"], document["base"]["network"]
     surrogate = _surrogate_in(document.get("surrogate"))
-    if name not in base_names():
+    if name not in base_names() and name not in base_names(installed=True):
         raise PlannerError(f"base network {shown(name)} is unknown to this version")
     formula = kind(
         base=name,

@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.latency.model import FEATURES, Per
+from planner.latency.features import LATENCY_FEATURES, LatencyUnit
 from planner.tables.cells import TableSource, all_there, numbers, source_of
 from planner.tables.column_types import NUMBER, ColumnType, column_type
 from planner.tables.frames import check_columns, frame_of
+from planner.tables.table import frame_sha256
 from planner.text.documents import no_column
 from sampler.architecture import FloatArray, IntArray
 
@@ -57,7 +58,7 @@ class LatencyTable:
     """Usable rows of one device.
 
     Attributes:
-        features: `(n,)` positive values by name, of `planner.latency.model.FEATURES`.
+        features: `(n,)` positive values by name, of `planner.latency.features.LATENCY_FEATURES`.
         latency_ms: `(n,)` milliseconds.
         per: What one latency is of: a forward pass of the batch, or one image.
         measured_on: The one value of each of `MEASURED_ON` that the table has.
@@ -66,7 +67,7 @@ class LatencyTable:
 
     features: dict[str, FloatArray]
     latency_ms: FloatArray
-    per: Per
+    per: LatencyUnit
     measured_on: dict[str, Any]
     sources: tuple[dict[str, Any], ...]
 
@@ -128,8 +129,6 @@ def _named(source: pd.DataFrame | str | Path | Sequence[str | Path]) -> list[tup
         found = source_of(frame)
         check_columns(frame.columns, found.name)
         if not found.sha256:
-            from planner.tables.table import frame_sha256
-
             found = TableSource(found.name, frame_sha256(frame))
         named.append((frame.reset_index(drop=True), found))
     return named
@@ -174,7 +173,7 @@ def _checked(frame: pd.DataFrame, source: TableSource) -> pd.DataFrame:
     if frame.empty:
         raise PlannerError(f"{source.name}: no row in it; measure with `planner latency` first")
     frame = frame.copy()
-    for column in ("latency_ms", "batch", *FEATURES):
+    for column in ("latency_ms", "batch", *LATENCY_FEATURES):
         if column in frame:
             frame[column] = _positive(frame, column, source)
     depths = [column for column in map(str, frame.columns) if re.fullmatch(r"depth_\d+", column)]
@@ -212,8 +211,8 @@ def _one_line(text: str) -> str:
 
 def _usable(frame: pd.DataFrame, name: str, sources: tuple[dict[str, Any], ...]) -> LatencyTable:
     """One table of all files' rows."""
-    columns = [column for column in FEATURES if column in frame and frame[column].notna().all()]
-    lacking = [column for column in FEATURES if column in frame and column not in columns]
+    columns = [column for column in LATENCY_FEATURES if column in frame and frame[column].notna().all()]
+    lacking = [column for column in LATENCY_FEATURES if column in frame and column not in columns]
     if lacking:
         print(f"{name}: not every file has {', '.join(lacking)}; fitted without", file=sys.stderr)
     frame, per = _per_image(frame, name, sources)
@@ -230,7 +229,7 @@ def _usable(frame: pd.DataFrame, name: str, sources: tuple[dict[str, Any], ...])
     return table
 
 
-def _per_image(frame: pd.DataFrame, name: str, sources: tuple[dict[str, Any], ...]) -> tuple[pd.DataFrame, Per]:
+def _per_image(frame: pd.DataFrame, name: str, sources: tuple[dict[str, Any], ...]) -> tuple[pd.DataFrame, LatencyUnit]:
     """Step time over batch where timm's batch differs between rows: each took the largest that fits its memory."""
     published = sum(source["counting"] == TIMM_COUNTING for source in sources)
     if published > 1:

@@ -14,20 +14,20 @@ Notation: t rows tried, m rows in the pool; a matrix `(.., k + 1)` holds k input
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from planner.front.gains import FrontStaircase, log_expected_gain, log_most_gain
+from planner.proposers.protocol import Alike
 from planner.surrogates.lessons import departures, lessons
 from sampler.architecture import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from planner.surrogates.surrogate import Surrogate
 
-Alike = Callable[[FloatArray], FloatArray]
 # The reference lies this share of the range of log costs beyond the dearest row, so that the dearest are worth trying.
 MARGIN = 0.02
 # And this share of the range of accuracies below the lowest one, so that the cheapest are.

@@ -20,7 +20,10 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from planner.errors import PlannerError
+from planner.front.pareto import non_dominated_mask
 from planner.proposers.candidates import Row, drawn, features, key_of, moved
+from planner.proposers.proposal import FEWEST_DISTINCT, propose
+from planner.surrogates.fit import fit_surrogate
 from planner.text.documents import shown
 from sampler.checks import checked_whole
 from sampler.seeds import checked_seed
@@ -185,8 +188,6 @@ class ExactCostSampler(BaseSampler):
 
     def _front(self, study: Study, trials: Sequence[tuple[FrozenTrial, Row]]) -> list[Row]:
         """Parameters of the finished trials that no other dominates."""
-        from planner.front.pareto import non_dominated_mask
-
         finished = [(row, value) for one, row in trials if (value := self._value(study, one)) is not None]
         if not finished:
             return []
@@ -229,8 +230,6 @@ class ExactCostSampler(BaseSampler):
         space: dict[str, BaseDistribution],
     ) -> int:
         """The candidate with the largest expected gain."""
-        from planner.proposers.proposal import propose
-
         frame = self._frame(study, pool, space)
         done = [(row, value) for one, row in trials if (value := self._value(study, one)) is not None]
         observed = self._frame(study, [row for row, _ in done], space).assign(**{_TARGET: [value for _, value in done]})
@@ -252,10 +251,7 @@ def _believed(observed: pd.DataFrame, running: pd.DataFrame, inputs: Sequence[st
     """Finished trials, and running ones as a surrogate of the finished expects them, where they are enough for one."""
     import pandas as pd
 
-    from planner.proposers.proposal import FEWEST
-    from planner.surrogates.fit import fit_surrogate
-
-    if len(observed) < FEWEST or observed[_TARGET].nunique() < 2:
+    if len(observed) < FEWEST_DISTINCT or observed[_TARGET].nunique() < 2:
         return observed
     surrogate = fit_surrogate(observed, inputs, _TARGET, _COST, seed=seed)
     mean, _ = surrogate.posterior(running)

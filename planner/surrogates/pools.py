@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def columns_of(inputs: Sequence[str], cost: str) -> list[str]:
+def columns_with_cost(inputs: Sequence[str], cost: str) -> list[str]:
     """The inputs, and the cost last; it is one of the surrogate's inputs in any case.
 
     Raises:

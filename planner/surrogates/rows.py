@@ -129,7 +129,7 @@ def varying(names: Sequence[str], *frames: pd.DataFrame) -> list[str]:
     return [name for name, values in columns.items() if len(values) and np.ptp(values) > 0]
 
 
-def described(*frames: pd.DataFrame) -> list[str]:
+def training_columns(*frames: pd.DataFrame) -> list[str]:
     """The columns that describe a training, are in every frame and vary over them together."""
     names = [str(name) for name in frames[0].columns if re.fullmatch(STUDY, str(name))]
     names = [name for name in names if all(name in frame for frame in frames)]
@@ -144,7 +144,7 @@ def study_inputs(frame: pd.DataFrame) -> list[str]:
     Raises:
         PlannerError: If there is none.
     """
-    names = described(frame)
+    names = training_columns(frame)
     names += [name for name in TASKS if names and name in frame and frame[name].nunique() > 1]
     if not names:
         raise PlannerError(
@@ -168,7 +168,9 @@ def _floats(values: ArrayLike) -> FloatArray:
         raise PlannerError(f"noise_variance is {shown(values)}; a number, one for each row, or a column") from error
 
 
-def noise_of(noise_variance: float | ArrayLike | str | None, frame: pd.DataFrame, used: Sequence[int]) -> FloatArray:
+def noise_variances_of(
+    noise_variance: float | ArrayLike | str | None, frame: pd.DataFrame, used: Sequence[int]
+) -> FloatArray:
     """`(n,)` known noise variances of the rows used, from a number, one number for each row of the frame, or a column.
 
     Raises:

@@ -53,6 +53,10 @@ def check_family(family: Family, seed: int = 0) -> None:
                     check(case)
     except InputError as error:
         raise AssertionError(f"family {family.name}: what could be built is refused: {error}") from error
+    except Exception as error:
+        if isinstance(error, AssertionError):
+            raise
+        raise AssertionError(f"family {family.name} fails: {type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -200,7 +204,8 @@ def _check_knobs(case: _Case) -> None:
     """The knobs of its table change nothing when given, and others count as in a table that has them."""
     network, family = case.network, case.family
     knobs = family.knobs(network)
-    case.require(family.with_knobs(network, knobs) == network, "its own knobs make another table")
+    for given, what in (({}, "no"), (knobs, "its own")):
+        case.require(family.with_knobs(network, given) == network, f"{what} knobs make another table")
     own = network.architecture()
     for name, values in knobs.items():
         case.require(len(values) in (1, len(network.stages)), f"knob {name} is neither one number nor one per stage")

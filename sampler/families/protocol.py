@@ -85,7 +85,7 @@ class Family(Protocol):
         return {}
 
     def with_knobs(self, network: BaseNetwork, knobs: Mapping[str, tuple[int, ...]]) -> BaseNetwork:
-        """The base network with other further whole numbers in its table.
+        """The base network with other further whole numbers in its table; those that are not given stay.
 
         Raises:
             InputError: If the family has no such knob; none has any by default.

@@ -231,15 +231,15 @@ def formula_file(mine):
 
 
 def latency_model(mine):
-    from planner.latency.codec import dumps, load
     from planner.latency.fit import fit_latency
+    from planner.latency.model import LatencyModel
     from sampler import base, stack
 
     text, _ = latency_table(mine)
     path = mine.folder / "latency.csv"
     path.write_text(text)
     one = stack([base("efficientnet_b0").architecture()])
-    return dumps(fit_latency(path)), lambda path: load(path).of(one, 1000)
+    return fit_latency(path).dumps(), lambda path: LatencyModel.load(path).of(one, 1000)
 
 
 def settings_document(mine):
@@ -264,11 +264,11 @@ def utilization_record(mine):
 
 
 def comparison_table(mine):
-    from planner.commands.compare import summary
+    from planner.compare.comparison import Comparison
     from planner.compare.rows import read_table, rows_in
 
     lines = (ROOT / "results" / "reference" / "comparison.csv").read_text().splitlines(keepends=True)
-    return "".join(lines[:13]), lambda path: summary(rows_in(read_table(path)), {})
+    return "".join(lines[:13]), lambda path: Comparison(rows_in(read_table(path))).as_dict()
 
 
 def audited_table(mine):

@@ -18,7 +18,7 @@ from planner.compare.contender import DRAWN
 from planner.compare.contenders import LEARNED, contender, contenders
 from planner.compare.measuring import Score, Trained
 from planner.compare.own import middle_of
-from planner.compare.rows import COLUMNS, read_table, rows_in, rows_of, write_rows
+from planner.compare.rows import COLUMNS, read_table, rows_in, rows_of_contenders, write_rows
 from planner.compare.statistics import mean_interval, paired
 from planner.compare.summary import summaries
 from planner.errors import PlannerError
@@ -31,7 +31,7 @@ from planner.study.folder import folder_of
 from planner.study.ledger import Ledger
 from planner.study.settings import StudySettings
 from planner.study.trials import asked_key
-from planner.training.loop import Resources
+from planner.training.resources import Resources
 from sampler import LayeredArchitecture, architecture_complexity, base, scaled, stack
 from sampler.complexity import base_macs
 from sampler.moves import column_names
@@ -521,7 +521,7 @@ def test_a_network_with_a_width_per_layer_competes(tmp_path):
     known = Background("mine", "resnet20_cifar", 32, 10, 3, searches=(record,))
     found, _ = contenders(known, [macs], ["adjust", "width"])
     assert found[0].architecture == one and found[0].error == 0
-    rows = rows_of(found, {one: [Score(0, "ok", 0.9, 1.0)]}, FakeMeasure(), "resnet20_cifar", 10)
+    rows = rows_of_contenders(found, {one: [Score(0, "ok", 0.9, 1.0)]}, FakeMeasure(), "resnet20_cifar", 10)
     assert rows[0].layers == " ".join(map(str, one.layers)) + " max" and rows[1].layers is None
     plain = replace(rows[0], method="plain", layers=None)
     assert summaries([rows[0], plain])[macs][1].same_as == ()  # the same widths of stages, yet another network
