@@ -13,7 +13,7 @@ import numpy as np
 
 from planner.errors import PlannerError
 from planner.formulas.branch import Branch, Direction
-from planner.formulas.document import COUNTING, FORMULA_SCHEMA, problem_in
+from planner.formulas.document import COUNTING, FORMULA_SCHEMA, formula_model
 from planner.formulas.formula import FormulaCurves
 from planner.formulas.parts import parts_of, resolution_of
 from planner.formulas.rungs import ladder_in
@@ -21,7 +21,7 @@ from planner.formulas.stages import stages_in, stages_out
 from planner.formulas.vectors import disagreement, vectors_of
 from planner.gaussian.curve import Curve
 from planner.tables.chance import warning_of
-from planner.text.documents import Format, number, shown
+from planner.text.documents import Format, number, read_as, shown
 from sampler import RULES, BaseNetwork, base_names
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ def _checked(document: dict[str, Any], kind: type[_F], shipped: bool) -> _F:
     Of a file that ships the planner's own tests have checked the shape, and its digest says that it still is that file:
     pydantic, which takes longer to import than all else here takes to run, is left alone.
     """
-    if not shipped and (problem := problem_in(document)):
-        raise PlannerError(problem)
+    if not shipped:
+        read_as(formula_model(), document)
     if signed(document)["sha256"] != document["sha256"]:
         raise PlannerError("it was changed after it was written (its sha256 is another)")
     formula = _formula_in(document, kind)
@@ -135,11 +135,11 @@ def read_formula(text: str, kind: type[_F], name: str = "formula", shipped: bool
     Args:
         text: Text of a formula file.
         kind: Class of the formula.
-        name: What errors call it.
+        name: Name of the file in errors.
         shipped: Whether it is a file of the planner's own, whose shape need not be checked again.
 
     Raises:
-        PlannerError: As `read_formula_file` does.
+        PlannerError: If the text is not of the schema, was changed since it was written, or answers otherwise here.
     """
     return _format(kind, shipped).loads(text, name)
 
