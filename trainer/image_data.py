@@ -16,6 +16,9 @@ from sampler import InputError
 Progress = Callable[[str, int, int], None]
 
 
+# ImageNet's channel statistics; any fixed values do for proxies.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
 # Which images are held out and which share is used must not change with a training's own seed.
 SPLIT_SEED = 0
 # Of another library's error, characters: some show all that they have read.

@@ -30,9 +30,8 @@ from torch.overrides import TorchFunctionMode
 
 from sampler import Architecture, InputError, LayeredArchitecture, base
 from trainer.inheritance.layers import Rehearsal, Transfer, layers
-from trainer.inheritance.parts import parts_of
 from trainer.inheritance.spaces import Space
-from trainer.inheritance.stages import Skip, grow_stage, skip_of, summed_space
+from trainer.inheritance.stages import Skip, grow_stage, parts_of, skip_of, summed_space
 from trainer.network import build
 from trainer.observation import Training
 from trainer.weights import load_network
@@ -139,7 +138,7 @@ def pattern(architecture: Architecture) -> Pattern:
     stages = parts_of(_blank(two), two).stages
     return tuple(
         (
-            bool(layers(stage.entry)),
+            bool(layers(*stage.entry)),
             skip_of(stage.blocks[0]),
             0 if skip_of(stage.blocks[1]) == "a plain skip connection" else depth,
         )
@@ -188,13 +187,13 @@ def _grow(
     network = base(before.base)
     old, new = (parts_of(model, one) for model, one in ((parent, before), (child, after)))
     with _told_where(f"the stem of {network.name}"):
-        space = summed_space(network, transfer, before.stem, after.stem)
+        space = summed_space(new.growth, transfer, before.stem, after.stem)
     transfer.chain(old.stem, new.stem, Space(np.arange(3)), space)
     width = before.stem
     for index, stages in enumerate(zip(old.stages, new.stages, strict=True)):
         widths = width, before.widths[index], after.widths[index]
         with _told_where(f"stage {index + 1} of {network.name}"):
-            space = grow_stage(network, transfer, *stages, space, widths)
+            space = grow_stage(new.growth, transfer, *stages, space, widths)
         width = before.widths[index]
     transfer.chain(old.tail, new.tail, space, Space(np.arange(classes)))
 

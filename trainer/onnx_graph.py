@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 from importlib import import_module
-from typing import Any
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from sampler import InputError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 INPUT, OUTPUT = "images", "logits"
@@ -34,6 +35,8 @@ def onnx_proto(module: nn.Module, images: torch.Tensor, any_batch: bool = False)
         images: An example, whose resolution is built in; of two or more where any batch shall do.
         any_batch: Whether the number of images stays open; else it is built in too.
     """
+    import torch
+
     shapes = ({0: torch.export.Dim("batch")},) if any_batch else None
     with torch.inference_mode(False), torch.no_grad():
         program = torch.onnx.export(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from planner.compare.comparison import Comparison
     from planner.compare.measuring import Measure
     from planner.tables.table import Table
-    from planner.training.loop import Resources
+    from planner.training.resources import Resources
 
 SEEDS = 3
 

@@ -94,10 +94,10 @@ def _for_budget(
     extrapolate: bool,
     space: Any,
 ) -> Network:
+    from planner.answers.formulas import formula_for
     from planner.answers.predict import answer_for
-    from planner.commands.predict import choose
 
-    found = choose(flops, limits, formula, study, base, base_resolution, classes, extrapolate)
+    found = formula_for(flops, limits, formula, study, base, base_resolution, classes, extrapolate)
     echo_first(found.formula.warnings, err=True)
     prediction = answer_for(found.formula, found.macs, limits, extrapolate=extrapolate, space=space)[0].prediction
     from planner.exports.network import Network, name_of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +13,7 @@ from planner.commands.types import Number
 from planner.text.quantities import format_count, parse_macs
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from planner.answers.formula import Formula
-    from planner.tables.table import Trainings
 
 _NAMES = ("trial", "resolution", "r", "d", "w", "macs", "accuracy", "front", "selected")
 _HEADER = ("trial", "px", "r", "d", "w", "MACs", "accuracy", "front", "for the fit")
@@ -69,6 +65,7 @@ def command(
     which of them matters at one budget.
     """
     from planner.compare.dimensions import at_equal_macs, plot_dimensions
+    from planner.fitting.front import select_front
     from planner.latency.plots import check_plot
     from planner.tables.table import check_table_path, front_rows, write_table
 
@@ -77,14 +74,14 @@ def command(
     if dimensions:
         check_plot(dimensions, "--dimensions")
     found = front_rows(Path(table), base) if table and not study else table_of(table, study, base)
-    rows, by = marked(found, share, None if table else _fitted(study))
-    answer = front_of(found, rows, by)
+    front = select_front(found, share, None if table else _fitted(study))
+    answer = front.as_dict()
     if dimensions:
         equal = at_equal_macs(found, flops)
         plot_dimensions(dimensions, equal)
         answer["dimensions"] = {**equal.as_dict(), "plot": str(dimensions)}
     if out:
-        write_table(rows, Path(out))
+        write_table(front.rows, Path(out))
     if json_:
         echo_json(answer)
     else:
@@ -104,62 +101,6 @@ def _fitted(study: str | None) -> Formula | None:
         return Formula.load(path) if path.is_file() else None
     except PlannerError:  # `predict` says what is wrong with it
         return None
-
-
-def marked(table: Trainings, share: float | None = None, formula: Formula | None = None) -> tuple[pd.DataFrame, str]:
-    """The rows on the front or selected for the fit, with columns that say which; and by what they were selected.
-
-    Args:
-        table: The trainings; of those without a base network, which have no r and d, what was observed selects.
-        share: That NSGA-III keeps; by default as the formula, or as fits do.
-        formula: Of the study: where it was fitted to these trainings, what it selected counts.
-    """
-    import numpy as np
-
-    from planner.formulas.selection import OBSERVED, rows_of, select
-    from planner.front import pareto
-    from planner.tables.table import Table
-
-    frame = table.frame
-    kept = pareto.SHARE if share is None else share
-    if formula is not None and share is None and formula.provenance.get("table_sha256") == table.sha256:
-        chosen, by = (
-            rows_of(frame, formula.front),
-            str((formula.provenance.get("selection") or {}).get("by", "its fit")),
-        )
-    elif not isinstance(table, Table):
-        chosen, by = np.isin(np.arange(len(frame)), pareto.select(frame["accuracy"], frame["macs"], kept)), OBSERVED
-    else:
-        selection = select(table, kept, 0)
-        chosen, by = np.isin(np.arange(len(frame)), selection.rows), selection.by
-    shown = frame.assign(front=pareto.front_mask(frame["accuracy"], frame["macs"]), selected=chosen)
-    return shown[shown["front"] | shown["selected"]].sort_values(["macs", "accuracy"], kind="stable"), by
-
-
-def front_of(table: Trainings, shown: pd.DataFrame, by: str) -> dict[str, Any]:
-    """The front and the selection of a table, in JSON's types."""
-    from planner.front.pareto import spearman
-    from planner.tables.chance import warning_of
-    from planner.tables.table import Table
-
-    names = [name for name in _NAMES if name in shown]
-    rows = [
-        {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()}
-        for row in shown[names].to_dict("records")
-    ]
-    chosen = shown[shown["selected"]]
-    correlation = {name: spearman(chosen[name], chosen["macs"]) for name in ("r", "d", "w") if name in chosen}
-    why = warning_of(table.frame["accuracy"], table.classes) if isinstance(table, Table) else None
-    return {
-        "base": table.base or None,
-        "rows": len(table.frame),
-        "left_out": table.left_out,
-        "front": [row for row in rows if row["front"]],
-        "selected": [row for row in rows if row["selected"]],
-        "selected_by": by,
-        "spearman": {name: None if math.isnan(value) else value for name, value in correlation.items()},
-        "warnings": [] if why is None else [why],
-    }
 
 
 def show_front(answer: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.latency_show import show, summary, title
+from planner.commands.latency_show import measurement_summary, show_measurement, title
 from planner.commands.options import DTYPES, SEED, as_json, described, echo_json
 from planner.commands.together import replaces
 from planner.commands.types import Number, Whole
@@ -19,7 +19,7 @@ from planner.errors import PlannerError
 if TYPE_CHECKING:
     from planner.latency.designs import Sweep
     from planner.latency.measure import Measurement
-    from trainer.runtimes import Setting
+    from trainer.latency import Stopwatch
 
 MEASURE, FIT = "measure", "fit"
 _GRID = 4  # pixels, as in RBIS
@@ -111,13 +111,13 @@ def measure(context: click.Context, /, json_: bool, **options: Any) -> None:
     measurement = _wanted(options)
     out, plot = _paths(options, measurement.sweep)
     if not options["no_measure"]:
-        measurement.measure(_setting(options), options["minutes"], options["seed"])
+        measurement.measure(_stopwatch(measurement, options), options["minutes"])
     _write(measurement, out, plot)
     files = {"csv": str(out) if out else None, "plot": str(plot) if plot else None}
     if json_:
-        echo_json(summary(measurement) | files)
+        echo_json(measurement_summary(measurement) | files)
     else:
-        show(measurement)
+        show_measurement(measurement)
         for name, path in files.items():
             if path:
                 click.echo(f"{name}: {path}")
@@ -215,8 +215,10 @@ def _paths(options: dict[str, Any], sweep: Sweep | None) -> tuple[Path | None, P
     return out, plot
 
 
-def _setting(options: dict[str, Any]) -> Setting:
+def _stopwatch(measurement: Measurement, options: dict[str, Any]) -> Stopwatch:
+    from trainer.latency import Stopwatch
     from trainer.runtimes import Setting, find_device
 
     device = find_device(options["device"], options["runtime"])
-    return Setting(options["runtime"], device, options["threads"], options["batch"], options["dtype"])
+    setting = Setting(options["runtime"], device, options["threads"], options["batch"], options["dtype"])
+    return Stopwatch(measurement.architectures, setting, measurement.classes, options["seed"])

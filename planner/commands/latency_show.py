@@ -29,11 +29,11 @@ def title(measurement: Measurement) -> str:
     return f"{what}, {setting.runtime} on {setting.device_name}{threads}, batch {setting.batch}, {setting.dtype}"
 
 
-def summary(measurement: Measurement) -> dict[str, Any]:
+def measurement_summary(measurement: Measurement) -> dict[str, Any]:
     """What --json prints."""
-    from planner.latency.measure import table
+    from planner.latency.measure import measurement_table
 
-    frame = table(measurement.architectures, measurement.classes, measurement.timings, measurement.setting)
+    frame = measurement_table(measurement.architectures, measurement.classes, measurement.timings, measurement.setting)
     answer = {"rows": frame.to_dict("records"), "complete": measurement.complete, "stopped": measurement.stopped}
     if measurement.sweep:
         answer |= {"sweep": measurement.sweep.axis, "macs_staircase": _stairs(measurement.counted)}
@@ -45,7 +45,7 @@ def _stairs(found: Staircase | None) -> dict[str, Any] | None:
     return asdict(found) if found else None
 
 
-def show(measurement: Measurement) -> None:
+def show_measurement(measurement: Measurement) -> None:
     """Prints a measurement for people."""
     click.echo(title(measurement))
     if measurement.sweep:

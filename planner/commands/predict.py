@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -11,22 +10,16 @@ import click
 from planner.commands.options import RESOURCES, applied, as_json, budgets, echo_first, echo_json, resource_options
 from planner.commands.together import needs, replaces
 from planner.commands.types import Whole
-from planner.errors import PlannerError
 
 if TYPE_CHECKING:
     from planner.answers.answer import Answer
     from planner.answers.confirm import Confirmation
     from planner.formulas.choice import Choice
-    from planner.formulas.formula import FormulaCurves
     from sampler import Limit
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-MOST_CONFIRMED = 100
-NO_FORMULA = (
-    "none learned for {base} yet, so this is compound scaling with EfficientNet's constants; "
-    "learn its own with `planner run --base {base}`"
-)
+_MOST_CONFIRMED = 100
 
 
 def confirming(command: _F) -> _F:
@@ -38,7 +31,7 @@ def confirming(command: _F) -> _F:
     unlike = ("--smooth", "--stop-early", "--formula", "--base", "--base-resolution", "--classes", "--extrapolate")
     command = replaces("--confirm", *unlike)(resource_options(command))
     return click.option(
-        "--confirm", type=Whole(1, MOST_CONFIRMED), metavar="N", help="Train the best N on --study first; 3 are usual."
+        "--confirm", type=Whole(1, _MOST_CONFIRMED), metavar="N", help="Train the best N on --study first; 3 are usual."
     )(command)
 
 
@@ -90,10 +83,11 @@ def command(
     The formula is the one given; or of the last study's, the reference study's and that of published networks the
     first that covers the budget; or else compound scaling. The answer says which.
     """
+    from planner.answers.formulas import formula_for
     from planner.answers.predict import answer_for, smooth_answer
     from planner.commands.predict_show import show_answer
 
-    found = choose(flops, limits, formula, study, base, base_resolution, classes, extrapolate)
+    found = formula_for(flops, limits, formula, study, base, base_resolution, classes, extrapolate)
     trainings: list[Confirmation] = []
     if confirm is not None:
         answer, trainings = _confirmed(found, limits, study, confirm, cautious, space, where)
@@ -125,7 +119,7 @@ def _confirmed(
     from planner.commands.progress import TerminalProgress
     from planner.study.folder import cache_of
     from planner.study.opening import open_ledger
-    from planner.training.loop import Resources
+    from planner.training.resources import Resources
 
     ledger = open_ledger(study)
     return confirm(
@@ -140,70 +134,3 @@ def _confirmed(
         cautious=cautious,
         space=space,
     )
-
-
-def choose(
-    macs: float | None,
-    limits: Sequence[Limit],
-    formula: str | None,
-    study: str | None,
-    base: str | None,
-    resolution: int | None = None,
-    classes: int | None = None,
-    extrapolate: bool = False,
-) -> Choice:
-    """The formula that answers: the one asked for, or of the last study's and the shipped ones the one that reaches.
-
-    Raises:
-        PlannerError: If the one asked for is not there, or none reaches the budgets.
-    """
-    from planner.formulas.choice import chosen
-
-    if formula and study:
-        raise PlannerError("give --formula or --study, not both")
-    found = _asked_for(formula, study, base) if formula or study else _known(base)
-    applied = ((source, one.at(resolution, classes)) for source, one in found)
-    return chosen(applied, macs, limits, extrapolate)
-
-
-def _asked_for(formula: str | None, study: str | None, base: str | None) -> Iterator[tuple[str, FormulaCurves]]:
-    """The formula of a file or of a study."""
-    from planner.formulas.codec import load_formula
-    from planner.formulas.formula import FormulaCurves
-    from planner.study.folder import existing, folder_of
-
-    path = Path(formula) if formula else folder_of(study) / "formula.json"
-    if study and not path.is_file():
-        existing(study)  # refuses one that is not there
-        raise PlannerError(f"{path.parent}: no formula yet; run `planner fit --study {study}`")
-    found = load_formula(path, FormulaCurves)
-    if base is not None and base != found.base:
-        raise PlannerError(f"{path} is a formula for {found.base}, not for {base}; leave --base out")
-    yield str(path), found
-
-
-def _known(base: str | None) -> Iterator[tuple[str, FormulaCurves]]:
-    """The last study's formula, and those that ship for the base network, or else compound scaling."""
-    from planner.formulas.codec import load_formula, read_formula
-    from planner.formulas.formula import FormulaCurves
-    from planner.rules import compound
-    from planner.study.folder import LAST, folder_of
-    from planner.text.shipped import reference_formula, shipped_formula
-    from sampler import base as base_named
-
-    own = folder_of(None) / "formula.json"
-    if LAST.is_file() and own.is_file():
-        loaded = load_formula(own, FormulaCurves)
-        if base in (None, loaded.base):
-            yield str(own), loaded
-    name = base_named(base or "efficientnet_b0").name
-    if (text := reference_formula(name)) is not None:
-        studied = read_formula(text, FormulaCurves, "the reference study's formula", shipped=True)
-        yield "shipped with the planner, learned in its reference study (results/reference)", studied
-    if (text := shipped_formula(name)) is not None:
-        yield (
-            f"shipped with the planner, from published {name} networks",
-            read_formula(text, FormulaCurves, "the shipped formula", shipped=True),
-        )
-    else:
-        yield NO_FORMULA.format(base=name), compound(name)

@@ -21,7 +21,7 @@ from planner.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from planner.training.loop import Resources
+    from planner.training.resources import Resources
     from sampler import Limit
 
 
@@ -56,38 +56,35 @@ def command(
     stages are scaled apart (see `planner sample`).
     """
     from planner.answers.predict import answer_for
-    from planner.commands.fit import show_fit, summary
-    from planner.commands.front import front_of, marked, show_front
+    from planner.commands.fit import show_fit
+    from planner.commands.front import show_front
     from planner.commands.predict_show import show_answer
     from planner.commands.progress import TerminalProgress, decoding
-    from planner.fitting.fit import fit
-    from planner.formulas.codec import dumps
+    from planner.fitting.front import select_front
+    from planner.fitting.result import fit_study
     from planner.study.folder import cache_of
     from planner.study.options import StudyOptions
-    from planner.text.documents import write_own
     from planner.training.loop import train_queued
     from planner.training.making import Wanted, queue_in
 
     ledger, _ = queue_in(study, StudyOptions(**options), Wanted(trials, method=method, seeds=seeds), decoding)
     train_queued(ledger, cache_of(ledger.folder), where, TerminalProgress())
     warn_of_guessing(ledger)
-    table = ledger.table()
-    formula = fit(table)
-    front = front_of(table, *marked(table, formula=formula))
-    path = ledger.folder / "formula.json"
-    write_own(path, dumps(formula))
+    fitted = fit_study(ledger)
+    formula, path = fitted.formula, fitted.path
+    front = select_front(ledger.table(), formula=formula).as_dict()
     if flops is None and not limits:
         flops = math.sqrt(math.prod(formula.macs_range))
     answer = answer_for(formula, flops, limits, extrapolate=True)[0]
     if json_:
         found = answer.as_dict()
-        facts = {"study": ledger.folder.name, "front": front, "fit": summary(formula, path), **ledger.counts()}
+        facts = {"study": ledger.folder.name, "front": front, "fit": fitted.as_dict(), **ledger.counts()}
         echo_json({**facts, "prediction": found, "compound": found["compound"]})
         return
     click.echo(f"\nFront ({ledger.folder / 'trials.csv'} has every training)")
     show_front(front)
     click.echo("\nFormula")
-    show_fit(formula, path)
+    show_fit(fitted)
     click.echo("\nPrediction")
     echo_first(formula.warnings)
     show_answer(answer, str(path))

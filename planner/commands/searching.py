@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from planner.searches.scoring import Found
     from planner.searches.trained import TrainedScorer
     from planner.study.ledger import Ledger
-    from planner.training.loop import Resources
+    from planner.training.resources import Resources
     from sampler import Architecture
 
 _F = TypeVar("_F", bound=Callable[..., Any])

@@ -12,7 +12,9 @@ import numpy as np
 from planner.errors import PlannerError
 from planner.study.ledger import Ledger
 from planner.study.trials import asked_key
-from planner.training.loop import Progress, Resources, train_queued
+from planner.training.loop import train_queued
+from planner.training.progress import Listener
+from planner.training.resources import Resources
 from sampler import Architecture, LayeredArchitecture
 from sampler.moves import column_names
 
@@ -85,7 +87,7 @@ class Trained:
         ledger: Ledger,
         cache: Path,
         resources: Resources,
-        progress: Progress,
+        progress: Listener,
         seeds: int,
         final: bool = False,
         epochs: int | None = None,

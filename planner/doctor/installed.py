@@ -1,4 +1,8 @@
-"""What is installed: versions beside the known-good ones, whether it imports, whether torch and torchvision fit."""
+"""What is installed: versions beside the known-good ones and what needs them, whether torch and torchvision work.
+
+Only these two are imported, as only they are known to break with the machine (drivers, CUDA, builds that do not fit),
+and as torch alone knows the GPUs. Of the others versions and files are looked at, which takes no time.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ from planner.text.shipped import shipped
 DISTRIBUTION = "scaling-planner"
 # A package, its versions, with or without brackets, and under which condition.
 REQUIREMENT = re.compile(r"([\w.-]+)\s*\(?([<>=!~][^;)]*)?\)?\s*(;.*)?")
-# Packages by the names they are imported under, in the order in which they need each other.
+# Packages by the names they are imported under.
 PACKAGES = {
     "numpy": "numpy",
     "scipy": "scipy",
@@ -43,13 +47,8 @@ PACKAGES = {
     "rich": "rich",
     "matplotlib": "matplotlib",
 }
-# What fails with another, and is not to be blamed for it.
-NEEDS = {
-    "torchvision": ("torch",),
-    "timm": ("torch", "torchvision"),
-    "gpytorch": ("torch",),
-    "botorch": ("torch", "gpytorch"),
-}
+# Those that are imported, in the order in which they need each other.
+IMPORTED = ("torch", "torchvision")
 # What does as well as a module of those below.
 INSTEAD = {"psycopg2": ("psycopg",)}
 # Modules of what is optional, and what it is for.
@@ -64,7 +63,7 @@ EXTRAS = {
 WHEELS = "--index-url https://download.pytorch.org/whl/cuXXX"
 LONGEST_PROBE = 300
 MARK = "planner-probe "
-# Imports one package after the other where a crash does no harm, and says what torch sees.
+# Imports one package after the other, where a crash does no harm, and says what torch sees.
 PROBE = """
 import importlib, json, sys
 
@@ -108,7 +107,7 @@ class Probed:
     """What importing the packages gave.
 
     Attributes:
-        errors: By module: "" where it imports.
+        errors: Words of errors by module, "" where it imports.
         torch: Threads, version of CUDA and GPUs, as torch says; empty where it does not import.
     """
 
@@ -118,7 +117,7 @@ class Probed:
 
 def probe() -> Probed:
     """Imports the packages in another process, which a broken one may bring down."""
-    program = [sys.executable, "-P", "-c", PROBE, *PACKAGES]
+    program = [sys.executable, "-P", "-c", PROBE, *IMPORTED]
     try:
         done = subprocess.run(program, capture_output=True, text=True, errors="replace", timeout=LONGEST_PROBE)
         ended, lines = _ending(done.returncode), done.stdout.splitlines()
@@ -135,7 +134,7 @@ def probe() -> Probed:
         else:
             found.torch = facts
     if begun not in found.errors:
-        found.errors[begun or next(iter(PACKAGES))] = ended
+        found.errors[begun or IMPORTED[0]] = ended
     return found
 
 
@@ -185,19 +184,42 @@ def _version(name: str) -> str | None:
 
 def _package(name: str, module: str, probed: Probed, wanted: dict[str, str], good: dict[str, str]) -> Check:
     version, needs, error = _version(name), wanted.get(name, ""), probed.errors.get(module)
-    if version is None and error != "":
+    there = error == "" or _is_there(module)
+    if version is None and not there:
         return Check(name, "none", "not installed", f"pip install '{name}{needs}'")
     known = good.get(name)
     found = version or "of unknown version"
     found += "" if known is None else " (known good)" if same(known, found) else f" (known good: {known})"
-    blamed = [one for one in NEEDS.get(name, ()) if probed.errors.get(one)]
-    if error and blamed:
-        return Check(name, f"{found}, cannot work without {blamed[0]}")
+    if error and module != IMPORTED[0] and probed.errors.get(IMPORTED[0]):
+        return Check(name, f"{found}, cannot work without {IMPORTED[0]}")
     if error:
         return Check(name, found, f"does not import ({error})", _anew(name, good))
+    if not there:
+        return Check(name, found, f"has lost its module {module}", _anew(name, good))
     if version is not None and not satisfies(version, needs):
         return Check(name, found, f"{needs} is wanted", f"pip install --upgrade '{name}{needs}'")
-    return Check(name, found + (", not tried" if error is None else ""))
+    if unmet := _unmet(name):
+        return Check(name, found, f"wants {unmet}", f"pip install '{unmet}'")
+    return Check(name, found + (", not tried" if module in IMPORTED and error is None else ""))
+
+
+def _unmet(name: str) -> str:
+    """The first package of ours that a package needs in another version, such as `numpy>=2.4`; "" for none.
+
+    Of torchvision's need of torch `fit_check` tells.
+    """
+    try:
+        from packaging.requirements import Requirement
+
+        lines = metadata.requires(name) or []
+    except (ImportError, metadata.PackageNotFoundError):
+        return ""
+    for need in map(Requirement, () if name in IMPORTED else lines):
+        version = _version(need.name) if need.name in PACKAGES.values() else None
+        applies = need.marker is None or need.marker.evaluate({"extra": ""})
+        if version is not None and applies and not satisfies(version, str(need.specifier)):
+            return f"{need.name}{need.specifier}"
+    return ""
 
 
 def same(known: str, version: str) -> bool:

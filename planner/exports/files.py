@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.errors import PlannerError
 from planner.exports.network import Network
-from planner.exports.paths import Kind, export_path
+from planner.exports.paths import Kind, export_path, module_name
 from planner.exports.source import timm_source
 from trainer.files import write_named
 from trainer.onnx_graph import check_onnx, onnx_proto, onnx_session
@@ -46,7 +44,7 @@ def write(network: Network, kind: Kind, out: str | None) -> list[Path]:
     if kind == "onnx":
         contents = {path: _onnx(network)}
     else:
-        network = replace(network, name=_module_name(path))
+        network = replace(network, name=module_name(path))
         contents = _timm(network, path, kind)
     try:
         for file, content in contents.items():
@@ -59,22 +57,6 @@ def write(network: Network, kind: Kind, out: str | None) -> list[Path]:
             f"{error.filename}: {error.strerror}; free space or rights, or give another --out"
         ) from error
     return list(contents)
-
-
-def _module_name(path: Path) -> str:
-    """The name under which a file is imported, and its network known to timm.
-
-    Raises:
-        PlannerError: If Python or timm has another use for it.
-    """
-    import timm
-
-    name = path.stem
-    found = None if name in sys.modules else importlib.util.find_spec(name)
-    taken = found is not None and Path(found.origin or "").resolve() != path.with_suffix(".py").resolve()
-    if taken or name in sys.modules or timm.is_model(name):
-        raise PlannerError(f"--out {path}: {name} is the name of another module or of a timm model; take another name")
-    return name
 
 
 def _timm(network: Network, path: Path, kind: Kind) -> dict[Path, str | nn.Module]:

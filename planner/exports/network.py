@@ -11,7 +11,7 @@ from planner.errors import PlannerError
 from planner.text.quantities import format_count
 from sampler import Architecture, BaseNetwork, architecture_complexity
 from sampler import base as base_named
-from trainer.batches import MEAN, STD
+from trainer.image_data import MEAN, STD
 from trainer.network import build
 from trainer.weights import load_network
 

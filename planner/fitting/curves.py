@@ -14,11 +14,11 @@ from planner.fitting.monotone import Shape, made_monotone, never_falling
 from planner.fitting.transfer import Transfer, departing, transferred
 from planner.front.pareto import distinct_budgets
 from planner.gaussian.curve import Curve
-from planner.gaussian.curve_fit import LOGLINEAR, TINYNET, Fitted, Form, fit_process
+from planner.gaussian.curve_fit import LOGLINEAR, TINYNET, CurveFit, CurveForm, fit_process
 from sampler.architecture import FloatArray
 
 CurveKind = Literal["loglinear", "tinynet"]
-_FORMS: dict[str, Form] = {"loglinear": LOGLINEAR, "tinynet": TINYNET}
+_FORMS: dict[str, CurveForm] = {"loglinear": LOGLINEAR, "tinynet": TINYNET}
 # A curve is fitted to so many points; fewer would be followed one by one.
 FEWEST_POINTS = 4
 
@@ -97,7 +97,7 @@ def _fit_curve(
     form = _FORMS[kind]
     x, y = form.input(c), form.output(values)
 
-    def refit(given: Curve | None, weight: float, shortest: float | None = None, moved: bool = False) -> Fitted:
+    def refit(given: Curve | None, weight: float, shortest: float | None = None, moved: bool = False) -> CurveFit:
         points = never_falling(x, y) if moved else y
         rest = points if given is None or not weight else points - weight * given.mean(c)
         found = fit_process(x, rest, form, seed, shortest=shortest)

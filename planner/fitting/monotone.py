@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from planner.gaussian.curve import Curve
-from planner.gaussian.curve_fit import Fitted
+from planner.gaussian.curve_fit import CurveFit
 from sampler.architecture import FloatArray
 
 _STEPS = 200  # values of c at which a curve is looked at
@@ -62,8 +62,8 @@ def never_falling(x: FloatArray, y: FloatArray) -> FloatArray:
 
 
 def made_monotone(
-    fitted: Fitted, c_range: tuple[float, float], refit: Callable[[float, bool], Fitted] | None
-) -> tuple[Fitted, Shape]:
+    fitted: CurveFit, c_range: tuple[float, float], refit: Callable[[float, bool], CurveFit] | None
+) -> tuple[CurveFit, Shape]:
     """The curve as fitted where it never falls, or else the first smoother one that the data allow.
 
     Tried are longer length scales, then the same with the points moved to the nearest that never fall (isotonic

@@ -11,10 +11,10 @@ import numpy as np
 
 from planner.errors import PlannerError
 from planner.formulas.branch import Direction
-from planner.formulas.codec import load_formula
+from planner.formulas.codec import read_formula_file
 from planner.formulas.formula import FormulaCurves
 from planner.gaussian.curve import Curve
-from planner.gaussian.curve_fit import Fitted
+from planner.gaussian.curve_fit import CurveFit
 from planner.study.folder import folder_of
 
 _WEIGHTS = (0.2, 0.4, 0.6, 0.8, 1.0)
@@ -48,7 +48,7 @@ class Transfer:
         }
 
 
-def transferred(prior: Curve, alone: Fitted, refit: Callable[[Curve, float], Fitted]) -> tuple[Fitted, Transfer]:
+def transferred(prior: Curve, alone: CurveFit, refit: Callable[[Curve, float], CurveFit]) -> tuple[CurveFit, Transfer]:
     """The new curve as a departure from the prior's, with the weight that predicts left-out points best.
 
     The prior is used only if that weight makes the leave-one-out error smaller and the marginal likelihood 20 times
@@ -67,14 +67,14 @@ def transferred(prior: Curve, alone: Fitted, refit: Callable[[Curve, float], Fit
     return (best if used else alone), Transfer(used, best.rmse, alone.rmse, evidence)
 
 
-def log_likelihood(fitted: Fitted) -> float:
+def log_likelihood(fitted: CurveFit) -> float:
     """Log of the marginal likelihood at the fitted hyper-parameters (Rasmussen & Williams 2006, Eq. 2.30)."""
     curve = fitted.curve
     fit = float(curve.alpha @ np.linalg.solve(curve.precision, curve.alpha))
     return 0.5 * (float(np.linalg.slogdet(curve.precision)[1]) - fit - len(curve.alpha) * math.log(2 * math.pi))
 
 
-def departing(fitted: Fitted, prior: Curve, weight: float) -> Fitted:
+def departing(fitted: CurveFit, prior: Curve, weight: float) -> CurveFit:
     """A fit to residuals as a fit to the data: its curve gets the prior back."""
     return replace(fitted, curve=replace(fitted.curve, prior=prior, prior_weight=weight))
 
@@ -87,13 +87,13 @@ def prior_named(name: str) -> tuple[FormulaCurves, str]:
     """
     path = Path(name)
     if path.is_file() or path.suffix == ".json":
-        return load_formula(path, FormulaCurves), path.name
+        return read_formula_file(path, FormulaCurves), path.name
     path = folder_of(name) / "formula.json"
     if not path.is_file():
         raise PlannerError(
             f"--prior {name}: neither a formula file nor a study with one; run `planner fit --study {name}` first"
         )
-    return load_formula(path, FormulaCurves), name
+    return read_formula_file(path, FormulaCurves), name
 
 
 def prior_curve(prior: FormulaCurves, direction: Direction, name: str, like: str) -> Curve | None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from planner.errors import PlannerError
 from planner.formulas.branch import Branch, Direction
-from planner.formulas.document import COUNTING, SCHEMA, problem_in
+from planner.formulas.document import COUNTING, FORMULA_SCHEMA, problem_in
 from planner.formulas.formula import FormulaCurves
 from planner.formulas.parts import parts_of, resolution_of
 from planner.formulas.rungs import ladder_in
@@ -46,7 +46,7 @@ def dumps(formula: FormulaCurves) -> str:
     """
     network = formula.network
     document = {
-        "schema": SCHEMA,
+        "schema": FORMULA_SCHEMA,
         "counting": COUNTING,
         "base": {"name": formula.base, "network": asdict(network), "macs": formula.base_macs},
         "classes": formula.classes,
@@ -116,10 +116,10 @@ def _checked(document: dict[str, Any], kind: type[_F], shipped: bool) -> _F:
 
 def _format(kind: type[_F], shipped: bool = False) -> Format[_F]:
     read = partial(_checked, kind=kind, shipped=shipped)
-    return Format(SCHEMA, "formula", "write it again with `planner fit --out`", read)
+    return Format(FORMULA_SCHEMA, "formula", "write it again with `planner fit --out`", read)
 
 
-def load_formula(path: Path, kind: type[_F]) -> _F:
+def read_formula_file(path: Path, kind: type[_F]) -> _F:
     """Reads a formula file as a class of formulas.
 
     Raises:
@@ -139,14 +139,14 @@ def read_formula(text: str, kind: type[_F], name: str = "formula", shipped: bool
         shipped: Whether it is a file of the planner's own, whose shape need not be checked again.
 
     Raises:
-        PlannerError: As `load_formula` does.
+        PlannerError: As `read_formula_file` does.
     """
     return _format(kind, shipped).loads(text, name)
 
 
 def load(path: Path) -> FormulaCurves:
-    """The curves of a formula file, as `load_formula`."""
-    return load_formula(path, FormulaCurves)
+    """The curves of a formula file, as `read_formula_file`."""
+    return read_formula_file(path, FormulaCurves)
 
 
 def loads(text: str, name: str = "formula", shipped: bool = False) -> FormulaCurves:
@@ -157,7 +157,7 @@ def loads(text: str, name: str = "formula", shipped: bool = False) -> FormulaCur
 def _formula_in(document: dict[str, Any], kind: type[_F]) -> _F:
     name, network = document["base"]["name"], document["base"]["network"]
     surrogate = _surrogate_in(document.get("surrogate"))
-    if name not in base_names():
+    if name not in base_names() and name not in base_names(installed=True):
         raise PlannerError(f"base network {shown(name)} is unknown to this version")
     formula = kind(
         base=name,

@@ -14,12 +14,12 @@ from annotated_types import Ge, Gt, Le, Len, MaxLen, MinLen
 from typing_extensions import TypedDict  # pydantic reads typing's own from Python 3.12 on alone
 
 from planner.formulas.branch import Kind
-from planner.text.documents import departure
+from planner.text.documents import first_departure
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-SCHEMA = "planner-formula/1"
+FORMULA_SCHEMA = "planner-formula/1"
 COUNTING = "macs: multiply-accumulates of convolutions and linear layers; no bias, norm, activation or pooling"
 _CLOSED = {"strict": True, "extra": "forbid"}
 _OPEN = {"strict": True, "extra": "allow"}
@@ -308,7 +308,7 @@ def problem_in(document: Any) -> str | None:
     try:
         _model().validate_python(document)
     except ValidationError as error:
-        return departure(error, document)
+        return first_departure(error, document)
     return None
 
 
@@ -324,7 +324,7 @@ def json_schema() -> dict[str, Any]:
 
     defined = _model(use_attribute_docstrings=True).json_schema(schema_generator=Untitled)["$defs"]
     document = {"$schema": GenerateJsonSchema.schema_dialect, "$id": "urn:planner-formula:1"}
-    return {**document, **defined.pop("FormulaDocument"), "title": SCHEMA, "$defs": defined}
+    return {**document, **defined.pop("FormulaDocument"), "title": FORMULA_SCHEMA, "$defs": defined}
 
 
 def schema_text() -> str:

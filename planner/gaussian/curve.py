@@ -27,6 +27,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from planner.gaussian.kernels import curve_covariance, rbf
 from planner.gaussian.outside import Outside, beyond_of
 from sampler.architecture import FloatArray
 
@@ -34,7 +35,7 @@ Scale = Literal["identity", "log"]
 _LEVEL = 0.9  # of the intervals that are told
 REACH = NormalDist().inv_cdf(0.5 + _LEVEL / 2)
 # A power law is said where it gives the multiplier to 10 % over the whole range: about one step of rounding.
-FAR = 0.1
+FAR_FROM_POWER_LAW = 0.1
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Exponent:
     @property
     def power_law(self) -> bool:
         """Whether one exponent says what the curve does."""
-        return self.off <= FAR
+        return self.off <= FAR_FROM_POWER_LAW
 
     @property
     def doubling(self) -> float:
@@ -130,13 +131,14 @@ class Curve:
     def mean(self, c: ArrayLike) -> FloatArray:
         """Posterior mean at `(n,)` values of c, on the output's scale."""
         x = self._x(c)
-        result: FloatArray = self.offset + self.slope * x + self._rbf(x) @ self.alpha
+        near = self.variance * rbf(x, self.inputs, self.length_scale)
+        result: FloatArray = self.offset + self.slope * x + near @ self.alpha
         return result if self.prior is None else result + self.prior_weight * self.prior.mean(c)
 
     def posterior_variance(self, c: ArrayLike) -> FloatArray:
         """Variance of a new point about the mean (noise included) at `(n,)` values of c, on the output's scale."""
         x = self._x(c)
-        cross = self.slope_variance * np.outer(x, self.inputs) + self._rbf(x)
+        cross = self._covariance(x, self.inputs)
         prior = self.slope_variance * x**2 + self.variance
         explained = np.einsum("ni,ij,nj->n", cross, self.precision, cross)
         # Rounding can leave a tiny negative number where data are dense; the noise is a floor in any case.
@@ -146,10 +148,8 @@ class Curve:
     def posterior_covariance(self, c: ArrayLike) -> FloatArray:
         """Joint covariance `(n, n)` of the curve itself (no noise) at `(n,)` values of c, on the output's scale."""
         x = self._x(c)
-        cross = self.slope_variance * np.outer(x, self.inputs) + self._rbf(x)
-        distance = (x[:, None] - x[None, :]) / self.length_scale
-        prior = self.slope_variance * np.outer(x, x) + self.variance * np.exp(-0.5 * distance**2)
-        result: FloatArray = prior - cross @ self.precision @ cross.T
+        cross = self._covariance(x, self.inputs)
+        result: FloatArray = self._covariance(x, x) - cross @ self.precision @ cross.T
         return result
 
     def interval(self, c: float, level: float = _LEVEL, seen: tuple[float, float] | None = None) -> tuple[float, float]:
@@ -178,18 +178,15 @@ class Curve:
         values = np.atleast_1d(np.asarray(c, dtype=np.float64))
         return np.log(values) if self.input_scale == "log" else values
 
-    def _rbf(self, x: FloatArray) -> FloatArray:
-        distance = (x[:, None] - self.inputs[None, :]) / self.length_scale
-        result: FloatArray = self.variance * np.exp(-0.5 * distance**2)
-        return result
+    def _covariance(self, x: FloatArray, z: FloatArray) -> FloatArray:
+        return curve_covariance(x, z, self.slope_variance, self.variance, self.length_scale)
 
 
 def precision_of(
     inputs: FloatArray, slope_variance: float, variance: float, length_scale: float, noise_variance: float
 ) -> FloatArray:
     """`(m, m)` inverse of the covariance of fitted points, noise included."""
-    distance = (inputs[:, None] - inputs[None, :]) / length_scale
-    covariance = slope_variance * np.outer(inputs, inputs) + variance * np.exp(-0.5 * distance**2)
+    covariance = curve_covariance(inputs, inputs, slope_variance, variance, length_scale)
     inverse: FloatArray = np.linalg.inv(covariance + noise_variance * np.eye(len(inputs))).astype(np.float64)
     return inverse
 

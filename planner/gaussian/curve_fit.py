@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.gaussian.curve import Curve, Scale, precision_of
+from planner.gaussian.equations import left_out
 from sampler.architecture import FloatArray
 
 # Of r and d about their curve, in logs: rounding alone scatters them by some percent.
@@ -22,7 +23,7 @@ _LONGEST = 20.0  # length scale: longer ones are straight lines over any range o
 
 
 @dataclass(frozen=True)
-class Form:
+class CurveForm:
     """What a curve is a function of, and whether a power law is part of it.
 
     Attributes:
@@ -47,12 +48,12 @@ class Form:
 
 
 # In log c shorter scales would follow single trainings; over raw c the tiny networks lie within 0.06.
-LOGLINEAR = Form("log", "log", True, 0.7)
-TINYNET = Form("identity", "identity", False, 0.05)
+LOGLINEAR = CurveForm("log", "log", True, 0.7)
+TINYNET = CurveForm("identity", "identity", False, 0.05)
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class CurveFit:
     """A curve and its leave-one-out residuals `(m,)`, on the output's scale."""
 
     curve: Curve
@@ -67,22 +68,19 @@ class Fitted:
 def fit_process(
     x: FloatArray,
     y: FloatArray,
-    form: Form,
+    form: CurveForm,
     seed: int,
     offset: float = 0.0,
     least_noise: float = 0.0,
     shortest: float | None = None,
-) -> Fitted:
+) -> CurveFit:
     """The posterior at the hyper-parameters of maximum likelihood.
-
-    Leave-one-out residuals at fixed hyper-parameters are alpha_i / precision_ii (Rasmussen & Williams 2006,
-    Eq. 5.12).
 
     Args:
         x: `(m,)` inputs, on the form's scale.
         y: `(m,)` values, on the form's scale.
-        form: What kind of curve.
-        seed: Of the optimiser's restarts.
+        form: Scales, and whether a power law is part of it.
+        seed: Random seed of the optimiser's restarts.
         offset: Constant of the mean.
         least_noise: Noise variance of a point at least.
         shortest: Smallest length scale, instead of the form's; infinity leaves the RBF kernel out.
@@ -93,11 +91,12 @@ def fit_process(
     slope = slope_variance * float(x @ alpha)
     numbers = (offset, slope, slope_variance, variance, length_scale, noise)
     curve = Curve(form.input_scale, form.output_scale, *numbers, x, alpha)
-    return Fitted(curve, alpha / np.diag(precision))
+    residuals, _ = left_out(alpha, np.diag(precision))
+    return CurveFit(curve, residuals)
 
 
 def _hyperparameters(
-    x: FloatArray, y: FloatArray, form: Form, seed: int, least_noise: float, shortest: float | None
+    x: FloatArray, y: FloatArray, form: CurveForm, seed: int, least_noise: float, shortest: float | None
 ) -> tuple[float, float, float, float]:
     """Variance of the slope, variance and length scale of the RBF, and noise variance."""
     from sklearn.exceptions import ConvergenceWarning

@@ -87,7 +87,7 @@ def _smallest(column: FloatArray) -> float:
     return float(column.min(where=column > 0, initial=np.inf)) if (column > 0).any() else 1.0
 
 
-def standardised(names: Sequence[str], scales: Sequence[str], inputs: FloatArray) -> Features:
+def standardised_features(names: Sequence[str], scales: Sequence[str], inputs: FloatArray) -> Features:
     """Features that have mean 0 and deviation 1 over the rows of `(n, k)` inputs."""
     k = len(names)
     units = np.array([_smallest(inputs[:, j]) if scales[j] == "log1p" else 1.0 for j in range(k)])

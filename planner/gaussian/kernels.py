@@ -1,10 +1,22 @@
-"""Covariances of the members, and their derivatives, in numpy.
+"""Correlations, and the covariances that are made of them, with their derivatives, in numpy.
 
-    k(x, z) = 1 + a x.z / d + b m(|(x - z) / l|)            joint:    m is Matern-5/2, one length-scale l per group
-    k(x, z) = 1 + a x.z / d + b mean_j m(|x_j - z_j| / l_j)  additive
+Notation (Rasmussen & Williams 2006, section 4.2), for a distance r in length scales:
 
-(Rasmussen & Williams 2006, section 4.2). The linear part is in every member: away from the rows seen a member falls
-back on a line, not on a constant. The constant's variance is 1 because the target is standardised.
+    rbf         exp(-r^2 / 2)                                     Eq. 4.9
+    matern32    (1 + s) exp(-s),            s = sqrt(3) r         Eq. 4.17
+    matern52    (1 + s + s^2 / 3) exp(-s),  s = sqrt(5) r         Eq. 4.17
+
+A curve over a budget has the covariance (x, z are numbers: c, or log c)
+
+    k(x, z) = a x z + b rbf(|x - z| / l)
+
+and a member of a surrogate (x, z are d features)
+
+    k(x, z) = 1 + a x.z / d + b m(|(x - z) / l|)                  joint: m is matern52, one length-scale l per group
+    k(x, z) = 1 + a x.z / d + b mean_j m(|x_j - z_j| / l_j)       additive
+
+The linear part is in both: away from the data a line is left, not a constant. The constant's variance is 1 because the
+target is standardised.
 """
 
 from __future__ import annotations
@@ -19,9 +31,62 @@ import numpy as np
 from sampler.architecture import FloatArray
 
 _Form = Literal["linear", "joint", "additive"]
-FORMS: tuple[_Form, ...] = ("linear", "joint", "additive")
+KERNEL_FORMS: tuple[_Form, ...] = ("linear", "joint", "additive")
 CONSTANT = 1.0
-JITTER = 1e-8
+# On the diagonal of a covariance of standardised values, against rounding.
+NUGGET_VARIANCE = 1e-8
+
+
+def rbf(x: FloatArray, z: FloatArray, length_scale: float) -> FloatArray:
+    """`(n, q)` squared exponential correlations of `(n,)` with `(q,)` numbers."""
+    distance = (x[:, None] - z[None, :]) / length_scale
+    correlation: FloatArray = np.exp(-0.5 * distance**2)
+    return correlation
+
+
+def curve_covariance(
+    x: FloatArray, z: FloatArray, slope_variance: float, variance: float, length_scale: float
+) -> FloatArray:
+    """`(n, q)` covariances of a curve's values at `(n,)` and at `(q,)` numbers: a line through 0 and an RBF kernel."""
+    covariance: FloatArray = slope_variance * np.outer(x, z) + variance * rbf(x, z, length_scale)
+    return covariance
+
+
+def matern32(distances: FloatArray) -> FloatArray:
+    """Matern-3/2 correlations of distances in length scales, of any shape."""
+    scaled = math.sqrt(3) * distances
+    correlation: FloatArray = (1 + scaled) * np.exp(-scaled)
+    return correlation
+
+
+def matern32_length_slope(scaled: FloatArray, correlations: FloatArray) -> FloatArray:
+    """Derivatives of Matern-3/2 by the log of the length scale: s^2 exp(-s), which is the correlation s^2 / (1 + s).
+
+    Args:
+        scaled: Distances in length scales, times sqrt(3).
+        correlations: Their correlations, or products with them, whose derivatives are then given.
+    """
+    slopes: FloatArray = correlations * scaled**2 / (1 + scaled)
+    return slopes
+
+
+def matern52(squared: FloatArray) -> FloatArray:
+    """Matern-5/2 correlations of squared distances in length scales, in their place."""
+    squared *= 5
+    root = np.sqrt(squared)
+    squared /= 3
+    squared += root
+    squared += 1
+    np.negative(root, out=root)
+    squared *= np.exp(root, out=root)
+    return squared
+
+
+def matern52_with_slope(squared: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Matern-5/2 correlations of squared distances in length scales, and -2 times their derivatives by them."""
+    root = np.sqrt(5 * squared)
+    decay = np.exp(-root)
+    return (1 + root + root * root / 3) * decay, (5 / 3) * (1 + root) * decay
 
 
 @dataclass(frozen=True)
@@ -29,9 +94,9 @@ class Kernel:
     """The form of a member's covariance.
 
     Attributes:
-        name: Of the member.
+        name: Name of the member.
         form: `linear`, `joint` or `additive`.
-        groups: For each of the d features the number of its length-scale; empty where linear.
+        groups: Number of the length-scale of each of the d features; empty where linear.
     """
 
     name: str
@@ -77,7 +142,7 @@ class Kernel:
         if self.form != "linear":
             share = math.exp(theta[2]) / (x.shape[1] if self.form == "additive" else 1)
             for squared in self.distances(theta, x, z):
-                total += share * _correlation(squared)
+                total += share * matern52(squared)
         return total
 
     def paired(self, theta: FloatArray, x: FloatArray, z: FloatArray) -> FloatArray:
@@ -86,7 +151,7 @@ class Kernel:
         if self.form == "linear":
             return total
         squared = ((x - z) / self.lengths(theta)) ** 2
-        parts = _correlation(squared).mean(1) if self.form == "additive" else _correlation(squared.sum(1))
+        parts = matern52(squared).mean(1) if self.form == "additive" else matern52(squared.sum(1))
         return total + math.exp(theta[2]) * parts
 
     def departure(self, theta: FloatArray, x: FloatArray, z: FloatArray) -> FloatArray:
@@ -99,25 +164,6 @@ class Kernel:
         kernel = 0.0 if self.form == "linear" else math.exp(theta[2])
         variance: FloatArray = CONSTANT + kernel + math.exp(theta[0]) / max(x.shape[1], 1) * (x * x).sum(1)
         return variance
-
-
-def _correlation(squared: FloatArray) -> FloatArray:
-    """Matern-5/2 of squared distances, in their place."""
-    squared *= 5
-    root = np.sqrt(squared)
-    squared /= 3
-    squared += root
-    squared += 1
-    np.negative(root, out=root)
-    squared *= np.exp(root, out=root)
-    return squared
-
-
-def matern(squared: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Matern-5/2 of squared distances, and -2 times its derivative by them."""
-    root = np.sqrt(5 * squared)
-    decay = np.exp(-root)
-    return (1 + root + root * root / 3) * decay, (5 / 3) * (1 + root) * decay
 
 
 def length_gradient(sides: FloatArray, x: FloatArray) -> FloatArray:

@@ -23,7 +23,7 @@ from sampler.architecture import FloatArray
 
 # Before anything is seen: standard deviations of the warped target, for each range of a column. A saturating law
 # bends more on its way down.
-ABOVE, BELOW = 0.7, 2.0
+PRIOR_ABOVE, PRIOR_BELOW = 0.7, 2.0
 FREEDOM = 3  # degrees of freedom of that
 _SLACK = 0.01  # ranges of a column by which a row may lie outside and count as inside
 CONSTANT_RANGE = 0.2  # in logarithms, what counts as the range of a column in which all rows were equal
@@ -41,8 +41,8 @@ class Outside:
         constants: `(k,)` values of columns in which all rows were equal, NaN elsewhere; None where they are not known.
     """
 
-    above: float = ABOVE
-    below: float = BELOW
+    above: float = PRIOR_ABOVE
+    below: float = PRIOR_BELOW
     freedom: tuple[int, int] = (FREEDOM, FREEDOM)
     constants: FloatArray | None = field(default=None)
 
@@ -112,7 +112,7 @@ def _share(angle: float, freedom: int) -> float:
     return 2 / math.pi * (angle + math.sin(angle) * total)
 
 
-def constants_of(matrix: FloatArray, features: Features) -> FloatArray:
+def constant_values(matrix: FloatArray, features: Features) -> FloatArray:
     """`(k,)` values of the columns that are no features because all rows are equal there; NaN elsewhere."""
     constant: NDArray[np.bool_] = np.array([scale == "constant" for scale in features.scales])
     return np.where(constant, matrix[0], np.nan)

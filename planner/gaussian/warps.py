@@ -16,8 +16,8 @@ import numpy as np
 
 from sampler.architecture import FloatArray
 
-Kind = Literal["identity", "above", "below"]
-KINDS: tuple[Kind, ...] = ("identity", "above", "below")
+WarpKind = Literal["identity", "above", "below"]
+WARP_KINDS: tuple[WarpKind, ...] = ("identity", "above", "below")
 LARGEST_VARIANCE = 2.0  # of a log, in means: far from all rows a log-normal's mean would run away
 
 
@@ -25,7 +25,7 @@ LARGEST_VARIANCE = 2.0  # of a log, in means: far from all rows a log-normal's m
 class Warp:
     """A target y as w = (t(y) - centre) / spread, t rising: y, -log(limit - y) or log(y - limit)."""
 
-    kind: Kind
+    kind: WarpKind
     limit: float
     centre: float
     spread: float
@@ -36,7 +36,7 @@ class Warp:
 
     def fitted(self, target: FloatArray) -> Warp:
         """The warp with the same limit that gives these targets mean 0 and deviation 1."""
-        return standardised(self.kind, self.limit, target)
+        return standardised_warp(self.kind, self.limit, target)
 
     def forward(self, target: FloatArray) -> FloatArray:
         """`(n,)` warped values of `(n,)` targets."""
@@ -65,13 +65,13 @@ class Warp:
         return self.limit + self._sign * distance, distance * np.sqrt(np.expm1(variance))
 
 
-def _plain(kind: Kind, limit: float, target: FloatArray) -> FloatArray:
+def _plain(kind: WarpKind, limit: float, target: FloatArray) -> FloatArray:
     if kind == "identity":
         return target
     return -np.log(limit - target) if kind == "above" else np.log(target - limit)
 
 
-def standardised(kind: Kind, limit: float, target: FloatArray) -> Warp:
+def standardised_warp(kind: WarpKind, limit: float, target: FloatArray) -> Warp:
     """The warp that gives these targets mean 0 and deviation 1."""
     plain = _plain(kind, limit, target)
     spread = float(plain.std())

@@ -3,73 +3,81 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.latency.model import COUNTS, FEATURES, Departure, LatencyModel
+from planner.latency.departure import Departure
+from planner.latency.features import LATENCY_FEATURES, TIMED_COUNTS
 from planner.text.documents import Format, number
 from sampler.architecture import FloatArray
 
 _SCHEMA = "planner-latency/1"
 _UNITS = "coefficients: ms, and ms per MAC, activation, param, block; resolution: pixels; log_residuals: natural logs"
-KERNEL = "matern32"
-LARGEST_POINTS = 10_000
+_KERNEL = "matern32"
+_MOST_POINTS = 10_000
 
 
-def dumps(model: LatencyModel) -> str:
-    """The text of a latency file: sorted keys, so that a diff is readable."""
+def latency_text(fields: Mapping[str, Any]) -> str:
+    """The text of a latency file.
+
+    Args:
+        fields: Attributes of a model by their names (`planner.latency.model.LatencyModel`).
+    """
+    departure: Departure = fields["departure"]
     document = {
         "schema": _SCHEMA,
         "units": _UNITS,
-        "measured_on": model.measured_on,
-        "per": model.per,
-        "features": list(model.features),
-        "coefficients": model.coefficients,
+        "measured_on": fields["measured_on"],
+        "per": fields["per"],
+        "features": list(fields["features"]),
+        "coefficients": fields["coefficients"],
         "departure": {
-            "kernel": KERNEL,
-            "inputs": model.departure.inputs.tolist(),
-            "alpha": model.departure.alpha.tolist(),
-            "variance": model.departure.variance,
-            "length_scale": model.departure.length_scale,
+            "kernel": _KERNEL,
+            "inputs": departure.inputs.tolist(),
+            "alpha": departure.alpha.tolist(),
+            "variance": departure.variance,
+            "length_scale": departure.length_scale,
         },
-        "ranges": {name: list(ends) for name, ends in model.ranges.items()},
-        "log_residuals": model.log_residuals.tolist(),
-        "errors": model.errors,
-        "provenance": model.provenance,
+        "ranges": {name: list(ends) for name, ends in fields["ranges"].items()},
+        "log_residuals": fields["log_residuals"].tolist(),
+        "errors": fields["errors"],
+        "provenance": fields["provenance"],
     }
     return json.dumps(document, allow_nan=False, sort_keys=True, indent=1) + "\n"
 
 
-def _model_in(document: dict[str, Any]) -> LatencyModel:
+def _fields_in(document: dict[str, Any]) -> dict[str, Any]:
     if document["per"] not in ("pass", "image"):
         raise PlannerError(f"per is {document['per']!r}; pass or image is wanted")
-    features = tuple(name for name in FEATURES if name in document["features"])
+    features = tuple(name for name in LATENCY_FEATURES if name in document["features"])
     if list(features) != document["features"] or "macs" not in features:
-        raise PlannerError(f"features are {document['features']!r}; macs and more of {', '.join(FEATURES)} are wanted")
+        known = ", ".join(LATENCY_FEATURES)
+        raise PlannerError(f"features are {document['features']!r}; macs and more of {known} are wanted")
     residuals = _array(document["log_residuals"], "log_residuals")
     if not len(residuals) or residuals[0] < 0 or (np.diff(residuals) < 0).any():
         raise PlannerError("log_residuals must be at least one number, none negative, rising")
-    return LatencyModel(
-        measured_on=_described(document["measured_on"]),
-        per=document["per"],
-        features=features,
-        coefficients=_coefficients_in(document["coefficients"], features),
-        departure=_departure_in(document["departure"], len(features)),
-        ranges={name: _range_in(document["ranges"][name], name) for name in features},
-        log_residuals=residuals,
-        errors={key: number(value, key) for key, value in document["errors"].items()},
-        provenance=dict(document["provenance"]),
-    )
+    return {
+        "measured_on": _setting_in(document["measured_on"]),
+        "per": document["per"],
+        "features": features,
+        "coefficients": _coefficients_in(document["coefficients"], features),
+        "departure": _departure_in(document["departure"], len(features)),
+        "ranges": {name: _range_in(document["ranges"][name], name) for name in features},
+        "log_residuals": residuals,
+        "errors": {key: number(value, key) for key, value in document["errors"].items()},
+        "provenance": dict(document["provenance"]),
+    }
 
 
-_FORMAT = Format(_SCHEMA, "latency model", "write it again with `planner latency fit --out`", _model_in)
+_FORMAT = Format(_SCHEMA, "latency model", "write it again with `planner latency fit --out`", _fields_in)
 
 
-def load(path: Path) -> LatencyModel:
-    """Reads a latency file.
+def fields_of_file(path: Path) -> dict[str, Any]:
+    """The attributes of a latency file's model, by their names.
 
     Raises:
         PlannerError: If it is missing, too large, not of the schema, or holds impossible values.
@@ -77,8 +85,8 @@ def load(path: Path) -> LatencyModel:
     return _FORMAT.load(path, "give a file written by `planner latency fit --out`")
 
 
-def loads(text: str, name: str = "latency model") -> LatencyModel:
-    """The latency model of a text; `name` is what errors call it.
+def fields_of_text(text: str, name: str) -> dict[str, Any]:
+    """As `fields_of_file`, of a text; `name` is what errors call it.
 
     Raises:
         PlannerError: If the text is not of the schema, or holds impossible values.
@@ -86,7 +94,7 @@ def loads(text: str, name: str = "latency model") -> LatencyModel:
     return _FORMAT.loads(text, name)
 
 
-def _described(measured_on: dict[str, Any]) -> dict[str, Any]:
+def _setting_in(measured_on: dict[str, Any]) -> dict[str, Any]:
     for key, value in measured_on.items():
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise PlannerError(f"{key} of measured_on is {value!r}; a text or number is wanted")
@@ -94,7 +102,7 @@ def _described(measured_on: dict[str, Any]) -> dict[str, Any]:
 
 
 def _coefficients_in(document: dict[str, Any], features: tuple[str, ...]) -> dict[str, float]:
-    wanted = {"fixed", *(name for name in COUNTS if name in features)}
+    wanted = {"fixed", *(name for name in TIMED_COUNTS if name in features)}
     if set(document) != wanted:
         raise PlannerError(f"coefficients are {sorted(document)}; {sorted(wanted)} are wanted")
     coefficients = {name: number(value, f"coefficient {name}") for name, value in document.items()}
@@ -104,8 +112,8 @@ def _coefficients_in(document: dict[str, Any], features: tuple[str, ...]) -> dic
 
 
 def _departure_in(document: dict[str, Any], p: int) -> Departure:
-    if document["kernel"] != KERNEL:
-        raise PlannerError(f"kernel {document['kernel']!r} is unknown; known: {KERNEL}")
+    if document["kernel"] != _KERNEL:
+        raise PlannerError(f"kernel {document['kernel']!r} is unknown; known: {_KERNEL}")
     alpha = _array(document["alpha"], "alpha")
     m = len(alpha)
     inputs = np.array(document["inputs"], dtype=np.float64) if m else np.empty((0, p))
@@ -125,6 +133,6 @@ def _range_in(value: list[Any], name: str) -> tuple[float, float]:
 
 
 def _array(values: Any, name: str) -> FloatArray:
-    if not isinstance(values, list) or len(values) > LARGEST_POINTS:
-        raise PlannerError(f"{name} must be a list of at most {LARGEST_POINTS} numbers")
+    if not isinstance(values, list) or len(values) > _MOST_POINTS:
+        raise PlannerError(f"{name} must be a list of at most {_MOST_POINTS} numbers")
     return np.array([number(value, name) for value in values], dtype=np.float64)

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from planner.errors import PlannerError
+from planner.study.windows import window_multiples
 from sampler import Architecture, SearchSpace, base, stratified_design
 from sampler.architecture import MAX_CHANNELS, MAX_PIXELS, check_range
 from sampler.scaling import buildable
@@ -117,7 +118,5 @@ def random_architectures(
     pixels = base(name).resolution if resolution is None else resolution
     space = SearchSpace(name, pixels, classes, rule or "inverse", "stage")
     if window is not None:
-        from planner.study.windows import window_multiples
-
         space = replace(space, window=window_multiples(window, name, pixels, classes))
     return list(stratified_design(space, n, seed))

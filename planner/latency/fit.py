@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from planner.latency.departure import Departure
 from planner.latency.estimate import estimate, line_over_macs
-from planner.latency.model import Departure, LatencyModel, coordinates, summed
+from planner.latency.features import coordinates, summed
+from planner.latency.model import LatencyModel
 from planner.latency.table import LatencyTable, as_latency_table
 from sampler.architecture import FloatArray, IntArray
 from sampler.seeds import checked_seed
@@ -31,7 +34,7 @@ def fit_latency(
     Args:
         source: A frame, or the path(s) of CSV files with the columns described in `planner.latency.table`.
         models: A pattern such as `resnet*` that selects rows by their column `model` or `base`.
-        seed: Of the folds, and of the rows that the Gaussian process keeps of a large table.
+        seed: Random seed of the folds, and of the rows that the Gaussian process keeps of a large table.
 
     Raises:
         PlannerError: If the table cannot be used.
@@ -93,8 +96,6 @@ def _estimated(table: LatencyTable, kept: IntArray, rng: np.random.Generator) ->
 
 
 def _provenance(table: LatencyTable, models: str | None, seed: int) -> dict[str, Any]:
-    from importlib.metadata import version
-
     return {
         "tables": list(table.sources),
         "models": models,

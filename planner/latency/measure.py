@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.latency.designs import Sweep
 from planner.latency.staircase import Staircase, staircase
+from planner.tables.table import csv_text
 from planner.text.documents import write_out
 from sampler import Architecture
 from sampler.architecture import stack
@@ -21,7 +22,7 @@ from sampler.complexity import count
 if TYPE_CHECKING:
     import pandas as pd
 
-    from trainer.latency import Timing
+    from trainer.latency import Stopwatch, Timing
     from trainer.runtimes import Setting
 
 SECONDS_BETWEEN_LINES = 15.0
@@ -81,21 +82,17 @@ class Measurement:
         """How far apart the quartiles are, as a share of the median: the median over all that was timed."""
         return statistics.median((one.high_ms - one.low_ms) / one.median_ms for one in self.timed)
 
-    def measure(self, setting: Setting, minutes: float, seed: int = 0) -> None:
+    def measure(self, watch: Stopwatch, minutes: float) -> None:
         """Times everything, in rounds; Ctrl-C ends it early.
 
         Args:
-            setting: How.
-            minutes: At most.
-            seed: Of the order in each round.
+            watch: Stopwatch over the same architectures.
+            minutes: Most minutes.
 
         Raises:
             InputError: If a runtime cannot run it here.
             KeyboardInterrupt: If nothing was timed before it.
         """
-        from trainer.latency import Stopwatch
-
-        watch = Stopwatch(self.architectures, setting, self.classes, seed)
         progress = RoundProgress(len(self.architectures), 60 * minutes)
         try:
             watch.run(60 * minutes, on_timed=progress)
@@ -105,16 +102,14 @@ class Measurement:
             self.stopped = True
         finally:
             progress.close()
-        self.setting, self.timings = setting, watch.timings()
+        self.setting, self.timings = watch.setting, watch.timings()
 
     def write(self, path: Path) -> None:
         """Writes the table as CSV, whole or not at all."""
-        from planner.tables.table import csv_text
-
-        write_out(path, csv_text(table(self.architectures, self.classes, self.timings, self.setting)))
+        write_out(path, csv_text(measurement_table(self.architectures, self.classes, self.timings, self.setting)))
 
 
-def table(
+def measurement_table(
     architectures: Sequence[Architecture],
     classes: int,
     timings: Sequence[Timing | None] = (),

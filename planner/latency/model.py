@@ -18,59 +18,20 @@ do not explain; it may locally break the rise, and vanishes far from the fitted 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from planner.errors import PlannerError
+from planner.latency.codec import fields_of_file, fields_of_text, latency_text
+from planner.latency.departure import Departure
+from planner.latency.features import LatencyUnit, coordinates, features_of, summed
 from planner.text.documents import write_out
 from sampler.architecture import Architectures, FloatArray
-from sampler.complexity import chunks, count
-
-# What a table may know of an architecture, in the order of the coordinates.
-FEATURES = ("macs", "activations", "params", "resolution", "blocks")
-# Those that cost time in proportion; the time of pixels is in the MACs and activations already.
-COUNTS = ("macs", "activations", "params", "blocks")
-PER_MAC = ("activations", "params")
-# Rows evaluated at a time: (chunk, m) temporaries stay in a core's cache.
-_CHUNK = 1_024
-
-Per = Literal["pass", "image"]
-
-
-@dataclass(frozen=True, eq=False)
-class Departure:
-    """The logarithm of measured over summed times, as a Gaussian process with a Matern 3/2 kernel.
-
-    Attributes:
-        inputs: `(m, p)` coordinates of the fitted rows.
-        alpha: `(m,)`.
-        variance: Of the kernel: the square of a usual departure's log.
-        length_scale: Of the kernel, in units of log counts.
-    """
-
-    inputs: FloatArray
-    alpha: FloatArray
-    variance: float
-    length_scale: float
-
-    def __call__(self, x: FloatArray) -> FloatArray:
-        """The departure at `(n, p)` coordinates, `(n,)`."""
-        if not len(self.inputs):
-            return np.zeros(len(x))
-        parts = [self._kernel(x[rows]) @ self.alpha for rows in chunks(len(x), _CHUNK)]
-        return self.variance * np.concatenate([np.empty(0), *parts])
-
-    def _kernel(self, x: FloatArray) -> FloatArray:
-        """Correlations `(n, m)`. |a - b|^2 = |a|^2 + |b|^2 - 2 a.b is one matrix product; centred, it loses little."""
-        centre = self.inputs.mean(axis=0)
-        a, b = (x - centre) / self.length_scale, (self.inputs - centre) / self.length_scale
-        squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
-        return matern(np.sqrt(np.maximum(squared, 0.0)))  # rounding leaves tiny negative numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +41,7 @@ class LatencyModel:
     Attributes:
         measured_on: What the table says of the measurement: device, runtime, threads, batch, dtype.
         per: Whether a predicted time is that of a forward pass of the whole batch, or of one image of it.
-        features: What a prediction needs, of `FEATURES`.
+        features: What a prediction needs, of `LATENCY_FEATURES`.
         coefficients: Milliseconds by `"fixed"`, and milliseconds per unit of each count; none is negative.
         departure: What the sum of times leaves.
         ranges: Smallest and largest value of each feature among the fitted rows.
@@ -91,7 +52,7 @@ class LatencyModel:
     """
 
     measured_on: dict[str, Any]
-    per: Per
+    per: LatencyUnit
     features: tuple[str, ...]
     coefficients: dict[str, float]
     departure: Departure
@@ -170,9 +131,7 @@ class LatencyModel:
         Raises:
             PlannerError: If the file cannot be written.
         """
-        from planner.latency.codec import dumps
-
-        write_out(Path(path), dumps(self))
+        write_out(Path(path), self.dumps())
 
     @classmethod
     def load(cls, path: str | Path) -> LatencyModel:
@@ -181,9 +140,24 @@ class LatencyModel:
         Raises:
             PlannerError: If the file is missing, not of the schema, or holds impossible values.
         """
-        from planner.latency.codec import load
+        return cls(**fields_of_file(Path(path)))
 
-        return load(Path(path))
+    def dumps(self) -> str:
+        """The text of its file: sorted keys, so that a diff is readable.
+
+        Raises:
+            ValueError: If a number is not finite.
+        """
+        return latency_text(vars(self))
+
+    @classmethod
+    def loads(cls, text: str, name: str = "latency model") -> LatencyModel:
+        """The latency model of a text; `name` is what errors call it.
+
+        Raises:
+            PlannerError: If the text is not of the schema, or holds impossible values.
+        """
+        return cls(**fields_of_text(text, name))
 
     def _checked(self, features: Mapping[str, ArrayLike]) -> dict[str, FloatArray]:
         missing = [name for name in self.features if name not in features]
@@ -198,46 +172,3 @@ class LatencyModel:
         if len(lengths) > 1 or any(len(shape) != 1 for shape in lengths):
             raise PlannerError(f"features must be scalars or of one length, got shapes {sorted(lengths)}")
         return dict(zip(self.features, np.broadcast_arrays(*arrays), strict=True))
-
-
-def features_of(architectures: Architectures, classes: int = 1000) -> dict[str, FloatArray]:
-    """All `FEATURES` of `n` architectures, `(n,)` each.
-
-    Raises:
-        InputError: If an architecture or the number of classes is out of range.
-    """
-    counted = count(architectures, classes)
-    values: Sequence[Any] = (
-        counted.macs,
-        counted.activations,
-        counted.params,
-        architectures.resolution,
-        architectures.depths.sum(axis=1),
-    )
-    return {name: np.asarray(value, dtype=np.float64) for name, value in zip(FEATURES, values, strict=True)}
-
-
-def coordinates(values: Mapping[str, FloatArray]) -> FloatArray:
-    """The coordinates `(n, p)` of features: their logs, activations and params per MAC."""
-    columns = [
-        np.log(values[name] / values["macs"] if name in PER_MAC else values[name])
-        for name in FEATURES
-        if name in values
-    ]
-    return np.column_stack(columns)
-
-
-def summed(coefficients: Mapping[str, float], values: Mapping[str, FloatArray]) -> FloatArray:
-    """The sum of times `(n,)`, in ms."""
-    total = np.full(values["macs"].shape, coefficients["fixed"])
-    for name in COUNTS:
-        if name in coefficients:
-            total = total + coefficients[name] * values[name]
-    return total
-
-
-def matern(distances: FloatArray) -> FloatArray:
-    """The Matern 3/2 correlation at distances over the length scale (Rasmussen & Williams 2006, Eq. 4.17)."""
-    scaled = math.sqrt(3) * distances
-    result: FloatArray = (1 + scaled) * np.exp(-scaled)
-    return result

@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.latency.model import FEATURES, Per
-from planner.tables.cells import Source, all_there, numbers, source_of
+from planner.latency.features import LATENCY_FEATURES, LatencyUnit
+from planner.tables.cells import TableSource, all_there, numbers, source_of
+from planner.tables.column_types import NUMBER, ColumnType, column_type
 from planner.tables.frames import check_columns, frame_of
-from planner.tables.kinds import NUMBER, Kind, kind_of
+from planner.tables.table import frame_sha256
 from planner.text.documents import no_column
 from sampler.architecture import FloatArray, IntArray
 
@@ -57,7 +58,7 @@ class LatencyTable:
     """Usable rows of one device.
 
     Attributes:
-        features: `(n,)` positive values by name, of `planner.latency.model.FEATURES`.
+        features: `(n,)` positive values by name, of `planner.latency.features.LATENCY_FEATURES`.
         latency_ms: `(n,)` milliseconds.
         per: What one latency is of: a forward pass of the batch, or one image.
         measured_on: The one value of each of `MEASURED_ON` that the table has.
@@ -66,7 +67,7 @@ class LatencyTable:
 
     features: dict[str, FloatArray]
     latency_ms: FloatArray
-    per: Per
+    per: LatencyUnit
     measured_on: dict[str, Any]
     sources: tuple[dict[str, Any], ...]
 
@@ -115,7 +116,7 @@ def as_latency_table(
     return _usable(pd.concat(parts, ignore_index=True), together, tuple(sources))
 
 
-def _named(source: pd.DataFrame | str | Path | Sequence[str | Path]) -> list[tuple[pd.DataFrame, Source]]:
+def _named(source: pd.DataFrame | str | Path | Sequence[str | Path]) -> list[tuple[pd.DataFrame, TableSource]]:
     """Rows of each table, and where they come from."""
     import pandas as pd
 
@@ -128,14 +129,12 @@ def _named(source: pd.DataFrame | str | Path | Sequence[str | Path]) -> list[tup
         found = source_of(frame)
         check_columns(frame.columns, found.name)
         if not found.sha256:
-            from planner.tables.table import frame_sha256
-
-            found = Source(found.name, frame_sha256(frame))
+            found = TableSource(found.name, frame_sha256(frame))
         named.append((frame.reset_index(drop=True), found))
     return named
 
 
-def _renamed(frame: pd.DataFrame, source: Source) -> tuple[pd.DataFrame, str]:
+def _renamed(frame: pd.DataFrame, source: TableSource) -> tuple[pd.DataFrame, str]:
     """The frame in our names and units, and whose MACs it counts."""
     known = {column: ours for column, (ours, _) in TIMM.items() if column in frame and ours not in frame}
     if not {"infer_step_time", "infer_gmacs"} & set(known):
@@ -166,7 +165,7 @@ def _selected(frame: pd.DataFrame, models: str | None, name: str) -> pd.DataFram
     return chosen
 
 
-def _checked(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
+def _checked(frame: pd.DataFrame, source: TableSource) -> pd.DataFrame:
     """The columns that are used, as positive numbers; blocks from the depths."""
     for column in ("latency_ms", "macs"):
         if column not in frame:
@@ -174,19 +173,19 @@ def _checked(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
     if frame.empty:
         raise PlannerError(f"{source.name}: no row in it; measure with `planner latency` first")
     frame = frame.copy()
-    for column in ("latency_ms", "batch", *FEATURES):
+    for column in ("latency_ms", "batch", *LATENCY_FEATURES):
         if column in frame:
             frame[column] = _positive(frame, column, source)
     depths = [column for column in map(str, frame.columns) if re.fullmatch(r"depth_\d+", column)]
     if depths and "blocks" not in frame:
         frame["blocks"] = _blocks(frame, depths, source)
-    unused = [str(one) for one in frame if str(one) not in USED and kind_of(str(one)) is None]
+    unused = [str(one) for one in frame if str(one) not in USED and column_type(str(one)) is None]
     if unused:
         print(f"{source.name}: not used: columns {', '.join(unused)}", file=sys.stderr)
     return frame
 
 
-def _blocks(frame: pd.DataFrame, depths: list[str], source: Source) -> pd.Series:
+def _blocks(frame: pd.DataFrame, depths: list[str], source: TableSource) -> pd.Series:
     """The sum of all depths. Base networks differ in stages: the columns of those that one has not are empty."""
     import pandas as pd
 
@@ -199,9 +198,9 @@ def _blocks(frame: pd.DataFrame, depths: list[str], source: Source) -> pd.Series
     return blocks
 
 
-def _positive(frame: pd.DataFrame, column: str, source: Source) -> pd.Series:
-    units = (kind_of(column) or NUMBER).units
-    kind = Kind(0, above=True, units=units, said="a positive number")
+def _positive(frame: pd.DataFrame, column: str, source: TableSource) -> pd.Series:
+    units = (column_type(column) or NUMBER).units
+    kind = ColumnType(0, above=True, units=units, said="a positive number")
     return all_there(numbers(frame[column], source, kind), frame[column], source, kind)
 
 
@@ -212,8 +211,8 @@ def _one_line(text: str) -> str:
 
 def _usable(frame: pd.DataFrame, name: str, sources: tuple[dict[str, Any], ...]) -> LatencyTable:
     """One table of all files' rows."""
-    columns = [column for column in FEATURES if column in frame and frame[column].notna().all()]
-    lacking = [column for column in FEATURES if column in frame and column not in columns]
+    columns = [column for column in LATENCY_FEATURES if column in frame and frame[column].notna().all()]
+    lacking = [column for column in LATENCY_FEATURES if column in frame and column not in columns]
     if lacking:
         print(f"{name}: not every file has {', '.join(lacking)}; fitted without", file=sys.stderr)
     frame, per = _per_image(frame, name, sources)
@@ -230,7 +229,7 @@ def _usable(frame: pd.DataFrame, name: str, sources: tuple[dict[str, Any], ...])
     return table
 
 
-def _per_image(frame: pd.DataFrame, name: str, sources: tuple[dict[str, Any], ...]) -> tuple[pd.DataFrame, Per]:
+def _per_image(frame: pd.DataFrame, name: str, sources: tuple[dict[str, Any], ...]) -> tuple[pd.DataFrame, LatencyUnit]:
     """Step time over batch where timm's batch differs between rows: each took the largest that fits its memory."""
     published = sum(source["counting"] == TIMM_COUNTING for source in sources)
     if published > 1:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from planner.front.gains import Staircase, log_expected_gain, log_most_gain
+from planner.front.gains import FrontStaircase, log_expected_gain, log_most_gain
 from planner.proposers.protocol import Alike
 from planner.surrogates.lessons import departures, lessons
 from sampler.architecture import FloatArray, IntArray
@@ -103,10 +103,10 @@ class Known:
             reached[short] = self.surrogate.outcomes(whole[short], self.noise_share)[0]
         return np.log(self.tried[:, -1]), reached
 
-    def staircase(self, reference: tuple[float, float]) -> Staircase:
+    def staircase(self, reference: tuple[float, float]) -> FrontStaircase:
         """The best that has been reached for every cost."""
         costs, accuracies = self.points()
-        return Staircase.of(costs, accuracies, reference)
+        return FrontStaircase.of(costs, accuracies, reference)
 
     def believing(self, row: FloatArray) -> Known:
         """The same after a `(1, k + 1)` row has come out as expected."""
@@ -180,7 +180,7 @@ def best_rows(
 
 
 def _shortlist(
-    mean: FloatArray, std: FloatArray, costs: FloatArray, front: Staircase, penalty: FloatArray, most: int
+    mean: FloatArray, std: FloatArray, costs: FloatArray, front: FrontStaircase, penalty: FloatArray, most: int
 ) -> IntArray:
     """Numbers of the `most` rows that gain most; of very many, only the most promising are looked at strip by strip."""
     import torch
@@ -210,7 +210,7 @@ def _largest(values: FloatArray, costs: FloatArray, count: int) -> IntArray:
     return found
 
 
-def log_gain(mean: FloatArray, std: FloatArray, costs: FloatArray, front: Staircase) -> FloatArray:
+def log_gain(mean: FloatArray, std: FloatArray, costs: FloatArray, front: FrontStaircase) -> FloatArray:
     """`(n,)` logarithms of the expected gains in hypervolume; costs as they are."""
     import torch
 

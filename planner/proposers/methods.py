@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from planner.study.reader import Records
 
-# The front's selection never has fewer points (`planner.front.pareto.FEWEST`).
+# The front's selection never has fewer points (`planner.front.pareto.FEWEST_KEPT`).
 FEWEST_INITIAL = 8
 
 

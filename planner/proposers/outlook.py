@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from planner.formulas.selection import LEARNED_ROWS, MANY_ROWS
-from planner.front.gains import Staircase, log_expected_gain, log_improvement
+from planner.front.gains import FrontStaircase, log_expected_gain, log_improvement
 from planner.proposers.apart import uniform_where_untried
 from planner.proposers.bayes import MARGIN, doubted
 from planner.proposers.protocol import Alike
 from planner.surrogates.fit import fit_surrogate
-from planner.surrogates.rows import described, numbers_in
+from planner.surrogates.rows import numbers_in, training_columns
 from sampler.architecture import FloatArray
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Outlook:
     """
 
     surrogate: Surrogate
-    front: Staircase
+    front: FrontStaircase
     alike: Alike | None = None
 
     @classmethod
@@ -72,7 +72,7 @@ class Outlook:
         mean, _ = surrogate.posterior(trained)
         names = [*inputs, _COST]
         alike = None if space is None else uniform_where_untried(trained, pool, space, names)
-        return cls(surrogate, Staircase.of(paid, mean, corner), alike)
+        return cls(surrogate, FrontStaircase.of(paid, mean, corner), alike)
 
     def of_rows(self, rows: pd.DataFrame) -> pd.DataFrame:
         """What each row promises on its own.
@@ -107,4 +107,4 @@ def _move(promised: pd.DataFrame, mean: FloatArray, more: FloatArray) -> None:
 
 def described_inputs(trained: pd.DataFrame, pool: pd.DataFrame) -> list[str]:
     """The columns that describe a training and vary, among what was trained or in the pool."""
-    return described(pool, trained)
+    return training_columns(pool, trained)

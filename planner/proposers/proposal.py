@@ -17,8 +17,8 @@ from planner.proposers.bayes import NOISE_SHARE, Known, best_rows
 from planner.proposers.protocol import PENDING, Alike, GainPer, ProposalTask
 from planner.proposers.spread import spread_out
 from planner.study.pace import TIMES, own_seconds
-from planner.surrogates.fit import MOST_ROWS, fit_surrogate
-from planner.surrogates.pools import columns_of, finished_in, matrix_of, without_logarithms
+from planner.surrogates.fit import MOST_FITTED_ROWS, fit_surrogate
+from planner.surrogates.pools import columns_with_cost, finished_in, matrix_of, without_logarithms
 from planner.surrogates.rows import as_frame, numbers_in
 from planner.text.deferred import pd
 from planner.text.documents import no_column, shown
@@ -114,7 +114,7 @@ def proposed_labels(
     if checked_whole("n", n, -(2**62), 2**62) < 1:
         raise PlannerError(f"n is {n}; at least one row is wanted")
     task, budgets = _checked(task)
-    names = columns_of(task.inputs, task.cost)
+    names = columns_with_cost(task.inputs, task.cost)
     rows = _Observed(as_frame(observed), names, task, _places(task.fidelity or {}, names))
     if task.target not in rows.frame:
         raise PlannerError(f"observed: {no_column([task.target], rows.frame.columns)}")
@@ -218,13 +218,13 @@ class _Observed:
 def _thinned(costs: FloatArray, values: FloatArray, seed: int) -> IntArray:
     """Numbers of the rows to learn from: all, or as many as a surrogate takes, the measured front among them."""
     n = len(values)
-    if n <= MOST_ROWS:
+    if n <= MOST_FITTED_ROWS:
         return np.arange(n)
     order = np.lexsort((-values, costs))
     best = np.maximum.accumulate(values[order])
-    front = order[np.append(True, best[1:] > best[:-1])][-MOST_ROWS:]
+    front = order[np.append(True, best[1:] > best[:-1])][-MOST_FITTED_ROWS:]
     others = np.setdiff1d(np.random.default_rng(seed).permutation(n), front, assume_unique=True)
-    return np.sort(np.concatenate([front, others[: MOST_ROWS - len(front)]]))
+    return np.sort(np.concatenate([front, others[: MOST_FITTED_ROWS - len(front)]]))
 
 
 def _known(matrix: FloatArray, tried: FloatArray) -> Bools:

@@ -176,13 +176,13 @@ def calibration_of(source: Source) -> dict[str, Any] | None:
     if source.surrogate is None:
         return None
     from planner.formulas.networks import network_inputs
-    from planner.surrogates.fit import held_out
+    from planner.surrogates.fit import held_out_predictions
     from planner.surrogates.validate import covered
 
     frame = source.table.frame
     inputs, _ = network_inputs(source.table)
     try:
-        used, found = held_out(source.surrogate, inputs.assign(accuracy=frame["accuracy"]))
+        used, found = held_out_predictions(source.surrogate, inputs.assign(accuracy=frame["accuracy"]))
     except PlannerError:  # a formula's own surrogate, of columns that this version would not choose
         return None
     measured, inside = frame["accuracy"].to_numpy(dtype=np.float64)[used], covered(found, 0.9)

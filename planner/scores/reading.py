@@ -9,8 +9,8 @@ import numpy as np
 
 from planner.errors import PlannerError
 from planner.scores.ranks import FEWEST_RANKED
-from planner.tables.cells import Source, finished, numbers, shares, words
-from planner.tables.kinds import ANY, Kind, kind_of
+from planner.tables.cells import TableSource, finished, numbers, shares, words
+from planner.tables.column_types import ANY, ColumnType, column_type
 from planner.text.documents import no_column
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def check_request(
 
 
 def finite_numbers(
-    frame: pd.DataFrame, columns: Sequence[str], group: str | None, source: Source
+    frame: pd.DataFrame, columns: Sequence[str], group: str | None, source: TableSource
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """The columns as numbers in the rows that have them all, and how many rows have not, by reason.
 
@@ -63,8 +63,8 @@ def finite_numbers(
         frame = frame[done]
     found = pd.DataFrame(index=frame.index)
     for column in dict.fromkeys(columns):
-        units = (kind_of(column) or ANY).units
-        found[column] = numbers(frame[column], source, Kind(units=units, said="a finite number or nothing"))
+        units = (column_type(column) or ANY).units
+        found[column] = numbers(frame[column], source, ColumnType(units=units, said="a finite number or nothing"))
         if column == "accuracy" and found[column].between(0, 100).all():
             shares(frame[column], source)  # refuses some in percent among others that are not
     if group:

@@ -15,7 +15,9 @@ from planner.errors import PlannerError
 from planner.searches.scoring import Candidate, Tell
 from planner.study.ledger import Ledger
 from planner.study.trials import asked_key
-from planner.training.loop import Progress, Resources, train_queued
+from planner.training.loop import train_queued
+from planner.training.progress import Listener
+from planner.training.resources import Resources
 from sampler import Architecture
 from trainer.inherit import refusal
 
@@ -42,7 +44,7 @@ class TrainedScorer:
         ledger: Ledger,
         cache: Path,
         resources: Resources,
-        progress: Progress,
+        progress: Listener,
         origin: str,
         tell: Tell,
         epochs: int = FINE_TUNE_EPOCHS,

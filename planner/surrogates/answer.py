@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 
 from planner.errors import PlannerError
 from planner.surrogates.answer_model import AnswerModel, answer_model, places_of
-from planner.surrogates.pools import columns_of, finished_in, matrix_of, without_logarithms
-from planner.surrogates.rows import as_frame, noise_of, numbers_in
+from planner.surrogates.pools import columns_with_cost, finished_in, matrix_of, without_logarithms
+from planner.surrogates.rows import as_frame, noise_variances_of, numbers_in
 from planner.text.deferred import pd
 from planner.text.documents import shown
 from planner.text.quantities import budget_of
@@ -75,7 +75,7 @@ def answer(
         raise PlannerError(f"target is {shown(target)} and cost {shown(cost)}; names of columns are wanted")
     if not isinstance(cautious, bool | np.bool_):
         raise PlannerError(f"cautious is {shown(cautious)}; True or False is wanted")
-    names = columns_of(inputs, cost)
+    names = columns_with_cost(inputs, cost)
     measured, candidates = as_frame(observed), as_frame(pool)
     done = np.flatnonzero(finished_in(measured, target))
     if not len(candidates):
@@ -86,7 +86,7 @@ def answer(
     limits = _limits_of(budgets, float(matrix[:, -1].min()), cost)
     without_logarithms(matrix, tried)
     values = numbers_in(measured.iloc[done], target)
-    noise = None if noise_variance is None else noise_of(noise_variance, measured, [int(row) for row in done])
+    noise = None if noise_variance is None else noise_variances_of(noise_variance, measured, [int(row) for row in done])
     table = pd.DataFrame(tried, columns=names).assign(**{target: values})
     model = answer_model(table, names[:-1], target, cost, noise, seed) if len(done) > 1 else None
     if model is not None and not model.doubt:

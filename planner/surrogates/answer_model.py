@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from planner.surrogates.answer_record import answer_document, answer_fields
 from planner.surrogates.fit import fit_surrogate, used_rows
 from planner.surrogates.optimism import Optimism, optimism_of
 from planner.surrogates.rows import as_frame, numbers_in
-from planner.surrogates.smooth import SmoothCurves, inputs_of, smooth_curves
+from planner.surrogates.smooth import SmoothCurves, features_but_cost, smooth_curves
 from planner.surrogates.surrogate import Surrogate
 from planner.text.deferred import pd
 from sampler.architecture import FloatArray, IntArray
@@ -32,7 +33,7 @@ _NOISE_SHARE = 0.75
 _CAUTION = 1.0  # standard deviations below the mean, of a cautious score
 # Different rows, below which the surrogate is not asked. With 8 or more its answers have never lost more than the best
 # training on open tables (200 of 200 draws of 8 to 60 rows), even where a linear model's error was smaller.
-FEWEST = 8
+FEWEST_DIFFERENT = 8
 WORSE = 2.0  # times a linear model's error, from which a surrogate has gone astray
 
 
@@ -100,13 +101,11 @@ class AnswerModel:
 
     def distances(self, matrix: FloatArray) -> FloatArray:
         """`(n,)` mean squared distances of rows from the smooth curves, in deviations of the inputs."""
-        return self.curves.distances(inputs_of(self.surrogate.mixture, matrix), matrix[:, -1])
+        return self.curves.distances(features_but_cost(self.surrogate.mixture, matrix), matrix[:, -1])
 
     def as_dict(self) -> dict[str, Any]:
         """All but the surrogate, as plain JSON types."""
-        from planner.surrogates.answer_record import written
-
-        return written(self)
+        return answer_document(vars(self))
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any], surrogate: Surrogate) -> AnswerModel:
@@ -115,9 +114,7 @@ class AnswerModel:
         Raises:
             PlannerError: If the document holds impossible values.
         """
-        from planner.surrogates.answer_record import read
-
-        return read(document, surrogate)
+        return cls(surrogate, **answer_fields(document, surrogate))
 
 
 def answer_model(
@@ -155,7 +152,7 @@ def answer_model(
     error = error_of(surrogate, values)
 
     def score(some: FloatArray, mean: FloatArray) -> FloatArray:
-        return mean - _PULL * error * curves.distances(inputs_of(surrogate.mixture, some), some[:, -1])
+        return mean - _PULL * error * curves.distances(features_but_cost(surrogate.mixture, some), some[:, -1])
 
     own = _own_results(surrogate, _NOISE_SHARE if noise_variance is None else 0.0)
     tried, reached, deviations = _by_row(matrix, *own)
@@ -180,8 +177,8 @@ def doubt_of(surrogate: Surrogate, matrix: FloatArray, values: FloatArray) -> st
     twice a linear model's.
     """
     different = len(np.unique(matrix, axis=0))
-    if different < FEWEST:
-        return f"{different} different networks were trained; at least {FEWEST} are wanted"
+    if different < FEWEST_DIFFERENT:
+        return f"{different} different networks were trained; at least {FEWEST_DIFFERENT} are wanted"
     spread, error, linear = float(values.std()), error_of(surrogate, values), surrogate.errors.get("linear_rmse")
     if error >= spread:
         return f"its error on held-out trainings, {error:.3g}, is no smaller than their spread, {spread:.3g}"

@@ -8,7 +8,7 @@ import numpy as np
 
 from sampler.architecture import FloatArray
 
-LARGEST = 500  # residuals kept in a record
+MOST_RESIDUALS = 500  # residuals kept in a record
 CAP = 4.0  # residuals above it count as it in the scale of the deviations
 SPARE = 0.5  # rows by which a quantile is set further out, for choices (of the warp) that were made with all rows
 PRIOR_ROWS = 5.0  # rows whose residuals are believed to be right before any is seen
@@ -17,10 +17,10 @@ PRIOR_ROWS = 5.0  # rows whose residuals are believed to be right before any is 
 def thinned(residuals: FloatArray) -> FloatArray:
     """Sorted absolute standardised residuals, as evenly spaced quantiles where there are many."""
     residuals = np.sort(np.abs(residuals))
-    if len(residuals) <= LARGEST:
+    if len(residuals) <= MOST_RESIDUALS:
         return residuals
-    # Levels i / (LARGEST + 1), so that `factor` reads the same quantiles from few residuals as from many.
-    positions = np.arange(1, LARGEST + 1) / (LARGEST + 1) * (len(residuals) + 1) - 1
+    # Levels i / (MOST_RESIDUALS + 1), so that `factor` reads the same quantiles from few residuals as from many.
+    positions = np.arange(1, MOST_RESIDUALS + 1) / (MOST_RESIDUALS + 1) * (len(residuals) + 1) - 1
     return np.interp(positions, np.arange(len(residuals)), residuals)
 
 
@@ -42,7 +42,7 @@ def factor(residuals: FloatArray, level: float) -> float:
     return float(max(residuals[-1], last) * max(_two_sided(level) / last, 1.0))
 
 
-def scale(residuals: FloatArray) -> float:
+def deviation_scale(residuals: FloatArray) -> float:
     """What the deviations are multiplied by, so that residuals have mean square 1; outliers are capped."""
     capped = np.minimum(residuals, CAP)
     return float(np.sqrt((np.sum(capped**2) + PRIOR_ROWS) / (len(capped) + PRIOR_ROWS)))

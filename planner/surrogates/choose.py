@@ -7,18 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.gaussian import features as features_
-from planner.gaussian import warps
-from planner.gaussian.features import Features
+from planner.gaussian.features import Features, standardised_features
 from planner.gaussian.kernels import Kernel
 from planner.gaussian.members import tuned
-from planner.gaussian.posterior import Member, Seen
-from planner.gaussian.warps import Kind, Warp
+from planner.gaussian.posterior import Member, Observations
+from planner.gaussian.warps import Warp, WarpKind, standardised_warp
 from planner.gaussian.weights import log_densities
 from sampler.architecture import FloatArray
 
 # The limit's distance from the outermost target, in distances of that from the median; None is no warp.
-LADDER: tuple[tuple[Kind, float | None], ...] = (
+LADDER: tuple[tuple[WarpKind, float | None], ...] = (
     *(("below", share) for share in (0.1, 0.3, 1.0, 3.0)),
     ("identity", None),
     *(("above", share) for share in (5.0, 1.5, 0.5, 0.2, 0.07)),
@@ -45,21 +43,21 @@ class Problem:
         return Problem(self.names, self.inputs[which], self.target[which], self.noise[which])
 
 
-def seen_through(problem: Problem, features: Features, warp: Warp) -> Seen:
+def seen_through(problem: Problem, features: Features, warp: Warp) -> Observations:
     """A problem's rows as features and warped targets."""
     noise = problem.noise * warp.slope(problem.target) ** 2
-    return Seen(features.of(problem.inputs), warp.forward(problem.target), noise)
+    return Observations(features.of(problem.inputs), warp.forward(problem.target), noise)
 
 
 def warp_at(rung: int, target: FloatArray) -> Warp:
     """The warp of a rung of the ladder, for these targets."""
     kind, share = LADDER[rung]
     if share is None:
-        return warps.standardised("identity", 0.0, target)
+        return standardised_warp("identity", 0.0, target)
     middle = float(np.median(target))
     edge = float(target.max() if kind == "above" else target.min())
     distance = share * (edge - middle or float(target.std()) * (1 if kind == "above" else -1))
-    return warps.standardised(kind, edge + distance, target)
+    return standardised_warp(kind, edge + distance, target)
 
 
 class Chooser:
@@ -79,7 +77,7 @@ class Chooser:
 
     def _scored(self, form: str, rung: int, scales: tuple[str, ...]) -> float:
         problem = self.problem
-        features = features_.standardised(problem.names, scales, problem.inputs)
+        features = standardised_features(problem.names, scales, problem.inputs)
         seen = seen_through(problem, features, warp_at(rung, problem.target))
         d = seen.x.shape[1]
         kernel = Kernel("linear", "linear") if form == "linear" or not d else Kernel("one", "joint", (0,) * d)
@@ -100,7 +98,7 @@ class Chooser:
         return best
 
 
-def chosen(problem: Problem, scales: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
+def chosen_transforms(problem: Problem, scales: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
     """Rung of the ladder and scales of the columns.
 
     A line finds where to start on the ladder and which groups of columns are better off without a logarithm;
@@ -131,7 +129,7 @@ def chosen(problem: Problem, scales: tuple[str, ...]) -> tuple[int, tuple[str, .
 
 def _logarithms(problem: Problem, scales: Sequence[str]) -> list[set[int]]:
     """Numbers of the columns that have logarithms, group by group."""
-    features = features_.standardised(problem.names, scales, problem.inputs)
+    features = standardised_features(problem.names, scales, problem.inputs)
     groups: dict[int, set[int]] = {}
     for column, group in zip(features.kept, features.groups, strict=True):
         if scales[column] in ("log", "log1p"):

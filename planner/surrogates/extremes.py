@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from planner.gaussian.outside import ABOVE, BELOW, FREEDOM, Outside, beyond_of, constants_of, sensitivity
-from planner.gaussian.posterior import Member, Mixture, Seen
-from planner.surrogates.calibration import scale
+from planner.gaussian.mixture import Mixture
+from planner.gaussian.outside import FREEDOM, PRIOR_ABOVE, PRIOR_BELOW, Outside, beyond_of, constant_values, sensitivity
+from planner.gaussian.posterior import Member, Observations
+from planner.surrogates.calibration import deviation_scale
 from planner.surrogates.choose import Problem, warp_at
 from planner.surrogates.mixture import tuning_rows, weighed
 from sampler.architecture import FloatArray, IntArray
@@ -35,17 +36,17 @@ def outside_of(whole: Mixture, problem: Problem, rung: int, cost: bool, residual
     """
     x = whole.seen.x
     if not x.shape[1]:
-        return Outside(constants=constants_of(problem.inputs, whole.features))
+        return Outside(constants=constant_values(problem.inputs, whole.features))
     axis = x[:, -1] if cost and whole.features.scales[-1] != "constant" else x.sum(axis=1)
     found = []
-    for sign, prior in ((1, ABOVE), (-1, BELOW)):
+    for sign, prior in ((1, PRIOR_ABOVE), (-1, PRIOR_BELOW)):
         order = np.argsort(sign * axis, kind="stable")
-        each = [_excess(whole, problem, rung, *fold, scale(residuals), seed) for fold in _folds(order, axis)]
+        each = [_excess(whole, problem, rung, *fold, deviation_scale(residuals), seed) for fold in _folds(order, axis)]
         seen = [one for one in each if one is not None]
         freedom = FREEDOM + len(seen)
         found.append((float(np.sqrt((FREEDOM * prior**2 + sum(seen)) / freedom)), freedom))
     (above, up), (below, down) = found
-    return Outside(above, below, (up, down), constants_of(problem.inputs, whole.features))
+    return Outside(above, below, (up, down), constant_values(problem.inputs, whole.features))
 
 
 def _folds(order: IntArray, axis: FloatArray) -> Iterator[tuple[IntArray, IntArray]]:
@@ -68,7 +69,7 @@ def _excess(
         return None
     warp = warp_at(rung, target[kept])
     noise = whole.seen.noise[kept] * (warp.slope(target[kept]) / whole.warp.slope(target[kept])) ** 2
-    seen = Seen(x[kept], warp.forward(target[kept]), noise)
+    seen = Observations(x[kept], warp.forward(target[kept]), noise)
     part = weighed(whole.features, warp, [Member(one.kernel, one.theta, seen) for one in whole.members])
     w, variance = part.at(x[rest])
     total = factor**2 * (variance + part.noise)

@@ -13,23 +13,23 @@ from numpy.typing import ArrayLike
 from planner.errors import PlannerError
 from planner.gaussian.features import default_scales
 from planner.gaussian.kernels import Kernel
-from planner.gaussian.members import fitted
-from planner.gaussian.posterior import Mixture
+from planner.gaussian.members import fitted_member
+from planner.gaussian.mixture import Mixture
 from planner.surrogates import choose
 from planner.surrogates.calibration import thinned
-from planner.surrogates.choose import IDENTITY, Problem, chosen, seen_through, warp_at
+from planner.surrogates.choose import IDENTITY, Problem, chosen_transforms, seen_through, warp_at
 from planner.surrogates.extremes import outside_of
 from planner.surrogates.mixture import fit_mixture, tuning_rows, weighed
-from planner.surrogates.rows import as_frame, noise_of, numbers_in, study_inputs, with_indicators
-from planner.surrogates.surrogate import Surrogate
-from planner.surrogates.validate import HeldOut, cross_validated, errors_of, folds_of
+from planner.surrogates.rows import as_frame, noise_variances_of, numbers_in, study_inputs, with_indicators
+from planner.surrogates.surrogate import LINEAR_ERRORS, Surrogate
+from planner.surrogates.validate import HeldOutPredictions, cross_validated, errors_of, folds_of
 from planner.tables.cells import finished
 from planner.text.deferred import pd
 from planner.text.documents import shown
 from sampler.seeds import checked_seed
 
 _COST = "macs"
-MOST_ROWS = 3_000  # that a posterior is conditioned on; more are thinned by chance
+MOST_FITTED_ROWS = 3_000  # that a posterior is conditioned on; more are thinned by chance
 MOST_INPUTS = 200
 
 
@@ -92,7 +92,7 @@ def fit_surrogate(
         tuple(columns),
         np.column_stack([numbers_in(rows, name) for name in columns]),
         numbers_in(rows, target),
-        noise_of(noise_variance, frame, used),
+        noise_variances_of(noise_variance, frame, used),
     )
     _check(problem, cost)
     surrogate = _surrogate(problem, tuple(names), target, cost, seed, validate)
@@ -102,7 +102,9 @@ def fit_surrogate(
     return replace(surrogate, refit_without_cost=lambda: _surrogate(plain, tuple(names), target, None, seed, validate))
 
 
-def held_out(surrogate: Surrogate, table: pd.DataFrame | str | Path) -> tuple[list[int], HeldOut]:
+def held_out_predictions(
+    surrogate: Surrogate, table: pd.DataFrame | str | Path
+) -> tuple[list[int], HeldOutPredictions]:
     """What the surrogate's errors were measured on: each row predicted by a mixture that has not seen it.
 
     Args:
@@ -136,8 +138,8 @@ def used_rows(frame: pd.DataFrame, seed: int) -> list[int]:
         used = used[finished(frame["status"])]
     if len(used) < 2:
         raise PlannerError(f"{len(used)} finished trainings in the table; at least 2 are needed")
-    if len(used) > MOST_ROWS:
-        used = np.sort(np.random.default_rng(seed).choice(used, MOST_ROWS, replace=False))
+    if len(used) > MOST_FITTED_ROWS:
+        used = np.sort(np.random.default_rng(seed).choice(used, MOST_FITTED_ROWS, replace=False))
     return [int(row) for row in used]
 
 
@@ -167,7 +169,7 @@ def _surrogate(
 ) -> Surrogate:
     rng = np.random.default_rng(seed)
     few = rng.permutation(len(problem.target))[: choose.ROWS]
-    rung, scales = chosen(problem.rows(np.sort(few)), default_scales(problem.inputs))
+    rung, scales = chosen_transforms(problem.rows(np.sort(few)), default_scales(problem.inputs))
     whole = fit_mixture(problem, rung, scales, seed)
     versions = {name: version(name) for name in ("numpy", "scipy")}
     provenance = {"rows": len(problem.target), "folds": 0, "seed": seed, "versions": versions}
@@ -179,7 +181,7 @@ def _surrogate(
     folds = folds_of(problem.inputs, seed)
     held_out = cross_validated(whole, folds, seed)
     linear = cross_validated(_linear(whole, problem, seed), folds, seed)
-    errors = errors_of(held_out, problem) | errors_of(linear, problem, "linear_")
+    errors = errors_of(held_out, problem) | errors_of(linear, problem, LINEAR_ERRORS)
     provenance["folds"] = int(folds.max()) + 1
     residuals = thinned(held_out.residuals)
     outside = outside_of(whole, problem, rung, cost is not None, residuals, seed)
@@ -190,5 +192,5 @@ def _linear(whole: Mixture, problem: Problem, seed: int) -> Mixture:
     """What the surrogate is compared with: a ridge line in the same features, of the target as it is."""
     warp = warp_at(IDENTITY, problem.target)
     seen = seen_through(problem, whole.features, warp)
-    member = fitted(Kernel("linear", "linear"), seen, seen.rows(tuning_rows(len(seen.w), seed)))
+    member = fitted_member(Kernel("linear", "linear"), seen, seen.rows(tuning_rows(len(seen.w), seed)))
     return weighed(whole.features, warp, [member])

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.gaussian import features as features_
-from planner.gaussian.features import Features
-from planner.gaussian.members import TUNING_ROWS, candidates, fitted, tuned
-from planner.gaussian.posterior import Member, Mixture, Seen
+from planner.gaussian.features import Features, standardised_features
+from planner.gaussian.members import TUNING_ROWS, fitted_member, member_kernels, tuned
+from planner.gaussian.mixture import Mixture
+from planner.gaussian.posterior import Member, Observations
 from planner.gaussian.warps import Warp
 from planner.gaussian.weights import log_densities, stacked
 from planner.surrogates.choose import Problem, seen_through, warp_at
@@ -25,7 +25,7 @@ MOST_OUTLIERS = 0.1  # share of the rows
 
 def fit_mixture(problem: Problem, rung: int, scales: tuple[str, ...], seed: int) -> Mixture:
     """Fits all members and weighs them; rows that they find impossible are believed less, and it starts again."""
-    features = features_.standardised(problem.names, scales, problem.inputs)
+    features = standardised_features(problem.names, scales, problem.inputs)
     usual = np.ones(len(problem.target), dtype=bool)
     noise = problem.noise
     for _ in range(_PASSES):
@@ -40,7 +40,7 @@ def fit_mixture(problem: Problem, rung: int, scales: tuple[str, ...], seed: int)
     return found
 
 
-def held_out(whole: Mixture, rows: IntArray, seed: int) -> Mixture:
+def refitted(whole: Mixture, rows: IntArray, seed: int) -> Mixture:
     """The members fitted to these rows alone, from the hyper-parameters that they have, and weighed anew."""
     seen = whole.seen.rows(rows)
     tuning = seen.rows(tuning_rows(len(rows), seed))
@@ -61,9 +61,10 @@ def tuning_rows(n: int, seed: int) -> IntArray:
     return np.sort(np.random.default_rng(seed).choice(n, TUNING_ROWS, replace=False))
 
 
-def _fitted(features: Features, warp: Warp, seen: Seen, seed: int) -> Mixture:
+def _fitted(features: Features, warp: Warp, seen: Observations, seed: int) -> Mixture:
     tuning = seen.rows(tuning_rows(len(seen.w), seed))
-    return weighed(features, warp, [fitted(kernel, seen, tuning) for kernel in candidates(features, len(seen.w))])
+    kernels = member_kernels(features, len(seen.w))
+    return weighed(features, warp, [fitted_member(kernel, seen, tuning) for kernel in kernels])
 
 
 def _outliers(found: Mixture) -> tuple[NDArray[np.bool_], FloatArray]:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.gaussian.posterior import Mixture
-from planner.surrogates.mixture import held_out
+from planner.gaussian.mixture import Mixture
+from planner.surrogates.mixture import refitted
 from planner.surrogates.surrogate import Surrogate
 from planner.surrogates.validate import folds_of
 from sampler.architecture import FloatArray, IntArray
@@ -90,7 +90,7 @@ def _winners(
     found = []
     for fold in range(int(folds.max()) + 1):
         out = np.flatnonzero(folds == fold)
-        part = held_out(surrogate.mixture, np.flatnonzero(folds != fold), seed)
+        part = refitted(surrogate.mixture, np.flatnonzero(folds != fold), seed)
         mean, posterior, total = _moments(part, surrogate.scale, tried[out])
         chosen = choices(score(tried[out], mean), tried[out, -1])
         found.append(np.array([mean - target[out], posterior, total])[:, chosen])

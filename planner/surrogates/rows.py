@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from planner.errors import PlannerError
-from planner.tables.cells import read, source_of
+from planner.tables.cells import read_cells, source_of
+from planner.tables.column_types import ANY, column_type
 from planner.tables.frames import frame_of
-from planner.tables.kinds import ANY, kind_of
 from planner.text.documents import cell, no_column, shown
 from sampler.architecture import FloatArray
 
@@ -61,8 +61,8 @@ def numbers_in(frame: pd.DataFrame, name: str) -> FloatArray:
     if IS in name and name not in map(str, frame.columns):
         return _indicator(frame, *name.split(IS, 1))
     column = column_of(frame, name)
-    source, kind = source_of(frame), kind_of(name) or ANY
-    values, _ = read(column, source.decimal, kind.units)
+    source, kind = source_of(frame), column_type(name) or ANY
+    values, _ = read_cells(column, source.decimal, kind.units)
     wrong = np.flatnonzero(~np.isfinite(values))
     if len(wrong):
         row = source.place(int(column.index[wrong[0]]) if source.lines is not None else int(wrong[0]))
@@ -129,7 +129,7 @@ def varying(names: Sequence[str], *frames: pd.DataFrame) -> list[str]:
     return [name for name, values in columns.items() if len(values) and np.ptp(values) > 0]
 
 
-def described(*frames: pd.DataFrame) -> list[str]:
+def training_columns(*frames: pd.DataFrame) -> list[str]:
     """The columns that describe a training, are in every frame and vary over them together."""
     names = [str(name) for name in frames[0].columns if re.fullmatch(STUDY, str(name))]
     names = [name for name in names if all(name in frame for frame in frames)]
@@ -144,7 +144,7 @@ def study_inputs(frame: pd.DataFrame) -> list[str]:
     Raises:
         PlannerError: If there is none.
     """
-    names = described(frame)
+    names = training_columns(frame)
     names += [name for name in TASKS if names and name in frame and frame[name].nunique() > 1]
     if not names:
         raise PlannerError(
@@ -168,7 +168,9 @@ def _floats(values: ArrayLike) -> FloatArray:
         raise PlannerError(f"noise_variance is {shown(values)}; a number, one for each row, or a column") from error
 
 
-def noise_of(noise_variance: float | ArrayLike | str | None, frame: pd.DataFrame, used: Sequence[int]) -> FloatArray:
+def noise_variances_of(
+    noise_variance: float | ArrayLike | str | None, frame: pd.DataFrame, used: Sequence[int]
+) -> FloatArray:
     """`(n,)` known noise variances of the rows used, from a number, one number for each row of the frame, or a column.
 
     Raises:

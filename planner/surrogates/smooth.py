@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from planner.front import pareto
-from planner.gaussian.posterior import Mixture
+from planner.gaussian.mixture import Mixture
 from sampler.architecture import FloatArray
 
 # Of the constant, the slope and the bend: rows of standardised features that would weigh as much as these guesses.
@@ -59,15 +59,15 @@ def smooth_curves(mixture: Mixture, tried: FloatArray, reached: FloatArray, seed
         reached: `(t,)` what is believed of them.
         seed: Of ties between equally good rows.
     """
-    front = pareto.select(reached, tried[:, -1], seed=seed)
+    front = pareto.nsga3_rows(reached, tried[:, -1], seed=seed)
     costs = np.log(tried[:, -1])
     empty = SmoothCurves(float(costs.mean()), float(costs.std()) or 1.0)
-    powers, x = empty._powers(tried[front, -1]), inputs_of(mixture, tried[front])
+    powers, x = empty._powers(tried[front, -1]), features_but_cost(mixture, tried[front])
     coefficients: FloatArray = np.linalg.solve(powers.T @ powers + np.diag(RIDGE), powers.T @ x).astype(np.float64)
     return SmoothCurves(empty.centre, empty.spread, coefficients)
 
 
-def inputs_of(mixture: Mixture, matrix: FloatArray) -> FloatArray:
+def features_but_cost(mixture: Mixture, matrix: FloatArray) -> FloatArray:
     """`(n, d)` features of rows, without the cost's."""
     features = mixture.features
     kept = [place for place, column in enumerate(features.kept) if column < len(features.names) - 1]

@@ -12,15 +12,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from planner.errors import PlannerError
+from planner.gaussian.mixture import Mixture
 from planner.gaussian.outside import Outside, sensitivity
-from planner.gaussian.posterior import Mixture
-from planner.surrogates.calibration import factor, scale
+from planner.surrogates.calibration import deviation_scale, factor
+from planner.surrogates.record import surrogate_document, surrogate_fields
 from planner.surrogates.rows import as_frame, check_words, numbers_in
 from planner.text.deferred import pd
 from planner.text.documents import shown
+from planner.text.markup import Card, CardTable, drawn
 from sampler.architecture import FloatArray
 from sampler.checks import is_number
 
+LINEAR_ERRORS = "linear_"  # before the errors of the model that it is compared with
 UNMEASURED = 0.3  # how much of what inputs do not explain is noise of measuring, where nobody measured that
 
 
@@ -61,9 +64,18 @@ class Surrogate:
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        from planner.notebook import of_surrogate
+        return drawn(self.card())
 
-        return of_surrogate(self)
+    def card(self) -> Card:
+        """What it reads, and its errors on rows held out beside a linear model's."""
+        facts = {
+            "predicts": self.target,
+            "from": ", ".join((*self.inputs, *([self.cost] if self.cost else []))),
+            "fitted on": f"{self.provenance['rows']} rows" if "rows" in self.provenance else None,
+        }
+        errors = {name: value for name, value in self.errors.items() if not name.startswith(LINEAR_ERRORS)}
+        rows = [[name, _three(value), _three(self.errors.get(LINEAR_ERRORS + name))] for name, value in errors.items()]
+        return Card("Surrogate", facts, [CardTable("On rows held out", ("", "surrogate", "linear model"), rows)])
 
     def predict(self, table: pd.DataFrame | str | Path, level: float = 0.9) -> pd.DataFrame:
         """Expected values and intervals.
@@ -251,7 +263,7 @@ class Surrogate:
     @cached_property
     def scale(self) -> float:
         """What calibration multiplies standard deviations by."""
-        return scale(self.residuals)
+        return deviation_scale(self.residuals)
 
     @cached_property
     def without_cost(self) -> Surrogate:
@@ -266,9 +278,7 @@ class Surrogate:
 
     def as_dict(self) -> dict[str, Any]:
         """The surrogate as plain JSON types: all that predicting needs."""
-        from planner.surrogates.record import written
-
-        return written(self)
+        return surrogate_document(vars(self))
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Surrogate:
@@ -277,9 +287,7 @@ class Surrogate:
         Raises:
             PlannerError: If the record is not of the schema, or holds impossible values.
         """
-        from planner.surrogates.record import read
-
-        return read(document)
+        return cls(**surrogate_fields(document))
 
     def _for(self, frame: pd.DataFrame) -> Surrogate:
         names = {str(column) for column in frame.columns}
@@ -318,3 +326,8 @@ class Surrogate:
         warp, squared = self.mixture.warp, self.scale**2
         mean, _ = warp.moments(w, squared * (variance + self.mixture.noise))
         return mean, warp.moments(w, squared * (variance + distinct * self.mixture.noise))[1]
+
+
+def _three(value: float | None) -> str | None:
+    """A number to three digits; None where there is none."""
+    return None if value is None else f"{value:.3g}"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.gaussian.posterior import Mixture
+from planner.gaussian.mixture import Mixture
 from planner.surrogates.calibration import factor
 from planner.surrogates.choose import Problem
-from planner.surrogates.mixture import held_out
+from planner.surrogates.mixture import refitted
 from sampler.architecture import FloatArray, IntArray
 
 _BoolArray = NDArray[np.bool_]
@@ -20,7 +20,7 @@ _FOLDS = {60: 10, 1_000_000_000: 5}  # folds by the most rows
 
 
 @dataclass(frozen=True, eq=False)
-class HeldOut:
+class HeldOutPredictions:
     """Predictions of rows by mixtures that have not seen them.
 
     Attributes:
@@ -48,7 +48,7 @@ def folds_of(inputs: FloatArray, seed: int, folds: int | None = None) -> IntArra
     return dealt
 
 
-def cross_validated(whole: Mixture, folds: IntArray, seed: int) -> HeldOut:
+def cross_validated(whole: Mixture, folds: IntArray, seed: int) -> HeldOutPredictions:
     """Predictions of each fold by the mixture fitted to the others.
 
     Hyper-parameters and weights are fitted anew in every fold. The warp, the logarithms and the rows believed less are
@@ -58,15 +58,15 @@ def cross_validated(whole: Mixture, folds: IntArray, seed: int) -> HeldOut:
     mean, residuals = np.empty(len(seen.w)), np.empty(len(seen.w))
     for fold in range(int(folds.max()) + 1):
         out = folds == fold
-        part = held_out(whole, np.flatnonzero(~out), seed) if not out.all() else whole
+        part = refitted(whole, np.flatnonzero(~out), seed) if not out.all() else whole
         w, variance = part.at(seen.x[out])
         total = variance + part.noise
         residuals[out] = (seen.w[out] - w) / np.sqrt(total)
         mean[out] = whole.warp.moments(w, total)[0]
-    return HeldOut(mean, residuals, folds)
+    return HeldOutPredictions(mean, residuals, folds)
 
 
-def errors_of(found: HeldOut, problem: Problem, prefix: str = "") -> dict[str, float | None]:
+def errors_of(found: HeldOutPredictions, problem: Problem, prefix: str = "") -> dict[str, float | None]:
     """Cross-validated errors by name; None where too few rows differ."""
     target = problem.target
     top = target >= np.sort(target)[-max(1, round(0.2 * len(target)))]
@@ -88,13 +88,13 @@ def kendall(a: FloatArray, b: FloatArray) -> float | None:
     return float(kendalltau(a, b).statistic)
 
 
-def coverage(found: HeldOut, level: float) -> float | None:
+def coverage(found: HeldOutPredictions, level: float) -> float | None:
     """Share of rows inside their interval, whose reach is calibrated on the other folds alone."""
     inside = covered(found, level)
     return None if inside is None else float(inside.mean())
 
 
-def covered(found: HeldOut, level: float) -> _BoolArray | None:
+def covered(found: HeldOutPredictions, level: float) -> _BoolArray | None:
     """`(n,)` whether each row is inside its interval, calibrated on the other folds; None with a single fold."""
     inside = np.zeros(len(found.folds), dtype=bool)
     for fold in range(int(found.folds.max()) + 1):

@@ -21,14 +21,14 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.tables.cells import SOURCE, Source, as_written, decimal_mark
+from planner.tables.cells import SOURCE, TableSource, as_written, decimal_mark
 from sampler.architecture import IntArray
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LARGEST_TABLE = 250_000_000  # bytes, unpacked: larger ones take more memory than machines have
-MOST_ROWS, _MOST_COLUMNS = 5_000_000, 10_000
+MOST_TABLE_ROWS, _MOST_COLUMNS = 5_000_000, 10_000
 MOST_COMMAS = 10_000  # cells with commas that are looked at
 _LOOKED_AT = 20  # rows by which a separator is known
 # With the decimal mark of a file in which no cell but such as 1,014 has a comma.
@@ -66,7 +66,7 @@ def frame_of(table: Any, row: str, rows: str, text: bool = False) -> pd.DataFram
 
 
 def read_frame(path: Path, row: str, rows: str, text: bool = False) -> pd.DataFrame:
-    """The table in a file, which is read once; the frame keeps its `Source`.
+    """The table in a file, which is read once; the frame keeps its `TableSource`.
 
     Args:
         path: CSV, plain or compressed by gzip, bzip2 or xz, or Parquet.
@@ -85,7 +85,7 @@ def read_frame(path: Path, row: str, rows: str, text: bool = False) -> pd.DataFr
         raw = _limited(path.open("rb"), name, rows)
         content = _unpacked(raw, name, rows)
         if content.startswith(PARQUET):
-            frame, source = _parquet(content, name), Source(name)
+            frame, source = _parquet(content, name), TableSource(name)
         else:
             frame, source = _parsed(_decoded(content, name), name, text)
     except OSError as error:
@@ -97,7 +97,7 @@ def read_frame(path: Path, row: str, rows: str, text: bool = False) -> pd.DataFr
             raise
         reason = str(error).split("\n")[0]
         raise PlannerError(f"{name}: not a CSV table ({reason}); give one row per {row}, with a header") from error
-    frame.attrs[SOURCE] = Source(name, hashlib.sha256(raw).hexdigest(), source.lines, source.decimal)
+    frame.attrs[SOURCE] = TableSource(name, hashlib.sha256(raw).hexdigest(), source.lines, source.decimal)
     return frame
 
 
@@ -182,7 +182,7 @@ def _decoded(content: bytes, name: str) -> str:
     return text
 
 
-def _parsed(text: str, name: str, as_text: bool) -> tuple[pd.DataFrame, Source]:
+def _parsed(text: str, name: str, as_text: bool) -> tuple[pd.DataFrame, TableSource]:
     """The frame of a CSV text, and where its rows stand."""
     body, first = io.StringIO(text, newline=""), 1
     said = body.readline()
@@ -207,7 +207,7 @@ def _parsed(text: str, name: str, as_text: bool) -> tuple[pd.DataFrame, Source]:
     frame = _values(body, separator, len(header), kept, as_text, numeric=mark != ",")
     frame.columns = header
     nothing = [one.startswith(UNNAMED) and frame[one].isna().all() for one in header]
-    return frame.loc[:, ~np.array(nothing)], Source(name, "", lines[kept], mark)
+    return frame.loc[:, ~np.array(nothing)], TableSource(name, "", lines[kept], mark)
 
 
 def _values(
@@ -290,8 +290,8 @@ def _structure(reader: Any, width: int, first: int) -> tuple[IntArray, np.ndarra
         something = any(cell.strip() for cell in row)
         if len(row) != width and (something or len(row) > 1):
             raise ValueError(f"line {line} has {len(row)} cell{'s' * (len(row) != 1)}, the header {width}")
-        if len(lines) == MOST_ROWS:
-            raise ValueError(f"more than {MOST_ROWS:,} rows")
+        if len(lines) == MOST_TABLE_ROWS:
+            raise ValueError(f"more than {MOST_TABLE_ROWS:,} rows")
         lines.append(line)
         kept.append(something)
         if len(cells) < MOST_COMMAS:

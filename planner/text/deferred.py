@@ -1,7 +1,8 @@
-"""Modules for annotations: imported when something of them is used.
+"""pandas for annotations: imported when something of it is used.
 
-A module that names pandas only in its signatures takes `pd` from here, so that `import planner` and a first answer are
-quick; a formula takes `answer`, which itself imports formulas. `typing.get_type_hints` then finds their names.
+A module that names pandas in public signatures takes `pd` from here, so that `import planner` and a first answer are
+quick. An import for type checkers alone would be quicker still, but `typing.get_type_hints` reads a module's names, and
+would not find it.
 """
 
 from __future__ import annotations
@@ -11,21 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from planner.answers import answer
 else:
 
-    class _Deferred:
-        """A module that is imported when the first of its names is used."""
-
-        def __init__(self, name: str) -> None:
-            self.name = name
+    class _Pandas:
+        """Stands for the module until the first of its names is used."""
 
         def __getattr__(self, name: str) -> Any:
             if name.startswith("__"):  # whoever looks at every module's names does not want pandas
                 raise AttributeError(name)
-            return getattr(import_module(self.name), name)
+            return getattr(import_module("pandas"), name)
 
-    pd, answer = _Deferred("pandas"), _Deferred("planner.answers.answer")
+    pd = _Pandas()
 
-__all__ = ["answer", "pd"]
+__all__ = ["pd"]

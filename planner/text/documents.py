@@ -159,7 +159,7 @@ class Format(Generic[_T]):
             raise PlannerError(f"{name}: damaged {self.what} ({what}); {self.again}") from error
 
 
-def departure(error: ValidationError, document: Any) -> str:
+def first_departure(error: ValidationError, document: Any) -> str:
     """The first place where a document departs from its model and what is wanted there, in one line."""
     errors = error.errors(include_url=False)
     place = _place(errors[0], document)

@@ -32,7 +32,7 @@ class CardTable:
     Attributes:
         caption: What it holds.
         header: Names of the columns.
-        rows: Cells, as `table` takes them; a table without rows is not shown.
+        rows: Cells, as `html_table` takes them; a table without rows is not shown.
         texts: Numbers of the columns that hold words; all others are aligned as numbers.
     """
 
@@ -60,8 +60,8 @@ class Card:
 def drawn(card: Card) -> str:
     """The HTML of a card."""
     facts = [(name, value) for name, value in card.facts.items() if value is not None]
-    parts = [table(card.title, ("", ""), facts, texts=(0, 1))]
-    parts += [table(below.caption, below.header, below.rows, below.texts) for below in card.tables if below.rows]
+    parts = [html_table(card.title, ("", ""), facts, texts=(0, 1))]
+    parts += [html_table(below.caption, below.header, below.rows, below.texts) for below in card.tables if below.rows]
     return f'<div class="planner-shown"><style>{_CARD_STYLE}</style>\n{"".join(parts)}\n</div>'
 
 
@@ -102,7 +102,7 @@ def details(summary: str, *parts: str) -> str:
     return f"<details><summary>{escape(summary)}</summary>\n{''.join(parts)}\n</details>"
 
 
-def table(caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]], texts: Sequence[int] = (0,)) -> str:
+def html_table(caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]], texts: Sequence[int] = (0,)) -> str:
     """A table that copies as text.
 
     Args:

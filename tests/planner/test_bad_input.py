@@ -113,12 +113,12 @@ def settings_file(mine):
 
 
 def study_table(mine):
-    from planner.commands.front import front_of, marked
+    from planner.fitting.front import select_front
     from planner.tables.table import read_csv
 
     def read(path):
         table = read_csv(path)
-        return front_of(table, *marked(table, 0.2))
+        return select_front(table, 0.2).as_dict()
 
     return mine.export().read_text(), read
 
@@ -231,15 +231,15 @@ def formula_file(mine):
 
 
 def latency_model(mine):
-    from planner.latency.codec import dumps, load
     from planner.latency.fit import fit_latency
+    from planner.latency.model import LatencyModel
     from sampler import base, stack
 
     text, _ = latency_table(mine)
     path = mine.folder / "latency.csv"
     path.write_text(text)
     one = stack([base("efficientnet_b0").architecture()])
-    return dumps(fit_latency(path)), lambda path: load(path).of(one, 1000)
+    return fit_latency(path).dumps(), lambda path: LatencyModel.load(path).of(one, 1000)
 
 
 def settings_document(mine):

@@ -17,8 +17,8 @@ from sampler import InputError, architecture_complexity, base
 from sampler.families.residual import layer_blocks
 from sampler.totals import totals
 from trainer.batches import DeviceImages
-from trainer.builders.residual import build_layers
 from trainer.channel_units import Site, Unit, layer_units, stage_macs, stage_units
+from trainer.families.residual import build_layers
 from trainer.fractal import fractal_images
 from trainer.images import ImageSplit
 from trainer.network import build

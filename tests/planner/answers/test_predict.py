@@ -337,10 +337,10 @@ def test_differences_are_named_the_largest_first_and_the_others_counted():
 @pytest.fixture
 def asked(run, formula, monkeypatch):
     """A function: `planner predict ARGS --flops 12M` with that formula."""
-    from planner.commands import predict
+    from planner.answers import formulas
     from planner.formulas.choice import Choice
 
-    monkeypatch.setattr(predict, "choose", lambda macs, *_: Choice("mine.json", formula, macs))
+    monkeypatch.setattr(formulas, "formula_for", lambda macs, *_: Choice("mine.json", formula, macs))
     return lambda *arguments: run("predict", "--flops", "12M", *arguments)
 
 

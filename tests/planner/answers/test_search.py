@@ -11,8 +11,10 @@ from planner import PlannerError, fit_surrogate
 from planner.allocation.climbing import climbed
 from planner.answers.ranking import BoundedScore
 from planner.answers.search import NetworkSearch, best_networks
-from planner.gaussian.warps import standardised
-from planner.latency.model import FEATURES, Departure, LatencyModel, coordinates, features_of
+from planner.gaussian.warps import standardised_warp
+from planner.latency.departure import Departure
+from planner.latency.features import LATENCY_FEATURES, coordinates, features_of
+from planner.latency.model import LatencyModel
 from sampler import Limit, base, base_names, exact_limit, rule_named, scale, stack
 from sampler.architecture import Architectures
 from sampler.complexity import architecture_complexity, count
@@ -86,7 +88,9 @@ def latency_model(architectures):
     alpha = rng.normal(size=12) * 0.3
     times = {"fixed": 0.1, "macs": 1e-7, "activations": 1e-6, "params": 1e-8, "blocks": 0.01}
     ranges = {name: (float(values.min()), float(values.max())) for name, values in features.items()}
-    return LatencyModel({}, "image", FEATURES, times, Departure(inputs, alpha, 0.5, 0.4), ranges, np.array([0.05]))
+    return LatencyModel(
+        {}, "image", LATENCY_FEATURES, times, Departure(inputs, alpha, 0.5, 0.4), ranges, np.array([0.05])
+    )
 
 
 def rough(seed, rows):
@@ -382,7 +386,7 @@ def test_ceilings_of_a_surrogate_are_above_its_means_and_need_no_variances(kind)
     rows["accuracy"] = 0.9 - rows["macs"] ** -0.3 + rng.normal(0, 0.01, 30)
     surrogate = fit_surrogate(rows, ["width", "depth"], cost="macs", validate=False)
     limit = {"identity": 0.0, "above": 1.0, "below": 0.0}[kind]
-    warp = standardised(kind, limit, rows["accuracy"].to_numpy())
+    warp = standardised_warp(kind, limit, rows["accuracy"].to_numpy())
     surrogate = replace(surrogate, mixture=replace(surrogate.mixture, warp=warp))
     inputs = np.column_stack([rng.integers(4, 128, 500), rng.integers(1, 12, 500)])
     macs = inputs[:, 0] ** 2 * inputs[:, 1]

@@ -7,9 +7,8 @@ import sys
 import pandas as pd
 import pytest
 
-from planner import cli
 from planner.latency import designs
-from planner.latency.measure import Measurement, table
+from planner.latency.measure import Measurement, measurement_table
 from sampler import architecture_complexity, base, scaled
 from trainer import latency
 
@@ -25,9 +24,8 @@ COLUMNS = [
 
 
 @pytest.fixture(autouse=True)
-def registered(monkeypatch):
-    """The command, whether or not the list of commands has it yet; few and short rounds."""
-    monkeypatch.setattr(cli, "COMMANDS", tuple({*cli.COMMANDS, "latency"}))
+def quick(monkeypatch):
+    """Few and short rounds."""
     monkeypatch.setattr(latency, "PASSES", (1, 1))
     monkeypatch.setattr(latency.Stopwatch.run, "__defaults__", ((4, 4), None))
 
@@ -163,7 +161,7 @@ def test_timings_that_are_missing_are_left_out_of_the_table():
     architectures = [scaled("efficientnet_b0", size) for size in (32, 36)]
     from trainer.runtimes import Setting
 
-    frame = table(architectures, 10, [None, latency.timing_of([1.0] * 4, 4)], Setting())
+    frame = measurement_table(architectures, 10, [None, latency.timing_of([1.0] * 4, 4)], Setting())
     assert frame["resolution"].tolist() == [36]
     assert frame["latency_ms"].tolist() == [1.0]
 

@@ -31,7 +31,7 @@ from planner.study.folder import folder_of
 from planner.study.ledger import Ledger
 from planner.study.settings import StudySettings
 from planner.study.trials import asked_key
-from planner.training.loop import Resources
+from planner.training.resources import Resources
 from sampler import LayeredArchitecture, architecture_complexity, base, scaled, stack
 from sampler.complexity import base_macs
 from sampler.moves import column_names

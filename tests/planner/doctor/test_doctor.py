@@ -95,6 +95,25 @@ def test_a_broken_torch_does_not_bring_the_command_down(broken, tmp_path):
     assert (done.returncode, done.stderr) == (2, "") and "SIGABRT" in done.stdout
 
 
+def test_only_torch_and_torchvision_are_imported(broken, run):
+    broken(torch=TORCH, torchvision="", timm="import os; os.abort()", click="import os; os.abort()")
+    assert probe().errors.keys() == {"torch", "torch's devices", "torchvision", "torchvision's operators"}
+    found = {check.name: check for check in package_checks(probe())}
+    assert not found["timm"].problem and found["timm"].found.startswith(metadata.version("timm"))
+
+
+def test_a_package_without_its_files_or_of_a_version_that_does_not_fit_is_a_problem(monkeypatch):
+    monkeypatch.setattr(installed, "PACKAGES", {"no_such_module": "timm", "numpy": "numpy", "pandas": "pandas"})
+    real = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "1.2" if name == "numpy" else real(name))
+    monkeypatch.setattr(installed, "requirements", dict)
+    found = problems(package_checks(Probed()))
+    assert found["timm"].problem == "has lost its module no_such_module"
+    assert "--force-reinstall timm" in found["timm"].mend
+    needs = found["pandas"].problem.removeprefix("wants ")
+    assert needs.startswith("numpy>=") and found["pandas"].mend == f"pip install '{needs}'"
+
+
 def test_a_torchvision_of_another_build_is_told_from_a_broken_one(broken):
     broken(torch=TORCH, torchvision="raise RuntimeError('operator torchvision::nms does not exist')", timm="")
     probed = probe()

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from timm.models import _registry
 
 from planner.exports import files
-from planner.exports.families import listed
 from planner.exports.files import difference, write
 from planner.exports.network import Network, name_of
+from planner.exports.paths import is_timm_model
 from planner.exports.source import timm_source
 from sampler import LayeredArchitecture, architecture_complexity, base, base_names, rule_named
 from sampler.scaling import scale_stages
@@ -145,11 +146,25 @@ def test_the_code_of_every_base_network_builds_the_same_network(tmp_path):
     check_elsewhere(tmp_path, [random_network(name, seed) for seed in (2, 3) for name in base_names()])
 
 
-def test_long_lists_are_written_over_several_lines():
-    items = [[1, 2], ["a" * 60, "b" * 60], {"key": 1.0}]
-    text = listed(items)
-    assert eval(text) == items
-    assert text.splitlines()[1:3] == ["    [1, 2],", "    ["]
+def test_code_is_written_without_importing_what_would_run_it(tmp_path):
+    program = (
+        "import json, sys\n"
+        "sys.argv = ['planner', 'export', '--flops', '200M', '--to', 'timm', '--out', 'b0_200m.py']\n"
+        "from planner.cli import main\n"
+        "main()\n"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    imported = set(json.loads(done.stdout.splitlines()[-1]))
+    heavy = {"torch", "torchvision", "timm", "botorch", "gpytorch", "optuna", "pandas", "sklearn", "scipy", "pymoo"}
+    assert not imported & heavy
+    assert "planner" in imported and "efficientnet(" in (tmp_path / "b0_200m.py").read_text()
+
+
+def test_timms_names_are_known_without_timm():
+    assert [name for name in _registry._model_entrypoints if not is_timm_model(name)] == []
+    assert [name for name in ("resnet_50", "register_model", "b0_200m", "efficientnet") if is_timm_model(name)] == []
 
 
 @pytest.fixture

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from planner.answers.search import best_networks
-from planner.commands.fit import show_fit, summary
+from planner.commands.fit import show_fit
 from planner.fitting import landscape
 from planner.fitting.distil import distilled
 from planner.fitting.exam import Result, Task
 from planner.fitting.fit import fit
 from planner.fitting.landscape import Landscape, networks_within
+from planner.fitting.result import FitResult
 from sampler import base, rule_named, stack
 from sampler.complexity import count
 from sampler.scaling import scale
@@ -134,12 +135,12 @@ def test_a_fit_says_what_its_formula_loses_and_it_is_what_its_networks_lose(form
 
 
 def test_fit_tells_it_in_one_line(formula, capsys):
-    show_fit(formula, Path("formula.json"))
+    show_fit(FitResult(formula, Path("formula.json")))
     told = capsys.readouterr().out
     assert "fitted loglinear to the answers that 76 trainings give, 1.004M to 11.51M MACs\n" in told
     assert "  by cross-validation over 19 budgets the formula's networks are expected to lose 0." in told
     assert "shrink: distilled from the answers over the whole range; near-best networks lie about it with RMSE" in told
-    assert summary(formula, Path("formula.json"))["distilled"] == formula.provenance["distilled"]
+    assert FitResult(formula, Path("formula.json")).as_dict()["distilled"] == formula.provenance["distilled"]
 
 
 @pytest.mark.parametrize("how", [{"raw": True}, {"kind": "tinynet"}])

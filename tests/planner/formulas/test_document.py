@@ -12,7 +12,7 @@ from planner.fitting.fit import fit
 from planner.formulas import document as module
 from planner.formulas.branch import Kind
 from planner.formulas.codec import dumps
-from planner.formulas.document import COUNTING, SCHEMA, json_schema, problem_in, schema_text
+from planner.formulas.document import COUNTING, FORMULA_SCHEMA, json_schema, problem_in, schema_text
 from planner.gaussian.curve import Curve
 from planner.rules import compound
 from planner.text.shipped import reference_formula, shipped_formula
@@ -42,7 +42,7 @@ def test_the_shipped_schema_is_the_one_that_is_made_of_the_model():
 
 def test_the_schema_says_its_draft_and_what_it_is_of(schema):
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert schema["title"] == SCHEMA == schema["properties"]["schema"]["const"]
+    assert schema["title"] == FORMULA_SCHEMA == schema["properties"]["schema"]["const"]
     assert schema["properties"]["counting"]["const"] == COUNTING
     assert schema["properties"]["base"]["$ref"] == "#/$defs/BaseDocument"
     assert schema["properties"]["accuracy"]["description"] == "Top-1 error (not accuracy) of the front over c."

@@ -14,7 +14,7 @@ from planner.errors import InputError
 from planner.fitting.fit import fit
 from planner.formulas.coefficients import coefficients_of
 from planner.formulas.exponents import sentences, slope_of
-from planner.gaussian.curve import FAR, Curve, power_law
+from planner.gaussian.curve import FAR_FROM_POWER_LAW, Curve, power_law
 from planner.report.numbers import formula_of
 from planner.rules import compound
 
@@ -110,7 +110,7 @@ def test_a_bent_curve_is_said_to_be_no_power_law(formulas, run, tmp_path):
     for name, r in bends.items():
         formula = bent(formulas("loglinear"), c, r)
         found = formula.exponents["shrink"]
-        assert found["r"].off > FAR and not found["r"].power_law, name
+        assert found["r"].off > FAR_FROM_POWER_LAW and not found["r"].power_law, name
         assert coefficients_of(formula, "shrink") is None
         told = sentences(formula, "shrink", found)
         assert "on average over the range" in told[1]

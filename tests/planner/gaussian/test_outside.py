@@ -11,8 +11,8 @@ from scipy import stats
 
 import planner
 from planner import PlannerError, Surrogate
-from planner.gaussian.outside import ABOVE, BELOW, FREEDOM, Outside, sensitivity, students_t
-from planner.gaussian.warps import standardised as warp_of
+from planner.gaussian.outside import FREEDOM, PRIOR_ABOVE, PRIOR_BELOW, Outside, sensitivity, students_t
+from planner.gaussian.warps import standardised_warp
 from planner.surrogates.choose import IDENTITY, Problem
 from planner.surrogates.mixture import fit_mixture
 
@@ -123,14 +123,17 @@ def test_a_straight_line_is_trusted_farther_than_a_bent_one():
     for name, y in (("line", x), ("bent", np.maximum(x, 2.2) ** 4)):
         frame = pd.DataFrame({"x": x, "y": y + noise})
         told[name] = planner.fit_surrogate(frame, inputs=["x"], target="y", validate=False).outside
-    assert told["line"].above < ABOVE < told["bent"].above
+    assert told["line"].above < PRIOR_ABOVE < told["bent"].above
     assert told["line"].freedom == (FREEDOM + 3, FREEDOM + 3)
 
 
 def test_three_rows_leave_the_prior():
     frame = models(3)
     found = planner.fit_surrogate(frame, **READ, validate=False).outside
-    assert (found.above, found.below) == pytest.approx((ABOVE, BELOW)) and found.freedom == (FREEDOM, FREEDOM)
+    assert (found.above, found.below) == pytest.approx((PRIOR_ABOVE, PRIOR_BELOW)) and found.freedom == (
+        FREEDOM,
+        FREEDOM,
+    )
 
 
 def test_a_target_that_does_not_vary_among_the_small_ones_teaches_nothing_of_the_large():
@@ -154,7 +157,7 @@ def test_far_away_numbers_stay_finite(surrogate):
 
 
 def test_a_saturating_target_is_as_sensitive_as_at_the_rows_end_or_more():
-    warp = warp_of("above", 1.0, np.array([0.1, 0.5, 0.8, 0.9]))
+    warp = standardised_warp("above", 1.0, np.array([0.1, 0.5, 0.8, 0.9]))
     end = warp.forward(np.array([0.9, 0.1, 0.1]))
     there = warp.forward(np.array([0.99, -0.8, -1e6]))
     at_end = 1 / warp.slope(np.array([0.9, 0.1, 0.1]))

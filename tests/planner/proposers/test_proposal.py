@@ -216,7 +216,7 @@ def test_more_rows_than_a_surrogate_takes_are_thinned_but_for_the_front(monkeypa
     everything = pool.assign(accuracy=accuracy(pool))
     seen = everything.sample(40, random_state=1)
     for module in ("surrogates.fit", "proposers.proposal"):
-        monkeypatch.setattr(f"planner.{module}.MOST_ROWS", 25)
+        monkeypatch.setattr(f"planner.{module}.MOST_FITTED_ROWS", 25)
     chosen = ask(seen, pool, 3)
     assert len(chosen) == 3 and not set(chosen) & set(seen.index)
     kept = seen.iloc[_thinned(seen["macs"].to_numpy(float), seen["accuracy"].to_numpy(), 0)]

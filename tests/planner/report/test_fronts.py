@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from planner.answers.formula import Formula
-from planner.commands.front import front_of, marked
 from planner.fitting.fit import fit
+from planner.fitting.front import select_front
 from planner.front.pareto import distinct_budgets, front_mask
 from planner.report.numbers import numbers_of
 from planner.report.page import page_of
@@ -70,10 +70,10 @@ def test_the_best_training_is_named_whether_or_not_it_was_selected(scattered, fi
 
 def test_the_command_shows_both_and_the_formula_on_disk_decides(scattered, fitted):
     table = as_table(scattered)
-    answer = front_of(table, *marked(table))
+    answer = select_front(table).as_dict()
     assert trials(answer["front"]) == by_hand(scattered) and trials(answer["selected"]) == trials(fitted.front)
     raw = fit(scattered, raw=True, share=0.5)
-    answer = front_of(table, *marked(table, formula=raw))
+    answer = select_front(table, formula=raw).as_dict()
     assert trials(answer["selected"]) == trials(raw.front) != trials(fitted.front)
     assert answer["selected_by"] == "observed accuracies" and trials(answer["front"]) == by_hand(scattered)
 

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from planner.errors import InputError, PlannerError
-from planner.latency.model import Departure, LatencyModel
+from planner.latency.departure import Departure
+from planner.latency.model import LatencyModel
 from planner.searches.increments import HEAD, Increments, in_words, notation
 from planner.searches.rbis import RbisOptions, rbis, resolutions
 from planner.searches.scoring import Candidate

@@ -10,7 +10,7 @@ import pytest
 
 import planner
 from planner import PlannerError
-from planner.surrogates.answer_model import FEWEST, AnswerModel, answer_model
+from planner.surrogates.answer_model import FEWEST_DIFFERENT, AnswerModel, answer_model
 from planner.surrogates.optimism import choices
 from planner.surrogates.smooth import SmoothCurves
 
@@ -116,7 +116,7 @@ def test_repeats_of_one_row_count_as_one_with_their_mean(pool):
     assert own.tolist() == list(range(30)) and reached == pytest.approx(accuracy(some).to_numpy(), abs=9e-3)
 
 
-@pytest.mark.parametrize("rows", [1, 2, 4, FEWEST - 1])
+@pytest.mark.parametrize("rows", [1, 2, 4, FEWEST_DIFFERENT - 1])
 def test_with_too_few_rows_the_best_measured_one_within_the_budget_answers(pool, rows):
     some = pool[pool["macs"] > 5_000].sample(rows, random_state=3).assign(accuracy=lambda rows: accuracy(rows))
     budget = some["macs"].max()

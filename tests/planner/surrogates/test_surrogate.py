@@ -320,7 +320,7 @@ def test_no_rows_are_predicted_as_none(surrogate):
 
 
 def test_more_rows_than_a_posterior_takes_are_thinned(monkeypatch):
-    monkeypatch.setattr("planner.surrogates.fit.MOST_ROWS", 50)
+    monkeypatch.setattr("planner.surrogates.fit.MOST_FITTED_ROWS", 50)
     surrogate = planner.fit_surrogate(networks(80), inputs=INPUTS)
     assert surrogate.provenance["rows"] == 50
 

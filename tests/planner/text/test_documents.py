@@ -16,7 +16,7 @@ from planner import PlannerError
 from planner.exports.given import read_given
 from planner.formulas.codec import dumps, load
 from planner.study.settings import StudySettings, read_settings, write_settings
-from planner.text.documents import departure, read_text
+from planner.text.documents import first_departure, read_text
 from sampler import base
 
 SETTINGS = {"data": {"side": 90, "classes": 4}, "space": {"resolution": 64}}
@@ -179,7 +179,7 @@ TREE = TypeAdapter(Tree | None, config=ConfigDict(strict=True, extra="forbid"))
 def test_the_first_departure_from_a_model_is_named_in_one_line(document, line):
     with pytest.raises(ValidationError) as error:
         TREE.validate_python(document)
-    told = departure(error.value, document)
+    told = first_departure(error.value, document)
     assert "\n" not in told and (told == line or line == "share is 1" and told.endswith("; number is wanted"))
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from planner.text.quantities import BYTES, MILLISECONDS, SUFFIXES
+from planner.text.quantities import BYTES, COUNT_SUFFIXES, MILLISECONDS
 from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS
+from sampler.moves import stage_of_column
 from sampler.scaling import LEAST_MULTIPLIER, MAX_MULTIPLIER
 
 
 @dataclass(frozen=True)
-class Kind:
+class ColumnType:
     """What the numbers of a column are.
 
     Attributes:
@@ -47,39 +47,42 @@ class Kind:
         return f"{what} {least}{'' if np.isinf(self.high) else f' to {self.high:g}'} is wanted"
 
 
-NUMBER = Kind()
-_COUNT = Kind(1, 1e18, units=SUFFIXES, said="a number from 1 to 1e18, such as 300000000 or 300M,")
-SHARE = Kind(0, 100, units={"%": 0.01}, said="a number from 0 to 1 (or all in percent)")
-MULTIPLIER = Kind(LEAST_MULTIPLIER, MAX_MULTIPLIER)
-_PIXELS = Kind(1, MAX_PIXELS, whole=True, units={"px": 1.0}, of_network=True)
-_CHANNELS = Kind(1, MAX_CHANNELS, whole=True, of_network=True)
-_HEAD = Kind(0, MAX_CHANNELS, whole=True, of_network=True)
-_BLOCKS = Kind(1, MAX_BLOCKS, whole=True, of_network=True)
-_SECONDS = Kind(0, 1e10, units={"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0})
-LATENCY = Kind(0, 1e9, above=True, units=MILLISECONDS)
-_MEMORY = Kind(1, 1e18, units=BYTES | {f"{unit}b": size for unit, size in BYTES.items()})
+NUMBER = ColumnType()
+_COUNT = ColumnType(1, 1e18, units=COUNT_SUFFIXES, said="a number from 1 to 1e18, such as 300000000 or 300M,")
+SHARE = ColumnType(0, 100, units={"%": 0.01}, said="a number from 0 to 1 (or all in percent)")
+MULTIPLIER = ColumnType(LEAST_MULTIPLIER, MAX_MULTIPLIER)
+_PIXELS = ColumnType(1, MAX_PIXELS, whole=True, units={"px": 1.0}, of_network=True)
+_CHANNELS = ColumnType(1, MAX_CHANNELS, whole=True, of_network=True)
+_HEAD = ColumnType(0, MAX_CHANNELS, whole=True, of_network=True)
+_BLOCKS = ColumnType(1, MAX_BLOCKS, whole=True, of_network=True)
+_SECONDS = ColumnType(0, 1e10, units={"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0})
+LATENCY = ColumnType(0, 1e9, above=True, units=MILLISECONDS)
+_MEMORY = ColumnType(1, 1e18, units=BYTES | {f"{unit}b": size for unit, size in BYTES.items()})
 # Of a column whose name means nothing here: whatever the planner prints.
-ANY = Kind(units={**SUFFIXES, **MILLISECONDS, "%": 0.01, "px": 1.0})
-_COLUMNS: dict[str, Kind] = {
+ANY = ColumnType(units={**COUNT_SUFFIXES, **MILLISECONDS, "%": 0.01, "px": 1.0})
+_COLUMNS: dict[str, ColumnType] = {
     "accuracy": SHARE,
     **dict.fromkeys(("macs", "params", "activations"), _COUNT),
     "memory": _MEMORY,
     "latency_ms": LATENCY,
     **dict.fromkeys("rdw", MULTIPLIER),
     "resolution": _PIXELS,
-    **dict.fromkeys(("base_resolution", "proxy_resolution"), Kind(1, MAX_PIXELS, whole=True, units={"px": 1.0})),
+    **dict.fromkeys(("base_resolution", "proxy_resolution"), ColumnType(1, MAX_PIXELS, whole=True, units={"px": 1.0})),
     "stem": _CHANNELS,
-    "classes": Kind(1, MAX_CHANNELS, whole=True),
+    "classes": ColumnType(1, MAX_CHANNELS, whole=True),
     "head": _HEAD,
-    "epochs": Kind(0, 1e6),
-    "data_share": Kind(0, 1, above=True, units={"%": 0.01}),
-    "seed": Kind(0, 1e20),
+    "epochs": ColumnType(0, 1e6),
+    "data_share": ColumnType(0, 1, above=True, units={"%": 0.01}),
+    "seed": ColumnType(0, 1e20),
     "seconds": _SECONDS,
 }
 
 
-def kind_of(column: str) -> Kind | None:
+def column_type(column: str) -> ColumnType | None:
     """What the numbers of a column of trainings are, by its name; None for a name that means nothing here."""
-    if re.fullmatch(r"(width|depth)_\d+", column):
-        return _CHANNELS if column.startswith("width") else _BLOCKS
+    match stage_of_column(column):
+        case ("width", _):
+            return _CHANNELS
+        case ("depth", _):
+            return _BLOCKS
     return _COLUMNS.get(column)
