@@ -59,7 +59,7 @@ class _Direction:
 def fit(
     table: Table | pd.DataFrame | str | Path,
     kind: Kind = "loglinear",
-    share: float = pareto.SHARE,
+    share: float = pareto.FRONT_SHARE,
     seed: int = 0,
     base: str | None = None,
     raw: bool = False,

@@ -13,7 +13,7 @@ import numpy as np
 
 from planner.errors import PlannerError
 from planner.formulas.branch import Branch, Direction
-from planner.formulas.document import COUNTING, SCHEMA, problem_in
+from planner.formulas.document import COUNTING, FORMULA_SCHEMA, formula_model
 from planner.formulas.formula import FormulaCurves
 from planner.formulas.parts import parts_of, resolution_of
 from planner.formulas.rungs import ladder_in
@@ -21,7 +21,7 @@ from planner.formulas.stages import stages_in, stages_out
 from planner.formulas.vectors import disagreement, vectors_of
 from planner.gaussian.curve import Curve
 from planner.tables.chance import warning_of
-from planner.text.documents import Format, number, shown
+from planner.text.documents import Format, number, read_as, shown
 from sampler import RULES, BaseNetwork, base_names
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def dumps(formula: FormulaCurves) -> str:
     """
     network = formula.network
     document = {
-        "schema": SCHEMA,
+        "schema": FORMULA_SCHEMA,
         "counting": COUNTING,
         "base": {"name": formula.base, "network": asdict(network), "macs": formula.base_macs},
         "classes": formula.classes,
@@ -104,8 +104,8 @@ def _checked(document: dict[str, Any], kind: type[_F], shipped: bool) -> _F:
     Of a file that ships the planner's own tests have checked the shape, and its digest says that it still is that file:
     pydantic, which takes longer to import than all else here takes to run, is left alone.
     """
-    if not shipped and (problem := problem_in(document)):
-        raise PlannerError(problem)
+    if not shipped:
+        read_as(formula_model(), document)
     if signed(document)["sha256"] != document["sha256"]:
         raise PlannerError("it was changed after it was written (its sha256 is another)")
     formula = _formula_in(document, kind)
@@ -116,10 +116,10 @@ def _checked(document: dict[str, Any], kind: type[_F], shipped: bool) -> _F:
 
 def _format(kind: type[_F], shipped: bool = False) -> Format[_F]:
     read = partial(_checked, kind=kind, shipped=shipped)
-    return Format(SCHEMA, "formula", "write it again with `planner fit --out`", read)
+    return Format(FORMULA_SCHEMA, "formula", "write it again with `planner fit --out`", read)
 
 
-def load_formula(path: Path, kind: type[_F]) -> _F:
+def read_formula_file(path: Path, kind: type[_F]) -> _F:
     """Reads a formula file as a class of formulas.
 
     Raises:
@@ -135,18 +135,18 @@ def read_formula(text: str, kind: type[_F], name: str = "formula", shipped: bool
     Args:
         text: Text of a formula file.
         kind: Class of the formula.
-        name: What errors call it.
+        name: Name of the file in errors.
         shipped: Whether it is a file of the planner's own, whose shape need not be checked again.
 
     Raises:
-        PlannerError: As `load_formula` does.
+        PlannerError: If the text is not of the schema, was changed since it was written, or answers otherwise here.
     """
     return _format(kind, shipped).loads(text, name)
 
 
 def load(path: Path) -> FormulaCurves:
-    """The curves of a formula file, as `load_formula`."""
-    return load_formula(path, FormulaCurves)
+    """The curves of a formula file, as `read_formula_file`."""
+    return read_formula_file(path, FormulaCurves)
 
 
 def loads(text: str, name: str = "formula", shipped: bool = False) -> FormulaCurves:
@@ -157,7 +157,7 @@ def loads(text: str, name: str = "formula", shipped: bool = False) -> FormulaCur
 def _formula_in(document: dict[str, Any], kind: type[_F]) -> _F:
     name, network = document["base"]["name"], document["base"]["network"]
     surrogate = _surrogate_in(document.get("surrogate"))
-    if name not in base_names():
+    if name not in base_names() and name not in base_names(installed=True):
         raise PlannerError(f"base network {shown(name)} is unknown to this version")
     formula = kind(
         base=name,

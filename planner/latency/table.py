@@ -27,9 +27,9 @@ import numpy as np
 
 from planner.errors import PlannerError
 from planner.latency.features import LATENCY_FEATURES, LatencyUnit
-from planner.tables.cells import Source, all_there, numbers, source_of
+from planner.tables.cells import TableSource, all_there, numbers, source_of
+from planner.tables.column_types import NUMBER, ColumnType, column_type
 from planner.tables.frames import check_columns, frame_of
-from planner.tables.kinds import NUMBER, Kind, kind_of
 from planner.tables.table import frame_sha256
 from planner.text.documents import no_column
 from sampler.architecture import FloatArray, IntArray
@@ -118,7 +118,7 @@ def as_latency_table(
     return _usable(pd.concat(parts, ignore_index=True), together, tuple(sources))
 
 
-def _named(source: pd.DataFrame | str | Path | Sequence[str | Path]) -> list[tuple[pd.DataFrame, Source]]:
+def _named(source: pd.DataFrame | str | Path | Sequence[str | Path]) -> list[tuple[pd.DataFrame, TableSource]]:
     """Rows of each table, and where they come from."""
     import pandas as pd
 
@@ -131,12 +131,12 @@ def _named(source: pd.DataFrame | str | Path | Sequence[str | Path]) -> list[tup
         origin = source_of(frame)
         check_columns(frame.columns, origin.name)
         if not origin.sha256:
-            origin = Source(origin.name, frame_sha256(frame))
+            origin = TableSource(origin.name, frame_sha256(frame))
         named.append((frame.reset_index(drop=True), origin))
     return named
 
 
-def _renamed(frame: pd.DataFrame, source: Source) -> tuple[pd.DataFrame, str]:
+def _renamed(frame: pd.DataFrame, source: TableSource) -> tuple[pd.DataFrame, str]:
     """The frame in our names and units, and whose MACs it counts."""
     known = {column: ours for column, (ours, _) in TIMM.items() if column in frame and ours not in frame}
     if not {"infer_step_time", "infer_gmacs"} & set(known):
@@ -167,7 +167,7 @@ def _selected(frame: pd.DataFrame, models: str | None, name: str) -> pd.DataFram
     return chosen
 
 
-def _checked(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
+def _checked(frame: pd.DataFrame, source: TableSource) -> pd.DataFrame:
     """The columns that are used, as positive numbers; blocks from the depths."""
     for column in ("latency_ms", "macs"):
         if column not in frame:
@@ -181,13 +181,13 @@ def _checked(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
     depths = [column for column in map(str, frame.columns) if re.fullmatch(r"depth_\d+", column)]
     if depths and "blocks" not in frame:
         frame["blocks"] = _blocks(frame, depths, source)
-    unused = [str(column) for column in frame if str(column) not in USED and kind_of(str(column)) is None]
+    unused = [str(column) for column in frame if str(column) not in USED and column_type(str(column)) is None]
     if unused:
         print(f"{source.name}: not used: columns {', '.join(unused)}", file=sys.stderr)
     return frame
 
 
-def _blocks(frame: pd.DataFrame, depths: list[str], source: Source) -> pd.Series:
+def _blocks(frame: pd.DataFrame, depths: list[str], source: TableSource) -> pd.Series:
     """The sum of all depths. Base networks differ in stages: the columns of those that one has not are empty."""
     import pandas as pd
 
@@ -200,9 +200,9 @@ def _blocks(frame: pd.DataFrame, depths: list[str], source: Source) -> pd.Series
     return blocks
 
 
-def _positive(frame: pd.DataFrame, column: str, source: Source) -> pd.Series:
-    units = (kind_of(column) or NUMBER).units
-    kind = Kind(0, above=True, units=units, said="a positive number")
+def _positive(frame: pd.DataFrame, column: str, source: TableSource) -> pd.Series:
+    units = (column_type(column) or NUMBER).units
+    kind = ColumnType(0, above=True, units=units, said="a positive number")
     return all_there(numbers(frame[column], source, kind), frame[column], source, kind)
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from planner.errors import PlannerError
-from planner.tables.cells import read, source_of
+from planner.tables.cells import read_cells, source_of
+from planner.tables.column_types import ANY, column_type
 from planner.tables.frames import frame_of
-from planner.tables.kinds import ANY, kind_of
 from planner.text.documents import cell, no_column, shown
 from sampler.architecture import FloatArray
 
@@ -61,8 +61,8 @@ def numbers_in(frame: pd.DataFrame, name: str) -> FloatArray:
     if IS in name and name not in map(str, frame.columns):
         return _indicator(frame, *name.split(IS, 1))
     column = column_of(frame, name)
-    source, kind = source_of(frame), kind_of(name) or ANY
-    values, _ = read(column, source.decimal, kind.units)
+    source, kind = source_of(frame), column_type(name) or ANY
+    values, _ = read_cells(column, source.decimal, kind.units)
     wrong = np.flatnonzero(~np.isfinite(values))
     if len(wrong):
         row = source.place(int(column.index[wrong[0]]) if source.lines is not None else int(wrong[0]))

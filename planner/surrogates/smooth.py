@@ -59,7 +59,7 @@ def smooth_curves(mixture: Mixture, tried: FloatArray, reached: FloatArray, seed
         reached: `(t,)` believed values of them.
         seed: Random seed of ties between equally good rows.
     """
-    front = pareto.select(reached, tried[:, -1], seed=seed)
+    front = pareto.nsga3_rows(reached, tried[:, -1], seed=seed)
     costs = np.log(tried[:, -1])
     empty = SmoothCurves(float(costs.mean()), float(costs.std()) or 1.0)
     powers, x = empty._powers(tried[front, -1]), features_but_cost(mixture, tried[front])
