@@ -56,7 +56,6 @@ class StudyOptions:
         recipe: Name of the recipe; `fast`.
         seed: Random seed of designs and trainings; 0.
         storage: URL of an Optuna storage; SQLite in the study's folder.
-        trainer: Name of the trainer, as `trainer.trainers.trainer_named` takes it; the image trainer.
     """
 
     base: str | None = None
@@ -78,7 +77,6 @@ class StudyOptions:
     recipe: str | None = None
     seed: int | None = None
     storage: str | None = None
-    trainer: str | None = None
 
     @property
     def source(self) -> str | None:
@@ -222,7 +220,6 @@ def options_of(settings: StudySettings) -> StudyOptions:
         recipe=settings.recipe.name,
         seed=settings.seed,
         storage=settings.storage,
-        trainer=settings.trainer,
     )
 
 

@@ -36,7 +36,6 @@ def create_study(
     recipe: str | None = None,
     seed: int | None = None,
     storage: str | None = None,
-    trainer: str | None = None,
 ) -> Study:
     """Makes a study in `results/NAME`; nothing is queued in it yet. Images are decoded, which may take a while.
 
@@ -64,8 +63,6 @@ def create_study(
         recipe: Name of the recipe: `fast` (default), `tinynet`, `resnet`, `adjust`, `amplify`.
         seed: Random seed of designs and trainings; 0 by default.
         storage: URL of an Optuna storage; SQLite in the study's folder by default.
-        trainer: Name of the trainer, `FILE.py:NAME`, `package.module:NAME` or a registered one; the image trainer by
-            default. With another one `classes` is needed.
 
     Raises:
         PlannerError: If there is a study of that name (and it is not to be loaded, or was made otherwise), or the
@@ -91,7 +88,6 @@ def create_study(
         recipe=recipe,
         seed=seed,
         storage=storage,
-        trainer=trainer,
     )
     folder = folder_of(name)
     if make_study(name, options) is None:
