@@ -38,6 +38,7 @@ class StudyOptions:
     Attributes:
         base: Name of the base network; `efficientnet_b0`.
         data: Source of the images, such as `imagefolder:PATH`; generated fractals.
+        trainer: Name of another trainer than that of images, which has its own data.
         classes: Outputs of the classifier, of a study whose images only the user's own training knows; else those of
             the images.
         skip_corrupt: Whether images that cannot be read are left out.
@@ -55,11 +56,11 @@ class StudyOptions:
         recipe: Name of the recipe; `fast`.
         seed: Random seed of designs and trainings; 0.
         storage: URL of an Optuna storage; SQLite in the study's folder.
-        trainer: Name of the trainer, as `trainer.trainers.trainer_named` takes it; the image trainer.
     """
 
     base: str | None = None
     data: str | None = None
+    trainer: str | None = None
     classes: int | None = None
     skip_corrupt: bool | None = None
     resolution: int | None = None
@@ -76,7 +77,6 @@ class StudyOptions:
     recipe: str | None = None
     seed: int | None = None
     storage: str | None = None
-    trainer: str | None = None
 
     @property
     def source(self) -> str | None:
@@ -112,9 +112,15 @@ def settings_of(folder: Path, options: StudyOptions, tell: Progress | None = Non
         _check_beside_trainer(options)
     if options.classes is not None:
         if options.data is not None:
-            raise PlannerError(f"data {source} say how many classes there are; leave classes={options.classes} out")
+            what = "--trainer has its own data" if options.trainer else "images say how many classes they have"
+            other = "--data" if options.trainer else "--classes"
+            raise PlannerError(f"{what}; leave {other} out")
         settings = _settings(options, {"classes": options.classes, "source": ""})
         return settings, [f"warning: {doubt}" for doubt in _bound_doubts(settings, options.r is not None)]
+    if options.trainer:
+        raise PlannerError(
+            f"--trainer {options.trainer} has its own data: say how many outputs its networks have, as --classes 10"
+        )
     settings = _settings(options, {"classes": _UNKNOWN_CLASSES})  # before images are decoded, which may take long
     data = load_images(source, settings.data.side, cache=cache_of(folder), progress=tell)
     doubts = [f"{data.source}: {note}" for note in data.notes]
@@ -198,6 +204,7 @@ def options_of(settings: StudySettings) -> StudyOptions:
     return StudyOptions(
         base=settings.base,
         data=settings.data.source,
+        trainer=settings.trainer,
         classes=settings.data.classes,
         resolution=space.resolution,
         side=settings.data.side,
@@ -213,7 +220,6 @@ def options_of(settings: StudySettings) -> StudyOptions:
         recipe=settings.recipe.name,
         seed=settings.seed,
         storage=settings.storage,
-        trainer=settings.trainer,
     )
 
 
