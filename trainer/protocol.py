@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import trainer
 from sampler import Architecture, Architectures, InputError
 from trainer.observation import DataSpec, EpochRecord, Observation, Training
 
@@ -76,11 +77,9 @@ class Job:
         """
         import torch
 
-        from trainer.network import build
-
         torch.set_num_threads(self.threads)
         torch.manual_seed(self.seed)
-        return build(self.architecture, self.classes)
+        return trainer.build(self.architecture, self.classes)
 
     def report(self, epoch: int, score: float, loss: float | None = None) -> None:
         """Tells how good the network is after an epoch; kept at once, so that no kill loses it.
@@ -168,7 +167,7 @@ class TrainingTask(Protocol):
 
         Args:
             data: Data of the study.
-            fingerprint: Of the data that the study was made with.
+            fingerprint: Fingerprint of the data that the study was made with.
             study: Name of the study, for errors.
 
         Raises:

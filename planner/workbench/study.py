@@ -12,12 +12,11 @@ from planner.advice.situation import Situation
 from planner.answers.answer import Answer
 from planner.answers.formula import Formula
 from planner.answers.formulas import study_formula
-from planner.compare.background import of_study as of_study_ledger
+from planner.compare.background import study_background
 from planner.compare.comparison import Comparison, compare_in
 from planner.compare.measuring import Trained
 from planner.errors import PlannerError
 from planner.fitting.result import fit_study
-from planner.formulas.branch import Kind
 from planner.front import pareto
 from planner.proposers.queue import ProposalOptions, QueuedProposals, propose_for
 from planner.report.source import of_study
@@ -229,7 +228,7 @@ class Study:
 
     def fit(
         self,
-        kind: Kind = "loglinear",
+        kind: str = "loglinear",
         *,
         share: float = pareto.FRONT_SHARE,
         seed: int = 0,
@@ -344,7 +343,7 @@ class Study:
         measure = Trained(ledger, cache_of(self.folder), where, listener, repeats, final, epochs)
         with self._trains():
             return compare_in(
-                of_study_ledger(ledger, measure.epochs), measure, macs, methods, self.folder / "comparison.csv"
+                study_background(ledger, measure.epochs), measure, macs, methods, self.folder / "comparison.csv"
             )
 
     def report(self, path: str | Path | None = None, formula: str | Path | None = None) -> Path:
