@@ -3,17 +3,27 @@
 The public API; everything heavy is imported when it is first used, so that `import planner` costs little more than
 numpy.
 
-    planner.base(name)           the base network's table of stages
-    planner.complexity(base, ..) exact MACs, params, activations and memory; of an architecture or a list, too
-    planner.build(architecture)  a torch module made of timm's blocks
-    planner.fit(table, ..)       a formula; `.predict("200M")`, `.save(path)`
-    planner.Formula.load(path)   a formula that was saved
+A study, from nothing to a network:
+
+    planner.create_study(name, ..)   a new study; `.run(24)`, `.fit()`, `.predict("3M")`, `.front()`, `.report()`
+    planner.load_study(name)         one that is there; the last one used by default
+    planner.list_studies()           those that there are
+    planner.plot.front(study)        its pictures, as matplotlib's Axes
+
+What it rests on, for tables and trainings of your own:
+
+    planner.bases(), planner.base(name)  the base networks
+    planner.complexity(base, ..)     exact MACs, params, activations and memory; of an architecture or a list, too
+    planner.build(architecture)      a torch module made of timm's blocks
+    planner.fit(table, ..)           a formula; `.predict("200M")`, `.save(path)`
+    planner.load_formula(path)       a formula that was saved
+    planner.at_budget(method, base, macs, ..)  what a published rule gives for a budget
+    planner.allocate(formula, macs, ..)  a budget's best division among the stages
     planner.fit_surrogate(table, ..)  what accuracy to expect of any network; `.predict(table, level=0.9)`
-    planner.ExactCostSampler(cost)    an Optuna sampler for two objectives of which one can be computed
+    planner.ExactCostSampler(cost)   an Optuna sampler for two objectives of which one can be computed
     planner.propose(observed, pool, n, ..)  the rows of a pool to measure next
     planner.answer(observed, pool, budgets, ..)  for each budget the best row of a pool, by all that was measured
-    planner.allocate(formula, macs)   a budget spent on the stages apart, by the curves and by search
-    planner.PlannerError         whatever of these a caller can mend; one line says how
+    planner.PlannerError             whatever of these a caller can mend; one line says how
 """
 
 from __future__ import annotations
@@ -31,9 +41,15 @@ if TYPE_CHECKING:
     from planner.formulas.prediction import Prediction
     from planner.proposers.proposal import propose
     from planner.proposers.sampler import ExactCostSampler
+    from planner.rules import at_budget
+    from planner.study.asking import Trial
     from planner.surrogates.answer import answer
     from planner.surrogates.fit import fit_surrogate
     from planner.surrogates.surrogate import Surrogate
+    from planner.workbench import plot
+    from planner.workbench.names import bases, load_formula
+    from planner.workbench.studies import create_study, list_studies, load_study
+    from planner.workbench.study import Study
     from sampler import Architecture, base
     from sampler.complexity import complexity
     from trainer.network import build
@@ -41,21 +57,30 @@ if TYPE_CHECKING:
 # Before anything of `trainer` or `sampler` is imported: a user's own file of that name may come first on the path.
 own_modules.install()
 
-# Where each public name lives.
-_PUBLIC = {
+# Where each public name lives; `plot` is a module.
+PUBLIC = {
     "Architecture": "sampler",
     "ExactCostSampler": "planner.proposers.sampler",
     "Formula": "planner.answers.formula",
     "PlannerError": "planner.errors",
     "Prediction": "planner.formulas.prediction",
+    "Study": "planner.workbench.study",
     "Surrogate": "planner.surrogates.surrogate",
+    "Trial": "planner.study.asking",
     "allocate": "planner.allocation.allocate",
     "answer": "planner.surrogates.answer",
+    "at_budget": "planner.rules",
     "base": "sampler",
+    "bases": "planner.workbench.names",
     "build": "trainer.network",
     "complexity": "sampler.complexity",
+    "create_study": "planner.workbench.studies",
     "fit": "planner.fitting.fit",
     "fit_surrogate": "planner.surrogates.fit",
+    "list_studies": "planner.workbench.studies",
+    "load_formula": "planner.workbench.names",
+    "load_study": "planner.workbench.studies",
+    "plot": "planner.workbench.plot",
     "propose": "planner.proposers.proposal",
 }
 
@@ -65,14 +90,23 @@ __all__ = [
     "Formula",
     "PlannerError",
     "Prediction",
+    "Study",
     "Surrogate",
+    "Trial",
     "allocate",
     "answer",
+    "at_budget",
     "base",
+    "bases",
     "build",
     "complexity",
+    "create_study",
     "fit",
     "fit_surrogate",
+    "list_studies",
+    "load_formula",
+    "load_study",
+    "plot",
     "propose",
 ]
 
@@ -82,12 +116,13 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("scaling-planner")
-    if name not in _PUBLIC:
+    if name not in PUBLIC:
         raise AttributeError(f"module 'planner' has no attribute {name!r}; public names: {', '.join(__all__)}")
     if name == "PlannerError":  # which must be there to be caught, whatever else is not
         return own_modules.planner_error()
     own_modules.refuse_others()
-    return getattr(import_module(_PUBLIC[name]), name)
+    module = import_module(PUBLIC[name])
+    return module if name == "plot" else getattr(module, name)
 
 
 def __dir__() -> list[str]:

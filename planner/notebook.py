@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from planner.text.markup import table
+from planner.text.markup import html_table
 from planner.text.quantities import format_count
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ def shown(caption: str, facts: Mapping[str, Any], *tables: str) -> str:
     Args:
         caption: What it is.
         facts: Values by what they are; those that are None are left out.
-        tables: Of `planner.text.markup.table`.
+        tables: Of `planner.text.markup.html_table`.
     """
     rows = [(name, value) for name, value in facts.items() if value is not None]
-    parts = table(caption, ("", ""), rows, texts=(0, 1)), *tables
+    parts = html_table(caption, ("", ""), rows, texts=(0, 1)), *tables
     return f'<div class="planner-shown"><style>{STYLE}</style>\n{"".join(parts)}\n</div>'
 
 
@@ -57,7 +57,7 @@ def of_allocation(allocation: Allocation) -> str:
     ]
     parts = list(allocation.best.shares)
     rows += [[_part(part), *(_spent(one, part) for one in options.values())] for part in parts]
-    return shown("Allocation", facts, table("Ways to spend it", ("", *options), rows))
+    return shown("Allocation", facts, html_table("Ways to spend it", ("", *options), rows))
 
 
 def of_surrogate(surrogate: Surrogate) -> str:
@@ -71,7 +71,7 @@ def of_surrogate(surrogate: Surrogate) -> str:
     names = [name for name in errors if not name.startswith(LINEAR)]
     rows = [[name, _three(errors[name]), _three(errors.get(LINEAR + name))] for name in names]
     head = ("", "surrogate", "linear model")
-    return shown("Surrogate", facts, *([table("On rows held out", head, rows)] if rows else []))
+    return shown("Surrogate", facts, *([html_table("On rows held out", head, rows)] if rows else []))
 
 
 def of_ledger(ledger: Records) -> str:
@@ -98,7 +98,9 @@ def front_table(caption: str, front: Sequence[Mapping[Any, Any]]) -> str:
     some = front if n <= MOST_ROWS else [front[i * (n - 1) // (MOST_ROWS - 1)] for i in range(MOST_ROWS)]
     names = [name for name in FRONT if any(name in row for row in some)]
     told = caption if n == len(some) else f"{caption} ({len(some)} of {n})"
-    return table(told, ["MACs" if name == "macs" else name for name in names], [_cells(row, names) for row in some])
+    return html_table(
+        told, ["MACs" if name == "macs" else name for name in names], [_cells(row, names) for row in some]
+    )
 
 
 def accuracy_words(accuracy: Mapping[str, Any] | None) -> str | None:

@@ -68,7 +68,7 @@ class BaseNetwork:
         head: Channels of the last 1x1 convolution; 0 where the network has none.
         rule: Name of the scaling rule that gives the published larger and smaller versions.
         stem_stride: Input pixels per pixel before the first stage (a stem's pooling included), along one side.
-        variant: What its family needs to know beyond the table, such as the activation; "" for the plain network.
+        variant: Name of what the table does not say, such as the activation, for its family; "" for the plain network.
     """
 
     name: str
@@ -289,25 +289,26 @@ def stack(architectures: Sequence[Architecture]) -> Architectures:
         InputError: If there are none, they belong to different base networks, some have knobs that others lack, or one
             has a width per layer.
     """
-    if not isinstance(architectures, Sequence) or any(not isinstance(one, Architecture) for one in architectures):
+    if not isinstance(architectures, Sequence) or any(not isinstance(member, Architecture) for member in architectures):
         raise InputError(f"a list of architectures is wanted, got {shown(architectures)}")
-    if any(type(one) not in (Architecture, KnobbedArchitecture) for one in architectures):
+    if any(type(member) not in (Architecture, KnobbedArchitecture) for member in architectures):
         raise InputError("a network with one width per layer is no row of widths per stage; give one of stages")
-    names = sorted({one.base for one in architectures})
+    names = sorted({member.base for member in architectures})
     if len(names) != 1:
         raise InputError(f"architectures of exactly one base network are wanted, got {names or 'none'}")
-    knobs = {tuple((name, len(values)) for name, values in one.knobs.items()) for one in architectures}
+    knobs = {tuple((name, len(values)) for name, values in member.knobs.items()) for member in architectures}
     if len(knobs) > 1:
         raise InputError(f"architectures of {names[0]} with the same knobs are wanted; stack those without separately")
     return Architectures(
         names[0],
-        np.array([one.resolution for one in architectures], dtype=np.int64),
-        np.array([one.stem for one in architectures], dtype=np.int64),
-        np.array([one.widths for one in architectures], dtype=np.int64),
-        np.array([one.depths for one in architectures], dtype=np.int64),
-        np.array([one.head for one in architectures], dtype=np.int64),
+        np.array([member.resolution for member in architectures], dtype=np.int64),
+        np.array([member.stem for member in architectures], dtype=np.int64),
+        np.array([member.widths for member in architectures], dtype=np.int64),
+        np.array([member.depths for member in architectures], dtype=np.int64),
+        np.array([member.head for member in architectures], dtype=np.int64),
         knobs={
-            name: np.array([one.knobs[name] for one in architectures], dtype=np.int64) for name, _ in next(iter(knobs))
+            name: np.array([member.knobs[name] for member in architectures], dtype=np.int64)
+            for name, _ in next(iter(knobs))
         },
     )
 

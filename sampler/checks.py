@@ -9,7 +9,7 @@ from typing import Any
 
 from sampler.errors import InputError
 
-LARGEST = 1e300  # products of what is larger have no float
+_LARGEST = 1e300  # products of what is larger have no float
 
 
 def is_number(value: object) -> bool:
@@ -39,7 +39,7 @@ def checked_number(name: str, value: Any, low: float = -math.inf, high: float = 
     """
     real = is_number(value)
     plain = value.item() if real and hasattr(value, "item") else value  # numpy's warn where they overflow
-    if not real or not low <= plain <= high or abs(plain) > LARGEST:  # NaN is not between
+    if not real or not low <= plain <= high or abs(plain) > _LARGEST:  # NaN is not between
         span = f"a number between {low:g} and {high:g}" if math.isfinite(high - low) else "a finite number"
         raise InputError(f"{name} is {shown(value)}; {span} is wanted")
     return float(plain)

@@ -1,7 +1,8 @@
 """Exact MACs, params, activations and memory, for one architecture and for arrays of a million.
 
-One MAC is one multiply and one add of a convolution or a linear layer; bias, norm, activation and pooling are
-not counted. This is half of torch's FlopCounterMode, and fvcore's `conv` + `linear`; the papers call it FLOPs.
+One MAC is one multiply and one add of a convolution, a linear layer or a product of two feature maps (attention's);
+bias, norm, activation and pooling are not counted. This is half of torch's FlopCounterMode, and fvcore's `conv` +
+`linear` (+ `matmul`); the papers call it FLOPs.
 
 Memory is the peak of inference in bytes: one image through timm's module, run by torch operation by operation in
 evaluation mode, every number of the same type. It is the weights, the batch norms' buffers, and the largest sum of
@@ -59,7 +60,7 @@ class Complexity:
     Attributes:
         macs: Multiply-accumulates of one forward pass of one image.
         params: Learnable scalars.
-        activations: Output elements of convolutions and linear layers (pycls' "acts").
+        activations: Output elements of convolutions, linear layers and products of feature maps (pycls' "acts").
         memory: Peak bytes of inference with one image, as the module's description defines it.
     """
 
@@ -70,7 +71,7 @@ class Complexity:
 
     def scalars(self) -> Complexity:
         """The counts of the only architecture, as ints."""
-        return Complexity(**{one.name: int(getattr(self, one.name)[0]) for one in fields(self)})
+        return Complexity(**{field.name: int(getattr(self, field.name)[0]) for field in fields(self)})
 
 
 def count(architectures: Architectures, classes: int = 1000, dtype: str = "float32") -> Complexity:
@@ -98,11 +99,13 @@ def _summed(blocks: Iterator[Block], size: int) -> Complexity:
     return Complexity(total.macs, total.params, total.activations, memory(total, alive, size))
 
 
-def count_layers(one: LayeredArchitecture, layers: IntArray, classes: int = 1000, dtype: str = "float32") -> Complexity:
+def count_layers(
+    architecture: LayeredArchitecture, layers: IntArray, classes: int = 1000, dtype: str = "float32"
+) -> Complexity:
     """Exact counts of networks like this one with other layers, as int64 arrays.
 
     Args:
-        one: What they have in common.
+        architecture: Everything that they have in common.
         layers: `(n, l)` output channels of the blocks' convolutions.
         classes: Outputs of the classifier.
         dtype: Type of the numbers in memory: float32, float16 or bfloat16.
@@ -110,10 +113,13 @@ def count_layers(one: LayeredArchitecture, layers: IntArray, classes: int = 1000
     Raises:
         InputError: If the base network has no layers to choose, a number is out of range, or the type unknown.
     """
-    network, size = base_named(one.base), _size(dtype)
+    network, size = base_named(architecture.base), _size(dtype)
     family = family_of(network)
     return _joined(
-        [_summed(family.layer_blocks(network, one, layers[rows], classes), size) for rows in chunks(len(layers))]
+        [
+            _summed(family.layer_blocks(network, architecture, layers[rows], classes), size)
+            for rows in chunks(len(layers))
+        ]
     )
 
 
@@ -261,7 +267,7 @@ def complexity(
     """
     if not isinstance(base, str | BaseNetwork):
         scaled = np.ndim(width) or np.ndim(depth) or width != 1 or depth != 1
-        if scaled or any(one is not None for one in (resolution, widths, depths, rule)):
+        if scaled or any(value is not None for value in (resolution, widths, depths, rule)):
             raise InputError(
                 "an architecture has its sizes; leave resolution, width, depth and rule out, or give names"
             )
@@ -285,11 +291,11 @@ def _count_given(given: object, classes: int, dtype: str) -> Complexity:
         return count(given, classes, dtype)
     if not isinstance(given, list | tuple):
         raise _foreign(given)
-    ones = [one if isinstance(one, Architecture) else _known(one).architecture() for one in given]
+    ones = [member if isinstance(member, Architecture) else _known(member).architecture() for member in given]
     # Rows that are counted together: all of a base network with the same knobs, but the layered ones.
     alike: dict[int | tuple[str, ...], list[int]] = {}
-    for row, one in enumerate(ones):
-        key = row if isinstance(one, LayeredArchitecture) else (one.base, *one.knobs)
+    for row, member in enumerate(ones):
+        key = row if isinstance(member, LayeredArchitecture) else (member.base, *member.knobs)
         alike.setdefault(key, []).append(row)
     counts = np.empty((len(fields(Complexity)), len(ones)), dtype=np.int64)
     for rows in alike.values():
@@ -298,7 +304,7 @@ def _count_given(given: object, classes: int, dtype: str) -> Complexity:
             counted = count_layers(first, np.array([first.layers]), classes, dtype)
         else:
             counted = count(stack([ones[row] for row in rows]), classes, dtype)
-        counts[:, rows] = [getattr(counted, one.name) for one in fields(counted)]
+        counts[:, rows] = [getattr(counted, field.name) for field in fields(counted)]
     return Complexity(*counts)
 
 
@@ -366,7 +372,10 @@ def _joined(parts: list[Complexity]) -> Complexity:
     """Counts of several batches, one after the other."""
     none = np.empty(0, dtype=np.int64)
     return Complexity(
-        **{one.name: np.concatenate([none, *(getattr(part, one.name) for part in parts)]) for one in fields(Complexity)}
+        **{
+            field.name: np.concatenate([none, *(getattr(part, field.name) for part in parts)])
+            for field in fields(Complexity)
+        }
     )
 
 

@@ -17,7 +17,7 @@ from sampler.seeds import checked_seed
 from sampler.solve import width_brackets
 from sampler.space import BATCH, SearchSpace, check_space, stream, too_few
 
-MOST_BINS = 10_000
+_MOST_BINS = 10_000
 TARGET_TOLERANCE = 0.03  # TinyNet section 3.1
 
 
@@ -76,7 +76,7 @@ def stratified_design(
     """
     check_space(space, seen)
     rng = np.random.default_rng(_checked_count(n, seed))
-    bins = min(10, n) if bins is None else checked_whole("bins", bins, 1, MOST_BINS)
+    bins = min(10, n) if bins is None else checked_whole("bins", bins, 1, _MOST_BINS)
     edges = np.geomspace(*space.macs_window, bins + 1)
     quota = np.full(bins, n // bins)
     quota[rng.permutation(bins)[: n % bins]] += 1
@@ -124,7 +124,7 @@ def target_design(
         raise InputError("a target design solves one width for all stages; it needs a uniform space")
     rng = np.random.default_rng(_checked_count(n, seed))
     rule = rule_named(space.rule)
-    found: dict[bytes, Architectures] = {}
+    solved_by_key: dict[bytes, Architectures] = {}
     known = {row.tobytes() for row in seen.integers()} if seen is not None else set()
     for _ in range(40):
         points = rng.random((BATCH // 16, 3))
@@ -136,11 +136,11 @@ def target_design(
             error = np.abs(count(solved, space.classes).macs / macs - 1)
             for row in np.flatnonzero((error <= tolerance) & within(solved, space.classes, space.limits)):
                 if (key := solved.integers()[row].tobytes()) not in known:
-                    found.setdefault(key, solved.take([row]))
-        if len(found) >= n:
-            return concatenate(list(found.values())[:n])
+                    solved_by_key.setdefault(key, solved.take([row]))
+        if len(solved_by_key) >= n:
+            return concatenate(list(solved_by_key.values())[:n])
     raise InputError(
-        f"only {len(found)} of {n} distinct architectures cost {macs:,.0f} MACs within {tolerance:.0%}; "
+        f"only {len(solved_by_key)} of {n} distinct architectures cost {macs:,.0f} MACs within {tolerance:.0%}; "
         "widen the bounds of r, d or w"
     )
 
@@ -182,16 +182,16 @@ def _related(rng: np.random.Generator, k: int, space: SearchSpace) -> FloatArray
 def _hand_on(quota: IntArray, exhausted: NDArray[np.bool_]) -> None:
     """Gives the places left in exhausted bins to the nearest bin that is not."""
     open_bins = np.flatnonzero(~exhausted)
-    for one in np.flatnonzero(quota * exhausted):
-        quota[open_bins[np.argmin(np.abs(open_bins - one))]] += quota[one]
-        quota[one] = 0
+    for full in np.flatnonzero(quota * exhausted):
+        quota[open_bins[np.argmin(np.abs(open_bins - full))]] += quota[full]
+        quota[full] = 0
 
 
 def _fill(quota: IntArray, which: IntArray) -> IntArray:
     """Rows taken while their bin has places left; takes the places."""
     rows = []
-    for row, one in enumerate(which):
-        if quota[one]:
-            quota[one] -= 1
+    for row, place in enumerate(which):
+        if quota[place]:
+            quota[place] -= 1
             rows.append(row)
     return np.array(rows, dtype=np.int64)

@@ -17,7 +17,7 @@ from sampler.solve import width_brackets
 from sampler.space import SearchSpace, check_space
 
 SHARES = 20  # steps of the simplex a + 2 b + 2 g = 1; 231 rules where none is negative
-TIMES = 2.0  # phi = 1: twice the resources
+_TIMES = 2.0  # phi = 1: twice the resources
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Start:
     """What rules scale from.
 
     Attributes:
-        macs: Its MACs.
-        r: Its resolution over the base network's.
-        d: Its depth multiplier.
+        macs: MACs of the network.
+        r: Resolution over the base network's.
+        d: Depth multiplier.
     """
 
     macs: float
@@ -53,7 +53,7 @@ def grid_design(
         space: A uniform search space; of its bounds and its window nothing is asked.
         n: Architectures wanted; all distinct.
         macs: The MACs wanted; twice the start's by default.
-        start: What is scaled; the base network by default.
+        start: Network that is scaled; the base network by default.
         seen: Architectures not to be drawn again.
         tolerance: Largest distance from `macs`, as a share of it.
 
@@ -71,17 +71,17 @@ def grid_design(
     if checked_whole("n", n, -(2**62), 2**62) < 1:
         raise InputError(f"a design has at least one architecture, got {n}")
     start = start or Start(space.base_macs)
-    wanted = TIMES * start.macs if macs is None else checked_number("macs", macs)
+    wanted = _TIMES * start.macs if macs is None else checked_number("macs", macs)
     if not wanted > 0 or abs(wanted / start.macs - 1) <= tolerance:
         raise InputError(f"a grid at {wanted:,.0f} MACs from {start.macs:,.0f} scales nothing; give other MACs")
     points = simplex()
-    found, rules = _networks(space, points, wanted, start, tolerance, seen)
-    if len(found) < n:
+    networks, rules = _networks(space, points, wanted, start, tolerance, seen)
+    if len(networks) < n:
         raise InputError(
-            f"only {len(found)} of {n} distinct architectures of the grid cost {wanted:,.0f} MACs within "
+            f"only {len(networks)} of {n} distinct architectures of the grid cost {wanted:,.0f} MACs within "
             f"{tolerance:.0%}; ask for fewer, or take other MACs"
         )
-    return found.take(_apart(points[rules] * (1, 2), n))
+    return networks.take(_apart(points[rules] * (1, 2), n))
 
 
 def simplex(least: float = 0.0) -> FloatArray:

@@ -90,8 +90,8 @@ def architecture_from(facts: Mapping[str, Any]) -> Architecture:
         kind = LayeredArchitecture
     elif facts.get("knobs"):
         kind = KnobbedArchitecture
-    known = {one.name: one.default is MISSING for one in fields(kind)}
-    if wrong := sorted({str(one) for one in facts} ^ {name for name in known if known[name] or name in facts}):
+    known = {field.name: field.default is MISSING for field in fields(kind)}
+    if wrong := sorted({str(name) for name in facts} ^ {name for name in known if known[name] or name in facts}):
         raise InputError(f"fields {', '.join(wrong)} are missing or unknown; an architecture has {', '.join(known)}")
     return kind(**facts)
 

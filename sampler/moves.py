@@ -25,14 +25,14 @@ from sampler.space import SearchSpace
 
 Kind = Literal["width", "depth", "resolution", "ends"]
 KINDS: tuple[Kind, ...] = ("width", "depth", "resolution")
-STEPS = (1, 2)  # of the grid: divisors of a width, blocks
-PIXELS = (1, 2, 4, 8)
+_STEPS = (1, 2)  # of the grid: divisors of a width, blocks
+_PIXELS = (1, 2, 4, 8)
 # A rise of the MACs over the resolution is a jump if it has this share of the largest rise within a stride.
-JUMP = 1 / 3
-NO_KNOBS: Mapping[str, int] = MappingProxyType({})
+_JUMP = 1 / 3
+_NO_KNOBS: Mapping[str, int] = MappingProxyType({})
 
 
-def column_names(stages: int, knobs: Mapping[str, int] = NO_KNOBS) -> tuple[str, ...]:
+def column_names(stages: int, knobs: Mapping[str, int] = _NO_KNOBS) -> tuple[str, ...]:
     """Names of the columns of rows of integers, as in tables of observations and in `Architectures.integers`.
 
     Args:
@@ -74,7 +74,7 @@ def stage_of_column(name: str) -> tuple[str, int] | None:
     return (kind, int(stage)) if kind and stage.isascii() and stage.isdigit() and not stage.startswith("0") else None
 
 
-def from_rows(network: BaseNetwork, rows: IntArray, knobs: Mapping[str, int] = NO_KNOBS) -> Architectures:
+def from_rows(network: BaseNetwork, rows: IntArray, knobs: Mapping[str, int] = _NO_KNOBS) -> Architectures:
     """Architectures of `(n, 3 + 2 s + k)` rows of integers, the inverse of `Architectures.integers`.
 
     Their multipliers are the effective ones, over the network's own resolution.
@@ -257,15 +257,15 @@ class Move:
 
 
 def moves_of(
-    grid: Grid, kinds: Iterable[Kind] = KINDS, steps: Sequence[int] = STEPS, pixels: Sequence[int] = PIXELS
+    grid: Grid, kinds: Iterable[Kind] = KINDS, steps: Sequence[int] = _STEPS, pixels: Sequence[int] = _PIXELS
 ) -> list[Move]:
     """The moves of a grid, up and down.
 
     Args:
-        grid: What there is to move.
+        grid: Integers there are to move between.
         kinds: `width` and `depth` of one stage; `resolution`, by `pixels` and to the sizes just before a jump of the
             MACs; `ends`: the stem's and the head's channels, where they do not follow.
-        steps: Of widths and depths, in values of the grid.
+        steps: Steps of widths and depths, in values of the grid.
         pixels: Steps of the resolution, in values of the grid.
     """
     stages = len(grid.network.stages)
@@ -312,8 +312,8 @@ def neighbours(
     architectures: Architectures,
     space: SearchSpace | Grid,
     kinds: Iterable[Kind] = KINDS,
-    steps: Sequence[int] = STEPS,
-    pixels: Sequence[int] = PIXELS,
+    steps: Sequence[int] = _STEPS,
+    pixels: Sequence[int] = _PIXELS,
     pairs: bool = False,
 ) -> Architectures:
     """Architectures one move away: distinct, buildable, inside the space's bounds, and none of the given.
@@ -323,8 +323,8 @@ def neighbours(
     Args:
         architectures: Where to start from, `n` of one base network.
         space: The space, or a grid where stem and head are free, or bounds were narrowed.
-        kinds: What moves, see `moves_of`.
-        steps: Of widths and depths, in the rule's divisors and in blocks.
+        kinds: Kinds of moves, see `moves_of`.
+        steps: Steps of widths and depths, in the rule's divisors and in blocks.
         pixels: Steps of the resolution.
         pairs: Whether two columns move at once, one up and one down, so that the cost may stay.
 
@@ -343,8 +343,8 @@ def neighbours(
     if architectures.knobs:
         raise InputError(f"{', '.join(architectures.knobs)} cannot be moved; give architectures without knobs")
     rows = architectures.integers()
-    found = moved(grid, rows, up, down)[0] if pairs else moved(grid, rows, moves)[0]
-    return from_rows(grid.network, found)
+    near = moved(grid, rows, up, down)[0] if pairs else moved(grid, rows, moves)[0]
+    return from_rows(grid.network, near)
 
 
 def just_before_jumps(network: BaseNetwork, lowest: int, highest: int) -> IntArray:
@@ -364,18 +364,18 @@ def just_before_jumps(network: BaseNetwork, lowest: int, highest: int) -> IntArr
     rises = np.diff(count(from_rows(network, many)).macs)
     padded = np.pad(rises, reach, mode="edge")
     largest = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(axis=1)
-    jumps: IntArray = sides[:-1][rises >= JUMP * largest]
+    jumps: IntArray = sides[:-1][rises >= _JUMP * largest]
     return jumps[(jumps >= lowest) & (jumps <= highest)]
 
 
 def narrowest(network: BaseNetwork, rule: ScalingRule) -> int:
     """The fewest channels of the rule with which every block of the network can be built."""
     first = -(-max(rule.smallest, 1) // rule.divisor) * rule.divisor
-    one = network.architecture()
+    own = network.architecture()
     for channels in range(first, MAX_CHANNELS, rule.divisor):
         widths = buildable(network, np.full((1, len(network.stages)), channels))
         head = channels if network.head else 0
-        row = np.array([[one.resolution, channels, *widths[0], *one.depths, head]], dtype=np.int64)
+        row = np.array([[own.resolution, channels, *widths[0], *own.depths, head]], dtype=np.int64)
         try:
             for _ in blocks_of(network, from_rows(network, row), 1):
                 pass

@@ -32,7 +32,7 @@ from sampler.families.registry import own_knobs
 
 MAX_MULTIPLIER = 1000.0
 # Where ranges of multipliers begin, and how often they are halved: to 1e-11.
-LEAST_MULTIPLIER, HALVINGS = 1e-3, 40
+LEAST_MULTIPLIER, _HALVINGS = 1e-3, 40
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,9 @@ def _knobs(network: BaseNetwork, n: int) -> dict[str, IntArray]:
 
 def _channels(network: BaseNetwork, rule: ScalingRule, w: FloatArray) -> IntArray:
     """`(n, s)` channels of `(n, s)` width multipliers."""
-    return buildable(network, np.stack([rule.channels(one.width, w[:, i]) for i, one in enumerate(network.stages)]).T)
+    return buildable(
+        network, np.stack([rule.channels(stage.width, w[:, i]) for i, stage in enumerate(network.stages)]).T
+    )
 
 
 def depth_ranges(network: BaseNetwork, rule: ScalingRule, depths: IntArray) -> tuple[FloatArray, FloatArray]:
@@ -280,7 +282,7 @@ def _one_for_all(integers: Callable[[FloatArray], IntArray], wanted: IntArray) -
     """The numbers that, the same in every column, give the wanted integers; each column rises with its own."""
     low, high = np.full(wanted.shape, LEAST_MULTIPLIER), np.full(wanted.shape, MAX_MULTIPLIER)
     first, last = (low.copy(), high.copy()), (low.copy(), high.copy())
-    for _ in range(HALVINGS):
+    for _ in range(_HALVINGS):
         for ends, strict in ((first, False), (last, True)):
             middle = np.sqrt(ends[0] * ends[1])
             values = integers(middle)
@@ -331,11 +333,11 @@ def scaled(
     network = base(name)
     pixels = network.resolution if resolution is None else checked_whole("resolution", resolution, 1, MAX_PIXELS)
     d, w = one_multiplier("depth", depth), one_multiplier("width", width)
-    one = scale(network, rule_named(network.rule if rule is None else rule), pixels, d, w)[0]
+    architecture = scale(network, rule_named(network.rule if rule is None else rule), pixels, d, w)[0]
     for key, values, largest in (("widths", widths, MAX_CHANNELS), ("depths", depths, MAX_BLOCKS)):
         if values is not None:
             check_range(key, values, largest)
             if np.ndim(values) != 1 or len(values) != len(network.stages):
                 raise InputError(f"{name} has {len(network.stages)} stages, but {key} gives {np.size(values)}")
-            one = replace(one, **{key: tuple(values)})  # type: ignore[arg-type]
-    return one
+            architecture = replace(architecture, **{key: tuple(values)})  # type: ignore[arg-type]
+    return architecture

@@ -27,14 +27,14 @@ from sampler.errors import InputError
 from sampler.scaling import ScalingRule, buildable, one_multiplier, scale
 
 WIDEST = 64.0  # times the base width: 80,000 channels in EfficientNet's head
-HALVINGS = 40  # of the bracket of w: to 1e-12, far below one channel
+_HALVINGS = 40  # of the bracket of w: to 1e-12, far below one channel
 # So many halvings at a time, by counting at all their middles, where a count's fixed price is above that of its rows.
-TOGETHER, FEW = 4, 100
+_TOGETHER, _FEW = 4, 100
 NEAR = 0.08  # of the resolution: a nudge that hardly changes the answer
 STEP_PENALTY = 0.05  # as if the resolution had moved by this share
 FAR = 0.5  # of the resolution: where r and d ask for more than the narrowest network affords
 TOLERANCE = 0.01
-MOST_MACS = 1e300  # whole numbers beyond have no float
+_MOST_MACS = 1e300  # whole numbers beyond have no float
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class SolvedWidth:
 
     Attributes:
         architecture: The architecture.
-        macs: Its exact MACs.
+        macs: Exact MACs of the architecture.
         width_multiplier: The w that was solved, before any nudge.
         pixels_nudged: Pixels the resolution moved away from the one asked for.
         stage_nudged: Index of the stage whose width moved away from the rule's, or None.
@@ -117,8 +117,8 @@ def width_brackets(
         if high.max() >= WIDEST:
             raise InputError(f"a budget of {np.max(budget):.4g} MACs is beyond any width; give a smaller one")
         high = np.where(below, 2 * high, high)
-    halvings = TOGETHER if len(pixels) <= FEW else 1
-    for _ in range(0, HALVINGS, halvings):
+    halvings = _TOGETHER if len(pixels) <= _FEW else 1
+    for _ in range(0, _HALVINGS, halvings):
         w = _middles(low, high, halvings)
         below = np.array([*(macs(w[1:-1]) <= budget), np.zeros(len(pixels), dtype=bool)])
         first = below.argmin(axis=0)
@@ -168,7 +168,7 @@ def solve_width(
     """
     if not isinstance(network, BaseNetwork) or not isinstance(rule, ScalingRule):
         raise InputError("solve_width takes a base network and a scaling rule; give base(name) and rule_named(name)")
-    if not is_number(budget) or not 0 < budget < np.inf or budget > MOST_MACS:
+    if not is_number(budget) or not 0 < budget < np.inf or budget > _MOST_MACS:
         told = shown(budget) if not isinstance(budget, float) else f"{budget:g}"
         raise InputError(f"the budget must be a positive number of MACs, got {told}")
     checked_whole("resolution", resolution, 1, MAX_PIXELS)
@@ -178,10 +178,12 @@ def solve_width(
         raise InputError(f"{resolution} px is below {network.name}'s stride of {network.stride}; use at least that")
     tried: list[_Candidates] = []
     for reach in (NEAR, FAR):
-        found = _within_reach(network, rule, resolution, reach, depth, budget, classes)
-        tried += found
+        candidates = _within_reach(network, rule, resolution, reach, depth, budget, classes)
+        tried += candidates
         for lowest, highest in ((-tolerance, 0.0), (0.0, tolerance)):
-            rows = [(one, row) for one in found if (row := one.best(budget, lowest, highest)) is not None]
+            rows = [
+                (reached, row) for reached in candidates if (row := reached.best(budget, lowest, highest)) is not None
+            ]
             if rows:
                 return _solved(*min(rows, key=lambda pair: pair[0].moved[pair[1]]))
     raise InputError(_nothing_near(tried, resolution, depth, budget))

@@ -29,7 +29,6 @@ from sampler.scaling import rule_named, scale, scale_stages
 
 SpaceKind = Literal["uniform", "stage"]
 SHRINK_WINDOW = (0.03, 1.05)  # TinyNet section 3.2, in base MACs
-ENLARGE_WINDOW = (1.0, 8.0)
 BOUNDS = (0.35, 2.8)  # TinyNet section 4.1, for each factor
 BATCH = 4_096
 MAX_DRAWS = 100 * BATCH
@@ -49,7 +48,7 @@ class SearchSpace:
         r: Lowest and highest resolution multiplier; equal ones hold it, those of d and w likewise.
         d: Lowest and highest depth multiplier.
         w: Lowest and highest width multiplier.
-        limits: What else an architecture may not pass.
+        limits: Further costs that an architecture may not pass.
 
     Raises:
         InputError: If bounds are not ordered and positive, or a name is unknown.
@@ -103,8 +102,8 @@ class SearchSpace:
     @property
     def macs_window(self) -> tuple[float, float]:
         """Lowest and highest MACs."""
-        one = self.base_macs
-        return self.window[0] * one, self.window[1] * one
+        macs = self.base_macs
+        return self.window[0] * macs, self.window[1] * macs
 
     @property
     def dimensions(self) -> int:

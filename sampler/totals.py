@@ -13,9 +13,9 @@ from sampler.families.parts import Block, Layer
 Sum = IntArray | int
 
 # torch counts the batches that a batch norm has seen, in int64 whatever the network's own type.
-BYTES_PER_BATCH_NORM = 8
+_BYTES_PER_BATCH_NORM = 8
 # A max pool's indices are int64, too.
-BYTES_PER_INDEX = 8
+_BYTES_PER_INDEX = 8
 
 
 class Totals(NamedTuple):
@@ -77,13 +77,13 @@ def totals(blocks: Iterable[Block], size: int) -> tuple[Totals, Sum]:
         most = np.maximum(most, alive)
         if block.pooling is not None:
             elements, indices = block.pooling
-            most = np.maximum(most, elements + BYTES_PER_INDEX // size * indices)
+            most = np.maximum(most, elements + _BYTES_PER_INDEX // size * indices)
     return total, most
 
 
 def memory(total: Totals, alive: Sum, size: int) -> Sum:
     """Bytes of weights, batch norms' buffers and feature maps, for elements of so many bytes."""
-    return size * (total.params + 2 * total.normed + alive) + BYTES_PER_BATCH_NORM * total.norms
+    return size * (total.params + 2 * total.normed + alive) + _BYTES_PER_BATCH_NORM * total.norms
 
 
 def by_part(blocks: Iterable[Block]) -> dict[str | int, Totals]:

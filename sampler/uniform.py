@@ -19,9 +19,9 @@ from sampler.space import BOUNDS, SearchSpace
 
 Ranges = Mapping[str, tuple[float, float]]
 # Of the span of a factor: roundings of which narrower ranges of it give are left to chance in a space.
-NARROWEST = 1e-6
-BELOW = 0.9  # of the end of the lowest rounding, where that has no other beginning than 0
-SLACK = 1e-6  # by which ends of multipliers are widened before the integers decide
+_NARROWEST = 1e-6
+_BELOW = 0.9  # of the end of the lowest rounding, where that has no other beginning than 0
+_SLACK = 1e-6  # by which ends of multipliers are widened before the integers decide
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class UniformGrid:
     @classmethod
     def of(cls, space: SearchSpace) -> UniformGrid:
         """What a space's bounds of r, d and w hold, whatever it costs."""
-        return _between(space.network, rule_named(space.rule), space.r, space.d, space.w, NARROWEST)
+        return _between(space.network, rule_named(space.rule), space.r, space.d, space.w, _NARROWEST)
 
     @classmethod
     def between(cls, network: BaseNetwork, rule: ScalingRule, ranges: Ranges) -> UniformGrid:
@@ -125,17 +125,17 @@ def roundings(
 
 def _beside_steps(integers: Callable[[FloatArray], IntArray], low: float, high: float) -> FloatArray:
     """Both ends, and the last number before and the first after every step between them; ascending."""
-    found = [np.array([low, high])]
+    points = [np.array([low, high])]
     left, right = np.array([low]), np.array([high])
     while len(left):
         steps = (integers(left) != integers(right)).any(axis=1)
         left, right = left[steps], right[steps]
         middle = (left + right) / 2
         apart = (left < middle) & (middle < right)
-        found += [left[~apart], right[~apart]]
+        points += [left[~apart], right[~apart]]
         left, right, middle = left[apart], right[apart], middle[apart]
         left, right = np.concatenate([left, middle]), np.concatenate([middle, right])
-    return np.unique(np.concatenate(found))
+    return np.unique(np.concatenate(points))
 
 
 def _between(
@@ -158,12 +158,12 @@ def _between(
         rows = scale(network, rule, network.resolution, 1.0, values)
         return np.column_stack([rows.stem, rows.widths, rows.head])
 
-    found = []
+    factors = []
     for integers, ends in ((pixels, r), (blocks, d), (channels, w)):
         multipliers, rows = roundings(integers, *ends, narrowest) if ends[0] <= ends[1] else roundings(integers, 1, 1)
         kept = slice(None) if ends[0] <= ends[1] else slice(0)
-        found.append((multipliers[kept], rows[kept]))
-    (_, sides), (depths, rows_of_depths), (widths, rows_of_widths) = found
+        factors.append((multipliers[kept], rows[kept]))
+    (_, sides), (depths, rows_of_depths), (widths, rows_of_widths) = factors
     return UniformGrid(network, sides[:, 0], rows_of_depths, rows_of_widths, depths, widths)
 
 
@@ -194,7 +194,7 @@ def _multipliers(
     (first,), (still,) = ranges_of(network, rule, lowest)
     (last,) = ranges_of(network, rule, highest)[1]
     # All multipliers below `still` give the lowest integers or less: one near it stands for them.
-    return max(float(first) * (1 - SLACK), BELOW * float(still)), min(float(last) * (1 + SLACK), MAX_MULTIPLIER)
+    return max(float(first) * (1 - _SLACK), _BELOW * float(still)), min(float(last) * (1 + _SLACK), MAX_MULTIPLIER)
 
 
 def uniform_rows(network: BaseNetwork, rule: ScalingRule, architectures: Architectures) -> NDArray[np.bool_]:

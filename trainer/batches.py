@@ -7,11 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch.nn import functional
 
-from trainer.images import ImageSplit
+from trainer.image_data import MEAN, STD, ImageSplit
 
-# ImageNet's channel statistics; any fixed values do for proxies.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
 RESIZE_CHUNK = 512
 
 

@@ -25,17 +25,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from timm.models import regnet, resnet
-from timm.models._efficientnet_blocks import ConvBnAct, DepthwiseSeparableConv, EdgeResidual, InvertedResidual
-from timm.models.convnext import ConvNeXtBlock
-from timm.models.ghostnet import GhostBottleneck
 from torch import nn
 
 from sampler import Architecture, BaseNetwork, InputError, LayeredArchitecture, base, stack
 from sampler.complexity import blocks_of
-from sampler.families import of_family
 from sampler.families.parts import Layer
 from sampler.families.residual import layer_blocks
+from trainer.families.protocol import ChannelRoles, MeasurableFamily, lacking
+from trainer.families.registry import torch_family_of
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Site:
     """A module whose output loses channels.
 
     Attributes:
-        module: Its name in the network.
+        module: Name in the network.
         shared: Whether its output is the unit's feature map, or added to it, and so has the unit's one mask.
         axis: The dimension of the channels.
     """
@@ -58,8 +55,8 @@ class Unit:
     """Channels that are discarded together.
 
     Attributes:
-        name: Of its convolution, or `stage1` and so on.
-        stage: Its stage, from 1.
+        name: Name of its convolution, or `stage1` and so on.
+        stage: Number of its stage, from 1.
         channels: The width it has, which an adjustment would change.
         macs: e, its channels times the multiply-accumulates of one image that each of them takes.
         sites: Where they are discarded.
@@ -82,7 +79,7 @@ def units_of(model: nn.Module, architecture: Architecture, classes: int) -> list
 
     Args:
         model: The network as `trainer.network.build` makes it.
-        architecture: What was built.
+        architecture: The architecture that was built.
         classes: Outputs of the classifier.
 
     Raises:
@@ -97,7 +94,7 @@ def units_of(model: nn.Module, architecture: Architecture, classes: int) -> list
 def layer_units(
     network: BaseNetwork, stem: int, widths: Sequence[int], padding: str, classes: int, resolution: int | None = None
 ) -> list[Unit]:
-    """The layers of a ResNet with one free width per layer, as `trainer.builders.residual.build_layers` makes it.
+    """The layers of a ResNet with one free width per layer, as `trainer.families.residual.build_layers` makes it.
 
     A block's output is read by the layers after it, at the expense of the layer that decides its width: with padding
     `"max"` its second convolution only where that is wider than the shortcut, otherwise the one that decided the
@@ -144,15 +141,15 @@ def stage_units(model: nn.Module, architecture: Architecture, classes: int) -> l
 
     Args:
         model: The network as `trainer.network.build` makes it.
-        architecture: What was built.
+        architecture: The architecture that was built.
         classes: Outputs of the classifier.
 
     Raises:
         InputError: If the network is not the architecture's.
     """
     network = base(architecture.base)
-    macs = stage_macs(network, architecture, classes)
-    sites = _stage_sites(model, network, architecture)
+    macs = stage_channel_macs(network, architecture, classes)
+    sites = _stage_sites(model, _roles(network), architecture)
     return [
         Unit(f"stage{index + 1}", index + 1, width, macs[index], tuple(sites[index]))
         for index, width in enumerate(architecture.widths)
@@ -161,66 +158,43 @@ def stage_units(model: nn.Module, architecture: Architecture, classes: int) -> l
 
 # --- multiply-accumulates ---
 
-# The channels that each layer of a block reads and writes: of the block's input, its hidden ones, or of its output.
-# A depthwise convolution only has the channels that it reads.
-_MBCONV = {
-    "expand": ("input", "hidden"),
-    "depthwise": ("hidden",),
-    "squeeze": ("hidden",),
-    "excite": ("hidden",),
-    "project": ("hidden", "output"),
-    "convolution": ("input", "output"),
-}
-_RESIDUAL = {
-    "first": ("input", "hidden"),
-    "second": ("hidden", "output"),
-    "reduce": ("input", "hidden"),
-    "spatial": ("hidden", "hidden"),
-    "squeeze": ("hidden",),
-    "excite": ("hidden",),
-    "expand": ("hidden", "output"),
-    "shortcut": ("input", "output"),
-}
-_GHOST = {
-    "expand": ("input", "hidden"),
-    "expand cheap": ("hidden",),
-    "depthwise": ("hidden",),
-    "squeeze": ("hidden",),
-    "excite": ("hidden",),
-    "project": ("hidden", "output"),
-    "project cheap": ("output",),
-    "shortcut depthwise": ("input",),
-    "shortcut project": ("input", "output"),
-}
-_CONVNEXT = {
-    "norm": (),
-    "downsample": ("input", "output"),
-    "depthwise": ("input",),
-    "expand": ("input", "hidden"),
-    "project": ("hidden", "output"),
-}
-TOUCHED: dict[str, dict[str, tuple[str, ...]]] = {
-    "mbconv": _MBCONV,
-    "residual": _RESIDUAL,
-    "regnet": _RESIDUAL,
-    "ghost": _GHOST,
-    "convnext": _CONVNEXT,
-}
+
+def check_units(architecture: Architecture) -> None:
+    """Refuses a network without units, before it is trained in order to measure them.
+
+    Raises:
+        InputError: If its family does not tell its channels' roles.
+    """
+    if not isinstance(architecture, LayeredArchitecture):
+        _roles(base(architecture.base))
 
 
-def stage_macs(network: BaseNetwork, architecture: Architecture, classes: int) -> list[int]:
+def _roles(network: BaseNetwork) -> ChannelRoles:
+    """The roles of the channels of a network's blocks.
+
+    Raises:
+        InputError: If its family does not tell them.
+    """
+    family = torch_family_of(network)
+    if not isinstance(family, MeasurableFamily):
+        need = "utilisation and channel dropout need"
+        raise lacking(network, "channels", need, "choose another search, and set recipe.channel_dropout to 0")
+    return family.channels()
+
+
+def stage_channel_macs(network: BaseNetwork, architecture: Architecture, classes: int) -> list[int]:
     """What each stage's channels take, the description's e: exact sums over the layers that write or read them.
 
     Example:
         >>> network = base("resnet20_cifar")
-        >>> stage_macs(network, network.architecture(), classes=100)
+        >>> stage_channel_macs(network, network.architecture(), classes=100)
         [27131904, 25952256, 24779008]
     """
-    touched = of_family(TOUCHED, network, "which channels a layer touches")
+    roles = _roles(network)
     stem, *blocks, head = blocks_of(network, stack([architecture]), classes)
     macs = [0] * (len(network.stages) + 1)  # the first place is the stem's
     before = 0
-    if _enters_directly(network, architecture):
+    if _enters_directly(roles, network, architecture):
         before = 1
         macs[1] += _macs(stem.layers[0])
     for block in blocks:
@@ -228,82 +202,51 @@ def stage_macs(network: BaseNetwork, architecture: Architecture, classes: int) -
         if not times:
             continue
         stage = int(block.part)
-        owners = {"input": before, "hidden": before if network.family == "mbconv" else stage, "output": stage}
+        owners = {"input": before, "hidden": before if roles.follows_input else stage, "output": stage}
         for layer in block.layers:
-            for channels in touched[layer.name]:
+            for channels in roles.touched[layer.name]:
                 macs[owners[channels]] += times * _macs(layer)
         before = stage
     macs[before] += next(_macs(layer) for layer in head.layers if layer.computes)
     return macs[1:]
 
 
-def _enters_directly(network: BaseNetwork, architecture: Architecture) -> bool:
-    """Whether the stem's output is the first stage's feature map, which only a ConvNeXt allows."""
-    return (
-        network.family == "convnext" and network.stages[0].stride == 1 and architecture.stem == architecture.widths[0]
-    )
+def _enters_directly(roles: ChannelRoles, network: BaseNetwork, architecture: Architecture) -> bool:
+    """Whether the stem's output is the first stage's feature map: nothing makes one of its own before the blocks."""
+    return bool(roles.entry) and network.stages[0].stride == 1 and architecture.stem == architecture.widths[0]
 
 
 def _macs(layer: Layer) -> int:
     """Multiply-accumulates of a layer of one architecture."""
-    return np.asarray(layer.weights * layer.area, dtype=np.int64).item()
+    return np.asarray(layer.products, dtype=np.int64).item()
 
 
 # --- sites ---
 
 
-@dataclass(frozen=True)
-class _Ends:
-    """Names in a block: where hidden channels end, and what the block adds to its shortcut."""
+def _stage_sites(model: nn.Module, roles: ChannelRoles, architecture: Architecture) -> list[list[Site]]:
+    """The sites of every stage.
 
-    hidden: tuple[str, ...]
-    output: str
-    axis: int = 1
-
-
-def _ends(block: nn.Module) -> _Ends | None:
-    """The ends of a block, None for any other module."""
-    match block:
-        case ConvBnAct():
-            return _Ends((), "bn1")
-        case DepthwiseSeparableConv():
-            return _Ends((), "bn2")
-        case InvertedResidual():
-            return _Ends(("bn2",), "bn3")
-        case EdgeResidual():
-            return _Ends(("bn1",), "bn2")
-        case resnet.BasicBlock():
-            return _Ends(("act1",), "bn2")
-        case resnet.Bottleneck():
-            return _Ends(("act1", "act2"), "bn3")
-        case regnet.Bottleneck():
-            return _Ends(("conv1", "conv2"), "conv3")
-        case GhostBottleneck():
-            return _Ends(("ghost1" if block.conv_dw is None else "bn_dw",), "ghost2")
-        case ConvNeXtBlock():
-            return _Ends(("mlp.act",), "drop_path", 1 if block.use_conv_mlp else -1)
-    return None
-
-
-def _stage_sites(model: nn.Module, network: BaseNetwork, architecture: Architecture) -> list[list[Site]]:
-    """The sites of every stage."""
-    found = [(name, ends) for name, module in model.named_modules() if (ends := _ends(module))]
-    if len(found) < sum(architecture.depths):
+    Raises:
+        InputError: If the network has fewer blocks than the architecture.
+    """
+    blocks = [(name, ends) for name, module in model.named_modules() if (ends := roles.ends(module))]
+    if len(blocks) < sum(architecture.depths):
         raise InputError(
-            f"the network given has {len(found)} blocks, but this {architecture.base} has {sum(architecture.depths)}; "
+            f"the network given has {len(blocks)} blocks, but this {architecture.base} has {sum(architecture.depths)}; "
             "give the architecture that was built"
         )
-    blocks = iter(found)  # in the order of their use; GhostNet's head, which looks like one more, comes last
+    in_order = iter(blocks)
     sites: list[list[Site]] = [[] for _ in architecture.depths]
     for stage, depth in enumerate(architecture.depths):
         for position in range(depth):
-            name, ends = next(blocks)
+            name, ends = next(in_order)
             first = position == 0
-            owner = stage - 1 if first and network.family == "mbconv" else stage
+            owner = stage - 1 if first and roles.follows_input else stage
             if owner >= 0:  # the stem's is no stage
                 sites[owner] += [Site(f"{name}.{end}", axis=ends.axis) for end in ends.hidden]
-            if first and network.family == "convnext":
-                sites[stage].append(Site(f"stages.{stage}.downsample", shared=True))
-            whole = first and network.family != "convnext"
+            if first and roles.entry:
+                sites[stage].append(Site(roles.entry.format(stage=stage), shared=True))
+            whole = first and not roles.entry
             sites[stage].append(Site(name if whole else f"{name}.{ends.output}", shared=True))
     return sites

@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ def identity_of(training: Training, fingerprint: str, device: str, weights: Mapp
 
     Where the images lie does not matter, only what they are (`fingerprint`).
     """
-    asked = asdict(training)
+    asked = training.key()
     del asked["data"]["cache"], asked["data"]["source"], asked["parent"], asked["keep"]
     teacher = training.recipe.teacher
     facts = {

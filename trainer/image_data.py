@@ -16,6 +16,9 @@ from sampler import InputError
 Progress = Callable[[str, int, int], None]
 
 
+# ImageNet's channel statistics; any fixed values do for proxies.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
 # Which images are held out and which share is used must not change with a training's own seed.
 SPLIT_SEED = 0
 # Of another library's error, characters: some show all that they have read.
@@ -109,13 +112,14 @@ class Decoded:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ImagePrep:
     """How to make the pictures of a source at one side.
 
     Attributes:
-        identity: What the source is, as plain JSON values.
-        stamp: What tells that it changed, as plain JSON values.
-        decode: The work itself.
+        identity: Description of the source, as plain JSON values: equal ones give equal pictures, unless the stamp says
+            otherwise.
+        stamp: Facts that tell that it changed, as plain JSON values, such as a file's size and time.
+        decode: Function that does the work; it is given a `Progress`.
         notes: Sentences on how the source was understood, and what of it is not read.
     """
 

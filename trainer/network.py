@@ -1,32 +1,27 @@
-"""Architecture -> torch module, made of timm's own blocks and classes."""
+"""Architecture -> torch module, as its family builds it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from torch import nn
-
-from sampler import Architecture, BaseNetwork, InputError, LayeredArchitecture, base
+from sampler import Architecture, InputError, LayeredArchitecture, base
 from sampler.architecture import MAX_CHANNELS
 from sampler.checks import checked_number, checked_whole, shown
-from sampler.families import of_family
-from trainer.builders import convnext, ghost, mbconv, regnet, residual
+from sampler.deferred import DeferredModule
+from sampler.families.residual import check_layered
+from trainer.families.registry import torch_family_of
 
-Builder = Callable[[BaseNetwork, Architecture, int, float], nn.Module]
-BUILDERS: dict[str, Builder] = {
-    "mbconv": mbconv.build,
-    "regnet": regnet.build,
-    "residual": residual.build,
-    "ghost": ghost.build,
-    "convnext": convnext.build,
-}
+if TYPE_CHECKING:
+    from torch import nn
+else:
+    nn = DeferredModule("torch.nn")
 
 
 def build(architecture: Architecture, classes: int = 1000, drop_rate: float = 0.0) -> nn.Module:
-    """Builds an architecture from timm's blocks; at base size timm's state dict loads strictly.
+    """Builds an architecture, ours from timm's blocks; at base size timm's state dict loads strictly.
 
     Args:
-        architecture: What to build.
+        architecture: The architecture to build.
         classes: Outputs of the classifier.
         drop_rate: Dropout before the classifier.
 
@@ -35,7 +30,7 @@ def build(architecture: Architecture, classes: int = 1000, drop_rate: float = 0.
         `sampler.architecture_complexity(architecture, classes).params`.
 
     Raises:
-        InputError: If it is no architecture.
+        InputError: If it is no architecture, or nobody gave its family.
     """
     if not isinstance(architecture, Architecture):
         raise InputError(
@@ -45,5 +40,5 @@ def build(architecture: Architecture, classes: int = 1000, drop_rate: float = 0.
     checked_number("drop_rate", drop_rate, 0, 1)
     network = base(architecture.base)
     if isinstance(architecture, LayeredArchitecture):
-        return residual.build_layered(network, architecture, classes, drop_rate)
-    return of_family(BUILDERS, network, "how to build it")(network, architecture, classes, drop_rate)
+        check_layered(network, architecture, classes)
+    return torch_family_of(network).build(network, architecture, classes, drop_rate)

@@ -55,9 +55,12 @@ class Training:
         fidelity: How much of the task.
         recipe: How.
         data: On what.
-        seed: Of the initial weights, the batches and the augmentation.
+        seed: Random seed of the initial weights, the batches and the augmentation.
         parent: File of a trained network (`trainer.weights`) whose weights it inherits; "" for random ones.
         keep: File that the trained network is written to; "" for none.
+        trainer: Name of the trainer, as `trainer.trainers.trainer_named` takes it; "" for the image trainer. Any other
+            has its own data and recipe.
+        classes: Outputs of the classifier, for another trainer; the image trainer's data say it themselves.
     """
 
     architecture: Architecture
@@ -67,6 +70,8 @@ class Training:
     seed: int = 0
     parent: str = ""
     keep: str = ""
+    trainer: str = ""
+    classes: int = 0
 
     def facts(self) -> dict[str, Any]:
         """What was asked for beside architecture, fidelity and seed, in JSON's types; wherever the study's folder is.
@@ -75,7 +80,15 @@ class Training:
         """
         data = {"source": self.data.source, "side": self.data.side, "holdout": self.data.holdout}
         kept = {"parent": Path(self.parent).stem, "keep": Path(self.keep).stem}
-        return {"recipe": asdict(self.recipe), "data": data, **kept}
+        other = {"trainer": self.trainer} if self.trainer else {}
+        return {"recipe": asdict(self.recipe), "data": data, **kept, **other}
+
+    def key(self) -> dict[str, Any]:
+        """All fields by their names, in JSON's types, but for what only another trainer has, where it has none."""
+        asked = asdict(self)
+        if not self.trainer:
+            del asked["trainer"], asked["classes"]
+        return asked
 
 
 @dataclass(frozen=True)
@@ -84,13 +97,15 @@ class EpochRecord:
 
     Attributes:
         epoch: Epochs done.
-        training_loss: Mean of the loss that was minimised, smoothing, mixup and distillation included.
-        accuracy: Top-1 on the scoring images, in [0, 1]; None after an epoch that was not scored.
+        training_loss: Mean of the loss that was minimised, smoothing, mixup and distillation included; None where a
+            trainer does not say it.
+        accuracy: Top-1 on the scoring images, in [0, 1]; None after an epoch that was not scored. Of another trainer
+            its score.
         loss: Cross-entropy on the scoring images, in nats; None likewise.
     """
 
     epoch: int
-    training_loss: float
+    training_loss: float | None
     accuracy: float | None = None
     loss: float | None = None
 
@@ -100,13 +115,13 @@ class Observation:
     """One architecture, one fidelity, one seed: its numbers and its status.
 
     Attributes:
-        architecture: What was trained.
+        architecture: Network that was trained.
         fidelity: How much of the task.
-        seed: Of the training.
+        seed: Random seed of the training.
         status: `ok`; `stopped` before its last epoch, because it could not reach the front; or why there is no
             accuracy: `diverged`, `out_of_memory`, `killed`.
         accuracy: Top-1, in [0, 1], at the last scored epoch; None unless `ok` or `stopped`.
-        loss: Cross-entropy on the scoring images, in nats; likewise.
+        loss: Cross-entropy on the scoring images, in nats; likewise. Other trainers may have none.
         macs: Exact multiply-accumulates of one image.
         params: Exact learnable scalars.
         activations: Exact output elements of convolutions and linear layers.
@@ -145,7 +160,7 @@ class Observation:
         if self.status not in STATUSES:
             raise ValueError(f"status {self.status!r} is unknown; known: {', '.join(STATUSES)}")
         if self.status == "ok":
-            for name in ("accuracy", "loss"):
+            for name in ("accuracy", *(["loss"] if self.loss is not None else [])):
                 value = getattr(self, name)
                 if value is None or not math.isfinite(value):
                     raise ValueError(f"an observation with status 'ok' needs a finite {name}, got {value}")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 from importlib import import_module
-from typing import Any
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from sampler import InputError
 
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-INPUT, OUTPUT = "images", "logits"
+_INPUT, _OUTPUT = "images", "logits"
 
 
 def check_onnx(what: str) -> None:
@@ -34,13 +35,15 @@ def onnx_proto(module: nn.Module, images: torch.Tensor, any_batch: bool = False)
         images: An example, whose resolution is built in; of two or more where any batch shall do.
         any_batch: Whether the number of images stays open; else it is built in too.
     """
+    import torch
+
     shapes = ({0: torch.export.Dim("batch")},) if any_batch else None
     with torch.inference_mode(False), torch.no_grad():
         program = torch.onnx.export(
             module,
             (images.clone(),),
-            input_names=[INPUT],
-            output_names=[OUTPUT],
+            input_names=[_INPUT],
+            output_names=[_OUTPUT],
             dynamic_shapes=shapes,
             dynamo=True,
             verbose=False,

@@ -27,7 +27,7 @@ from trainer.channel_units import units_of
 from trainer.checkpoint import identity_of, read_checkpoint, write_checkpoint
 from trainer.distillation import Distillation
 from trainer.images import ImageData
-from trainer.inheritance.stages import silence_residual_blocks
+from trainer.inheritance.stages import zero_init
 from trainer.micro_batches import accumulated, can_halve, is_out_of_memory
 from trainer.network import build
 from trainer.observation import EpochRecord, Observation, Training
@@ -338,7 +338,7 @@ def prepared(training: Training, classes: int, total_steps: int, weights: Weight
     if weights is not None:
         model.load_state_dict(weights)
     elif recipe.zero_init:
-        silence_residual_blocks(model, training.architecture)
+        zero_init(model, training.architecture)
     if recipe.drop_path and not set_drop_path(model, recipe.drop_path):
         raise InputError(f"{training.architecture.base}: its blocks have no drop path; set recipe.drop_path to 0")
     set_norm_momentum(model, recipe, total_steps)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import nn
+from typing import TYPE_CHECKING
 
 from sampler import Architecture, InputError, architecture_from
 from trainer.files import write_atomically
 from trainer.network import build
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def save_network(path: Path, model: nn.Module, architecture: Architecture, classes: int) -> None:
@@ -27,6 +26,8 @@ def save_network(path: Path, model: nn.Module, architecture: Architecture, class
 
 def packed_network(model: nn.Module, architecture: Architecture, classes: int) -> bytes:
     """A network as safetensors, its architecture in the header."""
+    from safetensors.torch import save
+
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     about = {"architecture": json.dumps(asdict(architecture)), "classes": str(classes)}
     return save(tensors, metadata=about)
@@ -38,6 +39,9 @@ def load_network(path: Path) -> tuple[nn.Module, Architecture, int]:
     Raises:
         InputError: If the file is missing, damaged or holds something else.
     """
+    import torch
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(path, framework="pt") as file:
             about = file.metadata() or {}

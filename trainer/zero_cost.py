@@ -27,29 +27,17 @@ from typing import Any
 
 import torch
 from timm.layers import LayerNorm2d, SelectAdaptivePool2d
-from timm.models import regnet, resnet
-from timm.models._efficientnet_blocks import ConvBnAct, DepthwiseSeparableConv, EdgeResidual, InvertedResidual
-from timm.models.convnext import ConvNeXtBlock
-from timm.models.ghostnet import GhostBottleneck
 from torch import nn
 
-from sampler import Architecture, architecture_complexity
+from sampler import Architecture, BaseNetwork, InputError, architecture_complexity, base
 from sampler.architecture import check_range
+from trainer.families.protocol import ScorableFamily, lacking
+from trainer.families.registry import torch_family_of
 from trainer.network import build
 
-NOISE = 0.01
-MOMENTUM = 0.1
-LARGEST = 65_536
-
-# What switches off a block's residual link: an attribute of its own, or the module that its shortcut goes through.
-SKIPPING = (ConvBnAct, DepthwiseSeparableConv, InvertedResidual, EdgeResidual)
-SHORTCUTS: dict[type[nn.Module], str] = {
-    resnet.BasicBlock: "downsample",
-    resnet.Bottleneck: "downsample",
-    regnet.Bottleneck: "downsample",
-    GhostBottleneck: "shortcut",
-    ConvNeXtBlock: "shortcut",
-}
+_NOISE = 0.01
+_MOMENTUM = 0.1
+_LARGEST = 65_536
 
 
 @dataclass(frozen=True)
@@ -84,7 +72,7 @@ def zen_score(
     """Zen-score of an architecture of any family, plain and per block, beside its costs.
 
     Args:
-        architecture: What to score.
+        architecture: The architecture to score.
         classes: Outputs of the classifier, which only the costs depend on.
         repeats: Draws of weights and images; ZenNAS takes 32 for a report and 1 in a search.
         batch: Images of a draw.
@@ -94,16 +82,17 @@ def zen_score(
             they compare at one side only if it is given; scores at their own sides then favour large images.
 
     Raises:
-        InputError: If repeats or batch are below 2, or the architecture cannot be built at that resolution.
+        InputError: If repeats or batch are below 2, the architecture cannot be built at that resolution, or its family
+            does not tell what its blocks' residual links are.
     """
-    check_range("repeats", repeats, LARGEST, smallest=2)
-    check_range("batch", batch, LARGEST, smallest=2)  # batch norm needs two values, and the last map may be one pixel
+    check_range("repeats", repeats, _LARGEST, smallest=2)
+    check_range("batch", batch, _LARGEST, smallest=2)  # batch norm needs two values, and the last map may be one pixel
     cost = architecture_complexity(architecture, classes)
     scored = architecture if resolution is None else replace(architecture, resolution=resolution)
     architecture_complexity(scored, classes)  # refuses what could not be built
     with torch.random.fork_rng(devices=[]):  # timm's first weights come from the global generator
         model = build(scored, classes)
-    without_residual_links(model)
+    without_residual_links(model, base(scored.base))
     scores = zen_scores(model.to(device), scored.resolution, repeats, batch, seed)
     zen = statistics.fmean(scores)
     return ZeroCost(
@@ -115,14 +104,21 @@ def zen_score(
     )
 
 
-def without_residual_links(model: nn.Module) -> None:
-    """Makes every block of a network return what its convolutions make, without its shortcut."""
+def without_residual_links(model: nn.Module, network: BaseNetwork) -> None:
+    """Makes every block of a network return what its convolutions make, without its shortcut.
+
+    Raises:
+        InputError: If its family does not tell what its blocks' residual links are.
+    """
+    family = torch_family_of(network)
+    if not isinstance(family, ScorableFamily):
+        raise lacking(network, "shortcuts", "zen-scores need", "choose another score")
+    switches = family.shortcuts()
     for block in list(model.modules()):
-        if isinstance(block, SKIPPING):
-            block.has_skip = False
-        for kind, shortcut in SHORTCUTS.items():
+        for kind, switch in switches.items():
             if isinstance(block, kind):
-                setattr(block, shortcut, _Nothing())
+                flag = isinstance(getattr(block, switch), bool)
+                setattr(block, switch, False if flag else _Nothing())
 
 
 class _Nothing(nn.Module):
@@ -142,13 +138,18 @@ def zen_scores(model: nn.Module, resolution: int, repeats: int, batch: int, seed
         resolution: Side of the images, in pixels.
         repeats: How many draws.
         batch: Images of a draw.
-        seed: Of a generator that draws the weights in the order of the modules, then the images, then the noise.
+        seed: Seed of a generator that draws the weights in the order of the modules, then the images, then the noise.
+
+    Raises:
+        InputError: If the network has no such pooling.
     """
     generator = torch.Generator().manual_seed(seed)
     # What comes after pooling, such as ConvNeXt's last norm, is no part of the feature map.
     parts = list(takewhile(lambda part: not isinstance(part, SelectAdaptivePool2d), model.modules()))
     norms = [part for part in parts if isinstance(part, nn.BatchNorm2d | nn.LayerNorm)]
-    pool = next(part for part in model.modules() if isinstance(part, SelectAdaptivePool2d))
+    pool = next((part for part in model.modules() if isinstance(part, SelectAdaptivePool2d)), None)
+    if pool is None:
+        raise InputError("zen-scores need timm's SelectAdaptivePool2d in a network, before which they read its maps")
     maps: list[torch.Tensor] = []
     hooks = [pool.register_forward_pre_hook(lambda _, inputs: maps.append(inputs[0].double()))]
     hooks += [norm.register_forward_pre_hook(_track) for norm in norms if isinstance(norm, nn.LayerNorm)]
@@ -159,7 +160,7 @@ def zen_scores(model: nn.Module, resolution: int, repeats: int, batch: int, seed
         for part in parts:
             _draw(part, generator)
         images, noise = torch.randn(2, batch, 3, resolution, resolution, generator=generator)
-        for one in (images, images + NOISE * noise):
+        for one in (images, images + _NOISE * noise):
             model(one.to(device))
         difference = (maps[-2] - maps[-1]).abs().sum(dim=(1, 2, 3)).mean()
         maps.clear()
@@ -179,12 +180,12 @@ def _draw(part: nn.Module, generator: torch.Generator) -> None:
             part.bias.zero_()
     elif isinstance(part, nn.BatchNorm2d):
         part.reset_parameters()  # gamma 1, beta 0, mean 0, variance 1
-        part.momentum = MOMENTUM
+        part.momentum = _MOMENTUM
     elif isinstance(part, nn.LayerNorm):
         part.reset_parameters()
         part.register_buffer("running_var", part.weight.new_ones(()))
-    elif isinstance(part, ConvNeXtBlock) and part.gamma is not None:
-        part.gamma.fill_(1.0)
+    elif isinstance(scale := getattr(part, "gamma", None), nn.Parameter):  # ConvNeXt's layer scale
+        scale.fill_(1.0)
 
 
 def _track(norm: nn.Module, inputs: Any) -> None:
@@ -192,4 +193,4 @@ def _track(norm: nn.Module, inputs: Any) -> None:
     channels = 1 if isinstance(norm, LayerNorm2d) else -1
     running = norm.running_var
     assert isinstance(running, torch.Tensor)
-    running.lerp_(inputs[0].var(channels, unbiased=False).mean(), MOMENTUM)
+    running.lerp_(inputs[0].var(channels, unbiased=False).mean(), _MOMENTUM)

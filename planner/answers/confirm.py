@@ -20,7 +20,9 @@ from planner.errors import PlannerError
 from planner.formulas.formula import FormulaCurves
 from planner.study.ledger import Ledger
 from planner.study.trials import asked_key, trained
-from planner.training.loop import Progress, Resources, train_queued
+from planner.training.loop import train_queued
+from planner.training.progress import Listener
+from planner.training.resources import Resources
 from sampler import Architecture, Limit, stack
 from sampler.moves import column_names, from_rows
 
@@ -73,7 +75,7 @@ def confirm(
     n: int,
     cache: Path,
     resources: Resources,
-    progress: Progress,
+    progress: Listener,
     cautious: bool = False,
     space: AnswerSpace = "uniform",
 ) -> tuple[Answer, list[Confirmation]]:

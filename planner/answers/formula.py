@@ -13,7 +13,7 @@ from planner.allocation.allocate import allocate
 from planner.answers.answer import Answer
 from planner.answers.predict import answer_for
 from planner.answers.question import AnswerSpace, check_answer_space
-from planner.formulas.codec import dumps, load_formula
+from planner.formulas.codec import dumps, read_formula_file
 from planner.formulas.exponents import sentences
 from planner.formulas.formula import FormulaCurves, several
 from planner.formulas.prediction import Prediction
@@ -151,7 +151,7 @@ class Formula(FormulaCurves):
         Raises:
             PlannerError: If the file is missing, not of the schema, or holds impossible values.
         """
-        return load_formula(path_of(path), cls)
+        return read_formula_file(path_of(path), cls)
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from planner.answers.formula import Formula
 from planner.errors import PlannerError
 from planner.formulas.choice import Choice, chosen
-from planner.formulas.codec import load_formula, read_formula
+from planner.formulas.codec import read_formula, read_formula_file
 from planner.formulas.formula import FormulaCurves
 from planner.rules import compound
 from planner.study.folder import LAST, existing, folder_of
@@ -74,7 +74,7 @@ def _path_in(study: str | None) -> Path:
 def _asked_for(formula: str | None, study: str | None, base: str | None) -> Iterator[tuple[str, FormulaCurves]]:
     """The formula of a file or of a study."""
     path = Path(formula) if formula else _path_in(study)
-    asked = load_formula(path, FormulaCurves)
+    asked = read_formula_file(path, FormulaCurves)
     if base is not None and base != asked.base:
         raise PlannerError(f"{path} is a formula for {asked.base}, not for {base}; leave --base out")
     yield str(path), asked
@@ -84,7 +84,7 @@ def _known(base: str | None) -> Iterator[tuple[str, FormulaCurves]]:
     """The last study's formula, and those that ship for the base network, or else compound scaling."""
     own = folder_of(None) / "formula.json"
     if LAST.is_file() and own.is_file():
-        loaded = load_formula(own, FormulaCurves)
+        loaded = read_formula_file(own, FormulaCurves)
         if base in (None, loaded.base):
             yield str(own), loaded
     name = base_named(base or "efficientnet_b0").name

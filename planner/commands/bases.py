@@ -13,12 +13,12 @@ from planner.commands.options import as_json, echo_json, echo_table
 @as_json
 def command(json_: bool) -> None:
     """Lists base networks: exact MACs and params at their own resolution and 1000 classes."""
-    from sampler import base, base_names
+    from planner.workbench.names import bases
     from sampler.complexity import complexity
 
     rows = []
-    for name in base_names(installed=True):
-        network, cost = base(name), complexity(name)
+    for name, network in bases().items():
+        cost = complexity(name)
         rows.append(
             {
                 "name": name,

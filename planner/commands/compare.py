@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.compare_show import show
+from planner.commands.compare_show import show_comparison
 from planner.commands.options import (
     EPOCHS,
     REPEATS,
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from planner.compare.background import Background
+    from planner.compare.comparison import Comparison
     from planner.compare.measuring import Measure
-    from planner.compare.rows import Row
     from planner.tables.table import Table
-    from planner.training.loop import Resources
+    from planner.training.resources import Resources
 
 SEEDS = 3
 
@@ -96,17 +96,7 @@ def names(_: click.Context, __: click.Parameter, text: str | None) -> list[str] 
 )
 @resources
 @as_json
-def command(
-    flops: list[float] | None,
-    study: str | None,
-    table: Path | None,
-    base: str | None,
-    plot: Path | None,
-    curves: bool,
-    beside: str | None,
-    json_: bool,
-    **options: Any,
-) -> None:
+def command(flops: list[float] | None, plot: Path | None, curves: bool, json_: bool, **options: Any) -> None:
     """Trains the network that every method gives for each budget, all alike, and says which reach more.
 
     Every network costs the budget, within 1 %, or its row says why not. All are trained with the study's recipe on the
@@ -119,127 +109,135 @@ def command(
         from planner.latency.plots import check_plot
 
         check_plot(plot)
+    asked = CompareOptions(flops, **options)
     if curves:
-        draw_curves(study, table, base, beside, flops, plot, json_)
+        _draw_curves(asked, plot, json_)
         return
-    rows, left_out, out = compared(flops, study, table, base, **options)
+    found = compared(asked)
     if plot:
         from planner.compare.pictures import plot_comparison
 
-        plot_comparison(plot, rows)
-    files = {"out": out, "plot": plot}
+        plot_comparison(plot, found.rows)
+    files = {"out": found.file, "plot": plot}
     if json_:
-        echo_json(summary(rows, left_out) | {name: path and str(path) for name, path in files.items()})
+        echo_json(found.as_dict() | {name: path and str(path) for name, path in files.items()})
         return
-    show(rows, left_out)
+    show_comparison(found.rows, found.left_out)
     for name, path in files.items():
         if path:
             click.echo(f"{'every training' if name == 'out' else 'picture'}: {path}")
 
 
-def compared(
-    flops: list[float] | None,
-    study: str | None,
-    table: Path | None,
-    base: str | None,
-    methods: list[str] | None,
-    seeds: int | None,
-    final: bool,
-    epochs: int | None,
-    out: Path | None,
-    where: Resources,
-) -> tuple[list[Row], dict[str, str], Path | None]:
-    """The rows of a comparison, the methods left out and why, and the file the rows were written to.
+@dataclass(frozen=True)
+class CompareOptions:
+    """What is compared, and by what.
+
+    Attributes:
+        flops: Budgets in MACs; None where a comparison is shown again.
+        study: Name of the study; None for the last one used.
+        table: File of trainings, or of a comparison; None where networks are trained.
+        base: Name of the base network of a table that does not say.
+        beside: Study or file whose curves are drawn beside.
+        methods: Names of methods; None for all that have an answer.
+        seeds: Number of trainings of each network; None for the usual one.
+        final: Whether to train on all training images.
+        epochs: Number of epochs of each training; None for the study's.
+        out: File for the rows; None for the usual one.
+        where: Resources of trainings.
+    """
+
+    flops: list[float] | None
+    study: str | None
+    table: Path | None
+    base: str | None
+    beside: str | None
+    methods: list[str] | None
+    seeds: int | None
+    final: bool
+    epochs: int | None
+    out: Path | None
+    where: Resources
+
+
+def compared(asked: CompareOptions) -> Comparison:
+    """The comparison that was asked for: trained, looked up, or shown again.
 
     Raises:
         PlannerError: If options do not go together, a method lacks something, or trainings remain.
     """
-    from planner.compare.contenders import contenders
-    from planner.compare.rows import is_comparison, read_table, rows_in, rows_of, write_rows
+    from planner.compare.comparison import compare_in
+    from planner.compare.rows import is_comparison, read_table
 
-    if table and (final or where.stop_early):
+    if asked.table and (asked.final or asked.where.stop_early):
         raise PlannerError("--final and --stop-early are for trainings; a --table has them done")
-    frame = read_table(table) if table else None
+    frame = read_table(asked.table) if asked.table else None
     if frame is not None and is_comparison(frame):
-        if flops or methods or study or seeds or epochs or base:
-            raise PlannerError(f"{table} is a comparison, shown as it is; leave --flops and the like out")
-        rows = rows_in(frame)
-        if out:
-            write_rows(out, rows)
-        return rows, {}, out
-    if not flops:
+        return _again(asked, frame)
+    if not asked.flops:
         raise PlannerError("give the budgets to compare at, such as --flops 60M,120M")
-    if where.stop_early:
+    if asked.where.stop_early:
         raise PlannerError("networks are compared by whole trainings; leave --stop-early out")
-    named = out is not None
-    if frame is not None:
-        background, measure = looked_up(frame, study, base, seeds, epochs)
-        out = out or (Path(background.name) / "comparison.csv" if study else None)
-    else:
-        background, measure = _trained(study, seeds or SEEDS, final, epochs, where)
-        out = out or Path(background.name) / "comparison.csv"
-    found, left_out = contenders(background, flops, methods)
-    scores = measure([one.architecture for one in found if one.architecture])
-    rows = rows_of(found, scores, measure, background.base, background.classes)
-    if out:
-        write_rows(out, rows, own=not named)
-    return rows, left_out, out
+    background, measure = _trained(asked) if frame is None else _looked_up(asked, frame)
+    usual = Path(background.name) / "comparison.csv" if frame is None or asked.study else None
+    return compare_in(background, measure, asked.flops, asked.methods, asked.out or usual, own=asked.out is None)
 
 
-def _trained(
-    study: str | None, seeds: int, final: bool, epochs: int | None, where: Resources
-) -> tuple[Background, Measure]:
+def _again(asked: CompareOptions, frame: pd.DataFrame) -> Comparison:
+    """A comparison that was written earlier."""
+    from planner.compare.comparison import Comparison
+    from planner.compare.rows import rows_in, write_rows
+
+    if asked.flops or asked.methods or asked.study or asked.seeds or asked.epochs or asked.base:
+        raise PlannerError(f"{asked.table} is a comparison, shown as it is; leave --flops and the like out")
+    rows = rows_in(frame)
+    if asked.out:
+        write_rows(asked.out, rows)
+    return Comparison(rows, file=asked.out)
+
+
+def _trained(asked: CompareOptions) -> tuple[Background, Measure]:
     """What a study knows, and trainings on its ledger."""
     from planner.commands.progress import TerminalProgress
-    from planner.compare.background import of_study
+    from planner.compare.background import study_background
     from planner.compare.measuring import Trained
     from planner.study.folder import cache_of
     from planner.study.opening import open_ledger
 
-    ledger = open_ledger(study)
-    measure = Trained(ledger, cache_of(ledger.folder), where, TerminalProgress(), seeds, final, epochs)
-    return of_study(ledger, measure.epochs), measure
+    ledger = open_ledger(asked.study)
+    progress, seeds = TerminalProgress(), asked.seeds or SEEDS
+    measure = Trained(ledger, cache_of(ledger.folder), asked.where, progress, seeds, asked.final, asked.epochs)
+    return study_background(ledger, measure.epochs), measure
 
 
-def looked_up(
-    frame: pd.DataFrame, study: str | None, base: str | None, seeds: int | None, epochs: int | None
-) -> tuple[Background, Measure]:
+def _looked_up(asked: CompareOptions, frame: pd.DataFrame) -> tuple[Background, Measure]:
     """What a table knows, or a study of the same task; and accuracies from that table."""
-    from planner.compare.background import agreeing, of_study, of_table
+    from planner.compare.background import agreeing, study_background, table_background
     from planner.compare.measuring import LookedUp
     from planner.study.opening import read_ledger
     from planner.tables.cells import source_of
     from planner.tables.table import from_outside
 
-    table, name = from_outside(frame, base), source_of(frame).name
-    background = of_table(name, table, epochs or 0)
-    measure = LookedUp(table.every, name, seeds, epochs)
-    if study:
-        background = agreeing(of_study(read_ledger(study), measure.epochs), background)
+    table, name = from_outside(frame, asked.base), source_of(frame).name
+    background = table_background(name, table, asked.epochs or 0)
+    measure = LookedUp(table.every, name, asked.seeds, asked.epochs)
+    if asked.study:
+        background = agreeing(study_background(read_ledger(asked.study), measure.epochs), background)
     return background, measure
 
 
-def draw_curves(
-    study: str | None,
-    table: Path | None,
-    base: str | None,
-    beside: str | None,
-    flops: list[float] | None,
-    plot: Path | None,
-    json_: bool,
-) -> None:
+def _draw_curves(asked: CompareOptions, plot: Path | None, json_: bool) -> None:
     """Draws the curves of single dimensions by a surrogate, and prints where they end."""
     from planner.commands.options import echo_first, table_of
-    from planner.compare.curves import curves_beside, curves_of, plot_curves
+    from planner.compare.curves import curves_beside, grown_curves, plot_curves
     from planner.tables.chance import warning_of
 
     if not plot:
         raise PlannerError("--curves draws a picture; say where, such as --plot curves.svg")
-    first = table_of(str(table) if table else None, study, base)
-    if beside:
-        found = curves_beside(first, table_beside(beside, own=not table), flops)
+    first = table_of(str(asked.table) if asked.table else None, asked.study, asked.base)
+    if asked.beside:
+        found = curves_beside(first, table_beside(asked.beside, own=not asked.table), asked.flops)
     else:
-        found = curves_of(first, flops)
+        found = grown_curves(first, asked.flops)
     plot_curves(plot, found)
     if json_:
         echo_json({"plot": str(plot), "curves": [one.as_dict() for one in found]})
@@ -268,20 +266,3 @@ def table_beside(name: str, own: bool) -> Table:
     if own:
         remember(before)
     return found
-
-
-def summary(rows: Sequence[Row], left_out: dict[str, str]) -> dict[str, Any]:
-    """What `compare --json` prints."""
-    from planner.compare.summary import caveats, summaries, warnings
-
-    budgets = [
-        {"budget": budget, "methods": [one.as_dict() for one in found]} for budget, found in summaries(rows).items()
-    ]
-    facts = {name: getattr(rows[0], name) for name in ("base", "classes", "scored_on", "epochs")}
-    return facts | {
-        "budgets": budgets,
-        "left_out": left_out,
-        "caveats": caveats(rows),
-        "warnings": warnings(rows),
-        "rows": [row.as_dict() for row in rows],
-    }

@@ -13,13 +13,13 @@ from planner.text.quantities import format_count
 
 if TYPE_CHECKING:
     from planner.compare.rows import Row
-    from planner.compare.statistics import Estimate
+    from planner.compare.statistics import MeanEstimate
     from planner.compare.summary import Summary
 
 _COLUMNS = 80
 
 
-def show(rows: Sequence[Row], left_out: dict[str, str]) -> None:
+def show_comparison(rows: Sequence[Row], left_out: dict[str, str]) -> None:
     """Prints a comparison for people, 80 columns wide."""
     from planner.compare.summary import caveats, summaries, warnings
 
@@ -68,7 +68,7 @@ def show_accuracies(found: Sequence[Summary]) -> None:
             click.echo(f"  {beside}")
 
 
-def points(one: Estimate | None, sign: str = "") -> str:
+def points(one: MeanEstimate | None, sign: str = "") -> str:
     """An estimate in per cent."""
     if one is None:
         return "-"

@@ -52,6 +52,22 @@ class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic only since
             self.fail(str(error), param, ctx)
 
 
+class EngineName(click.ParamType):  # type: ignore[type-arg]  # likewise
+    """The name of an engine: ours, or one that was registered or that an installed package offers."""
+
+    name = "engine"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name, if there is such an engine; only others than ours are looked for."""
+        if value not in _ENGINES:
+            from planner.training.resources import ENGINES
+
+            if value not in ENGINES:
+                self.fail(f"{value!r} is not one of {', '.join(map(repr, ENGINES.names()))}.", param, ctx)
+        return str(value)
+
+
+_ENGINES = ("local", "ray", "slurm", "inline")
 LATENCY_FILE = "results/latency.json"
 MOST_NUMBERS = 1000
 MOST_BUDGETS = 100
@@ -178,6 +194,7 @@ def latency_limit(milliseconds: float, path: Path) -> Limit:
 
 def made_with(command: _F) -> _F:
     """The options a study is made with; later calls may leave them out."""
+    command = needs("--classes", "--trainer")(command)
     options = (
         click.option("--base", metavar="NAME", help="Base network (see `planner bases`)."),
         click.option(
@@ -222,6 +239,13 @@ def made_with(command: _F) -> _F:
         ),
         click.option("--recipe", metavar="NAME", help="Recipe: fast (default), tinynet, resnet, adjust, amplify."),
         click.option("--seed", type=SEED, help="Of designs and trainings; 0 by default."),
+        click.option(
+            "--trainer",
+            metavar="FILE.py:NAME",
+            help="Train by a function of yours, a `planner` job in and a score out, instead of on images; also "
+            "package.module:NAME, or what an installed package offers.",
+        ),
+        click.option("--classes", type=Whole(2, 1_000_000), help="With --trainer: outputs of the networks."),
         click.option("--storage", metavar="URL", help="Optuna storage; SQLite in the study's folder by default."),
     )
     for option in reversed(options):
@@ -234,7 +258,7 @@ def resources(command: _F) -> _F:
 
     @wraps(command)
     def placed(**given: Any) -> Any:
-        from planner.training.loop import Resources
+        from planner.training.resources import Resources
 
         where = Resources(**{one.name: given.pop(one.name) for one in fields(Resources)})
         return command(where=where, **given)
@@ -243,7 +267,7 @@ def resources(command: _F) -> _F:
 
 
 def resource_options(command: _F) -> _F:
-    """Where and how long trainings run, each option by its name: the fields of `planner.training.loop.Resources`."""
+    """Where and how long trainings run, each option by its name: fields of `planner.training.resources.Resources`."""
     options = (
         click.option("--workers", type=WORKERS, default=0, help="Processes; one per core by default."),
         click.option(
@@ -255,10 +279,12 @@ def resource_options(command: _F) -> _F:
         ),
         click.option(
             "--engine",
-            type=click.Choice(["local", "ray", "slurm"]),
+            type=EngineName(),
+            metavar=f"[{'|'.join(_ENGINES)}]",
             default="local",
             show_default=True,
-            help="Where trainings run: processes here, tasks of a Ray cluster, Slurm jobs.",
+            help="Where trainings run: processes here, tasks of a Ray cluster, Slurm jobs, this process; or an engine "
+            "that an installed package offers.",
         ),
         click.option(
             "--address", metavar="HOST:PORT", help="Of ray: a cluster, or auto; a private one here by default."
@@ -297,6 +323,12 @@ def resource_options(command: _F) -> _F:
             is_flag=True,
             help="End trainings that, by those of similar MACs, will not reach the front (95 % sure).",
         ),
+        click.option(
+            "--log",
+            multiple=True,
+            metavar="NAME",
+            help="Tell another listener how trainings go: jsonl, or one that an installed package offers; repeatable.",
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -306,7 +338,7 @@ def resource_options(command: _F) -> _F:
 # What `resources` adds, as it is typed.
 RESOURCES = (
     *("--workers", "--threads", "--engine", "--address", "--cpus-per-training", "--gpus-per-training"),
-    *("--slurm-option", "--device", "--per-device", "--minutes", "--hours", "--stop-early"),
+    *("--slurm-option", "--device", "--per-device", "--minutes", "--hours", "--stop-early", "--log"),
 )
 
 

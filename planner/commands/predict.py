@@ -119,7 +119,7 @@ def _confirmed(
     from planner.commands.progress import TerminalProgress
     from planner.study.folder import cache_of
     from planner.study.opening import open_ledger
-    from planner.training.loop import Resources
+    from planner.training.resources import Resources
 
     ledger = open_ledger(study)
     return confirm(

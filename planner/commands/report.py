@@ -38,24 +38,20 @@ def command(
     to architecture; where MACs and hours went; how far it can be trusted; and what to do next. The study's formula is
     shown as it is on disk; without one, a formula is fitted for the page.
     """
-    from planner.report.numbers import numbers_of
-    from planner.report.page import page_of
     from planner.report.source import of_study, of_table
     from planner.study.folder import folder_of
-    from planner.text.documents import write_out, write_own
+    from planner.workbench.reporting import check_path, write_report
 
     if table and study:
         raise PlannerError("give a table or --study, not both")
-    if out and not all(folder.is_dir() or not folder.exists() for folder in out.parents):
-        raise PlannerError(f"{out}: a folder of its path is a file; choose another --out")  # before minutes of work
+    if out:
+        check_path(out)
     source = of_table(Path(table), base, formula) if table else of_study(study, formula)
     path = out or (Path("report.html") if table else folder_of(source.name) / "report.html")
-    numbers = numbers_of(source)
-    page = page_of(numbers, source.formula, source.command)
-    size = len(page.encode())
-    (write_out if out or table else write_own)(path, page)
+    report = write_report(source, path, own=not (out or table))
+    numbers = report.numbers
     if json_:
-        echo_json({"report": str(path), "bytes": size, "numbers": numbers})
+        echo_json({"report": str(report.path), "bytes": report.size, "numbers": numbers})
         return
     echo_first(numbers["warnings"])
     click.echo(
@@ -63,4 +59,4 @@ def command(
     )
     for doubt in (*source.doubts, *(f"no {what}: {why}" for what, why in source.why.items())):
         click.echo(doubt)
-    click.echo(f"report: {path} ({format_bytes(size)}); open it in a browser")
+    click.echo(f"report: {report.path} ({format_bytes(report.size)}); open it in a browser")

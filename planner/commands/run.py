@@ -21,7 +21,7 @@ from planner.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from planner.training.loop import Resources
+    from planner.training.resources import Resources
     from sampler import Limit
 
 

@@ -9,7 +9,7 @@ import click
 from planner.commands.options import as_json, echo_json, resources, study, warn_of_guessing
 
 if TYPE_CHECKING:
-    from planner.training.loop import Resources
+    from planner.training.resources import Resources
 
 
 @click.command(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from planner.answers.formula import Formula
 from planner.errors import PlannerError
 from planner.fitting.fit import fit
-from planner.searches.record import FOLDER, FoundRecord, read_found
+from planner.searches.record import FOLDER, SearchRecord, read_found
 from planner.study.reader import Records
 from planner.study.trials import trained
 from planner.tables.table import Table, frame_sha256, usable
@@ -49,7 +49,7 @@ class Background:
     trainings: int = 0
     seconds: float = 0.0
     formula: Formula | None = None
-    searches: tuple[FoundRecord, ...] = ()
+    searches: tuple[SearchRecord, ...] = ()
     space: SearchSpace | None = None
     seed: int = 0
 
@@ -65,7 +65,7 @@ class Background:
         return fit(self.own, "compound")
 
 
-def of_study(ledger: Records, epochs: int) -> Background:
+def study_background(ledger: Records, epochs: int) -> Background:
     """What a study knows: its own trainings, its formula, what was searched on it.
 
     Args:
@@ -95,7 +95,7 @@ def of_study(ledger: Records, epochs: int) -> Background:
     )
 
 
-def of_table(name: str, table: Table, epochs: int) -> Background:
+def table_background(name: str, table: Table, epochs: int) -> Background:
     """What a table of trainings knows: its trainings, as if they were a study's own.
 
     Args:

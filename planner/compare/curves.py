@@ -22,6 +22,7 @@ from planner.errors import PlannerError
 from planner.formulas.coefficients import EFFICIENTNET
 from planner.formulas.networks import network_inputs
 from planner.rules.rays import DEPTH, RESOLUTION, WIDTH, Ray, compound_ray
+from planner.surrogates.fit import fit_surrogate
 from planner.tables.table import Table
 from planner.text.documents import write_figure
 from planner.text.quantities import format_count
@@ -107,7 +108,7 @@ class GrownCurve:
         }
 
 
-def curves_of(
+def grown_curves(
     table: Table, starts: Sequence[float] | None = None, seed: int = 0, some: bool = False
 ) -> list[GrownCurve]:
     """The curves of a table of trainings.
@@ -121,8 +122,6 @@ def curves_of(
     Raises:
         PlannerError: If the table has no widths, or no network scaled jointly to a start lies among the trainings.
     """
-    from planner.surrogates.fit import fit_surrogate
-
     frame = table.frame
     if frame["w"].isna().any():
         raise PlannerError("the table has no width multipliers (w, or width_1 ..), which curves are drawn along")
@@ -161,16 +160,16 @@ def curves_beside(table: Table, other: Table, starts: Sequence[float] | None = N
         seed: Of the surrogates.
 
     Raises:
-        PlannerError: As `curves_of`; or if the tables are of different tasks, or share no start.
+        PlannerError: As `grown_curves`; or if the tables are of different tasks, or share no start.
     """
     if other.classes != table.classes:
         raise PlannerError(
             f"--beside has {other.classes} classes, the other {table.classes}; give trainings of one task"
         )
-    first = curves_of(table, starts, seed)
+    first = grown_curves(table, starts, seed)
     begun = {curve.start_macs: curve.start for curve in first}
     try:
-        second = curves_of(other, list(begun), seed, some=True)
+        second = grown_curves(other, list(begun), seed, some=True)
     except PlannerError as error:
         raise PlannerError(f"--beside: {error}") from error
     nearest = [min(begun, key=lambda macs: abs(math.log(macs / curve.start_macs))) for curve in second]

@@ -12,7 +12,7 @@ import numpy as np
 from planner.errors import PlannerError
 from planner.formulas.selection import select
 from planner.front import pareto
-from planner.tables.table import Table, Trainings
+from planner.tables.table import Table, TrainingRows
 from planner.text.documents import write_figure
 from planner.text.quantities import format_count
 from sampler.architecture import FloatArray
@@ -50,7 +50,7 @@ class EqualMacs:
         return {"macs": self.macs, "trainings": len(self.observed), "spearman": self.spearman}
 
 
-def at_equal_macs(table: Trainings, macs: float | None = None) -> EqualMacs:
+def at_equal_macs(table: TrainingRows, macs: float | None = None) -> EqualMacs:
     """The trainings of a table at one budget.
 
     Args:
@@ -72,7 +72,7 @@ def at_equal_macs(table: Trainings, macs: float | None = None) -> EqualMacs:
             "wanted to compare dimensions; queue some by `planner sample --method target --flops "
             f"{format_count(budget)} --trials {_FEWEST}` and train them, or give another --flops"
         )
-    rows, selection = table.frame[near], select(table, pareto.SHARE, 0)
+    rows, selection = table.frame[near], select(table, pareto.FRONT_SHARE, 0)
     return EqualMacs(
         budget,
         {name: rows[name].to_numpy(dtype=np.float64) for name in DIMENSIONS},

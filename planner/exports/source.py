@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-from planner.exports.families import Code, code_of
-from planner.exports.network import Network
+from planner.exports.network import ExportedNetwork
+from trainer.families.protocol import ExportableFamily, lacking
+from trainer.families.registry import torch_family_of
+from trainer.families.timm_code import TimmCode
 
-# Where the standard library's modules of the files' imports are told from the others.
-STANDARD = ("from collections ", "from functools ", "from pathlib ")
-HEADER = '''"""{title}
+_HEADER = '''"""{title}
 
 Needs timm and PyTorch, nothing else:
 
@@ -22,10 +22,20 @@ Images are RGB, {side} x {side} pixels, of 0 to 1, then less MEAN and over STD (
 {weights}
 """
 '''
-UNTRAINED = "There are no trained weights: train it first."
-TRAINED = "pretrained=True loads {name}.safetensors from beside this file{how}."
-FRESH = "pretrained=True loads {name}.safetensors from beside this file: an initialisation, NOT trained weights."
-FOOTER = """
+# `Any` and `nn` are what functions of a family's code may name in their annotations.
+_IMPORTS = """
+from __future__ import annotations
+
+{path}from typing import Any
+
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from torch import nn
+
+"""
+_UNTRAINED = "There are no trained weights: train it first."
+_TRAINED = "pretrained=True loads {name}.safetensors from beside this file{how}."
+_FRESH = "pretrained=True loads {name}.safetensors from beside this file: an initialisation, NOT trained weights."
+_FOOTER = """
 
 default_cfgs = generate_default_cfgs(
     {{
@@ -49,12 +59,16 @@ def {name}(pretrained=False, **kwargs):
 """
 
 
-def timm_source(network: Network, weights: bool) -> str:
-    """The text of the file; `weights` says whether a `.safetensors` file stands beside it."""
-    code = code_of(network.base, network.architecture)
+def timm_source(network: ExportedNetwork, weights: bool) -> str:
+    """The text of the file; `weights` says whether a `.safetensors` file stands beside it.
+
+    Raises:
+        InputError: If the network's family does not tell its code.
+    """
+    code = code_of(network)
     name, side = network.name, network.architecture.resolution
     file = 'file=str(Path(__file__).with_suffix(".safetensors")),\n            ' if weights else ""
-    footer = FOOTER.format(
+    footer = _FOOTER.format(
         name=name,
         file=file,
         side=side,
@@ -63,38 +77,36 @@ def timm_source(network: Network, weights: bool) -> str:
         classifier=code.classifier,
         features=f", feature_cfg={code.features}" if code.features else "",
     )
-    head = HEADER.format(
+    head = _HEADER.format(
         title=network.title,
         name=name,
         side=side,
         pretrained=", pretrained=True" if weights else "",
         weights=_about_weights(network, weights),
     )
-    return head + _imports(code, weights) + _constants(network, code) + "\n" + code.body + footer
+    imports = _IMPORTS.format(path="from pathlib import Path\n" if weights else "")
+    statistics = f"MEAN, STD = {_tuple(network.mean)}, {_tuple(network.std)}\n"
+    return head + imports + statistics + code.constants() + code.body() + footer
 
 
-def _about_weights(network: Network, weights: bool) -> str:
+def code_of(network: ExportedNetwork) -> TimmCode:
+    """How a network is built with timm and PyTorch only.
+
+    Raises:
+        InputError: If its family does not tell.
+    """
+    family = torch_family_of(network.base)
+    if not isinstance(family, ExportableFamily):
+        raise lacking(network.base, "timm_code", "--to timm and --to torch write", "export it with --to onnx")
+    return family.timm_code(network.base, network.architecture)
+
+
+def _about_weights(network: ExportedNetwork, weights: bool) -> str:
     if not weights:
-        return UNTRAINED
+        return _UNTRAINED
     if network.training is None:
-        return FRESH.format(name=network.name)
-    return TRAINED.format(name=network.name, how=f" ({network.training.words})")
-
-
-def _imports(code: Code, weights: bool) -> str:
-    lines = {*code.imports, "from timm.models import build_model_with_cfg, generate_default_cfgs, register_model"}
-    lines |= {"from pathlib import Path"} if weights else set()
-    standard = sorted(line for line in lines if line.startswith(STANDARD))
-    others = sorted(line for line in lines if not line.startswith(STANDARD))
-    return "\n" + "".join(f"{line}\n" for line in [*standard, *[""][: len(standard)], *others])
-
-
-def _constants(network: Network, code: Code) -> str:
-    parts = [f"\nMEAN, STD = {_tuple(network.mean)}, {_tuple(network.std)}\n"]
-    for name, value in code.constants.items():
-        note = f"# {code.notes[name]}\n" if name in code.notes else ""
-        parts.append(f"{note}{name} = {value}\n")
-    return "".join(parts)
+        return _FRESH.format(name=network.name)
+    return _TRAINED.format(name=network.name, how=f" ({network.training.words})")
 
 
 def _tuple(values: tuple[float, ...]) -> str:

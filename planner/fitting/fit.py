@@ -51,7 +51,7 @@ SMALLEST_ERROR = 1e-6  # of a training that makes no mistake: its log must be fi
 def fit(
     table: Table | pd.DataFrame | str | Path,
     kind: str = "loglinear",
-    share: float = pareto.SHARE,
+    share: float = pareto.FRONT_SHARE,
     seed: int = 0,
     base: str | None = None,
     raw: bool = False,

@@ -13,7 +13,7 @@ from planner.formulas.formula import FormulaCurves
 from planner.formulas.selection import OBSERVED, rows_of, select
 from planner.front import pareto
 from planner.tables.chance import warning_of
-from planner.tables.table import Table, Trainings
+from planner.tables.table import Table, TrainingRows
 from planner.text.deferred import pd
 
 SHOWN_COLUMNS = ("trial", "resolution", "r", "d", "w", "macs", "accuracy", "front", "selected")
@@ -29,7 +29,7 @@ class FrontSelection:
         by: What they were selected by.
     """
 
-    table: Trainings
+    table: TrainingRows
     rows: pd.DataFrame
     by: str
 
@@ -53,7 +53,9 @@ class FrontSelection:
         }
 
 
-def select_front(table: Trainings, share: float | None = None, formula: FormulaCurves | None = None) -> FrontSelection:
+def select_front(
+    table: TrainingRows, share: float | None = None, formula: FormulaCurves | None = None
+) -> FrontSelection:
     """The trainings on the front, or selected for a fit.
 
     Args:
@@ -68,9 +70,9 @@ def select_front(table: Trainings, share: float | None = None, formula: FormulaC
     return FrontSelection(table, rows, by)
 
 
-def _selected(table: Trainings, share: float | None, formula: FormulaCurves | None) -> tuple[NDArray[np.bool_], str]:
+def _selected(table: TrainingRows, share: float | None, formula: FormulaCurves | None) -> tuple[NDArray[np.bool_], str]:
     """Which rows a fit selects, and by what."""
-    frame, kept = table.frame, pareto.SHARE if share is None else share
+    frame, kept = table.frame, pareto.FRONT_SHARE if share is None else share
     if formula is not None and share is None and formula.provenance.get("table_sha256") == table.sha256:
         by = (formula.provenance.get("selection") or {}).get("by", "its fit")
         return rows_of(frame, formula.front), str(by)
@@ -78,7 +80,7 @@ def _selected(table: Trainings, share: float | None, formula: FormulaCurves | No
         selection = select(table, kept, 0)
         rows, by = selection.rows, selection.by
     else:
-        rows, by = pareto.select(frame["accuracy"], frame["macs"], kept), OBSERVED
+        rows, by = pareto.nsga3_rows(frame["accuracy"], frame["macs"], kept), OBSERVED
     return np.isin(np.arange(len(frame)), rows), by
 
 

@@ -12,7 +12,7 @@ from planner.fitting.words import fit_words, training_name
 from planner.formulas.codec import dumps
 from planner.formulas.coefficients import EFFICIENTNET, coefficients_of
 from planner.formulas.formula import FormulaCurves
-from planner.front.pareto import SHARE, distinct_budgets
+from planner.front.pareto import FRONT_SHARE, distinct_budgets
 from planner.study.reader import Records
 from planner.text.documents import write_own
 
@@ -66,7 +66,7 @@ class FitResult:
 def fit_study(
     study: Records,
     kind: str = "loglinear",
-    share: float = SHARE,
+    share: float = FRONT_SHARE,
     seed: int = 0,
     raw: bool = False,
     prior: FormulaCurves | str | Path | None = None,

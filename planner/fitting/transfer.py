@@ -11,7 +11,7 @@ import numpy as np
 
 from planner.errors import PlannerError
 from planner.formulas.branch import Direction
-from planner.formulas.codec import load_formula
+from planner.formulas.codec import read_formula_file
 from planner.formulas.formula import FormulaCurves
 from planner.formulas.protocol import FormulaCurve
 from planner.gaussian.curve import Curve
@@ -88,13 +88,13 @@ def prior_named(name: str) -> tuple[FormulaCurves, str]:
     """
     path = Path(name)
     if path.is_file() or path.suffix == ".json":
-        return load_formula(path, FormulaCurves), path.name
+        return read_formula_file(path, FormulaCurves), path.name
     path = folder_of(name) / "formula.json"
     if not path.is_file():
         raise PlannerError(
             f"--prior {name}: neither a formula file nor a study with one; run `planner fit --study {name}` first"
         )
-    return load_formula(path, FormulaCurves), name
+    return read_formula_file(path, FormulaCurves), name
 
 
 def prior_curve(prior: FormulaCurves, direction: Direction, name: str, like: str) -> Curve | None:

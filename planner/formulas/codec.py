@@ -14,7 +14,7 @@ import numpy as np
 from planner.errors import PlannerError
 from planner.formulas.branch import Branch, Direction
 from planner.formulas.curve_files import curve_in, curve_out, in_our_terms, kind_curve_in
-from planner.formulas.document import COUNTING, SCHEMA, problem_in
+from planner.formulas.document import COUNTING, FORMULA_SCHEMA, formula_model
 from planner.formulas.formula import FormulaCurves
 from planner.formulas.kinds import FORMULA_KINDS, FormulaKind
 from planner.formulas.parts import parts_of, resolution_of
@@ -22,7 +22,7 @@ from planner.formulas.rungs import ladder_in
 from planner.formulas.stages import stages_in, stages_out
 from planner.formulas.vectors import disagreement, vectors_of
 from planner.tables.chance import warning_of
-from planner.text.documents import Format, number, shown
+from planner.text.documents import Format, number, read_as, shown
 from sampler import RULES, BaseNetwork, base_names
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def dumps(formula: FormulaCurves) -> str:
     """
     network = formula.network
     document = {
-        "schema": SCHEMA,
+        "schema": FORMULA_SCHEMA,
         "counting": COUNTING,
         "base": {"name": formula.base, "network": asdict(network), "macs": formula.base_macs},
         "classes": formula.classes,
@@ -106,8 +106,8 @@ def _checked(document: dict[str, Any], kind: type[_F], shipped: bool) -> _F:
     Of a file that ships the planner's own tests have checked the shape, and its digest says that it still is that file:
     pydantic, which takes longer to import than all else here takes to run, is left alone.
     """
-    if not shipped and (problem := problem_in(in_our_terms(document))):
-        raise PlannerError(problem)
+    if not shipped:
+        read_as(formula_model(), in_our_terms(document))
     if signed(document)["sha256"] != document["sha256"]:
         raise PlannerError("it was changed after it was written (its sha256 is another)")
     formula = _formula_in(document, kind)
@@ -118,10 +118,10 @@ def _checked(document: dict[str, Any], kind: type[_F], shipped: bool) -> _F:
 
 def _format(kind: type[_F], shipped: bool = False) -> Format[_F]:
     read = partial(_checked, kind=kind, shipped=shipped)
-    return Format(SCHEMA, "formula", "write it again with `planner fit --out`", read)
+    return Format(FORMULA_SCHEMA, "formula", "write it again with `planner fit --out`", read)
 
 
-def load_formula(path: Path, kind: type[_F]) -> _F:
+def read_formula_file(path: Path, kind: type[_F]) -> _F:
     """Reads a formula file as a class of formulas.
 
     Raises:
@@ -137,18 +137,18 @@ def read_formula(text: str, kind: type[_F], name: str = "formula", shipped: bool
     Args:
         text: Text of a formula file.
         kind: Class of the formula.
-        name: What errors call it.
+        name: Name of the file in errors.
         shipped: Whether it is a file of the planner's own, whose shape need not be checked again.
 
     Raises:
-        PlannerError: As `load_formula` does.
+        PlannerError: If the text is not of the schema, was changed since it was written, or answers otherwise here.
     """
     return _format(kind, shipped).loads(text, name)
 
 
 def load(path: Path) -> FormulaCurves:
-    """The curves of a formula file, as `load_formula`."""
-    return load_formula(path, FormulaCurves)
+    """The curves of a formula file, as `read_formula_file`."""
+    return read_formula_file(path, FormulaCurves)
 
 
 def loads(text: str, name: str = "formula", shipped: bool = False) -> FormulaCurves:
@@ -159,7 +159,7 @@ def loads(text: str, name: str = "formula", shipped: bool = False) -> FormulaCur
 def _formula_in(document: dict[str, Any], kind: type[_F]) -> _F:
     name, network = document["base"]["name"], document["base"]["network"]
     surrogate = _surrogate_in(document.get("surrogate"))
-    if name not in base_names():
+    if name not in base_names() and name not in base_names(installed=True):
         raise PlannerError(f"base network {shown(name)} is unknown to this version")
     formula = kind(
         base=name,

@@ -14,12 +14,11 @@ from annotated_types import Ge, Gt, Le, Len, MaxLen, MinLen
 from typing_extensions import TypedDict  # pydantic reads typing's own from Python 3.12 on alone
 
 from planner.formulas.kinds import OUR_KINDS
-from planner.text.documents import departure
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-SCHEMA = "planner-formula/1"
+FORMULA_SCHEMA = "planner-formula/1"
 COUNTING = "macs: multiply-accumulates of convolutions and linear layers; no bias, norm, activation or pooling"
 _CLOSED = {"strict": True, "extra": "forbid"}
 _OPEN = {"strict": True, "extra": "allow"}
@@ -302,17 +301,6 @@ class FormulaDocument(TypedDict):
     it; there is none below the first."""
 
 
-def problem_in(document: Any) -> str | None:
-    """The first place where a document is not as `FormulaDocument` says, and what is wanted there; None for nothing."""
-    from pydantic import ValidationError
-
-    try:
-        _model().validate_python(document)
-    except ValidationError as error:
-        return departure(error, document)
-    return None
-
-
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of `planner-formula/1`, draft 2020-12, for readers elsewhere."""
     from pydantic.json_schema import GenerateJsonSchema
@@ -323,9 +311,9 @@ def json_schema() -> dict[str, Any]:
         def field_title_should_be_set(self, schema: Any) -> bool:
             return False
 
-    defined = _model(use_attribute_docstrings=True).json_schema(schema_generator=Untitled)["$defs"]
+    defined = formula_model(use_attribute_docstrings=True).json_schema(schema_generator=Untitled)["$defs"]
     document = {"$schema": GenerateJsonSchema.schema_dialect, "$id": "urn:planner-formula:1"}
-    return {**document, **defined.pop("FormulaDocument"), "title": SCHEMA, "$defs": defined}
+    return {**document, **defined.pop("FormulaDocument"), "title": FORMULA_SCHEMA, "$defs": defined}
 
 
 def schema_text() -> str:
@@ -334,7 +322,7 @@ def schema_text() -> str:
 
 
 @cache
-def _model(**more: bool) -> TypeAdapter[FormulaDocument | None]:
+def formula_model(**more: bool) -> TypeAdapter[FormulaDocument | None]:
     """The checker of documents; None is one as well, for pydantic refuses to configure a `TypedDict` from here."""
     from pydantic import ConfigDict, TypeAdapter
 

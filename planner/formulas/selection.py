@@ -95,7 +95,7 @@ def select(table: Table, share: float, seed: int, raw: bool = False) -> Selectio
     many = len(table.frame) > MANY_ROWS
     if many:
         share = min(share, _MOST_POINTS / len(table.frame))
-    rows = pareto.select(accuracy, table.frame["macs"], share, seed=seed)
+    rows = pareto.nsga3_rows(accuracy, table.frame["macs"], share, seed=seed)
     if many and len(rows) > _MOST_POINTS:
         rows = rows[np.linspace(0, len(rows) - 1, _MOST_POINTS).round().astype(int)]
     return Selection(rows, accuracy, expected, OBSERVED if why else EXPECTED, why, surrogate)

@@ -41,7 +41,7 @@ _FAR = -3e4
 
 
 @dataclass(frozen=True, eq=False)
-class Staircase:
+class FrontStaircase:
     """The best accuracy that has been reached for every cost.
 
     Attributes:
@@ -53,7 +53,7 @@ class Staircase:
     heights: FloatArray
 
     @classmethod
-    def of(cls, costs: ArrayLike, accuracies: ArrayLike, reference: tuple[float, float]) -> Staircase:
+    def of(cls, costs: ArrayLike, accuracies: ArrayLike, reference: tuple[float, float]) -> FrontStaircase:
         """The staircase of any points; those that are dominated or beyond the reference do not matter.
 
         Args:
@@ -104,14 +104,14 @@ def _like(array: FloatArray, values: Any) -> Any:
     return array if isinstance(values, np.ndarray | np.generic) else values.new_tensor(array)
 
 
-def log_expected_gain(mean: Values, std: Values, costs: Values, front: Staircase) -> Values:
+def log_expected_gain(mean: Values, std: Values, costs: Values, front: FrontStaircase) -> Values:
     """Logarithm of the expected gain in hypervolume of every candidate on its own.
 
     Args:
         mean: `(n,)` expected accuracies.
         std: `(n,)` their standard deviations; 0 for what is known.
         costs: `(n,)` log costs.
-        front: What has been reached.
+        front: Best accuracies reached so far.
 
     Returns:
         `(n,)`; minus infinity where nothing can be gained.
@@ -124,7 +124,7 @@ def log_expected_gain(mean: Values, std: Values, costs: Values, front: Staircase
     return joined
 
 
-def log_most_gain(mean: Values, std: Values, costs: Values, front: Staircase) -> Values:
+def log_most_gain(mean: Values, std: Values, costs: Values, front: FrontStaircase) -> Values:
     """An upper bound of `log_expected_gain`, at the price of one strip: as if the front rose nowhere after a candidate.
 
     Args and returns as there.
@@ -136,7 +136,7 @@ def log_most_gain(mean: Values, std: Values, costs: Values, front: Staircase) ->
     return most
 
 
-def _log_gain(mean: Values, std: Values, costs: Values, front: Staircase) -> Values:
+def _log_gain(mean: Values, std: Values, costs: Values, front: FrontStaircase) -> Values:
     library, special = _libraries(mean)
     edges, heights = _like(front.edges, costs), _like(front.heights, costs)
     widths = (edges[1:] - library.maximum(edges[:-1], costs[:, None])).clip(0, None)

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from planner.errors import PlannerError
 from sampler.architecture import FloatArray, IntArray
 
-SHARE = 0.2  # TinyNet section 3.2: the top 20 % of 100 networks
-FEWEST = 8  # below that a curve would follow single trainings
+FRONT_SHARE = 0.2  # TinyNet section 3.2: the top 20 % of 100 networks
+FEWEST_KEPT = 8  # below that a curve would follow single trainings
 SAME = 0.01  # of the MACs: what answers one budget
 _DIRECTIONS = 12  # partitions of the reference directions: 13 niches over two objectives
 
@@ -74,18 +74,20 @@ def distinct_budgets(macs: ArrayLike) -> int:
         2
     """
     count, last = 0, 0.0
-    for one in sorted(np.asarray(macs, dtype=np.float64).tolist()):
-        if one > last * (1 + SAME):
-            count, last = count + 1, one
+    for cost in sorted(np.asarray(macs, dtype=np.float64).tolist()):
+        if cost > last * (1 + SAME):
+            count, last = count + 1, cost
     return count
 
 
-def selection_size(n: int, front: int, share: float = SHARE, fewest: int = FEWEST) -> int:
+def selection_size(n: int, front: int, share: float = FRONT_SHARE, fewest: int = FEWEST_KEPT) -> int:
     """How many of `n` rows are kept: the share, never fewer than the first front, nor than `fewest`."""
     return max(math.ceil(share * n), front, min(fewest, n))
 
 
-def select(accuracy: ArrayLike, macs: ArrayLike, share: float = SHARE, fewest: int = FEWEST, seed: int = 0) -> IntArray:
+def nsga3_rows(
+    accuracy: ArrayLike, macs: ArrayLike, share: float = FRONT_SHARE, fewest: int = FEWEST_KEPT, seed: int = 0
+) -> IntArray:
     """NSGA-III's selection of the best rows: fronts in order, the last one broken by reference directions.
 
     Deb & Jain 2014, https://doi.org/10.1109/TEVC.2013.2281535, as TinyNet selects its frontier models.

@@ -27,9 +27,9 @@ import numpy as np
 
 from planner.errors import PlannerError
 from planner.latency.features import LATENCY_FEATURES, LatencyUnit
-from planner.tables.cells import Source, all_there, numbers, source_of
+from planner.tables.cells import TableSource, all_there, numbers, source_of
+from planner.tables.column_types import NUMBER, ColumnType, column_type
 from planner.tables.frames import check_columns, frame_of
-from planner.tables.kinds import NUMBER, Kind, kind_of
 from planner.tables.table import frame_sha256
 from planner.text.documents import no_column
 from sampler.architecture import FloatArray, IntArray
@@ -60,8 +60,8 @@ class LatencyTable:
     Attributes:
         features: `(n,)` positive values by name, of `planner.latency.features.LATENCY_FEATURES`.
         latency_ms: `(n,)` milliseconds.
-        per: What one latency is of: a forward pass of the batch, or one image.
-        measured_on: The one value of each of `MEASURED_ON` that the table has.
+        per: Unit of one latency: a forward pass of the batch, or one image.
+        measured_on: Single value of each of `MEASURED_ON` that the table has.
         sources: Name, sha256, rows and counting of each file.
     """
 
@@ -107,16 +107,18 @@ def as_latency_table(
 
     named = _named(source)
     parts, sources = [], []
-    for frame, one in named:
-        part, counting = _renamed(frame, one)
-        part = _selected(part, models, one.name)
-        parts.append(_checked(part, one))
-        sources.append({"name": Path(one.name).name, "sha256": one.sha256, "rows": len(part), "counting": counting})
-    together = ", ".join(one.name for _, one in named)
+    for frame, origin in named:
+        part, counting = _renamed(frame, origin)
+        part = _selected(part, models, origin.name)
+        parts.append(_checked(part, origin))
+        sources.append(
+            {"name": Path(origin.name).name, "sha256": origin.sha256, "rows": len(part), "counting": counting}
+        )
+    together = ", ".join(origin.name for _, origin in named)
     return _usable(pd.concat(parts, ignore_index=True), together, tuple(sources))
 
 
-def _named(source: pd.DataFrame | str | Path | Sequence[str | Path]) -> list[tuple[pd.DataFrame, Source]]:
+def _named(source: pd.DataFrame | str | Path | Sequence[str | Path]) -> list[tuple[pd.DataFrame, TableSource]]:
     """Rows of each table, and where they come from."""
     import pandas as pd
 
@@ -124,17 +126,17 @@ def _named(source: pd.DataFrame | str | Path | Sequence[str | Path]) -> list[tup
     if not tables:
         raise PlannerError("no table of latencies given; give at least one CSV file")
     named = []
-    for one in tables:
-        frame = frame_of(one, "measurement", "latencies")
-        found = source_of(frame)
-        check_columns(frame.columns, found.name)
-        if not found.sha256:
-            found = Source(found.name, frame_sha256(frame))
-        named.append((frame.reset_index(drop=True), found))
+    for table in tables:
+        frame = frame_of(table, "measurement", "latencies")
+        origin = source_of(frame)
+        check_columns(frame.columns, origin.name)
+        if not origin.sha256:
+            origin = TableSource(origin.name, frame_sha256(frame))
+        named.append((frame.reset_index(drop=True), origin))
     return named
 
 
-def _renamed(frame: pd.DataFrame, source: Source) -> tuple[pd.DataFrame, str]:
+def _renamed(frame: pd.DataFrame, source: TableSource) -> tuple[pd.DataFrame, str]:
     """The frame in our names and units, and whose MACs it counts."""
     known = {column: ours for column, (ours, _) in TIMM.items() if column in frame and ours not in frame}
     if not {"infer_step_time", "infer_gmacs"} & set(known):
@@ -154,18 +156,18 @@ def _selected(frame: pd.DataFrame, models: str | None, name: str) -> pd.DataFram
     """The rows whose model or base matches; the index keeps the row's place in the file."""
     if models is None:
         return frame
-    column = next((one for one in ("model", "base") if one in frame), None)
+    column = next((known for known in ("model", "base") if known in frame), None)
     if column is None:
         raise PlannerError(f"{name}: no column model or base to select {models!r} by; leave --models out")
     names = frame[column].astype(str)
-    chosen = frame[[fnmatch.fnmatchcase(one, models) for one in names]]
+    chosen = frame[[fnmatch.fnmatchcase(label, models) for label in names]]
     if chosen.empty:
         some = ", ".join(sorted(set(names))[:4])
         raise PlannerError(f"{name}: no {column} matches {models!r}; there are {some} ..")
     return chosen
 
 
-def _checked(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
+def _checked(frame: pd.DataFrame, source: TableSource) -> pd.DataFrame:
     """The columns that are used, as positive numbers; blocks from the depths."""
     for column in ("latency_ms", "macs"):
         if column not in frame:
@@ -179,13 +181,13 @@ def _checked(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
     depths = [column for column in map(str, frame.columns) if re.fullmatch(r"depth_\d+", column)]
     if depths and "blocks" not in frame:
         frame["blocks"] = _blocks(frame, depths, source)
-    unused = [str(one) for one in frame if str(one) not in USED and kind_of(str(one)) is None]
+    unused = [str(column) for column in frame if str(column) not in USED and column_type(str(column)) is None]
     if unused:
         print(f"{source.name}: not used: columns {', '.join(unused)}", file=sys.stderr)
     return frame
 
 
-def _blocks(frame: pd.DataFrame, depths: list[str], source: Source) -> pd.Series:
+def _blocks(frame: pd.DataFrame, depths: list[str], source: TableSource) -> pd.Series:
     """The sum of all depths. Base networks differ in stages: the columns of those that one has not are empty."""
     import pandas as pd
 
@@ -198,9 +200,9 @@ def _blocks(frame: pd.DataFrame, depths: list[str], source: Source) -> pd.Series
     return blocks
 
 
-def _positive(frame: pd.DataFrame, column: str, source: Source) -> pd.Series:
-    units = (kind_of(column) or NUMBER).units
-    kind = Kind(0, above=True, units=units, said="a positive number")
+def _positive(frame: pd.DataFrame, column: str, source: TableSource) -> pd.Series:
+    units = (column_type(column) or NUMBER).units
+    kind = ColumnType(0, above=True, units=units, said="a positive number")
     return all_there(numbers(frame[column], source, kind), frame[column], source, kind)
 
 

@@ -14,24 +14,24 @@ Notation: t rows tried, m rows in the pool; a matrix `(.., k + 1)` holds k input
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from planner.front.gains import Staircase, log_expected_gain, log_most_gain
+from planner.front.gains import FrontStaircase, log_expected_gain, log_most_gain
+from planner.proposers.protocol import Alike
 from planner.surrogates.lessons import departures, lessons
 from sampler.architecture import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from planner.surrogates.surrogate import Surrogate
 
-Alike = Callable[[FloatArray], FloatArray]
 # The reference lies this share of the range of log costs beyond the dearest row, so that the dearest are worth trying.
 MARGIN = 0.02
 # And this share of the range of accuracies below the lowest one, so that the cheapest are.
-DEPTH = 0.3
+FLOOR_DEPTH = 0.3
 # Rows looked at again, in double precision and after each choice of a batch.
 SHORTLIST = 4096
 # Rows whose gain is computed strip by strip; of more, an upper bound decides.
@@ -103,10 +103,10 @@ class Known:
             reached[short] = self.surrogate.outcomes(whole[short], self.noise_share)[0]
         return np.log(self.tried[:, -1]), reached
 
-    def staircase(self, reference: tuple[float, float]) -> Staircase:
+    def staircase(self, reference: tuple[float, float]) -> FrontStaircase:
         """The best that has been reached for every cost."""
         costs, accuracies = self.points()
-        return Staircase.of(costs, accuracies, reference)
+        return FrontStaircase.of(costs, accuracies, reference)
 
     def believing(self, row: FloatArray) -> Known:
         """The same after a `(1, k + 1)` row has come out as expected."""
@@ -180,7 +180,7 @@ def best_rows(
 
 
 def _shortlist(
-    mean: FloatArray, std: FloatArray, costs: FloatArray, front: Staircase, penalty: FloatArray, most: int
+    mean: FloatArray, std: FloatArray, costs: FloatArray, front: FrontStaircase, penalty: FloatArray, most: int
 ) -> IntArray:
     """Numbers of the `most` rows that gain most; of very many, only the most promising are looked at strip by strip."""
     import torch
@@ -210,7 +210,7 @@ def _largest(values: FloatArray, costs: FloatArray, count: int) -> IntArray:
     return found
 
 
-def log_gain(mean: FloatArray, std: FloatArray, costs: FloatArray, front: Staircase) -> FloatArray:
+def log_gain(mean: FloatArray, std: FloatArray, costs: FloatArray, front: FrontStaircase) -> FloatArray:
     """`(n,)` logarithms of the expected gains in hypervolume; costs as they are."""
     import torch
 
@@ -228,4 +228,4 @@ def reference_of(known: Known, pool: FloatArray, mean: FloatArray) -> tuple[floa
     costs, reached = known.points()
     paid = np.concatenate([costs, np.log(pool[:, -1])])
     floor = max(min(reached.min(), mean.min()), reached.min() - np.ptp(reached))
-    return float(paid.max() + MARGIN * max(np.ptp(paid), 1e-9)), float(floor - DEPTH * np.ptp(reached))
+    return float(paid.max() + MARGIN * max(np.ptp(paid), 1e-9)), float(floor - FLOOR_DEPTH * np.ptp(reached))

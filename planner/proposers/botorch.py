@@ -11,7 +11,7 @@ from botorch.posteriors.gpytorch import GPyTorchPosterior
 from botorch.utils.transforms import t_batch_mode_transform
 from torch import Tensor
 
-from planner.front.gains import Staircase, log_expected_gain
+from planner.front.gains import FrontStaircase, log_expected_gain
 
 
 class ExactCostExpectedHypervolumeImprovement(AnalyticAcquisitionFunction):
@@ -25,7 +25,7 @@ class ExactCostExpectedHypervolumeImprovement(AnalyticAcquisitionFunction):
         front: What has been reached, over log costs.
     """
 
-    def __init__(self, model: Model, cost: Callable[[Tensor], Tensor], front: Staircase) -> None:
+    def __init__(self, model: Model, cost: Callable[[Tensor], Tensor], front: FrontStaircase) -> None:
         super().__init__(model=model)
         self.cost, self.front = cost, front
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from planner.formulas.selection import LEARNED_ROWS, MANY_ROWS
-from planner.front.gains import Staircase, log_expected_gain, log_improvement
+from planner.front.gains import FrontStaircase, log_expected_gain, log_improvement
 from planner.proposers.apart import uniform_where_untried
-from planner.proposers.bayes import MARGIN, Alike, doubted
+from planner.proposers.bayes import MARGIN, doubted
+from planner.proposers.protocol import Alike
+from planner.surrogates.fit import fit_surrogate
 from planner.surrogates.rows import numbers_in, training_columns
 from sampler.architecture import FloatArray
 
@@ -36,7 +38,7 @@ class Outlook:
     """
 
     surrogate: Surrogate
-    front: Staircase
+    front: FrontStaircase
     alike: Alike | None = None
 
     @classmethod
@@ -57,13 +59,11 @@ class Outlook:
             seed: Of the fit.
             space: Whose base network and rule say which networks scale stages apart; without, none does.
         """
-        from planner.surrogates.fit import fit_surrogate
-
         # What comes next is a matter of seconds: of very many a surrogate of some, not cross-validated, says it well
         # enough, and the front still is that of all of them.
         many = len(trained) > MANY_ROWS
         some = trained.sample(LEARNED_ROWS, random_state=seed) if many else trained
-        inputs = inputs_of(trained, pool)
+        inputs = described_inputs(trained, pool)
         surrogate = fit_surrogate(some, inputs, _TARGET, _COST, noise_variance, seed, validate=not many)
         paid = np.log(numbers_in(trained, _COST))
         possible = np.log(numbers_in(pool, _COST))
@@ -72,7 +72,7 @@ class Outlook:
         mean, _ = surrogate.posterior(trained)
         names = [*inputs, _COST]
         alike = None if space is None else uniform_where_untried(trained, pool, space, names)
-        return cls(surrogate, Staircase.of(paid, mean, corner), alike)
+        return cls(surrogate, FrontStaircase.of(paid, mean, corner), alike)
 
     def of_rows(self, rows: pd.DataFrame) -> pd.DataFrame:
         """What each row promises on its own.
@@ -105,6 +105,6 @@ def _move(promised: pd.DataFrame, mean: FloatArray, more: FloatArray) -> None:
     promised["mean"] = np.where(moved, mean, promised["mean"])
 
 
-def inputs_of(trained: pd.DataFrame, pool: pd.DataFrame) -> list[str]:
+def described_inputs(trained: pd.DataFrame, pool: pd.DataFrame) -> list[str]:
     """The columns that describe a training and vary, among what was trained or in the pool."""
     return training_columns(pool, trained)

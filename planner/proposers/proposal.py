@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import PlannerError
 from planner.proposers.answering import ANSWERS_NOISE_SHARE, best_rows_for
-from planner.proposers.bayes import NOISE_SHARE, Alike, Known, best_rows
+from planner.proposers.bayes import NOISE_SHARE, Known, best_rows
+from planner.proposers.protocol import PENDING, Alike, GainPer, ProposalTask
 from planner.proposers.spread import spread_out
 from planner.study.pace import TIMES, own_seconds
+from planner.surrogates.fit import MOST_FITTED_ROWS, fit_surrogate
 from planner.surrogates.pools import columns_with_cost, finished_in, matrix_of, without_logarithms
 from planner.surrogates.rows import as_frame, numbers_in
 from planner.text.deferred import pd
@@ -25,15 +27,12 @@ from sampler.architecture import FloatArray, IntArray
 from sampler.checks import checked_number, checked_whole, is_number
 from sampler.seeds import checked_seed
 
-_Per = Literal["trial", "second"]
 Bools = NDArray[np.bool_]
 # Fewer different rows than this teach a surrogate nothing that spreading the rows out would not.
-FEWEST = 5
+FEWEST_DISTINCT = 5
 _SECONDS = "seconds"
 # Residuals of log seconds beyond so many times their median count less; HUBER is 1.345 standard deviations.
 HUBER, LEAST_OFF, HUBER_ROUNDS = 1.345 * 1.4826, 1e-3, 20
-# Of a column `status`: not finished, so that the result is still to come; everything but `ok` beside it has failed.
-PENDING = ("queued", "running", "waiting")
 
 
 def propose(
@@ -48,7 +47,7 @@ def propose(
     noise_variance: float | None = None,
     noise_share: float | None = None,
     limits: Mapping[str, float] | None = None,
-    per: _Per = "trial",
+    per: GainPer = "trial",
     fidelity: Mapping[str, float] | None = None,
     budgets: Sequence[float | str] | None = None,
     alike: Alike | None = None,
@@ -100,89 +99,124 @@ def propose(
         >>> propose(observed, pool, inputs=["width"])
         ['e']
     """
+    task = ProposalTask(inputs, target, cost, seed, noise_variance, noise_share, limits, per, fidelity, budgets, alike)
+    return proposed_labels(observed, pool, n, task)
+
+
+def proposed_labels(
+    observed: pd.DataFrame | str | Path, pool: pd.DataFrame | str | Path, n: int, task: ProposalTask
+) -> list[Any]:
+    """Chooses rows of a pool, as `propose` does.
+
+    Raises:
+        PlannerError: If a column is missing, a number impossible, or no row of the pool is left.
+    """
     if checked_whole("n", n, -(2**62), 2**62) < 1:
         raise PlannerError(f"n is {n}; at least one row is wanted")
-    seed, wanted = checked_seed(seed), _budgets(budgets)
-    if noise_share is None:
-        noise_share = ANSWERS_NOISE_SHARE if wanted else NOISE_SHARE
-    share = is_number(noise_share) and 0 <= noise_share <= 1
-    if not isinstance(per, str) or per not in ("trial", "second") or not share:
-        told = f"per is {shown(per)} and noise_share {shown(noise_share)}"
-        raise PlannerError(f"{told}; trial or second, and a share, are wanted")
-    for what, given in (("limits", limits), ("fidelity", fidelity)):
-        if given is not None and not isinstance(given, Mapping):
-            raise PlannerError(f"{what} is {shown(given)}; a dictionary of numbers by column is wanted")
-    if not isinstance(cost, str) or not isinstance(target, str):
-        raise PlannerError(f"target is {shown(target)} and cost {shown(cost)}; names of columns are wanted")
-    names = columns_with_cost(inputs, cost)
-    task = _Task(
-        as_frame(observed), names, target, seed, noise_variance, noise_share, _places(fidelity or {}, names), alike
-    )
-    if target not in task.observed:
-        raise PlannerError(f"observed: {no_column([target], task.observed.columns)}")
+    task, budgets = _checked(task)
+    names = columns_with_cost(task.inputs, task.cost)
+    rows = _Observed(as_frame(observed), names, task, _places(task.fidelity or {}, names))
+    if task.target not in rows.frame:
+        raise PlannerError(f"observed: {no_column([task.target], rows.frame.columns)}")
     candidates = as_frame(pool)
-    matrix = matrix_of(candidates, names)
-    tried = matrix_of(task.observed, names)
+    matrix, tried = matrix_of(candidates, names), matrix_of(rows.frame, names)
     without_logarithms(matrix, tried)
-    inside = _within(candidates, limits or {}) & (matrix[:, -1] <= (max(wanted) if wanted else math.inf))
-    left = np.flatnonzero(inside & ~_known(matrix, tried))
-    if not len(left):
-        beyond = "the limits or the largest budget" if wanted else "the limits"
-        raise PlannerError(f"none of {len(matrix)} rows is left: all were tried or are beyond {beyond}; give more")
-    known = task.known(tried)
+    left = _left(candidates, matrix, tried, task, budgets)
+    known = rows.known(tried)
     if known is None:
-        chosen = spread_out(matrix[left], tried, n, seed)
+        chosen = spread_out(matrix[left], tried, n, task.seed)
     else:
-        paid = [cost, *(fidelity or {})]
-        seconds = _log_seconds(task.observed, candidates.iloc[left], paid) if per == "second" else None
-        if wanted:
-            chosen = best_rows_for(known, matrix[left], wanted, n, penalty=seconds)
+        paid = [task.cost, *(task.fidelity or {})]
+        seconds = _log_seconds(rows.frame, candidates.iloc[left], paid) if task.per == "second" else None
+        if budgets:
+            chosen = best_rows_for(known, matrix[left], budgets, n, penalty=seconds)
         else:
             chosen = best_rows(known, matrix[left], n, penalty=seconds)
     return [candidates.index[row] for row in left[chosen]]
 
 
+def _checked(task: ProposalTask) -> tuple[ProposalTask, list[float]]:
+    """A task whose seed, share of noise and names can be what they should, and its budgets as numbers.
+
+    Raises:
+        PlannerError: If one cannot.
+    """
+    seed, budgets = checked_seed(task.seed), _budgets(task.budgets)
+    noise_share, per = task.noise_share, task.per
+    if noise_share is None:
+        noise_share = ANSWERS_NOISE_SHARE if budgets else NOISE_SHARE
+    share = is_number(noise_share) and 0 <= noise_share <= 1
+    if not isinstance(per, str) or per not in get_args(GainPer) or not share:
+        told = f"per is {shown(per)} and noise_share {shown(noise_share)}"
+        raise PlannerError(f"{told}; trial or second, and a share, are wanted")
+    for what, given in (("limits", task.limits), ("fidelity", task.fidelity)):
+        if given is not None and not isinstance(given, Mapping):
+            raise PlannerError(f"{what} is {shown(given)}; a dictionary of numbers by column is wanted")
+    if not isinstance(task.cost, str) or not isinstance(task.target, str):
+        raise PlannerError(f"target is {shown(task.target)} and cost {shown(task.cost)}; names of columns are wanted")
+    return replace(task, seed=seed, noise_share=noise_share), budgets
+
+
+def _left(
+    candidates: pd.DataFrame, matrix: FloatArray, tried: FloatArray, task: ProposalTask, budgets: Sequence[float]
+) -> IntArray:
+    """Numbers of the pool's rows that were not tried and are within limits and budgets.
+
+    Raises:
+        PlannerError: If there are none.
+    """
+    inside = _within(candidates, task.limits or {}) & (matrix[:, -1] <= max(budgets, default=math.inf))
+    left: IntArray = np.flatnonzero(inside & ~_known(matrix, tried))
+    if not len(left):
+        beyond = "the limits or the largest budget" if budgets else "the limits"
+        raise PlannerError(f"none of {len(matrix)} rows is left: all were tried or are beyond {beyond}; give more")
+    return left
+
+
 @dataclass(frozen=True)
-class _Task:
-    observed: pd.DataFrame
+class _Observed:
+    """The rows that were tried: all that a surrogate can learn from.
+
+    Attributes:
+        frame: Table of them.
+        names: Columns that are read of it, the cost last.
+        task: Columns, seed and noise.
+        fidelity: Values that count, by the number of their column.
+    """
+
+    frame: pd.DataFrame
     names: list[str]
-    target: str
-    seed: int
-    noise_variance: float | None
-    noise_share: float
+    task: ProposalTask
     fidelity: dict[int, float]
-    alike: Alike | None = None
 
     def known(self, tried: FloatArray) -> Known | None:
         """What the observed rows teach; None where that is next to nothing."""
         import pandas as pd
 
-        from planner.surrogates.fit import fit_surrogate
-
-        done = np.flatnonzero(finished_in(self.observed, self.target))
-        values = numbers_in(self.observed.iloc[done], self.target)
-        if len(np.unique(values)) < 2 or len(np.unique(tried[done, :-1], axis=0)) < FEWEST:
+        task = self.task
+        done = np.flatnonzero(finished_in(self.frame, task.target))
+        values = numbers_in(self.frame.iloc[done], task.target)
+        if len(np.unique(values)) < 2 or len(np.unique(tried[done, :-1], axis=0)) < FEWEST_DISTINCT:
             return None
-        kept = _thinned(tried[done, -1], values, self.seed)
+        kept = _thinned(tried[done, -1], values, task.seed)
         rows, values = tried[done][kept], values[kept]
         *inputs, cost = self.names
-        table = pd.DataFrame(rows, columns=self.names).assign(**{self.target: values})
-        surrogate = fit_surrogate(table, inputs, self.target, cost, self.noise_variance, self.seed, validate=False)
-        known = Known(surrogate, rows, self.noise_share, self.fidelity, self.noise_variance or 0.0, self.alike)
+        table = pd.DataFrame(rows, columns=self.names).assign(**{task.target: values})
+        surrogate = fit_surrogate(table, inputs, task.target, cost, task.noise_variance, task.seed, validate=False)
+        assert task.noise_share is not None  # which was checked
+        known = Known(surrogate, rows, task.noise_share, self.fidelity, task.noise_variance or 0.0, task.alike)
         for row in tried[self._pending()]:
             known = known.believing(row[None])
         return known
 
     def _pending(self) -> Bools:
-        if "status" not in self.observed:
-            return np.zeros(len(self.observed), dtype=bool)
-        return np.asarray(self.observed["status"].isin(PENDING), dtype=bool)
+        if "status" not in self.frame:
+            return np.zeros(len(self.frame), dtype=bool)
+        return np.asarray(self.frame["status"].isin(PENDING), dtype=bool)
 
 
 def _thinned(costs: FloatArray, values: FloatArray, seed: int) -> IntArray:
     """Numbers of the rows to learn from: all, or as many as a surrogate takes, the measured front among them."""
-    from planner.surrogates.fit import MOST_FITTED_ROWS
-
     n = len(values)
     if n <= MOST_FITTED_ROWS:
         return np.arange(n)

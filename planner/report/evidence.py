@@ -6,7 +6,7 @@ from planner.formulas.kinds import FORMULA_KINDS
 from planner.report import plots
 from planner.report.markup import figure, legend, section
 from planner.report.plots import Numbers, percent
-from planner.text.markup import details, paragraph, table
+from planner.text.markup import details, html_table, paragraph
 from planner.text.quantities import format_count
 
 _LEVELS = ("50", "80", "90")
@@ -39,7 +39,7 @@ def trust(numbers: Numbers) -> str:
         for level in _LEVELS
     ]
     header = ("interval", "trainings inside", "of a linear model's")
-    covered = table("Coverage: how many fall inside their interval, calibrated on other trainings", header, rows)
+    covered = html_table("Coverage: how many fall inside their interval, calibrated on other trainings", header, rows)
     drawn = figure(plots.calibration(found, numbers["trainings"]), caption, legend(entries))
     return section("trust", heading, drawn, covered, _errors(numbers))
 
@@ -60,7 +60,7 @@ def _errors(numbers: Numbers) -> str:
             rows.append([words, f"{value:.3g}"])
     unit = "in logs; " if FORMULA_KINDS[numbers["formula"]["kind"]].logs else ""
     return details(
-        "Errors of the curves", table(f"Root mean square errors ({unit}cross-validated)", ("of", "error"), rows)
+        "Errors of the curves", html_table(f"Root mean square errors ({unit}cross-validated)", ("of", "error"), rows)
     )
 
 
@@ -73,7 +73,7 @@ def time(numbers: Numbers) -> str:
         [one["origin"], one["status"], one["trainings"], f"{one['seconds'] / 3600:.3g}", one["untimed"]] for one in rows
     ]
     header = ("chosen by", "status", "trainings", "hours", "not timed")
-    listed = table("Hours of training, by what chose the trainings and what became of them", header, cells, (0, 1))
+    listed = html_table("Hours of training, by what chose the trainings and what became of them", header, cells, (0, 1))
     entries = [("bar", "ok", "trained (ok)"), ("bar", "failed", "any other status")]
     caption = "Seconds as they were recorded: pauses, and other programs on the machine, are in them."
     return section("time", "Where did the time go?", figure(plots.time(rows), caption, legend(entries)), listed)
@@ -84,11 +84,11 @@ def data(numbers: Numbers) -> str:
     names = [name for name in _LISTED if any(one.get(name) is not None for one in numbers["trainings"])]
     rows = [[_cell(name, one) for name in names] for one in sorted(numbers["trainings"], key=lambda one: one["macs"])]
     words = [i for i, name in enumerate(names) if name in ("origin", "depths", "widths", "front", "selected")]
-    listed = details(f"The {len(rows)} trainings", table("By rising MACs", names, rows, words))
+    listed = details(f"The {len(rows)} trainings", html_table("By rising MACs", names, rows, words))
     lost = [[one["trial"], one["status"], one["message"]] for one in numbers["lost"]]
     failed = details(
         f"The {len(lost)} trainings without an accuracy",
-        table("The last ones, and what they said", ("trial", "status", "message"), lost, (1, 2)),
+        html_table("The last ones, and what they said", ("trial", "status", "message"), lost, (1, 2)),
     )
     files = ["trainings.csv", "answers.csv", "numbers.json", *(["formula.json"] if numbers["formula"] else [])]
     buttons = "".join(f'<button type="button" data-file="{name}">{name}</button>' for name in files)

@@ -8,7 +8,7 @@ from typing import Any
 from planner.report import plots
 from planner.report.markup import figure, legend, section
 from planner.report.plots import RULE_SHAPES, Numbers, percent
-from planner.text.markup import code, details, paragraph, table
+from planner.text.markup import code, details, html_table, paragraph
 from planner.text.quantities import format_count
 
 ANSWER = "the answers: the best network for every budget, expected"
@@ -115,7 +115,7 @@ def _ladder(numbers: Numbers) -> str:
         for one in numbers["ladder"]
     ]
     header = ("from MACs", "px", "depths", "widths", "stem", "head", "expected", "90 %")
-    return table("The answer to a budget is the last one whose MACs are within it", header, rows, texts=(2, 3, 7))
+    return html_table("The answer to a budget is the last one whose MACs are within it", header, rows, texts=(2, 3, 7))
 
 
 def advice(numbers: Numbers) -> str:
@@ -180,7 +180,7 @@ def _rules(numbers: Numbers) -> str:
         shape = [" ".join(map(str, one[name])) for name in ("depths", "widths")]
         counts = [f"{one['macs']:,}", f"{one['params']:,}", one["resolution"]]
         rows.append([format_count(one["budget"]), one["rule"], *counts, *shape, *hope])
-    return table("What each rule gives at equal MACs (within 1 %)", names, rows, texts=(1, 5, 6, 8, 9))
+    return html_table("What each rule gives at equal MACs (within 1 %)", names, rows, texts=(1, 5, 6, 8, 9))
 
 
 def curves(numbers: Numbers) -> str:
@@ -214,7 +214,7 @@ def _growth(numbers: Numbers) -> str:
     known = formula["efficientnet"]
     rows.append(["EfficientNet, for 1.92 times", *(f"x{known[name]:.3f}" for name in ("alpha", "beta", "gamma"))])
     header = ("rule", "depth (alpha)", "width (beta)", "resolution (gamma)")
-    return "".join(said) + table("For twice the MACs: slopes of the learned curves over their range", header, rows)
+    return "".join(said) + html_table("For twice the MACs: slopes of the learned curves over their range", header, rows)
 
 
 def _doublings(found: Numbers) -> list[str | None]:
@@ -254,7 +254,9 @@ def parts(numbers: Numbers) -> str:
         for one in learned
         for i, name in enumerate(ends)
     ]
-    listed = table("Parts of the learned networks", ("budget", "part", "MACs", "share", "width", "depth"), rows, (1,))
+    listed = html_table(
+        "Parts of the learned networks", ("budget", "part", "MACs", "share", "width", "depth"), rows, (1,)
+    )
     caption = "Within a part, bars stand for rising budgets from left to right. Stages are numbered from the input."
     return section(
         "parts",

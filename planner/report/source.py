@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from planner.answers.formula import Formula
 from planner.errors import PlannerError
-from planner.front.pareto import SHARE
+from planner.front.pareto import FRONT_SHARE
 from planner.tables.table import Table
 
 if TYPE_CHECKING:
@@ -146,5 +146,5 @@ def _surrogate(table: Table, formula: Formula | None) -> tuple[Surrogate | None,
         if formula.provenance.get("table_sha256") == table.sha256:
             found: Surrogate = formula.surrogate
             return found, None
-    selection = select(table, SHARE, 0)
+    selection = select(table, FRONT_SHARE, 0)
     return selection.surrogate, selection.why if selection.surrogate is None else None

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.scores.ranks import FEWEST
-from planner.tables.cells import Source, finished, numbers, shares, words
-from planner.tables.kinds import ANY, Kind, kind_of
+from planner.scores.ranks import FEWEST_RANKED
+from planner.tables.cells import TableSource, finished, numbers, shares, words
+from planner.tables.column_types import ANY, ColumnType, column_type
 from planner.text.documents import no_column
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def check_request(
         raise PlannerError(f"{name}: {no_column(missing[:1], frame.columns)}")
 
 
-def numbers_in(
-    frame: pd.DataFrame, columns: Sequence[str], group: str | None, source: Source
+def finite_numbers(
+    frame: pd.DataFrame, columns: Sequence[str], group: str | None, source: TableSource
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """The columns as numbers in the rows that have them all, and how many rows have not, by reason.
 
@@ -63,8 +63,8 @@ def numbers_in(
         frame = frame[done]
     found = pd.DataFrame(index=frame.index)
     for column in dict.fromkeys(columns):
-        units = (kind_of(column) or ANY).units
-        found[column] = numbers(frame[column], source, Kind(units=units, said="a finite number or nothing"))
+        units = (column_type(column) or ANY).units
+        found[column] = numbers(frame[column], source, ColumnType(units=units, said="a finite number or nothing"))
         if column == "accuracy" and found[column].between(0, 100).all():
             shares(frame[column], source)  # refuses some in percent among others that are not
     if group:
@@ -133,10 +133,10 @@ def check_rows(numbers: pd.DataFrame, label: str, left_out: Mapping[str, int], n
     """Refuses what leaves nothing to rank.
 
     Raises:
-        PlannerError: If fewer than `FEWEST` rows are left, or the target is constant.
+        PlannerError: If fewer than `FEWEST_RANKED` rows are left, or the target is constant.
     """
-    if len(numbers) < FEWEST:
+    if len(numbers) < FEWEST_RANKED:
         reasons = "".join(f", {n} left out ({reason})" for reason, n in left_out.items())
-        raise PlannerError(f"{name}: {len(numbers)} rows to compare{reasons}; at least {FEWEST} are wanted")
+        raise PlannerError(f"{name}: {len(numbers)} rows to compare{reasons}; at least {FEWEST_RANKED} are wanted")
     if numbers[label].nunique() == 1:
         raise PlannerError(f"{name}: {label} is {numbers[label].iloc[0]:g} in every row; there is nothing to rank")

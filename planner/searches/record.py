@@ -6,12 +6,15 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from planner.errors import PlannerError
+from annotated_types import Ge, Gt
+from pydantic import PlainValidator, Strict, TypeAdapter
+
 from planner.searches.scoring import Found
-from planner.text.documents import Format, number, write_own
+from planner.text.documents import Format, read_as, write_own
 from sampler import Architecture, architecture_from
 
 _SCHEMA = "planner-search/1"
@@ -19,25 +22,25 @@ FOLDER = "searches"
 
 
 @dataclass(frozen=True)
-class FoundRecord:
+class SearchRecord:
     """A search that ended.
 
     Attributes:
-        method: Its name.
+        method: Name of the search.
         budget: MACs that it aimed at.
         classes: Outputs of the classifier that its MACs count.
         architecture: The network that it found.
         trainings: How many trainings it needed, fine-tunes included.
         seconds: How long those took, summed up.
-        notes: What it said, a line each.
+        notes: Remarks of the search, a line each.
     """
 
     method: str
-    budget: float
-    classes: int
-    architecture: Architecture
-    trainings: int
-    seconds: float
+    budget: Annotated[float, Strict(), Gt(0)]
+    classes: Annotated[int, Strict(), Ge(0)]
+    architecture: Annotated[Architecture, PlainValidator(architecture_from)]
+    trainings: Annotated[int, Strict(), Ge(0)]
+    seconds: Annotated[float, Strict()]
     notes: tuple[str, ...] = ()
 
 
@@ -48,7 +51,7 @@ def write_found(
 
     Args:
         folder: The folder `searches` of the study, which is made.
-        found: What the search gave.
+        found: Result of the search.
         budget: MACs that it aimed at.
         classes: Outputs of the classifier.
         trainings: How many trainings it needed.
@@ -61,7 +64,7 @@ def write_found(
     Raises:
         PlannerError: If the file cannot be written.
     """
-    record = FoundRecord(
+    record = SearchRecord(
         found.method, float(budget), classes, found.architecture, trainings, float(seconds), (*found.notes, *notes)
     )
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", found.method)
@@ -71,7 +74,7 @@ def write_found(
     return path
 
 
-def read_found(folder: Path) -> list[FoundRecord]:
+def read_found(folder: Path) -> list[SearchRecord]:
     """What the searches of a study found, in the order of their files' names; nothing where there is no folder.
 
     Raises:
@@ -80,30 +83,5 @@ def read_found(folder: Path) -> list[FoundRecord]:
     return [_FORMAT.load(path, _FORMAT.again) for path in sorted(folder.glob("*.json"))]
 
 
-def _in(document: dict[str, Any]) -> FoundRecord:
-    return FoundRecord(
-        method=str(document["method"]),
-        budget=_positive(document, "budget"),
-        classes=_whole(document, "classes"),
-        architecture=architecture_from(document["architecture"]),
-        trainings=_whole(document, "trainings"),
-        seconds=number(document["seconds"], "seconds"),
-        notes=tuple(str(note) for note in document["notes"]),
-    )
-
-
-_FORMAT = Format(_SCHEMA, "search", "remove it, and run the search again", _in, largest=1_000_000)
-
-
-def _positive(document: dict[str, Any], key: str) -> float:
-    value = number(document[key], key)
-    if value <= 0:
-        raise PlannerError(f"{key} is {value:g}; a positive number is wanted")
-    return value
-
-
-def _whole(document: dict[str, Any], key: str) -> int:
-    value = number(document[key], key)
-    if value != int(value) or value < 0:
-        raise PlannerError(f"{key} is {value:g}; a whole number is wanted")
-    return int(value)
+_MODEL = TypeAdapter(SearchRecord)
+_FORMAT = Format(_SCHEMA, "search", "remove it, and run the search again", partial(read_as, _MODEL), largest=1_000_000)

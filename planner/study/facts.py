@@ -27,7 +27,7 @@ STRICT = ConfigDict(strict=True)
 
 
 class ArchitectureFacts(TypedDict):
-    """Fields of an `Architecture`, or of a `LayeredArchitecture`."""
+    """Fields of an `Architecture`, a `KnobbedArchitecture` or a `LayeredArchitecture`."""
 
     __pydantic_config__ = ConfigDict(strict=True, extra="forbid")  # type: ignore[misc]
 
@@ -37,6 +37,7 @@ class ArchitectureFacts(TypedDict):
     widths: Annotated[list[Channels], Field(min_length=1)]
     depths: list[Annotated[int, Field(ge=1, le=MAX_BLOCKS)]]
     head: Annotated[int, Field(ge=0, le=MAX_CHANNELS)]
+    knobs: NotRequired[dict[str, list[Channels]]]
     layers: NotRequired[list[Channels]]
     padding: NotRequired[str]
     projected: NotRequired[bool]
@@ -87,6 +88,7 @@ class Facts(TypedDict, total=False):
     retry_of: Count
     queued: str
     coordinator: Count
+    asker: Count
     asks: AskedFacts
     status: str
     accuracy: float | None
@@ -113,7 +115,7 @@ def problem_of(facts: Mapping[str, Any]) -> str | None:
     try:
         FACTS.validate_python(facts)
         one = facts["architecture"]
-        if "layers" in one or len(one["widths"]) != len(one["depths"]):
+        if "layers" in one or "knobs" in one or len(one["widths"]) != len(one["depths"]):
             architecture_from(one)
     except ValidationError as error:
         return first_problem(error)

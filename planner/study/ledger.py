@@ -45,8 +45,8 @@ _KEPT = ("r", "d", "w", "origin", "seed", "first_seed", "repeat", "tries", ASKS,
 QUEUE_FILE = "queueing.json"
 IN_LEDGER = "(nothing is lost: the ledger has it)"
 LARGEST_QUEUE = 1_000_000_000
-# The attribute of a running trial that says whose it is, where there are several coordinators.
-COORDINATOR = "coordinator"
+# The attributes of a running trial that say whose it is: a coordinator's, where there are several, or an asker's.
+COORDINATOR, ASKER = "coordinator", "asker"
 
 
 class Ledger(Records):
@@ -245,8 +245,12 @@ class Ledger(Records):
         self._enqueue_all(asked)
 
     @patient
-    def claim(self) -> tuple[int, Architecture, int] | None:
-        """Takes the oldest queued trial: its number, architecture and seed; None where the queue is empty."""
+    def claim(self, by: str = COORDINATOR) -> tuple[int, Architecture, int] | None:
+        """Takes the oldest queued trial: its number, architecture and seed; None where the queue is empty.
+
+        Args:
+            by: What takes it: the attribute that says whose it is.
+        """
         from optuna.trial import TrialState
 
         # Under the lock, because `ask` makes up a trial where another coordinator took the last one in between, and
@@ -264,7 +268,7 @@ class Ledger(Records):
             reach("claim.before")
             trial = self.study.ask(widened(self.distributions(), self._fixed(waiting[0])))
             if self.locks.number is not None:
-                trial.set_user_attr(COORDINATOR, self.locks.number)
+                trial.set_user_attr(by, self.locks.number)
             reach("claim.done")
         return trial.number, architecture_of(trial.user_attrs), trial.user_attrs.get("seed", self.settings.seed)
 
@@ -374,8 +378,8 @@ class Ledger(Records):
         found = queued = 0
         with self.locks.claiming():
             alive = self.locks.alive()
-            for trial in self._running():
-                if trial.user_attrs.get(COORDINATOR) in alive:
+            for trial in self.running():
+                if not alive.isdisjoint(trial.user_attrs.get(name) for name in (COORDINATOR, ASKER)):
                     continue
                 observation = self.on_disk(trial.number)
                 if observation is not None:
@@ -389,9 +393,10 @@ class Ledger(Records):
     def elsewhere(self) -> int:
         """Trainings that other coordinators, alive, are at."""
         others = self.locks.alive() - {self.locks.number}
-        return sum(trial.user_attrs.get(COORDINATOR) in others for trial in self._running()) if others else 0
+        return sum(trial.user_attrs.get(COORDINATOR) in others for trial in self.running()) if others else 0
 
-    def _running(self) -> list[optuna.trial.FrozenTrial]:
+    def running(self) -> list[optuna.trial.FrozenTrial]:
+        """Trials that are being trained, or were when their process ended."""
         from optuna.trial import TrialState
 
         return self._trials((TrialState.RUNNING,))

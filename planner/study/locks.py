@@ -23,6 +23,8 @@ from trainer.files import open_lock
 
 # Second numbers of advisory locks; the first is the study's. Coordinators draw theirs above.
 CLAIMS, QUEUE, _SCHEMA = 0, 1, 2
+# Folder of the askers' files, in a study's own.
+ASKERS = "askers"
 LOWEST, HIGHEST = 1000, 2**31 - 1
 # Without these a machine whose power failed would look alive for two hours.
 KEEPALIVE = ("tcp_keepalives_idle = 20", "tcp_keepalives_interval = 10", "tcp_keepalives_count = 3")
@@ -32,13 +34,19 @@ class Locks(Protocol):
     """What a ledger is guarded by.
 
     Attributes:
-        number: Of this coordinator while it coordinates; None where there can be no other.
+        number: Number of this coordinator, or of this asker, while it is one; None where there can be no other.
     """
 
     number: int | None
 
     def coordinating(self) -> AbstractContextManager[None]:
         """Is a coordinator: claims trainings and records what they gave."""
+
+    def asking(self) -> AbstractContextManager[None]:
+        """Is one that takes trainings and does them itself, beside coordinators: has a number that lives until then."""
+
+    def taking(self) -> AbstractContextManager[None]:
+        """Moments in which no other process takes trainings in this way."""
 
     def queueing(self) -> AbstractContextManager[None]:
         """Reads what was asked for and queues more."""
@@ -50,23 +58,22 @@ class Locks(Protocol):
         """Moments in which no other process makes the tables."""
 
     def alive(self) -> set[int]:
-        """Numbers of the coordinators that live, this one's included."""
+        """Numbers of the coordinators and askers that live, this one's included."""
 
     def renew(self) -> None:
         """Takes again what was lost with a server that was away."""
 
 
 class FolderLock:
-    """One coordinator at a time, by a lock file in the study's folder.
+    """One coordinator at a time, by a lock file in the study's folder; askers beside it, by a locked file each.
 
     Args:
         folder: The study's.
     """
 
-    number: int | None = None
-
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.number: int | None = None
 
     @contextmanager
     def coordinating(self) -> Iterator[None]:
@@ -99,9 +106,68 @@ class FolderLock:
 
     opening = claiming
 
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Holds a file whose name is a number that no other asker has; begun while taking, so that none clears it."""
+        make_folder(self.folder / ASKERS)
+        number = random.SystemRandom().randint(LOWEST, HIGHEST)
+        path = self.folder / ASKERS / str(number)
+        with self._locked_file(path):
+            self.number = number
+            try:
+                yield
+            finally:
+                self.number = None
+                path.unlink(missing_ok=True)
+
+    @contextmanager
+    def taking(self) -> Iterator[None]:
+        """Waits for other askers, but not for a coordinator.
+
+        Raises:
+            PlannerError: If there is one.
+        """
+        make_folder(self.folder / ASKERS)
+        with self._locked_file(self.folder / ASKERS / "turn"), self.coordinating():
+            alive = self.alive()
+            for path in self._askers():
+                if int(path.name) not in alive:
+                    path.unlink(missing_ok=True)
+            yield
+
+    def _askers(self) -> list[Path]:
+        """Files of the askers, alive or dead."""
+        return [path for path in (self.folder / ASKERS).glob("*") if path.name.isdecimal()]
+
+    @contextmanager
+    def _locked_file(self, path: Path) -> Iterator[None]:
+        """Holds a file, once nobody else does.
+
+        Raises:
+            PlannerError: If it cannot be locked.
+        """
+        with ExitStack() as stack:
+            try:
+                descriptor = open_lock(path)
+                stack.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            except OSError as error:
+                raise PlannerError(f"{path}: cannot be locked ({error.strerror}); {remedy_of(error)}") from error
+            yield
+
     def alive(self) -> set[int]:
-        """Nobody with a number."""
-        return set()
+        """Numbers of the askers whose files are held."""
+        alive = set()
+        for path in self._askers():
+            with suppress(OSError):
+                descriptor = open_lock(path)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    alive.add(int(path.name))
+                finally:
+                    os.close(descriptor)
+        return alive
 
     def renew(self) -> None:
         """Nothing to do: there is no server."""
@@ -169,6 +235,8 @@ class PostgresLocks:
         """Waits for others that queue."""
         with self._connection() as connection, self._held(connection, QUEUE):
             yield
+
+    asking, taking = coordinating, queueing
 
     @contextmanager
     def claiming(self) -> Iterator[None]:

@@ -32,8 +32,11 @@ from planner.study.trials import (
     work_of,
 )
 from planner.tables.table import ASKS, Table, csv_text, frame_sha256, usable
+from planner.text.markup import Card, drawn
 from sampler import Architecture, Architectures, rule_named
+from sampler import base as base_named
 from sampler.architecture import FloatArray, stack
+from sampler.scaling import buildable
 from trainer.faults import reach
 from trainer.files import write_atomically
 from trainer.mending import told
@@ -44,7 +47,7 @@ if TYPE_CHECKING:
 
 
 def _stacked(trials: Sequence[optuna.trial.FrozenTrial]) -> Architectures | None:
-    """The architectures of trials, a layered one as what its stages amount to; None where there is none."""
+    """The architectures of trials, of others than stages what their stages amount to; None where there is none."""
     found = [architecture_of(trial.user_attrs) for trial in trials]
     plain = [
         one
@@ -52,7 +55,12 @@ def _stacked(trials: Sequence[optuna.trial.FrozenTrial]) -> Architectures | None
         else Architecture(one.base, one.resolution, one.stem, one.widths, one.depths, one.head)
         for one in found
     ]
-    return stack(plain) if plain else None
+    if not plain:
+        return None
+    stacked = stack(plain)
+    if any(one.knobs for one in found):  # their widths move to where the base network's blocks can have them
+        stacked = replace(stacked, widths=buildable(base_named(stacked.base), stacked.widths))
+    return stacked
 
 
 class Records(OpenedLedger):
@@ -72,11 +80,20 @@ class Records(OpenedLedger):
         """Whether other coordinators may be at work beside this one."""
         return self.locks.number is not None
 
-    def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        from planner.notebook import of_ledger
+    def card(self) -> Card:
+        """What a notebook shows: settings, and what became of the trials; `planner status` tells where it stands."""
+        settings = self.settings
+        facts = {
+            "folder": str(self.folder),
+            "base network": f"{settings.base} at {settings.space.resolution} px, {settings.data.classes} classes",
+            "images": settings.data.source,
+            "training": f"{settings.fidelity.epochs} epochs, recipe {settings.recipe.name}",
+            "trials": ", ".join(f"{n} {name}" for name, n in self.counts().items()),
+        }
+        return Card("Study", facts)
 
-        return of_ledger(self)
+    def _repr_html_(self) -> str:
+        return drawn(self.card())
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{n} {name}" for name, n in self.counts().items())

@@ -131,6 +131,7 @@ class StudySettings(BaseModel):
     base: str = "efficientnet_b0"
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     storage: str = ""
+    trainer: str = ""  # "" for the image trainer
     data: DataSettings
     space: SpaceSettings
     fidelity: Annotated[Fidelity, _Table(_FIDELITY)] = Fidelity()
@@ -147,6 +148,10 @@ class StudySettings(BaseModel):
     def search_space(self) -> SearchSpace:
         """The search space of these settings."""
         return SearchSpace(base=self.base, classes=self.data.classes, **self.space.model_dump(exclude={"apart"}))
+
+    def left_out(self) -> set[str]:
+        """Names of settings that are not written, because an older version's study has none: without a trainer."""
+        return set() if self.trainer else {"trainer"}
 
     def data_spec(self, cache: Path) -> DataSpec:
         """The images of these settings, decoded into `cache`."""
@@ -206,6 +211,6 @@ def write_settings(path: Path, settings: StudySettings) -> None:
 
     usual = asdict(recipe_named(settings.recipe.name))  # only what differs, so that changing the name is enough
     recipe = {name: value for name, value in asdict(settings.recipe).items() if value != usual[name]}
-    document = {**settings.model_dump(), "recipe": {"name": settings.recipe.name, **recipe}}
+    document = {**settings.model_dump(exclude=settings.left_out()), "recipe": {"name": settings.recipe.name, **recipe}}
     mode = 0o600 if settings.storage and has_secret(settings.storage) else 0o666  # nobody else reads a password
     write_own(path, tomli_w.dumps(document), "free space or choose another folder", mode)

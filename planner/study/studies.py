@@ -115,10 +115,9 @@ def _untouched(folder: Path) -> Iterator[StudySettings]:
     """
     settings = read_settings(folder / "study.toml")
     with FolderLock(folder).coordinating():
-        if settings.storage:
-            url = with_driver(settings.storage)
-            with storage_errors(url):
-                others = locks_of(url, folder, folder.name).alive()
+        url = with_driver(settings.storage)
+        with storage_errors(url):
+            others = locks_of(url, folder, folder.name).alive()
             if others:
                 raise PlannerError(f"{folder}: {len(others)} other processes are training this study; stop them first")
         yield settings

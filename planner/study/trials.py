@@ -181,8 +181,11 @@ def asked_key(asks: Mapping[str, Any]) -> str:
 
 
 def asked_apart(facts: dict[str, Any]) -> str | None:
-    """In what a trial's training was not the study's, such as `epochs=2 parent=7`; None where it was the study's."""
+    """In what a trial was not the study's, such as `epochs=2 parent=7` or `group_width=16,16`; None where it was."""
     apart = {name: value for name, value in facts.get(ASKS, {}).items() if name in _APART}
+    # Networks with other group widths are no points of the study's space, and their integers are no row of its table.
+    knobs = facts.get("architecture", {}).get("knobs", {})
+    apart.update({name: ",".join(map(str, values)) for name, values in knobs.items()})
     return " ".join(f"{name}={value}" for name, value in sorted(apart.items())) or None
 
 
@@ -233,6 +236,8 @@ def training_of(number: int, facts: Mapping[str, Any], settings: StudySettings, 
         settings.recipe,
         settings.data_spec(folder / "cache"),
         facts.get("seed", settings.seed),
+        trainer=settings.trainer,
+        classes=settings.data.classes if settings.trainer else 0,
     )
     if "epochs" in asks:
         training = replace(training, fidelity=replace(training.fidelity, epochs=asks["epochs"]))

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from planner.errors import PlannerError
-from planner.tables.cells import read, source_of
+from planner.tables.cells import read_cells, source_of
+from planner.tables.column_types import ANY, column_type
 from planner.tables.frames import frame_of
-from planner.tables.kinds import ANY, kind_of
 from planner.text.documents import cell, no_column, shown
 from sampler.architecture import FloatArray
 
@@ -43,11 +43,11 @@ def column_of(frame: pd.DataFrame, name: str) -> pd.Series:
     Raises:
         PlannerError: If there is none, or more than one.
     """
-    found = [column for column in frame.columns if str(column) == name]
-    if len(found) != 1:
-        twice = f"{len(found)} columns are called {name}; rename all but one"
-        raise PlannerError(twice if found else no_column([name], frame.columns))
-    return frame[found[0]]
+    same = [column for column in frame.columns if str(column) == name]
+    if len(same) != 1:
+        twice = f"{len(same)} columns are called {name}; rename all but one"
+        raise PlannerError(twice if same else no_column([name], frame.columns))
+    return frame[same[0]]
 
 
 def numbers_in(frame: pd.DataFrame, name: str) -> FloatArray:
@@ -61,8 +61,8 @@ def numbers_in(frame: pd.DataFrame, name: str) -> FloatArray:
     if IS in name and name not in map(str, frame.columns):
         return _indicator(frame, *name.split(IS, 1))
     column = column_of(frame, name)
-    source, kind = source_of(frame), kind_of(name) or ANY
-    values, _ = read(column, source.decimal, kind.units)
+    source, kind = source_of(frame), column_type(name) or ANY
+    values, _ = read_cells(column, source.decimal, kind.units)
     wrong = np.flatnonzero(~np.isfinite(values))
     if len(wrong):
         row = source.place(int(column.index[wrong[0]]) if source.lines is not None else int(wrong[0]))
@@ -134,7 +134,7 @@ def training_columns(*frames: pd.DataFrame) -> list[str]:
     names = [str(name) for name in frames[0].columns if re.fullmatch(STUDY, str(name))]
     names = [name for name in names if all(name in frame for frame in frames)]
     return varying(
-        [name for name in names if name not in _ENDS or not any(_wordy(one, name) for one in frames)], *frames
+        [name for name in names if name not in _ENDS or not any(_wordy(frame, name) for frame in frames)], *frames
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.tables.kinds import NUMBER, SHARE, Kind
+from planner.tables.column_types import NUMBER, SHARE, ColumnType
 from planner.text.documents import cell
 from sampler.architecture import FloatArray, IntArray
 
@@ -39,12 +39,12 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet compute a
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class TableSource:
     """Where a table comes from.
 
     Attributes:
-        name: What errors call it.
-        sha256: Of the bytes that were read, or of a frame's CSV text.
+        name: Name of the table in errors.
+        sha256: Digest of the bytes that were read, or of a frame's CSV text.
         lines: `(n,)` line of the file in which each row begins; None where there are no lines.
         decimal: The decimal mark of cells that could be read both ways, such as 1,014: "." or ","; "?" where nothing
             in the file says.
@@ -55,7 +55,7 @@ class Source:
     lines: IntArray | None = None
     decimal: str = "."
 
-    def __deepcopy__(self, memo: Any) -> Source:
+    def __deepcopy__(self, memo: Any) -> TableSource:
         return self  # pandas copies what frames keep with every operation
 
     def place(self, row: int) -> str:
@@ -64,13 +64,13 @@ class Source:
         return f"row {row + 1}{line}"
 
 
-def source_of(frame: pd.DataFrame, name: str = "the table") -> Source:
+def source_of(frame: pd.DataFrame, name: str = "the table") -> TableSource:
     """Where a frame was read from; one that was not read is called by the name."""
-    found = frame.attrs.get(SOURCE)
-    return found if isinstance(found, Source) else Source(name)
+    source = frame.attrs.get(SOURCE)
+    return source if isinstance(source, TableSource) else TableSource(name)
 
 
-def read(column: pd.Series, decimal: str, units: Mapping[str, float]) -> tuple[FloatArray, np.ndarray]:
+def read_cells(column: pd.Series, decimal: str, units: Mapping[str, float]) -> tuple[FloatArray, np.ndarray]:
     """A column's `(n,)` numbers, NaN where there is none, and bools: where one is missing or holds a word for that."""
     import pandas as pd
 
@@ -78,18 +78,18 @@ def read(column: pd.Series, decimal: str, units: Mapping[str, float]) -> tuple[F
         values = column.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan) if len(column) else np.empty(0)
         return np.asarray(values, dtype=np.float64), column.isna().to_numpy(dtype=bool)
     codes, cells = pd.factorize(column.astype(object))
-    found = np.array([*(_number(one, decimal, units) for one in cells), (np.nan, True)], dtype=object).reshape(-1, 2)
-    return found[codes, 0].astype(np.float64), found[codes, 1].astype(bool)
+    read = np.array([*(_number(text, decimal, units) for text in cells), (np.nan, True)], dtype=object).reshape(-1, 2)
+    return read[codes, 0].astype(np.float64), read[codes, 1].astype(bool)
 
 
-def numbers(column: pd.Series, source: Source, kind: Kind = NUMBER, name: str | None = None) -> pd.Series:
+def numbers(column: pd.Series, source: TableSource, kind: ColumnType = NUMBER, name: str | None = None) -> pd.Series:
     """A column as float64; NaN where a cell is missing, or holds a word for that.
 
     Args:
-        column: Its index counts the rows from 0.
+        column: Cells of a table's column, whose index counts the rows from 0.
         source: Where the table comes from.
-        kind: What its numbers are.
-        name: What to call it, instead of its own name.
+        kind: Type of the column.
+        name: Name of the column in errors, instead of its own.
 
     Raises:
         PlannerError: Naming the first cell that is no number, is infinite or out of range.
@@ -99,7 +99,7 @@ def numbers(column: pd.Series, source: Source, kind: Kind = NUMBER, name: str | 
     called = str(column.name) if name is None else name
     if column.dtype.kind in "cmM":
         raise PlannerError(f"{source.name}: {called} holds {column.dtype}; {kind.wanted}")
-    values, lacking = read(column, source.decimal, kind.units)
+    values, lacking = read_cells(column, source.decimal, kind.units)
     if "%" in kind.units:
         _check_signs(column, lacking, source)
     wrong = ~(lacking | np.isfinite(values)) | (values < kind.low) | (values > kind.high)
@@ -110,11 +110,13 @@ def numbers(column: pd.Series, source: Source, kind: Kind = NUMBER, name: str | 
     if wrong.any():
         place = int(np.flatnonzero(wrong)[0])
         doubt = isinstance(value := column.iloc[place], str) and np.isnan(values[place]) and _of_digits(value, kind)
-        raise refusal(source, column, place, TWO_WAYS if doubt else kind.wanted, called)
+        raise cell_refusal(source, column, place, TWO_WAYS if doubt else kind.wanted, called)
     return pd.Series(np.where(lacking, np.nan, values), index=column.index, name=column.name)
 
 
-def refusal(source: Source, column: pd.Series, place: int, wanted: str, name: str | None = None) -> PlannerError:
+def cell_refusal(
+    source: TableSource, column: pd.Series, place: int, wanted: str, name: str | None = None
+) -> PlannerError:
     """The error that names a cell by its column and row; `place` counts the column's own cells from 0."""
     value, row = column.iloc[place], int(column.index[place])
     if isinstance(value, str):
@@ -123,7 +125,7 @@ def refusal(source: Source, column: pd.Series, place: int, wanted: str, name: st
     return PlannerError(f"{source.name}: {called} of {source.place(row)} is {cell(value)}; {wanted}")
 
 
-def all_there(values: pd.Series, original: pd.Series, source: Source, kind: Kind = NUMBER) -> pd.Series:
+def all_there(values: pd.Series, original: pd.Series, source: TableSource, kind: ColumnType = NUMBER) -> pd.Series:
     """The numbers of a column, if none is missing.
 
     Raises:
@@ -131,16 +133,16 @@ def all_there(values: pd.Series, original: pd.Series, source: Source, kind: Kind
     """
     lacking = np.flatnonzero(values.isna())
     if len(lacking):
-        raise refusal(source, original, int(lacking[0]), f"{kind.wanted}; fill it in, or leave the row out")
+        raise cell_refusal(source, original, int(lacking[0]), f"{kind.wanted}; fill it in, or leave the row out")
     return values
 
 
 def _signs(column: pd.Series) -> np.ndarray:
     """`(n,)` bools: which cells end in a percent sign."""
-    return np.array([isinstance(one, str) and one.rstrip().endswith("%") for one in column], dtype=bool)
+    return np.array([isinstance(value, str) and value.rstrip().endswith("%") for value in column], dtype=bool)
 
 
-def _check_signs(column: pd.Series, lacking: np.ndarray, source: Source) -> None:
+def _check_signs(column: pd.Series, lacking: np.ndarray, source: TableSource) -> None:
     """Refuses a column in which some numbers are in percent by their sign, and others are not."""
     if column.dtype.kind in "biuf":
         return
@@ -148,10 +150,10 @@ def _check_signs(column: pd.Series, lacking: np.ndarray, source: Source) -> None
     bare = ~signs & ~lacking
     if signs.any() and bare.any():
         rare = signs if signs.sum() <= bare.sum() else bare
-        raise refusal(source, column, int(np.flatnonzero(rare)[0]), "write a % sign in every row, or in none")
+        raise cell_refusal(source, column, int(np.flatnonzero(rare)[0]), "write a % sign in every row, or in none")
 
 
-def shares(column: pd.Series, source: Source) -> tuple[pd.Series, bool]:
+def shares(column: pd.Series, source: TableSource) -> tuple[pd.Series, bool]:
     """A column of shares in [0, 1], and whether it was in percent without a sign that says so.
 
     Raises:
@@ -161,24 +163,29 @@ def shares(column: pd.Series, source: Source) -> tuple[pd.Series, bool]:
     above = (values > 1).to_numpy()
     if not above.any() or _signs(column).any():
         if above.any():
-            raise refusal(source, column, int(np.flatnonzero(above)[0]), SHARE.wanted)
+            raise cell_refusal(source, column, int(np.flatnonzero(above)[0]), SHARE.wanted)
         return values, False
     below = ((values > 0) & (values < 1)).to_numpy()  # 0 and 1 are both
     if below.any():
         rare, many = (above, "shares of 1") if above.sum() <= below.sum() else (below, "percent")
         wanted = f"most others are {many}: write all as shares of 1, or all with a % sign"
-        raise refusal(source, column, int(np.flatnonzero(rare)[0]), wanted)
+        raise cell_refusal(source, column, int(np.flatnonzero(rare)[0]), wanted)
     return values / 100, True
 
 
 def words(column: pd.Series) -> pd.Series:
     """A column as text; None where a cell is missing, or holds a word for that."""
-    return column.astype(object).map(lambda one: None if is_missing(one) else str(one).strip())
+    return column.astype(object).map(lambda value: None if is_missing(value) else str(value).strip())
 
 
 def finished(status: pd.Series) -> np.ndarray:
     """`(n,)` bools: whether a training came to its end, by its status."""
-    return np.array([isinstance(one, str) and one.lower() in FINISHED for one in words(status)], dtype=bool)
+    return np.array([isinstance(word, str) and word.lower() in FINISHED for word in words(status)], dtype=bool)
+
+
+def ok_rows(frame: pd.DataFrame) -> np.ndarray:
+    """`(n,)` bools: which rows are of trainings that came to their end, by a column `status`; all without one."""
+    return finished(frame["status"]) if "status" in frame else np.ones(len(frame), dtype=bool)
 
 
 def is_missing(value: Any) -> bool:
@@ -208,8 +215,8 @@ def parsed(text: str, decimal: str, units: Mapping[str, float]) -> float:
         ValueError: If it says none, or one of two.
 
     Example:
-        >>> from planner.text.quantities import SUFFIXES
-        >>> parsed("336.9M", ".", SUFFIXES), parsed("1,014.45", ".", {}), parsed("0,777", ",", {})
+        >>> from planner.text.quantities import COUNT_SUFFIXES
+        >>> parsed("336.9M", ".", COUNT_SUFFIXES), parsed("1,014.45", ".", {}), parsed("0,777", ",", {})
         (336900000.0, 1014.45, 0.777)
     """
     match = CELL.fullmatch(text.strip())
@@ -222,7 +229,7 @@ def parsed(text: str, decimal: str, units: Mapping[str, float]) -> float:
     return value * size if size >= 1 else value / round(1 / size)  # 71.2 % is 0.712 to the digit
 
 
-def _of_digits(text: str, kind: Kind) -> bool:
+def _of_digits(text: str, kind: ColumnType) -> bool:
     """Whether a cell is made of digits and marks, and so a number to people."""
     match = CELL.fullmatch(text.strip())
     return match is not None and match[2].lower() in {"", *kind.units}
@@ -272,15 +279,15 @@ def decimal_mark(cells: Iterable[str], default: str) -> str:
 
     Args:
         cells: Those with commas.
-        default: What to say where all of them can be read both ways.
+        default: Mark to assume where all of them can be read both ways.
 
     Example:
         >>> decimal_mark(["0,777", "1,014"], "?"), decimal_mark(["1,014.45"], "?"), decimal_mark(["12, 5"], "?")
         (',', '.', '.')
     """
     shown, doubtful = set(), False
-    for one in cells:
-        match = CELL.fullmatch(one.strip())
+    for text in cells:
+        match = CELL.fullmatch(text.strip())
         digits = match[1] if match is not None and " " not in match[1] else ""
         commas, last = digits.count(","), digits.rfind(",") > digits.rfind(".")
         if commas == 1 and last and not is_grouped(digits, ","):

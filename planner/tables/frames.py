@@ -21,14 +21,14 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.tables.cells import SOURCE, Source, as_written, decimal_mark
+from planner.tables.cells import SOURCE, TableSource, as_written, decimal_mark
 from sampler.architecture import IntArray
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LARGEST_TABLE = 250_000_000  # bytes, unpacked: larger ones take more memory than machines have
-MOST_ROWS, _MOST_COLUMNS = 5_000_000, 10_000
+MOST_TABLE_ROWS, _MOST_COLUMNS = 5_000_000, 10_000
 MOST_COMMAS = 10_000  # cells with commas that are looked at
 _LOOKED_AT = 20  # rows by which a separator is known
 # With the decimal mark of a file in which no cell but such as 1,014 has a comma.
@@ -66,12 +66,12 @@ def frame_of(table: Any, row: str, rows: str, text: bool = False) -> pd.DataFram
 
 
 def read_frame(path: Path, row: str, rows: str, text: bool = False) -> pd.DataFrame:
-    """The table in a file, which is read once; the frame keeps its `Source`.
+    """The table in a file, which is read once; the frame keeps its `TableSource`.
 
     Args:
         path: CSV, plain or compressed by gzip, bzip2 or xz, or Parquet.
-        row: What one row of it is, as errors call it.
-        rows: What it is a table of.
+        row: Name of one row in errors, such as `training`.
+        rows: Name of several.
         text: Whether columns of numbers stay text, as labels with leading zeros must.
 
     Returns:
@@ -85,7 +85,7 @@ def read_frame(path: Path, row: str, rows: str, text: bool = False) -> pd.DataFr
         raw = _limited(path.open("rb"), name, rows)
         content = _unpacked(raw, name, rows)
         if content.startswith(PARQUET):
-            frame, source = _parquet(content, name), Source(name)
+            frame, source = _parquet(content, name), TableSource(name)
         else:
             frame, source = _parsed(_decoded(content, name), name, text)
     except OSError as error:
@@ -97,7 +97,7 @@ def read_frame(path: Path, row: str, rows: str, text: bool = False) -> pd.DataFr
             raise
         reason = str(error).split("\n")[0]
         raise PlannerError(f"{name}: not a CSV table ({reason}); give one row per {row}, with a header") from error
-    frame.attrs[SOURCE] = Source(name, hashlib.sha256(raw).hexdigest(), source.lines, source.decimal)
+    frame.attrs[SOURCE] = TableSource(name, hashlib.sha256(raw).hexdigest(), source.lines, source.decimal)
     return frame
 
 
@@ -158,7 +158,7 @@ def _parquet(content: bytes, name: str) -> pd.DataFrame:
 
     try:
         facts = parquet.ParquetFile(io.BytesIO(content)).metadata
-        unpacked = sum(facts.row_group(one).total_byte_size for one in range(facts.num_row_groups))
+        unpacked = sum(facts.row_group(group).total_byte_size for group in range(facts.num_row_groups))
         if max(unpacked, 8 * facts.num_rows * facts.num_columns) > 8 * LARGEST_TABLE:
             raise PlannerError(f"{name}: {facts.num_rows:,} rows are too many; give a smaller table")
         frame = pd.read_parquet(io.BytesIO(content)).reset_index(drop=True)
@@ -182,7 +182,7 @@ def _decoded(content: bytes, name: str) -> str:
     return text
 
 
-def _parsed(text: str, name: str, as_text: bool) -> tuple[pd.DataFrame, Source]:
+def _parsed(text: str, name: str, as_text: bool) -> tuple[pd.DataFrame, TableSource]:
     """The frame of a CSV text, and where its rows stand."""
     body, first = io.StringIO(text, newline=""), 1
     said = body.readline()
@@ -206,8 +206,8 @@ def _parsed(text: str, name: str, as_text: bool) -> tuple[pd.DataFrame, Source]:
         body.readline()
     frame = _values(body, separator, len(header), kept, as_text, numeric=mark != ",")
     frame.columns = header
-    nothing = [one.startswith(UNNAMED) and frame[one].isna().all() for one in header]
-    return frame.loc[:, ~np.array(nothing)], Source(name, "", lines[kept], mark)
+    nothing = [column.startswith(UNNAMED) and frame[column].isna().all() for column in header]
+    return frame.loc[:, ~np.array(nothing)], TableSource(name, "", lines[kept], mark)
 
 
 def _values(
@@ -264,7 +264,7 @@ def _header(cells: Sequence[str], name: str) -> list[str]:
 def _separator(body: IO[str]) -> str:
     """What separates the cells: what splits the first rows into as many cells as the header, the more the better."""
     start = "".join(islice((line for line in body if line.strip()), _LOOKED_AT))[:1_000_000]
-    best, found = (0.0, 0), ","
+    best, likely = (0.0, 0), ","
     for separator in SEPARATORS:
         try:
             widths = [len(row) for row in csv.reader(io.StringIO(start, newline=""), delimiter=separator)]
@@ -272,8 +272,8 @@ def _separator(body: IO[str]) -> str:
             continue
         alike = sum(width == widths[0] for width in widths) / len(widths) if widths else 0.0
         if widths and widths[0] > 1 and (alike, widths[0]) > best:
-            best, found = (alike, widths[0]), separator
-    return found
+            best, likely = (alike, widths[0]), separator
+    return likely
 
 
 def _structure(reader: Any, width: int, first: int) -> tuple[IntArray, np.ndarray, list[str]]:
@@ -290,8 +290,8 @@ def _structure(reader: Any, width: int, first: int) -> tuple[IntArray, np.ndarra
         something = any(cell.strip() for cell in row)
         if len(row) != width and (something or len(row) > 1):
             raise ValueError(f"line {line} has {len(row)} cell{'s' * (len(row) != 1)}, the header {width}")
-        if len(lines) == MOST_ROWS:
-            raise ValueError(f"more than {MOST_ROWS:,} rows")
+        if len(lines) == MOST_TABLE_ROWS:
+            raise ValueError(f"more than {MOST_TABLE_ROWS:,} rows")
         lines.append(line)
         kept.append(something)
         if len(cells) < MOST_COMMAS:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.tables.cells import Source, all_there, refusal
-from planner.tables.kinds import kind_of
+from planner.tables.cells import TableSource, all_there, cell_refusal
+from planner.tables.column_types import column_type
 from sampler import RULES, BaseNetwork, rule_named
 from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS
+from sampler.moves import stage_columns
 from sampler.scaling import depth_ranges
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ _WIDEST_STEP = 1.2  # of d, where no least one gives some blocks: EfficientNets'
 ROUNDED_PX = 4  # a rule may round a resolution to a multiple of it
 
 
-def fill_multipliers(frame: pd.DataFrame, network: BaseNetwork, source: Source) -> None:
+def fill_multipliers(frame: pd.DataFrame, network: BaseNetwork, source: TableSource) -> None:
     """Makes r, d, w, in place, from the architecture's integers where the table does not hold them.
 
     Args:
@@ -31,7 +33,7 @@ def fill_multipliers(frame: pd.DataFrame, network: BaseNetwork, source: Source) 
     Raises:
         PlannerError: If a column or a cell that is needed is missing, or a multiplier is impossible.
     """
-    depths, widths = ([f"{one}_{i + 1}" for i in range(len(network.stages))] for one in ("depth", "width"))
+    depths, widths = (stage_columns(kind, len(network.stages)) for kind in ("depth", "width"))
     if "r" not in frame and "resolution" in frame:
         frame["r"] = _there(frame, "resolution", source) / network.resolution
     if "d" not in frame and set(depths) <= set(frame):
@@ -52,13 +54,13 @@ def fill_multipliers(frame: pd.DataFrame, network: BaseNetwork, source: Source) 
         _by_the_rule(frame, network, depths)
 
 
-def _there(frame: pd.DataFrame, column: str, source: Source) -> pd.Series:
-    kind = kind_of(column)
+def _there(frame: pd.DataFrame, column: str, source: TableSource) -> pd.Series:
+    kind = column_type(column)
     assert kind is not None, column
     return all_there(frame[column].astype(float), frame[column], source, kind)
 
 
-def _check_sizes(frame: pd.DataFrame, network: BaseNetwork, source: Source) -> None:
+def _check_sizes(frame: pd.DataFrame, network: BaseNetwork, source: TableSource) -> None:
     """Refuses multipliers of what nobody could build, and resolutions that are not r times the base network's."""
     wide = max(*network.widths, network.stem, network.head)
     sizes = (
@@ -71,7 +73,7 @@ def _check_sizes(frame: pd.DataFrame, network: BaseNetwork, source: Source) -> N
         if len(wrong):
             made = frame[column].iloc[wrong[0]] * size
             why = f"it gives {made:,.3g} {unit}, and 1 to {most:,} are possible"
-            raise refusal(source, frame[column], int(wrong[0]), why)
+            raise cell_refusal(source, frame[column], int(wrong[0]), why)
     if "resolution" not in frame:
         return
     pixels = frame["resolution"].astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
@@ -86,19 +88,19 @@ def _check_sizes(frame: pd.DataFrame, network: BaseNetwork, source: Source) -> N
         )
 
 
-def _by_the_rule(frame: pd.DataFrame, network: BaseNetwork, columns: list[str]) -> None:
+def _by_the_rule(frame: pd.DataFrame, network: BaseNetwork, columns: Sequence[str]) -> None:
     """Where d is but the share of the base network's blocks, makes it the middle of what the rule rounds to these.
 
     Rounding gives EfficientNet-B1 (d 1.1) 1.44 times B0's blocks; a formula fitted to 1.44 would have them rounded up
     once more. What was scaled by a d that is known keeps it, and what no single d gives keeps the share.
     """
-    blocks = frame[columns].astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
+    blocks = frame[list(columns)].astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
     whole = ((blocks == np.rint(blocks)) & (blocks <= MAX_BLOCKS)).all(axis=1)  # NaN is neither
     d = frame["d"].to_numpy(dtype=np.float64, copy=True)
     share = blocks.sum(axis=1) / sum(network.depths)
     shares = whole & np.isclose(d, share, rtol=1e-9) & (share != 1)  # the base network's own d is 1
     rules = frame["rule"].fillna(network.rule).to_numpy() if "rule" in frame else np.full(len(frame), network.rule)
-    for rule in {str(one) for one in rules[shares]} & set(RULES):
+    for rule in {str(name) for name in rules[shares]} & set(RULES):
         rows = np.flatnonzero(shares & (rules == rule))
         low, high = depth_ranges(network, rule_named(rule), blocks[rows].astype(np.int64))
         # One block is the fewest, whatever d: below some d a stage changes no more.

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
+
+from planner.tables.column_types import column_type
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Columns that, with the widths and depths, say what was trained and how.
-TASK = ("base", "base_resolution", "classes", "resolution", "stem", "head", "epochs", "data_share", "proxy_resolution")
+# Columns that, with the integers of the architectures, say what was trained and how.
+_TASK = ("base", "base_resolution", "classes", "epochs", "data_share", "proxy_resolution")
 
 
-def averaged(frame: pd.DataFrame) -> tuple[pd.DataFrame, float | None]:
+def averaged_repeats(frame: pd.DataFrame) -> tuple[pd.DataFrame, float | None]:
     """Trainings that differ in nothing but their seed, as one row each with their mean accuracy.
 
     Args:
@@ -24,8 +25,8 @@ def averaged(frame: pd.DataFrame) -> tuple[pd.DataFrame, float | None]:
     """
     columns = set(map(str, frame))
     integers = {"resolution", "width_1", "depth_1"} <= columns
-    pattern = "|".join((*TASK, r"width_\d+", r"depth_\d+", *(() if integers else ("rule", "r", "d", "w", "macs"))))
-    same = [str(column) for column in frame if re.fullmatch(pattern, str(column))]
+    known = (*_TASK, *(() if integers else ("rule", "r", "d", "w", "macs")))
+    same = [str(column) for column in frame if column in known or _is_integer(str(column))]
     if "seed" not in frame or not (integers or {"r", "d"} <= columns or {"resolution", "d"} <= columns):
         return frame, None
     groups = frame.groupby(same, dropna=False, sort=False)["accuracy"]
@@ -36,3 +37,9 @@ def averaged(frame: pd.DataFrame) -> tuple[pd.DataFrame, float | None]:
         variance = float(((frame["accuracy"] - groups.transform("mean")) ** 2).sum() / freedom)
     together = frame.assign(accuracy=groups.transform("mean"), repeats=repeats)
     return together.drop_duplicates(same), variance
+
+
+def _is_integer(column: str) -> bool:
+    """Whether a column holds integers of architectures."""
+    kind = column_type(column)
+    return kind is not None and kind.of_network

@@ -7,19 +7,21 @@ cent (they count norms, activations, pooling), which is told and taken; what no 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.tables.cells import Source
+from planner.tables.cells import TableSource
 from planner.text.quantities import format_count
 from sampler import RULES, BaseNetwork, ScalingRule
 from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS, Architectures, FloatArray, IntArray
 from sampler.complexity import count
 from sampler.errors import InputError
 from sampler.families.residual import has_layers
+from sampler.moves import stage_columns
 from sampler.scaling import buildable, scale
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ class Costs:
     most: FloatArray
 
 
-def check_costs(frame: pd.DataFrame, network: BaseNetwork, classes: int, source: Source) -> str | None:
+def check_costs(frame: pd.DataFrame, network: BaseNetwork, classes: int, source: TableSource) -> str | None:
     """Refuses a table whose MACs are not those of its networks; says where they differ a little, and else nothing.
 
     Args:
@@ -104,12 +106,12 @@ def check_costs(frame: pd.DataFrame, network: BaseNetwork, classes: int, source:
 
 def exact_costs(frame: pd.DataFrame, network: BaseNetwork, classes: int) -> Costs:
     """The exact MACs of the rows whose integers, or whose r (or resolution), d and w are known."""
-    found = np.full((len(frame), 2), np.nan)
+    costs = np.full((len(frame), 2), np.nan)
     for rules, rows in by_rule(frame, network):
-        found[rows] = _best([_costs(frame.iloc[rows], network, rule, classes) for rule in rules], frame, rows)
+        costs[rows] = _best([_costs(frame.iloc[rows], network, rule, classes) for rule in rules], frame, rows)
     if has_layers(network) and "origin" in frame:  # a study's own may have a width per layer, which no column says
-        found[frame["origin"].notna().to_numpy(dtype=bool)] = np.nan
-    return Costs(found[:, 0], found[:, 0] + PER_OUTPUT * found[:, 1])
+        costs[frame["origin"].notna().to_numpy(dtype=bool)] = np.nan
+    return Costs(costs[:, 0], costs[:, 0] + PER_OUTPUT * costs[:, 1])
 
 
 def by_rule(frame: pd.DataFrame, network: BaseNetwork) -> list[tuple[list[ScalingRule], IntArray]]:
@@ -139,7 +141,7 @@ def _best(counted: list[FloatArray], frame: pd.DataFrame, rows: IntArray) -> Flo
     return chosen
 
 
-def _columns(frame: pd.DataFrame, names: list[str]) -> FloatArray:
+def _columns(frame: pd.DataFrame, names: Sequence[str]) -> FloatArray:
     """`(n, k)` numbers of columns; NaN for those that are not there."""
     empty = np.full(len(frame), np.nan)
     return np.column_stack(
@@ -152,10 +154,10 @@ def _columns(frame: pd.DataFrame, names: list[str]) -> FloatArray:
 
 def _costs(frame: pd.DataFrame, network: BaseNetwork, rule: ScalingRule, classes: int) -> FloatArray:
     """`(n, 2)` exact MACs and activations of rows, NaN where they are not known."""
-    found = np.full((len(frame), 2), np.nan)
+    costs = np.full((len(frame), 2), np.nan)
     known, networks = networks_in(frame, network, rule)
-    found[known] = _counted(networks, classes)
-    return found
+    costs[known] = _counted(networks, classes)
+    return costs
 
 
 def networks_in(frame: pd.DataFrame, network: BaseNetwork, rule: ScalingRule) -> tuple[IntArray, Architectures]:
@@ -200,8 +202,8 @@ def _counted(networks: Architectures, classes: int) -> FloatArray:
 def _given(frame: pd.DataFrame, network: BaseNetwork) -> FloatArray:
     """`(n, 3 + 2 s)` resolution, stem, head, widths, depths; NaN where not given, or not for all stages."""
     stages = len(network.stages)
-    names = [f"{one}_{i}" for one in ("width", "depth") for i in range(1, stages + 1)]
-    given = _columns(frame, ["resolution", "stem", "head", *names])
+    names = ("resolution", "stem", "head", *stage_columns("width", stages), *stage_columns("depth", stages))
+    given = _columns(frame, names)
     for part in (slice(3, 3 + stages), slice(3 + stages, None)):
         given[~np.isfinite(given[:, part]).all(axis=1), part] = np.nan
     return given
@@ -231,9 +233,10 @@ def _possible(multipliers: FloatArray, network: BaseNetwork) -> np.ndarray:
     return within
 
 
-def _check_narrowest(frame: pd.DataFrame, network: BaseNetwork, classes: int, source: Source) -> None:
+def _check_narrowest(frame: pd.DataFrame, network: BaseNetwork, classes: int, source: TableSource) -> None:
     """Refuses rows of unknown width that say less than any width costs at their resolution and depth, by any rule."""
-    given = [name for name in frame if str(name).startswith("width_") or name in ("rule", "stem", "head")]
+    widths = stage_columns("width", len(network.stages))
+    given = [name for name in frame if name in (*widths, "rule", "stem", "head")]
     narrow = frame.drop(columns=given).assign(w=LEAST_WIDTH)
     said, rule = frame["macs"].to_numpy(dtype=np.float64), RULES["free"]
     least = _costs(narrow, network, rule, classes)[:, 0]
@@ -249,7 +252,7 @@ def _check_narrowest(frame: pd.DataFrame, network: BaseNetwork, classes: int, so
     )
 
 
-def _row(frame: pd.DataFrame, place: int, costs: Costs, source: Source) -> str:
+def _row(frame: pd.DataFrame, place: int, costs: Costs, source: TableSource) -> str:
     said = format_count(float(frame["macs"].iloc[place]))
     return f"{source.place(int(frame.index[place]))} says {said}, it would cost {format_count(costs.macs[place])}"
 

@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import PlannerError
-from planner.tables.cells import FINISHED, Source, all_there, finished, harmless, numbers, shares, source_of, words
+from planner.tables.cells import FINISHED, TableSource, all_there, finished, harmless, numbers, shares, source_of, words
+from planner.tables.column_types import SHARE, column_type
 from planner.tables.frames import check_columns, frame_of
-from planner.tables.kinds import SHARE, kind_of
 from planner.tables.multipliers import fill_multipliers
-from planner.tables.repeats import averaged
+from planner.tables.repeats import averaged_repeats
 from planner.tables.row_costs import check_costs
 from planner.text.documents import no_column, write_out
 from sampler import BaseNetwork
@@ -48,17 +48,17 @@ _OWN |= {"cpu_seconds", "threads"}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Trainings:
+class TrainingRows:
     """Usable rows of one table.
 
     Attributes:
         frame: Rows with `accuracy` (in [0, 1]), `macs`, and what else there was.
         base: Name of the base network; "" where nobody says.
-        sha256: Of the file, or of the CSV that the ledger exports.
-        every: The same rows, before those that differ in their seed were averaged.
+        sha256: Digest of the file, or of the CSV that the ledger exports.
+        every: Rows before those that differ in their seed were averaged.
         left_out: Rows that were not used, by status.
-        noise_variance: Of accuracy between trainings of one architecture that differ in their seed, pooled over
-            all that were repeated; None where none was. Rows are means over the seeds (`repeats` of them).
+        noise_variance: Variance of accuracy between trainings of one architecture that differ in their seed, pooled
+            over all that were repeated; None where none was. Rows are means over the seeds (`repeats` of them).
         remarks: How its cells were understood, where that is not plain.
     """
 
@@ -72,7 +72,7 @@ class Trainings:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Table(Trainings):
+class Table(TrainingRows):
     """Usable observations of one base network; its frame has finite `c`, `r` and `d`, and `w` where that is known.
 
     Attributes:
@@ -123,7 +123,7 @@ def from_outside(frame: pd.DataFrame, base: str | None = None) -> Table:
     return replace(table, frame=_apart(table.frame))
 
 
-def front_rows(source: pd.DataFrame | str | Path, base: str | None = None) -> Trainings:
+def front_rows(source: pd.DataFrame | str | Path, base: str | None = None) -> TrainingRows:
     """The rows of which a front can be taken: a table, or, where nobody names a base network, accuracies and MACs.
 
     Raises:
@@ -152,16 +152,16 @@ def usable(frame: pd.DataFrame, sha256: str, name: str, base: str | None = None)
     Raises:
         PlannerError: If a column is missing, a row impossible, or no row is left.
     """
-    source = Source(name, sha256)
+    source = TableSource(name, sha256)
     table, _ = _measured(_trainings(frame, source, "run `planner train` first"), base, source)
     return replace(table, frame=_apart(table.frame))
 
 
-def _read(frame: pd.DataFrame) -> tuple[Trainings, Source]:
+def _read(frame: pd.DataFrame) -> tuple[TrainingRows, TableSource]:
     """The trainings in a frame from outside, and where they come from; says how its cells were understood."""
     source = source_of(frame)
     check_columns(frame.columns, source.name)
-    source = source if source.sha256 else Source(source.name, frame_sha256(frame))
+    source = source if source.sha256 else TableSource(source.name, frame_sha256(frame))
     if frame.empty and {"accuracy", "macs"} <= set(frame.columns):
         raise PlannerError(f"{source.name}: no rows under its header; give one per training")
     rows = _trainings(frame, source, f"finished is what says {', '.join(sorted(FINISHED))}")
@@ -169,27 +169,27 @@ def _read(frame: pd.DataFrame) -> tuple[Trainings, Source]:
     return rows, source
 
 
-def _tell(source: Source, *remarks: str | None) -> None:
+def _tell(source: TableSource, *remarks: str | None) -> None:
     """Says on standard error what a reader should know of a table that is used."""
     for remark in remarks:
         if remark:
             print(f"{source.name}: {remark}", file=sys.stderr)
 
 
-def _unused(frame: pd.DataFrame, rows: Trainings) -> list[str]:
+def _unused(frame: pd.DataFrame, rows: TrainingRows) -> list[str]:
     """Which rows, columns and cells of a table are not used, in at most one line."""
-    unknown = [str(name) for name in frame if kind_of(str(name)) is None and str(name) not in {*_OWN, *_WORDS}]
+    unknown = [str(name) for name in frame if column_type(str(name)) is None and str(name) not in {*_OWN, *_WORDS}]
     unused = [f"{n} rows ({why})" for why, n in rows.left_out.items()]
     if unknown:
         more = f" and {len(unknown) - MOST_TOLD} more" if len(unknown) > MOST_TOLD else ""
         unused.append(f"columns {', '.join(unknown[:MOST_TOLD])}{more}")
-    for column in (name for name in rows.every if (kind := kind_of(str(name))) is not None and kind.of_network):
+    for column in (name for name in rows.every if (kind := column_type(str(name))) is not None and kind.of_network):
         if n := int(rows.every[column].isna().sum()):
             unused.append(f"{column} of {n} rows (missing)")
     return [f"not used: {'; '.join(unused)}"] if unused else []
 
 
-def _trainings(frame: pd.DataFrame, source: Source, again: str) -> Trainings:
+def _trainings(frame: pd.DataFrame, source: TableSource, again: str) -> TrainingRows:
     """The finished rows of a frame, with numbers for all that means something here; `again`: what to do without any."""
     name = source.name
     missing = [column for column in ("accuracy", "macs") if column not in frame]
@@ -216,8 +216,8 @@ def _trainings(frame: pd.DataFrame, source: Source, again: str) -> Trainings:
         only = f", only {count}" if count else ""
         raise PlannerError(f"{name}: no finished training (status ok) in it{only}; {again}")
     every = _with_numbers(frame.copy(), source, remarks)
-    frame, noise_variance = averaged(every)
-    return Trainings(
+    frame, noise_variance = averaged_repeats(every)
+    return TrainingRows(
         frame=frame,
         base=str(_single(frame, "base", "", name)),
         sha256=source.sha256,
@@ -228,12 +228,12 @@ def _trainings(frame: pd.DataFrame, source: Source, again: str) -> Trainings:
     )
 
 
-def _with_numbers(frame: pd.DataFrame, source: Source, remarks: list[str]) -> pd.DataFrame:
+def _with_numbers(frame: pd.DataFrame, source: TableSource, remarks: list[str]) -> pd.DataFrame:
     """The frame with numbers where its columns' names say so; adds to the remarks."""
     import pandas as pd
 
     for column in frame.columns:
-        kind = kind_of(str(column))
+        kind = column_type(str(column))
         if column in _WORDS:
             frame[column] = words(frame[column])
         elif column == "accuracy":
@@ -250,7 +250,7 @@ def _with_numbers(frame: pd.DataFrame, source: Source, remarks: list[str]) -> pd
     return frame
 
 
-def _measured(rows: Trainings, base: str | None, source: Source) -> tuple[Table, BaseNetwork]:
+def _measured(rows: TrainingRows, base: str | None, source: TableSource) -> tuple[Table, BaseNetwork]:
     """The rows measured by their base network, at the resolution that r multiplies."""
     if not rows.base and not base:
         raise PlannerError(
@@ -265,8 +265,8 @@ def _measured(rows: Trainings, base: str | None, source: Source) -> tuple[Table,
     classes = _whole(frame, "classes", 1000, source.name)
     network = replace(network, resolution=resolution)
     fill_multipliers(frame, network, source)
-    one = base_macs(network.name, resolution, classes)
-    frame["c"] = frame["macs"] / one
+    unscaled = base_macs(network.name, resolution, classes)
+    frame["c"] = frame["macs"] / unscaled
     table = Table(
         frame=frame,
         base=network.name,
@@ -277,7 +277,7 @@ def _measured(rows: Trainings, base: str | None, source: Source) -> tuple[Table,
         remarks=rows.remarks,
         resolution=resolution,
         classes=classes,
-        base_macs=one,
+        base_macs=unscaled,
     )
     return table, network
 

@@ -30,9 +30,9 @@ class CardTable:
     """A table on a card.
 
     Attributes:
-        caption: What it holds.
+        caption: Words above it.
         header: Names of the columns.
-        rows: Cells, as `table` takes them; a table without rows is not shown.
+        rows: Cells, as `html_table` takes them; a table without rows is not shown.
         texts: Numbers of the columns that hold words; all others are aligned as numbers.
     """
 
@@ -60,8 +60,8 @@ class Card:
 def drawn(card: Card) -> str:
     """The HTML of a card."""
     facts = [(name, value) for name, value in card.facts.items() if value is not None]
-    parts = [table(card.title, ("", ""), facts, texts=(0, 1))]
-    parts += [table(below.caption, below.header, below.rows, below.texts) for below in card.tables if below.rows]
+    parts = [html_table(card.title, ("", ""), facts, texts=(0, 1))]
+    parts += [html_table(below.caption, below.header, below.rows, below.texts) for below in card.tables if below.rows]
     return f'<div class="planner-shown"><style>{_CARD_STYLE}</style>\n{"".join(parts)}\n</div>'
 
 
@@ -69,7 +69,7 @@ def points_table(caption: str, points: Sequence[Mapping[Any, Any]]) -> CardTable
     """Points of a front: all, or as many as a glance takes in, the cheapest and the most expensive among them.
 
     Args:
-        caption: What they are.
+        caption: Words above the table.
         points: Values of each by their names, cheapest first; of those that a card shows, the missing are dashes.
     """
     n = len(points)
@@ -102,11 +102,11 @@ def details(summary: str, *parts: str) -> str:
     return f"<details><summary>{escape(summary)}</summary>\n{''.join(parts)}\n</details>"
 
 
-def table(caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]], texts: Sequence[int] = (0,)) -> str:
+def html_table(caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]], texts: Sequence[int] = (0,)) -> str:
     """A table that copies as text.
 
     Args:
-        caption: What it holds.
+        caption: Words above it.
         header: Names of the columns.
         rows: Cells; None is shown as a dash.
         texts: Numbers of the columns that hold words; all others are aligned as numbers.

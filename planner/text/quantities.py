@@ -15,7 +15,7 @@ _NUMBER = r"([0-9][0-9.,_' ]*|\.[0-9]+)(e[+-]?[0-9]+)?"
 _GROUPED = r"[0-9]{1,3}(?:([,_' ])[0-9]{3})(?:\1[0-9]{3})*(?:\.[0-9]*)?"  # 1,234,567.8
 DOTTED = r"[0-9]{1,3}(?:\.[0-9]{3}){2,}"  # 1.234.567: several dots are no decimal points
 COMMA = r"[0-9]+,[0-9]+"  # 1,5 and 0,125: a decimal comma, where it can be nothing else
-SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12}
+COUNT_SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9, "t": 1e12}
 _WORDS = {"thousand": "k", "million": "m", "billion": "g", "trillion": "t"}
 # What is counted, as it may stand behind a count; the papers' FLOPs are MACs.
 COUNTED = {"MACs": r"flops?|macs?|madds?|mult-adds", "parameters": r"params?|parameters?|weights"}
@@ -30,7 +30,7 @@ def parse_count(text: str, what: str = "") -> float:
 
     Args:
         text: A number, perhaps with thousands separators, a suffix k, M, G, B or T, and the name of what is counted.
-        what: What is counted, a key of `COUNTED`; any of them by default.
+        what: Kind of what is counted, a key of `COUNTED`; any of them by default.
 
     Raises:
         PlannerError: If the text is something else, counts something else, or can be read in two ways.
@@ -49,7 +49,7 @@ def parse_count(text: str, what: str = "") -> float:
         raise PlannerError(f"{text!r} is not a count; write a number with an optional k, M, G, B or T, such as 200M")
     if what and match[4] and not re.fullmatch(COUNTED[what], match[4]):
         raise PlannerError(f"{text!r} is not a count of {what}; write one such as 4M, or use the option for the other")
-    value = _number(text, match, whole=not match[3]) * SUFFIXES[match[3]]
+    value = _number(text, match, whole=not match[3]) * COUNT_SUFFIXES[match[3]]
     if not 1 <= value <= _LARGEST:
         raise PlannerError(f"{text!r} is not between 1 and 1e18; write a count such as 200M")
     return value
@@ -59,7 +59,7 @@ def parse_macs(text: str) -> float:
     """A positive count of MACs, which papers call FLOPs.
 
     Raises:
-        PlannerError: As `parse_count` does.
+        PlannerError: If the text is something else, as for `parse_count`.
     """
     return parse_count(text, "MACs")
 
@@ -68,22 +68,22 @@ def parse_budgets(text: str) -> list[float]:
     """Budgets in MACs of a list; a comma between groups of three digits is no end of one.
 
     Raises:
-        PlannerError: As `parse_count` does.
+        PlannerError: If the text is something else, as for `parse_count`.
 
     Example:
         >>> parse_budgets("60M,120M"), parse_budgets("200,000,000; 0.4G")
         ([60000000.0, 120000000.0], [200000000.0, 400000000.0])
     """
     parts = [part.strip() for part in re.split(r";|,\s+", text)]
-    ones = [[part] if re.fullmatch(r"[1-9][0-9]{0,2}(,[0-9]{3})+", part) else part.split(",") for part in parts]
-    return [parse_macs(one) for found in ones for one in found]
+    numbers = [[part] if re.fullmatch(r"[1-9][0-9]{0,2}(,[0-9]{3})+", part) else part.split(",") for part in parts]
+    return [parse_macs(number) for part in numbers for number in part]
 
 
 def parse_params(text: str) -> float:
     """A positive count of parameters.
 
     Raises:
-        PlannerError: As `parse_count` does.
+        PlannerError: If the text is something else, as for `parse_count`.
     """
     return parse_count(text, "parameters")
 

@@ -1,4 +1,4 @@
-"""A budget of wall-clock hours: which trainings still fit, and what became of the time."""
+"""Wall-clock hours to spend: which trainings still fit, and what became of the time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Clock = Callable[[], float]
 RECENT = 9  # trainings by which it is judged how crowded the machine is
 
 
-class Budget:
+class Hours:
     """Admits trainings that will end in time, by the seconds of those that did.
 
     Before each training the time within which nine of ten such end is reserved; it begins only if so much is left.
@@ -19,9 +19,9 @@ class Budget:
     before say how seconds follow from MACs, on cores of their own; those of now, how crowded the machine is today.
 
     Args:
-        hours: Of wall clock, from now.
-        macs: Of trainings measured before, whose seconds are given.
-        seconds: Of those, on cores of their own.
+        hours: Hours of wall clock, from now.
+        macs: MACs of trainings measured before, whose seconds are given.
+        seconds: Seconds of those, on cores of their own.
         clock: Seconds that never go back.
     """
 

@@ -6,13 +6,12 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Literal
+from typing import Any
 
 from trainer.engines.engine import Engine
 
 # After the hours: within so many seconds trainings write their checkpoints, or are ended without.
 GRACE_SECONDS = 10.0
-UNABLE = "nothing more begins; this engine cannot pause what runs, which goes on to its end"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -24,9 +23,8 @@ class Interruption:
     `GRACE_SECONDS` ends the workers.
 
     Args:
-        engine: What trains. Of one that cannot `pause` and `end` (not ours), what runs is left to end by itself, which
-            is said; nothing begins there any more either. None until it has begun.
-        seconds: Until the hours are over; None for no such end.
+        engine: Engine that trains; None until it has begun.
+        seconds: Seconds until the hours are over; None for no such end.
         note: Told in one line what happens.
 
     Attributes:
@@ -40,7 +38,7 @@ class Interruption:
         self._whole, self._again = 0, False
         self.timers: list[threading.Timer] = []
         if seconds is not None:
-            ends = ((seconds, self._over), (seconds + GRACE_SECONDS, lambda: self._engine("end")))
+            ends = ((seconds, self._over), (seconds + GRACE_SECONDS, self._end))
             self.timers = [threading.Timer(max(0.0, after), act) for after, act in ends]
         self.previous: dict[int, Any] = {}
 
@@ -84,15 +82,11 @@ class Interruption:
 
     def _pause(self, why: str) -> None:
         self.asked = True
-        able = self._engine("pause")
+        if self.engine is not None:
+            self.engine.pause()
         with suppress(RuntimeError):  # a signal in the middle of another line
-            self.note(why if able else UNABLE)
+            self.note(why)
 
-    def _engine(self, act: Literal["pause", "end"]) -> bool:
-        """Has the engine do it; gives whether it can."""
-        if self.engine is None:
-            return True  # nothing runs
-        able = hasattr(self.engine, act)
-        if able:
-            getattr(self.engine, act)()
-        return able
+    def _end(self) -> None:
+        if self.engine is not None:
+            self.engine.end()

@@ -6,16 +6,13 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from trainer.engines.engine import checkpoint_path
-
-if TYPE_CHECKING:
-    from planner.study.ledger import Ledger
+from planner.study.ledger import Ledger
+from trainer.engines.engine import checkpoint_path, clear_checkpoint
 
 # Files that are being written, under the names that `trainer.files` and `planner.study.ledger_file` give them.
 PART = re.compile(r".+\.(\d+|[0-9a-f]{16})\.part(-journal)?")
-CHECKPOINT = re.compile(r"[0-9a-f]{16}\.pt")
+CHECKPOINT = re.compile(r"[0-9a-f]{16}(\.pt)?")  # the image trainer's file, or another trainer's folder
 # Where only a coordinator and its workers write; and what only they write in the study's folder itself.
 FOLDERS = ("observations", "checkpoints", "networks", "parents")
 CACHE = "cache"  # images are decoded by commands that train nothing, too
@@ -31,7 +28,7 @@ def remove_left(ledger: Ledger, alone: bool) -> None:
         alone: Whether no other process, here or on another machine, trains for it: else what is young stays.
     """
     for path in (*_parts(ledger.folder, alone), *_checkpoints(ledger)):
-        path.unlink(missing_ok=True)
+        clear_checkpoint(path)
 
 
 def _parts(folder: Path, alone: bool) -> Iterator[Path]:
@@ -47,7 +44,7 @@ def _parts(folder: Path, alone: bool) -> Iterator[Path]:
 
 def _checkpoints(ledger: Ledger) -> Iterator[Path]:
     folder = ledger.folder / "checkpoints"
-    found = [path for path in folder.glob("*.pt") if CHECKPOINT.fullmatch(path.name)]
+    found = [path for path in folder.glob("*") if CHECKPOINT.fullmatch(path.name)]
     if found and not folder.is_symlink():
         wanted = {checkpoint_path(folder, training) for training in ledger.pending_trainings()}
         yield from (path for path in found if path not in wanted)

@@ -26,12 +26,12 @@ class Wanted:
     """Architectures to be queued.
 
     Attributes:
-        n: How many.
+        n: Architectures to queue.
         more: Whether `n` are added to those that are there; else there shall be `n` in all.
         method: `stratified`, `random` or `sobol`; or what `design` is called.
-        limits: What those added may not pass.
-        seeds: How often each of those added is trained.
-        design: Gives them, instead of a method of that name.
+        limits: Limits that those added keep.
+        seeds: Number of trainings of each of those added.
+        design: Function that gives them, instead of a method of that name.
     """
 
     n: int

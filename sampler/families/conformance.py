@@ -16,7 +16,7 @@ from sampler.complexity import Complexity, architecture_complexity, blocks_of, c
 from sampler.errors import InputError
 from sampler.families.protocol import Family, overrides
 from sampler.families.registry import family_names, family_of, network_of, registered
-from sampler.families.terms import Document
+from sampler.families.terms import JsonObject
 from sampler.scaling import rule_named, scale, scale_stages
 from sampler.totals import totals
 
@@ -53,6 +53,10 @@ def check_family(family: Family, seed: int = 0) -> None:
                     check(case)
     except InputError as error:
         raise AssertionError(f"family {family.name}: what could be built is refused: {error}") from error
+    except Exception as error:
+        if isinstance(error, AssertionError):
+            raise
+        raise AssertionError(f"family {family.name} fails: {type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -99,11 +103,13 @@ def _check_arrays(case: _Case) -> None:
     """Counts of arrays are those of each architecture alone."""
     several = case.architectures()
     together = count(several, _CLASSES)
-    for row, one in enumerate(several):
-        alone = architecture_complexity(one, _CLASSES)
+    for row, architecture in enumerate(several):
+        alone = architecture_complexity(architecture, _CLASSES)
         for name in _COUNTS:
             counted, wanted = getattr(together, name)[row], getattr(alone, name)
-            case.require(counted == wanted, f"{name} of {one} are {wanted:,} alone, but {counted:,} in an array")
+            case.require(
+                counted == wanted, f"{name} of {architecture} are {wanted:,} alone, but {counted:,} in an array"
+            )
 
 
 def _check_layers(case: _Case) -> None:
@@ -175,15 +181,15 @@ def _check_widths(case: _Case) -> None:
 
 def _check_unknown(case: _Case) -> None:
     """A table with a variant, a kind of block or a knob that nobody knows is refused."""
-    network, one = case.network, stack([case.network.architecture()])
+    network, own = case.network, stack([case.network.architecture()])
     stages = (replace(network.stages[0], block="no such block"), *network.stages[1:])
     other = replace(network, variant="no such variant")
-    _refused(case, lambda: list(blocks_of(other, one, _CLASSES)), "an unknown variant")
+    _refused(case, lambda: list(blocks_of(other, own, _CLASSES)), "an unknown variant")
     changed = replace(network, stages=stages)
-    _refused(case, lambda: list(blocks_of(changed, one, _CLASSES)), "an unknown kind of block")
+    _refused(case, lambda: list(blocks_of(changed, own, _CLASSES)), "an unknown kind of block")
     knobs = {"no such knob": (1,)}
     _refused(case, lambda: case.family.with_knobs(network, knobs), "an unknown knob in its table")
-    _refused(case, lambda: count(stack([one[0].with_knobs(knobs)])), "an unknown knob of an architecture")
+    _refused(case, lambda: count(stack([own[0].with_knobs(knobs)])), "an unknown knob of an architecture")
 
 
 def _refused(case: _Case, act: Callable[[], object], what: str) -> None:
@@ -198,13 +204,14 @@ def _check_knobs(case: _Case) -> None:
     """The knobs of its table change nothing when given, and others count as in a table that has them."""
     network, family = case.network, case.family
     knobs = family.knobs(network)
-    case.require(family.with_knobs(network, knobs) == network, "its own knobs make another table")
-    one = network.architecture()
+    for given, what in (({}, "no"), (knobs, "its own")):
+        case.require(family.with_knobs(network, given) == network, f"{what} knobs make another table")
+    own = network.architecture()
     for name, values in knobs.items():
         case.require(len(values) in (1, len(network.stages)), f"knob {name} is neither one number nor one per stage")
-        told = architecture_complexity(one.with_knobs({name: values}))
-        case.require(told.macs == architecture_complexity(one).macs, f"its own {name} changes its MACs")
-        twice = one.with_knobs({name: tuple(2 * value for value in values)})
+        told = architecture_complexity(own.with_knobs({name: values}))
+        case.require(told.macs == architecture_complexity(own).macs, f"its own {name} changes its MACs")
+        twice = own.with_knobs({name: tuple(2 * value for value in values)})
         table = network_of(twice)
         widths = family.widths(table, np.array([network.widths]))[0].tolist()
         wider = replace(twice, widths=tuple(widths))
@@ -224,14 +231,16 @@ def _check_overflow(case: _Case) -> None:
         last = 0
         for share in np.linspace(0, 1, _STEPS):
             times = [end**share if moves else 1.0 for end, moves in zip(ends, free, strict=True)]
-            one = stack([_enlarged(case, *times)])
-            bound = case.family.macs_bound(network, sizes_of(one))
+            enlarged = stack([_enlarged(case, *times)])
+            bound = case.family.macs_bound(network, sizes_of(enlarged))
             try:
-                macs = int(count(one, _CLASSES).macs[0])
+                macs = int(count(enlarged, _CLASSES).macs[0])
             except InputError as error:
-                case.require(bound > 2.0**62 or "bytes" in str(error), f"{one[0]} is refused: {error}")
+                case.require(bound > 2.0**62 or "bytes" in str(error), f"{enlarged[0]} is refused: {error}")
                 break
-            case.require(last <= macs <= bound, f"{macs:,} MACs of {one[0]} are below {last:,} or above {bound:,.0f}")
+            case.require(
+                last <= macs <= bound, f"{macs:,} MACs of {enlarged[0]} are below {last:,} or above {bound:,.0f}"
+            )
             last = macs
 
 
@@ -254,19 +263,22 @@ def _check_terms(case: _Case) -> None:
     if not overrides(case.family, "terms"):
         return
     terms = case.family.terms(case.network, _CLASSES)
-    for one in case.architectures():
-        side, channels, macs = one.resolution, 3, 0
-        parts = [(terms.stem, one.stem, len(terms.stem)), (terms.head, one.head or channels, len(terms.head))]
-        parts[1:1] = zip(terms.stages, one.widths, one.depths, strict=True)
+    for architecture in case.architectures():
+        side, channels, macs = architecture.resolution, 3, 0
+        parts = [
+            (terms.stem, architecture.stem, len(terms.stem)),
+            (terms.head, architecture.head or channels, len(terms.head)),
+        ]
+        parts[1:1] = zip(terms.stages, architecture.widths, architecture.depths, strict=True)
         for blocks, width, depth in parts:
             for block in (blocks + blocks[-1:] * depth)[:depth]:
                 more, side = _term_macs(block, side, channels, width)
                 macs, channels = macs + more, width
-        wanted = architecture_complexity(one, _CLASSES).macs
-        case.require(macs == wanted, f"its terms count {macs:,} MACs of {one}, which has {wanted:,}")
+        wanted = architecture_complexity(architecture, _CLASSES).macs
+        case.require(macs == wanted, f"its terms count {macs:,} MACs of {architecture}, which has {wanted:,}")
 
 
-def _term_macs(block: Document, side: int, c_in: int, c_out: int) -> tuple[int, int]:
+def _term_macs(block: JsonObject, side: int, c_in: int, c_out: int) -> tuple[int, int]:
     """The MACs of one block of terms, and the side of its feature maps."""
     after = (side + block["padding"]) // block["stride"]
     size = {"c_in": c_in, "c_out": c_out, "before": side**2, "after": after**2, "changed": int(c_in != c_out)}

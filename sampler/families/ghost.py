@@ -23,10 +23,10 @@ from sampler.families.parts import Block, Layer, runs, strided
 from sampler.families.protocol import Family, Sizes, by_name
 
 # Channels of the 1x1 convolution between pooling and classifier; timm scales it with nothing.
-FEATURES = 1280
+_FEATURES = 1280
 # Side of the depthwise kernel that makes a module's cheap half, squared.
-CHEAP_AREA = 9
-DIVISOR = 4
+_CHEAP_AREA = 9
+_DIVISOR = 4
 
 
 def _stage(kernel: int, stride: int, width: int, hidden: tuple[int, ...], se_ratios: tuple[float, ...] = ()) -> Stage:
@@ -107,8 +107,8 @@ class _Ghost(Family):
                 c_in, inputs, side, area = c_out, outputs, side_out, area_out
         layers = [
             Layer("convolution", c_in * head, head, area, "batch"),
-            Layer("features", head * FEATURES, FEATURES, 1, bias=True),
-            Layer("classifier", FEATURES * classes, classes, 1, bias=True),
+            Layer("features", head * _FEATURES, _FEATURES, 1, bias=True),
+            Layer("classifier", _FEATURES * classes, classes, 1, bias=True),
         ]
         yield Block("head", layers, held + inputs + 2 * head * area)
 
@@ -132,7 +132,7 @@ def ghost_layers(
 
     Args:
         kernel: Side of the depthwise kernels, of the block and of its shortcut.
-        stride: Its stride; the depthwise convolution is only there for one.
+        stride: Stride of the block; the depthwise convolution is only there for one.
         se_ratio: Squeeze-excite channels over hidden ones; 0 for none.
         c_in: `(n,)` channels.
         c_mid: `(n,)` channels.
@@ -168,7 +168,7 @@ def module_layers(name: str, c_in: IntArray, c_out: IntArray, area: IntArray) ->
     primary = half(c_out)
     return [
         Layer(name, c_in * primary, primary, area, "batch"),
-        Layer(f"{name} cheap", CHEAP_AREA * primary, primary, area, "batch"),
+        Layer(f"{name} cheap", _CHEAP_AREA * primary, primary, area, "batch"),
     ]
 
 
@@ -203,25 +203,25 @@ def width_multipliers(network: BaseNetwork, widths: IntArray, head: IntArray) ->
     low, high = np.zeros(len(head)), np.full(len(head), np.inf)
     whole = head
     for stage, column in zip(network.stages, columns, strict=True):
-        low = np.maximum(low, largest_rounded_to(column - DIVISOR) / stage.width)
+        low = np.maximum(low, largest_rounded_to(column - _DIVISOR) / stage.width)
         high = np.minimum(high, largest_rounded_to(column) / stage.width)
         whole = whole | column
-    low_head = largest_rounded_to(head - DIVISOR) / network.head
+    low_head = largest_rounded_to(head - _DIVISOR) / network.head
     high_head = largest_rounded_to(head) / network.head
     common = np.clip(head / network.head, low, high)
-    uniform = (np.maximum(low, low_head) <= np.minimum(high, high_head)) & (whole % DIVISOR == 0)
+    uniform = (np.maximum(low, low_head) <= np.minimum(high, high_head)) & (whole % _DIVISOR == 0)
     return [np.where(uniform, common, own / stage.width) for stage, own in zip(network.stages, columns, strict=True)]
 
 
 def largest_rounded_to(channels: IntArray) -> FloatArray:
     """The products up to which `divisible` gives at most these channels, multiples of 4; 0 for none."""
-    largest: FloatArray = np.minimum(channels + DIVISOR / 2, channels / 0.9)
+    largest: FloatArray = np.minimum(channels + _DIVISOR / 2, channels / 0.9)
     return largest
 
 
 def divisible(exact: FloatArray) -> IntArray:
     """The nearest multiples of 4, at least 4 and never below 90 % of the exact product."""
-    rounded = np.maximum(np.floor((exact + DIVISOR / 2) / DIVISOR) * DIVISOR, float(DIVISOR))
-    rounded += DIVISOR * (rounded < 0.9 * exact)
+    rounded = np.maximum(np.floor((exact + _DIVISOR / 2) / _DIVISOR) * _DIVISOR, float(_DIVISOR))
+    rounded += _DIVISOR * (rounded < 0.9 * exact)
     result: IntArray = rounded.astype(np.int64)
     return result

@@ -19,11 +19,11 @@ class Layer:
     """A convolution, a linear layer or a product of feature maps with the norm after it, or a norm alone.
 
     Attributes:
-        name: What it does in its block, such as `"expand"`.
+        name: Task in its block, such as `"expand"`.
         weights: `(n,)` weights without bias, which are its multiply-accumulates per output pixel; 0 for a norm alone.
         channels: `(n,)` output channels.
         area: `(n,)` output pixels; 1 after a pooling.
-        norm: What normalises its output: `"batch"`, `"layer"`, or `""` for nothing.
+        norm: Kind of norm on its output: `"batch"`, `"layer"`, or `""` for nothing.
         bias: Whether it adds a bias.
         scale: Whether its output is multiplied by a learned scalar per channel (ConvNeXt's layer scale).
         present: `(n,)` 0 in the architectures without it, where its weights and channels are 0 too, 1 in the others.
@@ -60,7 +60,7 @@ class Block:
 
     Attributes:
         part: `"stem"`, `"head"`, or the number of its stage, from 1.
-        layers: Its layers, input side first.
+        layers: Layers of one block, input side first.
         alive: `(n,)` elements of the feature maps alive at once, at most, while it runs (the image included).
         repeats: `(n,)` how often it comes, one after the other; None for once.
         pooling: `(n,)` elements and `(n,)` int64 alive while it max-pools, for torch also says where it found each
@@ -108,7 +108,7 @@ def squeeze_channels(channels: IntArray, ratio: float, which: str) -> IntArray:
     Args:
         channels: `(n,)` channels that the ratio is of.
         ratio: Squeezed channels over those.
-        which: What errors call them.
+        which: Name of those channels in errors.
 
     Raises:
         InputError: If that is zero for any architecture.

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from sampler.architecture import BaseNetwork, IntArray
 from sampler.errors import InputError
 from sampler.families.parts import Block
-from sampler.families.terms import Document
+from sampler.families.terms import JsonObject
 from sampler.layered import LayeredArchitecture
 
 
@@ -43,9 +43,9 @@ class Terms(NamedTuple):
         head: Blocks of the head.
     """
 
-    stem: list[Document]
-    stages: list[list[Document]]
-    head: list[Document]
+    stem: list[JsonObject]
+    stages: list[list[JsonObject]]
+    head: list[JsonObject]
 
 
 class Family(Protocol):
@@ -57,7 +57,7 @@ class Family(Protocol):
 
     Attributes:
         name: The family's name, as its base networks have it.
-        bases: Its base networks by their names.
+        bases: Base networks by their names.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Family(Protocol):
         return {}
 
     def with_knobs(self, network: BaseNetwork, knobs: Mapping[str, tuple[int, ...]]) -> BaseNetwork:
-        """The base network with other further whole numbers in its table.
+        """The base network with other further whole numbers in its table; those that are not given stay.
 
         Raises:
             InputError: If the family has no such knob; none has any by default.
@@ -116,7 +116,7 @@ class Family(Protocol):
 
         Args:
             network: The base network.
-            architecture: What the networks have in common.
+            architecture: Everything that the networks have in common.
             layers: `(n, l)` output channels of the blocks' convolutions.
             classes: Outputs of the classifier.
 

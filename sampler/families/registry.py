@@ -11,16 +11,16 @@ from sampler.checks import shown
 from sampler.errors import InputError
 from sampler.families.protocol import Family, overrides
 
-GROUP = "scaling_planner.families"  # of the entry points by which installed packages offer families
-F = TypeVar("F", bound="Family | type[Family]")
-T = TypeVar("T")
+_GROUP = "scaling_planner.families"  # of the entry points by which installed packages offer families
+_F = TypeVar("_F", bound="Family | type[Family]")
+_T = TypeVar("_T")
 
 _families: dict[str, Family] = {}
 _bases: dict[str, BaseNetwork] = {}
 _loaded: list[str] = []  # the groups of entry points that were read
 
 
-def register_family(family: F) -> F:
+def register_family(family: _F) -> _F:
     """Makes a family and its base networks known by their names, until the program ends.
 
     Args:
@@ -39,10 +39,10 @@ def register_family(family: F) -> F:
             ...
         sampler.errors.PlannerError: family 'residual' is already known; give yours another name
     """
-    one = family() if isinstance(family, type) else family
-    _check(one)
-    _families[one.name] = one
-    _bases.update(one.bases)
+    made = family() if isinstance(family, type) else family
+    _check(made)
+    _families[made.name] = made
+    _bases.update(made.bases)
     return family
 
 
@@ -93,7 +93,7 @@ def family_of(network: BaseNetwork) -> Family:
     return of_family(_families, network, "the cost of a block")
 
 
-def of_family(table: Mapping[str, T], network: BaseNetwork, what: str) -> T:
+def of_family(table: Mapping[str, _T], network: BaseNetwork, what: str) -> _T:
     """What a table keeps for a network's family.
 
     Args:
@@ -167,7 +167,9 @@ def without_usual_knobs(architecture: Architecture) -> Architecture:
         return architecture
     network = network_of(architecture.with_knobs({}))
     usual = family_of(network).knobs(network)
-    return architecture.with_knobs({name: one for name, one in architecture.knobs.items() if one != usual.get(name)})
+    return architecture.with_knobs(
+        {name: values for name, values in architecture.knobs.items() if values != usual.get(name)}
+    )
 
 
 def load_installed() -> None:
@@ -176,17 +178,17 @@ def load_installed() -> None:
     Raises:
         InputError: If one cannot be loaded, or its names are taken.
     """
-    if GROUP in _loaded:
+    if _GROUP in _loaded:
         return
     from importlib.metadata import entry_points  # slow to import
 
-    for entry in entry_points(group=GROUP):
+    for entry in entry_points(group=_GROUP):
         try:
             register_family(entry.load())
         except Exception as error:
             whose = entry.dist.name if entry.dist else entry.value
             raise InputError(f"family {entry.name!r} of {whose} cannot be used: {error}; mend or remove it") from error
-    _loaded.append(GROUP)
+    _loaded.append(_GROUP)
 
 
 def _check(family: Family) -> None:

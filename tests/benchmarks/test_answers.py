@@ -178,7 +178,7 @@ def logs(matrix):
 
 def formula(problem, rows, believed, budgets, seed):
     """The product's smooth curves of every input through the front; the nearest row within 2 % below each budget."""
-    front = rows[pareto.select(believed, problem.cost[rows], seed=seed)]
+    front = rows[pareto.nsga3_rows(believed, problem.cost[rows], seed=seed)]
     middle = np.exp(np.log(problem.cost[front]).mean())
     inputs = logs(problem.matrix[:, :-1])
     centre, scale = inputs[front].mean(axis=0), inputs.std(axis=0)

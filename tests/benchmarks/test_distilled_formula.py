@@ -156,7 +156,7 @@ def gaps_of(table, one, kind, n, seed):
     rungs = np.geomspace(low, high, int(np.log(high / low) / RUNG) + 1)
     mean, std = model.surrogate.posterior_of(x[:, :-1], x[:, -1])
     drawn = distilled(landscape_of(networks, knots, rows), float(np.median(std)))
-    front = rows.iloc[pareto.select(mean, rows["cost"], seed=seed)]
+    front = rows.iloc[pareto.nsga3_rows(mean, rows["cost"], seed=seed)]
     c = front["cost"] / one
     before = fit_curves(c, front["r"], front["d"], seed=seed, c_range=(low / one, high / one))
     gaps = []

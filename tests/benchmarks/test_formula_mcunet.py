@@ -70,7 +70,7 @@ def learned(rows, seed):
     """Functions c -> (r, d), fitted to some rows: by observed accuracies, and by a surrogate where there is one."""
 
     def of(accuracy):
-        front = rows.iloc[pareto.select(accuracy, rows["macs"], seed=seed)]
+        front = rows.iloc[pareto.nsga3_rows(accuracy, rows["macs"], seed=seed)]
         span = (float(rows["c"].min()), float(rows["c"].max()))
         fitted = fit_curves(front["c"], front["r"], front["d"], seed=seed, c_range=span)
         return lambda c: (float(fitted.r.curve(c)[0]), float(fitted.d.curve(c)[0]))

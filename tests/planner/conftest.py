@@ -140,34 +140,14 @@ def _settings(folder):
     return settings
 
 
-class InProcess:
-    """An engine that trains in this process, one after the other: no worker to start."""
-
-    def __init__(self, folder, devices, threads, checkpoints, stops):
-        self.folder, self.checkpoints, self.images = folder, checkpoints, {}
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def run(self, next_training):
-        from trainer.engines.engine import Event, checkpoint_path, write_observation
-        from trainer.engines.local import _train
-
-        while (job := next_training()) is not None:
-            key, training = job
-            checkpoint = checkpoint_path(self.checkpoints, training)
-            observation = _train(training, self.images, 1, "cpu", lambda _: False, checkpoint)
-            write_observation(self.folder, key, training, observation)
-            yield Event("done", key)
-
-
 @pytest.fixture
-def in_process(monkeypatch):
+def in_process():
     """Trainings happen in this process."""
-    monkeypatch.setattr("planner.training.loop.LocalEngine", InProcess)
+    from planner.training.resources import ENGINES
+    from trainer.engines.inline import InlineEngine
+
+    with ENGINES.temporarily("local", lambda _, where: InlineEngine(where)):
+        yield
 
 
 class Silent:

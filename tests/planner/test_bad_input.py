@@ -264,11 +264,11 @@ def utilization_record(mine):
 
 
 def comparison_table(mine):
-    from planner.commands.compare import summary
+    from planner.compare.comparison import Comparison
     from planner.compare.rows import read_table, rows_in
 
     lines = (ROOT / "results" / "reference" / "comparison.csv").read_text().splitlines(keepends=True)
-    return "".join(lines[:13]), lambda path: summary(rows_in(read_table(path)), {})
+    return "".join(lines[:13]), lambda path: Comparison(rows_in(read_table(path))).as_dict()
 
 
 def audited_table(mine):

@@ -37,8 +37,10 @@ def test_a_record_from_before_there_was_a_history_still_reads():
     assert Observation.from_json(json.dumps(document)) == replace(FINE, history=(), memory=None)
 
 
-@pytest.mark.parametrize("field", ["accuracy", "loss"])
-@pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("accuracy", None), *((name, float(value)) for name in ("accuracy", "loss") for value in ("nan", "inf"))],
+)
 def test_an_ok_observation_needs_finite_numbers(field, value):
     with pytest.raises(ValueError, match=f"needs a finite {field}"):
         replace(FINE, **{field: value})

@@ -63,7 +63,7 @@ def test_no_block_of_any_family_lets_its_input_past_its_convolutions(name):
     model = build(small(name), classes=10)
     linked = outputs_without_weights(model)
     assert any(output.any() for _, output in linked)
-    without_residual_links(model)
+    without_residual_links(model, base(name))
     cut = outputs_without_weights(model)
     assert {kind for block, _ in cut for kind in KINDS if issubclass(block, kind)} == BLOCKS[name]
     assert not any(output.any() for _, output in cut)
@@ -146,7 +146,7 @@ def test_deep_networks_score_in_float32_what_they_score_in_float64(name, depth):
     spread = []
     for kind in (torch.float32, torch.float64):
         model = build(architecture, classes=10).to(kind)
-        without_residual_links(model)
+        without_residual_links(model, base(name))
         model.register_forward_pre_hook(lambda _, inputs, kind=kind: (inputs[0].to(kind),))
         spread.append(torch.tensor(zen_scores(model, 32, repeats=2, batch=4, seed=0)).mean())
     assert abs(spread[0] - spread[1]) < 0.005 * spread[1]
@@ -163,7 +163,7 @@ def test_the_columns_are_the_score_per_block_and_the_logarithms_of_the_exact_cos
 def test_the_mean_and_deviation_are_those_of_the_repeats():
     architecture = small("resnet20_cifar", depth=1)
     model = build(architecture, classes=10)
-    without_residual_links(model)
+    without_residual_links(model, base("resnet20_cifar"))
     scores = torch.tensor(zen_scores(model, 32, repeats=5, batch=4, seed=0), dtype=torch.float64)
     scored = score(architecture, repeats=5)
     assert scored.zen == pytest.approx(scores.mean().item())

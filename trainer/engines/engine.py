@@ -1,30 +1,29 @@
 """What an engine is: it is given trainings, one at a time, and reports what becomes of them.
 
-Also what all engines share: how one training is done, where its files are, and how its errors are told.
+Also what all engines share: where a training's files are, and how its errors are told. `trainer.engines.conformance`
+checks an engine, whoever wrote it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import Literal, Protocol, Self
 
 from sampler import InputError
 from trainer.files import write_atomically
 from trainer.mending import told
 from trainer.observation import EpochRecord, Observation, Training
+from trainer.protocol import TrainerError
 
-if TYPE_CHECKING:
-    from trainer.images import ImageData
-
-Kind = Literal["epoch", "silent", "done", "died", "paused", "refused", "failed"]
+EventKind = Literal["epoch", "silent", "done", "died", "paused", "refused", "raised", "failed"]
 NextTraining = Callable[[], tuple[int, Training] | None]
-# Called with the history after every epoch; whether the training shall stop there.
-OnEpoch = Callable[[tuple[EpochRecord, ...]], bool]
 
 
 @dataclass(frozen=True)
@@ -34,25 +33,56 @@ class Event:
     Attributes:
         kind: `epoch` (one more epoch), `silent` (no sign of life for a while), `done` (the observation is written),
             `died` (its process or its machine was lost without an observation), `paused` (it was asked to, and its
-            checkpoint is written), `refused` (the user can mend it: one line in `text`), `failed` (a defect: the
-            traceback in `text`).
-        key: The training's key.
-        history: What was seen in each epoch so far, of an `epoch` event.
-        text: Why, of `silent`, `died`, `refused` and `failed`.
+            checkpoint is written), `refused` (the user can mend it: one line in `text`), `raised` (the user's trainer
+            raised something: one line in `text`), `failed` (a defect: the traceback in `text`).
+        key: Key of the training.
+        history: Records of each epoch so far, of an `epoch` event.
+        text: Reason of `silent`, `died`, `refused`, `raised` and `failed`.
     """
 
-    kind: Kind
+    kind: EventKind
     key: int
     history: tuple[EpochRecord, ...] = ()
     text: str = ""
 
 
+@dataclass(frozen=True)
+class Workplace:
+    """All that an engine is made with, beside what the user asks for.
+
+    Attributes:
+        observations: Folder where it writes observations (`write_observation`), as `KEY.json`.
+        checkpoints: Folder where trainings keep what they have done so far (`checkpoint_path`), each until its
+            observation is written; None for nowhere.
+        jobs: Folder in which an engine may keep files of its own while it runs.
+        stops: Asked at every `epoch` event whether that training shall end there; None for never.
+        waiting: Trainings that wait when it is made.
+        bytes_needed: Memory on a GPU that the largest of the study's trainings needs, in bytes; asked only where that
+            matters.
+    """
+
+    observations: Path
+    checkpoints: Path | None = None
+    jobs: Path = Path("jobs")
+    stops: Callable[[Event], bool] | None = None
+    waiting: int = 1
+    bytes_needed: Callable[[], int] = lambda: 0
+
+
 class Engine(Protocol):
-    """Where trainings run. A context manager: leaving it ends what still runs.
+    """Where trainings run. A context manager: entering it begins, leaving it ends what still runs.
 
     No engine touches the ledger. What it reports as `done` lies in its folder of observations (`observation_path`),
-    so that a coordinator that dies before it records it finds it at the next start.
+    so that a coordinator that dies before it records it finds it at the next start. A training is what
+    `trainer.tasks.task_named` of its trainer observes.
+
+    Attributes:
+        at_once: Trainings at the same time, as far as that is known; at least 1.
     """
+
+    @property
+    def at_once(self) -> int:
+        """Trainings at the same time, as far as that is known; at least 1."""
 
     def __enter__(self) -> Self:
         """Begins."""
@@ -72,10 +102,13 @@ class Engine(Protocol):
         """
 
     def pause(self) -> None:
-        """Asks what runs to write its checkpoint and end; called by the handler of a signal, or another thread."""
+        """Asks what runs to write its checkpoint and end; called by the handler of a signal, or another thread.
+
+        After it nothing begins in this engine any more; what can go on later comes as a `paused` event, or not at all.
+        """
 
     def end(self) -> None:
-        """Ends what runs, whatever it is doing; called likewise."""
+        """Ends what runs, whatever it is doing, as far as it can; called likewise."""
 
 
 def observation_path(folder: Path, key: int) -> Path:
@@ -93,46 +126,33 @@ def write_observation(folder: Path, key: int, training: Training, observation: O
 
 
 def checkpoint_path(folder: Path, training: Training) -> Path:
-    """Where a training's state is written: by what was asked and not by its key, which another try does not keep."""
-    asked = asdict(training)
+    """Where a training's state is written: by what was asked and not by its key, which another try does not keep.
+
+    A file for the image trainer, a folder for others.
+    """
+    asked = training.key()
     del asked["data"]["cache"], asked["keep"]
-    return folder / f"{hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]}.pt"
+    name = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+    return folder / (name if training.trainer else f"{name}.pt")
 
 
-def train_one(
-    training: Training, images: ImageData, threads: int, device: str, on_epoch: OnEpoch, checkpoint: Path | None
-) -> Observation:
-    """Does one training in this process.
-
-    Args:
-        training: What is asked.
-        images: Its data.
-        threads: Torch threads.
-        device: A torch device.
-        on_epoch: Told of every epoch.
-        checkpoint: File of its state, resumed from where it is there; None for none.
-
-    Returns:
-        The observation.
+def clear_checkpoint(path: Path) -> None:
+    """Removes a training's state, a file or a folder; nothing where none is.
 
     Raises:
-        InputError: If the user can mend it.
-        OSError: If a file cannot be read or written.
+        OSError: If it cannot be removed.
     """
-    import torch
-
-    from trainer.inherit import inherited_weights
-    from trainer.proxy import train
-
-    torch.set_num_threads(threads)
-    weights = inherited_weights(training, len(images.classes)) if training.parent else None
-    return train(
-        training, images, device, on_epoch, checkpoint, weights, Path(training.keep) if training.keep else None
-    )
+    if path.is_dir() and not path.is_symlink():
+        with suppress(FileNotFoundError):
+            shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def explained(key: int, error: Exception) -> Event:
-    """One line for what the user can mend, the traceback for a defect."""
+    """One line for what the user can mend, and for what the user's trainer raised; the traceback for a defect."""
+    if isinstance(error, TrainerError):
+        return Event("raised", key, text=str(error))
     if isinstance(error, InputError):
         return Event("refused", key, text=str(error))
     if isinstance(error, OSError):

@@ -20,22 +20,23 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from trainer import pausing
 from trainer.engines import own_packages
 from trainer.engines.engine import (
     Event,
     NextTraining,
-    OnEpoch,
     checkpoint_path,
+    clear_checkpoint,
     explained,
-    train_one,
     write_observation,
 )
 from trainer.engines.vigil import LOOK_SECONDS, Vigil, is_stopped
 from trainer.faults import reach
-from trainer.observation import EpochRecord, Observation, Training
+from trainer.observation import EpochRecord
+from trainer.protocol import Conditions, TrainingTask
+from trainer.tasks import task_named
 
 
 @dataclass
@@ -56,7 +57,7 @@ class LocalEngine:
         folder: Where observations are written, as `KEY.json`.
         checkpoints: Where trainings keep what they have done so far, each until its observation is written; None
             for nowhere.
-        devices: The torch device of each process.
+        devices: Torch device of each process.
         threads: Torch threads of each process. Two processes of two threads each on two cores are four times
             slower than two of one: keep processes times threads at the number of cores.
         stops: Asked at every `epoch` event whether that training shall end there; None for never.
@@ -76,9 +77,18 @@ class LocalEngine:
         self.stops = stops
         self.context = multiprocessing.get_context("spawn")
         self.pausing = self.context.RawValue("b", 0)  # without a lock, which a killed worker would keep
-        self.workers = [self._start(device) for device in devices]
+        self.devices = tuple(devices)
+        self.workers: list[_Worker] = []
+
+    @property
+    def at_once(self) -> int:
+        """Its processes."""
+        return len(self.devices)
 
     def __enter__(self) -> Self:
+        """Starts the processes."""
+        for device in self.devices:
+            self.workers.append(self._start(device))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -195,7 +205,7 @@ def _work(
     pausing.listen(lambda: bool(flag.value), partial(_count, signs))
     _end_with_parent()
     reach("worker.started")
-    images: dict[Any, Any] = {}
+    tasks: dict[str, TrainingTask] = {}
     while True:
         try:
             key, training = pipe.recv()
@@ -204,12 +214,15 @@ def _work(
         reach("worker.received")
         checkpoint = checkpoint_path(checkpoints, training) if checkpoints else None
         try:
-            observation = _train(training, images, threads, device, partial(_report_epoch, pipe, key, asks), checkpoint)
+            if training.trainer not in tasks:
+                tasks = {training.trainer: task_named(training.trainer)}
+            conditions = Conditions(device, threads, partial(_report_epoch, pipe, key, asks), checkpoint)
+            observation = tasks[training.trainer].observe(training, conditions)
             reach("worker.trained")
             write_observation(folder, key, training, observation)
             reach("worker.observed")
             if checkpoint:
-                checkpoint.unlink(missing_ok=True)
+                clear_checkpoint(checkpoint)
             reach("worker.cleared")
             pipe.send(Event("done", key))
             reach("worker.reported")
@@ -227,20 +240,6 @@ def _report_epoch(pipe: Connection, key: int, asks: bool, history: tuple[EpochRe
     """Reports; gives whether the training shall stop."""
     pipe.send(Event("epoch", key, history))
     return bool(pipe.recv()) if asks else False
-
-
-def _train(
-    training: Training, images: dict[Any, Any], threads: int, device: str, on_epoch: OnEpoch, checkpoint: Path | None
-) -> Observation:
-    from trainer.images import load_images
-
-    spec = training.data
-    if spec not in images:
-        images.clear()  # one data set in memory at a time
-        pausing.alive()
-        images[spec] = load_images(spec.source, spec.side, cache=Path(spec.cache) if spec.cache else None)
-    pausing.alive()
-    return train_one(training, images[spec], threads, device, on_epoch, checkpoint)
 
 
 def _end_with_parent() -> None:

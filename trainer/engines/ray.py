@@ -65,6 +65,11 @@ class RayEngine:
         self.address, self.workers, self.cpus, self.gpus, self.work = address, workers, cpus, gpus, work
         self.paused = False
 
+    @property
+    def at_once(self) -> int:
+        """Trainings at the same time that were asked for; of a cluster that grows nobody knows."""
+        return self.workers or 1
+
     def __enter__(self) -> Self:
         """Connects.
 
@@ -147,7 +152,8 @@ class RayEngine:
 
     def _submit(self, assignment: Assignment) -> None:
         # In a list, so that a machine fetches the images only when it needs them.
-        images = [self.sent[one] for one in (assignment.images.fingerprint,) if one in self.sent]
+        wanted = assignment.images.fingerprint if assignment.images else ""
+        images = [self.sent[wanted]] if wanted in self.sent else []
         self.running[self.task.remote(self.work, assignment, images, self.reports)] = assignment
 
     def _heard(self, event: Event) -> Event:
@@ -167,6 +173,7 @@ class RayEngine:
             return Event("died", assignment.key, text=lost)
         if outcome.kind != "unseen":
             return self.desk.filed(assignment, outcome)
+        assert assignment.images is not None
         if assignment.images.fingerprint not in self.sent:
             self.sent[assignment.images.fingerprint] = ray.put(self.desk.arrays(assignment))
         self._submit(assignment)

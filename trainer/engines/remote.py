@@ -10,16 +10,27 @@ import socket
 import tempfile
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from trainer.engines.engine import Event, Kind, OnEpoch, checkpoint_path, explained, train_one, write_observation
+from trainer.engines.engine import (
+    Event,
+    EventKind,
+    checkpoint_path,
+    clear_checkpoint,
+    explained,
+    write_observation,
+)
 from trainer.engines.shipping import Arrays, ShippedImages, arrays_of
 from trainer.files import write_atomically
 from trainer.image_data import ImageData
-from trainer.observation import Observation, Training
+from trainer.images import load_images
+from trainer.images_task import observed
+from trainer.observation import DataSpec, Observation, Training
+from trainer.protocol import Conditions, OnEpoch
+from trainer.tasks import task_named
+from trainer.trainers import file_of_trainer
 
 # Of the checkpoint folder: a node that reads the same token there sees the coordinator's own folder.
 MARK = "shared-with"
@@ -30,24 +41,26 @@ class Assignment:
     """What is sent to do one training.
 
     Attributes:
-        key: The training's key.
-        training: What is asked.
-        images: What its data are.
+        key: Key of the training.
+        training: Training that is asked for.
+        images: Images to train on; None for another trainer than that of images.
         parent: The file it inherits from, b"" for none.
         checkpoint: Absolute path of its state, "" for none.
         token: What the checkpoint's folder holds as `MARK`.
         threads: Torch threads.
         device: A torch device of the node.
+        trainer: Text of the user's file that trains, b"" where it is none.
     """
 
     key: int
     training: Training
-    images: ShippedImages
+    images: ShippedImages | None
     parent: bytes
     checkpoint: str
     token: str
     threads: int
     device: str
+    trainer: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -55,12 +68,12 @@ class Outcome:
     """What comes back.
 
     Attributes:
-        kind: As of an event; `unseen` where the node has no images and none were sent.
+        kind: Kind of an event; `unseen` where the node has no images and none were sent.
         text: The observation as JSON of `done`, the node's name of `unseen`, why of all others.
         network: The trained network's file, where it was asked to be kept.
     """
 
-    kind: Kind | Literal["unseen"]
+    kind: EventKind | Literal["unseen"]
     text: str
     network: bytes = b""
 
@@ -74,6 +87,8 @@ def perform(assignment: Assignment, fetch: Callable[[], Arrays] | None, on_epoch
     """Does a training on this machine; whatever happens is an outcome."""
     shipped = assignment.images
     try:
+        if shipped is None:
+            return _trained_elsewise(assignment, on_epoch)
         if shipped.fingerprint not in _images:
             found = shipped.on_this_node(fetch)
             if found is None:
@@ -87,7 +102,8 @@ def perform(assignment: Assignment, fetch: Callable[[], Arrays] | None, on_epoch
 
 
 def _trained(assignment: Assignment, images: ImageData, on_epoch: OnEpoch) -> Outcome:
-    training, checkpoint = assignment.training, _seen_checkpoint(assignment)
+    training = assignment.training
+    conditions = Conditions(assignment.device, assignment.threads, on_epoch, _seen_checkpoint(assignment))
     with tempfile.TemporaryDirectory() as name:
         parent, keep = Path(name) / "parent.safetensors", Path(name) / "network.safetensors"
         if assignment.parent:
@@ -95,9 +111,22 @@ def _trained(assignment: Assignment, images: ImageData, on_epoch: OnEpoch) -> Ou
             training = replace(training, parent=str(parent))
         if training.keep:
             training = replace(training, keep=str(keep))
-        observation = train_one(training, images, assignment.threads, assignment.device, on_epoch, checkpoint)
+        observation = observed(training, images, conditions)
         # A training that diverged leaves none.
         return Outcome("done", observation.to_json(), keep.read_bytes() if keep.is_file() else b"")
+
+
+def _trained_elsewise(assignment: Assignment, on_epoch: OnEpoch) -> Outcome:
+    """Does a training of another trainer, whose file was sent where this machine does not see the same one."""
+    training = assignment.training
+    conditions = Conditions(assignment.device, assignment.threads, on_epoch, _seen_checkpoint(assignment))
+    with tempfile.TemporaryDirectory() as name:
+        trainer, file = training.trainer, file_of_trainer(training.trainer)
+        if file is not None and not (file.is_file() and file.read_bytes() == assignment.trainer):
+            (sent := Path(name) / file.name).write_bytes(assignment.trainer)
+            trainer = f"{sent}:{trainer.rpartition(':')[2]}"
+        observation = task_named(trainer).observe(training, conditions)
+        return Outcome("done", observation.to_json())
 
 
 def _seen_checkpoint(assignment: Assignment) -> Path | None:
@@ -136,16 +165,20 @@ class Desk:
             InputError: If its images cannot be used.
             OSError: If the network that it inherits from cannot be read.
         """
-        spec = training.data
-        what = spec.source, spec.side
-        if what not in self.shipped:
-            from trainer.images import load_images
-
-            self.images[what] = load_images(*what, cache=Path(spec.cache) if spec.cache else None)
-            self.shipped[what] = ShippedImages.of(self.images[what])
         parent = Path(training.parent).read_bytes() if training.parent else b""
         checkpoint = str(checkpoint_path(self.checkpoints, training)) if self.checkpoints else ""
-        return Assignment(key, training, self.shipped[what], parent, checkpoint, self.token, self.threads, self.device)
+        state = checkpoint, self.token, self.threads, self.device
+        if training.trainer:
+            file = file_of_trainer(training.trainer)
+            return Assignment(key, training, None, parent, *state, file.read_bytes() if file else b"")
+        return Assignment(key, training, self._shipped(training.data), parent, *state)
+
+    def _shipped(self, spec: DataSpec) -> ShippedImages:
+        what = spec.source, spec.side
+        if what not in self.shipped:
+            self.images[what] = load_images(*what, cache=Path(spec.cache) if spec.cache else None)
+            self.shipped[what] = ShippedImages.of(self.images[what])
+        return self.shipped[what]
 
     def arrays(self, assignment: Assignment) -> Arrays:
         """The images of an assignment, for a node that does not see them."""
@@ -158,7 +191,9 @@ class Desk:
             OSError: If it cannot be written.
         """
         if outcome.kind == "unseen":
-            path = assignment.images.files[0][0] if assignment.images.files else assignment.images.source
+            images = assignment.images
+            assert images is not None
+            path = images.files[0][0] if images.files else images.source
             text = f"{path}: machine {outcome.text} does not see it; put the study where all machines do"
             return Event("refused", assignment.key, text=text)
         if outcome.kind == "done":
@@ -166,8 +201,8 @@ class Desk:
             if outcome.network:
                 write_atomically(Path(assignment.training.keep), outcome.network)
             write_observation(self.folder, assignment.key, assignment.training, found)
-            with suppress(FileNotFoundError):
-                Path(assignment.checkpoint or self.folder / "none").unlink()
+            if assignment.checkpoint:
+                clear_checkpoint(Path(assignment.checkpoint))
             return Event("done", assignment.key)
         return Event(outcome.kind, assignment.key, text=outcome.text)
 

@@ -27,7 +27,7 @@ INSTALL = "pip install 'scaling-planner[slurm]'"
 
 
 @dataclass(frozen=True)
-class Job:
+class Submission:
     """What a job does: a callable that submitit can also queue anew when its time is over or it is preempted.
 
     Attributes:
@@ -83,7 +83,7 @@ class SlurmEngine:
         self.jobs = jobs.absolute()
         self.workers, self.cpus, self.gpus = workers or MOST_JOBS, max(1, int(cpus)), _whole(gpus)
         self.options = _parsed(options)
-        self.paused = False
+        self.paused, self.at_once = False, workers or 1
 
     def __enter__(self) -> Self:
         """Ends jobs that a dead coordinator left, and prepares submission.
@@ -153,7 +153,7 @@ class SlurmEngine:
 
     def _submit(self, assignment: Assignment) -> None:
         with own_packages.first_for_programs():
-            job = self.executor.submit(Job(assignment, str(self.own)))
+            job = self.executor.submit(Submission(assignment, str(self.own)))
         self.running[assignment.key] = job, assignment
         (self.own / f"{assignment.key:06d}.job").write_text(str(job.job_id))
 

@@ -2,48 +2,68 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from functools import cache
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import nn
 
-from sampler import Architecture, BaseNetwork, InputError
-from trainer.inheritance.layers import SHORTCUTS, Transfer, layers
-from trainer.inheritance.parts import StageParts, parts_of
-from trainer.inheritance.spaces import Space, halves, multiples, padded, plain
+from sampler import Architecture, InputError, base
+from trainer.families.protocol import ChannelGrowth, InheritableFamily, Parts, StageParts, lacking
+from trainer.families.registry import torch_family_of
+from trainer.inheritance.layers import SHORTCUTS, WeightTransfer, layers
+from trainer.inheritance.spaces import ChannelMap, free, halves, multiples, padded
 
-# Where outputs of blocks cannot follow any map.
-SUMMED: dict[str, Callable[[np.random.Generator, int, int], Space]] = {"ghost": halves, "convnext": multiples}
+_log = logging.getLogger(__name__)
+_SPACES: dict[ChannelGrowth, Callable[[np.random.Generator, int, int], ChannelMap]] = {
+    "free": free,
+    "halves": halves,
+    "multiples": multiples,
+}
 Skip = Literal["no skip connection", "a plain skip connection", "a convolution beside it"]
 
 
-def summed_space(network: BaseNetwork, transfer: Transfer, old: int, new: int) -> Space:
+def network_parts(model: nn.Module, architecture: Architecture) -> Parts:
+    """The parts of a network.
+
+    Raises:
+        InputError: If its family does not tell them.
+    """
+    network = base(architecture.base)
+    family = torch_family_of(network)
+    if not isinstance(family, InheritableFamily):
+        raise lacking(network, "parts", "inherited weights need", "train it from scratch")
+    return family.parts(model, architecture)
+
+
+def summed_space(growth: ChannelGrowth, transfer: WeightTransfer, old: int, new: int) -> ChannelMap:
     """A map for the stem's or a stage's outputs, from the parent's width to the child's.
 
     Raises:
         InputError: If the family cannot grow from one width to the other.
     """
-    return SUMMED.get(network.family, plain)(transfer.rng, old, new)
+    return _SPACES[growth](transfer.rng, old, new)
 
 
 def grow_stage(
-    network: BaseNetwork,
-    transfer: Transfer,
+    growth: ChannelGrowth,
+    transfer: WeightTransfer,
     parent: StageParts,
     child: StageParts,
-    inputs: Space,
+    inputs: ChannelMap,
     widths: tuple[int, int, int],
-) -> Space:
+) -> ChannelMap:
     """Writes a stage's weights into the child.
 
     Args:
-        network: The base network.
+        growth: How the family's stages may widen.
         transfer: Copies layers.
         parent: The parent's stage.
         child: The child's, with as many blocks or more.
-        inputs: What it reads.
+        inputs: Map of what it reads.
         widths: The parent's channels before and after the stage, and the child's after it.
 
     Returns:
@@ -53,21 +73,21 @@ def grow_stage(
         InputError: If no weights of the child compute the same.
     """
     old_in, old_out, new_out = widths
-    if bool(layers(parent.entry)) != bool(layers(child.entry)):
+    if bool(layers(*parent.entry)) != bool(layers(*child.entry)):
         raise InputError(
             "only one of the two networks has a layer norm and a convolution before its blocks; make what comes "
             "before it as wide as the stage in both or in neither"
         )
-    if layers(child.entry):
-        outputs = summed_space(network, transfer, old_out, new_out)
-        transfer.chain([parent.entry], [child.entry], inputs, outputs)
+    if layers(*child.entry):
+        outputs = summed_space(growth, transfer, old_out, new_out)
+        transfer.chain(parent.entry, child.entry, inputs, outputs)
         inputs = outputs
-    elif network.variant == "cifar":
+    elif child.padded:
         outputs = padded(transfer.rng, inputs, old_in, old_out, new_out)
     elif _skips(parent.blocks[0], child.blocks[0]) == "a plain skip connection":
         outputs = inputs
     else:
-        outputs = summed_space(network, transfer, old_out, new_out)
+        outputs = summed_space(growth, transfer, old_out, new_out)
     for position, block in enumerate(child.blocks):
         if position < len(parent.blocks):
             _grow_block(transfer, parent.blocks[position], block, inputs, outputs)
@@ -75,6 +95,29 @@ def grow_stage(
             _silence(block)
         inputs = outputs
     return outputs
+
+
+def zero_init(model: nn.Module, architecture: Architecture) -> None:
+    """Does what the recipe's zero_init says: silences residual blocks, or leaves it out where they are not known.
+
+    All networks of a study are of one base network, so that none of them begins otherwise than the others; the line
+    that says so comes once in a process.
+    """
+    network = base(architecture.base)
+    if isinstance(torch_family_of(network), InheritableFamily):
+        silence_residual_blocks(model, architecture)
+    else:
+        _say_left_out(network.name, network.family)
+
+
+@cache
+def _say_left_out(name: str, family: str) -> None:
+    _log.warning(
+        "%s: family %r has no parts(), so zero_init is left out and deep networks may learn slowly at first; give it, "
+        "or set zero_init = false (in [recipe] of study.toml)",
+        name,
+        family,
+    )
 
 
 @torch.no_grad()
@@ -88,9 +131,9 @@ def silence_residual_blocks(model: nn.Module, architecture: Architecture) -> int
         How many blocks were changed.
 
     Raises:
-        InputError: If the places of a family's blocks are not known.
+        InputError: If the family does not tell its networks' parts.
     """
-    stages = parts_of(model, architecture).stages
+    stages = network_parts(model, architecture).stages
     blocks = [block for stage in stages for block in stage.blocks if not hasattr(block, "gamma")]
     residual = [block for block in blocks if skip_of(block) == "a plain skip connection"]
     for block in residual:
@@ -121,16 +164,24 @@ def skip_of(block: nn.Module) -> Skip:
 
 
 def _shortcut(block: nn.Module) -> nn.Module:
-    found = (getattr(block, name, None) for name in SHORTCUTS)
-    return next((module for module in found if isinstance(module, nn.Module)), nn.Identity())
+    named = (getattr(block, name, None) for name in SHORTCUTS)
+    return next((module for module in named if isinstance(module, nn.Module)), nn.Identity())
 
 
-def _grow_block(transfer: Transfer, parent: nn.Module, child: nn.Module, inputs: Space, outputs: Space) -> None:
+def _grow_block(
+    transfer: WeightTransfer, parent: nn.Module, child: nn.Module, inputs: ChannelMap, outputs: ChannelMap
+) -> None:
+    """Writes a block's weights into the child.
+
+    Raises:
+        InputError: If it has a parameter of its own that is no layer scale.
+    """
     transfer.chain([parent], [child], inputs, outputs)
     for (name, old), (_, new) in zip(
         parent.named_parameters(recurse=False), child.named_parameters(recurse=False), strict=True
     ):
-        assert name == "gamma", name  # ConvNeXt's layer scale
+        if name != "gamma":  # ConvNeXt's layer scale
+            raise InputError(f"its {type(child).__name__} has a parameter {name}, and no rule says how that widens")
         transfer.rows(old, new, outputs)
     beside = _shortcut(child)
     if layers(beside):
@@ -165,7 +216,7 @@ def _silence(block: nn.Module) -> None:
     After a sum ResNets' blocks rectify what is rectified already.
 
     Raises:
-        InputError: If it has no skip connection.
+        InputError: If it has no skip connection, or ends with no norm.
     """
     if skip_of(block) != "a plain skip connection":
         raise InputError(
@@ -176,6 +227,7 @@ def _silence(block: nn.Module) -> None:
     for norm in layers(block)[-1].modules():
         if isinstance(norm, nn.BatchNorm2d):  # both, in a ghost module: noise of the first would be normalised
             last += [norm.weight, norm.bias]
-    assert last, f"{type(block).__name__} ends with no norm"
+    if not last:
+        raise InputError(f"its {type(block).__name__} ends with no batch norm, which could silence it")
     for parameter in last:
         parameter.zero_()

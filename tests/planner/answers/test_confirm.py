@@ -11,7 +11,7 @@ from planner.answers.confirm import ORIGIN, confirm
 from planner.answers.formula import Formula
 from planner.answers.predict import answer_for
 from planner.fitting.fit import fit
-from planner.training.loop import Resources
+from planner.training.resources import Resources
 from sampler import stratified_design
 
 BUDGET = 15e6

@@ -3,35 +3,48 @@
 import json
 from dataclasses import replace
 
-import numpy as np
 import optuna
 import pandas as pd
 import pytest
 
 from planner import ExactCostSampler
 from planner.proposers import methods
+from planner.proposers.gain import aim
+from planner.proposers.names import PROPOSER_NAMES
+from planner.proposers.optuna_proposer import every_row, optuna_sampler, replica
 from planner.proposers.outlook import Outlook
-from planner.proposers.pool import make_pool
-from sampler import SearchSpace, architecture_complexity, base, stack
+from planner.proposers.pool import architectures_frame, make_pool
+from planner.proposers.registry import PROPOSERS
+from sampler import SearchSpace, architecture_complexity, base
 from sampler.complexity import count
-from sampler.moves import neighbours
 
 
 @pytest.fixture
 def quick(monkeypatch):
     """Puts simple arithmetic in the place of the surrogate."""
 
-    def dearest(observed, pool, n, *, inputs, target, cost, seed, noise_variance, per):
-        assert {"status", target, cost, *inputs} <= set(observed) and {cost, *inputs} <= set(pool)
-        return list(pool[cost].nlargest(n).index)
+    def dearest(observed, pool, n, task):
+        assert {"status", task.target, task.cost, *task.inputs} <= set(observed)
+        assert {task.cost, *task.inputs} <= set(pool)
+        return list(pool[task.cost].nlargest(n).index)
+
+    dearest.about = lambda name, task: f"{name}: {aim(task)}"
 
     class Simple:
         def of_rows(self, rows):
             columns = {"mean": 0.5, "lower": 0.4, "upper": 0.6, "in_range": False, "gain": 0.01, "points": 0.002}
             return pd.DataFrame(columns, index=rows.index)
 
-    monkeypatch.setattr("planner.proposers.proposal.propose", dearest)
     monkeypatch.setattr(Outlook, "of", lambda *_: Simple())
+    with PROPOSERS.temporarily("bayes", dearest):
+        yield
+
+
+def replica_of(ledger, sampler):
+    """A study in memory with what Optuna's samplers see of a ledger."""
+    rows = methods.StudyRows(ledger)
+    task = rows.task(architectures_frame(ledger.tried(), ledger.space), 0, "trial", None)
+    return replica(every_row(rows.observed, task), ledger.distributions(), task, sampler)
 
 
 def queued(ledger):
@@ -41,7 +54,7 @@ def queued(ledger):
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("method", methods.METHODS)
+@pytest.mark.parametrize("method", PROPOSER_NAMES)
 def test_every_method_queues_untried_architectures_that_may_be_trained(run, mine, method):
     tried = {tuple(row) for row in mine.tried().integers()}
     n = 1 if method == "gp" else 3  # seconds each
@@ -65,10 +78,10 @@ def test_every_method_queues_untried_architectures_that_may_be_trained(run, mine
 def test_a_second_proposal_knows_what_waits_and_the_same_seed_chooses_the_same(mine):
     pool = make_pool(mine.space, 1000, 0, mine.tried())
     for method in ("tpe", "nsga2", "nsga3", "random"):
-        one, again = (methods.choose(mine, pool, 3, method, seed=5) for _ in range(2))
+        one, again = (methods.choose_rows(mine, pool, 3, method, seed=5) for _ in range(2))
         assert one == again and len(set(one)) == 3
     mine.enqueue(pool.take([7]), "test")
-    replica = methods.replica(mine, optuna.samplers.RandomSampler())
+    replica = replica_of(mine, optuna.samplers.RandomSampler())
     running = replica.get_trials(states=(optuna.trial.TrialState.RUNNING,))
     assert [one.params["resolution"] for one in running] == [pool[7].resolution]
     assert len(mine.study.get_trials(states=(optuna.trial.TrialState.WAITING,))) == 1  # the ledger's own is untouched
@@ -80,7 +93,7 @@ def test_other_samplers_see_what_optuna_s_own_storage_holds(mine, train):
     mine.ask_for(wide, "greedy", {"epochs": 1})
     train(mine)
     mine.ask_for(wide, "greedy", {"epochs": 2})
-    replica = methods.replica(mine, optuna.samplers.RandomSampler())
+    replica = replica_of(mine, optuna.samplers.RandomSampler())
     stored = optuna.load_study(study_name=None, storage=mine.url).trials
     assert len(replica.trials) == len(stored) == 13
     assert [trial.params for trial in replica.trials[:-1]] == [trial.params for trial in stored[:-1]]
@@ -90,8 +103,7 @@ def test_other_samplers_see_what_optuna_s_own_storage_holds(mine, train):
 
 def test_genetic_samplers_breed_from_the_ledger_s_trainings(mine):
     """A child of trainings with one resolution has that resolution; a random suggestion would rarely."""
-    sampler = methods._sampler("nsga2", mine, 0)
-    study = methods.replica(mine, sampler)
+    study = replica_of(mine, optuna_sampler("nsga2", 10, 0))
     parents = {trial.params["width_7"] for trial in study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))}
     children = []
     for _ in range(10):
@@ -164,18 +176,17 @@ def test_mistakes_are_refused(run, mine):
         assert (code, out) == (2, "") and words in err and err.count("\n") == 1, line
 
 
-def test_the_cost_of_parameters_is_that_of_the_architecture(mine):
-    cost = methods.macs_of_parameters(mine.space)
-    middle = replace(stack([base("efficientnet_b0").architecture()]), resolution=np.array([48]))
-    for one in list(neighbours(middle, mine.space))[::9]:
-        assert cost(methods.parameters(one)) == architecture_complexity(one, 4).macs
-    for one in list(mine.tried())[:4]:  # of what was drawn, parameters leave a step of stem and head open
-        assert cost(methods.parameters(one)) == pytest.approx(architecture_complexity(one, 4).macs, rel=0.02)
-
-
 def test_the_exact_cost_sampler_works_on_the_ledger_s_own_study(mine):
-    sampler = ExactCostSampler(methods.macs_of_parameters(mine.space), seed=0, n_startup_trials=99, pool_size=200)
-    study = methods.replica(mine, sampler)
+    def cost(params):  # the stem and the head follow the first and the last stage, nearly
+        one = replace(
+            base("efficientnet_b0").architecture(),
+            resolution=params["resolution"],
+            widths=tuple(params[f"width_{i}"] for i in range(1, 8)),
+            depths=tuple(params[f"depth_{i}"] for i in range(1, 8)),
+        )
+        return architecture_complexity(one, 4).macs
+
+    study = replica_of(mine, ExactCostSampler(cost, seed=0, n_startup_trials=99, pool_size=200))
     suggested = [study.ask(mine.distributions()).params for _ in range(3)]
     assert all(set(params) == set(mine.distributions()) for params in suggested)
     assert len({tuple(params.values()) for params in suggested}) == 3

@@ -11,7 +11,7 @@ import planner
 
 ROOT = Path(planner.__file__).parents[1]
 # What needs one package of ours each, and nothing heavy.
-USE = "import planner, planner.training.engines\nassert planner.base('resnet18').name == 'resnet18'\n"
+USE = "import planner, planner.training.resources\nassert planner.base('resnet18').name == 'resnet18'\n"
 THEIRS = ("trainer.py", "sampler.py", "trainer/__init__.py", "sampler/__init__.py", "trainer/utils.py")
 
 

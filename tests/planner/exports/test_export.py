@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from timm.models import _registry
 
 from planner.exports import files
-from planner.exports.families import listed
-from planner.exports.files import difference, write
-from planner.exports.network import Network, name_of
+from planner.exports.files import onnx_difference, write
+from planner.exports.network import ExportedNetwork, name_of
+from planner.exports.paths import is_timm_model
 from planner.exports.source import timm_source
 from sampler import LayeredArchitecture, architecture_complexity, base, base_names, rule_named
 from sampler.scaling import scale_stages
@@ -99,7 +100,7 @@ def random_network(name, seed):
     one = scale_stages(network, rule_named(network.rule), pixels, d, w)[0]
     if network.family in ("residual", "convnext") and seed % 2:  # a stem unlike the first stage, and unlike timm's
         one = replace(one, stem=int(rng.integers(5, 20)))
-    return Network(name_of(name, f"random_{seed}"), one, CLASSES)
+    return ExportedNetwork(name_of(name, f"random_{seed}"), one, CLASSES)
 
 
 def check_elsewhere(folder, networks):
@@ -133,10 +134,10 @@ def test_the_code_builds_the_same_network_where_there_is_no_planner(tmp_path):
     for number, padding in enumerate(("max", "local")):
         layers = np.random.default_rng(number).integers(3, 20, 18).tolist()
         one = LayeredArchitecture.of(base("resnet20_cifar"), layers, padding, stem=9, resolution=17)
-        networks.append(Network(f"layered_{padding}", one, CLASSES))
+        networks.append(ExportedNetwork(f"layered_{padding}", one, CLASSES))
         layers = np.random.default_rng(number).integers(3, 20, 16).tolist()
         one = LayeredArchitecture.of(base("resnet18"), layers, padding, stem=9, resolution=33)
-        networks.append(Network(f"layered_18_{padding}", one, CLASSES))
+        networks.append(ExportedNetwork(f"layered_18_{padding}", one, CLASSES))
     check_elsewhere(tmp_path, {network.name: network for network in networks}.values())
 
 
@@ -145,11 +146,25 @@ def test_the_code_of_every_base_network_builds_the_same_network(tmp_path):
     check_elsewhere(tmp_path, [random_network(name, seed) for seed in (2, 3) for name in base_names()])
 
 
-def test_long_lists_are_written_over_several_lines():
-    items = [[1, 2], ["a" * 60, "b" * 60], {"key": 1.0}]
-    text = listed(items)
-    assert eval(text) == items
-    assert text.splitlines()[1:3] == ["    [1, 2],", "    ["]
+def test_code_is_written_without_importing_what_would_run_it(tmp_path):
+    program = (
+        "import json, sys\n"
+        "sys.argv = ['planner', 'export', '--flops', '200M', '--to', 'timm', '--out', 'b0_200m.py']\n"
+        "from planner.cli import main\n"
+        "main()\n"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    imported = set(json.loads(done.stdout.splitlines()[-1]))
+    heavy = {"torch", "torchvision", "timm", "botorch", "gpytorch", "optuna", "pandas", "sklearn", "scipy", "pymoo"}
+    assert not imported & heavy
+    assert "planner" in imported and "efficientnet(" in (tmp_path / "b0_200m.py").read_text()
+
+
+def test_timms_names_are_known_without_timm():
+    assert [name for name in _registry._model_entrypoints if not is_timm_model(name)] == []
+    assert [name for name in ("resnet_50", "register_model", "b0_200m", "efficientnet") if is_timm_model(name)] == []
 
 
 @pytest.fixture
@@ -302,12 +317,12 @@ def test_the_onnx_graph_computes_what_torch_computes_for_any_batch(name, tmp_pat
     network = random_network(name, seed=4)
     path = tmp_path / "m.onnx"
     model = filled(build(network.architecture, CLASSES))
-    monkeypatch.setattr(Network, "module", lambda _: model)
+    monkeypatch.setattr(ExportedNetwork, "module", lambda _: model)
     assert write(network, "onnx", str(path)) == [path]
     images = torch.randn(5, 3, *[network.architecture.resolution] * 2)
-    assert difference(path.read_bytes(), model, images) <= 1e-4
+    assert onnx_difference(path.read_bytes(), model, images) <= 1e-4
     other = filled(build(network.architecture, CLASSES), seed=1)
-    assert difference(path.read_bytes(), other, images) > 1e-2
+    assert onnx_difference(path.read_bytes(), other, images) > 1e-2
     import onnx
 
     props = {one.key: one.value for one in onnx.load(path).metadata_props}
@@ -318,7 +333,7 @@ def test_a_graph_that_computes_something_else_is_not_written(tmp_path, monkeypat
     for name in ONNX_PACKAGES:
         pytest.importorskip(name)
     monkeypatch.setattr(files, "onnx_proto", lambda *_, **__: __import__("onnx").ModelProto())
-    monkeypatch.setattr(files, "difference", lambda *_: float("nan"))
+    monkeypatch.setattr(files, "onnx_difference", lambda *_: float("nan"))
     with pytest.raises(RuntimeError, match="from torch's"):
         write(random_network("resnet18", 0), "onnx", str(tmp_path / "x.onnx"))
     assert not list(tmp_path.iterdir())

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from planner import PlannerError
-from planner.front.pareto import as_losses, non_dominated_mask, select, spearman
+from planner.front.pareto import as_losses, non_dominated_mask, nsga3_rows, spearman
 
 
 def dominates(a, b):
@@ -63,7 +63,7 @@ def test_losses_are_error_and_the_logarithm_of_the_cost():
 def test_the_selection_is_as_large_as_the_rule_says(n, share):
     accuracy, macs, losses = trainings(n, n)
     first = sum(by_definition(losses))
-    kept = select(accuracy, macs, share)
+    kept = nsga3_rows(accuracy, macs, share)
     assert len(set(kept.tolist())) == len(kept) == max(math.ceil(share * n), first, min(8, n))
 
 
@@ -71,7 +71,7 @@ def test_the_selection_is_as_large_as_the_rule_says(n, share):
 @pytest.mark.parametrize("seed", range(6))
 def test_fronts_are_taken_in_order_and_only_the_last_is_broken(seed, n):
     accuracy, macs, losses = trainings(seed, n)
-    kept = set(select(accuracy, macs, share=0.4).tolist())
+    kept = set(nsga3_rows(accuracy, macs, share=0.4).tolist())
     rank = ranks(losses)
     last = max(rank[i] for i in kept)
     assert {i for i in range(n) if rank[i] < last} <= kept
@@ -79,14 +79,14 @@ def test_fronts_are_taken_in_order_and_only_the_last_is_broken(seed, n):
 
 def test_rows_come_sorted_by_cost():
     accuracy, macs, _ = trainings(0, 50)
-    kept = select(accuracy, macs)
+    kept = nsga3_rows(accuracy, macs)
     assert (np.diff(macs[kept]) > 0).all()
 
 
 @pytest.mark.parametrize("seed", [0, 1, 7])
 def test_the_same_seed_selects_the_same_rows(seed):
     accuracy, macs, _ = trainings(3, 80)
-    assert select(accuracy, macs, seed=seed).tolist() == select(accuracy, macs, seed=seed).tolist()
+    assert nsga3_rows(accuracy, macs, seed=seed).tolist() == nsga3_rows(accuracy, macs, seed=seed).tolist()
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -94,19 +94,19 @@ def test_the_order_of_the_rows_does_not_matter(seed):
     n = 10 + seed
     accuracy, macs, _ = trainings(seed, n)
     order = np.random.default_rng(1000 + seed).permutation(n)
-    shuffled = order[select(accuracy[order], macs[order])]
-    assert shuffled.tolist() == select(accuracy, macs).tolist()
+    shuffled = order[nsga3_rows(accuracy[order], macs[order])]
+    assert shuffled.tolist() == nsga3_rows(accuracy, macs).tolist()
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5])
 def test_copies_of_one_training_neither_fail_nor_are_lost(share):
-    kept = select([0.5] * 12, [1e6] * 12, share)
+    kept = nsga3_rows([0.5] * 12, [1e6] * 12, share)
     assert kept.tolist() == list(range(12))  # all of them are on the first front
 
 
 def test_the_unit_of_the_cost_does_not_matter():
     accuracy, macs, _ = trainings(5, 60)
-    assert select(accuracy, macs).tolist() == select(accuracy, macs / 1024).tolist()
+    assert nsga3_rows(accuracy, macs).tolist() == nsga3_rows(accuracy, macs / 1024).tolist()
 
 
 @pytest.mark.parametrize(
@@ -118,12 +118,12 @@ def test_an_impossible_row_is_refused_with_its_number(accuracy, macs, row):
     accuracies, costs = np.array([0.1, 0.2, 0.3]), np.array([1.0, 2.0, 3.0])
     accuracies[row], costs[row] = accuracy, macs
     with pytest.raises(PlannerError, match=rf"missing or impossible in 1 of 3 rows \(first: row {row}, .*status ok"):
-        select(accuracies, costs)
+        nsga3_rows(accuracies, costs)
 
 
 def test_no_rows_are_refused_with_what_to_do():
     with pytest.raises(PlannerError, match="no finished training to take a front of; run `planner train` first"):
-        select([], [])
+        nsga3_rows([], [])
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -137,7 +137,7 @@ def test_the_first_front_is_optunas(seed):
         study.add_trial(optuna.trial.create_trial(values=list(values)))
     front = {trial.number for trial in study.best_trials}
     assert set(np.flatnonzero(non_dominated_mask(as_losses(accuracy, macs)))) == front
-    assert front <= set(select(accuracy, macs).tolist())
+    assert front <= set(nsga3_rows(accuracy, macs).tolist())
 
 
 @pytest.mark.parametrize("seed", range(10))

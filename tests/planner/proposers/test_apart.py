@@ -112,7 +112,7 @@ def test_once_a_fifth_were_varied_the_surrogate_is_believed(trained, apart):
 
 
 def test_the_first_batch_of_stage_proposals_is_three(run, mine, monkeypatch):
-    monkeypatch.setattr("planner.proposers.methods.initial_size", lambda space: 8)
+    monkeypatch.setattr("planner.proposers.queue.initial_size", lambda space: 8)
     code, out, err = run("propose", "-n", 6, "--space", "stage", "--pool", 300, "--json")
     assert code == 0, err
     found = json.loads(out)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from planner.front.gains import Staircase, log_expected_gain, log_improvement, log_most_gain
+from planner.front.gains import FrontStaircase, log_expected_gain, log_improvement, log_most_gain
 from planner.proposers.botorch import ExactCostExpectedHypervolumeImprovement
 
 REFERENCE = (2.0, 0.1)
@@ -36,7 +36,7 @@ def a_case(seed):
 
 
 def staircase(front, reference=REFERENCE):
-    return Staircase.of(torch.tensor(front[:, 0]), torch.tensor(front[:, 1]), reference)
+    return FrontStaircase.of(torch.tensor(front[:, 0]), torch.tensor(front[:, 1]), reference)
 
 
 @pytest.mark.parametrize("seed", [*range(15), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(15, 100))])
@@ -73,7 +73,7 @@ def test_dominated_repeated_and_unreachable_points_do_not_matter():
 
 
 def test_without_any_point_the_gain_is_the_whole_rectangle():
-    empty = Staircase.of(tensor(), tensor(), REFERENCE)
+    empty = FrontStaircase.of(tensor(), tensor(), REFERENCE)
     gain = log_expected_gain(tensor(0.6), tensor(0.0), tensor(0.5), empty).exp().item()
     assert gain == pytest.approx((2.0 - 0.5) * (0.6 - 0.1))
     assert empty.hypervolume() == 0
@@ -112,9 +112,9 @@ def test_the_improvement_of_one_objective_is_the_textbook_s():
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_numbers_that_are_not_finite_are_refused(bad):
     with pytest.raises(ValueError, match="must be finite; leave out trainings that failed"):
-        Staircase.of(tensor(0.5), tensor(bad), REFERENCE)
+        FrontStaircase.of(tensor(0.5), tensor(bad), REFERENCE)
     with pytest.raises(ValueError, match="must be finite"):
-        Staircase.of(tensor(0.5), tensor(0.5), (bad, 0.1))
+        FrontStaircase.of(tensor(0.5), tensor(0.5), (bad, 0.1))
 
 
 def test_a_million_candidates_are_ranked_chunk_by_chunk_as_one_by_one():
@@ -165,7 +165,7 @@ def test_botorch_takes_it_as_an_acquisition_function():
     def cost(inputs):
         return 1e6 * inputs.prod(-1)
 
-    front = Staircase.of(cost(x).log(), y.squeeze(-1), (math.log(1e6), 0.0))
+    front = FrontStaircase.of(cost(x).log(), y.squeeze(-1), (math.log(1e6), 0.0))
     acquisition = ExactCostExpectedHypervolumeImprovement(model, cost, front)
     grid = torch.cartesian_prod(*[torch.linspace(0.1, 1, 15).double()] * 2)
     with torch.no_grad():

@@ -14,7 +14,7 @@ from scipy.stats import norm
 import planner
 from planner import PlannerError
 from planner.gaussian.warps import Warp
-from planner.proposers.bayes import DEPTH, MARGIN, Known, best_rows, reference_of
+from planner.proposers.bayes import FLOOR_DEPTH, MARGIN, Known, best_rows, reference_of
 from planner.proposers.proposal import _log_seconds, _thinned
 from planner.proposers.spread import spread_out
 from planner.surrogates.fit import fit_surrogate
@@ -76,7 +76,7 @@ def test_the_best_of_a_full_grid_is_that_of_brute_force(pool, observed):
     costs = np.log(pool["macs"])
     lowest = observed["accuracy"].min()
     span = np.ptp(observed["accuracy"])
-    floor = max(min(lowest, mean.min()), lowest - span) - DEPTH * span
+    floor = max(min(lowest, mean.min()), lowest - span) - FLOOR_DEPTH * span
     reference = (costs.max() + MARGIN * np.ptp(costs), floor)
     gains = [
         expected_gain(m, s, math.log(cost), points, reference)
@@ -215,7 +215,8 @@ def test_pools_with_zeros_that_no_measured_row_has_are_read(pool, observed):
 def test_more_rows_than_a_surrogate_takes_are_thinned_but_for_the_front(monkeypatch, pool):
     everything = pool.assign(accuracy=accuracy(pool))
     seen = everything.sample(40, random_state=1)
-    monkeypatch.setattr("planner.surrogates.fit.MOST_FITTED_ROWS", 25)
+    for module in ("surrogates.fit", "proposers.proposal"):
+        monkeypatch.setattr(f"planner.{module}.MOST_FITTED_ROWS", 25)
     chosen = ask(seen, pool, 3)
     assert len(chosen) == 3 and not set(chosen) & set(seen.index)
     kept = seen.iloc[_thinned(seen["macs"].to_numpy(float), seen["accuracy"].to_numpy(), 0)]

@@ -14,7 +14,7 @@ from planner.searches.widths import width_vector
 from planner.study.folder import cache_of
 from planner.study.ledger import Ledger
 from planner.study.options import StudyOptions, settings_of
-from planner.training.loop import Resources
+from planner.training.resources import Resources
 from sampler import LayeredArchitecture, base, scaled
 from trainer.weights import load_network
 

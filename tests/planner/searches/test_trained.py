@@ -7,7 +7,7 @@ import pytest
 from planner.errors import PlannerError
 from planner.searches.scoring import Candidate
 from planner.searches.trained import TrainedScorer
-from planner.training.loop import Resources
+from planner.training.resources import Resources
 from sampler import stratified_design
 
 

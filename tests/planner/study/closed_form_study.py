@@ -13,15 +13,16 @@ import time
 from functools import partial
 from pathlib import Path
 
-import planner.training.loop as loop
 import trainer.engines.local as local
 from planner.study.ledger import Ledger
 from planner.study.settings import StudySettings
-from planner.training.loop import Resources, queue, train_queued
+from planner.training.loop import queue, train_queued
+from planner.training.resources import Resources
 from sampler import architecture_complexity
 from trainer import pausing
 from trainer.faults import reach
 from trainer.files import write_atomically
+from trainer.images_task import ImagesTask
 from trainer.observation import EpochRecord, Observation
 
 SETTINGS = {"data": {"source": "fractal", "side": 90, "classes": 4}, "space": {"resolution": 64, "r": (0.5, 1.4)}}
@@ -40,10 +41,11 @@ def diverges(architecture, seed):
     return seed < 1000 and architecture_complexity(architecture, 4).params % 3 == 0
 
 
-def train(training, images, threads, device, on_epoch, checkpoint):
-    """Stands in for `local._train`: writes checkpoints, goes on from them, pauses, may diverge."""
+def observe(_, training, conditions):
+    """Stands in for `ImagesTask.observe`: writes checkpoints, goes on from them, pauses, may diverge."""
     assert "torch" not in sys.modules
     one, epochs = training.architecture, training.fidelity.epochs
+    device, on_epoch, checkpoint = conditions.device, conditions.on_epoch, conditions.checkpoint
     done = json.loads(checkpoint.read_text())["epoch"] if checkpoint.exists() else 0
     value = accuracy_of(one, training.seed)
     history = [EpochRecord(epoch, 1.0, value, 1.0) for epoch in range(1, done + 1)]
@@ -71,8 +73,8 @@ def train(training, images, threads, device, on_epoch, checkpoint):
 
 
 if __name__ in ("__main__", "__mp_main__"):  # nothing where doctests are collected
-    local._train = train
-    loop.check_images = lambda ledger, cache: 100
+    ImagesTask.observe = observe
+    ImagesTask.prepare = lambda *_: None
 
 
 class Lines:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -14,7 +15,8 @@ from planner.study.ledger import MOST_TRIES, Ledger
 from planner.study.settings import StudySettings
 from planner.study.trials import LearningCurve as Curve
 from planner.tables.table import read_csv, usable
-from planner.training.loop import Resources, _Coordinator
+from planner.training.coordinator import Coordinator
+from planner.training.resources import Resources
 from sampler import architecture_complexity, random_design
 from trainer.engines.engine import Event
 from trainer.observation import EpochRecord, Fidelity, Observation
@@ -393,8 +395,16 @@ def judged(make, tmp_path):
             made = replace(observed(architecture, 0.9), history=history, fidelity=Fidelity(epochs))
             ledger.record(number, made)
 
-    coordinator = _Coordinator(ledger, tmp_path, Resources(workers=1, device="cpu", stop_early=True), None, None)
-    return ledger, finish, coordinator, claimed[7]
+    return ledger, finish, coordinator_of(ledger, stop_early=True), claimed[7]
+
+
+def coordinator_of(ledger, **asked):
+    def no_engine(*_):
+        return None
+
+    return Coordinator(
+        ledger, ledger.folder, Resources(workers=1, **asked), no_engine, SimpleNamespace(note=print), None
+    )
 
 
 LOW, LIKE = (tuple(EpochRecord(epoch, 1.0, at + epoch / 20) for epoch in range(1, 6)) for at in (0.1, 0.45))
@@ -406,7 +416,7 @@ def test_a_coordinator_stops_what_cannot_reach_the_front_of_its_own_ledger(judge
     assert coordinator.stops(Event("epoch", number, LOW))
     assert not coordinator.stops(Event("epoch", number, LIKE))
     assert not coordinator.stops(Event("epoch", number, LOW[:2]))  # too early to tell
-    assert _Coordinator(ledger, tmp_path, Resources(workers=1, device="cpu"), None, None).stops is None
+    assert coordinator_of(ledger).stops is None
 
 
 @pytest.mark.parametrize(

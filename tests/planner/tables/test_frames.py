@@ -13,10 +13,10 @@ from planner import PlannerError, fit, fit_surrogate, propose
 from planner.latency.table import as_latency_table
 from planner.scores.audit import audit
 from planner.tables.cells import finished, is_missing, numbers, parsed, source_of
+from planner.tables.column_types import column_type
 from planner.tables.frames import read_frame
-from planner.tables.kinds import kind_of
 from planner.tables.table import csv_text, front_rows, read_csv
-from planner.text.quantities import SUFFIXES
+from planner.text.quantities import COUNT_SUFFIXES
 
 
 @pytest.fixture
@@ -32,7 +32,10 @@ def read(tmp_path):
 
 def columns(frame):
     source = source_of(frame)
-    return {str(name): numbers(frame[name], source, kind_of(str(name)) or kind_of("macs")).tolist() for name in frame}
+    return {
+        str(name): numbers(frame[name], source, column_type(str(name)) or column_type("macs")).tolist()
+        for name in frame
+    }
 
 
 PLAIN = {"accuracy": [0.777, 0.75], "macs": [336_867_712.0, 200_709_360.0]}
@@ -71,13 +74,13 @@ def test_every_way_of_writing_a_table_gives_the_same_numbers(read, content):
     ],
 )  # fmt: skip
 def test_numbers_are_read_as_people_write_them(text, value):
-    assert parsed(text, ".", SUFFIXES) == pytest.approx(value, rel=1e-15)
+    assert parsed(text, ".", COUNT_SUFFIXES) == pytest.approx(value, rel=1e-15)
 
 
 @pytest.mark.parametrize("text", ["0,777", "1,0,1", "12 apples", "1.2.3", "1 2", "1,23,456", "M", "0x10", "12,34.5"])
 def test_what_is_no_number_is_not_made_one(text):
     with pytest.raises(ValueError, match=r".*"):
-        parsed(text, ".", SUFFIXES)
+        parsed(text, ".", COUNT_SUFFIXES)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +197,7 @@ def test_what_unpacks_to_more_than_a_table_may_have_is_refused_early(tmp_path, m
     (tmp_path / "wide.csv").write_text("a," * 20_000 + "b\n")
     with pytest.raises(PlannerError, match="wide.csv: 20,001 columns; at most 10,000"):
         read_csv(tmp_path / "wide.csv")
-    monkeypatch.setattr("planner.tables.frames.MOST_ROWS", 3)
+    monkeypatch.setattr("planner.tables.frames.MOST_TABLE_ROWS", 3)
     (tmp_path / "long.csv").write_text("a\n" + "1\n" * 4)
     with pytest.raises(PlannerError, match="more than 3 rows"):
         read_csv(tmp_path / "long.csv")

@@ -2,23 +2,24 @@
 
 import math
 import shutil
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
-import planner.training.loop as loop
+import planner.training.coordinator as coordination
+import planner.training.interruption as interruption_module
 from planner.advice.situation import Situation
 from planner.errors import PlannerError
 from planner.study.ledger import Ledger
 from planner.study.pace import Pace, own_seconds
 from planner.study.settings import StudySettings
-from planner.training.hours import Budget
-from planner.training.interruption import UNABLE, Interruption
-from planner.training.loop import Resources, _budget_of, _Coordinator
+from planner.training.coordinator import Coordinator, hours_of
+from planner.training.hours import Hours
+from planner.training.interruption import Interruption
+from planner.training.loop import queue
+from planner.training.resources import Resources
 from sampler import architecture_complexity, stratified_design
 from trainer.engines.engine import Event, observation_path
-from trainer.engines.placement import Placement
 from trainer.observation import EpochRecord, Fidelity, Observation
 
 SETTINGS = {"data": {"source": "fractal", "side": 90, "classes": 4}, "space": {"resolution": 64, "r": (0.5, 1.4)}}
@@ -82,7 +83,7 @@ def test_what_this_run_took_says_how_crowded_the_machine_is_now():
 def test_a_budget_reserves_what_trainings_take_beside_others_today():
     clock = Clock()
     macs = [1e6 * 2**i for i in range(12)]
-    budget = Budget(1.0, macs, [m / 1e6 for m in macs], clock)
+    budget = Hours(1.0, macs, [m / 1e6 for m in macs], clock)
     budget.begins(0, 100e6)
     clock.now += 400  # four times as long as on cores of its own
     budget.ends(0, "ok")
@@ -100,7 +101,7 @@ class Clock:
 def test_a_training_begins_only_if_its_reservation_is_left():
     clock = Clock()
     macs = [1e6 * 2**i for i in range(12)]
-    budget = Budget(1.0, macs, [m / 1e6 for m in macs], clock)  # a second for a million
+    budget = Hours(1.0, macs, [m / 1e6 for m in macs], clock)  # a second for a million
     assert budget.admits(3000e6) and not budget.admits(3600e6)  # 10 % on top is reserved
     clock.now += 3000
     assert budget.admits(500e6) and not budget.admits(600e6)
@@ -110,7 +111,7 @@ def test_a_training_begins_only_if_its_reservation_is_left():
 
 def test_before_anything_is_measured_one_training_begins_and_its_first_epoch_measures():
     clock = Clock()
-    budget = Budget(1.0, clock=clock)
+    budget = Hours(1.0, clock=clock)
     assert "nothing was measured yet, so one training begins alone" in budget.plan([1e6], 2)
     assert budget.admits(1e6)
     budget.begins(0, 1e6)
@@ -122,7 +123,7 @@ def test_before_anything_is_measured_one_training_begins_and_its_first_epoch_mea
 
 def test_what_was_wasted_is_told_and_measures_nothing():
     clock = Clock()
-    budget = Budget(2.0, clock=clock)
+    budget = Hours(2.0, clock=clock)
     for key, (taken, status) in enumerate([(1800, "ok"), (360, "diverged"), (720, "died")]):
         budget.begins(key, 1e6)
         clock.now += taken
@@ -151,10 +152,32 @@ def ledger(begun, tmp_path):
     return Ledger(tmp_path / "mine", StudySettings.model_validate(SETTINGS))
 
 
-class Engine:
+class Stoppable:
+    """An engine as far as it begins and can be stopped."""
+
+    at_once = 1
+
+    def __init__(self):
+        self.acts = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def pause(self):
+        self.acts.append("pause")
+
+    def end(self):
+        self.acts.append("end")
+
+
+class Engine(Stoppable):
     """Stands in for `LocalEngine`: one training at a time, whose seconds only the clock knows."""
 
     def __init__(self, ledger, clock, seconds):
+        super().__init__()
         self.ledger, self.clock, self.seconds, self.begun = ledger, clock, seconds, []
 
     def run(self, next_training):
@@ -194,9 +217,9 @@ def test_no_training_overruns_the_hours_by_more_than_its_own_error(ledger, tmp_p
     clock, notes = Clock(), Notes()
     rng = np.random.default_rng(seed)
     engine = Engine(ledger, clock, lambda macs, _: macs / 1e5 * rng.lognormal(0, 0.1))
-    _use(monkeypatch, engine, clock)
+    _use(monkeypatch, clock)
     resources = Resources(workers=1, device="cpu", hours=0.15)
-    ended = _Coordinator(ledger, tmp_path, resources, Placement(("cpu",), 1), notes).run()
+    ended = coordinator_of(ledger, resources, engine, notes).run()
     counts = ledger.counts()
     assert 0 < ended == counts["ok"] < 8 and counts["waiting"] == 8 - ended
     assert clock.now <= 1000 + 540 * 1.2
@@ -209,58 +232,54 @@ def test_no_training_overruns_the_hours_by_more_than_its_own_error(ledger, tmp_p
 def test_without_hours_everything_is_trained_and_nothing_is_told(ledger, tmp_path, monkeypatch):
     clock, notes = Clock(), Notes()
     engine = Engine(ledger, clock, lambda *_: 1e6)
-    _use(monkeypatch, engine, clock)
-    assert _Coordinator(ledger, tmp_path, Resources(workers=1), Placement(("cpu",), 1), notes).run() == 8
+    _use(monkeypatch, clock)
+    assert coordinator_of(ledger, Resources(workers=1), engine, notes).run() == 8
     assert notes.lines == []
 
 
 def test_seconds_of_earlier_runs_count(ledger, tmp_path, monkeypatch):
     clock, notes = Clock(), Notes()
     engine = Engine(ledger, clock, lambda *_: 600.0)
-    _use(monkeypatch, engine, clock)
+    _use(monkeypatch, clock)
     # Of 600 s each: the first run begins one because nothing is known, the second knows that none fits.
     for done in (1, 0):
         resources = Resources(workers=1, device="cpu", hours=0.1)
-        assert _Coordinator(ledger, tmp_path, resources, Placement(("cpu",), 1), notes).run() == done
+        assert coordinator_of(ledger, resources, engine, notes).run() == done
 
 
-class Stoppable:
-    """An engine as far as it can be stopped."""
-
-    def __init__(self):
-        self.acts = []
-
-    def pause(self):
-        self.acts.append("pause")
-
-    def end(self):
-        self.acts.append("end")
-
-
-@pytest.mark.parametrize(("engine", "able"), [(Stoppable(), True), (object(), False), (None, True)])
-def test_the_end_of_the_hours_asks_every_engine_and_says_where_one_cannot_pause(engine, able):
+@pytest.mark.parametrize("engine", [Stoppable(), None], ids=["an engine", "none yet"])
+def test_the_end_of_the_hours_asks_the_engine(engine):
     told = []
     with Interruption(engine, 0.0, told.append) as interruption:
         interruption.timers[0].join()
     assert interruption.asked and not interruption.by_user
-    assert (told == [UNABLE]) != able and len(told) == 1
-    assert engine is None or not able or engine.acts == ["pause"]
+    assert told == ["the hours are over: running trainings write their checkpoints and wait for the next run"]
+    assert engine is None or engine.acts == ["pause"]
 
 
-def test_an_engine_that_cannot_pause_begins_nothing_after_the_hours(ledger, tmp_path, monkeypatch):
+def test_an_engine_that_goes_on_after_the_hours_is_ended(monkeypatch):
+    monkeypatch.setattr(interruption_module, "GRACE_SECONDS", 0.0)
+    engine = Stoppable()
+    with Interruption(engine, 0.0, lambda _: None) as interruption:
+        for timer in interruption.timers:
+            timer.join()
+    assert sorted(engine.acts) == ["end", "pause"]
+
+
+def test_nothing_begins_after_the_hours_whatever_the_engine_does(ledger, monkeypatch):
     clock, notes = Clock(), Notes()
     engine = Engine(ledger, clock, lambda *_: 60.0)
-    _use(monkeypatch, engine, clock)
-    coordinator = _Coordinator(ledger, tmp_path, Resources(workers=1, hours=10), Placement(("cpu",), 1), notes)
+    _use(monkeypatch, clock)
+    coordinator = coordinator_of(ledger, Resources(workers=1, hours=10), engine, notes)
     monkeypatch.setattr(notes, "done", lambda *_: coordinator.interruption._over())
     assert coordinator.run() == 1 and ledger.counts()["waiting"] == 7
-    assert UNABLE in notes.lines
+    assert engine.acts == ["pause"]
 
 
 def test_a_training_without_a_sign_of_life_is_told_by_its_name(ledger, tmp_path, monkeypatch):
     clock, notes = Clock(), Notes()
     engine = Engine(ledger, clock, lambda *_: 60.0)
-    _use(monkeypatch, engine, clock)
+    _use(monkeypatch, clock)
     run = engine.run
 
     def with_silence(next_training):
@@ -270,7 +289,7 @@ def test_a_training_without_a_sign_of_life_is_told_by_its_name(ledger, tmp_path,
             yield event
 
     engine.run = with_silence
-    assert _Coordinator(ledger, tmp_path, Resources(workers=1), Placement(("cpu",), 1), notes).run() == 8
+    assert coordinator_of(ledger, Resources(workers=1), engine, notes).run() == 8
     assert notes.lines == ["trial 0: no sign of life for 2 min"]
 
 
@@ -286,14 +305,14 @@ def test_seconds_of_a_crowded_machine_do_not_enter_what_waits(ledger, crowded):
     assert ledger.timings()[1] == pytest.approx(list(taken.values()))
     situation = Situation(ledger)
     assert situation.hours_of(np.array([1e7])) == pytest.approx(10 / 3600, rel=0.01)
-    assert _budget_of(ledger, 1.0).pace.expected(1e7) == pytest.approx([10.0], rel=0.01)
+    assert hours_of(ledger, 1.0).pace.expected(1e7) == pytest.approx([10.0], rel=0.01)
     # What was spent is what the clock said.
     assert situation.as_dict()["spent_hours"] == pytest.approx(ledger.frame()["seconds"].sum() / 3600)
 
 
 def test_a_design_that_is_none_is_refused_and_those_that_are_named(ledger):
     with pytest.raises(PlannerError, match="method 'grid' is unknown; known methods: stratified, random, sobol"):
-        loop.queue(ledger, 10, "grid")
+        queue(ledger, 10, "grid")
 
 
 def test_longer_trainings_and_all_images_take_longer_in_proportion(ledger):
@@ -321,11 +340,10 @@ def _record(ledger, number, architecture, **facts):
     ledger.record(number, Observation(architecture, **{**known, **costs, **facts}))
 
 
-def _use(monkeypatch, engine, clock):
-    @contextmanager
-    def local_engine(*_, **__):
-        yield engine
+def coordinator_of(ledger, resources, engine, notes):
+    return Coordinator(ledger, ledger.folder / "cache", resources, lambda *_: engine, notes, None)
 
-    monkeypatch.setattr(loop, "LocalEngine", local_engine)
-    monkeypatch.setattr(loop.time, "monotonic", clock)
-    monkeypatch.setattr(Budget.__init__, "__defaults__", (*Budget.__init__.__defaults__[:-1], clock))
+
+def _use(monkeypatch, clock):
+    monkeypatch.setattr(coordination.time, "monotonic", clock)
+    monkeypatch.setattr(Hours.__init__, "__defaults__", (*Hours.__init__.__defaults__[:-1], clock))

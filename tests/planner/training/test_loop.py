@@ -17,12 +17,13 @@ from planner import PlannerError
 from planner.study.ledger import Ledger
 from planner.study.reader import Records
 from planner.study.settings import StudySettings
+from planner.training.coordinator import Coordinator
 from planner.training.interruption import Interruption
 from planner.training.leftovers import OLD, remove_left
-from planner.training.loop import Resources, _Coordinator, train_queued
+from planner.training.loop import train_queued
+from planner.training.resources import Resources
 from sampler import architecture_complexity, random_design
 from trainer.engines.engine import Event, checkpoint_path, observation_path, write_observation
-from trainer.engines.placement import Placement
 from trainer.observation import Fidelity, Observation
 
 SETTINGS = {"data": {"source": "fractal", "side": 90, "classes": 4}, "space": {"resolution": 64, "r": (0.5, 1.4)}}
@@ -109,6 +110,8 @@ def test_an_older_versions_observation_is_compared_in_what_it_says(ledger):
 class Engine:
     """Writes observations without training; knows what it was given."""
 
+    at_once = 1
+
     def __init__(self, ledger):
         self.ledger, self.given = ledger, []
 
@@ -118,6 +121,11 @@ class Engine:
     def __exit__(self, *_):
         pass
 
+    def pause(self):
+        pass
+
+    end = pause
+
     def run(self, next_training):
         while (job := next_training()) is not None:
             self.given.append(job[0])
@@ -125,19 +133,17 @@ class Engine:
             yield Event("done", job[0])
 
 
-def coordinator(ledger, monkeypatch, silent, engine=None):
+def coordinator(ledger, silent, engine=None):
     engine = engine or Engine(ledger)
-    made = _Coordinator(ledger, ledger.folder / "cache", Resources(), Placement(("cpu",), 1), silent)
-    monkeypatch.setattr(made, "_engine", lambda _: engine)
-    return made, engine
+    return Coordinator(ledger, ledger.folder / "cache", Resources(), lambda *_: engine, silent, None), engine
 
 
-def test_a_restored_ledger_takes_what_was_trained_meanwhile_and_overwrites_nothing(ledger, monkeypatch, silent):
+def test_a_restored_ledger_takes_what_was_trained_meanwhile_and_overwrites_nothing(ledger, silent):
     """The ledger is an older copy: trial 0 was trained, and another network as number 1."""
     same = written(ledger, 0, ledger.training(0), 0.75)
     other = written(ledger, 1, CHANGES["architecture"](ledger.training(1), ledger), 0.9)
     texts = [same.read_text(), other.read_text()]
-    made, engine = coordinator(ledger, monkeypatch, silent)
+    made, engine = coordinator(ledger, silent)
     assert made.run() == 3
     assert engine.given == [1, 2]
     assert ledger.frame()["accuracy"].tolist() == [0.75, 0.25, 0.25]
@@ -148,9 +154,9 @@ def test_a_restored_ledger_takes_what_was_trained_meanwhile_and_overwrites_nothi
 
 
 def test_tables_are_there_while_training_and_cost_a_small_part_of_the_time(ledger, monkeypatch, silent):
-    made, seen = coordinator(ledger, monkeypatch, silent)[0], []
+    seen = []
     clock = [0.0]
-    monkeypatch.setattr("planner.training.loop.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("planner.training.coordinator.time.monotonic", lambda: clock[0])
     export = ledger.export
 
     def slowly():
@@ -166,8 +172,7 @@ def test_tables_are_there_while_training_and_cost_a_small_part_of_the_time(ledge
                 yield event
                 seen.append(len(pd.read_csv(ledger.folder / "trials.csv")))
 
-    monkeypatch.setattr(made, "_engine", lambda _: Slow(ledger))
-    made.run()
+    coordinator(ledger, silent, Slow(ledger))[0].run()
     assert seen == [1, 1, 3]  # written in a second, so 20 s pass before it is written again
     with ledger.exporting(again=True):
         pass
@@ -176,7 +181,7 @@ def test_tables_are_there_while_training_and_cost_a_small_part_of_the_time(ledge
 
 def test_a_table_that_cannot_be_written_loses_no_training_and_is_said_once(ledger, monkeypatch, silent):
     (ledger.folder / "trials.csv").mkdir()
-    made, _ = coordinator(ledger, monkeypatch, silent)
+    made, _ = coordinator(ledger, silent)
     lines = []
     monkeypatch.setattr(made.progress, "note", lines.append, raising=False)
     with pytest.raises(PlannerError, match="trials.csv: Is a directory; free space or rights, then run"):
@@ -242,7 +247,7 @@ def test_a_second_signal_waits_for_the_end_of_a_query_and_no_longer():
 
 
 def test_two_signals_inside_the_ledger_end_at_once_and_put_everything_back(ledger, monkeypatch, silent):
-    made, engine = coordinator(ledger, monkeypatch, silent)
+    made, engine = coordinator(ledger, silent)
     every = Ledger._every
 
     def signalled(self, *states):
@@ -271,7 +276,7 @@ def test_what_the_system_refuses_is_one_line_with_what_mends_it(ledger, run, mon
         raise OSError(getattr(errno, name), os.strerror(getattr(errno, name)), "results/some.file")
 
     one_line = rf"results/some.file: .*{REFUSED[name]}.*, then run the same command again"
-    monkeypatch.setattr("planner.training.loop.check_images", lambda *_: 100)
+    monkeypatch.setattr("trainer.images_task.ImagesTask.prepare", lambda *_: None)
     monkeypatch.setattr(Ledger, "claim", refuse)
     with pytest.raises(PlannerError, match=f"^{one_line}$"):
         train_queued(ledger, ledger.folder / "cache", Resources(1, "cpu"), silent)

@@ -5,16 +5,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from planner import PlannerError
 from planner.study.ledger import Ledger
 from planner.study.settings import StudySettings
-from planner.training.engines import gpus_of, remote_engine
-from planner.training.loop import Resources, _Coordinator
+from planner.training.coordinator import Coordinator
+from planner.training.resources import ENGINES, Resources, gpus_of
 from sampler import InputError, random_design
+from trainer.engines.engine import Workplace
 from trainer.engines.ray import PRIVATE, RayEngine
 
 SETTINGS = {"data": {"source": "fractal", "side": 90, "classes": 4}, "space": {"resolution": 64, "r": (0.5, 1.4)}}
@@ -105,11 +105,10 @@ def test_sixteen_trainings_are_recorded_once_each_though_a_machine_is_lost(ledge
             lose()
 
     engine = RayEngine(ledger.observations, address=address, work=closed_form(str(begun), second))
-    monkeypatch.setattr("planner.training.loop.remote_engine", lambda *_: engine)
     monkeypatch.setattr("trainer.engines.remote.Desk.assignment", assignment)
     notes = Notes(then)
     with ledger.coordinating():
-        ended = _Coordinator(ledger, tmp_path, Resources(engine="ray"), None, notes).run()
+        ended = Coordinator(ledger, tmp_path, Resources(engine="ray"), lambda *_: engine, notes, None).run()
     assert ended == 16
     trials = [trial for trial in ledger.study.get_trials() if trial.values]
     assert len(trials) == len({str(trial.user_attrs["architecture"]) for trial in trials}) == 16
@@ -170,7 +169,7 @@ def test_an_engine_that_is_not_installed_says_how_to_install_it(ledger, monkeypa
     monkeypatch.setitem(sys.modules, package, None)
     asked = Resources(engine=engine)
     with pytest.raises(InputError, match=rf"not installed; pip install 'scaling-planner\[{extra}\]'"):
-        with _Coordinator(ledger, ledger.folder, asked, None, Notes(None))._engine(1):
+        with ENGINES[engine](asked, Workplace(ledger.observations, jobs=ledger.folder / "jobs")):
             pass
 
 
@@ -183,10 +182,9 @@ def test_options_of_another_engine_are_refused():
 
 @pytest.mark.parametrize("name", ["dask", "", "Slurm", "LOCAL"])
 def test_an_engine_that_is_none_is_refused_and_those_that_are_named(name):
-    with pytest.raises(PlannerError, match=f"--engine {name}: there is no such engine; one of: local, ray, slurm"):
+    known = "local, ray, slurm, inline"
+    with pytest.raises(PlannerError, match=f"--engine {name}: there is no such engine; one of: {known}$"):
         Resources(engine=name)
-    with pytest.raises(PlannerError, match="one of: local, ray, slurm"):
-        remote_engine(SimpleNamespace(engine=name), Path(), Path(), Path(), None)
 
 
 def test_threads_are_of_the_local_engine():

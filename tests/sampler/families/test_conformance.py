@@ -71,7 +71,8 @@ class Transformer(Family):
     def with_knobs(self, network, knobs):
         if unknown := set(knobs) - {"head_width"}:
             raise InputError(f"unknown: {unknown}")
-        return replace(network, stages=(replace(network.stages[0], group_width=knobs["head_width"][0]),))
+        (width,) = knobs.get("head_width", self.knobs(network)["head_width"])
+        return replace(network, stages=(replace(network.stages[0], group_width=width),))
 
     def macs_bound(self, network, sizes):
         tokens = float(sizes.resolution.max()) ** 2 / network.stem_stride**2
@@ -169,8 +170,12 @@ def layers_without_outputs_products(self, c, heads, tokens):
 
 def a_table_of_half_the_knobs(self, network, knobs):
     told = Transformer.with_knobs(self, network, knobs)
-    value = knobs["head_width"][0]
+    (value,) = knobs.get("head_width", (16,))
     return told if value < 32 else Transformer.with_knobs(self, network, {"head_width": (value // 2,)})
+
+
+def a_table_that_wants_all_knobs(self, network, knobs):
+    return Transformer.with_knobs(self, network, {"head_width": knobs["head_width"]})
 
 
 def a_bound_for_half_the_depth(self, network, sizes):
@@ -200,7 +205,8 @@ def terms_without_attention(self, network, classes):
         (damaged(macs_bound=lambda self, network, sizes: 1e30), "is refused|what could be built is refused"),
         (damaged(terms=terms_without_attention), "its terms count .* MACs"),
         (damaged(with_knobs=lambda self, network, knobs: network), "unknown knob in its table is not refused"),
-        (damaged(knobs=lambda self, network: {"head_width": (32,)}), "its own knobs make another table"),
+        (damaged(with_knobs=a_table_that_wants_all_knobs), "family transformer fails: KeyError: 'head_width'"),
+        (damaged(knobs=lambda self, network: {"head_width": (32,)}), "knobs make another table"),
         (damaged(bases={"toy": SMALL}), "base network 'toy' .* has another name"),
         (damaged(bases={}), "has no base networks"),
     ],

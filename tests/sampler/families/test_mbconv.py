@@ -17,8 +17,7 @@ from sampler.complexity import blocks_of, complexity
 from sampler.families.mbconv import MOBILENETV3
 from sampler.families.mbconv_bases import MBCONV_NETWORKS as NETWORKS
 from sampler.totals import totals
-from trainer.builders import mbconv
-from trainer.builders.mbconv import VARIANTS
+from trainer.families.mbconv import VARIANTS, MBConvFamily
 from trainer.network import build
 
 NAMES = [network.name for network in NETWORKS]
@@ -196,7 +195,7 @@ def test_stages_may_list_squeeze_excite_ratios_too():
     mixed = replace(network, stages=(network.stages[0], *stages))
     for depth in (1, 2, 3, 5):
         one = replace(network.architecture(), depths=(depth,) * len(network.stages))
-        module = on_meta(lambda one=one: mbconv.build(mixed, one, 1000, 0.0))
+        module = on_meta(lambda one=one: MBConvFamily().build(mixed, one, 1000, 0.0))
         total, _ = totals(blocks_of(mixed, stack([one]), 1000), size=4)
         assert (total.macs[0], total.params[0]) == counted(module, 224)
 

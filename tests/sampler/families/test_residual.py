@@ -16,7 +16,7 @@ from sampler.errors import InputError
 from sampler.families.residual import layer_blocks, residual_layers
 from sampler.scaling import scale_stages
 from sampler.totals import layer_totals, totals
-from trainer.builders.residual import ZeroPad, build_layers
+from trainer.families.residual import build_layers, zero_padding
 from trainer.network import build
 
 RESNET20 = base("resnet20_cifar")
@@ -197,9 +197,9 @@ def test_a_built_cifar_network_trains_with_any_widths(stem, widths):
 
 def test_zeros_are_padded_at_the_front_and_the_first_channels_are_kept():
     x = torch.arange(1.0, 2 * 9 + 1).reshape(1, 2, 3, 3)
-    padded = ZeroPad(2, 5)(x)
+    padded = zero_padding(2, 5)(x)
     assert not padded[:, :3].any() and padded[:, 3:].equal(x)
-    assert ZeroPad(2, 1)(x).equal(x[:, :1])
+    assert zero_padding(2, 1)(x).equal(x[:, :1])
 
 
 def test_a_cifar_shortcut_subsamples_and_one_per_layer_averages():

@@ -1,1 +1,0 @@
-"""One file per family: an architecture of it as a torch module of timm's blocks."""

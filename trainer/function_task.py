@@ -1,0 +1,246 @@
+"""Trainings by a trainer of the user's: its job is made, its reports are kept, what it raises is told in one line."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sampler import Architectures, InputError, architecture_complexity
+from trainer import pausing
+from trainer.files import write_atomically
+from trainer.observation import DataSpec, EpochRecord, Observation, Status, Training
+from trainer.protocol import Conditions, Job, NoScore, Stopped, Trainer, TrainerError, checked_score
+from trainer.trainers import trainer_named
+
+# What was reported so far, in the job's folder.
+REPORTS = "reports.json"
+# Seconds between signs of life.
+_SIGN_SECONDS = 5.0
+# More than any GPU has, so that one training has it for itself unless --per-device says otherwise.
+_ALL_MEMORY = 2**62
+
+
+class FunctionTask:
+    """A `TrainingTask` that calls a trainer.
+
+    Args:
+        name: Name of the trainer, as `trainer_named` takes it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def prepare(self, data: DataSpec, fingerprint: str, study: str) -> None:
+        """Imports the trainer, which looks after its own data."""
+        trainer_named(self.name)
+
+    def bytes_needed(self, architectures: Architectures, classes: int, training: Training) -> int:
+        """All of a GPU: nobody knows what a trainer keeps there."""
+        return _ALL_MEMORY
+
+    def observe(self, training: Training, conditions: Conditions) -> Observation:
+        """Does one training, as `TrainingTask` says."""
+        trainer = trainer_named(self.name)
+        with ExitStack() as stack:
+            folder = conditions.checkpoint or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_threads(conditions.threads))
+            stack.enter_context(_signs_of_life())
+            return _Attempt(trainer, self.name, training, conditions, folder).observation()
+
+
+@dataclass
+class _Ending:
+    """How a training ended.
+
+    Attributes:
+        status: Status of the observation.
+        message: Reason, in one line.
+    """
+
+    status: Status = "ok"
+    message: str = ""
+
+
+class _Attempt:
+    """One try of a training: the first, or one after a kill or a pause, which goes on in the same folder."""
+
+    def __init__(self, trainer: Trainer, name: str, training: Training, conditions: Conditions, folder: Path) -> None:
+        self.trainer, self.name, self.training = trainer, name, training
+        self.conditions, self.folder = conditions, folder
+        before = _read(folder / REPORTS)
+        self.start = time.perf_counter() - before.seconds
+        self.cpu_start = time.process_time() - before.cpu_seconds
+        self.paused = self.stopped = False
+        self.job = Job(
+            architecture=training.architecture,
+            classes=training.classes,
+            epochs=training.fidelity.epochs,
+            share=training.fidelity.data_share,
+            seed=training.seed,
+            device=conditions.device,
+            threads=conditions.threads,
+            folder=folder,
+            history=before.history,
+            _told=self._told,
+        )
+
+    def _told(self) -> bool:
+        """Keeps what was just reported, and says whether the job shall end."""
+        spent = _Spent(self.seconds(), self.cpu_seconds(), self.job.history)
+        write_atomically(self.folder / REPORTS, spent.to_json())
+        last = self.job.history[-1].epoch >= self.job.epochs
+        self.stopped = bool(self.conditions.on_epoch(tuple(self.job.history))) and not last
+        self.paused = pausing.asked() and not last and not self.stopped
+        return self.stopped or self.paused
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self.start
+
+    def cpu_seconds(self) -> float:
+        return time.process_time() - self.cpu_start
+
+    def observation(self) -> Observation:
+        """Trains; gives what came of it."""
+        ending = self._ending()
+        job, training = self.job, self.training
+        cost = architecture_complexity(training.architecture, training.classes)
+        last = job.history[-1] if job.history and ending.status in ("ok", "stopped") else None
+        return Observation(
+            architecture=training.architecture,
+            fidelity=training.fidelity,
+            seed=training.seed,
+            status=ending.status,
+            accuracy=last.accuracy if last else None,
+            loss=last.loss if last else None,
+            macs=cost.macs,
+            params=cost.params,
+            activations=cost.activations,
+            seconds=round(self.seconds(), 3),
+            device=self.conditions.device,
+            message=ending.message,
+            history=tuple(job.history),
+            memory=cost.memory,
+            asked=training.facts(),
+            cpu_seconds=round(self.cpu_seconds(), 3) if self.conditions.device == "cpu" else None,
+            threads=self.conditions.threads,
+        )
+
+    def _ending(self) -> _Ending:
+        """Calls the trainer.
+
+        Raises:
+            PausedError: If it was paused.
+            InputError: If what it reports or returns is no score.
+            TrainerError: If it raised anything else.
+        """
+        try:
+            self._call()
+        except Stopped:
+            pass
+        except NoScore as error:
+            return _Ending("diverged", str(error))
+        except InputError:
+            raise
+        except MemoryError as error:
+            return _Ending("out_of_memory", _line(error))
+        except Exception as error:
+            if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for its name
+                return _Ending("out_of_memory", _line(error))
+            raise TrainerError(_told_where(error)) from error
+        if self.paused:
+            raise pausing.PausedError
+        return _Ending("stopped" if self.stopped else "ok")
+
+    def _call(self) -> None:
+        returned, job = self.trainer(self.job), self.job
+        if self.stopped or self.paused:
+            return
+        done = bool(job.history) and job.history[-1].epoch == job.epochs
+        if returned is not None and not done:
+            value = checked_score(returned, f"--trainer {self.name} returned {returned!r}")
+            job.report(job.epochs, value)
+        elif returned is not None and not math.isfinite(checked_score(returned, f"--trainer {self.name} returned")):
+            raise NoScore(f"the score that was returned is {returned}")
+        elif not done:
+            raise InputError(
+                f"--trainer {self.name} neither returned a score nor reported one for the last epoch, "
+                f"{job.epochs}; return it, or call job.report(job.epochs, score)"
+            )
+
+
+@dataclass
+class _Spent:
+    """What a training came to before it was interrupted.
+
+    Attributes:
+        seconds: Wall-clock seconds until the last report.
+        cpu_seconds: Processor seconds likewise.
+        history: Records of all epochs that were reported.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    history: list[EpochRecord]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), allow_nan=False)
+
+
+def _read(path: Path) -> _Spent:
+    """What `_told` wrote; nothing where it was never there, or is not whole."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        history = [EpochRecord(**record) for record in document["history"]]
+        return _Spent(float(document["seconds"]), float(document["cpu_seconds"]), history)
+    except (OSError, ValueError, KeyError, TypeError):
+        return _Spent(0.0, 0.0, [])
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:300] if text else type(error).__name__
+
+
+def _told_where(error: Exception) -> str:
+    """An exception of the user's code in one line: what, and the innermost place that is the user's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = str(Path(__file__).parent)
+    theirs = [one for one in frames if not one.filename.startswith(ours) and "site-packages" not in one.filename]
+    place = f" ({Path(theirs[-1].filename).name}, line {theirs[-1].lineno})" if theirs else ""
+    return f"{type(error).__name__}: {_line(error)}{place}"
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """Libraries of linear algebra that are loaded take as many threads, and those loaded later what they take."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=n):
+        yield
+
+
+@contextmanager
+def _signs_of_life() -> Iterator[None]:
+    """While this process is not stopped, its training is alive: nobody knows how long a trainer's epochs take."""
+    ended = threading.Event()
+
+    def tell() -> None:
+        while not ended.wait(_SIGN_SECONDS):
+            pausing.alive()
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()

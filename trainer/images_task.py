@@ -1,0 +1,66 @@
+"""The trainings that a study has by default: of networks that classify images, by `trainer.proxy`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sampler import Architectures, InputError
+from trainer import pausing
+from trainer.engines.placement import training_bytes
+from trainer.image_data import ImageData
+from trainer.images import load_images
+from trainer.observation import DataSpec, Observation, Training
+from trainer.protocol import Conditions
+
+
+class ImagesTask:
+    """A `TrainingTask` of images; one data set in memory at a time."""
+
+    def __init__(self) -> None:
+        self.pictures = 0
+        self._spec: DataSpec | None = None
+        self._images: ImageData | None = None
+
+    def prepare(self, data: DataSpec, fingerprint: str, study: str) -> None:
+        """Decodes the images once, before the workers map them, and refuses others than the study was made with.
+
+        Raises:
+            InputError: If the images are not the same.
+        """
+        found = load_images(data.source, data.side, cache=Path(data.cache) if data.cache else None)
+        if found.fingerprint != fingerprint:
+            raise InputError(
+                f"{data.source}: not the images that study {study} was made with (older versions read "
+                "hidden files and did not turn pictures by EXIF); put them back, or make another --study"
+            )
+        self.pictures = len(found.train.labels) + len(found.validation.labels)
+
+    def bytes_needed(self, architectures: Architectures, classes: int, training: Training) -> int:
+        """What the largest network needs, beside all pictures: a training keeps them on its device at most."""
+        batch, side = training.recipe.batch_size, training.data.side
+        return training_bytes(architectures, classes, batch, self.pictures, side)
+
+    def observe(self, training: Training, conditions: Conditions) -> Observation:
+        """Does one training, as `TrainingTask` says."""
+        spec = training.data
+        if self._images is None or spec != self._spec:
+            self._spec = self._images = None
+            pausing.alive()
+            self._images = load_images(spec.source, spec.side, cache=Path(spec.cache) if spec.cache else None)
+            self._spec = spec
+        pausing.alive()
+        return observed(training, self._images, conditions)
+
+
+def observed(training: Training, images: ImageData, conditions: Conditions) -> Observation:
+    """Does one training on images that are there, as `ImagesTask.observe` does."""
+    import torch
+
+    from trainer.inherit import inherited_weights
+    from trainer.proxy import train
+
+    torch.set_num_threads(conditions.threads)
+    weights = inherited_weights(training, len(images.classes)) if training.parent else None
+    keep = Path(training.keep) if training.keep else None
+    where = conditions.device, conditions.on_epoch, conditions.checkpoint
+    return train(training, images, *where, weights, keep)

@@ -1,0 +1,16 @@
+"""Which task a study's trainings are, by the name of its trainer."""
+
+from __future__ import annotations
+
+from trainer.function_task import FunctionTask
+from trainer.images_task import ImagesTask
+from trainer.protocol import TrainingTask
+
+
+def task_named(trainer: str) -> TrainingTask:
+    """The task of a trainer.
+
+    Args:
+        trainer: Name of the trainer, as `trainer.trainers.trainer_named` takes it; "" for the image trainer.
+    """
+    return FunctionTask(trainer) if trainer else ImagesTask()
