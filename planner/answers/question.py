@@ -19,6 +19,7 @@ from planner.formulas.kinds import FORMULA_KINDS
 from planner.formulas.prediction import Prediction, bounded_accuracy
 from planner.formulas.trainings import TrainedNetwork, TrainedNetworks
 from planner.formulas.uniform_networks import rows_read
+from planner.rules import compound
 from planner.text.quantities import budget_of, format_count
 from sampler import Architecture, Limit, stack
 from sampler.architecture import Architectures, FloatArray
@@ -118,8 +119,6 @@ class Question:
     @cached_property
     def published(self) -> Prediction | None:
         """What compound scaling gives within the same budgets; None where it gives nothing, or is the formula."""
-        from planner.rules import compound
-
         if not self.learned:
             return None
         formula = self.formula

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,13 +21,11 @@ from planner.formulas.parts import parts_of, resolution_of
 from planner.formulas.rungs import ladder_in
 from planner.formulas.stages import stages_in, stages_out
 from planner.formulas.vectors import disagreement, vectors_of
+from planner.surrogates.answer_model import AnswerModel
+from planner.surrogates.surrogate import Surrogate
 from planner.tables.chance import warning_of
 from planner.text.documents import Format, number, read_as, shown
 from sampler import RULES, BaseNetwork, base_names
-
-if TYPE_CHECKING:
-    from planner.surrogates.answer_model import AnswerModel
-    from planner.surrogates.surrogate import Surrogate
 
 _F = TypeVar("_F", bound=FormulaCurves)
 
@@ -274,14 +272,10 @@ def _branch_in(document: dict[str, Any], name: str, stages: int, kind: FormulaKi
 def _surrogate_in(document: dict[str, Any] | None) -> Surrogate | None:
     if document is None:
         return None
-    from planner.surrogates.surrogate import Surrogate
-
     return Surrogate.from_dict(document)
 
 
 def _answers_in(document: dict[str, Any] | None, surrogate: Surrogate | None) -> AnswerModel | None:
     if document is None or surrogate is None:
         return None
-    from planner.surrogates.answer_model import AnswerModel
-
     return AnswerModel.from_dict(document, surrogate)

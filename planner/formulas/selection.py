@@ -16,14 +16,15 @@ from numpy.typing import ArrayLike, NDArray
 from planner.errors import PlannerError
 from planner.formulas.networks import MULTIPLIERS, network_inputs
 from planner.front import pareto
+from planner.surrogates.fit import fit_surrogate
 from planner.surrogates.rows import varying
+from planner.surrogates.surrogate import Surrogate
 from planner.tables.table import Table
 from sampler.architecture import FloatArray, IntArray
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from planner.surrogates.surrogate import Surrogate
 
 # Of trainings, for a surrogate: fewer say too little of what is noise, and smoothing them would invent it. From twenty
 # on it predicts the rest of the reference study no worse by its seventeen integers than by r and d.
@@ -150,7 +151,7 @@ def _surrogate(table: Table, frame: pd.DataFrame, columns: list[str], seed: int)
     learned, noise = learned_rows(rows, seed), noise_variances(table)
     observations = frame.assign(accuracy=observed(table)).iloc[learned]
     noise = None if noise is None else noise[learned]
-    surrogate = fit_surrogate(observations, columns, noise, seed)
+    surrogate = fit_surrogate(observations, columns, "accuracy", "macs", noise, seed)
     error, spread = surrogate.errors.get("rmse"), float(observations["accuracy"].std(ddof=0))
     if error is None or error >= spread:
         raise PlannerError("a surrogate predicts left-out trainings no better than their mean does")
@@ -169,14 +170,3 @@ def noise_variances(table: Table) -> FloatArray | None:
     if table.noise_variance is None:
         return None
     return np.asarray(table.noise_variance / table.frame["repeats"].to_numpy(), dtype=np.float64)
-
-
-def fit_surrogate(frame: pd.DataFrame, inputs: list[str], noise_variance: FloatArray | None, seed: int) -> Surrogate:
-    """The surrogate of accuracy over some columns of a frame, with its MACs as the cost.
-
-    Raises:
-        PlannerError: If it cannot be fitted.
-    """
-    from planner.surrogates.fit import fit_surrogate as fit
-
-    return fit(frame, inputs, "accuracy", "macs", noise_variance, seed)
