@@ -55,7 +55,7 @@ class _Belief:
 
 
 @dataclass(frozen=True, eq=False)
-class Selection:
+class FitSelection:
     """The rows that a curve is fitted to.
 
     Attributes:
@@ -90,7 +90,7 @@ def _key(row: Mapping[Any, Any]) -> tuple[int, float, float]:
     return int(row["macs"]), round(float(row["r"]), 9), round(float(row["d"]), 9)
 
 
-def select(table: Table, share: float, seed: int, raw: bool = False) -> Selection:
+def select(table: Table, share: float, seed: int, raw: bool = False) -> FitSelection:
     """NSGA-III's selection of a table by posterior means, or by observed accuracies where they are better."""
     surrogate, accuracy, expected, why = (None, *_as_observed(table), "asked for") if raw else _believed(table, seed)
     many = len(table.frame) > MANY_ROWS
@@ -99,17 +99,17 @@ def select(table: Table, share: float, seed: int, raw: bool = False) -> Selectio
     rows = pareto.nsga3_rows(accuracy, table.frame["macs"], share, seed=seed)
     if many and len(rows) > _MOST_POINTS:
         rows = rows[np.linspace(0, len(rows) - 1, _MOST_POINTS).round().astype(int)]
-    return Selection(rows, accuracy, expected, OBSERVED if why else EXPECTED, why, surrogate)
+    return FitSelection(rows, accuracy, expected, OBSERVED if why else EXPECTED, why, surrogate)
 
 
-def observed(table: Table) -> FloatArray:
+def observed_accuracy(table: Table) -> FloatArray:
     """Accuracies `(n,)` as they were measured."""
     return table.frame["accuracy"].to_numpy(dtype=np.float64)
 
 
 def _as_observed(table: Table) -> tuple[FloatArray, FloatArray]:
     """What trainings are worth and what is expected of them, where nothing but the measurements is known."""
-    return observed(table), observed(table)
+    return observed_accuracy(table), observed_accuracy(table)
 
 
 def _believed(table: Table, seed: int) -> tuple[Surrogate | None, FloatArray, FloatArray, str | None]:
@@ -149,7 +149,7 @@ def _surrogate(table: Table, frame: pd.DataFrame, columns: list[str], seed: int)
     if not columns:
         raise PlannerError("neither r nor d varies between the trainings, so there is nothing a surrogate could learn")
     learned, noise = learned_rows(rows, seed), noise_variances(table)
-    observations = frame.assign(accuracy=observed(table)).iloc[learned]
+    observations = frame.assign(accuracy=observed_accuracy(table)).iloc[learned]
     noise = None if noise is None else noise[learned]
     surrogate = fit_surrogate(observations, columns, "accuracy", "macs", noise, seed)
     error, spread = surrogate.errors.get("rmse"), float(observations["accuracy"].std(ddof=0))

@@ -79,8 +79,8 @@ def test_the_command_shows_both_and_the_formula_on_disk_decides(scattered, fitte
 
 
 def test_report_notebook_and_command_show_the_same(mine, run, monkeypatch):
-    monkeypatch.setattr("planner.report.answers.BUDGETS", 2)
-    monkeypatch.setattr("planner.report.answers.RULES", ("compound",))
+    monkeypatch.setattr("planner.report.answers.REPORT_BUDGETS", 2)
+    monkeypatch.setattr("planner.report.answers.REPORT_RULES", ("compound",))
     assert run("fit", "--study", "mine")[0] == 0
     command = json.loads(run("front", "--study", "mine", "--json")[1])
     source = of_study("mine")
