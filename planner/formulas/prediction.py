@@ -24,25 +24,25 @@ class Prediction:
     """The answer to one budget.
 
     Attributes:
-        formula: Whose answer it is.
+        formula: Formula that answers.
         budget: MACs asked for.
         architecture: The answer, integers only.
-        macs: Its exact MACs.
-        params: Its exact params.
-        memory: Its peak bytes of inference with one image in float32.
+        macs: Exact MACs of the architecture.
+        params: Exact number of its parameters.
+        memory: Peak bytes of its inference with one image in float32.
         c: Budget over the base network's MACs.
-        r: Its resolution over the base resolution.
-        d: Its depth multiplier, from the curve.
-        w: Its width multiplier, solved on the exact count.
+        r: Resolution over the base resolution.
+        d: Depth multiplier, from the curve.
+        w: Width multiplier, solved on the exact count.
         rule: The scaling rule that made the integers.
         in_range: Whether the budget lies in the range that the fit saw.
         pixels_nudged: Pixels the resolution was moved to meet the budget.
         stage_nudged: Index of the stage whose width was moved to meet the budget, or None.
         channels_nudged: Channels by which it was moved.
         binding: The budget that decides: `macs`, the name of a limit, or `range` where the fitted range ends before.
-        costs: What it costs of each limit's kind.
+        costs: Costs of each limit's kind, by name.
         limits: The most it was allowed to cost, by the same names.
-        expected: Its `accuracy`, where somebody knows better than the formula's surrogate alone; else None.
+        expected: Value of `accuracy`, where somebody knows better than the formula's surrogate alone; else None.
     """
 
     formula: FormulaRecord
