@@ -8,7 +8,7 @@ from planner.study.opening import opened
 from planner.study.options import StudyOptions
 from planner.study.studies import Standing, standings
 from planner.training.making import make_study
-from planner.workbench.own_trainer import trainer_name
+from planner.workbench.own_trainer import known, trainer_name
 from planner.workbench.study import Study
 from trainer.protocol import Trainer
 
@@ -90,11 +90,12 @@ def create_study(
         storage=storage,
     )
     folder = folder_of(name)
-    if make_study(name, options) is None:
-        if not load_if_exists:
-            raise PlannerError(f"{folder}: a study of that name is there; load_if_exists=True opens it")
-        opened(folder, options)
-        remember(folder)
+    with known(trainer):
+        if make_study(name, options) is None:
+            if not load_if_exists:
+                raise PlannerError(f"{folder}: a study of that name is there; load_if_exists=True opens it")
+            opened(folder, options)
+            remember(folder)
     return Study(folder, None if isinstance(trainer, str) else trainer)
 
 
