@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
 from annotated_types import Ge, Gt, Le, Len, MaxLen, MinLen
 from typing_extensions import TypedDict  # pydantic reads typing's own from Python 3.12 on alone
 
-from planner.formulas.branch import Kind
+from planner.formulas.kinds import OUR_KINDS
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -23,6 +23,7 @@ COUNTING = "macs: multiply-accumulates of convolutions and linear layers; no bia
 _CLOSED = {"strict": True, "extra": "forbid"}
 _OPEN = {"strict": True, "extra": "allow"}
 
+_Kind: Any = Literal[OUR_KINDS]
 _Counted = Annotated[int, Ge(1)]
 _Natural = Annotated[int, Ge(0)]
 _Above = Annotated[float, Gt(0)]
@@ -275,7 +276,7 @@ class FormulaDocument(TypedDict):
     base: BaseDocument
     classes: _Counted
     """Outputs of the classifier that MACs count."""
-    kind: Kind
+    kind: _Kind
     """How the curves were fitted."""
     branches: Annotated[BranchesDocument, MinLen(1)]
     accuracy: CurveDocument | None

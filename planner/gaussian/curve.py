@@ -19,7 +19,7 @@ taken as known in the variance.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from statistics import NormalDist
 from typing import Any, Literal
@@ -121,6 +121,15 @@ class Curve:
         `planner.formulas.exponents`.
         """
         return self.slope + (0.0 if self.prior is None else self.prior_weight * self.prior.far_exponent)
+
+    def as_dict(self) -> dict[str, Any]:
+        """In JSON's types, as formula files have it; keys of a prior only where there is one."""
+        document: dict[str, Any] = {"kernel": "rbf"}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if self.prior is not None or not field.name.startswith("prior"):
+                document[field.name] = value.as_dict() if isinstance(value, Curve) else value
+        return {**document, "inputs": self.inputs.tolist(), "alpha": self.alpha.tolist()}
 
     def __call__(self, c: ArrayLike) -> FloatArray:
         """The quantity at `(n,)` values of c."""

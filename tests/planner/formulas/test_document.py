@@ -3,16 +3,16 @@
 import json
 from dataclasses import fields
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import get_type_hints
 
 import pytest
 
 import planner.formulas
 from planner.fitting.fit import fit
 from planner.formulas import document as module
-from planner.formulas.branch import Kind
 from planner.formulas.codec import dumps
 from planner.formulas.document import COUNTING, FORMULA_SCHEMA, formula_model, json_schema, schema_text
+from planner.formulas.kinds import OUR_KINDS
 from planner.gaussian.curve import Curve
 from planner.rules import compound
 from planner.text.documents import read_as
@@ -55,7 +55,7 @@ def test_the_schema_has_the_codes_fields(schema):
         assert set(defined[f"{name}Document"]["required"]) == {one.name for one in fields(record)}
     names = {one.name for one in fields(Curve)}
     assert set(get_type_hints(module.CurveDocument)) == names | {"kernel"}
-    assert set(schema["properties"]["kind"]["enum"]) == set(get_args(Kind))
+    assert set(schema["properties"]["kind"]["enum"]) == set(OUR_KINDS)
     for key in ("depth", "stem", "head", "resolution"):
         allowed = defined["RuleDocument"]["properties"][key]
         assert {getattr(rule, key) for rule in RULES.values()} <= set(allowed["enum"])
