@@ -14,7 +14,6 @@ from planner.compare.measuring import Trained
 from planner.compare.rows import Row
 from planner.errors import PlannerError
 from planner.fitting.fit import fit
-from planner.formulas.branch import Kind
 from planner.formulas.codec import dumps
 from planner.front import pareto
 from planner.report.source import of_study
@@ -197,7 +196,7 @@ class Study:
 
     def fit(
         self,
-        kind: Kind = "loglinear",
+        kind: str = "loglinear",
         *,
         share: float = pareto.FRONT_SHARE,
         seed: int = 0,
