@@ -90,7 +90,7 @@ def _check(names: Sequence[str], background: Background) -> None:
         if name not in ALL and pycls_ray(name) is None:
             raise PlannerError(f"method {name!r} is unknown; known: {', '.join(ALL)}, and pycls' strings such as dwr")
         if name in ("answer", "formula", "stages"):
-            own.study_formula(name, background)
+            own.formula_of_task(name, background)
 
 
 def _by_rule(method: str, budget: float, background: Background) -> Contender:

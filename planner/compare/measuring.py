@@ -16,7 +16,7 @@ from planner.training.loop import train_queued
 from planner.training.progress import Listener
 from planner.training.resources import Resources
 from sampler import Architecture, LayeredArchitecture
-from sampler.moves import column_names
+from sampler.moves import column_names, stage_of_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,7 +175,8 @@ class LookedUp:
     flatters = "chosen by accuracies of this very table, which flatters it"
 
     def __init__(self, frame: pd.DataFrame, name: str, seeds: int | None = None, epochs: int | None = None) -> None:
-        stages = sum(str(column).startswith("width_") for column in frame)
+        kinds = [found[0] for column in frame if (found := stage_of_column(str(column)))]
+        stages = kinds.count("width")
         every = column_names(stages)
         self.columns = [column for column in every if column in frame]
         missing = [one for one in every if one not in frame and one not in ("stem", "head")]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from planner.compare.background import of_study
-from planner.compare.contenders import contenders
+from planner.compare.background import study_background
+from planner.compare.comparison import compare_in
 from planner.compare.measuring import Trained
-from planner.compare.rows import Row, rows_of_contenders, write_rows
+from planner.compare.rows import Row
 from planner.study.ledger import Ledger
 
 
@@ -25,9 +25,5 @@ def comparison(
     Raises:
         PlannerError: If a method is unknown or lacks something, or trainings remain.
     """
-    background = of_study(ledger, measure.epochs)
-    found, _ = contenders(background, budgets, methods)
-    scores = measure([one.architecture for one in found if one.architecture])
-    rows = rows_of_contenders(found, scores, measure, background.base, background.classes)
-    write_rows(ledger.folder / "comparison.csv", rows, own=True)
-    return rows
+    background, file = study_background(ledger, measure.epochs), ledger.folder / "comparison.csv"
+    return list(compare_in(background, measure, budgets, methods, file).rows)
