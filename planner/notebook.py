@@ -12,7 +12,7 @@ from planner.text.markup import html_table
 from planner.text.quantities import format_count
 
 if TYPE_CHECKING:
-    from planner.allocation.allocate import Allocation
+    from planner.allocation.allocation import Allocation
     from planner.study.reader import Records
     from planner.surrogates.surrogate import Surrogate
 

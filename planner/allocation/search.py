@@ -23,7 +23,7 @@ ENUMERATED = 600_000  # architectures of a grid that is searched whole
 
 
 @dataclass(frozen=True)
-class _Found:
+class _BestNetwork:
     """What a search found.
 
     Attributes:
@@ -51,7 +51,7 @@ def best_at(
     tolerance: float = TOLERANCE,
     seed: int = 0,
     enumerated: int = ENUMERATED,
-) -> _Found:
+) -> _BestNetwork:
     """The architecture of a grid with the highest score, among those that cost the budget.
 
     Args:
@@ -89,4 +89,4 @@ def best_at(
         row, value = iterated(search, rows)
     one = from_rows(grid.network, row[None, :])
     macs = int(count(one, classes).macs[0])
-    return _Found(one[0], value, macs, len(search.known), exhaustive)
+    return _BestNetwork(one[0], value, macs, len(search.known), exhaustive)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from planner.answers.formula import Formula
 from planner.errors import PlannerError
 from planner.fitting.fit import fit
-from planner.searches.record import FOLDER, FoundRecord, read_found
+from planner.searches.record import FOLDER, SearchRecord, read_found
 from planner.study.reader import Records
 from planner.study.trials import trained
 from planner.tables.table import Table, frame_sha256, usable
@@ -49,7 +49,7 @@ class Background:
     trainings: int = 0
     seconds: float = 0.0
     formula: Formula | None = None
-    searches: tuple[FoundRecord, ...] = ()
+    searches: tuple[SearchRecord, ...] = ()
     space: SearchSpace | None = None
     seed: int = 0
 

@@ -13,7 +13,7 @@ from planner.formulas.formula import FormulaCurves
 from planner.rules.compounding import compound
 from planner.rules.copied import copied, scaled_by_formula
 from planner.rules.rule import factors_of, rule_of
-from planner.rules.scaled import Scaled
+from planner.rules.scaled import RuleAnswer
 from planner.rules.staircase import nearest
 from planner.text.documents import shown
 from planner.text.quantities import budget_of
@@ -40,7 +40,7 @@ def at_budget(
     factors: Coefficients | None = None,
     formula: FormulaCurves | None = None,
     epochs: int | None = None,
-) -> Scaled:
+) -> RuleAnswer:
     """What a published rule gives for a budget.
 
     The rule's one free number (its scale) is taken where the rounded network's exact MACs are nearest the budget. Where
@@ -98,7 +98,7 @@ def by_factor(
     factors: Coefficients | None = None,
     formula: FormulaCurves | None = None,
     epochs: int | None = None,
-) -> Scaled:
+) -> RuleAnswer:
     """What a published rule gives for so many times the base network's resources, as rounding leaves it.
 
     `compound` takes phi = log2 of the factor; other rules take it as their scale, the ideal cost d w^2 r^2; a formula

@@ -21,7 +21,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.searches.scoring import Found, Step, Tell
+from planner.searches.scoring import SearchResult, Step, Tell
 from planner.searches.widths import Widths, WidthVector, changes
 from sampler import Architecture
 from sampler.architecture import FloatArray, IntArray
@@ -199,7 +199,7 @@ def adjust(
     options: AdjustOptions | None = None,
     tell: Tell = lambda line: None,
     budget: int | None = None,
-) -> Found:
+) -> SearchResult:
     """The most accurate of the networks that adjustments lead through, all of them of one cost.
 
     Args:
@@ -268,7 +268,7 @@ class _Search:
         self.notes.append(f"iteration {len(self.steps)}: {text}")
         self.tell(self.notes[-1])
 
-    def found(self) -> Found:
+    def found(self) -> SearchResult:
         """The result.
 
         Raises:
@@ -278,4 +278,4 @@ class _Search:
         if not scored:
             raise PlannerError("the initial network's training diverged; lower the recipe's learning rate")
         best = max(scored, key=lambda step: step.accuracy or 0.0)
-        return Found("adjust", best.architecture, tuple(self.steps), tuple(self.notes))
+        return SearchResult("adjust", best.architecture, tuple(self.steps), tuple(self.notes))

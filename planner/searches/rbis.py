@@ -35,7 +35,7 @@ from planner.searches.increments import (
     in_words,
     notation,
 )
-from planner.searches.scoring import Candidate, Found, Scorer, Step, Tell
+from planner.searches.scoring import Candidate, Scorer, SearchResult, Step, Tell
 from sampler import Architecture, architecture_complexity, stack
 from sampler import base as base_named
 from sampler.architecture import Architectures, FloatArray, IntArray
@@ -92,7 +92,7 @@ def rbis(
     options: RbisOptions | None = None,
     classes: int = 1000,
     tell: Tell = lambda line: None,
-) -> Found:
+) -> SearchResult:
     """Steps 2 and 3: grows a network at each resolution and gives the most accurate that fits the budget.
 
     Args:
@@ -124,7 +124,7 @@ def rbis(
     if not ends:
         raise PlannerError(f"{start.base} could be scored at no resolution; {'; '.join(search.notes)}")
     best = max(ends, key=lambda end: (end.accuracy, -end.cost))
-    return Found("rbis", best.architecture, tuple(search.steps), tuple(dict.fromkeys(search.notes)))
+    return SearchResult("rbis", best.architecture, tuple(search.steps), tuple(dict.fromkeys(search.notes)))
 
 
 @dataclass(frozen=True)

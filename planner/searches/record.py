@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import PlannerError
-from planner.searches.scoring import Found
+from planner.searches.scoring import SearchResult
 from planner.text.documents import Format, number, write_own
 from sampler import Architecture, architecture_from
 
@@ -19,7 +19,7 @@ FOLDER = "searches"
 
 
 @dataclass(frozen=True)
-class FoundRecord:
+class SearchRecord:
     """A search that ended.
 
     Attributes:
@@ -42,7 +42,13 @@ class FoundRecord:
 
 
 def write_found(
-    folder: Path, found: Found, budget: float, classes: int, trainings: int, seconds: float, notes: Sequence[str] = ()
+    folder: Path,
+    found: SearchResult,
+    budget: float,
+    classes: int,
+    trainings: int,
+    seconds: float,
+    notes: Sequence[str] = (),
 ) -> Path:
     """Writes what a search found; the same search for the same budget is replaced.
 
@@ -61,7 +67,7 @@ def write_found(
     Raises:
         PlannerError: If the file cannot be written.
     """
-    record = FoundRecord(
+    record = SearchRecord(
         found.method, float(budget), classes, found.architecture, trainings, float(seconds), (*found.notes, *notes)
     )
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", found.method)
@@ -71,7 +77,7 @@ def write_found(
     return path
 
 
-def read_found(folder: Path) -> list[FoundRecord]:
+def read_found(folder: Path) -> list[SearchRecord]:
     """What the searches of a study found, in the order of their files' names; nothing where there is no folder.
 
     Raises:
@@ -80,8 +86,8 @@ def read_found(folder: Path) -> list[FoundRecord]:
     return [_FORMAT.load(path, _FORMAT.again) for path in sorted(folder.glob("*.json"))]
 
 
-def _in(document: dict[str, Any]) -> FoundRecord:
-    return FoundRecord(
+def _in(document: dict[str, Any]) -> SearchRecord:
+    return SearchRecord(
         method=str(document["method"]),
         budget=_positive(document, "budget"),
         classes=_whole(document, "classes"),

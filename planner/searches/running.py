@@ -16,7 +16,7 @@ from planner.searches.greedy import GreedyOptions, Rank, greedy
 from planner.searches.increments import RbisOptions
 from planner.searches.probing import TrainedProbe
 from planner.searches.rbis import Cost, rbis, resolutions
-from planner.searches.scoring import Found, Scorer, Tell
+from planner.searches.scoring import Scorer, SearchResult, Tell
 from planner.searches.trained import TrainedScorer
 from planner.searches.widths import width_vector
 from planner.searches.zen import ZenScorer
@@ -63,7 +63,7 @@ def as_score(name: str | None) -> _Score:
     return known.get(name or "", "accuracy")
 
 
-def run(search: Search, scorer: TrainedScorer, tell: Tell) -> Found:
+def run(search: Search, scorer: TrainedScorer, tell: Tell) -> SearchResult:
     """Runs a search, or goes on with one that was interrupted.
 
     Raises:
@@ -88,14 +88,14 @@ def _is_rbis(search: Search) -> bool:
     return search.method == "rbis"
 
 
-def _adjust(search: Search, scorer: TrainedScorer, classes: int, tell: Tell) -> Found:
+def _adjust(search: Search, scorer: TrainedScorer, classes: int, tell: Tell) -> SearchResult:
     options = _made(AdjustOptions, search.settings)
     vector = width_vector(search.start, classes, options.padding, options.smallest, options.divisor)
     probe = TrainedProbe(scorer, vector.architecture_of, options, scorer.resources.device.replace("auto", "cpu"))
     return adjust(vector, probe, options, tell, None if search.budget is None else round(search.budget))
 
 
-def _rbis(search: Search, budget: float, scorer: TrainedScorer, classes: int, tell: Tell) -> Found:
+def _rbis(search: Search, budget: float, scorer: TrainedScorer, classes: int, tell: Tell) -> SearchResult:
     space = scorer.ledger.space
     low, high = (round(space.resolution * r) for r in space.r)
     sizes = search.sizes or resolutions(search.start, low, min(high, scorer.ledger.settings.data.side), search.cost)

@@ -71,7 +71,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search gives.
 
     Attributes:

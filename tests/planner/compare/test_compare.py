@@ -25,7 +25,7 @@ from planner.errors import PlannerError
 from planner.fitting.fit import fit
 from planner.report.answers import answers_of
 from planner.rules import METHODS, compound
-from planner.searches.record import FoundRecord, read_found, write_found
+from planner.searches.record import SearchRecord, read_found, write_found
 from planner.searches.scoring import Found
 from planner.study.folder import folder_of
 from planner.study.ledger import Ledger
@@ -519,7 +519,7 @@ def test_a_search_that_ended_off_the_budget_has_a_row_that_says_so(run, mine, tr
 def test_a_network_with_a_width_per_layer_competes(tmp_path):
     one = LayeredArchitecture.of(base("resnet20_cifar"), [16] * 6 + [32] * 5 + [40] + [48] * 6)
     macs = architecture_complexity(one, 10).macs
-    record = FoundRecord("adjust", float(macs), 10, one, 5, 100.0)
+    record = SearchRecord("adjust", float(macs), 10, one, 5, 100.0)
     known = Background("mine", "resnet20_cifar", 32, 10, 3, searches=(record,))
     found, _ = contenders(known, [macs], ["adjust", "width"])
     assert found[0].architecture == one and found[0].error == 0
