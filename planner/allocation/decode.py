@@ -41,8 +41,8 @@ class Target:
     Attributes:
         resolution: Input side, in pixels.
         depths: Blocks of each stage.
-        shares: Of the stages' MACs; they sum up to 1.
-        widths: Of the stages, up to a common factor, which decide where the shares hardly say; or nothing.
+        shares: Shares of the stages' MACs; they sum up to 1.
+        widths: Widths of the stages, up to a common factor, which decide where the shares hardly say; or nothing.
     """
 
     resolution: int
@@ -57,7 +57,7 @@ class _StageWidths:
 
     Attributes:
         architecture: The architecture.
-        macs: Its exact MACs.
+        macs: Exact MACs of it.
         pixels_nudged: Pixels the resolution moved away from the one asked for.
     """
 

@@ -28,8 +28,8 @@ class _BestNetwork:
 
     Attributes:
         architecture: The architecture with the highest score.
-        score: Its score.
-        macs: Its exact MACs.
+        score: Score of it.
+        macs: Exact MACs of it.
         scored: Architectures scored.
         exhaustive: Whether the whole grid was looked at, so that nothing better exists in it.
     """
@@ -59,10 +59,10 @@ def best_at(
         score: Gives the `(n,)` scores of architectures; higher is better.
         grid: The integers there are.
         start: Architectures to start from, beside random ones; moved onto the grid and to the budget.
-        limits: What else must not be passed.
+        limits: Limits of other costs.
         classes: Outputs of the classifier.
         tolerance: How far below the budget, as a share of it.
-        seed: Of random starts and kicks: same seed, same answer.
+        seed: Random seed of starts and kicks: same seed, same answer.
         enumerated: Grids of at most so many architectures are searched whole.
 
     Raises:

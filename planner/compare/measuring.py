@@ -36,7 +36,7 @@ class SeedScore:
     """What one training of a network gave.
 
     Attributes:
-        seed: Of the training.
+        seed: Random seed of the training.
         status: `ok`, or why there is no accuracy.
         accuracy: Top-1, in [0, 1]; None unless `ok`.
         seconds: How long it took; None where nobody knows.
@@ -53,8 +53,8 @@ class Measure(Protocol):
 
     Attributes:
         scored_on: The images, or the table.
-        epochs: Of each training; 0 where nobody knows.
-        flatters: What to say of a method that chose its network by accuracies which are, or may be, the very ones that
+        epochs: Number of epochs of each training; 0 where nobody knows.
+        flatters: Sentence about a method that chose its network by accuracies which are, or may be, the very ones that
             are measured here; nothing where none can be.
     """
 
@@ -79,7 +79,7 @@ class Trained:
         progress: Told of every epoch and ending.
         seeds: How many trainings of each, from the study's seed upwards.
         final: Whether to train on all training images and score on the validation split.
-        epochs: Of each training; the study's by default.
+        epochs: Number of epochs of each training; the study's by default.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class LookedUp:
     Args:
         frame: Finished trainings with resolution, width_1 .., depth_1 .., accuracy (in [0, 1]) and, where known, stem,
             head, seed, seconds, epochs: `every` row of a table.
-        name: What errors call it.
+        name: Name of it in errors.
         seeds: At most so many trainings of each network, by the smallest seeds; all by default.
         epochs: Trainings of so many epochs count; of the most that the table has, by default.
 

@@ -64,8 +64,8 @@ class Uniform:
     """Of rows of a table those that are like them with stages scaled alike; real-valued, at the same cost.
 
     Attributes:
-        space: Whose base network and rule.
-        names: Of the columns of the rows.
+        space: Space of the base network and the rule.
+        names: Names of the columns of the rows.
         held: Values of the integers that are none of the columns, because they are the same everywhere.
     """
 
@@ -101,7 +101,7 @@ def uniform_where_untried(
 
     Args:
         trained: Finished trainings.
-        pool: What could be trained, in the same columns.
+        pool: Networks that could be trained, in the same columns.
         space: Their base network, its resolution and the rule.
         names: Columns that a surrogate reads, the cost last.
     """

@@ -48,8 +48,8 @@ def make_pool(
         space: The space; its `kind` decides how the pool is made.
         n: Architectures wanted; fewer come back where the space holds fewer.
         seed: Same seed, same pool.
-        tried: What is left out: finished, running or waiting.
-        front: Whose neighbours belong to the pool of a stage space.
+        tried: Architectures that are left out: finished, running or waiting.
+        front: Architectures whose neighbours belong to the pool of a stage space.
 
     Returns:
         The architectures, in no particular order.

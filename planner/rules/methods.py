@@ -52,7 +52,7 @@ def at_budget(
         method: One of `METHODS`, or a pycls scaling type such as `d1_w8_g8_r1`.
         base: Name of the base network.
         macs: The budget, in multiply-accumulates of one image.
-        resolution: What r multiplies, in pixels; the base network's own by default.
+        resolution: Resolution that r multiplies, in pixels; the base network's own by default.
         classes: Outputs of the classifier.
         rule: Scaling rule that rounds, instead of the method's.
         exact: Whether to come within 1 %, with the rule's own answer kept in `pure`; else it is the answer.
@@ -105,10 +105,10 @@ def by_factor(
     takes that many times the base network's MACs as the budget. The answer's `budget` is that many times, too.
 
     Args:
-        method: As in `at_budget`, like all others.
+        method: Name of the rule; this and all others as in `at_budget`.
         base: Name of the base network.
         factor: Above 1 to grow, below to shrink.
-        resolution: What r multiplies, in pixels.
+        resolution: Resolution that r multiplies, in pixels.
         classes: Outputs of the classifier.
         rule: Scaling rule that rounds.
         factors: alpha, beta and gamma of `compound`.
@@ -116,7 +116,7 @@ def by_factor(
         epochs: Epochs the networks will be trained.
 
     Raises:
-        PlannerError: As `at_budget`.
+        PlannerError: Where `at_budget` does.
 
     Example:
         >>> by_factor("fast", "efficientnet_b0", 2).macs

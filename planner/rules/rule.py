@@ -47,12 +47,12 @@ class Rule:
     """A rule for one base network and one direction.
 
     Attributes:
-        method: Its name.
+        method: Name of it.
         network: The base network, at the resolution that r multiplies.
         rounding: How products become integers.
         ray: How multipliers follow the scale.
         family: The networks at given scales.
-        parameters: What it was given and what follows from the scale, by name.
+        parameters: Numbers that it was given and that follow from the scale, by name.
     """
 
     method: str

@@ -48,7 +48,7 @@ class AdjustOptions:
         tolerance: How far the MACs may be from the budget, as a share of it.
         smallest: The fewest channels of a unit.
         divisor: Widths are multiples of it.
-        padding: Of zeros, where widths are per layer.
+        padding: Place of zeros, where widths are per layer.
 
     Raises:
         PlannerError: If a number is impossible.
@@ -117,7 +117,7 @@ def updated(
     """Widths after one adjustment, before the MACs are brought back.
 
     Args:
-        vector: What the widths are of; says the initial ones and what can be built.
+        vector: Network of the widths; says the initial ones and what can be built.
         widths: The `L` widths now.
         utilisation: Each unit's.
         t: Number of the adjustment, from 0.

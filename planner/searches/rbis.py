@@ -56,7 +56,8 @@ def resolutions(
         start: The network that is swept.
         lowest: First size of the grid, in pixels.
         highest: Last size of the grid at most.
-        cost: What jumps, such as `LatencyModel.of`; None for the exact MACs of the base network, which need no sweep.
+        cost: Cost that jumps, such as `LatencyModel.of`; None for the exact MACs of the base network, which need no
+            sweep.
         step: Pixels between the grid's sizes.
         neighbours: Whether the sizes beside them on the grid are candidates, too.
 
@@ -101,7 +102,7 @@ def rbis(
         cost: Cost of architectures.
         scorer: Accuracy of architectures, or a score in its place.
         resolutions: Sizes to search at, in pixels; see the function of that name.
-        options: What moves, and how far.
+        options: Parts that move, and how far.
         classes: Outputs of the classifier, for the MACs of the steps.
         tell: Told a line per iteration.
 

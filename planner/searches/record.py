@@ -23,13 +23,13 @@ class SearchRecord:
     """A search that ended.
 
     Attributes:
-        method: Its name.
+        method: Name of the search.
         budget: MACs that it aimed at.
         classes: Outputs of the classifier that its MACs count.
         architecture: The network that it found.
         trainings: How many trainings it needed, fine-tunes included.
         seconds: How long those took, summed up.
-        notes: What it said, a line each.
+        notes: Lines that it said.
     """
 
     method: str
@@ -54,7 +54,7 @@ def write_found(
 
     Args:
         folder: The folder `searches` of the study, which is made.
-        found: What the search gave.
+        found: Result of the search.
         budget: MACs that it aimed at.
         classes: Outputs of the classifier.
         trainings: How many trainings it needed.

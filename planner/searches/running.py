@@ -43,9 +43,9 @@ class Search:
         start: Where it begins; an adjustment keeps its MACs unless there is a budget.
         budget: The most it may cost, in the unit of `cost`; None only where adjusting.
         settings: Values of the method's options, by name, as text.
-        cost: What the budget is of, in a search by RBIS; None for MACs.
+        cost: Cost that the budget limits, in a search by RBIS; None for MACs.
         sizes: Resolutions of RBIS, in pixels; by default those just before a jump within the study's bounds.
-        score: What ranks candidates of RBIS.
+        score: Score that ranks candidates of RBIS.
     """
 
     method: str
