@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from trainer.image_data import DataError, Decoded, Progress, Recipe, one_line
+from trainer.image_data import DataError, Decoded, ImagePrep, Progress, one_line
 from trainer.image_sources import Part, joined
 from trainer.pictures import Picture, decode
 
@@ -56,8 +56,8 @@ FORMS = {
 }
 
 
-def cifar_recipe(kind: str, path: Path, side: int) -> Recipe:
-    """The recipe of the original binary files.
+def cifar_prep(kind: str, path: Path, side: int) -> ImagePrep:
+    """The prep of the original binary files.
 
     Args:
         kind: One of `FORMS`.
@@ -76,7 +76,7 @@ def cifar_recipe(kind: str, path: Path, side: int) -> Recipe:
     if missing:
         raise DataError(f"{path} lacks {', '.join(missing)}; give {kind}: the folder {form.folder} or its .tar.gz")
     stamp = {file.name: [file.stat().st_size, file.stat().st_mtime_ns] for file in files}
-    return Recipe({"kind": kind, "path": str(path)}, stamp, partial(_read, form, path, side))
+    return ImagePrep({"kind": kind, "path": str(path)}, stamp, partial(_read, form, path, side))
 
 
 def _wanted(form: Form) -> list[str]:

@@ -112,13 +112,14 @@ class Decoded:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ImagePrep:
     """How to make the pictures of a source at one side.
 
     Attributes:
-        identity: What the source is, as plain JSON values.
-        stamp: What tells that it changed, as plain JSON values.
-        decode: The work itself.
+        identity: Description of the source, as plain JSON values: equal ones give equal pictures, unless the stamp says
+            otherwise.
+        stamp: Facts that tell that it changed, as plain JSON values, such as a file's size and time.
+        decode: Function that does the work; it is given a `Progress`.
         notes: Sentences on how the source was understood, and what of it is not read.
     """
 

@@ -15,6 +15,7 @@ from planner.allocation.believe import NO_SEARCH, doubt_of_stages
 from planner.errors import PlannerError
 from planner.formulas.budgets import NO_BUDGET, prediction_of, within
 from planner.formulas.formula import FormulaCurves
+from planner.formulas.kinds import FORMULA_KINDS
 from planner.formulas.prediction import Prediction, bounded_accuracy
 from planner.formulas.trainings import TrainedNetwork, TrainedNetworks
 from planner.formulas.uniform_networks import rows_read
@@ -46,7 +47,7 @@ class Question:
     @property
     def learned(self) -> bool:
         """Whether the formula was learned of trainings, not copied."""
-        return self.formula.kind != "compound" or bool(self.formula.front)
+        return not FORMULA_KINDS[self.formula.kind].constants or bool(self.formula.front)
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:

@@ -10,9 +10,17 @@ import click
 from planner.commands.options import SEED, as_json, echo_first, echo_json, study, table_of
 from planner.commands.together import needs
 from planner.commands.types import Number
+from planner.formulas.kinds import FORMULA_KINDS, OUR_KINDS
 
 if TYPE_CHECKING:
     from planner.fitting.result import FitResult
+
+
+class _KindChoice(click.Choice):  # type: ignore[type-arg]  # generic from click 8.2 on
+    """One of our kinds of formulas, or one that somebody registered, whose package is not looked for before."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value in FORMULA_KINDS else super().convert(value, param, ctx)
 
 
 @click.command(
@@ -25,11 +33,10 @@ if TYPE_CHECKING:
 @study
 @click.option(
     "--kind",
-    type=click.Choice(["loglinear", "tinynet", "compound"]),
+    type=_KindChoice(OUR_KINDS),
     default="loglinear",
     show_default=True,
-    help="loglinear: a power law plus a Gaussian process on log c; tinynet: the paper's zero-mean RBF on c; "
-    "compound: the best single alpha, beta, gamma, by grid search.",
+    help="; ".join(f"{name}: {FORMULA_KINDS[name].help}" for name in OUR_KINDS) + ".",
 )
 @click.option("--share", type=Number(0, 1, min_open=True), default=0.2, show_default=True, help="NSGA-III's.")
 @click.option(

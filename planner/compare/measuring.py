@@ -195,8 +195,9 @@ class LookedUp:
         return {one: self._of(one)[: self.seeds] for one in dict.fromkeys(architectures)}
 
     def _of(self, one: Architecture) -> list[SeedScore]:
-        # A table's rows have a width per stage: they are other networks than one with a width per layer.
-        return [] if isinstance(one, LayeredArchitecture) else self.scores.get(self._key(one), [])
+        # A table's rows have a width per stage and no knobs: they are other networks than one with a width per layer.
+        other = isinstance(one, LayeredArchitecture) or one.knobs
+        return [] if other else self.scores.get(self._key(one), [])
 
     def _key(self, one: Architecture) -> tuple[int, ...]:
         row = (one.resolution, one.stem, *one.widths, *one.depths, one.head)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,13 +11,13 @@ from numpy.typing import ArrayLike
 from planner.errors import PlannerError
 from planner.fitting.monotone import Shape, made_monotone, never_falling
 from planner.fitting.transfer import Transfer, departing, transferred
+from planner.formulas.kinds import FORMULA_KINDS, OUR_KINDS, FormulaKind
+from planner.formulas.protocol import FormulaCurve
 from planner.front.pareto import distinct_budgets
 from planner.gaussian.curve import Curve
-from planner.gaussian.curve_fit import LOGLINEAR, TINYNET, CurveFit, CurveForm, fit_process
+from planner.gaussian.curve_fit import CurveFit, fit_process
 from sampler.architecture import FloatArray
 
-CurveKind = Literal["loglinear", "tinynet"]
-_FORMS: dict[str, CurveForm] = {"loglinear": LOGLINEAR, "tinynet": TINYNET}
 # A curve is fitted to so many points; fewer would be followed one by one.
 FEWEST_POINTS = 4
 
@@ -34,7 +33,7 @@ class FittedCurve:
         transfer: What the prior was worth, where there was one.
     """
 
-    curve: Curve
+    curve: FormulaCurve
     rmse: float
     shape: Shape
     transfer: Transfer | None = None
@@ -52,7 +51,7 @@ def fit_curves(
     c: ArrayLike,
     r: ArrayLike,
     d: ArrayLike,
-    kind: CurveKind = "loglinear",
+    kind: str = "loglinear",
     seed: int = 0,
     c_range: tuple[float, float] | None = None,
     priors: tuple[Curve | None, Curve | None] = (None, None),
@@ -65,7 +64,7 @@ def fit_curves(
         d: `(m,)` depth multipliers.
         kind: `"loglinear"`: log r over log c, a power law plus a Gaussian process; `"tinynet"`: r over c, a zero-mean
             Gaussian process with an RBF kernel, as section 3.2 of the paper has it.
-        seed: Of the optimiser's restarts.
+        seed: Random seed of the optimiser's restarts.
         c_range: Where the curves will be asked, and so should not fall; the points' own range by default.
         priors: Earlier curves of r and of d, from which to depart.
 
@@ -73,8 +72,9 @@ def fit_curves(
         PlannerError: If the kind is unknown, there are fewer than 4 points or not as many of each, or a value is not
             positive.
     """
-    if kind not in _FORMS:
-        raise PlannerError(f"kind {kind!r} is unknown; known kinds: {', '.join(get_args(CurveKind))}")
+    if kind not in OUR_KINDS or FORMULA_KINDS[kind].form is None:
+        known = (name for name in OUR_KINDS if FORMULA_KINDS[name].form is not None)
+        raise PlannerError(f"kind {kind!r} is unknown; known kinds: {', '.join(known)}")
     x, pair = _positive("c", c), [_positive("r", r), _positive("d", d)]
     if {len(values) for values in pair} != {len(x)}:
         raise PlannerError(
@@ -87,14 +87,15 @@ def fit_curves(
             f"{len(x)} points at {distinct} distinct c are too few to fit; give at least {FEWEST_POINTS}"
         )
     asked = (float(x.min()), float(x.max())) if c_range is None else c_range
-    fitted = [_fit_curve(x, values, kind, seed, asked, prior) for values, prior in zip(pair, priors, strict=True)]
-    return FittedCurves(*fitted)
+    fitted = partial(_fit_curve, x, FORMULA_KINDS[kind], seed, asked)
+    return FittedCurves(*(fitted(values, prior) for values, prior in zip(pair, priors, strict=True)))
 
 
 def _fit_curve(
-    c: FloatArray, values: FloatArray, kind: CurveKind, seed: int, c_range: tuple[float, float], prior: Curve | None
+    c: FloatArray, kind: FormulaKind, seed: int, c_range: tuple[float, float], values: FloatArray, prior: Curve | None
 ) -> FittedCurve:
-    form = _FORMS[kind]
+    form = kind.form
+    assert form is not None
     x, y = form.input(c), form.output(values)
 
     def refit(given: Curve | None, weight: float, shortest: float | None = None, moved: bool = False) -> CurveFit:
@@ -109,8 +110,7 @@ def _fit_curve(
     if prior is not None:
         fitted, transfer = transferred(prior, fitted, refit)
     stiffer = partial(refit, fitted.curve.prior, fitted.curve.prior_weight)
-    # The paper's kind stays the paper's, whatever shape it takes.
-    fitted, shape = made_monotone(fitted, c_range, None if kind == "tinynet" else stiffer)
+    fitted, shape = made_monotone(fitted, c_range, stiffer if kind.monotone else None)
     return FittedCurve(fitted.curve, fitted.rmse, shape, transfer)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from planner.errors import InputError
 from planner.fitting.distil import BUDGETS, Distilled, distilled
 from planner.fitting.landscape import SPENT, Networks, Ranges, networks_within
+from planner.formulas.protocol import FormulaCurve
 from planner.formulas.uniform_networks import rows_read
-from planner.gaussian.curve import Curve
 from planner.surrogates.answer_model import AnswerModel
 from sampler import Architecture, BaseNetwork, rule_named, solve_width, stack
 from sampler.architecture import Architectures, FloatArray
@@ -73,7 +73,7 @@ class Task:
         except InputError:
             return None
 
-    def losses(self, networks: Networks, c: FloatArray, curves: tuple[Curve, Curve]) -> FloatArray:
+    def losses(self, networks: Networks, c: FloatArray, curves: tuple[FormulaCurve, FormulaCurve]) -> FloatArray:
         """`(k,)` scores that a formula's networks lose against the answers; NaN where it has none."""
         budgets = c * self.base_macs
         found = [self.answered(*one) for one in zip(curves[0](c), curves[1](c), budgets, strict=True)]
@@ -116,7 +116,7 @@ class Result:
         return {**facts, "scatter": self.curves.scatter}
 
 
-def distil(task: Task, before: tuple[Curve, Curve]) -> Result | None:
+def distil(task: Task, before: tuple[FormulaCurve, FormulaCurve]) -> Result | None:
     """The formula of a task distilled from its answers, or None where networks spend too few of its budgets.
 
     Args:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import platform
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -15,50 +12,45 @@ from threadpoolctl import threadpool_limits
 from planner.answers.formula import Formula
 from planner.errors import PlannerError
 from planner.fitting import grid
-from planner.fitting.curves import FEWEST_POINTS, FittedCurve, fit_curves
-from planner.fitting.exam import Result, Task, distil
+from planner.fitting.curves import FEWEST_POINTS
+from planner.fitting.directions import (
+    DIRECTIONS,
+    Directions,
+    compound_directions,
+    distilled_directions,
+    distilling_loss,
+    fitted_directions,
+    one_side,
+    rule_of_most,
+)
 from planner.fitting.ladder import with_ladder
-from planner.fitting.monotone import Shape, falls_between
+from planner.fitting.points import listed_front, training_point, training_points
 from planner.fitting.scaled_score import ScaledScore
-from planner.fitting.transfer import prior_curve, prior_named
-from planner.formulas.branch import OVERLAP, Branch, Direction, Kind, answered
+from planner.fitting.transfer import prior_named
 from planner.formulas.formula import FormulaCurves
+from planner.formulas.kinds import FORMULA_KINDS, FormulaKind
 from planner.formulas.networks import stages_varied, with_integers
 from planner.formulas.selection import Selection, belief, learned_rows, noise_variances, observed, select
-from planner.formulas.stages import StageCurves, column_ranges, stage_curves
+from planner.formulas.stages import column_ranges
 from planner.front import pareto
-from planner.gaussian.curve import Curve, power_law
+from planner.gaussian.curve import Curve
 from planner.gaussian.curve_fit import LOGLINEAR, fit_process
 from planner.surrogates.answer_model import AnswerModel, answer_model
 from planner.tables.chance import guessing, warning_of
 from planner.tables.table import Table, as_table
 from planner.text.deferred import pd
-from sampler import RULES
 from sampler import base as base_named
 from sampler.architecture import FloatArray
 from sampler.checks import checked_number, shown
 from sampler.moves import column_names
 from sampler.seeds import checked_seed
 
-_DIRECTIONS: tuple[Direction, ...] = ("shrink", "enlarge")
-_MOST_LISTED = 500  # points of the front that a formula's file holds
-_POINT = ("c", "r", "d", "w", "accuracy", "expected")  # of a training, besides its integers
 SMALLEST_ERROR = 1e-6  # of a training that makes no mistake: its log must be finite
-
-
-@dataclass(frozen=True, eq=False)
-class _Direction:
-    """The branch of one direction, its errors by dimension, and what else is to be said of it."""
-
-    branch: Branch
-    errors: dict[str, float]
-    facts: dict[str, dict[str, Any]]
-    distilled: Result | None = None
 
 
 def fit(
     table: Table | pd.DataFrame | str | Path,
-    kind: Kind = "loglinear",
+    kind: str = "loglinear",
     share: float = pareto.FRONT_SHARE,
     seed: int = 0,
     base: str | None = None,
@@ -76,7 +68,7 @@ def fit(
             grid search over the table's surrogate; through the base network, or the best training of the middle
             budget where that is the better anchor.
         share: Share of the rows that NSGA-III keeps.
-        seed: Of ties in the selection and of restarts in the fit.
+        seed: Random seed of ties in the selection and of restarts in the fit.
         base: The base network, where the table does not say.
         raw: Whether curves go through the front of the accuracies as observed, as the papers' do; a surrogate (which
             tables of fewer than 20 trainings do not get) is not asked.
@@ -86,72 +78,104 @@ def fit(
     Raises:
         PlannerError: If the table cannot be used, no direction has enough points, or the prior does not fit the kind.
     """
-    if not isinstance(kind, str) or kind not in get_args(Kind):
-        raise PlannerError(f"kind {shown(kind)} is unknown; known kinds: {', '.join(get_args(Kind))}")
+    if not isinstance(kind, str) or kind not in FORMULA_KINDS:
+        raise PlannerError(f"kind {shown(kind)} is unknown; known kinds: {', '.join(FORMULA_KINDS.names())}")
     checked_number("share", share, 0, 1)
     if prior is not None and not isinstance(prior, FormulaCurves | str | Path):
         raise PlannerError(f"prior is {shown(prior)}; a formula, its file or the name of a study is wanted")
-    if prior is not None and kind == "compound":
-        raise PlannerError("kind compound has no curves that could depart from a --prior; use --kind loglinear")
+    if prior is not None and FORMULA_KINDS[kind].form is None:
+        raise PlannerError(f"kind {kind} has no curves that could depart from a --prior; use --kind loglinear")
     import scipy.linalg  # noqa: F401  # what is loaded later is not limited
 
     # Sums of several threads end otherwise in the last digit, and the same table would not give the same file; for so
     # small matrices threads gain nothing, and on a busy machine they wait for each other.
     with threadpool_limits(1):
-        return _fit(with_integers(as_table(table, base)), kind, share, checked_seed(seed), raw, prior)
+        return _fit(with_integers(as_table(table, base)), FORMULA_KINDS[kind], share, checked_seed(seed), raw, prior)
 
 
 def _fit(
-    table: Table, kind: Kind, share: float, seed: int, raw: bool, prior: FormulaCurves | str | Path | None
+    table: Table, kind: FormulaKind, share: float, seed: int, raw: bool, prior: FormulaCurves | str | Path | None
 ) -> Formula:
     earlier = _earlier(table, prior)
     _check(table)
     selection = select(table, share, seed, raw)
     front = selection.front_of(table)
-    provenance = _provenance(table, selection, seed, share)
     answers = _answers(table, selection, seed)
-    if kind == "compound":
-        surrogate = selection.surrogate or belief(table, seed).surrogate
-        score = ScaledScore.of(surrogate, table, _rule(table.frame, table.base))
-        best = grid.search(score, _trainings(table, score.buildable), raw, selection.accuracy)
-        sides = _compound_sides(table, front, best)
-        provenance["compound"] = best.as_dict()
-        if best.anchor.row is not None:
-            provenance["compound"]["anchor"] = _point(table.frame.iloc[best.anchor.row])
+    provenance = _provenance(table, selection, seed, share)
+    if kind.fit is None and kind.form is None:
+        directions, facts = _by_grid(table, selection, front, seed, raw)
     else:
-        sides = _sides(table, front, kind, seed, earlier[0] if earlier else None)
-        if kind == "loglinear" and not earlier and answers is not None and not answers.doubt:
-            sides = _distilled(sides, table, answers, provenance["ranges"])
-            provenance["distilled"] = {name: side.distilled.as_dict() for name, side in sides.items() if side.distilled}
-    if earlier:
-        provenance["prior"] = {"name": earlier[1], **_identity(earlier[0])}
-    if not sides:
+        directions, facts = _by_curves(table, kind, front, answers, seed, provenance["ranges"], earlier)
+    if not directions:
         raise PlannerError(_too_few(front))
-    provenance["curves"] = {f"{name}_{one}": fact for name, side in sides.items() for one, fact in side.facts.items()}
+    provenance |= facts
+    provenance["curves"] = {
+        f"{side}_{name}": fact for side, one in directions.items() for name, fact in one.facts.items()
+    }
     accuracy, errors = _accuracy(table, selection, front, seed)
-    if selection.surrogate is not None:
-        measured = selection.surrogate.errors.items()
-        errors.update({f"surrogate_{name}": error for name, error in measured if error is not None})
-    for name, side in sides.items():
-        errors.update({f"{name}_{one}": error for one, error in side.errors.items()})
-    errors.update(_loss(sides))
+    warning = warning_of(table.frame["accuracy"], table.classes)
     formula = Formula(
         base=table.base,
         resolution=table.resolution,
         classes=table.classes,
         base_macs=table.base_macs,
-        kind=kind,
-        branches={name: side.branch for name, side in sides.items()},
+        kind=kind.name,
+        branches={side: fitted.branch for side, fitted in directions.items()},
         accuracy=accuracy,
-        front=_points(front),
-        errors=errors,
+        front=training_points(front),
+        errors={**errors, **_errors(selection, directions)},
         provenance=provenance,
         surrogate=selection.surrogate,
         answers=answers,
-        non_dominated=_points(_front(table)),
-        warnings=() if (why := warning_of(table.frame["accuracy"], table.classes)) is None else (why,),
+        non_dominated=training_points(listed_front(table)),
+        warnings=() if warning is None else (warning,),
     )
     return with_ladder(formula)
+
+
+def _by_grid(
+    table: Table, selection: Selection, front: pd.DataFrame, seed: int, raw: bool
+) -> tuple[Directions, dict[str, Any]]:
+    """The one compound rule that a grid search finds best, in every direction, and what was found."""
+    surrogate = selection.surrogate or belief(table, seed).surrogate
+    score = ScaledScore.of(surrogate, table, rule_of_most(table.frame, table.base))
+    best = grid.search(score, _trainings(table, score.buildable), raw, selection.accuracy)
+    facts = best.as_dict()
+    if best.anchor.row is not None:
+        facts["anchor"] = training_point(table.frame.iloc[best.anchor.row])
+    return compound_directions(table, front, best), {"compound": facts}
+
+
+def _by_curves(
+    table: Table,
+    kind: FormulaKind,
+    front: pd.DataFrame,
+    answers: AnswerModel | None,
+    seed: int,
+    ranges: dict[str, Any],
+    earlier: tuple[FormulaCurves, str] | None,
+) -> tuple[Directions, dict[str, Any]]:
+    """Curves through the front, or distilled from the answers where these are known, and what was found."""
+    if earlier is not None:
+        prior, name = earlier
+        return fitted_directions(table, front, kind, seed, prior), {"prior": {"name": name, **_identity(prior)}}
+    directions = fitted_directions(table, front, kind, seed)
+    if not kind.distilled or answers is None or answers.doubt:
+        return directions, {}
+    directions = distilled_directions(directions, table, answers, ranges)
+    tried = {side: fitted.distilled.as_dict() for side, fitted in directions.items() if fitted.distilled}
+    return directions, {"distilled": tried}
+
+
+def _errors(selection: Selection, directions: Directions) -> dict[str, float]:
+    """Errors of the surrogate and of the curves, by name."""
+    errors = {}
+    if selection.surrogate is not None:
+        measured = selection.surrogate.errors.items()
+        errors = {f"surrogate_{name}": error for name, error in measured if error is not None}
+    for side, fitted in directions.items():
+        errors |= {f"{side}_{name}": error for name, error in fitted.errors.items()}
+    return errors | distilling_loss(directions)
 
 
 def _answers(table: Table, selection: Selection, seed: int) -> AnswerModel | None:
@@ -186,122 +210,20 @@ def _check(table: Table) -> None:
             f"all {rows} accuracies are equal ({accuracy.iloc[0]:.1%}), so nothing tells one network from another; "
             "check the column accuracy, or train other networks"
         )
-    if pareto.distinct_budgets(_front(table)["macs"]) < 2:
+    if pareto.distinct_budgets(listed_front(table)["macs"]) < 2:
         raise PlannerError(
             f"the cheapest of {rows} trainings is the best of all, so 1 of them is on the front and no budget above it "
             "pays; train longer, or check the columns macs and accuracy"
         )
 
 
-def _front(table: Table) -> pd.DataFrame:
-    """The rows that no other dominates by what was observed, by rising MACs; evenly thinned where there are many."""
-    frame = table.frame
-    rows = frame[pareto.front_mask(frame["accuracy"], frame["macs"])].sort_values("macs", kind="stable")
-    if len(rows) <= _MOST_LISTED:
-        return rows
-    return rows.iloc[np.linspace(0, len(rows) - 1, _MOST_LISTED).round().astype(int)]
-
-
 def _too_few(front: pd.DataFrame) -> str:
     """Why no direction could be fitted."""
-    counts = ", ".join(f"{pareto.distinct_budgets(one_side(front, name)['macs'])} to {name}" for name in _DIRECTIONS)
+    counts = ", ".join(f"{pareto.distinct_budgets(one_side(front, name)['macs'])} to {name}" for name in DIRECTIONS)
     return (
         f"too few distinct budgets among the {len(front)} trainings selected for the fit: {counts}, of at least "
         f"{FEWEST_POINTS} in one direction; train more"
     )
-
-
-def one_side(frame: pd.DataFrame, direction: Direction) -> pd.DataFrame:
-    """The rows of one direction; those near c = 1 belong to both."""
-    return frame[frame["c"] <= OVERLAP] if direction == "shrink" else frame[frame["c"] >= 1 / OVERLAP]
-
-
-def _sides(
-    table: Table, front: pd.DataFrame, kind: Any, seed: int, prior: FormulaCurves | None
-) -> dict[Direction, _Direction]:
-    """The curves of every direction that has points enough."""
-    sides: dict[Direction, _Direction] = {}
-    for direction in _DIRECTIONS:
-        points, seen = one_side(front, direction), one_side(table.frame, direction)["c"]
-        if pareto.distinct_budgets(points["macs"]) < FEWEST_POINTS:
-            continue
-        c_range = (float(seen.min()), float(seen.max()))
-        scale = "log" if kind == "loglinear" else "identity"
-        priors = (None, None) if prior is None else tuple(prior_curve(prior, direction, one, scale) for one in "rd")
-        fitted = fit_curves(points["c"], points["r"], points["d"], kind, seed, c_range, (priors[0], priors[1]))
-        rule = _rule(points, table.base)
-        stages, errors = _stages(points, table, rule, seed)
-        branch = Branch(rule, c_range, fitted.r.curve, fitted.d.curve, stages)
-        facts = {name: _facts(getattr(fitted, name)) for name in "rd"}
-        sides[direction] = _Direction(branch, {"r": fitted.r.rmse, "d": fitted.d.rmse, **errors}, facts)
-    return sides
-
-
-def _distilled(
-    sides: dict[Direction, _Direction], table: Table, model: AnswerModel, ranges: dict[str, Any]
-) -> dict[Direction, _Direction]:
-    """Each direction with the curves distilled from the answers, where these lose less than those through the front.
-
-    Where the front's stages were scaled apart, its curves stay: uniform networks do not say what r goes with them.
-    """
-    network, found = replace(base_named(table.base), resolution=table.resolution), dict(sides)
-    for name, side in sides.items():
-        branch = side.branch
-        c_range = answered(branch.c_range, name, len(sides))
-        if not c_range[1] > c_range[0] or branch.stages is not None:  # r goes with those stages, not with uniform ones
-            continue
-        task = Task(network, branch.rule, table.classes, table.base_macs, model, ranges, c_range)
-        result = distil(task, (branch.r, branch.d))
-        if result is None or not result.better:
-            found[name] = replace(side, distilled=result)
-            continue
-        r, d = result.curves.r, result.curves.d
-        falls = {"r": falls_between(r, c_range), "d": falls_between(d, c_range)}
-        facts = {one: Shape(falls[one] is None, falls=falls[one]).as_dict() for one in "rd"}
-        errors = {**side.errors, **result.curves.scatter}
-        found[name] = _Direction(replace(branch, r=r, d=d), errors, facts, result)
-    return found
-
-
-def _loss(sides: dict[Direction, _Direction]) -> dict[str, float]:
-    """What the formula's networks are expected to lose against the answers, on average over budgets."""
-    results = [one.distilled for one in sides.values() if one.distilled is not None]
-    losses = [loss for one in results for loss in (one.losses if one.better else one.losses_before)]
-    return {"formula_loss": float(np.nanmean(losses))} if np.isfinite(losses).any() else {}
-
-
-def _stages(points: pd.DataFrame, table: Table, rule: str, seed: int) -> tuple[StageCurves | None, dict[str, float]]:
-    """The curves of the stages where the front was not scaled uniformly, and their leave-one-out RMSE in logs."""
-
-    def smooth(x: FloatArray, y: FloatArray, at_one: float, scale: str) -> tuple[Curve, float]:
-        form = LOGLINEAR if scale == "log" else replace(LOGLINEAR, output_scale="identity")
-        fitted = fit_process(x, y, form, seed, at_one)
-        return fitted.curve, fitted.rmse
-
-    network = replace(base_named(table.base), resolution=table.resolution)
-    return stage_curves(points, table.frame, network, rule, table.classes, smooth) or (None, {})
-
-
-def _facts(fitted: FittedCurve) -> dict[str, Any]:
-    """What a curve's fit found, in JSON's types."""
-    facts = fitted.shape.as_dict()
-    return facts if fitted.transfer is None else {**facts, "prior": fitted.transfer.as_dict()}
-
-
-def _compound_sides(table: Table, front: pd.DataFrame, best: grid.Best) -> dict[Direction, _Direction]:
-    """One rule for every direction that has trainings; its errors are how far the front's r and d lie from it."""
-    sides: dict[Direction, _Direction] = {}
-    for direction in _DIRECTIONS:
-        rows, points = one_side(table.frame, direction), one_side(front, direction)
-        c, extent = rows["c"], float(np.abs(np.log(rows["c"])).max()) if len(rows) else 0.0
-        if extent <= np.log(OVERLAP):
-            continue
-        curves = dict(zip("rd", map(power_law, (best.g, best.a), best.at_one), strict=True))
-        departures = {name: np.log(points[name]) - curve.mean(points["c"]) for name, curve in curves.items()}
-        errors = {name: float(np.sqrt(np.mean(one**2))) for name, one in departures.items() if len(one)}
-        branch = Branch(_rule(rows, table.base), (float(c.min()), float(c.max())), curves["r"], curves["d"])
-        sides[direction] = _Direction(branch, errors, {})
-    return sides
 
 
 def _trainings(table: Table, buildable: grid.Buildable) -> grid.Trainings:
@@ -337,40 +259,6 @@ def _log_noise(table: Table, front: pd.DataFrame) -> float:
         return 0.0
     error = np.clip(1 - front["accuracy"], SMALLEST_ERROR, None)  # to first order, d log e = d e / e
     return float(np.median(table.noise_variance / front["repeats"] / error**2))
-
-
-def _rule(points: pd.DataFrame, base_name: str) -> str:
-    """The rule that made most of the points; the base network's own where the table does not say."""
-    if "rule" not in points or points["rule"].dropna().empty:
-        return base_named(base_name).rule
-    counts = points["rule"].value_counts()
-    rule = min(counts[counts == counts.max()].index)
-    if rule not in RULES:
-        raise PlannerError(f"scaling rule {rule!r} in the table is unknown; known rules: {', '.join(RULES)}")
-    return str(rule)
-
-
-def _points(rows: pd.DataFrame) -> tuple[dict[str, Any], ...]:
-    return tuple(_point(row) for _, row in rows.iterrows())
-
-
-def _point(row: pd.Series) -> dict[str, Any]:
-    """One training, in JSON's types, with the integers of its network where they are known."""
-    point: dict[str, Any] = {name: float(row[name]) for name in _POINT if _known(row, [name])}
-    point |= {name: int(row[name]) for name in ("macs", "resolution", "stem", "head") if _known(row, [name])}
-    for kind in ("width", "depth"):
-        names = [str(name) for name in row.index if re.fullmatch(rf"{kind}_\d+", str(name))]
-        if names and _known(row, names):
-            point[f"{kind}s"] = [int(row[name]) for name in names]
-    trial = row.get("trial")
-    if trial is not None and trial == trial:  # a missing one is None or NaN
-        point["trial"] = trial if isinstance(trial, str) else int(trial)
-    return point
-
-
-def _known(row: pd.Series, names: Sequence[str]) -> bool:
-    """Whether a row holds finite numbers in some columns."""
-    return all(name in row and pd.notna(row[name]) and np.isfinite(row[name]) for name in names)
 
 
 def _earlier(table: Table, prior: FormulaCurves | str | Path | None) -> tuple[FormulaCurves, str] | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.gaussian.curve import Curve
+from planner.formulas.protocol import FormulaCurve
 from planner.gaussian.curve_fit import CurveFit
 from sampler.architecture import FloatArray
 
@@ -45,7 +45,7 @@ class Shape:
         return {"monotone": self.monotone, "smoothed": self.smoothed, "price": self.price, "falls": falls}
 
 
-def falls_between(curve: Curve, c_range: tuple[float, float]) -> tuple[float, float] | None:
+def falls_between(curve: FormulaCurve, c_range: tuple[float, float]) -> tuple[float, float] | None:
     """From which c to which a curve falls farthest within a range, or None where it never does, up to rounding."""
     c: FloatArray = np.geomspace(*c_range, _STEPS)
     mean = curve.mean(c)

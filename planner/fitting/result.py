@@ -9,7 +9,6 @@ from typing import Any
 from planner.answers.formula import Formula
 from planner.fitting.fit import fit
 from planner.fitting.words import fit_words, training_name
-from planner.formulas.branch import Kind
 from planner.formulas.codec import dumps
 from planner.formulas.coefficients import EFFICIENTNET, coefficients_of
 from planner.formulas.formula import FormulaCurves
@@ -66,7 +65,7 @@ class FitResult:
 
 def fit_study(
     study: Records,
-    kind: Kind = "loglinear",
+    kind: str = "loglinear",
     share: float = FRONT_SHARE,
     seed: int = 0,
     raw: bool = False,

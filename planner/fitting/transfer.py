@@ -13,6 +13,7 @@ from planner.errors import PlannerError
 from planner.formulas.branch import Direction
 from planner.formulas.codec import read_formula_file
 from planner.formulas.formula import FormulaCurves
+from planner.formulas.protocol import FormulaCurve
 from planner.gaussian.curve import Curve
 from planner.gaussian.curve_fit import CurveFit
 from planner.study.folder import folder_of
@@ -105,8 +106,8 @@ def prior_curve(prior: FormulaCurves, direction: Direction, name: str, like: str
     branch = prior.branches.get(direction)
     if branch is None:
         return None
-    curve: Curve = getattr(branch, name)
-    if curve.output_scale != like:
+    curve: FormulaCurve = getattr(branch, name)
+    if not isinstance(curve, Curve) or curve.output_scale != like:
         raise PlannerError(
             f"the prior is of kind {prior.kind}, which models {name} itself and not its logarithm, or the other way "
             "round; fit both with the same --kind"

@@ -7,9 +7,11 @@ from typing import Any
 from planner.formulas.coefficients import EFFICIENTNET, Coefficients, coefficients_of
 from planner.formulas.exponents import sentences
 from planner.formulas.formula import FormulaCurves
+from planner.formulas.kinds import FORMULA_KINDS
 from planner.front.pareto import distinct_budgets
 from planner.text.quantities import format_count
 
+_DISTILLED = "distilled from the answers over the whole range; near-best networks lie about it with RMSE"
 _NAMES = {"r": "resolution", "d": "depth"}
 
 
@@ -63,17 +65,12 @@ def training_name(point: dict[str, Any]) -> str:
 
 def _branches(formula: FormulaCurves) -> list[str]:
     """What each direction's curves are, how they grow with the budget, and their errors."""
+    kind, unit = FORMULA_KINDS[formula.kind], _unit(formula)
     lines: list[str] = []
     known: list[str] = []
     for name in formula.branches:
         drawn = formula.provenance.get("distilled", {}).get(name, {}).get("used")
-        what = {
-            "distilled": "distilled from the answers over the whole range; near-best networks lie about it with RMSE",
-            "loglinear": "a power law and a learned departure; leave-one-out RMSE",
-            "tinynet": "zero-mean Gaussian process on c; leave-one-out RMSE",
-            "compound": "a power law and nothing else; what was selected lies about it with RMSE",
-        }["distilled" if drawn else formula.kind]
-        unit = "" if formula.kind == "tinynet" else "log "
+        what = _DISTILLED if drawn else kind.words
         errors = [
             f"{unit}{one} {value:.3f}" for one in "rd" if (value := formula.errors.get(f"{name}_{one}")) is not None
         ]
@@ -84,6 +81,11 @@ def _branches(formula: FormulaCurves) -> list[str]:
             lines.append(f"{name}: {_coefficients(found)}, for twice the MACs")
             known = [f"EfficientNet's: {_coefficients(EFFICIENTNET)}"]
     return lines + known
+
+
+def _unit(formula: FormulaCurves) -> str:
+    """What stands before a dimension whose error is told."""
+    return "log " if FORMULA_KINDS[formula.kind].logs else ""
 
 
 def _distilled(formula: FormulaCurves) -> list[str]:
@@ -151,7 +153,7 @@ def _prior(formula: FormulaCurves) -> list[str]:
     given = formula.provenance.get("prior")
     if given is None:
         return []
-    lines, unit = [], "" if formula.kind == "tinynet" else "log "
+    lines, unit = [], _unit(formula)
     for key, fact in formula.provenance["curves"].items():
         direction, name = key.split("_")
         head = f"{direction}: prior {given['name']} for {_NAMES[name]}"

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from planner.formulas.protocol import FormulaCurve
 from planner.formulas.stages import StageCurves
-from planner.gaussian.curve import Curve
 
 Direction = Literal["shrink", "enlarge"]
-Kind = Literal["loglinear", "tinynet", "compound"]
 # Points this near c = 1 belong to both directions: TinyNet's window ends at 1.05.
 OVERLAP = 1.05
 # A budget this little outside the range is a rounding of the range's own end.
@@ -30,8 +29,8 @@ class Branch:
 
     rule: str
     c_range: tuple[float, float]
-    r: Curve
-    d: Curve
+    r: FormulaCurve
+    d: FormulaCurve
     stages: StageCurves | None = None
 
 

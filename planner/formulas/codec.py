@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,15 +13,16 @@ import numpy as np
 
 from planner.errors import PlannerError
 from planner.formulas.branch import Branch, Direction
-from planner.formulas.document import COUNTING, FORMULA_SCHEMA, problem_in
+from planner.formulas.curve_files import curve_in, curve_out, in_our_terms, kind_curve_in
+from planner.formulas.document import COUNTING, FORMULA_SCHEMA, formula_model
 from planner.formulas.formula import FormulaCurves
+from planner.formulas.kinds import FORMULA_KINDS, FormulaKind
 from planner.formulas.parts import parts_of, resolution_of
 from planner.formulas.rungs import ladder_in
 from planner.formulas.stages import stages_in, stages_out
 from planner.formulas.vectors import disagreement, vectors_of
-from planner.gaussian.curve import Curve
 from planner.tables.chance import warning_of
-from planner.text.documents import Format, number, shown
+from planner.text.documents import Format, number, read_as, shown
 from sampler import RULES, BaseNetwork, base_names
 
 if TYPE_CHECKING:
@@ -31,10 +32,8 @@ if TYPE_CHECKING:
 _F = TypeVar("_F", bound=FormulaCurves)
 
 _DIRECTIONS: tuple[Direction, ...] = ("shrink", "enlarge")
-ARRAYS = ("inputs", "alpha")
 LARGEST_ERROR = 10.0  # of a share between 0 and 1, however badly a curve was fitted
 LARGEST_END = 1e6  # of a range of pixels, channels or blocks
-DEEPEST = 8  # priors of priors: studies that were each fitted with the one before
 
 
 def dumps(formula: FormulaCurves) -> str:
@@ -51,8 +50,11 @@ def dumps(formula: FormulaCurves) -> str:
         "base": {"name": formula.base, "network": asdict(network), "macs": formula.base_macs},
         "classes": formula.classes,
         "kind": formula.kind,
-        "branches": {name: _branch_out(one, network, formula.classes) for name, one in formula.branches.items()},
-        "accuracy": None if formula.accuracy is None else _curve_out(formula.accuracy),
+        "branches": {
+            name: _branch_out(branch, network, formula.classes, FORMULA_KINDS[formula.kind])
+            for name, branch in formula.branches.items()
+        },
+        "accuracy": None if formula.accuracy is None else formula.accuracy.as_dict(),
         "front": list(formula.front),
         "errors": formula.errors,
         "provenance": formula.provenance,
@@ -104,8 +106,8 @@ def _checked(document: dict[str, Any], kind: type[_F], shipped: bool) -> _F:
     Of a file that ships the planner's own tests have checked the shape, and its digest says that it still is that file:
     pydantic, which takes longer to import than all else here takes to run, is left alone.
     """
-    if not shipped and (problem := problem_in(document)):
-        raise PlannerError(problem)
+    if not shipped:
+        read_as(formula_model(), in_our_terms(document))
     if signed(document)["sha256"] != document["sha256"]:
         raise PlannerError("it was changed after it was written (its sha256 is another)")
     formula = _formula_in(document, kind)
@@ -135,11 +137,11 @@ def read_formula(text: str, kind: type[_F], name: str = "formula", shipped: bool
     Args:
         text: Text of a formula file.
         kind: Class of the formula.
-        name: What errors call it.
+        name: Name of the file in errors.
         shipped: Whether it is a file of the planner's own, whose shape need not be checked again.
 
     Raises:
-        PlannerError: As `read_formula_file` does.
+        PlannerError: If the text is not of the schema, was changed since it was written, or answers otherwise here.
     """
     return _format(kind, shipped).loads(text, name)
 
@@ -166,11 +168,11 @@ def _formula_in(document: dict[str, Any], kind: type[_F]) -> _F:
         base_macs=document["base"]["macs"],
         kind=document["kind"],
         branches={
-            d: _branch_in(document["branches"][d], d, len(network["stages"]))
+            d: _branch_in(document["branches"][d], d, len(network["stages"]), FORMULA_KINDS[document["kind"]])
             for d in _DIRECTIONS
             if d in document["branches"]
         },
-        accuracy=None if document["accuracy"] is None else _curve_in(document["accuracy"], "accuracy"),
+        accuracy=None if document["accuracy"] is None else curve_in(document["accuracy"], "accuracy"),
         front=tuple(document["front"]),
         errors=document["errors"],
         provenance=_provenance_in(document["provenance"]),
@@ -234,16 +236,16 @@ def _same(theirs: Any, ours: Any) -> bool:
     return bool(theirs == json.loads(json.dumps(ours)))
 
 
-def _branch_out(branch: Branch, network: BaseNetwork, classes: int) -> dict[str, Any]:
+def _branch_out(branch: Branch, network: BaseNetwork, classes: int, kind: FormulaKind) -> dict[str, Any]:
     document = {
         "rule": asdict(RULES[branch.rule]),
         "c_range": list(branch.c_range),
-        "r": _curve_out(branch.r),
-        "d": _curve_out(branch.d),
+        "r": curve_out(branch.r, kind),
+        "d": curve_out(branch.d, kind),
         **_building(branch, network, classes),
     }
     if branch.stages is not None:
-        document["stages"] = stages_out(branch.stages, _curve_out)
+        document["stages"] = stages_out(branch.stages)
     return document
 
 
@@ -253,7 +255,7 @@ def _building(branch: Branch, network: BaseNetwork, classes: int) -> dict[str, A
     return {"resolution": resolution_of(network, rule), "parts": parts_of(network, rule, classes)}
 
 
-def _branch_in(document: dict[str, Any], name: str, stages: int) -> Branch:
+def _branch_in(document: dict[str, Any], name: str, stages: int, kind: FormulaKind) -> Branch:
     rule = document["rule"]
     if rule["name"] not in RULES or asdict(RULES[rule["name"]]) != rule:
         raise PlannerError(f"scaling rule {shown(rule['name'])} of {name} is not this version's")
@@ -263,37 +265,10 @@ def _branch_in(document: dict[str, Any], name: str, stages: int) -> Branch:
     return Branch(
         rule["name"],
         (low, high),
-        _curve_in(document["r"], f"r of {name}"),
-        _curve_in(document["d"], f"d of {name}"),
-        stages_in(document["stages"], stages, name, _curve_in) if "stages" in document else None,
+        kind_curve_in(document["r"], f"r of {name}", kind),
+        kind_curve_in(document["d"], f"d of {name}", kind),
+        stages_in(document["stages"], stages, name, curve_in) if "stages" in document else None,
     )
-
-
-def _curve_out(curve: Curve) -> dict[str, Any]:
-    document: dict[str, Any] = {"kernel": "rbf"}
-    for one in fields(curve):
-        value = getattr(curve, one.name)
-        if curve.prior is not None or not one.name.startswith("prior"):
-            document[one.name] = _curve_out(value) if isinstance(value, Curve) else value
-    return {**document, **{name: getattr(curve, name).tolist() for name in ARRAYS}}
-
-
-def _curve_in(document: dict[str, Any], name: str, depth: int = 0) -> Curve:
-    arrays = {key: np.array(document[key], dtype=np.float64) for key in ARRAYS}
-    lengths = {key: len(array) for key, array in arrays.items()}
-    if len(set(lengths.values())) > 1:
-        raise PlannerError(f"{name} holds arrays of lengths {lengths}; one length is wanted")
-    for there, other in (("prior", "prior_weight"), ("prior_weight", "prior")):
-        if there in document and other not in document:
-            raise PlannerError(f"{other} of {name} is missing beside its {there}")
-    values = {key: value for key, value in document.items() if key != "kernel"}
-    if "prior" in document:
-        if depth >= DEEPEST:
-            raise PlannerError(f"{name} has priors nested deeper than {DEEPEST}")
-        values["prior"] = _curve_in(document["prior"], f"the prior of {name}", depth + 1)
-        if values["prior"].output_scale != values["output_scale"]:
-            raise PlannerError(f"{name} and its prior are on different output scales")
-    return Curve(**{**values, **arrays})
 
 
 def _surrogate_in(document: dict[str, Any] | None) -> Surrogate | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from planner.formulas.branch import Direction
+from planner.formulas.branch import Branch, Direction
 from planner.formulas.formula import FormulaCurves
+from planner.formulas.kinds import FORMULA_KINDS
+from planner.gaussian.curve import Curve
 
 # Tan & Le 2019, section 3.3: depth, width and resolution at alpha^phi, beta^phi, gamma^phi.
 ALPHA, BETA, GAMMA = 1.2, 1.1, 1.15
@@ -51,15 +53,22 @@ def coefficients(r: float, d: float) -> Coefficients:
     return Coefficients(alpha=2**d, beta=2 ** ((1 - d - 2 * r) / 2), gamma=2**r)
 
 
+def own_coefficients(formula: FormulaCurves, branch: Branch) -> Coefficients | None:
+    """alpha, beta and gamma of one direction of a formula whose curves are powers of c and nothing else; else None."""
+    r, d = branch.r, branch.d
+    if not FORMULA_KINDS[formula.kind].constants or not isinstance(r, Curve) or not isinstance(d, Curve):
+        return None
+    return coefficients(r.far_exponent, d.far_exponent)
+
+
 def coefficients_of(formula: FormulaCurves, direction: Direction) -> Coefficients | None:
     """alpha, beta and gamma of one direction: of the rule itself, or of curves that are close to power laws, or None.
 
     Those of curves are what twice the MACs multiply depth, width and resolution with, the width as it is solved. A
     compound rule's are its own, and its width is what the ideal count leaves.
     """
-    if formula.kind == "compound":
-        branch = formula.branches[direction]
-        return coefficients(branch.r.far_exponent, branch.d.far_exponent)
+    if (own := own_coefficients(formula, formula.branches[direction])) is not None:
+        return own
     exponents = formula.exponents.get(direction, {})
     if len(exponents) < 3 or not all(exponent.power_law for exponent in exponents.values()):
         return None

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
 from annotated_types import Ge, Gt, Le, Len, MaxLen, MinLen
 from typing_extensions import TypedDict  # pydantic reads typing's own from Python 3.12 on alone
 
-from planner.formulas.branch import Kind
-from planner.text.documents import first_departure
+from planner.formulas.kinds import OUR_KINDS
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -24,6 +23,7 @@ COUNTING = "macs: multiply-accumulates of convolutions and linear layers; no bia
 _CLOSED = {"strict": True, "extra": "forbid"}
 _OPEN = {"strict": True, "extra": "allow"}
 
+_Kind: Any = Literal[OUR_KINDS]
 _Counted = Annotated[int, Ge(1)]
 _Natural = Annotated[int, Ge(0)]
 _Above = Annotated[float, Gt(0)]
@@ -276,7 +276,7 @@ class FormulaDocument(TypedDict):
     base: BaseDocument
     classes: _Counted
     """Outputs of the classifier that MACs count."""
-    kind: Kind
+    kind: _Kind
     """How the curves were fitted."""
     branches: Annotated[BranchesDocument, MinLen(1)]
     accuracy: CurveDocument | None
@@ -301,17 +301,6 @@ class FormulaDocument(TypedDict):
     it; there is none below the first."""
 
 
-def problem_in(document: Any) -> str | None:
-    """The first place where a document is not as `FormulaDocument` says, and what is wanted there; None for nothing."""
-    from pydantic import ValidationError
-
-    try:
-        _model().validate_python(document)
-    except ValidationError as error:
-        return first_departure(error, document)
-    return None
-
-
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of `planner-formula/1`, draft 2020-12, for readers elsewhere."""
     from pydantic.json_schema import GenerateJsonSchema
@@ -322,7 +311,7 @@ def json_schema() -> dict[str, Any]:
         def field_title_should_be_set(self, schema: Any) -> bool:
             return False
 
-    defined = _model(use_attribute_docstrings=True).json_schema(schema_generator=Untitled)["$defs"]
+    defined = formula_model(use_attribute_docstrings=True).json_schema(schema_generator=Untitled)["$defs"]
     document = {"$schema": GenerateJsonSchema.schema_dialect, "$id": "urn:planner-formula:1"}
     return {**document, **defined.pop("FormulaDocument"), "title": FORMULA_SCHEMA, "$defs": defined}
 
@@ -333,7 +322,7 @@ def schema_text() -> str:
 
 
 @cache
-def _model(**more: bool) -> TypeAdapter[FormulaDocument | None]:
+def formula_model(**more: bool) -> TypeAdapter[FormulaDocument | None]:
     """The checker of documents; None is one as well, for pydantic refuses to configure a `TypedDict` from here."""
     from pydantic import ConfigDict, TypeAdapter
 

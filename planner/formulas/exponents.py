@@ -24,8 +24,10 @@ import math
 import numpy as np
 
 from planner.formulas.branch import Branch, Direction
+from planner.formulas.kinds import FORMULA_KINDS
+from planner.formulas.protocol import FormulaCurve
 from planner.formulas.record import FormulaRecord
-from planner.gaussian.curve import REACH, Curve, Exponent
+from planner.gaussian.curve import REACH, Exponent
 from planner.text.quantities import format_count
 from sampler import InputError, rule_named
 from sampler.architecture import FloatArray
@@ -47,7 +49,7 @@ def exponents_of(formula: FormulaRecord) -> dict[Direction, Exponents]:
     return {name: one for name, one in found.items() if one}
 
 
-def slope_of(curve: Curve, c_range: tuple[float, float]) -> Exponent | None:
+def slope_of(curve: FormulaCurve, c_range: tuple[float, float]) -> Exponent | None:
     """The exponent of a curve over a range, or None where it is not positive throughout."""
     c = np.geomspace(*c_range, _POINTS)
     values = curve(c)
@@ -74,7 +76,7 @@ def _of_branch(formula: FormulaRecord, direction: Direction, branch: Branch) -> 
 def _among_alike(formula: FormulaRecord, name: str, one: Exponent) -> Exponent:
     """An exponent of a rule from a grid, with the ends of those that cannot be told from it."""
     alike = formula.provenance.get("compound", {}).get("within_0.1_points")
-    if formula.kind != "compound" or not alike:
+    if not FORMULA_KINDS[formula.kind].constants or not alike:
         return one
     low, high = (math.log2(end) for end in alike["gamma" if name == "r" else "alpha"])
     return Exponent(one.value, min(low, one.value), max(high, one.value), one.near_ends, one.off)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from planner.errors import PlannerError
-from planner.formulas.branch import OVERLAP, Branch, Direction, Kind, answered, in_range
+from planner.formulas.branch import OVERLAP, Branch, Direction, answered, in_range
 from planner.formulas.rungs import Rung
 from planner.gaussian.curve import Curve
 from planner.text.quantities import budget_of, format_count
@@ -29,7 +29,7 @@ class FormulaRecord:
         resolution: The resolution that r multiplies, in pixels.
         classes: Outputs of the classifier that c counts.
         base_macs: MACs of the base network at that resolution and classes: c = 1.
-        kind: How the curves were fitted.
+        kind: Kind of formula: how the curves were fitted (`planner.formulas.kinds`).
         branches: Curves for shrinking (c < 1) and for enlarging, where they were fitted.
         accuracy: Top-1 error of the front over c, where it was fitted.
         front: The rows selected for the fit, one dict each with c, r, d, w, macs, accuracy and, where known, the trial
@@ -51,7 +51,7 @@ class FormulaRecord:
     resolution: int
     classes: int
     base_macs: int
-    kind: Kind
+    kind: str
     branches: dict[Direction, Branch]
     accuracy: Curve | None = None
     front: tuple[dict[str, Any], ...] = ()

@@ -24,9 +24,9 @@ class Rung:
     """One answer.
 
     Attributes:
-        architecture: The network, integers only.
-        macs: Its exact MACs: the least budget that it answers.
-        accuracy: What a training of it is expected to reach, at answers.
+        architecture: Network, integers only.
+        macs: Exact MACs of the network: the least budget that it answers.
+        accuracy: Accuracy that a training of it is expected to reach, at answers.
         lower: Lower end of that expectation's 90 % interval.
         upper: Upper end.
     """

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from planner.errors import PlannerError
 from planner.gaussian.curve import Curve
 from sampler import RULES, Architecture, BaseNetwork, rule_named, stack
 from sampler.architecture import Architectures, FloatArray, IntArray
@@ -200,9 +201,9 @@ def column_ranges(frame: pd.DataFrame, stages: int) -> dict[str, list[float]]:
     }
 
 
-def stages_out(stages: StageCurves, curve_out: Callable[[Curve], Any]) -> dict[str, Any]:
+def stages_out(stages: StageCurves) -> dict[str, Any]:
     """The curves in JSON's types."""
-    return {name: [curve_out(curve) for curve in getattr(stages, name)] for name in KEYS}
+    return {name: [curve.as_dict() for curve in getattr(stages, name)] for name in KEYS}
 
 
 def stages_in(document: dict[str, Any], count: int, name: str, curve_in: Callable[[Any, str], Curve]) -> StageCurves:
@@ -211,8 +212,6 @@ def stages_in(document: dict[str, Any], count: int, name: str, curve_in: Callabl
     Raises:
         PlannerError: If there is not one per stage, or one is damaged.
     """
-    from planner.errors import PlannerError
-
     read = {}
     for key in KEYS:
         curves = document[key]

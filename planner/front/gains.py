@@ -111,7 +111,7 @@ def log_expected_gain(mean: Values, std: Values, costs: Values, front: FrontStai
         mean: `(n,)` expected accuracies.
         std: `(n,)` their standard deviations; 0 for what is known.
         costs: `(n,)` log costs.
-        front: What has been reached.
+        front: Best accuracies reached so far.
 
     Returns:
         `(n,)`; minus infinity where nothing can be gained.

@@ -74,9 +74,9 @@ def distinct_budgets(macs: ArrayLike) -> int:
         2
     """
     count, last = 0, 0.0
-    for one in sorted(np.asarray(macs, dtype=np.float64).tolist()):
-        if one > last * (1 + SAME):
-            count, last = count + 1, one
+    for cost in sorted(np.asarray(macs, dtype=np.float64).tolist()):
+        if cost > last * (1 + SAME):
+            count, last = count + 1, cost
     return count
 
 

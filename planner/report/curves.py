@@ -8,7 +8,7 @@ import numpy as np
 
 from planner.formulas.branch import Branch
 from planner.formulas.formula import FormulaCurves
-from planner.gaussian.curve import REACH, Curve
+from planner.formulas.protocol import FormulaCurve
 from sampler import rule_named
 from sampler.architecture import Architectures, FloatArray
 from sampler.scaling import scale
@@ -104,11 +104,9 @@ def _built(formula: FormulaCurves, branch: Branch, d: Band, w: Band) -> dict[str
     return bands
 
 
-def _band(curve: Curve, c: FloatArray) -> Band:
-    mean, half = curve.mean(c), REACH * np.sqrt(curve.posterior_variance(c))
-    if curve.output_scale == "log":
-        return Band(c, np.exp(mean), np.exp(mean - half), np.exp(mean + half))
-    return Band(c, mean, np.maximum(mean - half, 0.0), mean + half)
+def _band(curve: FormulaCurve, c: FloatArray) -> Band:
+    lower, upper = np.array([curve.interval(float(value)) for value in c]).T
+    return Band(c, curve(c), np.maximum(lower, 0.0), upper)
 
 
 def _width(formula: FormulaCurves, branch: Branch, r: Band, d: Band) -> Band:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from planner.formulas.kinds import FORMULA_KINDS
 from planner.report import plots
 from planner.report.markup import figure, legend, section
 from planner.report.plots import Numbers, percent
@@ -57,7 +58,7 @@ def _errors(numbers: Numbers) -> str:
         words = NOTED.get(name) or (f"{direction}: {NOTED[rest]}" if rest in ("r", "d") else None)
         if words:
             rows.append([words, f"{value:.3g}"])
-    unit = "in logs; " if numbers["formula"]["kind"] != "tinynet" else ""
+    unit = "in logs; " if FORMULA_KINDS[numbers["formula"]["kind"]].logs else ""
     return details(
         "Errors of the curves", html_table(f"Root mean square errors ({unit}cross-validated)", ("of", "error"), rows)
     )

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.formulas.coefficients import EFFICIENTNET, Coefficients, coefficients
+from planner.formulas.coefficients import EFFICIENTNET, Coefficients, own_coefficients
 from planner.formulas.formula import FormulaCurves
 from planner.rules.compounding import shrinking_rule
 from planner.rules.quantised import DEPTH_EXPONENT, group_note, published, quantised_family, scaled_parameters
@@ -166,13 +166,13 @@ def factors_of(given: Coefficients | None, formula: FormulaCurves | None, share:
             if not 1 - 1e-9 <= value < math.inf:
                 raise PlannerError(f"{name} must be at least 1, got {value:g}; phi below 0 shrinks")
         return given or EFFICIENTNET
-    if formula.kind != "compound":
+    own = own_coefficients(formula, formula.branch(share))
+    if own is None:
         raise PlannerError(
             f"the formula is of kind {formula.kind}, which has no alpha, beta and gamma; fit one with "
             "`planner fit --kind compound`, or take --method tinynet, which applies any formula"
         )
-    branch = formula.branch(share)
-    return coefficients(branch.r.far_exponent, branch.d.far_exponent)
+    return own
 
 
 def _start(formula: FormulaCurves | None, share: float) -> tuple[float, float]:

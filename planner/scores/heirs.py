@@ -14,7 +14,7 @@ from planner.study.reader import Records
 from sampler import Architecture, rule_named
 from trainer.files import write_atomically
 from trainer.images import ImageData, load_images
-from trainer.inherit import NOISE, inherit
+from trainer.inherit import INHERITANCE_NOISE, inherit
 from trainer.observation import Fidelity, Observation, Training
 from trainer.proxy import train
 from trainer.recipe import recipe_named
@@ -130,7 +130,7 @@ class Heirs:
 
     def _fine_tuned(self, architecture: Architecture, digest: str) -> HeirScore:
         network, parent, classes = load_network(self.folder / f"{digest}.safetensors")
-        child = inherit(network, parent, architecture, classes, self.training.seed, NOISE)
+        child = inherit(network, parent, architecture, classes, self.training.seed, INHERITANCE_NOISE)
         asked = replace(
             self.training,
             architecture=architecture,

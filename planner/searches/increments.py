@@ -35,7 +35,8 @@ class RbisOptions:
 
     Attributes:
         stages: Parts that may move: numbers of stages from 1, and `"head"`. None for the last five of all stages and,
-            where the network has one, the head: stages 4 to 7 and the head of EfficientNet-B0, all that Table 5.1 moves.
+            where the network has one, the head: stages 4 to 7 and the head of EfficientNet-B0, all that Table 5.1
+            moves.
             The head has a width only, so that a depth iteration has one mover fewer.
         picks: Stages that move in an iteration; a stage may be picked repeatedly.
         keep: Number of the combinations of an iteration, of the lowest cost, that are scored.

@@ -23,7 +23,7 @@ from planner.searches.widths import Widths
 from planner.text.documents import Format, number, shown
 from sampler import Architecture
 from trainer.batches import DeviceImages
-from trainer.channel_units import units_of
+from trainer.channel_units import check_units, units_of
 from trainer.files import write_atomically
 from trainer.images import ImageData, load_images
 from trainer.observation import Training
@@ -85,9 +85,10 @@ class TrainedProbe:
         """What is known of the network, or what its training gives.
 
         Raises:
-            PlannerError: If its record is damaged.
+            PlannerError: If its record is damaged, or its family does not tell what its channels are.
         """
         architecture = self.architecture_of(widths)
+        check_units(architecture)
         accuracy = self.scorer([Candidate(architecture, label=label)])[0]
         if accuracy is None:
             return ProxyProbe(None)

@@ -6,12 +6,15 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from planner.errors import PlannerError
+from annotated_types import Ge, Gt
+from pydantic import PlainValidator, Strict, TypeAdapter
+
 from planner.searches.scoring import SearchResult
-from planner.text.documents import Format, number, write_own
+from planner.text.documents import Format, read_as, write_own
 from sampler import Architecture, architecture_from
 
 _SCHEMA = "planner-search/1"
@@ -29,15 +32,15 @@ class SearchRecord:
         architecture: The network that it found.
         trainings: How many trainings it needed, fine-tunes included.
         seconds: How long those took, summed up.
-        notes: Lines that it said.
+        notes: Remarks of the search, a line each.
     """
 
     method: str
-    budget: float
-    classes: int
-    architecture: Architecture
-    trainings: int
-    seconds: float
+    budget: Annotated[float, Strict(), Gt(0)]
+    classes: Annotated[int, Strict(), Ge(0)]
+    architecture: Annotated[Architecture, PlainValidator(architecture_from)]
+    trainings: Annotated[int, Strict(), Ge(0)]
+    seconds: Annotated[float, Strict()]
     notes: tuple[str, ...] = ()
 
 
@@ -86,30 +89,5 @@ def read_found(folder: Path) -> list[SearchRecord]:
     return [_FORMAT.load(path, _FORMAT.again) for path in sorted(folder.glob("*.json"))]
 
 
-def _in(document: dict[str, Any]) -> SearchRecord:
-    return SearchRecord(
-        method=str(document["method"]),
-        budget=_positive(document, "budget"),
-        classes=_whole(document, "classes"),
-        architecture=architecture_from(document["architecture"]),
-        trainings=_whole(document, "trainings"),
-        seconds=number(document["seconds"], "seconds"),
-        notes=tuple(str(note) for note in document["notes"]),
-    )
-
-
-_FORMAT = Format(_SCHEMA, "search", "remove it, and run the search again", _in, largest=1_000_000)
-
-
-def _positive(document: dict[str, Any], key: str) -> float:
-    value = number(document[key], key)
-    if value <= 0:
-        raise PlannerError(f"{key} is {value:g}; a positive number is wanted")
-    return value
-
-
-def _whole(document: dict[str, Any], key: str) -> int:
-    value = number(document[key], key)
-    if value != int(value) or value < 0:
-        raise PlannerError(f"{key} is {value:g}; a whole number is wanted")
-    return int(value)
+_MODEL = TypeAdapter(SearchRecord)
+_FORMAT = Format(_SCHEMA, "search", "remove it, and run the search again", partial(read_as, _MODEL), largest=1_000_000)

@@ -21,6 +21,7 @@ from trainer.image_data import ImageData, Progress, fitted_labels
 from trainer.images import load_images, skipping
 from trainer.pictures import first_names
 from trainer.recipe import recipe_named
+from trainer.trainers import trainer_named
 
 _BASE = "efficientnet_b0"
 _RESOLUTION = 64
@@ -37,6 +38,7 @@ class StudyOptions:
     Attributes:
         base: Name of the base network; `efficientnet_b0`.
         data: Source of the images, such as `imagefolder:PATH`; generated fractals.
+        trainer: Name of another trainer than that of images, which has its own data.
         classes: Outputs of the classifier, of a study whose images only the user's own training knows; else those of
             the images.
         skip_corrupt: Whether images that cannot be read are left out.
@@ -58,6 +60,7 @@ class StudyOptions:
 
     base: str | None = None
     data: str | None = None
+    trainer: str | None = None
     classes: int | None = None
     skip_corrupt: bool | None = None
     resolution: int | None = None
@@ -105,11 +108,19 @@ def settings_of(folder: Path, options: StudyOptions, tell: Progress | None = Non
     source = options.source or "fractal"
     if source != source.encode("utf-8", "replace").decode():
         raise PlannerError(f"--data {source}: a path that is no UTF-8, as study.toml is; rename that file or folder")
+    if options.trainer is not None:
+        _check_beside_trainer(options)
     if options.classes is not None:
         if options.data is not None:
-            raise PlannerError(f"data {source} say how many classes there are; leave classes={options.classes} out")
+            what = "--trainer has its own data" if options.trainer else "images say how many classes they have"
+            other = "--data" if options.trainer else "--classes"
+            raise PlannerError(f"{what}; leave {other} out")
         settings = _settings(options, {"classes": options.classes, "source": ""})
         return settings, [f"warning: {doubt}" for doubt in _bound_doubts(settings, options.r is not None)]
+    if options.trainer:
+        raise PlannerError(
+            f"--trainer {options.trainer} has its own data: say how many outputs its networks have, as --classes 10"
+        )
     settings = _settings(options, {"classes": _UNKNOWN_CLASSES})  # before images are decoded, which may take long
     data = load_images(source, settings.data.side, cache=cache_of(folder), progress=tell)
     doubts = [f"{data.source}: {note}" for note in data.notes]
@@ -121,11 +132,27 @@ def settings_of(folder: Path, options: StudyOptions, tell: Progress | None = Non
     return _settings(options, images), doubts
 
 
+def _check_beside_trainer(options: StudyOptions) -> None:
+    """Refuses a trainer that is none, and what is the image trainer's beside another one.
+
+    Raises:
+        PlannerError: Naming the option.
+    """
+    assert options.trainer is not None
+    for name in ("data", "side", "holdout", "recipe"):
+        if getattr(options, name) is not None:
+            raise PlannerError(f"--{name} has no effect beside --trainer, which looks after its own data; leave it out")
+    if options.classes is None:
+        raise PlannerError(f"--trainer {options.trainer}: say how many outputs networks have, such as --classes 10")
+    trainer_named(options.trainer)
+
+
 def _settings(options: StudyOptions, images: dict[str, Any]) -> StudySettings:
     """Settings from options and from what is known of the images."""
     base = base_named(options.base or _BASE).name
     resolution = _RESOLUTION if options.resolution is None else options.resolution
-    side = round(_SIDE * resolution) if options.side is None else options.side
+    usual = _SIDE if options.trainer is None else _MOST_R  # another trainer's data are as large as it likes
+    side = round(usual * resolution) if options.side is None else options.side
     space = {
         "resolution": resolution,
         "r": (0.35, min(_MOST_R, side / resolution)),
@@ -136,7 +163,7 @@ def _settings(options: StudyOptions, images: dict[str, Any]) -> StudySettings:
         space["window"] = window_multiples(options.window, base, resolution, images["classes"])
     document = {
         "base": base,
-        **_renamed(options, seed="seed", storage="storage"),
+        **_renamed(options, seed="seed", storage="storage", trainer="trainer"),
         "data": {"side": side, **_renamed(options, holdout="holdout"), **images},
         "space": space,
         "fidelity": _renamed(options, epochs="epochs", share="data_share"),
@@ -177,6 +204,7 @@ def options_of(settings: StudySettings) -> StudyOptions:
     return StudyOptions(
         base=settings.base,
         data=settings.data.source,
+        trainer=settings.trainer,
         classes=settings.data.classes,
         resolution=space.resolution,
         side=settings.data.side,

@@ -42,7 +42,7 @@ class Surrogate:
             intervals were calibrated on other folds; and the same of a ridge linear model, with `linear_` in front.
             None where too few rows differ.
         provenance: Numbers of rows and folds, the seed, versions.
-        outside: How much wider intervals are beyond the rows seen.
+        outside: Widening of the intervals beyond the rows seen.
     """
 
     inputs: tuple[str, ...]
@@ -180,7 +180,7 @@ class Surrogate:
         limit above, a variance only lowers those; from a limit below it raises them, and nothing is saved.
 
         Raises:
-            PlannerError: As `posterior_of`.
+            PlannerError: For the reasons of `posterior_of`.
         """
         matrix, warp = self._columns(inputs, cost), self.mixture.warp
         if warp.kind == "below":
@@ -236,8 +236,8 @@ class Surrogate:
 
         Args:
             matrix: Rows that were not measured.
-            noise_share: As in `reached`: 1 gives `posterior`.
-            rough: In single precision: for ranking a million rows, of which the best are looked at again.
+            noise_share: Share as in `reached`: 1 gives `posterior`.
+            rough: Whether in single precision: for ranking a million rows, of which the best are looked at again.
         """
         return self._moments(matrix, np.float32 if rough else np.float64, 1 - noise_share)
 
@@ -245,7 +245,7 @@ class Surrogate:
         """`(n,)` expected true values of the rows that it has seen.
 
         Args:
-            noise_share: How much of the variation that the inputs do not explain is noise of measuring. The rest
+            noise_share: Share of the variation that the inputs do not explain which is noise of measuring. The rest
                 sets a row truly apart: with 0, and no noise known, what was measured is what is true.
         """
         mean, variance = self.mixture.reached(noise_share)

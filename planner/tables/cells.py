@@ -43,8 +43,8 @@ class TableSource:
     """Where a table comes from.
 
     Attributes:
-        name: What errors call it.
-        sha256: Of the bytes that were read, or of a frame's CSV text.
+        name: Name of the table in errors.
+        sha256: Digest of the bytes that were read, or of a frame's CSV text.
         lines: `(n,)` line of the file in which each row begins; None where there are no lines.
         decimal: The decimal mark of cells that could be read both ways, such as 1,014: "." or ","; "?" where nothing
             in the file says.
@@ -66,8 +66,8 @@ class TableSource:
 
 def source_of(frame: pd.DataFrame, name: str = "the table") -> TableSource:
     """Where a frame was read from; one that was not read is called by the name."""
-    found = frame.attrs.get(SOURCE)
-    return found if isinstance(found, TableSource) else TableSource(name)
+    source = frame.attrs.get(SOURCE)
+    return source if isinstance(source, TableSource) else TableSource(name)
 
 
 def read_cells(column: pd.Series, decimal: str, units: Mapping[str, float]) -> tuple[FloatArray, np.ndarray]:
@@ -78,18 +78,18 @@ def read_cells(column: pd.Series, decimal: str, units: Mapping[str, float]) -> t
         values = column.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan) if len(column) else np.empty(0)
         return np.asarray(values, dtype=np.float64), column.isna().to_numpy(dtype=bool)
     codes, cells = pd.factorize(column.astype(object))
-    found = np.array([*(_number(one, decimal, units) for one in cells), (np.nan, True)], dtype=object).reshape(-1, 2)
-    return found[codes, 0].astype(np.float64), found[codes, 1].astype(bool)
+    read = np.array([*(_number(text, decimal, units) for text in cells), (np.nan, True)], dtype=object).reshape(-1, 2)
+    return read[codes, 0].astype(np.float64), read[codes, 1].astype(bool)
 
 
 def numbers(column: pd.Series, source: TableSource, kind: ColumnType = NUMBER, name: str | None = None) -> pd.Series:
     """A column as float64; NaN where a cell is missing, or holds a word for that.
 
     Args:
-        column: Its index counts the rows from 0.
+        column: Cells of a table's column, whose index counts the rows from 0.
         source: Where the table comes from.
-        kind: What its numbers are.
-        name: What to call it, instead of its own name.
+        kind: Type of the column.
+        name: Name of the column in errors, instead of its own.
 
     Raises:
         PlannerError: Naming the first cell that is no number, is infinite or out of range.
@@ -139,7 +139,7 @@ def all_there(values: pd.Series, original: pd.Series, source: TableSource, kind:
 
 def _signs(column: pd.Series) -> np.ndarray:
     """`(n,)` bools: which cells end in a percent sign."""
-    return np.array([isinstance(one, str) and one.rstrip().endswith("%") for one in column], dtype=bool)
+    return np.array([isinstance(value, str) and value.rstrip().endswith("%") for value in column], dtype=bool)
 
 
 def _check_signs(column: pd.Series, lacking: np.ndarray, source: TableSource) -> None:
@@ -175,12 +175,12 @@ def shares(column: pd.Series, source: TableSource) -> tuple[pd.Series, bool]:
 
 def words(column: pd.Series) -> pd.Series:
     """A column as text; None where a cell is missing, or holds a word for that."""
-    return column.astype(object).map(lambda one: None if is_missing(one) else str(one).strip())
+    return column.astype(object).map(lambda value: None if is_missing(value) else str(value).strip())
 
 
 def finished(status: pd.Series) -> np.ndarray:
     """`(n,)` bools: whether a training came to its end, by its status."""
-    return np.array([isinstance(one, str) and one.lower() in FINISHED for one in words(status)], dtype=bool)
+    return np.array([isinstance(word, str) and word.lower() in FINISHED for word in words(status)], dtype=bool)
 
 
 def ok_rows(frame: pd.DataFrame) -> np.ndarray:
@@ -215,8 +215,8 @@ def parsed(text: str, decimal: str, units: Mapping[str, float]) -> float:
         ValueError: If it says none, or one of two.
 
     Example:
-        >>> from planner.text.quantities import SUFFIXES
-        >>> parsed("336.9M", ".", SUFFIXES), parsed("1,014.45", ".", {}), parsed("0,777", ",", {})
+        >>> from planner.text.quantities import COUNT_SUFFIXES
+        >>> parsed("336.9M", ".", COUNT_SUFFIXES), parsed("1,014.45", ".", {}), parsed("0,777", ",", {})
         (336900000.0, 1014.45, 0.777)
     """
     match = CELL.fullmatch(text.strip())
@@ -279,15 +279,15 @@ def decimal_mark(cells: Iterable[str], default: str) -> str:
 
     Args:
         cells: Those with commas.
-        default: What to say where all of them can be read both ways.
+        default: Mark to assume where all of them can be read both ways.
 
     Example:
         >>> decimal_mark(["0,777", "1,014"], "?"), decimal_mark(["1,014.45"], "?"), decimal_mark(["12, 5"], "?")
         (',', '.', '.')
     """
     shown, doubtful = set(), False
-    for one in cells:
-        match = CELL.fullmatch(one.strip())
+    for text in cells:
+        match = CELL.fullmatch(text.strip())
         digits = match[1] if match is not None and " " not in match[1] else ""
         commas, last = digits.count(","), digits.rfind(",") > digits.rfind(".")
         if commas == 1 and last and not is_grouped(digits, ","):

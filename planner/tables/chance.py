@@ -12,15 +12,15 @@ def guessing(accuracies: Iterable[float], classes: int) -> str | None:
     """That most trainings learned nothing, in words; None where they did, or are too few to say so.
 
     Args:
-        accuracies: Of the trainings, in [0, 1].
+        accuracies: Accuracies of the trainings, in [0, 1].
         classes: Outputs of their classifier.
 
     Example:
         >>> guessing([0.17, 0.16, 0.18, 0.5], classes=6)
         '3 of 4 trainings are hardly better than guessing among 6 classes (16.7%)'
     """
-    known = [float(one) for one in accuracies]
-    lost = sum(one <= GUESSED / classes for one in known)
+    known = [float(accuracy) for accuracy in accuracies]
+    lost = sum(accuracy <= GUESSED / classes for accuracy in known)
     if len(known) < FEWEST_GUESSING or lost < len(known) / 2:
         return None
     return (

@@ -1,4 +1,4 @@
-"""What the numbers of a column are: their range, whether they are whole, and the units they may be written with."""
+"""Types of columns of numbers: their range, whether they are whole, and the units they may be written with."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from sampler.scaling import LEAST_MULTIPLIER, MAX_MULTIPLIER
 
 @dataclass(frozen=True)
 class ColumnType:
-    """What the numbers of a column are.
+    """Type of a column of numbers.
 
     Attributes:
-        low: The smallest.
-        high: The largest.
-        whole: Whether they are whole.
+        low: Smallest number.
+        high: Largest number.
+        whole: Whether the numbers are whole.
         above: Whether the smallest itself is impossible.
-        units: What may follow a number, in lower case, and what one of it is in the column's unit.
-        said: What a cell must be, in words, where the ends do not say it.
-        of_network: Whether they are integers of an architecture.
+        units: Units that may follow a number, in lower case, each with its size in the column's unit.
+        said: Words for what a cell must be, where the ends do not say it.
+        of_network: Whether the numbers are integers of an architecture.
     """
 
     low: float = -np.inf
@@ -79,7 +79,7 @@ _COLUMNS: dict[str, ColumnType] = {
 
 
 def column_type(column: str) -> ColumnType | None:
-    """What the numbers of a column of trainings are, by its name; None for a name that means nothing here."""
+    """The type of a column of trainings, by its name; None for a name that means nothing here."""
     match stage_of_column(column):
         case ("width", _):
             return _CHANNELS

@@ -70,8 +70,8 @@ def read_frame(path: Path, row: str, rows: str, text: bool = False) -> pd.DataFr
 
     Args:
         path: CSV, plain or compressed by gzip, bzip2 or xz, or Parquet.
-        row: What one row of it is, as errors call it.
-        rows: What it is a table of.
+        row: Name of one row in errors, such as `training`.
+        rows: Name of several.
         text: Whether columns of numbers stay text, as labels with leading zeros must.
 
     Returns:
@@ -158,7 +158,7 @@ def _parquet(content: bytes, name: str) -> pd.DataFrame:
 
     try:
         facts = parquet.ParquetFile(io.BytesIO(content)).metadata
-        unpacked = sum(facts.row_group(one).total_byte_size for one in range(facts.num_row_groups))
+        unpacked = sum(facts.row_group(group).total_byte_size for group in range(facts.num_row_groups))
         if max(unpacked, 8 * facts.num_rows * facts.num_columns) > 8 * LARGEST_TABLE:
             raise PlannerError(f"{name}: {facts.num_rows:,} rows are too many; give a smaller table")
         frame = pd.read_parquet(io.BytesIO(content)).reset_index(drop=True)
@@ -206,7 +206,7 @@ def _parsed(text: str, name: str, as_text: bool) -> tuple[pd.DataFrame, TableSou
         body.readline()
     frame = _values(body, separator, len(header), kept, as_text, numeric=mark != ",")
     frame.columns = header
-    nothing = [one.startswith(UNNAMED) and frame[one].isna().all() for one in header]
+    nothing = [column.startswith(UNNAMED) and frame[column].isna().all() for column in header]
     return frame.loc[:, ~np.array(nothing)], TableSource(name, "", lines[kept], mark)
 
 
@@ -264,7 +264,7 @@ def _header(cells: Sequence[str], name: str) -> list[str]:
 def _separator(body: IO[str]) -> str:
     """What separates the cells: what splits the first rows into as many cells as the header, the more the better."""
     start = "".join(islice((line for line in body if line.strip()), _LOOKED_AT))[:1_000_000]
-    best, found = (0.0, 0), ","
+    best, likely = (0.0, 0), ","
     for separator in SEPARATORS:
         try:
             widths = [len(row) for row in csv.reader(io.StringIO(start, newline=""), delimiter=separator)]
@@ -272,8 +272,8 @@ def _separator(body: IO[str]) -> str:
             continue
         alike = sum(width == widths[0] for width in widths) / len(widths) if widths else 0.0
         if widths and widths[0] > 1 and (alike, widths[0]) > best:
-            best, found = (alike, widths[0]), separator
-    return found
+            best, likely = (alike, widths[0]), separator
+    return likely
 
 
 def _structure(reader: Any, width: int, first: int) -> tuple[IntArray, np.ndarray, list[str]]:

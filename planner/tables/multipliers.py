@@ -33,7 +33,7 @@ def fill_multipliers(frame: pd.DataFrame, network: BaseNetwork, source: TableSou
     Raises:
         PlannerError: If a column or a cell that is needed is missing, or a multiplier is impossible.
     """
-    depths, widths = (stage_columns(one, len(network.stages)) for one in ("depth", "width"))
+    depths, widths = (stage_columns(kind, len(network.stages)) for kind in ("depth", "width"))
     if "r" not in frame and "resolution" in frame:
         frame["r"] = _there(frame, "resolution", source) / network.resolution
     if "d" not in frame and set(depths) <= set(frame):
@@ -100,7 +100,7 @@ def _by_the_rule(frame: pd.DataFrame, network: BaseNetwork, columns: Sequence[st
     share = blocks.sum(axis=1) / sum(network.depths)
     shares = whole & np.isclose(d, share, rtol=1e-9) & (share != 1)  # the base network's own d is 1
     rules = frame["rule"].fillna(network.rule).to_numpy() if "rule" in frame else np.full(len(frame), network.rule)
-    for rule in {str(one) for one in rules[shares]} & set(RULES):
+    for rule in {str(name) for name in rules[shares]} & set(RULES):
         rows = np.flatnonzero(shares & (rules == rule))
         low, high = depth_ranges(network, rule_named(rule), blocks[rows].astype(np.int64))
         # One block is the fewest, whatever d: below some d a stage changes no more.

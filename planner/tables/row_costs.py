@@ -106,12 +106,12 @@ def check_costs(frame: pd.DataFrame, network: BaseNetwork, classes: int, source:
 
 def exact_costs(frame: pd.DataFrame, network: BaseNetwork, classes: int) -> Costs:
     """The exact MACs of the rows whose integers, or whose r (or resolution), d and w are known."""
-    found = np.full((len(frame), 2), np.nan)
+    costs = np.full((len(frame), 2), np.nan)
     for rules, rows in by_rule(frame, network):
-        found[rows] = _best([_costs(frame.iloc[rows], network, rule, classes) for rule in rules], frame, rows)
+        costs[rows] = _best([_costs(frame.iloc[rows], network, rule, classes) for rule in rules], frame, rows)
     if has_layers(network) and "origin" in frame:  # a study's own may have a width per layer, which no column says
-        found[frame["origin"].notna().to_numpy(dtype=bool)] = np.nan
-    return Costs(found[:, 0], found[:, 0] + PER_OUTPUT * found[:, 1])
+        costs[frame["origin"].notna().to_numpy(dtype=bool)] = np.nan
+    return Costs(costs[:, 0], costs[:, 0] + PER_OUTPUT * costs[:, 1])
 
 
 def by_rule(frame: pd.DataFrame, network: BaseNetwork) -> list[tuple[list[ScalingRule], IntArray]]:
@@ -154,10 +154,10 @@ def _columns(frame: pd.DataFrame, names: Sequence[str]) -> FloatArray:
 
 def _costs(frame: pd.DataFrame, network: BaseNetwork, rule: ScalingRule, classes: int) -> FloatArray:
     """`(n, 2)` exact MACs and activations of rows, NaN where they are not known."""
-    found = np.full((len(frame), 2), np.nan)
+    costs = np.full((len(frame), 2), np.nan)
     known, networks = networks_in(frame, network, rule)
-    found[known] = _counted(networks, classes)
-    return found
+    costs[known] = _counted(networks, classes)
+    return costs
 
 
 def networks_in(frame: pd.DataFrame, network: BaseNetwork, rule: ScalingRule) -> tuple[IntArray, Architectures]:

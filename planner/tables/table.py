@@ -54,11 +54,11 @@ class TrainingRows:
     Attributes:
         frame: Rows with `accuracy` (in [0, 1]), `macs`, and what else there was.
         base: Name of the base network; "" where nobody says.
-        sha256: Of the file, or of the CSV that the ledger exports.
-        every: The same rows, before those that differ in their seed were averaged.
+        sha256: Digest of the file, or of the CSV that the ledger exports.
+        every: Rows before those that differ in their seed were averaged.
         left_out: Rows that were not used, by status.
-        noise_variance: Of accuracy between trainings of one architecture that differ in their seed, pooled over
-            all that were repeated; None where none was. Rows are means over the seeds (`repeats` of them).
+        noise_variance: Variance of accuracy between trainings of one architecture that differ in their seed, pooled
+            over all that were repeated; None where none was. Rows are means over the seeds (`repeats` of them).
         remarks: How its cells were understood, where that is not plain.
     """
 
@@ -265,8 +265,8 @@ def _measured(rows: TrainingRows, base: str | None, source: TableSource) -> tupl
     classes = _whole(frame, "classes", 1000, source.name)
     network = replace(network, resolution=resolution)
     fill_multipliers(frame, network, source)
-    one = base_macs(network.name, resolution, classes)
-    frame["c"] = frame["macs"] / one
+    unscaled = base_macs(network.name, resolution, classes)
+    frame["c"] = frame["macs"] / unscaled
     table = Table(
         frame=frame,
         base=network.name,
@@ -277,7 +277,7 @@ def _measured(rows: TrainingRows, base: str | None, source: TableSource) -> tupl
         remarks=rows.remarks,
         resolution=resolution,
         classes=classes,
-        base_macs=one,
+        base_macs=unscaled,
     )
     return table, network
 

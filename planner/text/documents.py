@@ -21,7 +21,7 @@ from trainer.files import write_atomically, write_named
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from pydantic import ValidationError
+    from pydantic import TypeAdapter, ValidationError
     from pydantic_core import ErrorDetails
 
 _T = TypeVar("_T")
@@ -51,8 +51,8 @@ def read_text(path: Path, largest: int, too_large: str, wanted: str) -> str:
     Args:
         path: The file.
         largest: The most bytes it may have.
-        too_large: What to say of a larger one.
-        wanted: What to give instead of a file that cannot be read.
+        too_large: Words for a larger one.
+        wanted: Remedy where a file cannot be read: what to give instead.
 
     Raises:
         PlannerError: If it is missing, too large or no text.
@@ -104,11 +104,11 @@ class Format(Generic[_T]):
     """A kind of JSON document that the planner writes.
 
     Attributes:
-        schema: What it says of itself.
-        what: What one is, as errors call it.
-        again: How to come by a good one.
-        read: Gives what a document of the schema holds; any error of its is the document's.
-        largest: The most bytes of a file.
+        schema: Name of the schema, as documents say it.
+        what: Name of such a document in errors.
+        again: Remedy where one is damaged: how to come by a good one.
+        read: Function from a document of the schema to what it holds; any error of its is the document's.
+        largest: Most bytes of a file.
     """
 
     schema: str
@@ -122,7 +122,7 @@ class Format(Generic[_T]):
 
         Args:
             path: The file.
-            wanted: What to give instead of a file that cannot be read.
+            wanted: Remedy where a file cannot be read: what to give instead.
 
         Raises:
             PlannerError: If it is missing, too large, or as `loads` says.
@@ -148,8 +148,8 @@ class Format(Generic[_T]):
             PlannerError: If it is of another schema, or damaged.
         """
         if not isinstance(document, dict) or document.get("schema") != self.schema:
-            found = shown(document.get("schema")) if isinstance(document, dict) else type(document).__name__
-            raise PlannerError(f"{name}: schema {found} is unknown, {self.schema!r} is read; {self.again}")
+            schema = shown(document.get("schema")) if isinstance(document, dict) else type(document).__name__
+            raise PlannerError(f"{name}: schema {schema} is unknown, {self.schema!r} is read; {self.again}")
         try:
             return self.read(document)
         except InputError as error:
@@ -159,17 +159,33 @@ class Format(Generic[_T]):
             raise PlannerError(f"{name}: damaged {self.what} ({what}); {self.again}") from error
 
 
-def first_departure(error: ValidationError, document: Any) -> str:
+def read_as(model: TypeAdapter[_T], document: Any) -> _T:
+    """What a document holds, as a model reads it.
+
+    Raises:
+        PlannerError: Naming the first place where it departs from the model, and what is wanted there.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return model.validate_python(document)
+    except ValidationError as error:
+        raise PlannerError(_departure(error, document)) from error
+
+
+def _departure(error: ValidationError, document: Any) -> str:
     """The first place where a document departs from its model and what is wanted there, in one line."""
     errors = error.errors(include_url=False)
     place = _place(errors[0], document)
-    here = [one for one in errors if _place(one, document) == place]  # several where any of them would do
+    here = [each for each in errors if _place(each, document) == place]  # several where any of them would do
     first = here[0]
     if first["type"] == "missing":
         return f"{place} is missing"
+    if first["type"] == "value_error":
+        return f"{place}: {first['ctx']['error']}"
     if first["type"] == "extra_forbidden":
         return f"{place} is unknown"
-    wanted = " or ".join(dict.fromkeys(_wanted(one) for one in here))
+    wanted = " or ".join(dict.fromkeys(_wanted(each) for each in here))
     return f"{place or _WHOLE} is {shown(first['input'])}; {wanted} is wanted"
 
 
@@ -251,7 +267,7 @@ def no_column(wanted: Sequence[str], columns: Iterable[Any]) -> str:
     """
     known = [str(column) for column in columns]
     more = f" and {len(known) - _MOST_COLUMNS} more" if len(known) > _MOST_COLUMNS else ""
-    near = [name for one in wanted for name in _near(one, known)]
+    near = [name for column in wanted for name in _near(column, known)]
     remedy = f"did you mean {' or '.join(near)}?" if near else "add it, or rename the one that holds it"
     return f"no column {' or '.join(wanted)}; its columns are {', '.join(known[:_MOST_COLUMNS])}{more}; {remedy}"
 
@@ -260,7 +276,7 @@ def _near(wanted: str, known: Sequence[str]) -> list[str]:
     """Columns that could be the wanted one, by what others call it or by its spelling."""
     from difflib import get_close_matches
 
-    lower = {one.lower(): one for one in known}
+    lower = {column.lower(): column for column in known}
     alike = [name for name in lower if name.startswith(wanted.lower())][:3]
     named = [name for name in lower if name in SYNONYMS.get(wanted, ())]
     return list(dict.fromkeys(lower[name] for name in named or get_close_matches(wanted.lower(), lower) or alike))

@@ -30,7 +30,7 @@ class CardTable:
     """A table on a card.
 
     Attributes:
-        caption: What it holds.
+        caption: Words above it.
         header: Names of the columns.
         rows: Cells, as `html_table` takes them; a table without rows is not shown.
         texts: Numbers of the columns that hold words; all others are aligned as numbers.
@@ -69,7 +69,7 @@ def points_table(caption: str, points: Sequence[Mapping[Any, Any]]) -> CardTable
     """Points of a front: all, or as many as a glance takes in, the cheapest and the most expensive among them.
 
     Args:
-        caption: What they are.
+        caption: Words above the table.
         points: Values of each by their names, cheapest first; of those that a card shows, the missing are dashes.
     """
     n = len(points)
@@ -106,7 +106,7 @@ def html_table(caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]
     """A table that copies as text.
 
     Args:
-        caption: What it holds.
+        caption: Words above it.
         header: Names of the columns.
         rows: Cells; None is shown as a dash.
         texts: Numbers of the columns that hold words; all others are aligned as numbers.

@@ -30,7 +30,7 @@ def parse_count(text: str, what: str = "") -> float:
 
     Args:
         text: A number, perhaps with thousands separators, a suffix k, M, G, B or T, and the name of what is counted.
-        what: What is counted, a key of `COUNTED`; any of them by default.
+        what: Kind of what is counted, a key of `COUNTED`; any of them by default.
 
     Raises:
         PlannerError: If the text is something else, counts something else, or can be read in two ways.
@@ -59,7 +59,7 @@ def parse_macs(text: str) -> float:
     """A positive count of MACs, which papers call FLOPs.
 
     Raises:
-        PlannerError: As `parse_count` does.
+        PlannerError: If the text is something else, as for `parse_count`.
     """
     return parse_count(text, "MACs")
 
@@ -68,22 +68,22 @@ def parse_budgets(text: str) -> list[float]:
     """Budgets in MACs of a list; a comma between groups of three digits is no end of one.
 
     Raises:
-        PlannerError: As `parse_count` does.
+        PlannerError: If the text is something else, as for `parse_count`.
 
     Example:
         >>> parse_budgets("60M,120M"), parse_budgets("200,000,000; 0.4G")
         ([60000000.0, 120000000.0], [200000000.0, 400000000.0])
     """
     parts = [part.strip() for part in re.split(r";|,\s+", text)]
-    ones = [[part] if re.fullmatch(r"[1-9][0-9]{0,2}(,[0-9]{3})+", part) else part.split(",") for part in parts]
-    return [parse_macs(one) for found in ones for one in found]
+    numbers = [[part] if re.fullmatch(r"[1-9][0-9]{0,2}(,[0-9]{3})+", part) else part.split(",") for part in parts]
+    return [parse_macs(number) for part in numbers for number in part]
 
 
 def parse_params(text: str) -> float:
     """A positive count of parameters.
 
     Raises:
-        PlannerError: As `parse_count` does.
+        PlannerError: If the text is something else, as for `parse_count`.
     """
     return parse_count(text, "parameters")
 

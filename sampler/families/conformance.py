@@ -16,7 +16,7 @@ from sampler.complexity import Complexity, architecture_complexity, blocks_of, c
 from sampler.errors import InputError
 from sampler.families.protocol import Family, overrides
 from sampler.families.registry import family_names, family_of, network_of, registered
-from sampler.families.terms import Document
+from sampler.families.terms import JsonObject
 from sampler.scaling import rule_named, scale, scale_stages
 from sampler.totals import totals
 
@@ -278,7 +278,7 @@ def _check_terms(case: _Case) -> None:
         case.require(macs == wanted, f"its terms count {macs:,} MACs of {architecture}, which has {wanted:,}")
 
 
-def _term_macs(block: Document, side: int, c_in: int, c_out: int) -> tuple[int, int]:
+def _term_macs(block: JsonObject, side: int, c_in: int, c_out: int) -> tuple[int, int]:
     """The MACs of one block of terms, and the side of its feature maps."""
     after = (side + block["padding"]) // block["stride"]
     size = {"c_in": c_in, "c_out": c_out, "before": side**2, "after": after**2, "changed": int(c_in != c_out)}

@@ -13,7 +13,7 @@ import numpy as np
 
 from trainer.files import open_lock
 from trainer.image_cache import CacheEntry, only_ours
-from trainer.image_data import DataError, ImageData, ImageSplit, Recipe, fingerprint_of
+from trainer.image_data import DataError, ImageData, ImagePrep, ImageSplit, fingerprint_of
 
 # Images and labels of training, then of validation.
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -78,7 +78,7 @@ class ShippedImages:
 
     def _cached(self, folder: Path, fetch: Callable[[], Arrays] | None) -> ImageData | None:
         entry = CacheEntry(
-            folder, Recipe({"kind": "shipped", "fingerprint": self.fingerprint}, {}, _no_decoding), self.side
+            folder, ImagePrep({"kind": "shipped", "fingerprint": self.fingerprint}, {}, _no_decoding), self.side
         )
         kept = entry.read()
         if kept is not None or fetch is None:

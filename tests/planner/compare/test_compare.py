@@ -552,7 +552,7 @@ class FakeMeasure:
     [
         ("{", "not a search file"),
         ('{"schema": "planner-search/9"}', "schema 'planner-search/9' is unknown"),
-        ('{"schema": "planner-search/1", "method": "greedy"}', "KeyError: 'budget'"),
+        ('{"schema": "planner-search/1", "method": "greedy"}', "budget is missing"),
         ("[1]", "schema list is unknown"),
     ],
 )

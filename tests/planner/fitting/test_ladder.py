@@ -16,10 +16,11 @@ from planner.fitting.fit import fit
 from planner.fitting.ladder import Records, with_ladder
 from planner.formulas.branch import Branch
 from planner.formulas.codec import dumps, loads, signed
-from planner.formulas.document import problem_in
+from planner.formulas.document import formula_model
 from planner.formulas.rungs import rung_at
 from planner.formulas.trainings import trained_networks
 from planner.gaussian.curve import power_law
+from planner.text.documents import read_as
 from sampler import base, rule_named
 from sampler.architecture import concatenate
 from sampler.complexity import base_macs, count
@@ -219,7 +220,7 @@ def test_records_are_the_rows_that_beat_every_cheaper_one(networks):
 
 
 def test_the_file_keeps_the_ladder_and_answers_its_vectors(formula, written):
-    assert problem_in(written) is None
+    assert read_as(formula_model(), written) == written
     assert loads(json.dumps(written)).ladder == formula.ladder
     assert len(written["vectors"]) >= 8
     for vector in written["vectors"]:

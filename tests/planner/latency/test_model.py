@@ -242,10 +242,14 @@ def test_the_same_seed_gives_the_same_file():
     assert fit_latency(table, seed=3).dumps() == fit_latency(table, seed=3).dumps()
 
 
-def test_a_large_table_is_fitted_with_few_points():
-    fitted = fit_latency(made_up(500, noise=0.05))
-    assert len(fitted.departure.alpha) == 400
-    assert fitted.errors["rows"] == 500
+def test_a_large_table_is_fitted_with_few_points(monkeypatch):
+    table = made_up(60, noise=0.05)
+    assert len(fit_latency(table).departure.alpha) == 60
+    monkeypatch.setattr("planner.latency.fit.MOST_LATENCY_POINTS", 40)
+    fitted = fit_latency(table)
+    assert len(fitted.departure.alpha) == 40
+    assert fitted.errors["rows"] == 60
+    assert np.median(np.abs(fitted.predict(table) / table["latency_ms"] - 1)) < 0.05
 
 
 # The table

@@ -1,0 +1,36 @@
+"""The trainer of a study made in Python: a name, or a function that is known in this process alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from planner.errors import PlannerError
+from sampler.checks import shown
+from trainer.protocol import Trainer
+from trainer.trainers import TRAINERS
+
+
+def trainer_name(trainer: str | Trainer) -> str:
+    """The name that a study's settings give a trainer.
+
+    Args:
+        trainer: `FILE.py:NAME`, `package.module:NAME` or a registered name; or the function itself.
+
+    Raises:
+        PlannerError: If it is neither, or a function without a name.
+    """
+    name = trainer if isinstance(trainer, str) else getattr(trainer, "__name__", "")
+    if not (isinstance(trainer, str) or callable(trainer)) or not name or "<" in name:
+        raise PlannerError(f"trainer {shown(trainer)}: give FILE.py:NAME, package.module:NAME or a named function")
+    return name
+
+
+@contextmanager
+def known(trainer: str | Trainer | None) -> Iterator[None]:
+    """Has a function known by its name within a `with`; of a name or None nothing is to be done."""
+    if trainer is None or isinstance(trainer, str):
+        yield
+        return
+    with TRAINERS.temporarily(trainer_name(trainer), trainer):
+        yield
