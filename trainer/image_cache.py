@@ -28,7 +28,7 @@ class CacheEntry:
 
     Args:
         folder: The cache folder; made when something is written.
-        prep: Its identity names the entry; its stamp tells whether the entry is of this state.
+        prep: Prep of the source: its identity names the entry, its stamp tells whether the entry is of this state.
         side: Side of the square pictures, in pixels.
     """
 

@@ -21,7 +21,7 @@ from trainer.image_archives import archive_notes, read_archive
 from trainer.image_data import DataError, Decoded, ImagePrep, ImageSplit, Progress, held_out
 from trainer.image_folders import Folders, read_folders
 from trainer.packed import check_card
-from trainer.pictures import Picture, Pixels, decode, file_picture, refuse_unread
+from trainer.pictures import Picture, Pixels, decode_pictures, file_picture, refuse_unread
 
 # Of pictures that are not divided into train and validation; its choice is part of the data, so the seed is fixed.
 VALIDATION_SHARE, VALIDATION_SEED = 0.2, 0
@@ -89,7 +89,7 @@ def _read_archive(path: Path, side: int, skip: bool, progress: Progress) -> Deco
     check_card(path)
     archive = read_archive(path)
     parts = [
-        Part(part.pictures, part.labels, decode(part.pictures, side, partial(progress, f"decoding {name}")))
+        Part(part.pictures, part.labels, decode_pictures(part.pictures, side, partial(progress, f"decoding {name}")))
         for part, name in zip(archive.parts, _names_of(len(archive.parts)), strict=True)
     ]
     return joined(str(path), parts, archive.classes, skip)
@@ -132,7 +132,7 @@ def _read_folder(path: Path, folders: Folders, side: int, skip: bool, progress: 
     for name, files in zip(_names_of(len(folders.listings)), folders.listings, strict=True):
         pictures = [file_picture(file) for group in files.values() for file in group]
         labels = np.repeat(np.arange(len(files)), [len(group) for group in files.values()])
-        parts.append(Part(pictures, labels, decode(pictures, side, partial(progress, f"decoding {name}"))))
+        parts.append(Part(pictures, labels, decode_pictures(pictures, side, partial(progress, f"decoding {name}"))))
     return joined(str(path), parts, tuple(folders.listings[0]), skip)
 
 

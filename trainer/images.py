@@ -179,7 +179,7 @@ def _fractal(text: str, side: int) -> ImagePrep:
 
 def _draw(options: Mapping[str, int], side: int, progress: Progress) -> Decoded:
     classes, splits, names = options["classes"], [], []
-    for part in fractal.PARTS:
+    for part in fractal.SPLIT_NAMES:
         report = partial(progress, f"drawing {part} classes")
         pictures = fractal.fractal_images(classes, options[part], side, options["seed"], part, report)
         splits.append(ImageSplit(pictures, np.repeat(np.arange(classes), options[part])))

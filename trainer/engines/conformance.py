@@ -32,7 +32,7 @@ def easy(job: Job) -> None:
     _trained(job, 0.0)
 
 
-def patient(job: Job) -> None:
+def unhurried(job: Job) -> None:
     """As `easy`, but slowly: there is time to end it."""
     _trained(job, 0.01)
 
@@ -154,7 +154,7 @@ def _check_stops(make: MakeChecked, folder: Path) -> None:
         return event.key == 0
 
     place = replace(_place(folder), stops=stops)
-    asked = [_training(0, "patient", _LONG), _training(1)]
+    asked = [_training(0, "unhurried", _LONG), _training(1)]
     _run(make, place, asked)
     found = [_observation(place, key, training) for key, training in enumerate(asked)]
     assert set(seen) == {0, 1}, "it did not ask after every epoch whether the training shall stop"
@@ -164,7 +164,7 @@ def _check_stops(make: MakeChecked, folder: Path) -> None:
 
 def _check_pause(make: MakeChecked, folder: Path) -> None:
     """Another engine goes on where one that was paused left off."""
-    place, training = _place(folder), _training(0, "patient", _LONG)
+    place, training = _place(folder), _training(0, "unhurried", _LONG)
     queue, engines = [(0, training)], list[Engine]()
 
     def pauses(event: Event) -> bool:

@@ -249,7 +249,7 @@ def test_hours_that_are_over_pause_a_job_which_goes_on_in_the_same_folder(monkey
 
 
 def test_classes_alone_are_refused_by_the_command(refused):
-    assert "--classes has no effect without --trainer" in refused("sample", "--classes", "3")
+    assert "--classes has no effect without --trainer" in refused("sample", "--trials", "1", "--classes", "3")
 
 
 def test_a_trainer_is_registered_by_a_decorator():

@@ -303,9 +303,9 @@ def test_a_trainer_that_cannot_be_named_is_refused(here, small, trainer):
 
 
 def test_another_trainer_has_its_own_data(here, small):
-    with pytest.raises(PlannerError, match="has its own data; leave --data out"):
+    with pytest.raises(PlannerError, match="--data has no effect beside --trainer"):
         planner.create_study("mine", trainer="train.py:train", data="fractal", **small)
-    with pytest.raises(PlannerError, match="say how many outputs its networks have, as --classes 10"):
+    with pytest.raises(PlannerError, match="say how many outputs networks have, such as --classes 10"):
         planner.create_study("mine", trainer="train.py:train", base="resnet18")
 
 
