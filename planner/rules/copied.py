@@ -84,12 +84,12 @@ def _applied(network: BaseNetwork, classes: int, formula: FormulaCurves | None) 
         if formula.base != network.name:
             raise PlannerError(f"the formula is for {formula.base}, not for {network.name}; take that base network")
         return formula.at(network.resolution, classes), []
-    from planner.formulas.codec import loads
+    from planner.formulas.codec import read_formula
 
     own = shipped_formula(network.name)
     text = own or shipped_formula(PUBLISHED)
     assert text is not None
-    shipped = loads(text, "the shipped formula", shipped=True)
+    shipped = read_formula(text, FormulaCurves, "the shipped formula", shipped=True)
     if own is not None:
         return shipped.at(network.resolution, classes), []
     told = f"learned on {PUBLISHED}; {network.name} copies its r and d, as one copies compound scaling"
