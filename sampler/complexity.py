@@ -1,7 +1,8 @@
 """Exact MACs, params, activations and memory, for one architecture and for arrays of a million.
 
-One MAC is one multiply and one add of a convolution or a linear layer; bias, norm, activation and pooling are
-not counted. This is half of torch's FlopCounterMode, and fvcore's `conv` + `linear`; the papers call it FLOPs.
+One MAC is one multiply and one add of a convolution, a linear layer or a product of two feature maps (attention's);
+bias, norm, activation and pooling are not counted. This is half of torch's FlopCounterMode, and fvcore's `conv` +
+`linear` (+ `matmul`); the papers call it FLOPs.
 
 Memory is the peak of inference in bytes: one image through timm's module, run by torch operation by operation in
 evaluation mode, every number of the same type. It is the weights, the batch norms' buffers, and the largest sum of
@@ -59,7 +60,7 @@ class Complexity:
     Attributes:
         macs: Multiply-accumulates of one forward pass of one image.
         params: Learnable scalars.
-        activations: Output elements of convolutions and linear layers (pycls' "acts").
+        activations: Output elements of convolutions, linear layers and products of feature maps (pycls' "acts").
         memory: Peak bytes of inference with one image, as the module's description defines it.
     """
 

@@ -11,10 +11,10 @@ from sampler.errors import PlannerError
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
-class Registry(Generic[T]):
+class Registry(Generic[_T]):
     """Things by their names.
 
     What installed packages offer as entry points is looked for when a name is asked for that nobody registered, or all
@@ -37,10 +37,10 @@ class Registry(Generic[T]):
 
     def __init__(self, what: str, group: str = "", option: str = "") -> None:
         self.what, self.group, self.option = what, group, option
-        self._things: dict[str, T] = {}
+        self._things: dict[str, _T] = {}
         self._offered: dict[str, EntryPoint] | None = None
 
-    def register(self, name: str, thing: T) -> T:
+    def register(self, name: str, thing: _T) -> _T:
         """Adds a thing.
 
         Args:
@@ -63,7 +63,7 @@ class Registry(Generic[T]):
         return thing
 
     @contextmanager
-    def temporarily(self, name: str, thing: T) -> Iterator[T]:
+    def temporarily(self, name: str, thing: _T) -> Iterator[_T]:
         """Has a thing of a name, which may be taken, only within a `with`; for tests."""
         before = dict(self._things)
         self._things[name] = thing
@@ -72,7 +72,7 @@ class Registry(Generic[T]):
         finally:
             self._things = before
 
-    def __getitem__(self, name: str) -> T:
+    def __getitem__(self, name: str) -> _T:
         """The thing of a name.
 
         Raises:
@@ -99,7 +99,7 @@ class Registry(Generic[T]):
         """Names of all, in the order in which they were registered; then those that installed packages offer."""
         return tuple(dict.fromkeys((*self._things, *self._entry_points())))
 
-    def items(self) -> Iterator[tuple[str, T]]:
+    def items(self) -> Iterator[tuple[str, _T]]:
         """Names and things, those of installed packages imported."""
         return ((name, self[name]) for name in self.names())
 

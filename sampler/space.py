@@ -29,7 +29,6 @@ from sampler.scaling import rule_named, scale, scale_stages
 
 SpaceKind = Literal["uniform", "stage"]
 SHRINK_WINDOW = (0.03, 1.05)  # TinyNet section 3.2, in base MACs
-ENLARGE_WINDOW = (1.0, 8.0)
 BOUNDS = (0.35, 2.8)  # TinyNet section 4.1, for each factor
 BATCH = 4_096
 MAX_DRAWS = 100 * BATCH

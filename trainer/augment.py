@@ -58,7 +58,7 @@ class Augmentation:
         Args:
             images: `(n, 3, side, side)` uint8.
             labels: `(n,)` int64.
-            seed: Of every random number of this batch, dropout in the network included.
+            seed: Seed of every random number of this batch, dropout in the network included.
 
         Returns:
             Normalised float32 images, `(n, 3, resolution, resolution)`, channels last; and the labels, as

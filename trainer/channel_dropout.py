@@ -24,7 +24,7 @@ class ChannelDropout:
 
     Args:
         model: The network; copies made of it before this have no dropout.
-        units: Whose channels, input side first.
+        units: Units whose channels are dropped, input side first.
         rate: Probability for the last unit at the end of the training.
     """
 

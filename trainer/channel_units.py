@@ -79,7 +79,7 @@ def units_of(model: nn.Module, architecture: Architecture, classes: int) -> list
 
     Args:
         model: The network as `trainer.network.build` makes it.
-        architecture: What was built.
+        architecture: The architecture that was built.
         classes: Outputs of the classifier.
 
     Raises:
@@ -141,14 +141,14 @@ def stage_units(model: nn.Module, architecture: Architecture, classes: int) -> l
 
     Args:
         model: The network as `trainer.network.build` makes it.
-        architecture: What was built.
+        architecture: The architecture that was built.
         classes: Outputs of the classifier.
 
     Raises:
         InputError: If the network is not the architecture's.
     """
     network = base(architecture.base)
-    macs = stage_macs(network, architecture, classes)
+    macs = stage_channel_macs(network, architecture, classes)
     sites = _stage_sites(model, _roles(network), architecture)
     return [
         Unit(f"stage{index + 1}", index + 1, width, macs[index], tuple(sites[index]))
@@ -157,6 +157,16 @@ def stage_units(model: nn.Module, architecture: Architecture, classes: int) -> l
 
 
 # --- multiply-accumulates ---
+
+
+def check_units(architecture: Architecture) -> None:
+    """Refuses a network without units, before it is trained in order to measure them.
+
+    Raises:
+        InputError: If its family does not tell its channels' roles.
+    """
+    if not isinstance(architecture, LayeredArchitecture):
+        _roles(base(architecture.base))
 
 
 def _roles(network: BaseNetwork) -> ChannelRoles:
@@ -172,12 +182,12 @@ def _roles(network: BaseNetwork) -> ChannelRoles:
     return family.channels()
 
 
-def stage_macs(network: BaseNetwork, architecture: Architecture, classes: int) -> list[int]:
+def stage_channel_macs(network: BaseNetwork, architecture: Architecture, classes: int) -> list[int]:
     """What each stage's channels take, the description's e: exact sums over the layers that write or read them.
 
     Example:
         >>> network = base("resnet20_cifar")
-        >>> stage_macs(network, network.architecture(), classes=100)
+        >>> stage_channel_macs(network, network.architecture(), classes=100)
         [27131904, 25952256, 24779008]
     """
     roles = _roles(network)

@@ -19,7 +19,7 @@ import torch
 from trainer.files import write_atomically
 from trainer.observation import Training
 
-SCHEMA = "training-checkpoint/1"
+_SCHEMA = "training-checkpoint/1"
 DIGEST_BYTES = 32
 
 
@@ -33,7 +33,7 @@ def identity_of(training: Training, fingerprint: str, device: str, weights: Mapp
     teacher = training.recipe.teacher
     facts = {
         **asked,
-        "schema": SCHEMA,
+        "schema": _SCHEMA,
         "images": fingerprint,
         "device": device,
         "torch": torch.__version__,
@@ -83,7 +83,7 @@ def read_checkpoint(path: Path, identity: str, device: torch.device) -> tuple[di
     try:
         found = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
         theirs, state = found["identity"], found["state"]
-        differs = differences(theirs, identity) if theirs != identity else ""
+        differs = _differences(theirs, identity) if theirs != identity else ""
     except Exception as error:  # what torch raises of a file that it did not write is documented nowhere
         return None, f"checkpoint {path.name} ignored: not a checkpoint ({type(error).__name__})"
     if theirs != identity:
@@ -91,7 +91,7 @@ def read_checkpoint(path: Path, identity: str, device: torch.device) -> tuple[di
     return state, ""
 
 
-def differences(found: str, wanted: str) -> str:
+def _differences(found: str, wanted: str) -> str:
     """Names of what differs between two identities."""
     ours, theirs = json.loads(wanted), json.loads(found)
     return ", ".join(sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)))

@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from trainer.image_data import DataError, Decoded, Progress, Recipe, one_line
+from trainer.image_data import DataError, Decoded, ImagePrep, Progress, one_line
 from trainer.image_sources import Part, joined
-from trainer.pictures import Picture, decode
+from trainer.pictures import Picture, decode_pictures
 
 SIDE = 32
-PIXELS = 3 * SIDE**2
+_PIXELS = 3 * SIDE**2
 MOST_NAME_BYTES = 2**16  # of the file of class names
 
 
@@ -30,7 +30,7 @@ class Form:
     """One of the two data sets.
 
     Attributes:
-        folder: Its folder in the published archive.
+        folder: Name of its folder in the published archive.
         train: Files to fit on, with their number of pictures as published.
         validation: The file to score on, alike.
         names: File of the class names, one per line.
@@ -56,8 +56,8 @@ FORMS = {
 }
 
 
-def cifar_recipe(kind: str, path: Path, side: int) -> Recipe:
-    """The recipe of the original binary files.
+def cifar_prep(kind: str, path: Path, side: int) -> ImagePrep:
+    """The prep of the original binary files.
 
     Args:
         kind: One of `FORMS`.
@@ -76,7 +76,7 @@ def cifar_recipe(kind: str, path: Path, side: int) -> Recipe:
     if missing:
         raise DataError(f"{path} lacks {', '.join(missing)}; give {kind}: the folder {form.folder} or its .tar.gz")
     stamp = {file.name: [file.stat().st_size, file.stat().st_mtime_ns] for file in files}
-    return Recipe({"kind": kind, "path": str(path)}, stamp, partial(_read, form, path, side))
+    return ImagePrep({"kind": kind, "path": str(path)}, stamp, partial(_read, form, path, side))
 
 
 def _wanted(form: Form) -> list[str]:
@@ -94,7 +94,7 @@ def _read(form: Form, path: Path, side: int, progress: Progress) -> Decoded:
     for name, published in (("train", form.train), ("validation", form.validation)):
         rows = np.concatenate([records[file] for file in published])
         pictures = [_picture(f"{name} image {index}", row[form.label_bytes :]) for index, row in enumerate(rows)]
-        pixels = decode(pictures, side, partial(progress, f"decoding {name}"))
+        pixels = decode_pictures(pictures, side, partial(progress, f"decoding {name}"))
         parts.append(Part(pictures, rows[:, form.label_bytes - 1].astype(np.int64), pixels))
     return joined(str(path), parts, classes, skip=False)
 
@@ -102,7 +102,7 @@ def _read(form: Form, path: Path, side: int, progress: Progress) -> Decoded:
 def _most_bytes(form: Form, name: str) -> int:
     """What a file has as published, at most; a small archive may unpack to anything."""
     count = {**form.train, **form.validation}.get(name)
-    return MOST_NAME_BYTES if count is None else count * (form.label_bytes + PIXELS)
+    return MOST_NAME_BYTES if count is None else count * (form.label_bytes + _PIXELS)
 
 
 def _refuse_large(path: Path, form: Form, name: str, size: int) -> None:
@@ -142,7 +142,7 @@ def _from_archive(path: Path, form: Form) -> dict[str, bytes]:
 
 def _records(path: Path, name: str, content: bytes, form: Form, classes: int) -> np.ndarray:
     """The records of one file, `(n, label bytes + pixels)` uint8."""
-    size = form.label_bytes + PIXELS
+    size = form.label_bytes + _PIXELS
     if not content or len(content) % size:
         raise DataError(
             f"{path}: {name} has {len(content)} bytes, no whole number of {size}-byte records; it was cut short: "

@@ -20,7 +20,7 @@ def describe(data: Decoded, progress: Progress) -> dict[str, Any]:
     """Everything about a decoded source, as plain JSON values.
 
     Args:
-        data: What it decodes to.
+        data: Pictures that it decodes to.
         progress: Called with (what, done, total).
     """
     mean, std = _colours(data.train)

@@ -39,7 +39,7 @@ class Distillation:
 
         Args:
             logits: The student's, `(n, classes)`.
-            images: What the student saw, `(n, 3, side, side)`.
+            images: Images that the student saw, `(n, 3, side, side)`.
         """
         with torch.no_grad():
             if images.shape[-1] != self.resolution:

@@ -24,8 +24,8 @@ def write_atomically(path: Path, content: str | bytes, mode: int = USUAL_MODE) -
 
     Args:
         path: The file; its folder is made where it is missing. A link of that name is replaced, not followed.
-        content: What it shall hold; text as UTF-8.
-        mode: Its permissions, less what the process masks; by default those of the file before.
+        content: Content that it shall hold; text as UTF-8.
+        mode: Permissions, less what the process masks; by default those of the file before.
 
     Raises:
         OSError: If it cannot be written, with the file's name; an older file of that name is then untouched.

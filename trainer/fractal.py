@@ -66,7 +66,7 @@ DISTRACTORS = 32
 # Pictures are drawn in groups of about this many pixels, which bounds memory at any count and side.
 PIXELS_AT_ONCE = 600_000
 
-PARTS = ("train", "validation")
+SPLIT_NAMES = ("train", "validation")
 
 
 def settings() -> dict[str, Any]:
@@ -107,7 +107,7 @@ def fractal_images(
     pool = _distractor_orbits(seed, side)
     for label in range(classes):
         system = draw_system(seed, label)
-        key = (seed, label, PARTS.index(part))
+        key = (seed, label, SPLIT_NAMES.index(part))
         scenes = np.random.default_rng([Stream.SCENE, *key]).random((images, _SCENE_NUMBERS))
         noise = np.random.default_rng([Stream.NOISE, *key])
         for start in range(0, images, max(1, PIXELS_AT_ONCE // side**2)):
@@ -129,8 +129,8 @@ def _check(classes: int, images: int, side: int, seed: int, part: str) -> None:
     ):
         if value < least:
             raise ValueError(f"{name}={value} is too small for fractal images; give at least {least}")
-    if part not in PARTS:
-        raise ValueError(f"part {part!r} of the fractal images is unknown; known parts: {list(PARTS)}")
+    if part not in SPLIT_NAMES:
+        raise ValueError(f"part {part!r} of the fractal images is unknown; known parts: {list(SPLIT_NAMES)}")
 
 
 # --- scenes: every random number of a picture but its pixel noise ---

@@ -23,11 +23,11 @@ from trainer.pictures import Picture, bytes_picture
 
 # What the arrays of an archive may take once unpacked: so many times its size, or so many bytes. Pictures hardly
 # shrink, and a megabyte of zeros becomes a gigabyte.
-MOST_TIMES, ALWAYS_FREE = 100, 2**28
+_MOST_TIMES, ALWAYS_FREE = 100, 2**28
 OTHER_FORM = "train_images, train_labels, val_images, val_labels"
 IMAGES, LABELS = frozenset({"images", "imgs", "x"}), frozenset({"labels", "targets", "y"})
 
-Arrays = Mapping[str, np.ndarray]
+_Arrays = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +122,7 @@ def _refuse_bomb(path: Path, archive: zipfile.ZipFile, wanted: Sequence[str]) ->
     """Reads no more than the archive's directory, which also bounds what is unpacked."""
     sizes = [info.file_size for info in archive.infolist() if info.filename.removesuffix(".npy") in wanted]
     packed, unpacked = path.stat().st_size, sum(sizes)
-    if unpacked > max(ALWAYS_FREE, MOST_TIMES * packed):
+    if unpacked > max(ALWAYS_FREE, _MOST_TIMES * packed):
         raise DataError(
             f"{path} has {packed / 1e6:.1f} MB and would unpack to {unpacked / 1e6:,.0f} MB, which pictures do not; "
             "save it again with numpy.savez if it is meant"
@@ -137,7 +137,7 @@ def _refuse_count(path: Path, count: int) -> None:
 # --- encoded pictures ---
 
 
-def _packed(path: Path, arrays: Arrays) -> Archive:
+def _packed(path: Path, arrays: _Arrays) -> Archive:
     _check_packed(path, arrays)
     stream, offset, label = arrays["jpeg"], arrays["offset"].tolist(), arrays["label"].astype(np.int64)
 
@@ -157,7 +157,7 @@ def _class_names(classes: np.ndarray) -> tuple[str, ...]:
     )
 
 
-def _check_packed(path: Path, arrays: Arrays) -> None:
+def _check_packed(path: Path, arrays: _Arrays) -> None:
     stream, offset, label, split, classes = (arrays[key] for key in NPZ_KEYS)
     count = len(label) if label.ndim == 1 else -1
     if stream.dtype != np.uint8 or stream.ndim != 1 or classes.ndim != 1 or split.shape != (count,):
@@ -235,7 +235,7 @@ def _pairs(names: Sequence[str]) -> dict[str, tuple[str, str]]:
     return {"train": pairs["train"], **({"validation": held} if held else {})}
 
 
-def _of_pixels(path: Path, pairs: Mapping[str, tuple[str, str]], arrays: Arrays) -> Archive:
+def _of_pixels(path: Path, pairs: Mapping[str, tuple[str, str]], arrays: _Arrays) -> Archive:
     for key, other in pairs.values():
         _check_pixels(path, key, arrays[key])
         _check_labels(path, other, arrays[other], len(arrays[key]))

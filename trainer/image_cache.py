@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from trainer.files import replacing, write_atomically
-from trainer.image_data import DataError, ImageData, ImageSplit, Recipe, Unread, fingerprint_of, one_line
+from trainer.image_data import DataError, ImageData, ImagePrep, ImageSplit, Unread, fingerprint_of, one_line
 
 # Raise it when the same source would decode to other arrays; older cache entries are then rebuilt.
 # 2: pictures are turned as their EXIF orientation says.
@@ -28,16 +28,16 @@ class CacheEntry:
 
     Args:
         folder: The cache folder; made when something is written.
-        recipe: Its identity names the entry; its stamp tells whether the entry is of this state.
+        prep: Prep of the source: its identity names the entry, its stamp tells whether the entry is of this state.
         side: Side of the square pictures, in pixels.
     """
 
     _PARTS = ("train-images", "train-labels", "validation-images", "validation-labels")
 
-    def __init__(self, folder: Path, recipe: Recipe, side: int) -> None:
-        self._key = {"version": CACHE_VERSION, "side": side, **recipe.identity, "stamp": dict(recipe.stamp)}
+    def __init__(self, folder: Path, prep: ImagePrep, side: int) -> None:
+        self._key = {"version": CACHE_VERSION, "side": side, **prep.identity, "stamp": dict(prep.stamp)}
         # Without the stamp in its name, a changed source takes the place of its old entry.
-        name = hashlib.sha256(json.dumps([dict(recipe.identity), side]).encode()).hexdigest()[:16]
+        name = hashlib.sha256(json.dumps([dict(prep.identity), side]).encode()).hexdigest()[:16]
         self._card = folder / f"{name}.json"
         self._files = {part: folder / f"{name}-{part}.npy" for part in self._PARTS}
 

@@ -22,7 +22,7 @@ STD = (0.229, 0.224, 0.225)
 # Which images are held out and which share is used must not change with a training's own seed.
 SPLIT_SEED = 0
 # Of another library's error, characters: some show all that they have read.
-LONGEST = 300
+_LONGEST = 300
 
 
 class DataError(InputError):
@@ -97,7 +97,7 @@ class Decoded:
         validation: Pictures to score on.
         classes: Class names.
         unread: Pictures that could not be read.
-        names: What each picture is called, train's before validation's.
+        names: Name of each picture, train's before validation's.
         sizes: `(m, 2)` int32, width and height of the stored pictures in pixels, in the same order.
         notes: Sentences on how the source was understood, and what of it is not read.
     """
@@ -112,13 +112,14 @@ class Decoded:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ImagePrep:
     """How to make the pictures of a source at one side.
 
     Attributes:
-        identity: What the source is, as plain JSON values.
-        stamp: What tells that it changed, as plain JSON values.
-        decode: The work itself.
+        identity: Description of the source, as plain JSON values: equal ones give equal pictures, unless the stamp says
+            otherwise.
+        stamp: Facts that tell that it changed, as plain JSON values, such as a file's size and time.
+        decode: Function that does the work; it is given a `Progress`.
         notes: Sentences on how the source was understood, and what of it is not read.
     """
 
@@ -140,7 +141,7 @@ def fingerprint_of(train: ImageSplit, validation: ImageSplit, classes: Sequence[
 def one_line(error: Exception) -> str:
     """An error's text without its line breaks, its beginning if it is long, or its type where it has none."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]} .."
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} .."
 
 
 # --- shares of a split ---
@@ -176,7 +177,7 @@ def hold_out(split: ImageSplit, share: float, seed: int) -> tuple[ImageSplit, Im
     """Splits pictures in two, the same share of every class held out.
 
     Args:
-        split: What to divide.
+        split: Pictures to divide.
         share: To hold out, in (0, 1); at least one picture of every class.
         seed: Decides which.
 

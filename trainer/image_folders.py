@@ -107,7 +107,7 @@ def class_files(
     Args:
         folder: Holds the class folders.
         classes: Those wanted, all of them there; all by default.
-        over: What is passed over is added to it, by kind.
+        over: Names of what is passed over, by kind, to which more is added.
 
     Raises:
         DataError: If there are fewer than two, or one without pictures.
@@ -148,7 +148,7 @@ def split_role(name: str) -> tuple[str, tuple[str, ...]] | None:
     return (roles[0], tuple(word for word in words if word not in ROLES)) if len(roles) == 1 else None
 
 
-def paired(names: Iterable[str]) -> list[dict[str, list[str]]]:
+def _paired(names: Iterable[str]) -> list[dict[str, list[str]]]:
     """Names that are splits of one thing, by role: `train` and `val`, or `seg_train` and `seg_test`.
 
     A name with further words (`bullet_train`) is a split only beside another one with the same words.
@@ -164,7 +164,7 @@ def _splits(root: Path) -> dict[str, str]:
     """The folders of a root by role; empty where they are classes."""
     names = _folders_in(root)
     _refuse_folds(root, names)
-    groups = paired(names)
+    groups = _paired(names)
     found = sorted(name for roles in groups for same in roles.values() for name in same)
     if not found or (len(found) == 1 != len(names) and not _folders_in(root / found[0])):
         return {}  # a lone `train` beside `bus`, with pictures in it, is a class
@@ -205,7 +205,7 @@ def _doubts(root: Path, classes: Sequence[str]) -> list[str]:
     """
     inside = {name: _folders_in(root / name) for name in classes}
     for name, folders in inside.items():
-        splits = [found for roles in paired(folders) if len(roles) > 1 for same in roles.values() for found in same]
+        splits = [found for roles in _paired(folders) if len(roles) > 1 for same in roles.values() for found in same]
         if splits:
             raise DataError(f"{root / name} has {splits} inside; sort them as {splits[0]}/{name}, {splits[1]}/{name}")
     common = sorted(set.intersection(*(set(folders) for folders in inside.values())))

@@ -1,6 +1,6 @@
-"""Image sources on disk: npz archives, and folders of pictures.
+"""Image sources by their names, and those on disk: npz archives, and folders of pictures.
 
-Each is described by a recipe, made without decoding: the file's, or every listed file's, size and time
+Each is described by a prep, made without decoding: the file's, or every listed file's, size and time
 tell that it changed.
 """
 
@@ -8,25 +8,66 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
+from sampler.registry import Registry
 from trainer.image_archives import archive_notes, read_archive
-from trainer.image_data import DataError, Decoded, ImageSplit, Progress, Recipe, held_out
+from trainer.image_data import DataError, Decoded, ImagePrep, ImageSplit, Progress, held_out
 from trainer.image_folders import Folders, read_folders
 from trainer.packed import check_card
-from trainer.pictures import Picture, Pixels, decode, file_picture, refuse_unread
+from trainer.pictures import Picture, Pixels, decode_pictures, file_picture, refuse_unread
 
 # Of pictures that are not divided into train and validation; its choice is part of the data, so the seed is fixed.
 VALIDATION_SHARE, VALIDATION_SEED = 0.2, 0
 
 
-def archive_recipe(path: Path, side: int, skip: bool) -> Recipe:
-    """The recipe of an npz archive of one of the forms of `trainer.image_archives`.
+class ImageSource(Protocol):
+    """Images and labels for the image trainer, as `--data NAME:ARGUMENT` names them; a function will do.
+
+    `trainer.conformance.check_source` checks one, whoever wrote it.
+    """
+
+    def __call__(self, argument: str, side: int, /) -> ImagePrep:
+        """Says how the pictures are made, without making them.
+
+        Args:
+            argument: Text after the colon; "" where there is none.
+            side: Side of the square pictures, in pixels; at least 8.
+
+        Returns:
+            The prep; what it decodes to are `(n, side, side, 3)` uint8 pictures and `(n,)` labels of both splits.
+
+        Raises:
+            DataError: If the argument cannot be used.
+        """
+
+
+SOURCES: Registry[ImageSource] = Registry("data source", "scaling_planner.sources", "--data")
+
+
+def register_source(name: str) -> Callable[[ImageSource], ImageSource]:
+    """A decorator that makes a data source known by a name, to `--data NAME:ARGUMENT`.
+
+    An installed package does the same by an entry point of the group `scaling_planner.sources`, which the workers of
+    every engine see; what a program registers is known in its own process, to the engine `inline`.
+
+    Args:
+        name: Name of the source, of letters, digits, `_`, `-` and `.`.
+
+    Raises:
+        PlannerError: If the name is taken.
+    """
+    return lambda source: SOURCES.register(name, source)
+
+
+def archive_prep(path: Path, side: int, skip: bool) -> ImagePrep:
+    """The prep of an npz archive of one of the forms of `trainer.image_archives`.
 
     Args:
         path: The file; a card that `planner data make` wrote beside it is checked.
@@ -41,21 +82,21 @@ def archive_recipe(path: Path, side: int, skip: bool) -> Recipe:
     facts = path.stat()
     stamp = {"bytes": facts.st_size, "mtime_ns": facts.st_mtime_ns}
     identity = {"kind": "npz", "path": str(path)}
-    return Recipe(identity, stamp, partial(_read_archive, path, side, skip), archive_notes(path))
+    return ImagePrep(identity, stamp, partial(_read_archive, path, side, skip), archive_notes(path))
 
 
 def _read_archive(path: Path, side: int, skip: bool, progress: Progress) -> Decoded:
     check_card(path)
     archive = read_archive(path)
     parts = [
-        Part(part.pictures, part.labels, decode(part.pictures, side, partial(progress, f"decoding {name}")))
+        Part(part.pictures, part.labels, decode_pictures(part.pictures, side, partial(progress, f"decoding {name}")))
         for part, name in zip(archive.parts, _names_of(len(archive.parts)), strict=True)
     ]
     return joined(str(path), parts, archive.classes, skip)
 
 
-def folder_recipe(path: Path, side: int, skip: bool) -> Recipe:
-    """The recipe of a folder of class folders, or of splits that hold them.
+def folder_prep(path: Path, side: int, skip: bool) -> ImagePrep:
+    """The prep of a folder of class folders, or of splits that hold them.
 
     Args:
         path: The folder.
@@ -71,7 +112,7 @@ def folder_recipe(path: Path, side: int, skip: bool) -> Recipe:
         stamp.update(os.fsencode(f"{file}\0{_facts(file)}\n"))  # a file's name need not be UTF-8
     identity = {"kind": "imagefolder", "path": str(path)}
     decoding = partial(_read_folder, path, folders, side, skip)
-    return Recipe(identity, {"listing": stamp.hexdigest()}, decoding, folders.notes)
+    return ImagePrep(identity, {"listing": stamp.hexdigest()}, decoding, folders.notes)
 
 
 def _files_of(folders: Folders) -> Iterator[Path]:
@@ -91,7 +132,7 @@ def _read_folder(path: Path, folders: Folders, side: int, skip: bool, progress: 
     for name, files in zip(_names_of(len(folders.listings)), folders.listings, strict=True):
         pictures = [file_picture(file) for group in files.values() for file in group]
         labels = np.repeat(np.arange(len(files)), [len(group) for group in files.values()])
-        parts.append(Part(pictures, labels, decode(pictures, side, partial(progress, f"decoding {name}"))))
+        parts.append(Part(pictures, labels, decode_pictures(pictures, side, partial(progress, f"decoding {name}"))))
     return joined(str(path), parts, tuple(folders.listings[0]), skip)
 
 

@@ -1,7 +1,8 @@
 """Image data, decoded once to uint8 arrays: generated fractals, an npz archive, folders of pictures, CIFAR.
 
-A source is a text: `fractal[:classes=..,train=..,validation=..,seed=..]`, `npz:PATH`, `imagefolder:PATH`,
-`cifar10:PATH` or `cifar100:PATH`. Those with a path may end in `,skip-corrupt`: pictures that cannot be
+A source is a text, the name of one of `trainer.image_sources.SOURCES` and its argument. Ours are
+`fractal[:classes=..,train=..,validation=..,seed=..]`, `npz:PATH`, `imagefolder:PATH`, `cifar10:PATH` and
+`cifar100:PATH`. Those with a path may end in `,skip-corrupt`: pictures that cannot be
 read are then left out, not refused. It is part of the text because it decides which data it is: a study
 that skips remembers so, and its workers do the same. Pictures are cropped to their central square and
 resized to one side; what a training run then does to them (smaller proxy resolution, augmentation) is not
@@ -10,7 +11,7 @@ this file's business.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,21 +20,21 @@ import numpy as np
 
 from sampler.seeds import LARGEST_SEED
 from trainer import fractal
-from trainer.cifar import FORMS, cifar_recipe
+from trainer.cifar import FORMS, cifar_prep
 from trainer.image_cache import CacheEntry
 from trainer.image_data import (
     DataError,
     Decoded,
     ImageData,
+    ImagePrep,
     ImageSplit,
     Progress,
-    Recipe,
     Unread,
     fingerprint_of,
     hold_out,
     stratified_share,
 )
-from trainer.image_sources import archive_recipe, folder_recipe
+from trainer.image_sources import SOURCES, archive_prep, folder_prep
 
 __all__ = [
     "DataError",
@@ -48,7 +49,7 @@ __all__ = [
 ]
 
 LEAST_SIDE = 8
-KINDS = ("fractal", "npz", "imagefolder", *FORMS)
+_OF_PATHS = ("npz", "imagefolder", *FORMS)
 SKIP_CORRUPT = ",skip-corrupt"
 FRACTAL_DEFAULTS = {"classes": 20, "train": 180, "validation": 45, "seed": 0}
 # Of pictures of a class; of the others the fewest and the most.
@@ -76,16 +77,16 @@ def load_images(source: str, side: int, *, cache: Path | None = None, progress: 
     Raises:
         DataError: If the source cannot be read as described, or the cache cannot be written.
     """
-    recipe = _recipe(source, side)
+    prep = _prep(source, side)
     if cache is None:
-        return replace(_whole(recipe, source, side, progress), notes=recipe.notes)
-    entry = CacheEntry(cache, recipe, side)
+        return replace(_whole(prep, source, side, progress), notes=prep.notes)
+    entry = CacheEntry(cache, prep, side)
     kept = entry.read()
     if kept is None:
-        fresh = _whole(recipe, source, side, progress)
+        fresh = _whole(prep, source, side, progress)
         entry.write(fresh)
         kept = entry.read() or fresh
-    return replace(kept, source=source, notes=recipe.notes)
+    return replace(kept, source=source, notes=prep.notes)
 
 
 def decode_source(source: str, side: int, progress: Progress | None = None) -> Decoded:
@@ -94,50 +95,60 @@ def decode_source(source: str, side: int, progress: Progress | None = None) -> D
     Raises:
         DataError: If the source cannot be read as described.
     """
-    recipe = _recipe(source, side)
-    return replace(_decoded(recipe, source, side, progress), notes=recipe.notes)
+    prep = _prep(source, side)
+    return replace(_decoded(prep, source, side, progress), notes=prep.notes)
 
 
 def skipping(source: str) -> str:
     """The same source, without what cannot be read of it."""
     kind, _, path = source.partition(":")
     # Generated pictures can all be read; a source that is wrong anyway is refused in the words it was given in.
-    return source + SKIP_CORRUPT if kind in KINDS[1:] and path and not path.endswith(SKIP_CORRUPT) else source
+    return source + SKIP_CORRUPT if kind in _OF_PATHS and path and not path.endswith(SKIP_CORRUPT) else source
 
 
-def _whole(recipe: Recipe, source: str, side: int, progress: Progress | None) -> ImageData:
-    found = _decoded(recipe, source, side, progress)
+def _whole(prep: ImagePrep, source: str, side: int, progress: Progress | None) -> ImageData:
+    found = _decoded(prep, source, side, progress)
     fingerprint = fingerprint_of(found.train, found.validation, found.classes)
     return ImageData(found.train, found.validation, found.classes, source, side, fingerprint, found.unread)
 
 
-def _decoded(recipe: Recipe, source: str, side: int, progress: Progress | None) -> Decoded:
+def _decoded(prep: ImagePrep, source: str, side: int, progress: Progress | None) -> Decoded:
     try:
-        return recipe.decode(progress or (lambda what, done, total: None))
+        return prep.decode(progress or (lambda what, done, total: None))
     except MemoryError:
         raise DataError(f"{source} at side={side} needs more memory than is free; use a smaller side") from None
 
 
-def _recipe(source: str, side: int) -> Recipe:
+def _prep(source: str, side: int) -> ImagePrep:
     if side < LEAST_SIDE:
         raise DataError(f"side={side} px is too small for image data; give at least {LEAST_SIDE}")
     kind, _, rest = source.partition(":")
-    if kind == "fractal":
-        return _fractal(rest, side)
-    if kind not in KINDS:
-        known = ", ".join(f"{name}:PATH" for name in KINDS[1:])
+    if kind not in SOURCES:
+        known = ", ".join(f"{name}:PATH" for name in _OF_PATHS)
+        others = "".join(f", {name}:.." for name in SOURCES if name not in ("fractal", *_OF_PATHS))
         raise DataError(
-            f"data source {source!r} is unknown; {_meant(source)}known: fractal, fractal:classes=30,train=100, {known}"
+            f"data source {source!r} is unknown; {_meant(source)}known: fractal, fractal:classes=30,train=100, "
+            f"{known}{others}"
         )
-    skip = rest.endswith(SKIP_CORRUPT)
-    rest = rest.removesuffix(SKIP_CORRUPT)
-    if not rest:
+    if kind in _OF_PATHS and not rest.removesuffix(SKIP_CORRUPT):
         raise DataError(f"data source {source!r} lacks a path; write {kind}:PATH")
-    path = Path(rest).expanduser().absolute()
-    if kind in FORMS:
-        return cifar_recipe(kind, path, side)  # plain pixels: none of them can be unreadable
-    recipe = archive_recipe(path, side, skip) if kind == "npz" else folder_recipe(path, side, skip)
-    return replace(recipe, identity={**recipe.identity, "skip_corrupt": True}) if skip else recipe
+    return SOURCES[kind](rest, side)
+
+
+def _cifar(kind: str, argument: str, side: int) -> ImagePrep:
+    """CIFAR's plain pixels: none of them can be unreadable."""
+    return cifar_prep(kind, _path(argument.removesuffix(SKIP_CORRUPT)), side)
+
+
+def _pictures(read: Callable[[Path, int, bool], ImagePrep], argument: str, side: int) -> ImagePrep:
+    """Pictures of files, of which some may be left out."""
+    skip = argument.endswith(SKIP_CORRUPT)
+    prep = read(_path(argument.removesuffix(SKIP_CORRUPT)), side, skip)
+    return replace(prep, identity={**prep.identity, "skip_corrupt": True}) if skip else prep
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser().absolute()
 
 
 def _meant(source: str) -> str:
@@ -151,7 +162,7 @@ def _meant(source: str) -> str:
 # --- generated ---
 
 
-def _fractal(text: str, side: int) -> Recipe:
+def _fractal(text: str, side: int) -> ImagePrep:
     options = dict(FRACTAL_DEFAULTS)
     for pair in filter(None, text.split(",")):
         name, _, value = (part.strip() for part in pair.partition("="))
@@ -163,15 +174,22 @@ def _fractal(text: str, side: int) -> Recipe:
             raise DataError(f"fractal option {name}={value[:40]!r} must be {between}")
         options[name] = int(value)
     identity = {"kind": "fractal", **options}
-    return Recipe(identity, fractal.settings(), partial(_draw, options, side))
+    return ImagePrep(identity, fractal.settings(), partial(_draw, options, side))
 
 
 def _draw(options: Mapping[str, int], side: int, progress: Progress) -> Decoded:
     classes, splits, names = options["classes"], [], []
-    for part in fractal.PARTS:
+    for part in fractal.SPLIT_NAMES:
         report = partial(progress, f"drawing {part} classes")
         pictures = fractal.fractal_images(classes, options[part], side, options["seed"], part, report)
         splits.append(ImageSplit(pictures, np.repeat(np.arange(classes), options[part])))
         names += [f"{part} picture {number}" for number in range(len(pictures))]
     sizes = np.full((len(names), 2), side, np.int32)
     return Decoded(splits[0], splits[1], tuple(f"fractal{label:03d}" for label in range(classes)), (), names, sizes)
+
+
+SOURCES.register("fractal", _fractal)
+SOURCES.register("npz", partial(_pictures, archive_prep))
+SOURCES.register("imagefolder", partial(_pictures, folder_prep))
+for _name in FORMS:
+    SOURCES.register(_name, partial(_cifar, _name))

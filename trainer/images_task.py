@@ -49,10 +49,10 @@ class ImagesTask:
             self._images = load_images(spec.source, spec.side, cache=Path(spec.cache) if spec.cache else None)
             self._spec = spec
         pausing.alive()
-        return observed(training, self._images, conditions)
+        return observe_images(training, self._images, conditions)
 
 
-def observed(training: Training, images: ImageData, conditions: Conditions) -> Observation:
+def observe_images(training: Training, images: ImageData, conditions: Conditions) -> Observation:
     """Does one training on images that are there, as `ImagesTask.observe` does."""
     import torch
 

@@ -29,20 +29,20 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from sampler import Architecture, InputError, LayeredArchitecture, base
-from trainer.inheritance.layers import Rehearsal, Transfer, layers
-from trainer.inheritance.spaces import Space
-from trainer.inheritance.stages import Skip, grow_stage, parts_of, skip_of, summed_space
+from trainer.inheritance.layers import Rehearsal, WeightTransfer, layers
+from trainer.inheritance.spaces import ChannelMap
+from trainer.inheritance.stages import Skip, grow_stage, network_parts, skip_of, summed_space
 from trainer.network import build
 from trainer.observation import Training
 from trainer.weights import load_network
 
 # Of the weights that lead to or from a repeated channel: without it equal channels stay equal under fine-tuning.
-NOISE = 0.1
+INHERITANCE_NOISE = 0.1
 Pattern = tuple[tuple[bool, Skip, int], ...]
 # Of torch's, by their names.
-DRAWING = ("normal_", "uniform_", "trunc_normal_")
+_DRAWING = ("normal_", "uniform_", "trunc_normal_")
 # Of networks that are compared and never run.
-BLANK_CLASSES = 2
+_BLANK_CLASSES = 2
 
 
 def inherited_weights(training: Training, classes: int) -> dict[str, torch.Tensor]:
@@ -54,7 +54,7 @@ def inherited_weights(training: Training, classes: int) -> dict[str, torch.Tenso
     parent, architecture, known = load_network(Path(training.parent))
     if known != classes:
         raise InputError(f"{training.parent}: a network of {known} classes, but the images have {classes}")
-    child = inherit(parent, architecture, training.architecture, classes, training.seed, NOISE)
+    child = inherit(parent, architecture, training.architecture, classes, training.seed, INHERITANCE_NOISE)
     return child.state_dict()
 
 
@@ -75,8 +75,8 @@ def inherit(
 
     Args:
         parent: A network as `trainer.network.build` makes it; it is not changed.
-        parent_architecture: What it is.
-        child_architecture: What to build: the same base network, nothing narrower or shallower.
+        parent_architecture: The parent's architecture.
+        child_architecture: The child's: of the same base network, nothing narrower or shallower.
         classes: Outputs of both classifiers.
         seed: Decides which channels are repeated, the first weights of new blocks, and the noise.
         noise: Normal noise on the weights that lead to or from a repeated channel, of this many standard deviations of
@@ -99,7 +99,7 @@ def inherit(
         torch.default_generator.manual_seed(seed)
         child = build(child_architecture, classes, drop_rate)
     child.to(next(parent.parameters()))
-    _grow(parent, parent_architecture, child, child_architecture, classes, Transfer(seed, noise))
+    _grow(parent, parent_architecture, child, child_architecture, classes, WeightTransfer(seed, noise))
     return child
 
 
@@ -118,7 +118,7 @@ def refusal(parent: Architecture, child: Architecture, seed: int) -> str | None:
     blanks = _blank(parent), _blank(child)
     try:
         _check_sizes(parent, child)
-        _grow(blanks[0], parent, blanks[1], child, BLANK_CLASSES, Rehearsal(seed))
+        _grow(blanks[0], parent, blanks[1], child, _BLANK_CLASSES, Rehearsal(seed))
     except InputError as error:
         return str(error)
     return None
@@ -135,7 +135,7 @@ def pattern(architecture: Architecture) -> Pattern:
     """
     # A second block tells of all further ones whether they have a skip connection.
     two = replace(architecture, depths=(2,) * len(architecture.depths))
-    stages = parts_of(_blank(two), two).stages
+    stages = network_parts(_blank(two), two).stages
     return tuple(
         (
             bool(layers(*stage.entry)),
@@ -154,7 +154,7 @@ def _blank(architecture: Architecture) -> nn.Module:
 @lru_cache(maxsize=128)
 def _blank_of(architecture: Architecture) -> nn.Module:
     with torch.device("meta"), _Undrawn():
-        return build(architecture, BLANK_CLASSES)
+        return build(architecture, _BLANK_CLASSES)
 
 
 class _Undrawn(TorchFunctionMode):
@@ -165,7 +165,7 @@ class _Undrawn(TorchFunctionMode):
     ) -> Any:
         """Calls a function of torch's, or gives back its tensor."""
         kwargs = kwargs or {}
-        if func.__name__ in DRAWING:
+        if func.__name__ in _DRAWING:
             return args[0] if args else kwargs["tensor"]
         return func(*args, **kwargs)
 
@@ -177,7 +177,7 @@ def _grow(
     child: nn.Module,
     after: Architecture,
     classes: int,
-    transfer: Transfer,
+    transfer: WeightTransfer,
 ) -> None:
     """Writes a parent's weights into a child.
 
@@ -185,17 +185,17 @@ def _grow(
         InputError: If the child could not compute the same; says where and why.
     """
     network = base(before.base)
-    old, new = (parts_of(model, one) for model, one in ((parent, before), (child, after)))
+    old, new = (network_parts(model, one) for model, one in ((parent, before), (child, after)))
     with _told_where(f"the stem of {network.name}"):
         space = summed_space(new.growth, transfer, before.stem, after.stem)
-    transfer.chain(old.stem, new.stem, Space(np.arange(3)), space)
+    transfer.chain(old.stem, new.stem, ChannelMap(np.arange(3)), space)
     width = before.stem
     for index, stages in enumerate(zip(old.stages, new.stages, strict=True)):
         widths = width, before.widths[index], after.widths[index]
         with _told_where(f"stage {index + 1} of {network.name}"):
             space = grow_stage(new.growth, transfer, *stages, space, widths)
         width = before.widths[index]
-    transfer.chain(old.tail, new.tail, space, Space(np.arange(classes)))
+    transfer.chain(old.tail, new.tail, space, ChannelMap(np.arange(classes)))
 
 
 @contextmanager
@@ -238,10 +238,12 @@ def _check_parent(parent: nn.Module, architecture: Architecture, classes: int) -
     """
     with torch.device("meta"):
         expected = {name: value.shape for name, value in build(architecture, classes).state_dict().items()}
-    found = {name: value.shape for name, value in parent.state_dict().items()}
-    wrong = next((name for name in (*expected, *found) if expected.get(name) != found.get(name)), None)
+    actual = {name: value.shape for name, value in parent.state_dict().items()}
+    wrong = next((name for name in (*expected, *actual) if expected.get(name) != actual.get(name)), None)
     if wrong is not None:
-        shapes = [tuple(shape) if shape is not None else "missing" for shape in (found.get(wrong), expected.get(wrong))]
+        shapes = [
+            tuple(shape) if shape is not None else "missing" for shape in (actual.get(wrong), expected.get(wrong))
+        ]
         raise InputError(
             f"the parent is not the architecture given with {classes} classes: its {wrong} is {shapes[0]}, "
             f"not {shapes[1]}"

@@ -37,7 +37,7 @@ class Timing:
         high_ms: Third quartile over the rounds.
         runs: Timed passes of all rounds together.
         error_ms: Standard error of the median; infinite where fewer than four rounds leave it unknown.
-        low_error_ms: The same of the first quartile.
+        low_error_ms: Standard error of the first quartile, likewise.
     """
 
     median_ms: float
@@ -73,10 +73,10 @@ class Stopwatch:
     """Times architectures in rounds; what has been timed can be read at any moment, after Ctrl-C too.
 
     Args:
-        architectures: What to time; those that differ in resolution only share one module.
+        architectures: Networks to time; those that differ in resolution only share one module.
         setting: How to run them.
         classes: Outputs of the classifier.
-        seed: Of the order in each round, the weights and the images.
+        seed: Random seed of the order in each round, the weights and the images.
 
     Raises:
         InputError: If a runtime or device is not there, or an architecture cannot be built.

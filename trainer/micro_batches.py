@@ -22,7 +22,7 @@ def accumulated(
 
     Args:
         loss: Mean loss of some images.
-        optimizer: Whose gradients are cleared first.
+        optimizer: Optimizer whose gradients are cleared first.
         images: `(n, 3, h, w)`.
         labels: `(n,)` or `(n, classes)`.
         parts: Micro-batches, equal but for one image.

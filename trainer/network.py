@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING
 from sampler import Architecture, InputError, LayeredArchitecture, base
 from sampler.architecture import MAX_CHANNELS
 from sampler.checks import checked_number, checked_whole, shown
+from sampler.deferred import DeferredModule
 from sampler.families.residual import check_layered
 from trainer.families.registry import torch_family_of
 
 if TYPE_CHECKING:
     from torch import nn
+else:
+    nn = DeferredModule("torch.nn")
 
 
 def build(architecture: Architecture, classes: int = 1000, drop_rate: float = 0.0) -> nn.Module:
     """Builds an architecture, ours from timm's blocks; at base size timm's state dict loads strictly.
 
     Args:
-        architecture: What to build.
+        architecture: The architecture to build.
         classes: Outputs of the classifier.
         drop_rate: Dropout before the classifier.
 

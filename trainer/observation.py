@@ -51,7 +51,7 @@ class Training:
     """One training asked for: everything its result depends on.
 
     Attributes:
-        architecture: What to train.
+        architecture: Network to train.
         fidelity: How much of the task.
         recipe: How.
         data: On what.
@@ -127,8 +127,8 @@ class Observation:
         activations: Exact output elements of convolutions and linear layers.
         seconds: Wall-clock seconds of the training, data loading left out.
         device: Where it ran.
-        versions: Of the libraries a result depends on.
-        message: What went wrong, in one line.
+        versions: Versions of the libraries a result depends on.
+        message: Reason of what went wrong, in one line.
         history: Every epoch that ended with a finite loss; empty in records older than it.
         memory: Estimate of the peak memory of inference for one image, in bytes; None in older records.
         asked: `Training.facts` of the training that this came of; empty in older records.

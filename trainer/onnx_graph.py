@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-INPUT, OUTPUT = "images", "logits"
+_INPUT, _OUTPUT = "images", "logits"
 
 
 def check_onnx(what: str) -> None:
@@ -42,8 +42,8 @@ def onnx_proto(module: nn.Module, images: torch.Tensor, any_batch: bool = False)
         program = torch.onnx.export(
             module,
             (images.clone(),),
-            input_names=[INPUT],
-            output_names=[OUTPUT],
+            input_names=[_INPUT],
+            output_names=[_OUTPUT],
             dynamic_shapes=shapes,
             dynamo=True,
             verbose=False,

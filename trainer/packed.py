@@ -21,7 +21,7 @@ from trainer.files import replacing, write_atomically
 from trainer.image_data import DataError, one_line
 
 NPZ_KEYS = ("jpeg", "offset", "label", "split", "classes")
-SCHEMA = "planner-images/1"
+_SCHEMA = "planner-images/1"
 
 
 def card_of(path: Path) -> Path:
@@ -39,7 +39,7 @@ def check_card(path: Path) -> None:
         card = json.loads(card_of(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return
-    if not isinstance(card, dict) or card.get("schema") != SCHEMA:
+    if not isinstance(card, dict) or card.get("schema") != _SCHEMA:
         return
     found = sha256_of(path)
     if found != card.get("sha256"):
@@ -69,7 +69,7 @@ def write_packed(
         path: The archive; an older one is replaced.
         encoded: Bytes, label and split of each picture; taken one by one, while the archive is written.
         classes: Class names.
-        card: What the card shall say besides bytes, counts and sha256; plain JSON values. It is read after the
+        card: Facts that the card shall say besides bytes, counts and sha256; plain JSON values. It is read after the
             last picture was taken.
 
     Returns:
@@ -90,7 +90,7 @@ def write_packed(
             packed = Path(own) / "packed"
             with replacing(packed) as stream:
                 np.savez(stream, allow_pickle=False, **{key: arrays[key] for key in NPZ_KEYS})
-            whole = {**card, "schema": SCHEMA, "bytes": packed.stat().st_size, "sha256": sha256_of(packed)}
+            whole = {**card, "schema": _SCHEMA, "bytes": packed.stat().st_size, "sha256": sha256_of(packed)}
             whole["images"] = _counts(arrays, classes)
             # Between the two an old card would condemn the new archive.
             card_of(path).unlink(missing_ok=True)

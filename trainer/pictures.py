@@ -20,7 +20,7 @@ from sampler.errors import printable
 from trainer.cores import cores
 from trainer.image_data import DataError, Unread, one_line
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 # Pictures decoded between two calls of the progress function, and per task of a thread.
 PICTURES_AT_ONCE = 256
 # What may be opened, whatever a file is called: Pillow knows formats that are programs, which it has others run (EPS).
@@ -34,7 +34,7 @@ class Picture:
     """A picture not yet decoded.
 
     Attributes:
-        name: What to call it where it cannot be read: a file, or a place in an archive.
+        name: Name to call it by where it cannot be read: a file, or a place in an archive.
         open: Gives it as Pillow does, pixels perhaps still unread.
     """
 
@@ -64,11 +64,11 @@ def file_picture(path: Path) -> Picture:
     return Picture(printable(str(path)), partial(_opened, path))
 
 
-def decode(pictures: Sequence[Picture], side: int, report: Callable[[int, int], None]) -> Pixels:
+def decode_pictures(pictures: Sequence[Picture], side: int, report: Callable[[int, int], None]) -> Pixels:
     """Decodes pictures to central squares of one side, with a thread per core.
 
     Args:
-        pictures: What to decode.
+        pictures: Pictures to decode, as they are given.
         side: Side of the square pictures, in pixels.
         report: Called with (done, total) now and then.
 
@@ -92,7 +92,7 @@ def decode(pictures: Sequence[Picture], side: int, report: Callable[[int, int], 
     return Pixels(images if readable.all() else images[readable], sizes[readable], readable, unread)
 
 
-def in_threads(work: Callable[[int], T], count: int, report: Callable[[int, int], None]) -> Iterator[T]:
+def in_threads(work: Callable[[int], _T], count: int, report: Callable[[int, int], None]) -> Iterator[_T]:
     """The answers of `work(0)` .. `work(count - 1)`, in order, by a thread per core.
 
     Args:
@@ -105,7 +105,7 @@ def in_threads(work: Callable[[int], T], count: int, report: Callable[[int, int]
     """
     stopped = Event()
 
-    def group(start: int) -> list[T]:
+    def group(start: int) -> list[_T]:
         return [work(index) for index in range(start, min(start + PICTURES_AT_ONCE, count)) if not stopped.is_set()]
 
     Image.init()  # Pillow loads its formats on first use, which threads would race for.
@@ -134,7 +134,7 @@ def refuse_unread(where: str, unread: Sequence[Unread], total: int) -> None:
 
     Args:
         where: The source.
-        unread: Its pictures that cannot be read; none is no error.
+        unread: Pictures of it that cannot be read; none is no error.
         total: How many pictures it has.
 
     Raises:

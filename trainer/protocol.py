@@ -97,7 +97,7 @@ class Job:
         """
         if not isinstance(epoch, int) or not 1 <= epoch <= self.epochs:
             raise InputError(f"job.report({epoch!r}, ..): epochs count from 1 to job.epochs, which is {self.epochs}")
-        value = checked_score(score, f"job.report({epoch}, {score!r})")
+        value = score_in_range(score, f"job.report({epoch}, {score!r})")
         if not math.isfinite(value):
             raise NoScore(f"the score is {value} after epoch {epoch}")
         kept = [record for record in self.history if record.epoch < epoch]
@@ -106,7 +106,7 @@ class Job:
             raise Stopped
 
 
-def checked_score(score: object, where: str) -> float:
+def score_in_range(score: object, where: str) -> float:
     """A score as a number, NaN and infinities included.
 
     Args:
@@ -168,7 +168,7 @@ class TrainingTask(Protocol):
 
         Args:
             data: Data of the study.
-            fingerprint: Of the data that the study was made with.
+            fingerprint: Fingerprint of the data that the study was made with.
             study: Name of the study, for errors.
 
         Raises:

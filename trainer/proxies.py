@@ -59,7 +59,7 @@ IMAGENET = {
 
 
 @dataclass(frozen=True)
-class Selection:
+class PictureSelection:
     """What a proxy is made of.
 
     Attributes:
@@ -76,12 +76,12 @@ class Selection:
 # --- which pictures ---
 
 
-def select_imagenet(root: Path, proxy: Proxy, classes: Sequence[str] | int, seed: int) -> Selection:
+def select_imagenet(root: Path, proxy: Proxy, classes: Sequence[str] | int, seed: int) -> PictureSelection:
     """The pictures of a proxy of ImageNet.
 
     Args:
         root: Holds train/CLASS/* and, where the proxy validates on it, val/CLASS/*.
-        proxy: What to take.
+        proxy: Proxy that says how many and how large.
         classes: The names of the class folders, or how many, drawn by the seed.
         seed: Decides classes and pictures.
 
@@ -106,7 +106,7 @@ def select_imagenet(root: Path, proxy: Proxy, classes: Sequence[str] | int, seed
     return _selection({name: sorted(files) for name, files in train.items()}, held, passed_over(over))
 
 
-def select_folder(root: Path, classes: Sequence[str] | int | None, seed: int) -> Selection:
+def select_folder(root: Path, classes: Sequence[str] | int | None, seed: int) -> PictureSelection:
     """The pictures of an image folder, as `imagefolder:` reads it; all classes where none are named."""
     found = read_folders(root)
     listings = found.listings
@@ -119,7 +119,7 @@ def select_folder(root: Path, classes: Sequence[str] | int | None, seed: int) ->
     files = [(file, label) for label, name in enumerate(names) for file in listings[0][name]]
     held = held_out(np.array([label for _, label in files]), VALIDATION_SHARE, VALIDATION_SEED)
     rows = [(file, label, int(split)) for (file, label), split in zip(files, held, strict=True)]
-    return Selection(tuple(names), tuple(sorted(rows, key=lambda row: row[2])), found.notes)
+    return PictureSelection(tuple(names), tuple(sorted(rows, key=lambda row: row[2])), found.notes)
 
 
 def choose(folder: Path, classes: Sequence[str] | int, seed: int) -> list[str]:
@@ -141,14 +141,14 @@ def choose(folder: Path, classes: Sequence[str] | int, seed: int) -> list[str]:
 
 def _selection(
     train: Mapping[str, Sequence[Path]], held: Mapping[str, Sequence[Path]], notes: Sequence[str]
-) -> Selection:
+) -> PictureSelection:
     rows = [
         (file, label, split)
         for split, listing in enumerate((train, held))
         for label, name in enumerate(train)
         for file in listing[name]
     ]
-    return Selection(tuple(train), tuple(rows), tuple(notes))
+    return PictureSelection(tuple(train), tuple(rows), tuple(notes))
 
 
 def _shuffled(files: Sequence[Path], name: str, seed: int) -> list[Path]:
@@ -185,7 +185,7 @@ def _refuse_few(root: Path, train: Mapping[str, Sequence[Path]], wanted: int) ->
 
 
 def pack(
-    selection: Selection,
+    selection: PictureSelection,
     path: Path,
     side: int,
     card: Mapping[str, Any],
@@ -196,10 +196,10 @@ def pack(
     """Encodes the selected pictures at one side into an archive with a card.
 
     Args:
-        selection: What to take.
+        selection: Pictures to take.
         path: The archive; the card is beside it, with the suffix .json.
         side: Side of the square pictures, in pixels; smaller ones are enlarged.
-        card: What the card shall say besides what is found out here; plain JSON values.
+        card: Facts that the card shall say besides what is found out here; plain JSON values.
         skip_corrupt: Leave out pictures that cannot be read, and name them on the card.
         progress: Called with (what, done, total).
 
@@ -239,7 +239,7 @@ def _encoded(picture: Picture, side: int) -> bytes | Unread:
     return stream.getvalue()
 
 
-def _refuse_emptied(selection: Selection, filled: set[tuple[int, int]]) -> None:
+def _refuse_emptied(selection: PictureSelection, filled: set[tuple[int, int]]) -> None:
     for label, split in sorted({(label, split) for _, label, split in selection.files} - filled):
         raise DataError(
             f"class {selection.classes[label]} has no readable {('train', 'validation')[split]} images; "

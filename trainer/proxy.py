@@ -39,7 +39,7 @@ from trainer.weights import save_network
 CHECKPOINT_SECONDS = 60.0
 
 # Told every epoch so far; True stops the training there.
-OnEpoch = Callable[[tuple[EpochRecord, ...]], bool | None]
+_OnEpoch = Callable[[tuple[EpochRecord, ...]], bool | None]
 Weights = Mapping[str, torch.Tensor]
 
 
@@ -47,7 +47,7 @@ def train(
     training: Training,
     data: ImageData,
     device: str = "cpu",
-    on_epoch: OnEpoch | None = None,
+    on_epoch: _OnEpoch | None = None,
     checkpoint: Path | None = None,
     weights: Weights | None = None,
     keep: Path | None = None,
@@ -55,7 +55,7 @@ def train(
     """Trains one architecture on a proxy task.
 
     Args:
-        training: What to train, how, and with which seed.
+        training: Network to train, how, and with which seed.
         data: The decoded images of `training.data`.
         device: A torch device.
         on_epoch: Called after every epoch with what was seen in each so far; where it answers True, the
@@ -101,7 +101,7 @@ class _Outcome:
 
     Attributes:
         start: When it began by the wall clock, in seconds; earlier by what it took before it was interrupted.
-        cpu_start: Likewise by the process's own time; None where that is not known of what came before.
+        cpu_start: Time when it began by the process's own clock; None where that is not known of what came before.
     """
 
     start: float
@@ -190,7 +190,7 @@ class _Run:
         """The network that is scored: the average where there is one."""
         return self.ema.module if self.ema else self.model
 
-    def scores(self, on_epoch: OnEpoch | None) -> tuple[float | None, float | None]:
+    def scores(self, on_epoch: _OnEpoch | None) -> tuple[float | None, float | None]:
         """Trains; gives top-1 accuracy and cross-entropy on the scoring images, None if stopped before any scoring."""
         epochs = self.training.fidelity.epochs
         while self.epoch < epochs:

@@ -30,7 +30,7 @@ class Recipe:
         optimizer: timm's name of an optimiser; `sgd` is Nesterov's, `momentum` is without.
         learning_rate: Peak learning rate at a batch of `reference_batch`; scales with the batch size.
         reference_batch: The batch size that `learning_rate` is for.
-        momentum: Of the optimisers that have one.
+        momentum: Momentum of the optimisers that have one.
         weight_decay: Decoupled in AdamW, an L2 penalty in the others; norms and biases are left out.
         batch_size: Images per step.
         schedule: `cosine`, or `step`: times `decay_rate` after every `decay_every`.
@@ -55,7 +55,7 @@ class Recipe:
         ema: Share of all steps over which weights are averaged (the decay is 1 - 1 / (ema * steps)); 0 for none.
         teacher: File of a trained network (`trainer.weights`) to distil from; "" for none.
         distillation: Share of the loss that comes from the teacher.
-        temperature: Of the teacher's and the student's softmax in that share.
+        temperature: Temperature of the teacher's and the student's softmax in that share.
 
     Raises:
         InputError: If values do not fit together.

@@ -34,7 +34,7 @@ class Setting:
         device: `cpu` or a CUDA device.
         threads: Threads of the CPU.
         batch: Images of one pass.
-        dtype: Of weights and images.
+        dtype: Type of weights and images.
 
     Raises:
         InputError: If a value is impossible, the device is not there, or the runtime cannot have the others.
@@ -114,7 +114,7 @@ def make_forward(architecture: Architecture, setting: Setting, classes: int) -> 
     """Builds an architecture, freshly initialised and in eval mode, for a runtime.
 
     Args:
-        architecture: What to build, as `setting.key` gives it.
+        architecture: Network to build, as `setting.key` gives it.
         setting: How to run it.
         classes: Outputs of the classifier.
 

@@ -28,8 +28,8 @@ from sampler.architecture import check_range
 from trainer.batches import DeviceImages
 from trainer.channel_units import Site, Unit
 
-BATCH = 256
-MOST_TIMES = 10_000
+_BATCH = 256
+_MOST_TIMES = 10_000
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Utilization:
 
     Attributes:
         name: The unit.
-        stage: Its stage, from 1.
-        channels: Its channels.
+        stage: Number of its stage, from 1.
+        channels: Number of its channels.
         macs_per_channel: Multiply-accumulates that discarding one of them saves.
         drop_rate: p, the probability of a channel's being discarded.
         capped: Whether p is the cap, so that fewer MACs were discarded than elsewhere.
@@ -73,16 +73,16 @@ def utilization(
     Args:
         model: A trained network, on the device of the images.
         images: Scoring images, which the network was not trained on.
-        units: What to discard, each alone; all that an adjustment chooses from, as p depends on their mean cost.
+        units: Units to discard, each alone; all that an adjustment chooses from, as p depends on their mean cost.
         base_rate: p0, the drop rate of a unit of mean cost.
         cap: Largest drop rate.
         times: Passes over the images, each with new masks.
-        seed: Of the masks. A unit's masks depend on its own shapes and rate only.
+        seed: Random seed of the masks. A unit's masks depend on its own shapes and rate only.
 
     Raises:
         InputError: If there are no units or images, a rate is not between 0 and 1, or times is below 2.
     """
-    check_range("times", times, MOST_TIMES, smallest=2)
+    check_range("times", times, _MOST_TIMES, smallest=2)
     rates = drop_rates(units, base_rate, cap)
     model.eval()
     whole_loss, whole_accuracy = _score(model, images)
@@ -128,7 +128,7 @@ def discarding(model: nn.Module, unit: Unit, rate: float, generator: torch.Gener
 
     Args:
         model: The network.
-        unit: Whose channels.
+        unit: The unit whose channels are discarded.
         rate: Probability of a channel's being discarded.
         generator: A CPU generator, from which all masks come.
 
@@ -161,7 +161,7 @@ def without_channels(
     """The output of a site without the discarded channels, the others scaled so that its mean stays.
 
     Args:
-        output: What the site's module gave.
+        output: Output of the site's module.
         site: Where.
         rate: Probability of a channel's being discarded.
         generator: A CPU generator, or None for the global one of the output's device.
@@ -188,7 +188,7 @@ def _score(model: nn.Module, images: DeviceImages) -> tuple[float, float]:
     if not len(images):
         raise InputError("utilisation needs scoring images, but there are none; hold some out")
     losses, hits = [], []
-    for batch, labels in images.in_order(BATCH):
+    for batch, labels in images.in_order(_BATCH):
         logits = model(batch).double()
         losses.append(functional.cross_entropy(logits, labels, reduction="sum"))
         hits.append((logits.argmax(1) == labels).sum())

@@ -35,9 +35,9 @@ from trainer.families.protocol import ScorableFamily, lacking
 from trainer.families.registry import torch_family_of
 from trainer.network import build
 
-NOISE = 0.01
-MOMENTUM = 0.1
-LARGEST = 65_536
+_NOISE = 0.01
+_MOMENTUM = 0.1
+_LARGEST = 65_536
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def zen_score(
     """Zen-score of an architecture of any family, plain and per block, beside its costs.
 
     Args:
-        architecture: What to score.
+        architecture: The architecture to score.
         classes: Outputs of the classifier, which only the costs depend on.
         repeats: Draws of weights and images; ZenNAS takes 32 for a report and 1 in a search.
         batch: Images of a draw.
@@ -85,8 +85,8 @@ def zen_score(
         InputError: If repeats or batch are below 2, the architecture cannot be built at that resolution, or its family
             does not tell what its blocks' residual links are.
     """
-    check_range("repeats", repeats, LARGEST, smallest=2)
-    check_range("batch", batch, LARGEST, smallest=2)  # batch norm needs two values, and the last map may be one pixel
+    check_range("repeats", repeats, _LARGEST, smallest=2)
+    check_range("batch", batch, _LARGEST, smallest=2)  # batch norm needs two values, and the last map may be one pixel
     cost = architecture_complexity(architecture, classes)
     scored = architecture if resolution is None else replace(architecture, resolution=resolution)
     architecture_complexity(scored, classes)  # refuses what could not be built
@@ -160,7 +160,7 @@ def zen_scores(model: nn.Module, resolution: int, repeats: int, batch: int, seed
         for part in parts:
             _draw(part, generator)
         images, noise = torch.randn(2, batch, 3, resolution, resolution, generator=generator)
-        for one in (images, images + NOISE * noise):
+        for one in (images, images + _NOISE * noise):
             model(one.to(device))
         difference = (maps[-2] - maps[-1]).abs().sum(dim=(1, 2, 3)).mean()
         maps.clear()
@@ -180,7 +180,7 @@ def _draw(part: nn.Module, generator: torch.Generator) -> None:
             part.bias.zero_()
     elif isinstance(part, nn.BatchNorm2d):
         part.reset_parameters()  # gamma 1, beta 0, mean 0, variance 1
-        part.momentum = MOMENTUM
+        part.momentum = _MOMENTUM
     elif isinstance(part, nn.LayerNorm):
         part.reset_parameters()
         part.register_buffer("running_var", part.weight.new_ones(()))
@@ -193,4 +193,4 @@ def _track(norm: nn.Module, inputs: Any) -> None:
     channels = 1 if isinstance(norm, LayerNorm2d) else -1
     running = norm.running_var
     assert isinstance(running, torch.Tensor)
-    running.lerp_(inputs[0].var(channels, unbiased=False).mean(), MOMENTUM)
+    running.lerp_(inputs[0].var(channels, unbiased=False).mean(), _MOMENTUM)

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from dataclasses import replace
+from typing import Literal, get_args
 
-from planner.allocation.believe import NO_STAGES, NO_SURROGATE, Belief, at_bounds, belief, doubt_of_stages, taught
-from planner.allocation.decode import Target, decode
+from planner.allocation.allocation import CAUTION, Allocation, Name, Option
+from planner.allocation.believe import (
+    NO_STAGES,
+    NO_SURROGATE,
+    Belief,
+    at_bounds,
+    doubt_of_stages,
+    surrogate_belief,
+    taught,
+)
+from planner.allocation.decode import Target, decode_shares
 from planner.allocation.search import best_at
 from planner.errors import InputError, PlannerError
 from planner.formulas.budgets import NO_BUDGET, prediction_of, within
@@ -16,15 +25,13 @@ from planner.formulas.formula import FormulaCurves
 from planner.formulas.limits import largest, passed
 from planner.formulas.prediction import Prediction
 from planner.formulas.stages import shares_of
-from planner.text.quantities import budget_of, format_count
+from planner.text.quantities import budget_of
 from sampler import Limit, rule_named, stack
 from sampler.architecture import Architectures, FloatArray
 from sampler.checks import shown
 from sampler.moves import from_rows
 
-Name = Literal["curves", "search"]
 Way = Literal["both", "curves"]
-CAUTION = 1.28  # standard deviations below the mean: nine networks of ten are better
 _HALVINGS = 10  # of the range of log MACs, where limits decide
 NOTHING = (
     "this formula knows nothing of single stages: its table was scaled uniformly, or is too small for a "
@@ -35,94 +42,6 @@ NO_CURVES = (
     "no curves of the stages: the table was scaled uniformly, so that every stage's share follows from one width"
 )
 _CURVES_ONLY = "no search: only the curves were asked for"
-
-
-@dataclass(frozen=True, eq=False)
-class Option:
-    """One way to spend the budget.
-
-    Attributes:
-        prediction: The architecture and its exact costs.
-        shares: Of its MACs, by part: `stem`, `1` .., `head`; they sum up to 1.
-        mean: Expected accuracy by the surrogate, or None without one.
-        std: Its standard deviation, without the noise of a training: what is compared.
-        at_bounds: Columns in which it lies at or beyond the ends of what the surrogate was taught.
-        notes: What else there is to say.
-    """
-
-    prediction: Prediction
-    shares: dict[str, float]
-    mean: float | None = None
-    std: float | None = None
-    at_bounds: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def accuracy(self) -> dict[str, Any] | None:
-        """As `Prediction.accuracy`, by the surrogate: in nine of ten networks a training reaches what is inside."""
-        return None if self.mean is None else self.prediction.accuracy
-
-    def score(self, cautious: bool) -> float:
-        """What is compared: the mean, or so many standard deviations below it."""
-        assert self.mean is not None and self.std is not None
-        return self.mean - CAUTION * self.std * cautious
-
-    def as_dict(self) -> dict[str, Any]:
-        """Everything in JSON's types; the accuracy is this architecture's, not the front's."""
-        return {
-            **self.prediction.as_dict(),
-            "accuracy": self.accuracy,
-            "shares": self.shares,
-            "at_bounds": list(self.at_bounds),
-            "notes": list(self.notes),
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Allocation:
-    """Both ways to spend a budget, and which is preferred.
-
-    Attributes:
-        budget: MACs.
-        options: By name: `curves`, `search`; what cannot be had is missing.
-        missing: Why an option is missing, by name.
-        preferred: Name of the preferred option.
-        reason: Why.
-        cautious: Whether lower bounds were compared.
-    """
-
-    budget: float
-    options: dict[Name, Option]
-    missing: dict[Name, str]
-    preferred: Name
-    reason: str
-    cautious: bool
-
-    def __repr__(self) -> str:
-        return f"Allocation({format_count(self.budget)} MACs: {self.preferred} of {', '.join(self.options)})"
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        from planner.notebook import of_allocation
-
-        return of_allocation(self)
-
-    @property
-    def best(self) -> Option:
-        """The preferred option."""
-        return self.options[self.preferred]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Everything in JSON's types."""
-        return {
-            "space": "stage",
-            "budget_macs": self.budget,
-            "cautious": self.cautious,
-            "allocations": {name: option.as_dict() for name, option in self.options.items()},
-            "missing": dict(self.missing),
-            "preferred": self.preferred,
-            "reason": self.reason,
-        }
 
 
 def allocate(
@@ -159,7 +78,7 @@ def allocate(
     options: dict[Name, Option] = {}
     missing: dict[Name, str] = {}
     doubt = doubt_of_stages(formula)
-    posterior = None if doubt else belief(formula)
+    posterior = None if doubt else surrogate_belief(formula)
     if formula.branch(budget / formula.base_macs).stages is None:
         missing["curves"] = NO_CURVES
     else:
@@ -215,7 +134,7 @@ def by_curves(formula: FormulaCurves, budget: float, limits: Sequence[Limit] = (
     def at(macs: float) -> Prediction:
         c = macs / formula.base_macs
         rule = rule_named(formula.branch(c).rule)
-        found = decode(formula.network, rule, curve_target(formula, c), macs, formula.classes)
+        found = decode_shares(formula.network, rule, curve_target(formula, c), macs, formula.classes)
         return prediction_of(formula, macs, found.architecture, limits, found.pixels_nudged)
 
     answer = at(budget)

@@ -21,7 +21,7 @@ NO_SURROGATE = f"{NO_SEARCH}this formula holds no surrogate of the accuracy; fit
 Belief = Callable[[Architectures], tuple[FloatArray, FloatArray]]
 
 
-def belief(formula: FormulaCurves) -> Belief:
+def surrogate_belief(formula: FormulaCurves) -> Belief:
     """The surrogate's posterior as a function of architectures.
 
     Args:

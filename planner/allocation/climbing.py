@@ -29,7 +29,7 @@ from sampler.limits import within
 from sampler.moves import Grid, from_rows, moved, moves_of, unique_rows
 from sampler.seeds import checked_seed
 
-Score = Callable[[Architectures], FloatArray]
+NetworkScores = Callable[[Architectures], FloatArray]
 
 _STARTS = 8  # beside those given
 _POOL = 100_000  # random architectures, of which those that cost the budget are scored: the best are starts
@@ -50,7 +50,7 @@ class Climbs:
     def __init__(
         self,
         grid: Grid,
-        score: Score,
+        score: NetworkScores,
         costs: tuple[float, float],
         classes: int,
         limits: Sequence[Limit],
@@ -177,7 +177,7 @@ class Climbs:
 
 def climbed(
     budget: float,
-    score: Score,
+    score: NetworkScores,
     grid: Grid,
     start: Architectures | None,
     limits: Sequence[Limit],

@@ -68,7 +68,7 @@ class _Decoded:
     deviation: float
 
 
-def decode(
+def decode_shares(
     network: BaseNetwork,
     rule: ScalingRule,
     target: Target,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.allocation.climbing import Climbs, Score, iterated, starts_of
+from planner.allocation.climbing import Climbs, NetworkScores, iterated, starts_of
 from planner.errors import PlannerError
 from sampler import Architecture, Limit
 from sampler.architecture import Architectures
@@ -43,7 +43,7 @@ class _Found:
 
 def best_at(
     budget: float,
-    score: Score,
+    score: NetworkScores,
     grid: Grid,
     start: Architectures | None = None,
     limits: Sequence[Limit] = (),

@@ -90,11 +90,12 @@ def _summary(found: Audit) -> dict[str, Any]:
 def _show(found: Audit, options: dict[str, Any]) -> None:
     """Prints an audit for people, 80 columns wide; `options` are those of the command."""
     from planner.scores.bootstrap import LEVEL
-    from planner.scores.ranks import FEWEST
+    from planner.scores.ranks import FEWEST_RANKED
 
     left_out = "".join(f"; {n:,} left out ({reason})" for reason, n in found.left_out.items())
     _say(f"target: {found.target}, {found.rows:,} rows{left_out}")
-    _say(f"its top 20 %: {found.tops['top20']:,} rows; its top 5 %: {found.tops['top5']:,}; under {FEWEST}: too few")
+    top20, top5 = found.tops["top20"], found.tops["top5"]
+    _say(f"its top 20 %: {top20:,} rows; its top 5 %: {top5:,}; under {FEWEST_RANKED}: too few")
     if found.smaller:
         _say(f"smaller is better: {', '.join(found.smaller)}")
     _say(f"intervals: {LEVEL:.0%}, {options['resamples']:,} bootstrap resamples, seed {options['seed']}; * baseline")

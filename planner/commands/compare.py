@@ -198,7 +198,7 @@ def _again(asked: CompareOptions, frame: pd.DataFrame) -> Comparison:
 def _trained(asked: CompareOptions) -> tuple[Background, Measure]:
     """What a study knows, and trainings on its ledger."""
     from planner.commands.progress import TerminalProgress
-    from planner.compare.background import of_study
+    from planner.compare.background import study_background
     from planner.compare.measuring import Trained
     from planner.study.folder import cache_of
     from planner.study.opening import open_ledger
@@ -206,22 +206,22 @@ def _trained(asked: CompareOptions) -> tuple[Background, Measure]:
     ledger = open_ledger(asked.study)
     progress, seeds = TerminalProgress(), asked.seeds or SEEDS
     measure = Trained(ledger, cache_of(ledger.folder), asked.where, progress, seeds, asked.final, asked.epochs)
-    return of_study(ledger, measure.epochs), measure
+    return study_background(ledger, measure.epochs), measure
 
 
 def _looked_up(asked: CompareOptions, frame: pd.DataFrame) -> tuple[Background, Measure]:
     """What a table knows, or a study of the same task; and accuracies from that table."""
-    from planner.compare.background import agreeing, of_study, of_table
+    from planner.compare.background import agreeing, study_background, table_background
     from planner.compare.measuring import LookedUp
     from planner.study.opening import read_ledger
     from planner.tables.cells import source_of
     from planner.tables.table import from_outside
 
     table, name = from_outside(frame, asked.base), source_of(frame).name
-    background = of_table(name, table, asked.epochs or 0)
+    background = table_background(name, table, asked.epochs or 0)
     measure = LookedUp(table.every, name, asked.seeds, asked.epochs)
     if asked.study:
-        background = agreeing(of_study(read_ledger(asked.study), measure.epochs), background)
+        background = agreeing(study_background(read_ledger(asked.study), measure.epochs), background)
     return background, measure
 
 

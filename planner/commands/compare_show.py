@@ -13,7 +13,7 @@ from planner.text.quantities import format_count
 
 if TYPE_CHECKING:
     from planner.compare.rows import Row
-    from planner.compare.statistics import Estimate
+    from planner.compare.statistics import MeanEstimate
     from planner.compare.summary import Summary
 
 _COLUMNS = 80
@@ -68,7 +68,7 @@ def show_accuracies(found: Sequence[Summary]) -> None:
             click.echo(f"  {beside}")
 
 
-def points(one: Estimate | None, sign: str = "") -> str:
+def points(one: MeanEstimate | None, sign: str = "") -> str:
     """An estimate in per cent."""
     if one is None:
         return "-"

@@ -14,7 +14,7 @@ from planner.errors import PlannerError
 from planner.text.quantities import format_count
 
 if TYPE_CHECKING:
-    from planner.exports.network import Network, Training
+    from planner.exports.network import ExportedNetwork, KeptTraining
     from sampler import Architecture, Limit
 
 _UNTRAINED = "untrained: no study has kept this network's weights"
@@ -68,7 +68,7 @@ def command(
         network = _given(study, architecture, classes)
     else:
         network = _for_budget(flops, limits, study, **how)
-    from planner.exports.files import write  # torch and timm, once everything else is known to be right
+    from planner.exports.files import write
 
     files = write(network, to, out)
     if json_:
@@ -93,22 +93,22 @@ def _for_budget(
     classes: int | None,
     extrapolate: bool,
     space: Any,
-) -> Network:
+) -> ExportedNetwork:
     from planner.answers.formulas import formula_for
     from planner.answers.predict import answer_for
 
-    found = formula_for(flops, limits, formula, study, base, base_resolution, classes, extrapolate)
-    echo_first(found.formula.warnings, err=True)
-    prediction = answer_for(found.formula, found.macs, limits, extrapolate=extrapolate, space=space)[0].prediction
-    from planner.exports.network import Network, name_of
+    choice = formula_for(flops, limits, formula, study, base, base_resolution, classes, extrapolate)
+    echo_first(choice.formula.warnings, err=True)
+    prediction = answer_for(choice.formula, choice.macs, limits, extrapolate=extrapolate, space=space)[0].prediction
+    from planner.exports.network import ExportedNetwork, name_of
 
-    one = prediction.architecture
-    name = name_of(one.base, format_count(prediction.macs if flops is None else flops))
-    outputs = found.formula.classes
-    return Network(name, one, outputs, _kept(Path(found.source), one, outputs))
+    architecture = prediction.architecture
+    name = name_of(architecture.base, format_count(prediction.macs if flops is None else flops))
+    outputs = choice.formula.classes
+    return ExportedNetwork(name, architecture, outputs, _kept(Path(choice.source), architecture, outputs))
 
 
-def _kept(source: Path, architecture: Architecture, classes: int) -> Training | None:
+def _kept(source: Path, architecture: Architecture, classes: int) -> KeptTraining | None:
     """The weights that the study of a formula kept of an architecture, or None."""
     from planner.exports.network import best_training
     from planner.study.folder import RESULTS
@@ -120,34 +120,34 @@ def _kept(source: Path, architecture: Architecture, classes: int) -> Training | 
     return best_training(ledger, architecture) if ledger.settings.data.classes == classes else None
 
 
-def _given(study: str | None, file: str, classes: int | None) -> Network:
+def _given(study: str | None, file: str, classes: int | None) -> ExportedNetwork:
     from planner.exports.given import read_given
-    from planner.exports.network import Network, name_of
+    from planner.exports.network import ExportedNetwork, name_of
     from planner.study.folder import folder_of
     from planner.study.opening import read_ledger
 
-    found = read_given(Path("/dev/stdin" if file == "-" else file), classes)
-    one, source = found.architecture, Path(found.formula)
+    described = read_given(Path("/dev/stdin" if file == "-" else file), classes)
+    architecture, source = described.architecture, Path(described.formula)
     if study is not None:
         source = folder_of(study) / "formula.json"
-        read_ledger(study)  # refuses one that is not there
-    name = name_of(one.base, format_count(found.macs))
-    return Network(name, one, found.classes, _kept(source, one, found.classes))
+        read_ledger(study)  # refuses a study that is not there
+    name = name_of(architecture.base, format_count(described.macs))
+    return ExportedNetwork(name, architecture, described.classes, _kept(source, architecture, described.classes))
 
 
-def _of_trial(study: str | None, number: int) -> Network:
-    from planner.exports.network import Network, name_of, training_of
+def _of_trial(study: str | None, number: int) -> ExportedNetwork:
+    from planner.exports.network import ExportedNetwork, kept_training, name_of
     from planner.study.opening import read_ledger
 
     ledger = read_ledger(study)
-    one = ledger.architecture(number)
-    name = name_of(one.base, f"trial_{number}")
-    return Network(name, one, ledger.settings.data.classes, training_of(ledger, number))
+    architecture = ledger.architecture(number)
+    name = name_of(architecture.base, f"trial_{number}")
+    return ExportedNetwork(name, architecture, ledger.settings.data.classes, kept_training(ledger, number))
 
 
-def _show(network: Network, files: list[Path], to: str) -> None:
-    one = network.architecture
-    click.echo(f"{network.title}, {one.resolution} px, {network.classes} classes")
+def _show(network: ExportedNetwork, files: list[Path], to: str) -> None:
+    architecture = network.architecture
+    click.echo(f"{network.title}, {architecture.resolution} px, {network.classes} classes")
     click.echo(f"weights: {_UNTRAINED if network.training is None else network.training.words}")
     click.echo(f"written: {', '.join(str(file) for file in files)}")
     name = files[0].stem

@@ -182,14 +182,16 @@ def _wanted(options: dict[str, Any]) -> Measurement:
             options["seed"],
         )
         return Measurement(drawn, classes)
-    one = scaled(*(options[name] for name in ("name", "resolution", "width", "depth", "widths", "depths", "rule")))
-    Measurement([one], classes)  # refuses what cannot be built before a sweep is made of it
+    architecture = scaled(
+        *(options[name] for name in ("name", "resolution", "width", "depth", "widths", "depths", "rule"))
+    )
+    Measurement([architecture], classes)  # refuses what cannot be built before a sweep is made of it
     if options["sweep"] is None:
-        return Measurement([one], classes)
+        return Measurement([architecture], classes)
     if options["sweep"] == "resolution":
-        sweep = designs.resolution_sweep(one, start, stop, options["step"] or _GRID)
+        sweep = designs.resolution_sweep(architecture, start, stop, options["step"] or _GRID)
     else:
-        sweep = designs.width_sweep(one, options["stage"], start, stop)
+        sweep = designs.width_sweep(architecture, options["stage"], start, stop)
     return Measurement(sweep.architectures, classes, sweep)
 
 

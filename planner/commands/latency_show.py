@@ -13,16 +13,16 @@ from planner.text.quantities import format_count
 if TYPE_CHECKING:
     from planner.latency.designs import Sweep
     from planner.latency.measure import Measurement
-    from planner.latency.staircase import Staircase
+    from planner.latency.staircase import CostStaircase
 
 BUSY = 0.15  # quartiles further apart than this share of the median: other programs run
 
 
 def title(measurement: Measurement) -> str:
     """What was measured, and how, in one line."""
-    one, setting = measurement.architectures[0], measurement.setting
+    architecture, setting = measurement.architectures[0], measurement.setting
     alike = len({each.resolution for each in measurement.architectures}) == 1
-    what = f"{one.base} at {one.resolution} px" if alike else one.base
+    what = f"{architecture.base} at {architecture.resolution} px" if alike else architecture.base
     if setting is None:
         return f"{what}, exact MACs"
     threads = f", {setting.threads} thread{'s' * (setting.threads > 1)}" if setting.device == "cpu" else ""
@@ -41,8 +41,8 @@ def measurement_summary(measurement: Measurement) -> dict[str, Any]:
     return answer
 
 
-def _stairs(found: Staircase | None) -> dict[str, Any] | None:
-    return asdict(found) if found else None
+def _stairs(stairs: CostStaircase | None) -> dict[str, Any] | None:
+    return asdict(stairs) if stairs else None
 
 
 def show_measurement(measurement: Measurement) -> None:
@@ -70,7 +70,7 @@ def _images(measurement: Measurement) -> str:
 def _show_sweep(measurement: Measurement, sweep: Sweep) -> None:
     unit = "px" if sweep.axis == "resolution" else "channels"
     stairs = {"MACs": measurement.counted, "latency": measurement.measured}
-    jumps = {name: {jump.before: jump.rise for jump in found.jumps} if found else {} for name, found in stairs.items()}
+    jumps = {name: {jump.before: jump.rise for jump in steps.jumps} if steps else {} for name, steps in stairs.items()}
     header, rows = [unit, "MACs", "ms", "quartiles", "jump after it"], []
     timings = measurement.timings or [None] * len(sweep.sizes)
     for size, macs, timing in zip(sweep.sizes, measurement.macs, timings, strict=True):
@@ -80,11 +80,11 @@ def _show_sweep(measurement: Measurement, sweep: Sweep) -> None:
     if not measurement.setting:
         header, rows = _without_times(header), [_without_times(row) for row in rows]
     echo_table(header, rows)
-    for name, found in stairs.items():
-        if found:
+    for name, steps in stairs.items():
+        if steps:
             label = "by latency" if name == "latency" else "by MACs alone"
-            click.echo(f"just before a jump, {label}: {_listed(found.candidates)} {unit}")
-            click.echo(f"  one step beside these: {_listed(found.neighbours)} {unit}")
+            click.echo(f"just before a jump, {label}: {_listed(steps.candidates)} {unit}")
+            click.echo(f"  one step beside these: {_listed(steps.neighbours)} {unit}")
 
 
 def _without_times(row: list[str]) -> list[str]:

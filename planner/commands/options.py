@@ -194,6 +194,7 @@ def latency_limit(milliseconds: float, path: Path) -> Limit:
 
 def made_with(command: _F) -> _F:
     """The options a study is made with; later calls may leave them out."""
+    command = needs("--classes", "--trainer")(command)
     options = (
         click.option("--base", metavar="NAME", help="Base network (see `planner bases`)."),
         click.option(
@@ -238,6 +239,13 @@ def made_with(command: _F) -> _F:
         ),
         click.option("--recipe", metavar="NAME", help="Recipe: fast (default), tinynet, resnet, adjust, amplify."),
         click.option("--seed", type=SEED, help="Of designs and trainings; 0 by default."),
+        click.option(
+            "--trainer",
+            metavar="FILE.py:NAME",
+            help="Train by a function of yours, a `planner` job in and a score out, instead of on images; also "
+            "package.module:NAME, or what an installed package offers.",
+        ),
+        click.option("--classes", type=Whole(2, 1_000_000), help="With --trainer: outputs of the networks."),
         click.option("--storage", metavar="URL", help="Optuna storage; SQLite in the study's folder by default."),
     )
     for option in reversed(options):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sampler import Limit
 
 
-class ProposerName(click.Choice):
+class ProposerName(click.Choice):  # type: ignore[type-arg]  # generic from click 8.2 on
     """A proposer's name: one of ours, shown in the help, or another that is registered."""
 
     name = "choice"

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from planner.commands.options import EPOCHS, RESOURCES, Quantity, as_json, echo_json
-from planner.commands.searching import SEARCHES, search, searching
+from planner.commands.searching import search_on_ledger, searching
 from planner.commands.together import needs, refuse
 from planner.commands.types import Number
 from planner.errors import PlannerError
+from planner.searches.names import SEARCH_NAMES
 from planner.text.quantities import format_count, parse_macs
 
 if TYPE_CHECKING:
-    from planner.commands.searching import Asked
+    from planner.commands.searching import SearchOptions
     from planner.formulas.coefficients import Coefficients
     from planner.rules import Scaled
 
@@ -69,18 +71,10 @@ def command(
     base: str,
     method: str,
     flops: float | None,
-    factor: float | None,
-    pure: bool,
-    alpha: float | None,
-    beta: float | None,
-    gamma: float | None,
-    formula: str | None,
-    epochs: int | None,
     resolution: int | None,
-    classes: int,
-    rule: str | None,
-    asked: Asked,
+    search: SearchOptions,
     json_: bool,
+    **options: Any,
 ) -> None:
     """Scales the base network BASE by a published rule or search, and counts the result exactly.
 
@@ -92,34 +86,66 @@ def command(
     A search (greedy, rbis, adjust) trains networks on the images of a --study, from its base network or a reduced one
     (--width, --depth). Stop it at any time: the same command goes on, and trains nothing twice.
     """
-    from planner.answers.formula import Formula
-    from planner.rules import at_budget, by_factor
-
-    if method in SEARCHES:
+    if method in SEARCH_NAMES:
         refuse(RULES_OWN, f"on the search {method}")
-        search(method, base, flops, resolution, asked, json_)
+        search_on_ledger(method, base, flops, resolution, search, json_)
         return
-    asked.refuse(method)
+    search.refuse(method)
     refuse((*RESOURCES, "--latency-model"), f"on {method}, a rule, which trains nothing")
-    arguments: dict[str, Any] = {
-        "resolution": resolution,
-        "classes": classes,
-        "rule": rule,
-        "factors": _factors_of(alpha, beta, gamma),
-        "formula": None if formula is None else Formula.load(formula),
-        "epochs": epochs,
-    }
-    if (flops is None) == (factor is None):
-        raise PlannerError("give --flops, such as 400M, or --scale, such as 2")
-    if flops is not None:
-        answer = at_budget(method, base, flops, exact=not pure, **arguments)
-    else:
-        assert factor is not None
-        answer = by_factor(method, base, factor, **arguments)
+    own = RuleOptions(**options)
+    answer = _answer(base, method, flops, resolution, own)
     if json_:
         echo_json(answer.as_dict())
     else:
-        _show(answer, factor)
+        _show(answer, own.factor)
+
+
+@dataclass(frozen=True)
+class RuleOptions:
+    """The options that only rules have.
+
+    Attributes:
+        factor: Multiple of the resources, instead of a budget.
+        pure: Whether the rule's own answer is wanted, however far from the budget.
+        alpha: Depth of compound scaling for twice the resources; None for the usual one.
+        beta: Width of it.
+        gamma: Resolution of it.
+        formula: File of a formula.
+        epochs: Number of epochs for which networks will be trained.
+        classes: Outputs of the classifier.
+        rule: Name of the scaling rule that rounds, instead of the method's.
+    """
+
+    factor: float | None
+    pure: bool
+    alpha: float | None
+    beta: float | None
+    gamma: float | None
+    formula: str | None
+    epochs: int | None
+    classes: int
+    rule: str | None
+
+
+def _answer(base: str, method: str, flops: float | None, resolution: int | None, own: RuleOptions) -> Scaled:
+    """What a rule gives for a budget, or for a multiple of the resources."""
+    from planner.answers.formula import Formula
+    from planner.rules import at_budget, by_factor
+
+    arguments: dict[str, Any] = {
+        "resolution": resolution,
+        "classes": own.classes,
+        "rule": own.rule,
+        "factors": _factors_of(own.alpha, own.beta, own.gamma),
+        "formula": None if own.formula is None else Formula.load(own.formula),
+        "epochs": own.epochs,
+    }
+    if (flops is None) == (own.factor is None):
+        raise PlannerError("give --flops, such as 400M, or --scale, such as 2")
+    if flops is not None:
+        return at_budget(method, base, flops, exact=not own.pure, **arguments)
+    assert own.factor is not None
+    return by_factor(method, base, own.factor, **arguments)
 
 
 def _factors_of(alpha: float | None, beta: float | None, gamma: float | None) -> Coefficients | None:

@@ -15,6 +15,7 @@ from planner.commands.options import EPOCHS, LATENCY_FILE, Quantity, echo_json, 
 from planner.commands.options import latency_limit as limit_of
 from planner.commands.together import refuse
 from planner.errors import PlannerError
+from planner.searches.names import SEARCH_NAMES
 from planner.text.quantities import format_count, parse_ms
 
 if TYPE_CHECKING:
@@ -26,13 +27,25 @@ if TYPE_CHECKING:
     from sampler import Architecture
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-SEARCHES = ("greedy", "rbis", "adjust")
 _NAMES = ("study", "where", "fine_tune", "settings", "score", "sizes", "latency", "latency_model", "width", "depth")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The options that only searches have."""
+class SearchOptions:
+    """The options that only searches have.
+
+    Attributes:
+        study: Name of the study; None for the last one used.
+        where: Resources of trainings.
+        fine_tune: Number of epochs of fine-tunes.
+        settings: Options of the method, each as NAME=VALUE.
+        score: Name of what ranks candidates.
+        sizes: Resolutions in pixels.
+        latency: Budget in milliseconds.
+        latency_model: File of a latency model.
+        width: Width multiplier of the start.
+        depth: Depth multiplier of the start.
+    """
 
     study: str | None
     where: Resources
@@ -54,17 +67,19 @@ class Asked:
         for name in ("study", "fine_tune", "settings", "score", "sizes", "latency", "width", "depth"):
             if getattr(self, name):
                 option = {"settings": "set", "sizes": "resolutions"}.get(name, name.replace("_", "-"))
-                raise PlannerError(f"{method} is a rule and takes no --{option}; searches do: {', '.join(SEARCHES)}")
+                raise PlannerError(
+                    f"{method} is a rule and takes no --{option}; searches do: {', '.join(SEARCH_NAMES)}"
+                )
 
 
 def searching(command: _F) -> _F:
-    """The options of searches, ready-made as `asked`."""
+    """The options of searches, ready-made as `search`."""
 
     @wraps(command)
     def packed(**given: Any) -> Any:
-        return command(asked=Asked(**{name: given.pop(name) for name in _NAMES}), **given)
+        return command(search=SearchOptions(**{name: given.pop(name) for name in _NAMES}), **given)
 
-    options = (
+    added = (
         study,
         click.option("--width", type=float, help="Of searches: width multiplier of the start."),
         click.option("--depth", type=float, help="Of searches: depth multiplier of the start."),
@@ -88,28 +103,29 @@ def searching(command: _F) -> _F:
         ),
     )
     result = cast(_F, resources(packed))
-    for option in reversed(options):
+    for option in reversed(added):
         result = option(result)
     return result
 
 
-def search(method: str, base: str, macs: float | None, resolution: int | None, asked: Asked, json_: bool) -> None:
+def search_on_ledger(
+    method: str, base: str, macs: float | None, resolution: int | None, options: SearchOptions, json_: bool
+) -> None:
     """Runs a search on a study's ledger, or goes on with it, and shows what it found."""
     from planner.commands.progress import TerminalProgress
     from planner.searches.running import run
-    from planner.searches.trained import EPOCHS, TrainedScorer
+    from planner.searches.trained import FINE_TUNE_EPOCHS, TrainedScorer
     from planner.study.folder import cache_of
     from planner.study.opening import open_ledger
 
-    ledger = open_ledger(asked.study)
+    ledger = open_ledger(options.study)
     if ledger.settings.base != base:
         raise PlannerError(
             f"study {ledger.folder.name} is of {ledger.settings.base}, not of {base}; name it, or another"
         )
-    wanted = _wanted(method, macs, _start(ledger, resolution, asked), asked, ledger)
-    scorer = TrainedScorer(
-        ledger, cache_of(ledger.folder), asked.where, TerminalProgress(), method, _tell, asked.fine_tune or EPOCHS
-    )
+    wanted = _wanted(method, macs, _start(ledger, resolution, options), options, ledger)
+    cache, epochs = cache_of(ledger.folder), options.fine_tune or FINE_TUNE_EPOCHS
+    scorer = TrainedScorer(ledger, cache, options.where, TerminalProgress(), method, _tell, epochs)
     found = run(wanted, scorer, _tell)
     seconds = sum(ledger.seconds_of(trial) for trial in scorer.trials)
     paths = _written(ledger, found, macs, scorer.trials, seconds)
@@ -148,15 +164,17 @@ def _spaced(numbers: list[int]) -> str:
     return " ".join(map(str, numbers))
 
 
-def _start(ledger: Ledger, resolution: int | None, asked: Asked) -> Architecture:
+def _start(ledger: Ledger, resolution: int | None, options: SearchOptions) -> Architecture:
     """The study's base network, or a reduced one."""
     from sampler import scaled
 
     space = ledger.space
-    return scaled(space.base, resolution or space.resolution, asked.width or 1.0, asked.depth or 1.0, rule=space.rule)
+    return scaled(
+        space.base, resolution or space.resolution, options.width or 1.0, options.depth or 1.0, rule=space.rule
+    )
 
 
-def _wanted(method: str, macs: float | None, start: Architecture, asked: Asked, ledger: Ledger) -> Search:
+def _wanted(method: str, macs: float | None, start: Architecture, options: SearchOptions, ledger: Ledger) -> Search:
     from planner.searches.running import Search, as_score
 
     if method != "rbis":
@@ -165,18 +183,20 @@ def _wanted(method: str, macs: float | None, start: Architecture, asked: Asked, 
         refuse(("--fine-tune",), "on adjust, which trains each network anew")
     own = {"rbis": ("latency", "sizes")}.get(method, ())
     for name in ("latency", "sizes"):
-        if getattr(asked, name) is not None and name not in own:
+        if getattr(options, name) is not None and name not in own:
             raise PlannerError(f"{method} takes no --{'resolutions' if name == 'sizes' else name}; leave it out")
-    if macs is not None and asked.latency is not None:
+    if macs is not None and options.latency is not None:
         raise PlannerError("give --flops or --latency, not both: the search has one cost")
     result = Search(
-        method, start, macs, _settings(asked.settings), sizes=asked.sizes or (), score=as_score(asked.score)
+        method, start, macs, _settings(options.settings), sizes=options.sizes or (), score=as_score(options.score)
     )
-    if asked.latency is None:
+    if options.latency is None:
         return result
-    limit = limit_of(asked.latency, Path(asked.latency_model or LATENCY_FILE))
+    limit = limit_of(options.latency, Path(options.latency_model or LATENCY_FILE))
     return replace(
-        result, budget=asked.latency, cost=lambda architectures: limit.cost(architectures, ledger.settings.data.classes)
+        result,
+        budget=options.latency,
+        cost=lambda architectures: limit.cost(architectures, ledger.settings.data.classes),
     )
 
 

@@ -65,7 +65,7 @@ class Background:
         return fit(self.own, "compound")
 
 
-def of_study(ledger: Records, epochs: int) -> Background:
+def study_background(ledger: Records, epochs: int) -> Background:
     """What a study knows: its own trainings, its formula, what was searched on it.
 
     Args:
@@ -95,7 +95,7 @@ def of_study(ledger: Records, epochs: int) -> Background:
     )
 
 
-def of_table(name: str, table: Table, epochs: int) -> Background:
+def table_background(name: str, table: Table, epochs: int) -> Background:
     """What a table of trainings knows: its trainings, as if they were a study's own.
 
     Args:

@@ -55,7 +55,7 @@ def compare_in(
     """Measures the network that every method gives for each budget.
 
     Args:
-        background: Knowledge that the methods may use: `of_study(ledger, measure.epochs)`, or a table's.
+        background: Knowledge that the methods may use: `study_background(ledger, measure.epochs)`, or a table's.
         measure: Gives the accuracies: `Trained` on a study's ledger, or `LookedUp` in a table.
         budgets: MACs.
         methods: Names of methods; all that have an answer by default.

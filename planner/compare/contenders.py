@@ -12,13 +12,13 @@ from planner.compare.contender import DRAWN, RANDOM, Contender, family, made
 from planner.errors import PlannerError
 from planner.rules import METHODS, at_budget
 from planner.rules.rays import pycls_ray
+from planner.searches.names import SEARCH_NAMES
 from planner.text.quantities import format_count
 from sampler import architecture_complexity
 from sampler.solve import TOLERANCE
 
-_SEARCHES = ("greedy", "rbis", "adjust")
 LEARNED = ("answer", "formula", "stages", "best", "compound-fitted", "compound-anchored")
-ALL = (*METHODS, *LEARNED, RANDOM, *_SEARCHES)
+ALL = (*METHODS, *LEARNED, RANDOM, *SEARCH_NAMES)
 SEVERAL = 3  # searched budgets that a reason names, notes of a search that are shown
 
 
@@ -53,7 +53,7 @@ def contenders(
     if methods is not None:
         return found, {}
     able = {one.method for one in found if one.architecture is not None}
-    able |= {one.method for one in background.searches} & set(_SEARCHES)  # a search is never passed over in silence
+    able |= {one.method for one in background.searches} & set(SEARCH_NAMES)  # a search is never passed over in silence
     left_out = {family(one.method): one.notes[0] for one in found if one.method not in able}
     return [one for one in found if one.method in able], left_out
 
@@ -75,7 +75,7 @@ def contender(method: str, budget: float, background: Background, middle: float 
         "compound-fitted": own.by_fitted_compound,
         "compound-anchored": partial(own.by_anchored_compound, middle=middle or budget),
         **dict.fromkeys(DRAWN, own.at_random),
-        **dict.fromkeys(_SEARCHES, _searched),
+        **dict.fromkeys(SEARCH_NAMES, _searched),
     }
     try:
         return makers.get(method, _by_rule)(method, budget, background)
@@ -90,7 +90,7 @@ def _check(names: Sequence[str], background: Background) -> None:
         if name not in ALL and pycls_ray(name) is None:
             raise PlannerError(f"method {name!r} is unknown; known: {', '.join(ALL)}, and pycls' strings such as dwr")
         if name in ("answer", "formula", "stages"):
-            own.formula_of(name, background)
+            own.study_formula(name, background)
 
 
 def _by_rule(method: str, budget: float, background: Background) -> Contender:

@@ -32,7 +32,7 @@ ScoredOn = Literal["validation", "held-out", "table"]
 
 
 @dataclass(frozen=True)
-class Score:
+class SeedScore:
     """What one training of a network gave.
 
     Attributes:
@@ -62,7 +62,7 @@ class Measure(Protocol):
     epochs: int
     flatters: str
 
-    def __call__(self, architectures: Sequence[Architecture]) -> dict[Architecture, list[Score]]:
+    def __call__(self, architectures: Sequence[Architecture]) -> dict[Architecture, list[SeedScore]]:
         """The scores of each distinct network, by seed; none where nothing is known of it."""
 
 
@@ -105,7 +105,7 @@ class Trained:
         self.scored_on: ScoredOn = "validation" if final or not settings.data.holdout else "held-out"
         self.flatters = FLATTERED.format(seed=settings.seed) if self.alike else ""
 
-    def __call__(self, architectures: Sequence[Architecture]) -> dict[Architecture, list[Score]]:
+    def __call__(self, architectures: Sequence[Architecture]) -> dict[Architecture, list[SeedScore]]:
         """Trains what was not trained before.
 
         Raises:
@@ -146,14 +146,14 @@ class Trained:
                 found[one, repeat] = min(trials, key=lambda trial: trial[1] != "ok")
         return found
 
-    def _scores(self, attempts: Mapping[_Pair, tuple[int, str | None]]) -> dict[Architecture, list[Score]]:
+    def _scores(self, attempts: Mapping[_Pair, tuple[int, str | None]]) -> dict[Architecture, list[SeedScore]]:
         rows = {row["trial"]: row for row in self.ledger.frame().to_dict("records")}
-        scores: dict[Architecture, list[Score]] = {one: [] for one, _ in attempts}
+        scores: dict[Architecture, list[SeedScore]] = {one: [] for one, _ in attempts}
         for (one, repeat), (number, _) in attempts.items():
             row = rows[number]
             accuracy = float(row["accuracy"]) if row["status"] == "ok" else None
             seconds = None if np.isnan(row["seconds"]) else float(row["seconds"])
-            scores[one].append(Score(self.ledger.settings.seed + repeat, str(row["status"]), accuracy, seconds))
+            scores[one].append(SeedScore(self.ledger.settings.seed + repeat, str(row["status"]), accuracy, seconds))
         return scores
 
 
@@ -189,25 +189,26 @@ class LookedUp:
         self.scores = self._by_network(frame)
         self.seeds = seeds
 
-    def __call__(self, architectures: Sequence[Architecture]) -> dict[Architecture, list[Score]]:
+    def __call__(self, architectures: Sequence[Architecture]) -> dict[Architecture, list[SeedScore]]:
         """The scores that the table has."""
         return {one: self._of(one)[: self.seeds] for one in dict.fromkeys(architectures)}
 
-    def _of(self, one: Architecture) -> list[Score]:
-        # A table's rows have a width per stage: they are other networks than one with a width per layer.
-        return [] if isinstance(one, LayeredArchitecture) else self.scores.get(self._key(one), [])
+    def _of(self, one: Architecture) -> list[SeedScore]:
+        # A table's rows have a width per stage and no knobs: they are other networks than one with a width per layer.
+        other = isinstance(one, LayeredArchitecture) or one.knobs
+        return [] if other else self.scores.get(self._key(one), [])
 
     def _key(self, one: Architecture) -> tuple[int, ...]:
         row = (one.resolution, one.stem, *one.widths, *one.depths, one.head)
         return tuple(row[place] for place in self.places)
 
-    def _by_network(self, frame: pd.DataFrame) -> dict[tuple[int, ...], list[Score]]:
-        found: dict[tuple[int, ...], list[Score]] = {}
+    def _by_network(self, frame: pd.DataFrame) -> dict[tuple[int, ...], list[SeedScore]]:
+        found: dict[tuple[int, ...], list[SeedScore]] = {}
         for row in frame.dropna(subset=self.columns).to_dict("records"):
             scores = found.setdefault(tuple(int(row[column]) for column in self.columns), [])
             seed, seconds = (row.get(name, np.nan) for name in ("seed", "seconds"))
             seed = len(scores) if seed != seed else int(seed)  # without seeds: by their order
-            scores.append(Score(seed, "ok", float(row["accuracy"]), None if seconds != seconds else float(seconds)))
+            scores.append(SeedScore(seed, "ok", float(row["accuracy"]), None if seconds != seconds else float(seconds)))
         return {key: sorted(scores, key=lambda one: one.seed) for key, scores in found.items()}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.compare.contender import Contender
-from planner.compare.measuring import Measure, Score
+from planner.compare.measuring import Measure, SeedScore
 from planner.errors import PlannerError
 from planner.tables.cells import source_of
 from planner.tables.frames import read_frame
@@ -122,7 +122,7 @@ _OPTIONAL = {one.name for one in fields(Row) if "None" in str(one.type)}
 
 def rows_of_contenders(
     contenders: Sequence[Contender],
-    scores: Mapping[Architecture, Sequence[Score]],
+    scores: Mapping[Architecture, Sequence[SeedScore]],
     measure: Measure,
     base: str,
     classes: int,
@@ -144,7 +144,7 @@ def rows_of_contenders(
         facts.update(scored_on=measure.scored_on, epochs=measure.epochs, note=note)
         found = [] if one.architecture is None else scores.get(one.architecture, [])
         empty = ABSENT if one.architecture is None else _UNKNOWN
-        for score in found or [Score(0, empty, None, None)]:
+        for score in found or [SeedScore(0, empty, None, None)]:
             known = {**asdict(score), "seed": score.seed if found else None}
             rows.append(Row(**facts, **known))
     return rows

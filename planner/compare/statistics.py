@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LEVEL = 0.95
+SEEDS_LEVEL = 0.95
 
 
 @dataclass(frozen=True)
-class Estimate:
+class MeanEstimate:
     """A mean and its interval, mean - half to mean + half.
 
     Attributes:
@@ -36,7 +36,7 @@ class Estimate:
         return {"mean": self.mean, "lower": low, "upper": high, "n": self.n}
 
 
-def mean_interval(values: Sequence[float], level: float = LEVEL) -> Estimate | None:
+def mean_interval(values: Sequence[float], level: float = SEEDS_LEVEL) -> MeanEstimate | None:
     """The mean of independent values with its t-interval: mean +- t(n - 1) s / sqrt(n).
 
     Args:
@@ -58,12 +58,14 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Estimate | N
         return None
     mean = float(np.mean(values))
     if n == 1:
-        return Estimate(mean, None, 1)
+        return MeanEstimate(mean, None, 1)
     times = float(stdtrit(n - 1, 0.5 + level / 2))
-    return Estimate(mean, times * float(np.std(values, ddof=1)) / math.sqrt(n), n)
+    return MeanEstimate(mean, times * float(np.std(values, ddof=1)) / math.sqrt(n), n)
 
 
-def paired(ours: Mapping[int, float], theirs: Mapping[int, float], level: float = LEVEL) -> Estimate | None:
+def paired_difference(
+    ours: Mapping[int, float], theirs: Mapping[int, float], level: float = SEEDS_LEVEL
+) -> MeanEstimate | None:
     """The mean difference of values that share a seed, with its t-interval.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Any
 
 from planner.compare.contender import DRAWN, RANDOM, REFERENCE
 from planner.compare.rows import NETWORK, Row
-from planner.compare.statistics import LEVEL, Estimate, mean_interval, paired
+from planner.compare.statistics import SEEDS_LEVEL, MeanEstimate, mean_interval, paired_difference
 from planner.tables.chance import warning_of
 from sampler.solve import TOLERANCE
 
@@ -29,8 +29,8 @@ class Summary:
     """
 
     first: Row
-    accuracy: Estimate | None
-    difference: Estimate | None
+    accuracy: MeanEstimate | None
+    difference: MeanEstimate | None
     failed: int
     statuses: tuple[str, ...]
     seconds: float
@@ -85,7 +85,7 @@ def _at_one_budget(methods: dict[str, list[Row]]) -> list[Summary]:
             Summary(
                 rows[0],
                 mean_interval(list(scores.values())),
-                None if method == REFERENCE else paired(scores, reference),
+                None if method == REFERENCE else paired_difference(scores, reference),
                 len(failed) if network else 0,
                 tuple(dict.fromkeys(failed)),
                 sum(row.seconds or 0.0 for row in rows),
@@ -97,11 +97,11 @@ def _at_one_budget(methods: dict[str, list[Row]]) -> list[Summary]:
         return found
     place = found.index(drawn[0])
     scores = _mean_by_seed([methods[one.first.method] for one in drawn])
-    found[place] = _mean_of(drawn, scores, paired(scores, reference))
+    found[place] = _mean_of(drawn, scores, paired_difference(scores, reference))
     return [one for one in found if one not in drawn[1:]]
 
 
-def _mean_of(drawn: Sequence[Summary], scores: dict[int, float], difference: Estimate | None) -> Summary:
+def _mean_of(drawn: Sequence[Summary], scores: dict[int, float], difference: MeanEstimate | None) -> Summary:
     """Random networks as one method, whose accuracy with a seed is the mean of theirs."""
     firsts = [one.first for one in drawn]
     known = [one for one in firsts if one.macs is not None]
@@ -145,8 +145,8 @@ def caveats(rows: Sequence[Row]) -> list[str]:
     """What a reader must know of the intervals before believing a comparison, a sentence each."""
     every = [one for here in summaries(rows).values() for one in here]
     lines = [
-        f"intervals: {LEVEL:.0%} each, not all together, by Student's t over the seeds; differences are paired by "
-        "seed, with * where the interval leaves 0 out"
+        f"intervals: {SEEDS_LEVEL:.0%} each, not all together, by Student's t over the seeds; differences are paired "
+        "by seed, with * where the interval leaves 0 out"
     ]
     counts = [one.accuracy.n for one in every if one.accuracy is not None]
     if counts and max(counts) == 1:

@@ -23,7 +23,7 @@ from planner.text.shipped import shipped
 
 DISTRIBUTION = "scaling-planner"
 # A package, its versions, with or without brackets, and under which condition.
-REQUIREMENT = re.compile(r"([\w.-]+)\s*\(?([<>=!~][^;)]*)?\)?\s*(;.*)?")
+_REQUIREMENT = re.compile(r"([\w.-]+)\s*\(?([<>=!~][^;)]*)?\)?\s*(;.*)?")
 # Packages by the names they are imported under.
 PACKAGES = {
     "numpy": "numpy",
@@ -48,11 +48,11 @@ PACKAGES = {
     "matplotlib": "matplotlib",
 }
 # Those that are imported, in the order in which they need each other.
-IMPORTED = ("torch", "torchvision")
+_IMPORTED = ("torch", "torchvision")
 # What does as well as a module of those below.
-INSTEAD = {"psycopg2": ("psycopg",)}
+_INSTEAD = {"psycopg2": ("psycopg",)}
 # Modules of what is optional, and what it is for.
-EXTRAS = {
+_EXTRAS = {
     "onnx": (("onnx", "onnxscript", "onnxruntime"), "planner export --to onnx, planner latency --runtime onnxruntime"),
     "ray": (("ray",), "trainings on several machines"),
     "slurm": (("submitit",), "trainings as Slurm jobs, --engine slurm"),
@@ -60,11 +60,11 @@ EXTRAS = {
     "dashboard": (("optuna_dashboard",), "a study in the browser"),
     "parquet": (("pyarrow",), "planner front --out front.parquet"),
 }
-WHEELS = "--index-url https://download.pytorch.org/whl/cuXXX"
-LONGEST_PROBE = 300
-MARK = "planner-probe "
+_WHEELS = "--index-url https://download.pytorch.org/whl/cuXXX"
+_LONGEST_PROBE = 300
+_MARK = "planner-probe "
 # Imports one package after the other, where a crash does no harm, and says what torch sees.
-PROBE = """
+_PROBE = """
 import importlib, json, sys
 
 def say(**facts):
@@ -103,7 +103,7 @@ for name in sys.argv[1:]:
 
 
 @dataclass
-class Probed:
+class PackageProbe:
     """What importing the packages gave.
 
     Attributes:
@@ -115,27 +115,27 @@ class Probed:
     torch: dict[str, Any] = field(default_factory=dict)
 
 
-def probe() -> Probed:
+def probe() -> PackageProbe:
     """Imports the packages in another process, which a broken one may bring down."""
-    program = [sys.executable, "-P", "-c", PROBE, *IMPORTED]
+    program = [sys.executable, "-P", "-c", _PROBE, *_IMPORTED]
     try:
-        done = subprocess.run(program, capture_output=True, text=True, errors="replace", timeout=LONGEST_PROBE)
+        done = subprocess.run(program, capture_output=True, text=True, errors="replace", timeout=_LONGEST_PROBE)
         ended, lines = _ending(done.returncode), done.stdout.splitlines()
     except subprocess.TimeoutExpired as error:
         text = error.stdout or b""
-        ended = f"takes more than {LONGEST_PROBE} s"
+        ended = f"takes more than {_LONGEST_PROBE} s"
         lines = (text.decode(errors="replace") if isinstance(text, bytes) else text).splitlines()
-    found, begun = Probed(), ""
-    for facts in (json.loads(line.removeprefix(MARK)) for line in lines if line.startswith(MARK)):
+    probed, begun = PackageProbe(), ""
+    for facts in (json.loads(line.removeprefix(_MARK)) for line in lines if line.startswith(_MARK)):
         if "begun" in facts:
             begun = facts["begun"]
         elif "ended" in facts:
-            found.errors[facts["ended"]] = facts["error"]
+            probed.errors[facts["ended"]] = facts["error"]
         else:
-            found.torch = facts
-    if begun not in found.errors:
-        found.errors[begun or IMPORTED[0]] = ended
-    return found
+            probed.torch = facts
+    if begun not in probed.errors:
+        probed.errors[begun or _IMPORTED[0]] = ended
+    return probed
 
 
 def _ending(code: int) -> str:
@@ -144,7 +144,7 @@ def _ending(code: int) -> str:
     return f"ends Python with exit code {code}"
 
 
-def package_checks(probed: Probed) -> list[Check]:
+def package_checks(probed: PackageProbe) -> list[Check]:
     """One check for each package, and those of torch with torchvision and of the GPUs."""
     wanted, good = requirements(), known_good()
     checks = [_package(name, module, probed, wanted, good) for module, name in PACKAGES.items()]
@@ -162,7 +162,7 @@ def requirements() -> dict[str, str]:
 
 def _needs(lines: list[str]) -> dict[str, str]:
     """Versions by package, of lines such as `torch (>=2.14)`; those of extras are left out."""
-    parts = [REQUIREMENT.fullmatch(line) for line in lines]
+    parts = [_REQUIREMENT.fullmatch(line) for line in lines]
     return {part[1].lower(): (part[2] or "").strip() for part in parts if part and not part[3]}
 
 
@@ -182,7 +182,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _package(name: str, module: str, probed: Probed, wanted: dict[str, str], good: dict[str, str]) -> Check:
+def _package(name: str, module: str, probed: PackageProbe, wanted: dict[str, str], good: dict[str, str]) -> Check:
     version, needs, error = _version(name), wanted.get(name, ""), probed.errors.get(module)
     there = error == "" or _is_there(module)
     if version is None and not there:
@@ -190,8 +190,8 @@ def _package(name: str, module: str, probed: Probed, wanted: dict[str, str], goo
     known = good.get(name)
     found = version or "of unknown version"
     found += "" if known is None else " (known good)" if same(known, found) else f" (known good: {known})"
-    if error and module != IMPORTED[0] and probed.errors.get(IMPORTED[0]):
-        return Check(name, f"{found}, cannot work without {IMPORTED[0]}")
+    if error and module != _IMPORTED[0] and probed.errors.get(_IMPORTED[0]):
+        return Check(name, f"{found}, cannot work without {_IMPORTED[0]}")
     if error:
         return Check(name, found, f"does not import ({error})", _anew(name, good))
     if not there:
@@ -200,7 +200,7 @@ def _package(name: str, module: str, probed: Probed, wanted: dict[str, str], goo
         return Check(name, found, f"{needs} is wanted", f"pip install --upgrade '{name}{needs}'")
     if unmet := _unmet(name):
         return Check(name, found, f"wants {unmet}", f"pip install '{unmet}'")
-    return Check(name, found + (", not tried" if module in IMPORTED and error is None else ""))
+    return Check(name, found + (", not tried" if module in _IMPORTED and error is None else ""))
 
 
 def _unmet(name: str) -> str:
@@ -214,7 +214,7 @@ def _unmet(name: str) -> str:
         lines = metadata.requires(name) or []
     except (ImportError, metadata.PackageNotFoundError):
         return ""
-    for need in map(Requirement, () if name in IMPORTED else lines):
+    for need in map(Requirement, () if name in _IMPORTED else lines):
         version = _version(need.name) if need.name in PACKAGES.values() else None
         applies = need.marker is None or need.marker.evaluate({"extra": ""})
         if version is not None and applies and not satisfies(version, str(need.specifier)):
@@ -243,7 +243,7 @@ def _anew(name: str, good: dict[str, str]) -> str:
     return f"pip install --force-reinstall {pinned}"
 
 
-def fit_check(probed: Probed, good: dict[str, str]) -> Check:
+def fit_check(probed: PackageProbe, good: dict[str, str]) -> Check:
     """Whether torch and torchvision are of one build."""
     name, versions = "torch with torchvision", (_version("torch"), _version("torchvision"))
     if None in versions or probed.errors.get("torch") != "":
@@ -259,7 +259,7 @@ def fit_check(probed: Probed, good: dict[str, str]) -> Check:
     return Check(name, "fit together")
 
 
-def gpu_check(probed: Probed, good: dict[str, str]) -> Check:
+def gpu_check(probed: PackageProbe, good: dict[str, str]) -> Check:
     """The GPUs that torch sees, and whether there are others."""
     facts, cuda = probed.torch, probed.torch.get("cuda")
     if not facts:
@@ -270,7 +270,7 @@ def gpu_check(probed: Probed, good: dict[str, str]) -> Check:
         return Check("gpus", found)
     if cuda is None:
         return Check("gpus", found, "there is an NVIDIA driver, but this torch is for CPUs only", _anew("torch", good))
-    mend = f"{_anew('torch', good)} {WHEELS} with the CUDA that `nvidia-smi` shows for cuXXX"
+    mend = f"{_anew('torch', good)} {_WHEELS} with the CUDA that `nvidia-smi` shows for cuXXX"
     return Check("gpus", found, f"torch for CUDA {cuda} cannot use this NVIDIA driver", mend)
 
 
@@ -285,8 +285,8 @@ def extra_checks() -> list[Check]:
     except metadata.PackageNotFoundError:
         declared = set()
     checks = []
-    for name, (modules, use) in EXTRAS.items():
-        missing = [module for module in modules if not any(map(_is_there, (module, *INSTEAD.get(module, ()))))]
+    for name, (modules, use) in _EXTRAS.items():
+        missing = [module for module in modules if not any(map(_is_there, (module, *_INSTEAD.get(module, ()))))]
         wanted = f"'{DISTRIBUTION}[{name}]'" if name in declared else " ".join(missing).replace("_", "-")
         found = f"not there, for {use}: pip install {wanted}" if missing else "there"
         checks.append(Check(f"[{name}]", found))

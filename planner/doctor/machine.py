@@ -15,11 +15,11 @@ from trainer.cores import THREADS, affinity, asked_threads, cores, quota, shared
 
 LEAST_DISK = 1_000_000_000
 # Queues between worker processes live there; containers have 64 MB unless told otherwise.
-LEAST_SHARED = 32_000_000
+_LEAST_SHARED = 32_000_000
 SHARED = Path("/dev/shm")
-MEMORY = Path("/proc/meminfo")
+_MEMORY = Path("/proc/meminfo")
 DRIVER = Path("/proc/driver/nvidia/version")
-TESTED = ((3, 11), (3, 13))
+_TESTED = ((3, 11), (3, 13))
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Check:
     """One thing that was looked at.
 
     Attributes:
-        name: Of the thing.
-        found: What there is.
-        problem: What is wrong with it; "" where it is fine.
+        name: Name of the thing.
+        found: Words for what there is.
+        problem: Words for what is wrong with it; "" where it is fine.
         mend: The command that mends it.
     """
 
@@ -47,12 +47,12 @@ def machine_checks() -> list[Check]:
 
 def python_check() -> Check:
     """The interpreter."""
-    low, high = (".".join(map(str, version)) for version in TESTED)
+    low, high = (".".join(map(str, version)) for version in _TESTED)
     now = tuple(map(int, platform.python_version_tuple()[:2]))
     found = f"{platform.python_version()} ({platform.system()} {platform.machine()})"
-    if now < TESTED[0]:
+    if now < _TESTED[0]:
         return Check("python", found, f"older than {low}", f"python{high} -m venv .venv")
-    return Check("python", found + (f", not tested above {high}" if now > TESTED[1] else ""))
+    return Check("python", found + (f", not tested above {high}" if now > _TESTED[1] else ""))
 
 
 def cores_check() -> Check:
@@ -81,7 +81,7 @@ def _workers(processes: int) -> str:
 def memory_check() -> Check:
     """Memory of the machine."""
     try:
-        lines = MEMORY.read_text(encoding="utf-8").splitlines()
+        lines = _MEMORY.read_text(encoding="utf-8").splitlines()
         sizes = {line.split(":")[0]: 1024 * int(line.split()[1]) for line in lines if line.endswith(" kB")}
         total, free = (format_bytes(sizes[name]) for name in ("MemTotal", "MemAvailable"))
     except (OSError, KeyError, ValueError):
@@ -123,6 +123,6 @@ def shared_check() -> Check:
     found, mend = f"{format_bytes(free)} free", f"mount -o remount,size=1G {SHARED}"
     if not os.access(SHARED, os.W_OK):
         return Check("shared", found, f"{SHARED} cannot be written, so worker processes cannot start", mend)
-    if free < LEAST_SHARED:
-        return Check("shared", found, f"less than {format_bytes(LEAST_SHARED)} free in {SHARED}", mend)
+    if free < _LEAST_SHARED:
+        return Check("shared", found, f"less than {format_bytes(_LEAST_SHARED)} free in {SHARED}", mend)
     return Check("shared", found)

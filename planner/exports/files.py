@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import PlannerError
-from planner.exports.network import Network
-from planner.exports.paths import Kind, export_path, module_name
+from planner.exports.network import ExportedNetwork
+from planner.exports.paths import ExportKind, export_path, module_name
 from planner.exports.source import timm_source
 from trainer.files import write_named
 from trainer.onnx_graph import check_onnx, onnx_proto, onnx_session
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from torch import nn
 
 # Of ONNX Runtime's outputs from torch's, over the largest output where that is above 1.
-TOLERANCE = 1e-4
-LARGEST_GRAPH = 2_000_000_000
+_TOLERANCE = 1e-4
+_LARGEST_GRAPH = 2_000_000_000
 
 
-def write(network: Network, kind: Kind, out: str | None) -> list[Path]:
+def write(network: ExportedNetwork, kind: ExportKind, out: str | None) -> list[Path]:
     """Writes a network.
 
     Args:
-        network: What to write.
+        network: The network to write.
         kind: `timm`: a Python file, and its weights where they are trained; `torch`: safetensors, trained or not, a
             JSON description, and the same Python file; `onnx`: a graph of any batch size, compared with torch.
         out: The file's path; the network's name in this folder by default. Other files stand beside it.
@@ -59,7 +59,7 @@ def write(network: Network, kind: Kind, out: str | None) -> list[Path]:
     return list(contents)
 
 
-def _timm(network: Network, path: Path, kind: Kind) -> dict[Path, str | nn.Module]:
+def _timm(network: ExportedNetwork, path: Path, kind: ExportKind) -> dict[Path, str | nn.Module]:
     """Contents by file."""
     weights = kind == "torch" or network.training is not None
     source = timm_source(network, weights)
@@ -72,31 +72,31 @@ def _timm(network: Network, path: Path, kind: Kind) -> dict[Path, str | nn.Modul
     return dict(sorted(files.items(), key=lambda item: item[0] != path))
 
 
-def _onnx(network: Network) -> bytes:
+def _onnx(network: ExportedNetwork) -> bytes:
     """The graph, compared with torch on one and on three images.
 
     Raises:
         PlannerError: If the extra is missing, or the network is larger than an ONNX file can be.
-        RuntimeError: If the two differ by more than `TOLERANCE`.
+        RuntimeError: If the two differ by more than `_TOLERANCE`.
     """
     import torch
 
     check_onnx("--to onnx")
     module, side = network.module(), network.architecture.resolution
-    if sum(value.nbytes for value in module.state_dict().values()) > LARGEST_GRAPH:
+    if sum(value.nbytes for value in module.state_dict().values()) > _LARGEST_GRAPH:
         raise PlannerError(f"{network.title}: larger than the 2 GB of an ONNX file; use --to torch")
     images = torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(0))
     proto = onnx_proto(module, images, any_batch=True)
     described = proto.metadata_props.add()
     described.key, described.value = "planner", json.dumps(network.config(), sort_keys=True, allow_nan=False)
     graph: bytes = proto.SerializeToString()
-    apart = difference(graph, module, images)
-    if not apart <= TOLERANCE:
+    apart = onnx_difference(graph, module, images)
+    if not apart <= _TOLERANCE:
         raise RuntimeError(f"ONNX Runtime's outputs of {network.name} are {apart:.1e} from torch's")
     return graph
 
 
-def difference(graph: bytes, module: nn.Module, images: Any) -> float:
+def onnx_difference(graph: bytes, module: nn.Module, images: Any) -> float:
     """How far ONNX Runtime's outputs are from torch's, for all images at once and for the first alone."""
     import torch
 

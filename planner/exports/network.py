@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from planner.study.reader import Records
 
-SCHEMA = "planner-network/1"
+_SCHEMA = "planner-network/1"
 
 
 @dataclass(frozen=True)
-class Training:
+class KeptTraining:
     """Where trained weights come from.
 
     Attributes:
@@ -47,12 +47,12 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Network:
+class ExportedNetwork:
     """What is exported.
 
     Attributes:
-        name: Of the timm model, and of the files.
-        architecture: What it is.
+        name: Name of the timm model, and of the files.
+        architecture: Integers of the network.
         classes: Outputs of the classifier.
         training: Where its weights come from; None for an untrained network.
     """
@@ -60,7 +60,7 @@ class Network:
     name: str
     architecture: Architecture
     classes: int
-    training: Training | None = None
+    training: KeptTraining | None = None
 
     @property
     def base(self) -> BaseNetwork:
@@ -80,8 +80,10 @@ class Network:
     @property
     def title(self) -> str:
         """One line that says what it is."""
-        cost, one = architecture_complexity(self.architecture, self.classes), self.architecture
-        return f"{one.base} scaled to {format_count(cost.macs)} MACs and {format_count(cost.params)} parameters"
+        cost, architecture = architecture_complexity(self.architecture, self.classes), self.architecture
+        return (
+            f"{architecture.base} scaled to {format_count(cost.macs)} MACs and {format_count(cost.params)} parameters"
+        )
 
     def module(self) -> nn.Module:
         """The network in eval mode: with its trained weights, else freshly initialised, always the same.
@@ -111,7 +113,7 @@ class Network:
         cost, side = architecture_complexity(self.architecture, self.classes), self.architecture.resolution
         training = self.training
         return {
-            "schema": SCHEMA,
+            "schema": _SCHEMA,
             "name": self.name,
             "architecture": asdict(self.architecture),
             "classes": self.classes,
@@ -135,7 +137,7 @@ def name_of(base: str, suffix: str) -> str:
     return re.sub(r"\W+", "_", f"{base}_{suffix}").lower().strip("_")
 
 
-def training_of(ledger: Records, number: int) -> Training | None:
+def kept_training(ledger: Records, number: int) -> KeptTraining | None:
     """The weights that a trial kept, or None.
 
     Raises:
@@ -143,10 +145,10 @@ def training_of(ledger: Records, number: int) -> Training | None:
     """
     ledger.architecture(number)
     path = ledger.network_path(number)
-    return Training(ledger.folder.name, number, ledger.accuracy_of(number), path) if path.is_file() else None
+    return KeptTraining(ledger.folder.name, number, ledger.accuracy_of(number), path) if path.is_file() else None
 
 
-def best_training(ledger: Records, architecture: Architecture) -> Training | None:
+def best_training(ledger: Records, architecture: Architecture) -> KeptTraining | None:
     """The weights of the most accurate trial of an architecture among those that kept theirs, or None."""
-    found = [training_of(ledger, number) for number in ledger.numbers(architecture)]
-    return max(filter(None, found), key=lambda one: one.accuracy or 0.0, default=None)
+    kept = [kept_training(ledger, number) for number in ledger.numbers(architecture)]
+    return max(filter(None, kept), key=lambda training: training.accuracy or 0.0, default=None)

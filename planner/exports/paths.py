@@ -11,11 +11,11 @@ from typing import Literal
 
 from planner.errors import PlannerError
 
-Kind = Literal["timm", "torch", "onnx"]
-SUFFIXES: dict[str, str] = {"timm": ".py", "torch": ".safetensors", "onnx": ".onnx"}
+ExportKind = Literal["timm", "torch", "onnx"]
+_SUFFIXES: dict[str, str] = {"timm": ".py", "torch": ".safetensors", "onnx": ".onnx"}
 
 
-def export_path(out: str, kind: Kind) -> Path:
+def export_path(out: str, kind: ExportKind) -> Path:
     """The file, with the suffix of its kind.
 
     Raises:
@@ -25,7 +25,7 @@ def export_path(out: str, kind: Kind) -> Path:
         >>> export_path("b0_200m", "timm").name
         'b0_200m.py'
     """
-    path, suffix = Path(out), SUFFIXES[kind]
+    path, suffix = Path(out), _SUFFIXES[kind]
     if path.is_dir() or not path.name:
         raise PlannerError(f"--out {out}: a folder; name the {suffix} file to write")
     path = path if path.suffix else path.with_name(path.name + suffix)

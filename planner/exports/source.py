@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from planner.exports.network import Network
+from planner.exports.network import ExportedNetwork
 from trainer.families.protocol import ExportableFamily, lacking
 from trainer.families.registry import torch_family_of
 from trainer.families.timm_code import TimmCode
@@ -59,7 +59,7 @@ def {name}(pretrained=False, **kwargs):
 """
 
 
-def timm_source(network: Network, weights: bool) -> str:
+def timm_source(network: ExportedNetwork, weights: bool) -> str:
     """The text of the file; `weights` says whether a `.safetensors` file stands beside it.
 
     Raises:
@@ -89,7 +89,7 @@ def timm_source(network: Network, weights: bool) -> str:
     return head + imports + statistics + code.constants() + code.body() + footer
 
 
-def code_of(network: Network) -> TimmCode:
+def code_of(network: ExportedNetwork) -> TimmCode:
     """How a network is built with timm and PyTorch only.
 
     Raises:
@@ -101,7 +101,7 @@ def code_of(network: Network) -> TimmCode:
     return family.timm_code(network.base, network.architecture)
 
 
-def _about_weights(network: Network, weights: bool) -> str:
+def _about_weights(network: ExportedNetwork, weights: bool) -> str:
     if not weights:
         return _UNTRAINED
     if network.training is None:

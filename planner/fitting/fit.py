@@ -83,7 +83,7 @@ def fit(
     checked_number("share", share, 0, 1)
     if prior is not None and not isinstance(prior, FormulaCurves | str | Path):
         raise PlannerError(f"prior is {shown(prior)}; a formula, its file or the name of a study is wanted")
-    if prior is not None and FORMULA_KINDS[kind].form is None:
+    if prior is not None and FORMULA_KINDS[kind].scale is None:
         raise PlannerError(f"kind {kind} has no curves that could depart from a --prior; use --kind loglinear")
     import scipy.linalg  # noqa: F401  # what is loaded later is not limited
 
@@ -102,7 +102,7 @@ def _fit(
     front = selection.front_of(table)
     answers = _answers(table, selection, seed)
     provenance = _provenance(table, selection, seed, share)
-    if kind.fit is None and kind.form is None:
+    if kind.fit is None and kind.scale is None:
         directions, facts = _by_grid(table, selection, front, seed, raw)
     else:
         directions, facts = _by_curves(table, kind, front, answers, seed, provenance["ranges"], earlier)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS, BaseNetwork
 from sampler.families import family_of
 from sampler.families.protocol import overrides
-from sampler.families.terms import Document, Rounding, whole
+from sampler.families.terms import JsonObject, Rounding, whole
 from sampler.scaling import ScalingRule
 
 RESOLUTIONS: dict[str, tuple[Rounding, int]] = {
@@ -20,13 +20,13 @@ RESOLUTIONS: dict[str, tuple[Rounding, int]] = {
 }
 
 
-def resolution_of(network: BaseNetwork, rule: ScalingRule) -> Document:
+def resolution_of(network: BaseNetwork, rule: ScalingRule) -> JsonObject:
     """How r becomes pixels."""
     rounding, divisor = RESOLUTIONS[rule.resolution]
     return whole(network.resolution, rounding, divisor, least=network.stride, most=MAX_PIXELS)
 
 
-def parts_of(network: BaseNetwork, rule: ScalingRule, classes: int) -> list[Document]:
+def parts_of(network: BaseNetwork, rule: ScalingRule, classes: int) -> list[JsonObject]:
     """The parts of a base network under a scaling rule, input side first; none where its family has no terms."""
     family = family_of(network)
     if not overrides(family, "terms"):
@@ -50,13 +50,13 @@ def parts_of(network: BaseNetwork, rule: ScalingRule, classes: int) -> list[Docu
     return [ends[0], *stages, ends[1]]
 
 
-def _depth(depth: int, rule: ScalingRule, end: bool) -> Document:
+def _depth(depth: int, rule: ScalingRule, end: bool) -> JsonObject:
     if end and rule.depth == "ceil_inside":
         return whole(depth, "up", least=depth, most=depth)
     return whole(depth, "even" if rule.depth == "round" else "up", most=MAX_BLOCKS)
 
 
-def _end(channels: int, rule: ScalingRule, how: str, blocks: list[Document]) -> Document:
+def _end(channels: int, rule: ScalingRule, how: str, blocks: list[JsonObject]) -> JsonObject:
     """The stem or the head; a head of 0 channels stays one."""
     fixed = how == "fixed" or not channels
     least = channels if fixed or how == "never_below" else rule.smallest

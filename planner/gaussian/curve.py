@@ -46,8 +46,8 @@ class Exponent:
         value: Least-squares slope of its logarithm over log c.
         lower: Lower end of the 90 % interval.
         upper: Upper end.
-        near_ends: The same slope over the lowest and over the highest third of the range.
-        off: The farthest that the power law lies from the multiplier, as a share of it.
+        near_ends: Slopes over the lowest and over the highest third of the range.
+        off: Largest distance of the power law from the multiplier, as a share of it.
     """
 
     value: float
@@ -80,15 +80,15 @@ class Curve:
         input_scale: `"log"` where x = log c, `"identity"` where x = c.
         output_scale: `"log"` where the curve gives the logarithm of the quantity.
         offset: Constant of the mean.
-        slope: Of x in the mean: the exponent of a power law where both scales are logs.
+        slope: Factor of x in the mean: the exponent of a power law where both scales are logs.
         slope_variance: Prior variance of the slope; 0 for a fixed slope.
-        variance: Of the RBF kernel; 0 for a pure power law.
-        length_scale: Of the RBF kernel, in units of x.
-        noise_variance: Of one fitted point about the curve, in units of the output squared.
-        inputs: `(m,)`.
-        alpha: `(m,)`.
-        prior: An earlier study's curve on the same output scale, from which this one departs, or None.
-        prior_weight: What its mean is multiplied with.
+        variance: Variance of the RBF kernel; 0 for a pure power law.
+        length_scale: Length scale of the RBF kernel, in units of x.
+        noise_variance: Variance of one fitted point about the curve, in units of the output squared.
+        inputs: `(m,)` the x of the fitted points.
+        alpha: `(m,)` their weights.
+        prior: Curve of an earlier study on the same output scale, from which this one departs, or None.
+        prior_weight: Factor of its mean.
     """
 
     input_scale: Scale
@@ -165,9 +165,9 @@ class Curve:
         """Bounds between which a new point falls with probability `level`, under the fitted model.
 
         Args:
-            c: Where.
-            level: In (0, 1).
-            seen: The range of c that was fitted: beyond it the bounds are wider, as a surrogate's are.
+            c: Cost over the base network's.
+            level: Probability in (0, 1).
+            seen: Range of c that was fitted: beyond it the bounds are wider, as a surrogate's are.
         """
         half = NormalDist().inv_cdf(0.5 + level / 2) * float(np.sqrt(self.posterior_variance(c)[0]))
         half = math.hypot(half, self._beyond(c, level, seen) if seen else 0.0)

@@ -117,8 +117,8 @@ def _hyperparameters(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a value at its bound is an answer here
         process.fit(x[:, None], y)
-    found = process.kernel_
-    fitted, last = found.k1, float(found.k2.noise_level)
+    learned = process.kernel_
+    fitted, last = learned.k1, float(learned.k2.noise_level)
     if not bent:
         return float(fitted.k1.constant_value), 0.0, 1.0, last
     slope = float(fitted.k1.k1.constant_value) if form.linear else 0.0

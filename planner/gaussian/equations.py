@@ -127,7 +127,7 @@ def negative_log_evidence(covariance: FloatArray, y: FloatArray, inversion: Inve
     Args:
         covariance: `(n, n)`; the inversion may overwrite it.
         y: `(n,)`.
-        inversion: How the covariance is inverted.
+        inversion: Way of inverting the covariance.
 
     Returns:
         The number, and K^-1 - alpha alpha^T, `(n, n)`.

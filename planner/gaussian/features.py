@@ -21,11 +21,11 @@ class Features:
     """How raw columns become features.
 
     Attributes:
-        names: Of the k columns.
-        scales: Of each column: `raw`, `log`, `log1p` (log(1 + x / unit)) or `constant` (left out).
-        units: `(k,)` what x is divided by before the logarithm; 1 elsewhere.
-        centres: `(k,)` subtracted.
-        spreads: `(k,)` what the rest is divided by.
+        names: Names of the k columns.
+        scales: Scale of each column: `raw`, `log`, `log1p` (log(1 + x / unit)) or `constant` (left out).
+        units: `(k,)` divisors of x before the logarithm; 1 elsewhere.
+        centres: `(k,)` means, which are subtracted.
+        spreads: `(k,)` standard deviations, by which the rest is divided.
     """
 
     names: tuple[str, ...]

@@ -54,13 +54,13 @@ def most_probable(
         objective: Negative log posterior and its gradient, of the logs and the arguments.
         start: `(p,)` logs; brought within the bounds.
         arguments: Further arguments of the objective.
-        prior: Whose bounds hold.
+        prior: Prior whose bounds hold.
         steps: Most steps.
         tolerance: Relative gain below which it ends.
     """
     from scipy.optimize import minimize
 
-    found = minimize(
+    result = minimize(
         objective,
         np.clip(start, *prior.bounds.T),
         arguments,
@@ -69,4 +69,4 @@ def most_probable(
         bounds=prior.bounds,
         options={"maxiter": steps, "ftol": tolerance},
     )
-    return found.x, float(found.fun)
+    return result.x, float(result.fun)

@@ -42,7 +42,9 @@ class Mixture:
         mean, variance = np.empty(len(x)), np.empty(len(x))
         for start in range(0, len(x), _CHUNK):
             part = slice(start, start + _CHUNK)
-            mean[part], variance[part] = self._mixed(*zip(*(one.predict(x[part]) for one in self.members), strict=True))
+            mean[part], variance[part] = self._mixed(
+                *zip(*(member.predict(x[part]) for member in self.members), strict=True)
+            )
         return mean, variance
 
     def means(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -50,22 +52,22 @@ class Mixture:
         mean, spread = np.empty(len(x)), np.empty(len(x))
         for start in range(0, len(x), _CHUNK):
             part = slice(start, start + _CHUNK)
-            each = np.array([one.mean(x[part]) for one in self.members])
+            each = np.array([member.mean(x[part]) for member in self.members])
             mean[part] = self.weights @ each
             spread[part] = self.weights @ (each - mean[part]) ** 2
         return mean, spread
 
     def covariance(self, x: FloatArray, z: FloatArray, paired: bool = False) -> FloatArray:
         """As a member's: the members' mean, and how far they disagree about both in the same direction."""
-        found: list[FloatArray] = []
+        parts: list[FloatArray] = []
         for start in range(0, len(x), _CHUNK):
             part = slice(start, start + _CHUNK)
             others = z[part] if paired else z
-            within = sum(w * one.covariance(x[part], others, paired) for w, one in self._weighed)
+            within = sum(w * member.covariance(x[part], others, paired) for w, member in self._weighed)
             off, away = (self._disagreement(rows) for rows in (x[part], others))
             between = (off * self.weights[:, None]).T @ away if not paired else self.weights @ (off * away)
-            found.append(within + between)
-        return np.concatenate(found) if found else np.empty((0,) if paired else (0, len(z)))
+            parts.append(within + between)
+        return np.concatenate(parts) if parts else np.empty((0,) if paired else (0, len(z)))
 
     @property
     def _weighed(self) -> list[tuple[float, Member]]:
@@ -73,27 +75,27 @@ class Mixture:
 
     def _disagreement(self, x: FloatArray) -> FloatArray:
         """`(m, n)` how far each member's mean lies from that of all."""
-        means = np.array([one.predict(x)[0] for one in self.members])
+        means = np.array([member.predict(x)[0] for member in self.members])
         away: FloatArray = means - self.weights @ means
         return away
 
     def conditioned(self, x: FloatArray, w: FloatArray, noise: FloatArray) -> Mixture:
         """The same members and weights, given more rows: `(q, d)` features, `(q,)` warped targets, noise variances."""
-        return replace(self, members=tuple(one.conditioned(Observations(x, w, noise)) for one in self.members))
+        return replace(self, members=tuple(member.conditioned(Observations(x, w, noise)) for member in self.members))
 
     def reached(self, share: float = 1.0) -> tuple[FloatArray, FloatArray]:
         """`(n,)` mean and variance of the true warped value of each row seen.
 
         Args:
-            share: How much of the noise that was learned is noise of measuring; the rest is what sets one row truly
+            share: Share of the learned noise that is noise of measuring; the rest is what sets one row truly
                 apart from its neighbours. Known noise of measuring comes on top. Without either, what was measured is
                 what is true.
         """
-        return self._mixed(*zip(*(one.reached(share) for one in self.members), strict=True))
+        return self._mixed(*zip(*(member.reached(share) for member in self.members), strict=True))
 
     def leave_one_out(self) -> tuple[FloatArray, FloatArray]:
         """`(n,)` mean and variance, with noise, of each row seen given all others."""
-        return self._mixed(*zip(*(one.leave_one_out() for one in self.members), strict=True))
+        return self._mixed(*zip(*(member.leave_one_out() for member in self.members), strict=True))
 
     def _mixed(self, means: Sequence[FloatArray], variances: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
         mean = self.weights @ np.array(means)

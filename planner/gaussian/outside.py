@@ -36,7 +36,7 @@ class Outside:
 
     Attributes:
         above: Deviation of the warped target, in its standard deviations, one range of a column above its largest.
-        below: The same below its smallest.
+        below: Deviation one range below its smallest.
         freedom: Degrees of freedom of both.
         constants: `(k,)` values of columns in which all rows were equal, NaN elsewhere; None where they are not known.
     """
@@ -51,7 +51,7 @@ class Outside:
 
         Args:
             matrix: `(n, k)` columns.
-            features: Of those columns.
+            features: Features of those columns.
             seen: `(m, d)` features of the rows seen.
         """
         beyond = [beyond_of(features.of(matrix), seen)] if seen.shape[1] else []
@@ -81,7 +81,7 @@ def sensitivity(warp: Warp, end: FloatArray, there: FloatArray) -> FloatArray:
     """`(n,)` what the target changes by its warped value: at the rows' end, or where it is predicted if more there.
 
     Args:
-        warp: Of the target.
+        warp: Warp of the target.
         end: `(n,)` warped values at the nearest points inside.
         there: `(n,)` warped values that are predicted.
     """

@@ -116,7 +116,7 @@ class Member:
 
         Where `paired`, `(n,)`: of each row with the same row of the others.
         """
-        explained = [self.kernel.covariance(self.theta, one, self.seen.x) @ self.whitener.T for one in (x, z)]
+        explained = [self.kernel.covariance(self.theta, each, self.seen.x) @ self.whitener.T for each in (x, z)]
         if paired:
             result: FloatArray = self.kernel.paired(self.theta, x, z) - np.einsum("ij,ij->i", *explained)
         else:

@@ -35,7 +35,7 @@ def robust_deviation(residuals: FloatArray, least: float) -> float:
 
     Args:
         residuals: `(n,)`.
-        least: Added, so that equal residuals divide nothing by zero.
+        least: Number added, so that equal residuals divide nothing by zero.
     """
     return float(np.median(np.abs(residuals))) / _OF_A_NORMAL + least
 
@@ -55,7 +55,7 @@ def robust_process(inputs: FloatArray, y: FloatArray, prior: LogPrior, least: fl
         inputs: `(n, p)` numbers; one length scale holds for all.
         y: `(n,)` values about 0.
         prior: Prior of theta.
-        least: Of a robust deviation of y.
+        least: Smallest robust deviation of y.
     """
     distances = np.sqrt(((inputs[:, None] - inputs[None]) ** 2).sum(axis=2))
     theta, off = prior.centres, y

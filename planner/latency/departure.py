@@ -20,9 +20,9 @@ class Departure:
 
     Attributes:
         inputs: `(m, p)` coordinates of the fitted rows.
-        alpha: `(m,)`.
-        variance: Of the kernel: the square of a usual departure's log.
-        length_scale: Of the kernel, in units of log counts.
+        alpha: `(m,)` their weights.
+        variance: Variance of the kernel: the square of a usual departure's log.
+        length_scale: Length scale of the kernel, in units of log counts.
     """
 
     inputs: FloatArray

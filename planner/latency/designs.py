@@ -24,9 +24,9 @@ class Sweep:
     """Architectures that differ in one size.
 
     Attributes:
-        axis: What differs.
-        sizes: Its values, rising: pixels, or channels.
-        architectures: One per size.
+        axis: Size that differs.
+        sizes: Values of it, rising: pixels, or channels.
+        architectures: Architectures, one per size.
     """
 
     axis: Literal["resolution", "width"]
@@ -105,12 +105,12 @@ def random_architectures(
 
     Args:
         name: The base network.
-        n: How many.
+        n: Number of architectures.
         resolution: The resolution that r multiplies; the base network's own by default.
         classes: Outputs of the classifier.
         rule: Scaling rule; `inverse` by default, as in a study.
         window: Lowest and highest MACs: quantities, or multiples of the base network's.
-        seed: Same seed, same architectures.
+        seed: Random seed.
 
     Raises:
         InputError: If the window is impossible, or holds too few.

@@ -42,7 +42,7 @@ def estimate(
     inputs = coordinates(features)
     if rows is not None:
         inputs, residuals = inputs[rows], residuals[rows]
-    return coefficients, departure(inputs, residuals)
+    return coefficients, Departure(inputs, *robust_process(inputs, residuals, DEPARTURE_PRIOR, SMALLEST_SPREAD))
 
 
 def sum_of_times(features: Mapping[str, FloatArray], latency_ms: FloatArray) -> dict[str, float]:
@@ -63,11 +63,6 @@ def sum_of_times(features: Mapping[str, FloatArray], latency_ms: FloatArray) -> 
     # Least squares of relative errors leans to what is too small; the mean log error is set to zero.
     times *= np.exp(-np.average(ratio, weights=weights))
     return dict(zip(["fixed", *names], (times / scales).tolist(), strict=True))
-
-
-def departure(inputs: FloatArray, residuals: FloatArray) -> Departure:
-    """The Gaussian process of log residuals `(n,)` at `(n, p)` coordinates, with most probable hyper-parameters."""
-    return Departure(inputs, *robust_process(inputs, residuals, DEPARTURE_PRIOR, SMALLEST_SPREAD))
 
 
 def line_over_macs(macs: FloatArray, latency_ms: FloatArray) -> tuple[float, float]:

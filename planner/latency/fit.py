@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _FOLDS = 10
 # Rows that the Gaussian process keeps: more cost a prediction time and tell it little.
-_MOST_POINTS = 400
+MOST_LATENCY_POINTS = 400
 
 
 def fit_latency(
@@ -91,7 +91,9 @@ def median_relative_error(log_residuals: FloatArray) -> float:
 
 def _estimated(table: LatencyTable, kept: IntArray, rng: np.random.Generator) -> tuple[dict[str, float], Departure]:
     features = {name: values[kept] for name, values in table.features.items()}
-    few = np.sort(rng.choice(len(kept), _MOST_POINTS, replace=False)) if len(kept) > _MOST_POINTS else None
+    few = (
+        np.sort(rng.choice(len(kept), MOST_LATENCY_POINTS, replace=False)) if len(kept) > MOST_LATENCY_POINTS else None
+    )
     return estimate(features, table.latency_ms[kept], few)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.latency.designs import Sweep
-from planner.latency.staircase import Staircase, staircase
+from planner.latency.staircase import CostStaircase, staircase
 from planner.tables.table import csv_text
 from planner.text.documents import write_out
 from sampler import Architecture
@@ -33,11 +33,11 @@ class Measurement:
     """Architectures, their exact counts and, once measured, their timings.
 
     Attributes:
-        architectures: Of one base network.
+        architectures: Architectures of one base network.
         classes: Outputs of the classifier.
-        sweep: Along which size they were made, if along one.
-        setting: How they were measured; None before.
-        timings: One per architecture, None where the time was up or Ctrl-C came before its turn.
+        sweep: Sweep along whose size they were made, if along one.
+        setting: Way of measuring; None before.
+        timings: Timings, one per architecture, None where the time was up or Ctrl-C came before its turn.
         stopped: Whether Ctrl-C ended it.
 
     Raises:
@@ -58,7 +58,7 @@ class Measurement:
     @property
     def timed(self) -> list[Timing]:
         """The timings there are."""
-        return [one for one in self.timings if one is not None]
+        return [timing for timing in self.timings if timing is not None]
 
     @property
     def complete(self) -> bool:
@@ -66,7 +66,7 @@ class Measurement:
         return len(self.timed) == len(self.architectures)
 
     @cached_property
-    def measured(self) -> Staircase | None:
+    def measured(self) -> CostStaircase | None:
         """Jumps of the latency; None where not every size was timed.
 
         They are looked for in the first quartiles: what else runs on a machine only ever adds time, so that these
@@ -74,13 +74,13 @@ class Measurement:
         """
         if self.sweep is None or not self.complete:
             return None
-        low, errors = [one.low_ms for one in self.timed], [one.low_error_ms for one in self.timed]
+        low, errors = [timing.low_ms for timing in self.timed], [timing.low_error_ms for timing in self.timed]
         return staircase(self.sweep.sizes, low, errors)
 
     @property
     def spread(self) -> float:
         """How far apart the quartiles are, as a share of the median: the median over all that was timed."""
-        return statistics.median((one.high_ms - one.low_ms) / one.median_ms for one in self.timed)
+        return statistics.median((timing.high_ms - timing.low_ms) / timing.median_ms for timing in self.timed)
 
     def measure(self, watch: Stopwatch, minutes: float) -> None:
         """Times everything, in rounds; Ctrl-C ends it early.
@@ -118,10 +118,10 @@ def measurement_table(
     """One row per architecture: its integers, exact counts and, where it was timed, its latency.
 
     Args:
-        architectures: Of one base network.
+        architectures: Architectures of one base network.
         classes: Outputs of the classifier.
-        timings: One per architecture; rows without one are left out. Empty where nothing was measured.
-        setting: How it was measured.
+        timings: Timings, one per architecture; rows without one are left out. Empty where nothing was measured.
+        setting: Way of measuring.
     """
     import pandas as pd
 
@@ -135,12 +135,12 @@ def measurement_table(
     frame = frame.assign(macs=counts.macs, params=counts.params, activations=counts.activations)
     if setting is None:
         return frame
-    timed = [one for one in timings if one is not None]
-    frame = frame[[one is not None for one in timings]].reset_index(drop=True)
+    timed = [timing for timing in timings if timing is not None]
+    frame = frame[[timing is not None for timing in timings]].reset_index(drop=True)
     for key in ("median_ms", "low_ms", "high_ms"):
-        rounded = [round(getattr(one, key), 6) for one in timed]
+        rounded = [round(getattr(timing, key), 6) for timing in timed]
         frame["latency_ms" if key == "median_ms" else f"latency_{key}"] = rounded
-    frame["runs"] = [one.runs for one in timed]
+    frame["runs"] = [timing.runs for timing in timed]
     return frame.assign(**_described(setting))
 
 

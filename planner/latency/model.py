@@ -39,11 +39,11 @@ class LatencyModel:
     """Latency learned from measurements of one device.
 
     Attributes:
-        measured_on: What the table says of the measurement: device, runtime, threads, batch, dtype.
+        measured_on: Facts of the measurement as the table has them: device, runtime, threads, batch, dtype.
         per: Whether a predicted time is that of a forward pass of the whole batch, or of one image of it.
-        features: What a prediction needs, of `LATENCY_FEATURES`.
+        features: Names of `LATENCY_FEATURES` that a prediction needs.
         coefficients: Milliseconds by `"fixed"`, and milliseconds per unit of each count; none is negative.
-        departure: What the sum of times leaves.
+        departure: Factor that the sum of times leaves, as a logarithm.
         ranges: Smallest and largest value of each feature among the fitted rows.
         log_residuals: `(k,)` cross-validated |log(measured / predicted)|, rising.
         errors: Cross-validated, whole networks left out: `median_relative_error`, `macs_only_median_relative_error`
@@ -87,7 +87,7 @@ class LatencyModel:
         of fewer than ten networks promises less.
 
         Raises:
-            PlannerError: As `predict`, or if the level is not between 0 and 1.
+            PlannerError: For the reasons of `predict`, or if the level is not between 0 and 1.
         """
         factor = self.factor(level)
         prediction = self.predict(features)
@@ -110,7 +110,7 @@ class LatencyModel:
         """Whether each of `n` architectures has every feature inside the ranges that the fit saw.
 
         Raises:
-            PlannerError: As `predict`.
+            PlannerError: For the reasons of `predict`.
         """
         values = self._checked(features)
         inside = [(low <= values[name]) & (values[name] <= high) for name, (low, high) in self.ranges.items()]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from planner.errors import PlannerError
 from planner.latency.designs import Sweep
 from planner.latency.measure import Measurement
-from planner.latency.staircase import Staircase
+from planner.latency.staircase import CostStaircase
 from planner.text.documents import write_figure
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def plot_sweep(path: Path, title: str, sweep: Sweep, measurement: Measurement) -
 
     Args:
         path: The picture; its suffix says the format.
-        title: What was measured, and how.
+        title: Words for what was measured, and how.
         sweep: The sizes.
         measurement: Their MACs; and their latencies, where all of them were timed.
     """
@@ -47,20 +47,20 @@ def plot_sweep(path: Path, title: str, sweep: Sweep, measurement: Measurement) -
     figure.suptitle(title, fontsize=10)
     axes: list[Axes] = list(figure.subplots(2 if timings else 1, 1, sharex=True, squeeze=False)[:, 0])
     if timings:
-        low, high = [one.low_ms for one in timings], [one.high_ms for one in timings]
+        low, high = [timing.low_ms for timing in timings], [timing.high_ms for timing in timings]
         axes[0].fill_between(sweep.sizes, low, high, alpha=0.25, label="quartiles")
-        _curve(axes[0], sweep.sizes, [one.median_ms for one in timings], measurement.measured, "latency (ms)")
+        _curve(axes[0], sweep.sizes, [timing.median_ms for timing in timings], measurement.measured, "latency (ms)")
     _curve(axes[-1], sweep.sizes, [macs / 1e6 for macs in measurement.macs], measurement.counted, "MACs (millions)")
     axes[-1].set_xlabel(_LABELS[sweep.axis])
     write_figure(figure, path)
 
 
-def _curve(axes: Axes, sizes: Sequence[int], values: Sequence[float], found: Staircase | None, label: str) -> None:
+def _curve(axes: Axes, sizes: Sequence[int], values: Sequence[float], stairs: CostStaircase | None, label: str) -> None:
     axes.plot(sizes, values, marker="o", markersize=3)
     axes.set_ylabel(label)
     axes.grid(alpha=0.3)
     heights = dict(zip(sizes, values, strict=True))
-    candidates = found.candidates if found else ()
+    candidates = stairs.candidates if stairs else ()
     for size in candidates:
         axes.axvline(size, color="tab:red", linestyle=":", linewidth=1)
         axes.annotate(str(size), (size, heights[size]), (-4, 7), textcoords="offset points", fontsize=8, ha="right")

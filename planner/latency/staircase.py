@@ -50,7 +50,7 @@ class Jump:
 
 
 @dataclass(frozen=True)
-class Staircase:
+class CostStaircase:
     """What a sweep says.
 
     Attributes:
@@ -64,7 +64,7 @@ class Staircase:
     neighbours: tuple[int, ...]
 
 
-def staircase(sizes: ArrayLike, cost: ArrayLike, noise: ArrayLike | None = None) -> Staircase:
+def staircase(sizes: ArrayLike, cost: ArrayLike, noise: ArrayLike | None = None) -> CostStaircase:
     """Finds the jumps of a cost along a grid of sizes.
 
     A step is a jump where the root of the least cost rises by more than 1.25 times the mean rise and more than
@@ -100,8 +100,8 @@ def staircase(sizes: ArrayLike, cost: ArrayLike, noise: ArrayLike | None = None)
     jumps = tuple(
         Jump(int(grid[i]), int(grid[i + 1]), float(least[i + 1] / least[i] - 1)) for i in np.flatnonzero(jumped)
     )
-    candidates = tuple(one.before for one in jumps if one.before > grid[0])
-    return Staircase(jumps, candidates, _neighbours(grid.tolist(), candidates))
+    candidates = tuple(jump.before for jump in jumps if jump.before > grid[0])
+    return CostStaircase(jumps, candidates, _neighbours(grid.tolist(), candidates))
 
 
 def _checked(sizes: ArrayLike, cost: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

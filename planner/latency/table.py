@@ -60,8 +60,8 @@ class LatencyTable:
     Attributes:
         features: `(n,)` positive values by name, of `planner.latency.features.LATENCY_FEATURES`.
         latency_ms: `(n,)` milliseconds.
-        per: What one latency is of: a forward pass of the batch, or one image.
-        measured_on: The one value of each of `MEASURED_ON` that the table has.
+        per: Unit of one latency: a forward pass of the batch, or one image.
+        measured_on: Single value of each of `MEASURED_ON` that the table has.
         sources: Name, sha256, rows and counting of each file.
     """
 
@@ -107,12 +107,14 @@ def as_latency_table(
 
     named = _named(source)
     parts, sources = [], []
-    for frame, one in named:
-        part, counting = _renamed(frame, one)
-        part = _selected(part, models, one.name)
-        parts.append(_checked(part, one))
-        sources.append({"name": Path(one.name).name, "sha256": one.sha256, "rows": len(part), "counting": counting})
-    together = ", ".join(one.name for _, one in named)
+    for frame, origin in named:
+        part, counting = _renamed(frame, origin)
+        part = _selected(part, models, origin.name)
+        parts.append(_checked(part, origin))
+        sources.append(
+            {"name": Path(origin.name).name, "sha256": origin.sha256, "rows": len(part), "counting": counting}
+        )
+    together = ", ".join(origin.name for _, origin in named)
     return _usable(pd.concat(parts, ignore_index=True), together, tuple(sources))
 
 
@@ -124,13 +126,13 @@ def _named(source: pd.DataFrame | str | Path | Sequence[str | Path]) -> list[tup
     if not tables:
         raise PlannerError("no table of latencies given; give at least one CSV file")
     named = []
-    for one in tables:
-        frame = frame_of(one, "measurement", "latencies")
-        found = source_of(frame)
-        check_columns(frame.columns, found.name)
-        if not found.sha256:
-            found = TableSource(found.name, frame_sha256(frame))
-        named.append((frame.reset_index(drop=True), found))
+    for table in tables:
+        frame = frame_of(table, "measurement", "latencies")
+        origin = source_of(frame)
+        check_columns(frame.columns, origin.name)
+        if not origin.sha256:
+            origin = TableSource(origin.name, frame_sha256(frame))
+        named.append((frame.reset_index(drop=True), origin))
     return named
 
 
@@ -154,11 +156,11 @@ def _selected(frame: pd.DataFrame, models: str | None, name: str) -> pd.DataFram
     """The rows whose model or base matches; the index keeps the row's place in the file."""
     if models is None:
         return frame
-    column = next((one for one in ("model", "base") if one in frame), None)
+    column = next((known for known in ("model", "base") if known in frame), None)
     if column is None:
         raise PlannerError(f"{name}: no column model or base to select {models!r} by; leave --models out")
     names = frame[column].astype(str)
-    chosen = frame[[fnmatch.fnmatchcase(one, models) for one in names]]
+    chosen = frame[[fnmatch.fnmatchcase(label, models) for label in names]]
     if chosen.empty:
         some = ", ".join(sorted(set(names))[:4])
         raise PlannerError(f"{name}: no {column} matches {models!r}; there are {some} ..")
@@ -179,7 +181,7 @@ def _checked(frame: pd.DataFrame, source: TableSource) -> pd.DataFrame:
     depths = [column for column in map(str, frame.columns) if re.fullmatch(r"depth_\d+", column)]
     if depths and "blocks" not in frame:
         frame["blocks"] = _blocks(frame, depths, source)
-    unused = [str(one) for one in frame if str(one) not in USED and column_type(str(one)) is None]
+    unused = [str(column) for column in frame if str(column) not in USED and column_type(str(column)) is None]
     if unused:
         print(f"{source.name}: not used: columns {', '.join(unused)}", file=sys.stderr)
     return frame

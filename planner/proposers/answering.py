@@ -46,7 +46,7 @@ ANSWERS_NOISE_SHARE = 1.0
 # Untried rows of the highest expectation that are looked at beside the answer of a budget.
 RIVALS = 8
 # Rows whose knowledge gradient is computed, the best by their own expected improvement.
-SHORTLIST = 1024
+ANSWER_SHORTLIST = 1024
 # Of the standard normal: the integrand is continuous and bends nine times at most.
 NODES = np.linspace(-6, 6, 193)
 _WEIGHTS = np.exp(-(NODES**2) / 2) / np.exp(-(NODES**2) / 2).sum()
@@ -71,7 +71,7 @@ def best_rows_for(
     """
     rows, chosen = np.flatnonzero(pool[:, -1] <= max(budgets)), list[int]()
     penalty = np.zeros(len(pool)) if penalty is None else penalty
-    most = max(SHORTLIST, n)
+    most = max(ANSWER_SHORTLIST, n)
     if len(rows) > most:
         rows = _shortlist(known, pool, rows, budgets, penalty, most)
     while len(rows) and len(chosen) < n:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # The reference lies this share of the range of log costs beyond the dearest row, so that the dearest are worth trying.
 MARGIN = 0.02
 # And this share of the range of accuracies below the lowest one, so that the cheapest are.
-DEPTH = 0.3
+FLOOR_DEPTH = 0.3
 # Rows looked at again, in double precision and after each choice of a batch.
 SHORTLIST = 4096
 # Rows whose gain is computed strip by strip; of more, an upper bound decides.
@@ -228,4 +228,4 @@ def reference_of(known: Known, pool: FloatArray, mean: FloatArray) -> tuple[floa
     costs, reached = known.points()
     paid = np.concatenate([costs, np.log(pool[:, -1])])
     floor = max(min(reached.min(), mean.min()), reached.min() - np.ptp(reached))
-    return float(paid.max() + MARGIN * max(np.ptp(paid), 1e-9)), float(floor - DEPTH * np.ptp(reached))
+    return float(paid.max() + MARGIN * max(np.ptp(paid), 1e-9)), float(floor - FLOOR_DEPTH * np.ptp(reached))

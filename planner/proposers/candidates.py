@@ -10,18 +10,18 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from sampler.architecture import FloatArray
 
-Row = dict[str, Any]
+ParameterRow = dict[str, Any]
 _Space = Mapping[str, BaseDistribution]
 # Of a parameter's range: how far a move of a good candidate goes, as a standard deviation.
 _REACH = 0.1
 
 
-def drawn(space: _Space, n: int, rng: np.random.Generator) -> list[Row]:
+def drawn_rows(space: _Space, n: int, rng: np.random.Generator) -> list[ParameterRow]:
     """`n` random candidates, each parameter uniform in its range, or in its logarithm where it says so."""
     return _rows({name: _values(one, rng.random(n)) for name, one in space.items()}, n)
 
 
-def moved(rows: Sequence[Row], space: _Space, n: int, rng: np.random.Generator) -> list[Row]:
+def moved_rows(rows: Sequence[ParameterRow], space: _Space, n: int, rng: np.random.Generator) -> list[ParameterRow]:
     """`n` candidates that differ from random ones of `rows` in one or two parameters, by a little.
 
     Args:
@@ -44,7 +44,7 @@ def moved(rows: Sequence[Row], space: _Space, n: int, rng: np.random.Generator) 
     return _rows(columns, n)
 
 
-def features(rows: Sequence[Row], space: _Space) -> dict[str, FloatArray]:
+def features(rows: Sequence[ParameterRow], space: _Space) -> dict[str, FloatArray]:
     """Numeric columns: a parameter's values, or one column of zeros and ones for each category.
 
     Of a range that reaches zero or below, places between 1 and 2 instead: a surrogate that saw positive numbers alone
@@ -63,12 +63,12 @@ def features(rows: Sequence[Row], space: _Space) -> dict[str, FloatArray]:
     return columns
 
 
-def key_of(row: Row) -> tuple[tuple[str, str], ...]:
+def key_of(row: ParameterRow) -> tuple[tuple[str, str], ...]:
     """What tells a candidate from others; `1`, `True` and `1.0` are different categories."""
     return tuple(sorted((name, repr(value)) for name, value in row.items()))
 
 
-def _rows(columns: Mapping[str, Sequence[Any]], n: int) -> list[Row]:
+def _rows(columns: Mapping[str, Sequence[Any]], n: int) -> list[ParameterRow]:
     return [{name: values[i] for name, values in columns.items()} for i in range(n)]
 
 

@@ -15,7 +15,7 @@ from planner.proposers.apart import uniform_where_untried
 from planner.proposers.outlook import described_inputs
 from planner.proposers.pool import architectures_frame
 from planner.proposers.proposal import propose
-from planner.proposers.protocol import Per, ProposalTask
+from planner.proposers.protocol import GainPer, ProposalTask
 from planner.proposers.registry import PROPOSERS
 from planner.study.trials import trained
 from planner.tables.table import ASKS
@@ -89,7 +89,8 @@ class StudyRows:
     @property
     def others(self) -> pd.DataFrame:
         """What was trained otherwise: fine-tunes, other epochs."""
-        return self.finished[self._otherwise].reset_index(drop=True)
+        rows: pd.DataFrame = self.finished[self._otherwise].reset_index(drop=True)
+        return rows
 
     @property
     def _otherwise(self) -> Any:
@@ -108,7 +109,7 @@ class StudyRows:
         )
         return pd.concat([rows, waiting[[name for name in waiting if name in rows]]], ignore_index=True)
 
-    def task(self, pool: pd.DataFrame, seed: int, per: Per, budgets: Sequence[float] | None) -> ProposalTask:
+    def task(self, pool: pd.DataFrame, seed: int, per: GainPer, budgets: Sequence[float] | None) -> ProposalTask:
         """The task of choosing among the rows of a pool."""
         rows, space = self.trained, self.ledger.space
         inputs = described_inputs(rows, pool) if len(rows) else described_inputs(pool, pool)
@@ -131,7 +132,7 @@ def choose_rows(
     n: int,
     method: str,
     seed: int,
-    per: Per = "trial",
+    per: GainPer = "trial",
     budgets: Sequence[float] | None = None,
 ) -> list[int]:
     """Chooses what to train next.

@@ -72,7 +72,7 @@ def _nearest(
         wanted = _logs(np.array([[trial.params[name] for name in names]], dtype=np.float64), values)
         distance = (((points - wanted) / spread) ** 2).sum(axis=1)
         row = int(np.argmin(np.where(free, distance, np.inf)))
-        _replace(study, trial, _params(pool.iloc[row], ranges), distributions)
+        _replace(study, trial, _params(pool.iloc[row].to_dict(), ranges), distributions)
         free[row] = False
         chosen.append(row)
     return chosen
@@ -88,7 +88,8 @@ def every_row(observed: pd.DataFrame, task: ProposalTask) -> pd.DataFrame:
     ended = pd.concat([observed[~come], task.others], ignore_index=True)
     if "trial" in ended:
         ended = ended.sort_values("trial", kind="stable")
-    return pd.concat([ended, observed[come]], ignore_index=True)
+    rows: pd.DataFrame = pd.concat([ended, observed[come]], ignore_index=True)
+    return rows
 
 
 def ranges_of(
@@ -149,7 +150,7 @@ def _pending(rows: pd.DataFrame) -> Any:
     return rows["status"].isin(PENDING).to_numpy() if "status" in rows else np.zeros(len(rows), dtype=bool)
 
 
-def _params(row: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, int]:
+def _params(row: Mapping[Any, Any], names: Mapping[str, Any]) -> dict[str, int]:
     return {name: int(row[name]) for name in names}
 
 

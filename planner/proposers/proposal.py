@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from planner.errors import PlannerError
 from planner.proposers.answering import ANSWERS_NOISE_SHARE, best_rows_for
 from planner.proposers.bayes import NOISE_SHARE, Known, best_rows
-from planner.proposers.protocol import PENDING, Alike, Per, ProposalTask
+from planner.proposers.protocol import PENDING, Alike, GainPer, ProposalTask
 from planner.proposers.spread import spread_out
 from planner.study.pace import TIMES, own_seconds
 from planner.surrogates.fit import MOST_FITTED_ROWS, fit_surrogate
@@ -47,7 +47,7 @@ def propose(
     noise_variance: float | None = None,
     noise_share: float | None = None,
     limits: Mapping[str, float] | None = None,
-    per: Per = "trial",
+    per: GainPer = "trial",
     fidelity: Mapping[str, float] | None = None,
     budgets: Sequence[float | str] | None = None,
     alike: Alike | None = None,
@@ -146,7 +146,7 @@ def _checked(task: ProposalTask) -> tuple[ProposalTask, list[float]]:
     if noise_share is None:
         noise_share = ANSWERS_NOISE_SHARE if budgets else NOISE_SHARE
     share = is_number(noise_share) and 0 <= noise_share <= 1
-    if not isinstance(per, str) or per not in get_args(Per) or not share:
+    if not isinstance(per, str) or per not in get_args(GainPer) or not share:
         told = f"per is {shown(per)} and noise_share {shown(noise_share)}"
         raise PlannerError(f"{told}; trial or second, and a share, are wanted")
     for what, given in (("limits", task.limits), ("fidelity", task.fidelity)):

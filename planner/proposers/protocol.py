@@ -21,7 +21,7 @@ from sampler.architecture import FloatArray
 if TYPE_CHECKING:
     import pandas as pd
 
-Per = Literal["trial", "second"]
+GainPer = Literal["trial", "second"]
 Alike = Callable[[FloatArray], FloatArray]
 # Of a column `status`: not finished, so that the result is still to come; everything but `ok` beside it has failed.
 PENDING = ("queued", "running", "waiting")
@@ -59,7 +59,7 @@ class ProposalTask:
     noise_variance: float | None = None
     noise_share: float | None = None
     limits: Mapping[str, float] | None = None
-    per: Per = "trial"
+    per: GainPer = "trial"
     fidelity: Mapping[str, float] | None = None
     budgets: Sequence[float | str] | None = None
     alike: Alike | None = None

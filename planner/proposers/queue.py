@@ -19,7 +19,7 @@ from planner.proposers.methods import (
 )
 from planner.proposers.outlook import Outlook
 from planner.proposers.pool import SIZE, architectures_frame, make_pool
-from planner.proposers.protocol import Per, ProposalTask
+from planner.proposers.protocol import GainPer, ProposalTask
 from planner.proposers.registry import PROPOSERS, about, trait
 from planner.study.designs import drawn
 from planner.study.trials import trained
@@ -47,7 +47,7 @@ class ProposalOptions:
         seed: Random seed of the pool and the choice; None for the study's.
     """
 
-    per: Per = "trial"
+    per: GainPer = "trial"
     budgets: Sequence[float] | None = None
     epochs: Sequence[int] | None = None
     pool: int = SIZE

@@ -34,7 +34,12 @@ def register_proposer(name: str) -> Callable[[_P], _P]:
         >>> "dearest" in PROPOSERS
         True
     """
-    return lambda proposer: PROPOSERS.register(name, proposer)
+
+    def registered(proposer: _P) -> _P:
+        PROPOSERS.register(name, proposer)
+        return proposer
+
+    return registered
 
 
 def trait(proposer: Proposer, name: str) -> Any:

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from planner.errors import PlannerError
 from planner.front.pareto import non_dominated_mask
-from planner.proposers.candidates import Row, drawn, features, key_of, moved
+from planner.proposers.candidates import ParameterRow, drawn_rows, features, key_of, moved_rows
 from planner.proposers.proposal import FEWEST_DISTINCT, propose
 from planner.surrogates.fit import fit_surrogate
 from planner.text.documents import shown
@@ -170,23 +170,23 @@ class ExactCostSampler(BaseSampler):
     def _pool(
         self,
         study: Study,
-        trials: Sequence[tuple[FrozenTrial, Row]],
+        trials: Sequence[tuple[FrozenTrial, ParameterRow]],
         space: dict[str, BaseDistribution],
         rng: np.random.Generator,
-    ) -> list[Row]:
+    ) -> list[ParameterRow]:
         """Candidates, each once and none of them tried; all of them where every one was."""
         if self.candidates is not None:
             rows = [_part(one, space) for one in self.candidates]
         else:
             best = self._front(study, trials)
-            local = moved(best, space, int(LOCAL_SHARE * self.pool_size) if best else 0, rng)
-            rows = [*local, *drawn(space, self.pool_size - len(local), rng)]
+            local = moved_rows(best, space, int(LOCAL_SHARE * self.pool_size) if best else 0, rng)
+            rows = [*local, *drawn_rows(space, self.pool_size - len(local), rng)]
         distinct = {key_of(row): row for row in rows}
         tried = {key_of(row) for _, row in trials}
         untried = [row for key, row in distinct.items() if key not in tried]
         return untried or list(distinct.values())
 
-    def _front(self, study: Study, trials: Sequence[tuple[FrozenTrial, Row]]) -> list[Row]:
+    def _front(self, study: Study, trials: Sequence[tuple[FrozenTrial, ParameterRow]]) -> list[ParameterRow]:
         """Parameters of the finished trials that no other dominates."""
         finished = [(row, value) for one, row in trials if (value := self._value(study, one)) is not None]
         if not finished:
@@ -201,7 +201,7 @@ class ExactCostSampler(BaseSampler):
         value = float(trial.values[self.objective])
         return value if study.directions[self.objective] == StudyDirection.MAXIMIZE else -value
 
-    def _log_cost(self, study: Study, row: Row) -> float:
+    def _log_cost(self, study: Study, row: ParameterRow) -> float:
         """Logarithm of the cost, to be made small."""
         key = key_of(row)
         if key not in self._costs:
@@ -212,7 +212,9 @@ class ExactCostSampler(BaseSampler):
         maximised = len(study.directions) == 2 and study.directions[1 - self.objective] == StudyDirection.MAXIMIZE
         return -math.log(cost) if maximised else math.log(cost)
 
-    def _emptiest(self, study: Study, tried: Sequence[Row], pool: Sequence[Row], rng: np.random.Generator) -> int:
+    def _emptiest(
+        self, study: Study, tried: Sequence[ParameterRow], pool: Sequence[ParameterRow], rng: np.random.Generator
+    ) -> int:
         """Before the surrogate: a random candidate of the stratum of log costs that holds the fewest trials."""
         costs = np.array([self._log_cost(study, row) for row in [*pool, *tried]])
         edges = np.linspace(costs.min(), costs.max(), STRATA + 1)[1:-1]
@@ -225,8 +227,8 @@ class ExactCostSampler(BaseSampler):
     def _best(
         self,
         study: Study,
-        trials: Sequence[tuple[FrozenTrial, Row]],
-        pool: Sequence[Row],
+        trials: Sequence[tuple[FrozenTrial, ParameterRow]],
+        pool: Sequence[ParameterRow],
         space: dict[str, BaseDistribution],
     ) -> int:
         """The candidate with the largest expected gain."""
@@ -239,7 +241,7 @@ class ExactCostSampler(BaseSampler):
             observed = _believed(observed, self._frame(study, running, space), inputs, self.seed)
         return int(propose(observed, frame, 1, inputs=inputs, target=_TARGET, cost=_COST, seed=self.seed)[0])
 
-    def _frame(self, study: Study, rows: Sequence[Row], space: dict[str, BaseDistribution]) -> pd.DataFrame:
+    def _frame(self, study: Study, rows: Sequence[ParameterRow], space: dict[str, BaseDistribution]) -> pd.DataFrame:
         import pandas as pd
 
         frame = pd.DataFrame(features(rows, space))
@@ -258,7 +260,7 @@ def _believed(observed: pd.DataFrame, running: pd.DataFrame, inputs: Sequence[st
     return pd.concat([observed, running.assign(**{_TARGET: mean})], ignore_index=True)
 
 
-def _announce(study: Study, trial: FrozenTrial, chosen: Row) -> None:
+def _announce(study: Study, trial: FrozenTrial, chosen: ParameterRow) -> None:
     """Tells other processes what this trial will be, before its objective has asked for all of it."""
     try:
         text = json.dumps(chosen)
@@ -268,7 +270,7 @@ def _announce(study: Study, trial: FrozenTrial, chosen: Row) -> None:
         study._storage.set_trial_system_attr(trial._trial_id, CHOSEN, text)
 
 
-def _row_of(trial: FrozenTrial, space: dict[str, BaseDistribution]) -> Row | None:
+def _row_of(trial: FrozenTrial, space: dict[str, BaseDistribution]) -> ParameterRow | None:
     """A trial's parameters, where it has all of the space inside their ranges; those of a waiting one are fixed."""
     params = (
         trial.system_attrs.get("fixed_params", {}) | json.loads(trial.system_attrs.get(CHOSEN, "{}")) | trial.params
@@ -282,10 +284,10 @@ def _row_of(trial: FrozenTrial, space: dict[str, BaseDistribution]) -> Row | Non
     return _part(params, space) if inside else None
 
 
-def _part(params: dict[str, Any], names: Any) -> Row:
+def _part(params: dict[str, Any], names: Any) -> ParameterRow:
     """The parameters of some names, as far as they are there."""
     return {name: params[name] for name in names if name in params}
 
 
-def _agrees(candidate: Row, params: dict[str, Any]) -> bool:
+def _agrees(candidate: ParameterRow, params: dict[str, Any]) -> bool:
     return all(candidate.get(name) == value for name, value in params.items() if name in candidate)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from planner.errors import PlannerError
+from planner.formulas.codec import read_formula
 from planner.formulas.formula import FormulaCurves
 from planner.rules.scaled import Scaled
 from planner.text.quantities import format_count
@@ -19,7 +20,9 @@ from sampler.solve import TOLERANCE
 PUBLISHED = "efficientnet_b0"  # whose published networks the shipped formula was fitted to
 
 
-def by_formula(network: BaseNetwork, macs: float, classes: int, formula: FormulaCurves | None, exact: bool) -> Scaled:
+def scaled_by_formula(
+    network: BaseNetwork, macs: float, classes: int, formula: FormulaCurves | None, exact: bool
+) -> Scaled:
     """What a formula gives for a budget; its own answer (`pure`) has TinyNet's width w = sqrt(c / (r^2 d)).
 
     Args:
@@ -84,8 +87,6 @@ def _applied(network: BaseNetwork, classes: int, formula: FormulaCurves | None) 
         if formula.base != network.name:
             raise PlannerError(f"the formula is for {formula.base}, not for {network.name}; take that base network")
         return formula.at(network.resolution, classes), []
-    from planner.formulas.codec import read_formula
-
     own = shipped_formula(network.name)
     text = own or shipped_formula(PUBLISHED)
     assert text is not None

@@ -11,7 +11,7 @@ from planner.errors import PlannerError
 from planner.formulas.coefficients import EFFICIENTNET, Coefficients
 from planner.formulas.formula import FormulaCurves
 from planner.rules.compounding import compound
-from planner.rules.copied import by_formula, copied
+from planner.rules.copied import copied, scaled_by_formula
 from planner.rules.rule import factors_of, rule_of
 from planner.rules.scaled import Scaled
 from planner.rules.staircase import nearest
@@ -72,7 +72,7 @@ def at_budget(
     _check_arguments(method, rule, factors, formula, epochs)
     network, share = _start(base, macs, resolution, classes)
     if method == "tinynet":
-        return by_formula(network, macs, classes, formula, exact)
+        return scaled_by_formula(network, macs, classes, formula, exact)
     chosen = rule_of(method, network, share, rule, factors, formula, epochs)
     s, one, _ = nearest(chosen.family, macs, share, classes)
     pure = chosen.answer(s, one, macs, classes)
@@ -128,7 +128,7 @@ def by_factor(
     macs = factor * base_macs(base, _at(base, resolution).resolution, classes)
     network, _ = _start(base, macs, resolution, classes)
     if method == "tinynet":
-        return by_formula(network, macs, classes, formula, exact=True)
+        return scaled_by_formula(network, macs, classes, formula, exact=True)
     chosen = rule_of(method, network, factor, rule, factors, formula, epochs)
     s = factor
     if method == "compound":

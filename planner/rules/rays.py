@@ -11,7 +11,7 @@ from planner.formulas.coefficients import Coefficients
 from sampler.architecture import FloatArray
 
 # Dollar et al. 2021, https://arxiv.org/abs/2103.06877; the paper and RBIS call it dWr.
-FAST = "d1_w8_g8_r1"
+FAST_SCALING = "d1_w8_g8_r1"
 FAST_NAMES = ("fast", "dWr")
 WEIGHT = r"([dwgr])(\d+(?:\.\d*)?|\.\d+)"
 # Of the MACs, in ResNet-RS' six networks from 256 px on (Bello et al. 2021, https://arxiv.org/abs/2103.07579, 31 to 128
@@ -102,6 +102,6 @@ def pycls_ray(text: str) -> Ray | None:
         raise PlannerError(f"method {text!r} names a dimension twice; give each of d, w, g and r once")
     total = weights["d"] + weights["w"] + weights["r"]
     if not 0 < total <= LARGEST_WEIGHT:
-        raise PlannerError(f"method {text!r} scales nothing; give d, w or r a weight above 0, such as {FAST}")
+        raise PlannerError(f"method {text!r} scales nothing; give d, w or r a weight above 0, such as {FAST_SCALING}")
     d, w, r, g = (weights[letter] / total for letter in "dwrg")
     return Ray(d, w / 2, r / 2, g / 2)

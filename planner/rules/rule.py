@@ -15,8 +15,8 @@ from planner.rules.compounding import shrinking_rule
 from planner.rules.quantised import DEPTH_EXPONENT, group_note, published, quantised_family, scaled_parameters
 from planner.rules.rays import (
     DEPTH,
-    FAST,
     FAST_NAMES,
+    FAST_SCALING,
     RESOLUTION,
     WIDTH,
     Ray,
@@ -31,7 +31,7 @@ from sampler.families import family_of, without_usual_knobs
 
 METHODS = {
     "compound": "EfficientNet's: depth, width and resolution at alpha^phi, beta^phi and gamma^phi",
-    "fast": f"fast scaling, mostly width: pycls' {FAST}; any other of its strings is a method too",
+    "fast": f"fast scaling, mostly width: pycls' {FAST_SCALING}; any other of its strings is a method too",
     "resnet-rs": "deeper for long schedules, else wider; resolution slowly",
     "regnet": "a RegNet's own quantised linear widths, at another size",
     "tinynet": "the formula shipped with the planner, or any formula file",
@@ -139,10 +139,11 @@ def _ray(method: str, epochs: int | None) -> Ray:
     if method == "resnet-rs":
         return resnet_rs_ray(_EPOCHS if epochs is None else epochs)
     alone = {"width": WIDTH, "depth": DEPTH, "resolution": RESOLUTION}
-    found = alone.get(method) or pycls_ray(FAST if method in FAST_NAMES else method)
+    found = alone.get(method) or pycls_ray(FAST_SCALING if method in FAST_NAMES else method)
     if found is None:
         raise PlannerError(
-            f"method {method!r} is unknown; known: {', '.join(METHODS)}, and pycls' strings such as {FAST} or dwr"
+            f"method {method!r} is unknown; known: {', '.join(METHODS)}, and pycls' strings such as {FAST_SCALING} "
+            "or dwr"
         )
     return found
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from planner.scores.bootstrap import Trust, trusts
-from planner.scores.noise import Noise, noise_of
+from planner.scores.noise import Noise, measured_noise
 from planner.scores.ranks import codes_of, top_sizes
-from planner.scores.reading import check_request, check_rows, numbers_in, signs_of, targets_of
+from planner.scores.reading import check_request, check_rows, finite_numbers, signs_of, targets_of
 from planner.tables.cells import source_of
 from planner.tables.frames import check_columns, frame_of
 from sampler.seeds import checked_seed
@@ -77,8 +77,8 @@ def audit(
         seed: Of the bootstrap and of the simulated noise.
 
     Raises:
-        PlannerError: If a column is missing, a value is no number, fewer than `FEWEST` rows are left, or the target
-            is constant.
+        PlannerError: If a column is missing, a value is no number, fewer than `FEWEST_RANKED` rows are left, or the
+            target is constant.
     """
     # As text: labels keep their leading zeros.
     frame = frame_of(table, "network", "scores", text=True)
@@ -89,7 +89,7 @@ def audit(
     baselines = [one for one in (macs, "params") if one is not None and one != target and (one in frame or one == macs)]
     columns = list(dict.fromkeys([*([proxies] if isinstance(proxies, str) else proxies), *baselines]))
     check_request(frame, columns, target, repeats, group, name)
-    numbers, left_out = numbers_in(frame, [*columns, *([target] if target else []), *repeats], group, source)
+    numbers, left_out = finite_numbers(frame, [*columns, *([target] if target else []), *repeats], group, source)
     label = target or f"mean of {', '.join(repeats)}"
     numbers, spread = targets_of(numbers, target, label, repeats, group, name)
     check_rows(numbers, label, left_out, name)
@@ -100,7 +100,7 @@ def audit(
     z = codes[macs] if macs else None
     rng = np.random.default_rng(checked_seed(seed))
     scores = trusts(codes, values, y, z, baselines, resamples, rng)
-    noise = None if spread is None else noise_of(values[y], spread, z, rng)
+    noise = None if spread is None else measured_noise(values[y], spread, z, rng)
     better_small = tuple(column for column in (*columns, label) if signs[column] < 0)
     kept = numbers[[*columns, label]]
     return Audit(label, len(y), top_sizes(y), left_out, scores, noise, kept, better_small)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.scores.ranks import CORRELATIONS, FOUND, PARTS, REGRETS, measures_in, tails_of, top_sizes
+from planner.scores.ranks import CORRELATIONS, FOUND, RANKED_PARTS, REGRETS, measures_in, tails_of, top_sizes
 from sampler.architecture import FloatArray, IntArray
 
 LEVEL = 0.9
@@ -153,9 +153,9 @@ def _trust(column: str, baselines: Sequence[str], found: Mapping[str, dict[str, 
     usable = {one: value for one, value in others.items() if value is not None}
     rival = max(usable, key=lambda one: usable[one], default=None)
     mine = found[column]
-    beyond = {f"beyond{part}": _beyond(f"spearman{part}", column, rival, found, draws) for part in PARTS}
+    beyond = {f"beyond{part}": _beyond(f"spearman{part}", column, rival, found, draws) for part in RANKED_PARTS}
     worth = None if rival is None else (beyond["beyond"].lower or 0.0) > 0
-    if any((beyond[f"beyond{part}"].upper or 0.0) < 0 for part in PARTS):
+    if any((beyond[f"beyond{part}"].upper or 0.0) < 0 for part in RANKED_PARTS):
         worth = False
     if mine["spearman"].value is None:
         worth = False

@@ -7,21 +7,21 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from planner.errors import PlannerError
 from planner.scores.parents import choose_parents
 from planner.study.reader import Records
 from sampler import Architecture, rule_named
 from trainer.files import write_atomically
+from trainer.images import ImageData, load_images
+from trainer.inherit import INHERITANCE_NOISE, inherit
 from trainer.observation import Fidelity, Observation, Training
+from trainer.proxy import train
 from trainer.recipe import recipe_named
-
-if TYPE_CHECKING:
-    from trainer.images import ImageData
+from trainer.weights import load_network
 
 _Tell = Callable[[str], None]
-Score = dict[str, float | str]
+HeirScore = dict[str, float | str]
 # Of the study's epochs: what a fine-tune may cost beside a training.
 _FINE_TUNE = "amplify"
 _DIGITS = 16
@@ -50,7 +50,7 @@ def read_parents(folder: Path) -> dict[str, Observation]:
     return found
 
 
-def with_shares(known: Mapping[int, Score], parents: Mapping[str, Observation]) -> dict[int, Score]:
+def with_shares(known: Mapping[int, HeirScore], parents: Mapping[str, Observation]) -> dict[int, HeirScore]:
     """Scores with `inherited_parent_seconds`: the parent's training, shared equally by its children."""
     children = [scores.get("inherited_parent") for scores in known.values()]
     shares = {digest: parent.seconds / max(children.count(digest), 1) for digest, parent in parents.items()}
@@ -80,8 +80,6 @@ class Heirs:
     def __init__(
         self, ledger: Records, cache: Path, architectures: Sequence[Architecture], epochs: int, device: str, tell: _Tell
     ) -> None:
-        from trainer.images import load_images
-
         settings = ledger.settings
         self.device, self.tell, self.epochs = device, tell, epochs
         self.folder = ledger.folder / "parents"
@@ -102,7 +100,7 @@ class Heirs:
         different = len(set(self.parent_of.values()))
         tell(f"{different} parents for {len(self.parent_of)} of {len(set(architectures))} architectures")
 
-    def score(self, architecture: Architecture) -> Score:
+    def score(self, architecture: Architecture) -> HeirScore:
         """Accuracy after the fine-tune; nothing where no parent is possible, or its training failed."""
         parent = self.parent_of.get(architecture)
         if parent is None:
@@ -117,8 +115,6 @@ class Heirs:
         return self._fine_tuned(architecture, digest)
 
     def _train_parent(self, parent: Architecture, digest: str) -> Observation:
-        from trainer.proxy import train
-
         asked = replace(self.training, architecture=parent)
         weights, checkpoint, record = (self.folder / f"{digest}.{end}" for end in ("safetensors", "pt", "json"))
         try:
@@ -132,13 +128,9 @@ class Heirs:
         self.tell(f"parent {digest}: {found.macs:,} MACs, {outcome}, {found.seconds:.0f} s")
         return found
 
-    def _fine_tuned(self, architecture: Architecture, digest: str) -> Score:
-        from trainer.inherit import NOISE, inherit
-        from trainer.proxy import train
-        from trainer.weights import load_network
-
+    def _fine_tuned(self, architecture: Architecture, digest: str) -> HeirScore:
         network, parent, classes = load_network(self.folder / f"{digest}.safetensors")
-        child = inherit(network, parent, architecture, classes, self.training.seed, NOISE)
+        child = inherit(network, parent, architecture, classes, self.training.seed, INHERITANCE_NOISE)
         asked = replace(
             self.training,
             architecture=architecture,

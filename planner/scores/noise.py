@@ -34,7 +34,7 @@ class Noise:
     measures: dict[str, Estimate]
 
 
-def noise_of(target: FloatArray, spread: pd.DataFrame, z: IntArray | None, rng: np.random.Generator) -> Noise:
+def measured_noise(target: FloatArray, spread: pd.DataFrame, z: IntArray | None, rng: np.random.Generator) -> Noise:
     """What a proxy would reach that knew the target without noise: simulated.
 
     The noise of one training is that of the repeats, averaged over rows of similar target (a twentieth of the rows,

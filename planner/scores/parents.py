@@ -19,18 +19,15 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 from math import gcd
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sampler import Architecture, InputError, ScalingRule, architecture_complexity, base
 from sampler.scaling import buildable
-
-if TYPE_CHECKING:
-    from trainer.inherit import Pattern
+from trainer.inherit import Pattern, pattern, refusal
 
 # Of a child's MACs, at an equal resolution.
-LARGEST = 0.8
+LARGEST_PARENT = 0.8
 # Of a group's smallest widths and depths: what candidates have.
 _SHARES = (1.0, 0.75, 0.5, 0.375, 0.25, 0.0)
 
@@ -181,19 +178,15 @@ class _Nursery:
     def _allowed(self, parent: Architecture, children: Iterable[Architecture]) -> list[Architecture]:
         """Those to whom the rule in this file's docstring allows the parent."""
         size, macs = self.size(parent), self.macs(parent)
-        return [one for one in children if size <= LARGEST * self.size(one) and macs < self.macs(one)]
+        return [one for one in children if size <= LARGEST_PARENT * self.size(one) and macs < self.macs(one)]
 
     def _pattern(self, architecture: Architecture) -> Pattern:
-        from trainer.inherit import pattern
-
         return pattern(architecture)
 
     def _macs(self, architecture: Architecture) -> int:
         return int(architecture_complexity(architecture, self.classes).macs)
 
     def _inherits(self, parent: Architecture, child: Architecture) -> bool:
-        from trainer.inherit import refusal
-
         return refusal(parent, child, self.seed) is None
 
 

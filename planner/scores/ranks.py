@@ -27,11 +27,11 @@ from numpy.typing import ArrayLike
 
 from sampler.architecture import FloatArray, IntArray
 
-FEWEST = 10  # rows; with fewer a correlation's 90 % interval is wider than from -0.5 to 0.5
+FEWEST_RANKED = 10  # rows; with fewer a correlation's 90 % interval is wider than from -0.5 to 0.5
 TOPS = {"top20": 0.2, "top5": 0.05}
 CHOICES = (1, 5, 10)
-PARTS = ("", *(f"_{top}" for top in TOPS))  # the whole table, and its tails
-CORRELATIONS = tuple(f"{name}{part}" for name in ("spearman", "kendall") for part in PARTS)
+RANKED_PARTS = ("", *(f"_{top}" for top in TOPS))  # the whole table, and its tails
+CORRELATIONS = tuple(f"{name}{part}" for name in ("spearman", "kendall") for part in RANKED_PARTS)
 FOUND = tuple(f"found_{top}" for top in TOPS)
 REGRETS = tuple(f"regret_{k}" for k in CHOICES)
 
@@ -111,7 +111,7 @@ def top_sizes(y: IntArray) -> dict[str, int]:
 def tails_of(y: IntArray) -> dict[str, IntArray]:
     """Row numbers of the tails that are large enough to be ranked."""
     tails = {top: np.flatnonzero(y >= _edge(y, _size(len(y), share))) for top, share in TOPS.items()}
-    return {top: rows for top, rows in tails.items() if len(rows) >= FEWEST}
+    return {top: rows for top, rows in tails.items() if len(rows) >= FEWEST_RANKED}
 
 
 def measures_in(

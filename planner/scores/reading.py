@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.scores.ranks import FEWEST
+from planner.scores.ranks import FEWEST_RANKED
 from planner.tables.cells import TableSource, finished, numbers, shares, words
 from planner.tables.column_types import ANY, ColumnType, column_type
 from planner.text.documents import no_column
@@ -44,7 +44,7 @@ def check_request(
         raise PlannerError(f"{name}: {no_column(missing[:1], frame.columns)}")
 
 
-def numbers_in(
+def finite_numbers(
     frame: pd.DataFrame, columns: Sequence[str], group: str | None, source: TableSource
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """The columns as numbers in the rows that have them all, and how many rows have not, by reason.
@@ -133,10 +133,10 @@ def check_rows(numbers: pd.DataFrame, label: str, left_out: Mapping[str, int], n
     """Refuses what leaves nothing to rank.
 
     Raises:
-        PlannerError: If fewer than `FEWEST` rows are left, or the target is constant.
+        PlannerError: If fewer than `FEWEST_RANKED` rows are left, or the target is constant.
     """
-    if len(numbers) < FEWEST:
+    if len(numbers) < FEWEST_RANKED:
         reasons = "".join(f", {n} left out ({reason})" for reason, n in left_out.items())
-        raise PlannerError(f"{name}: {len(numbers)} rows to compare{reasons}; at least {FEWEST} are wanted")
+        raise PlannerError(f"{name}: {len(numbers)} rows to compare{reasons}; at least {FEWEST_RANKED} are wanted")
     if numbers[label].nunique() == 1:
         raise PlannerError(f"{name}: {label} is {numbers[label].iloc[0]:g} in every row; there is nothing to rank")

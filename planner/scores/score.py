@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import PlannerError
-from planner.scores.heirs import Heirs, Score, read_parents, with_shares
+from planner.scores.heirs import Heirs, HeirScore, read_parents, with_shares
 from planner.study.reader import Records
 from planner.tables.table import csv_text
 from planner.text.documents import write_own
 from sampler import Architecture
+from trainer.zero_cost import zen_score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,7 +98,7 @@ def _architecture_of(row: dict[str, Any], base: str, stages: int) -> Architectur
     )
 
 
-def read_scores(path: Path) -> dict[int, Score]:
+def read_scores(path: Path) -> dict[int, HeirScore]:
     """Scores by trial, of a file that an earlier call wrote.
 
     Raises:
@@ -120,19 +121,18 @@ def read_scores(path: Path) -> dict[int, Score]:
         raise PlannerError(f"{path}: not a table of scores ({error}); remove it and score again") from error
 
 
-def _zen(architecture: Architecture, ledger: Records, device: str) -> Score:
-    from trainer.zero_cost import zen_score
+def _zen(architecture: Architecture, ledger: Records, device: str) -> HeirScore:
 
     found = zen_score(architecture, ledger.settings.data.classes, seed=ledger.settings.seed, device=device)
     return {"zen": found.zen, "zen_std": found.zen_std, "zen_per_block": found.zen_per_block}
 
 
-def _joined(frame: pd.DataFrame, known: dict[int, Score]) -> pd.DataFrame:
+def _joined(frame: pd.DataFrame, known: dict[int, HeirScore]) -> pd.DataFrame:
     import pandas as pd
 
     scores = pd.DataFrame.from_dict(known, orient="index").rename_axis("trial").reset_index()
     return frame.merge(scores, on="trial", how="left") if len(scores.columns) > 1 else frame
 
 
-def _write(path: Path, frame: pd.DataFrame, known: dict[int, Score]) -> None:
+def _write(path: Path, frame: pd.DataFrame, known: dict[int, HeirScore]) -> None:
     write_own(path, csv_text(_joined(frame, known)))

@@ -80,7 +80,7 @@ class AdjustOptions:
 
 
 @dataclass(frozen=True)
-class Probed:
+class ProxyProbe:
     """What training a network from scratch said.
 
     Attributes:
@@ -97,7 +97,7 @@ class Probed:
 class Probe(Protocol):
     """Trains networks from scratch; the same widths always give the same."""
 
-    def __call__(self, widths: Widths, label: str) -> Probed:
+    def __call__(self, widths: Widths, label: str) -> ProxyProbe:
         """Accuracy and utilisation of the network of these widths; the label says what it is in the search."""
 
 
@@ -252,7 +252,7 @@ class _Search:
                 return
             widths = after
 
-    def _record(self, widths: Widths, move: str, probed: Probed) -> None:
+    def _record(self, widths: Widths, move: str, probed: ProxyProbe) -> None:
         macs, known = self.vector.macs(widths), probed.accuracy is not None
         made: Architecture = self.vector.architecture_of(widths)
         step = Step(len(self.steps) + 1, self.budget, 1, int(known), move, made, probed.accuracy, macs, macs)

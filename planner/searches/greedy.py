@@ -26,13 +26,13 @@ from dataclasses import replace
 from typing import TypeGuard
 
 from planner.errors import PlannerError
-from planner.searches.ladder import GreedyOptions, Pool, as_candidates, candidates, pool_of, targets
+from planner.searches.ladder import GreedyOptions, Pool, as_candidates, ladder_candidates, pool_of, targets
 from planner.searches.scoring import Candidate, Found, Scorer, Step, Tell
 from planner.text.quantities import format_count
 from sampler import Architecture
 from sampler.architecture import IntArray, stack
 
-__all__ = ["GreedyOptions", "Rank", "candidates", "greedy", "targets"]
+__all__ = ["GreedyOptions", "Rank", "greedy", "ladder_candidates", "targets"]
 
 Rank = Callable[[Sequence[Architecture]], Sequence[float]]
 

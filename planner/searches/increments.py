@@ -21,10 +21,10 @@ from sampler import base as base_named
 from sampler.scaling import buildable
 
 Mover = int | Literal["head"]
-Kind = Literal["width", "depth"]
+IncrementKind = Literal["width", "depth"]
 Combination = tuple[Mover, ...]
 HEAD: Literal["head"] = "head"
-KINDS: tuple[Kind, Kind] = ("width", "depth")  # the first iteration is of widths
+INCREMENT_KINDS: tuple[IncrementKind, IncrementKind] = ("width", "depth")  # the first iteration is of widths
 MOVERS = 5
 _TIMES = {1: "", 2: " twice"}
 
@@ -110,7 +110,7 @@ class Increments:
         """What widths are multiples of."""
         return self.options.divisor or rule_named(self.network.rule).divisor
 
-    def candidates(self, parent: Architecture, kind: Kind, picks: int) -> dict[Architecture, Combination]:
+    def candidates(self, parent: Architecture, kind: IncrementKind, picks: int) -> dict[Architecture, Combination]:
         """Distinct architectures that so many picks make of a parent, in the order of the combinations.
 
         A combination with a pick that changes nothing, because 10 % more rounds back to the width there is, is none:
@@ -124,7 +124,7 @@ class Increments:
                 found.setdefault(after, combination)
         return found
 
-    def after(self, parent: Architecture, kind: Kind, combination: Combination) -> Architecture | None:
+    def after(self, parent: Architecture, kind: IncrementKind, combination: Combination) -> Architecture | None:
         """What a combination makes of a parent; None if one of its picks changes nothing."""
         one = parent
         for mover in combination:
@@ -171,7 +171,7 @@ def _width(one: Architecture, mover: Mover) -> int:
     return one.head if mover == HEAD else one.widths[mover - 1]
 
 
-def in_words(kind: Kind, combination: Combination) -> str:
+def in_words(kind: IncrementKind, combination: Combination) -> str:
     """A move in words.
 
     Example:

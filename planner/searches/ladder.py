@@ -113,7 +113,7 @@ class Pool(NamedTuple):
     rule: Literal["within", "below", "finer"]
 
 
-def candidates(
+def ladder_candidates(
     parents: Sequence[Architecture], target: float, budget: float, options: GreedyOptions, classes: int
 ) -> list[Candidate]:
     """The distinct networks that an iteration chooses from.

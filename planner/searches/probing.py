@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from planner.errors import PlannerError
-from planner.searches.adjust import AdjustOptions, Probed
+from planner.searches.adjust import AdjustOptions, ProxyProbe
 from planner.searches.scoring import Candidate
 from planner.searches.trained import TrainedScorer
 from planner.searches.widths import Widths
 from planner.text.documents import Format, number, shown
 from sampler import Architecture
 from trainer.batches import DeviceImages
-from trainer.channel_units import units_of
+from trainer.channel_units import check_units, units_of
 from trainer.files import write_atomically
 from trainer.images import ImageData, load_images
 from trainer.observation import Training
@@ -81,19 +81,20 @@ class TrainedProbe:
         self.scorer, self.architecture_of, self.options, self.device = scorer, architecture_of, options, device
         self._images: ImageData | None = None
 
-    def __call__(self, widths: Widths, label: str) -> Probed:
+    def __call__(self, widths: Widths, label: str) -> ProxyProbe:
         """What is known of the network, or what its training gives.
 
         Raises:
-            PlannerError: If its record is damaged.
+            PlannerError: If its record is damaged, or its family does not tell what its channels are.
         """
         architecture = self.architecture_of(widths)
+        check_units(architecture)
         accuracy = self.scorer([Candidate(architecture, label=label)])[0]
         if accuracy is None:
-            return Probed(None)
+            return ProxyProbe(None)
         trial = self.scorer.scored_by[architecture]
         units = self._known(trial) or self._measured(trial)
-        return Probed(
+        return ProxyProbe(
             accuracy,
             tuple(math.nan if unit["loss_increase"] is None else unit["loss_increase"] for unit in units),
             tuple(unit["name"] for unit in units if unit["capped"]),

@@ -25,7 +25,16 @@ from dataclasses import dataclass, replace
 
 from planner.errors import PlannerError
 from planner.latency.staircase import staircase
-from planner.searches.increments import HEAD, KINDS, Combination, Increments, Kind, RbisOptions, in_words, notation
+from planner.searches.increments import (
+    HEAD,
+    INCREMENT_KINDS,
+    Combination,
+    IncrementKind,
+    Increments,
+    RbisOptions,
+    in_words,
+    notation,
+)
 from planner.searches.scoring import Candidate, Found, Scorer, Step, Tell
 from sampler import Architecture, architecture_complexity, stack
 from sampler import base as base_named
@@ -189,12 +198,12 @@ class _Search:
     def grow(self, network: _Network) -> _Network:
         """Step 2: the last network at one resolution that fits the budget."""
         here, idle_turns = network, 0
-        for kind in itertools.cycle(KINDS):
+        for kind in itertools.cycle(INCREMENT_KINDS):
             if kind == "width":
                 self.note_idle(here.architecture)
             choice = self.choice(here, kind)
             idle_turns = 0 if choice.considered else idle_turns + 1
-            if idle_turns == len(KINDS):
+            if idle_turns == len(INCREMENT_KINDS):
                 break
             if not choice.considered:
                 continue
@@ -207,7 +216,7 @@ class _Search:
         self.note(f"{size} px: {picked}, {here.iterations} iterations, cost {here.cost:.6g}, score {here.accuracy:.6g}")
         return here
 
-    def choice(self, parent: _Network, kind: Kind) -> _Choice:
+    def choice(self, parent: _Network, kind: IncrementKind) -> _Choice:
         """The cheapest combinations that fit the budget; of fewer picks where none does."""
         considered, last = 0, False
         for picks in range(self.options.picks, 0, -1):
@@ -224,7 +233,7 @@ class _Search:
             last = True
         return _Choice(considered, [], last)
 
-    def best(self, parent: _Network, kind: Kind, choice: _Choice) -> _Network | None:
+    def best(self, parent: _Network, kind: IncrementKind, choice: _Choice) -> _Network | None:
         """Scores the candidates of one iteration, and tells of the best; None if none has a score."""
         size, iteration = parent.architecture.resolution, parent.iterations + 1
         moves = {one: f"{size} px: {in_words(kind, how)}" for one, how, _ in choice.fitting}

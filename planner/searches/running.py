@@ -10,21 +10,26 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from planner.errors import PlannerError
+from planner.proposers.pool import architectures_frame
 from planner.searches.adjust import AdjustOptions, adjust
 from planner.searches.greedy import GreedyOptions, Rank, greedy
 from planner.searches.increments import RbisOptions
+from planner.searches.probing import TrainedProbe
 from planner.searches.rbis import Cost, rbis, resolutions
 from planner.searches.scoring import Found, Scorer, Tell
 from planner.searches.trained import TrainedScorer
 from planner.searches.widths import width_vector
+from planner.searches.zen import ZenScorer
+from planner.study.trials import trained
+from planner.surrogates.fit import fit_surrogate
 from sampler import Architecture
+from sampler.architecture import stack
 from sampler.complexity import count
 
 if TYPE_CHECKING:
     from planner.study.ledger import Ledger
 
 _Score = Literal["accuracy", "zen", "zen-per-block"]
-OPTIONS: dict[str, type] = {"greedy": GreedyOptions, "rbis": RbisOptions, "adjust": AdjustOptions}
 _FEWEST = 20  # trainings that a ranking of candidates is learned from
 _T = TypeVar("_T")
 
@@ -84,8 +89,6 @@ def _is_rbis(search: Search) -> bool:
 
 
 def _adjust(search: Search, scorer: TrainedScorer, classes: int, tell: Tell) -> Found:
-    from planner.searches.probing import TrainedProbe
-
     options = _made(AdjustOptions, search.settings)
     vector = width_vector(search.start, classes, options.padding, options.smallest, options.divisor)
     probe = TrainedProbe(scorer, vector.architecture_of, options, scorer.resources.device.replace("auto", "cpu"))
@@ -99,8 +102,6 @@ def _rbis(search: Search, budget: float, scorer: TrainedScorer, classes: int, te
     tell(f"resolutions: {', '.join(map(str, sizes))} px")
     chosen: Scorer = scorer
     if search.score != "accuracy":
-        from planner.searches.zen import ZenScorer
-
         memory = scorer.ledger.folder / "searches" / "zen.jsonl"
         per_block, device = search.score == "zen-per-block", scorer.resources.device.replace("auto", "cpu")
         # Scores of different sizes do not compare: all are taken at the study's.
@@ -119,11 +120,6 @@ def ranking(ledger: Ledger) -> Rank:
     Raises:
         PlannerError: If there are too few trainings to learn from.
     """
-    from planner.proposers.pool import architectures_frame
-    from planner.study.trials import trained
-    from planner.surrogates.fit import fit_surrogate
-    from sampler.architecture import stack
-
     rows = trained(ledger.frame())
     if len(rows) < _FEWEST:
         raise PlannerError(

@@ -19,9 +19,10 @@ from planner.training.loop import train_queued
 from planner.training.progress import Listener
 from planner.training.resources import Resources
 from sampler import Architecture
+from trainer.inherit import refusal
 
 # Network Amplification, section 4.1.
-_FINE_TUNE, EPOCHS = "amplify", 20
+_FINE_TUNE, FINE_TUNE_EPOCHS = "amplify", 20
 Asks = Mapping[str, Any]
 
 
@@ -46,7 +47,7 @@ class TrainedScorer:
         progress: Listener,
         origin: str,
         tell: Tell,
-        epochs: int = EPOCHS,
+        epochs: int = FINE_TUNE_EPOCHS,
     ) -> None:
         self.ledger, self.cache, self.resources, self.progress = ledger, cache, resources, progress
         self.origin, self.tell, self.epochs = origin, tell, epochs
@@ -72,8 +73,6 @@ class TrainedScorer:
         """What the trial of a candidate asks for; None where it cannot be trained so."""
         if candidate.parent is None:
             return {"keep": True}
-        from trainer.inherit import refusal
-
         reason = refusal(candidate.parent, candidate.architecture, self.ledger.settings.seed)
         trial = self.scored_by.get(candidate.parent)
         if reason or trial is None:

@@ -17,6 +17,7 @@ from planner.errors import PlannerError
 from planner.searches.scoring import Candidate
 from planner.text.documents import number, parse, read_text
 from sampler import Architecture
+from trainer.zero_cost import zen_score
 
 LARGEST_MEMORY = 100_000_000
 BEGINNING = '{"base": "'  # of every line, since keys are sorted
@@ -85,8 +86,6 @@ class ZenScorer:
         return self.known[key] / sum(architecture.depths) if self.per_block else self.known[key]
 
     def _zen(self, architecture: Architecture) -> float:
-        from trainer.zero_cost import zen_score
-
         wanted = dict(self.settings)
         return zen_score(architecture, resolution=wanted.pop("image_side"), **wanted).zen
 

@@ -8,10 +8,13 @@ what a coordinator that died was at.
 from __future__ import annotations
 
 import math
+import os
+import shutil
 import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from planner.errors import PlannerError
@@ -22,30 +25,26 @@ from sampler import Architecture, architecture_complexity
 from sampler.checks import shown
 from trainer.engines.engine import write_observation
 from trainer.mending import told
-from trainer.observation import STATUSES, Observation
+from trainer.observation import STATUSES, EpochRecord, Observation
+from trainer.protocol import Job, score_in_range
+
+# Types of a job's fields, which tools look for where a class that inherits them is defined.
+_FIELD_TYPES = (Architecture, EpochRecord)
+# Folders of the jobs that are asked for, by their trials' numbers, in the study's.
+_JOBS = "asked"
 
 
-@dataclass(frozen=True)
-class Trial:
-    """A training that was asked for, to be done by whoever asked.
+@dataclass
+class Trial(Job):
+    """A job that was asked for, to be done by whoever asked; what a trainer is given, and its place in the ledger.
 
     Attributes:
-        number: Its number in the ledger.
-        architecture: Network to train; `planner.build` makes it.
-        classes: Outputs of its classifier.
-        epochs: Epochs to train.
-        share: Share of the training images to train on.
-        seed: Random seed of the training.
+        number: Number of the trial.
         macs: Exact multiply-accumulates of one image.
     """
 
-    number: int
-    architecture: Architecture
-    classes: int
-    epochs: int
-    share: float
-    seed: int
-    macs: int
+    number: int = field(kw_only=True)
+    macs: int = field(kw_only=True)
 
     @property
     def params(self) -> dict[str, int]:
@@ -65,12 +64,13 @@ class Asker:
         self._life = ExitStack()
         weakref.finalize(self, self._life.close)
 
-    def ask(self, n: int, fill: Callable[[int], object]) -> list[Trial]:
+    def ask(self, n: int, fill: Callable[[int], object], device: str = "cpu") -> list[Trial]:
         """Takes what waits, the oldest first.
 
         Args:
-            n: How many trainings are wanted.
+            n: Number of trainings wanted.
             fill: Queues as many as are missing.
+            device: Torch device of the jobs.
 
         Returns:
             As many, or fewer where no more can be queued.
@@ -85,29 +85,46 @@ class Asker:
                 self._life.enter_context(ledger.locks.asking())
             ledger.finish_queueing()
             ledger.reconcile()
+            self._clear_folders()
             if (missing := n - ledger.counts()["waiting"]) > 0:
                 fill(missing)
             claimed = (ledger.claim(by=ASKER) for _ in range(n))
-            return [self._trial(taken[0]) for taken in claimed if taken is not None]
+            return [self._trial(taken[0], device) for taken in claimed if taken is not None]
 
-    def _trial(self, number: int) -> Trial:
-        training, classes = self.ledger.training(number), self.ledger.settings.data.classes
-        fidelity = training.fidelity
+    def _trial(self, number: int, device: str) -> Trial:
+        training, folder = self.ledger.training(number), self._folder(number)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PlannerError(told(error)) from error
         return Trial(
-            number,
-            training.architecture,
-            classes,
-            fidelity.epochs,
-            fidelity.data_share,
-            training.seed,
-            self.ledger.macs_of(number),
+            architecture=training.architecture,
+            classes=self.ledger.settings.data.classes,
+            epochs=training.fidelity.epochs,
+            share=training.fidelity.data_share,
+            seed=training.seed,
+            device=device,
+            threads=os.cpu_count() or 1,
+            folder=folder,
+            number=number,
+            macs=self.ledger.macs_of(number),
         )
+
+    def _folder(self, number: int) -> Path:
+        return self.ledger.folder / _JOBS / f"{number:06d}"
+
+    def _clear_folders(self) -> None:
+        """Removes the folders of jobs that nobody does any more."""
+        running = {self._folder(trial.number) for trial in self.ledger.running()}
+        for folder in (self.ledger.folder / _JOBS).glob("*"):
+            if folder not in running:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def tell(self, number: int, score: Any, status: str, facts: dict[str, Any]) -> None:
         """Records what came of a training.
 
         Args:
-            number: The trial's.
+            number: Number of the trial.
             score: What it reached, in [0, 1]; None unless the status is `ok`.
             status: One of `trainer.observation.STATUSES`; `killed` queues it again.
             facts: Further fields of its `Observation`.
@@ -115,13 +132,14 @@ class Asker:
         Raises:
             PlannerError: If the trial is not being trained or belongs to somebody else, or the result is impossible.
         """
-        ledger, value = self.ledger, checked_score(score, status)
+        ledger, value = self.ledger, _score(number, score, status)
         with storage_errors(ledger.url), ledger.exporting(again=False):
             self._check_is_ours(number)
             if status == "killed":
                 ledger.requeue(number, facts.get("message") or "given up by who asked for it")
             else:
                 self._record(number, value, status, facts)
+        shutil.rmtree(self._folder(number), ignore_errors=True)
 
     def _record(self, number: int, score: float | None, status: Any, facts: dict[str, Any]) -> None:
         training = self.ledger.training(number)
@@ -151,8 +169,8 @@ class Asker:
             raise PlannerError(f"{self.ledger.folder}: trial {number} is trained by somebody else")
 
 
-def checked_score(score: Any, status: str) -> float | None:
-    """A score that a training can have; the one place that knows what scores are.
+def _score(number: int, score: Any, status: str) -> float | None:
+    """A score that a training of some status can have.
 
     Raises:
         PlannerError: If it is impossible, or does not go with the status.
@@ -163,10 +181,7 @@ def checked_score(score: Any, status: str) -> float | None:
         if score is not None:
             raise PlannerError(f"a training that ended as {status} has no score; leave {shown(score)} out")
         return None
-    try:
-        value = math.nan if isinstance(score, bool | str) else float(score)
-    except (TypeError, ValueError, OverflowError):
-        value = math.nan
-    if not 0 <= value <= 1:
-        raise PlannerError(f"score {shown(score)}: a number in [0, 1] is wanted, the higher the better")
+    value = score_in_range(score, f"trial {number}, score {shown(score)}")
+    if not math.isfinite(value):
+        raise PlannerError(f"trial {number}: the score is {value}; tell status='diverged' instead")
     return value

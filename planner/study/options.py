@@ -21,6 +21,7 @@ from trainer.image_data import ImageData, Progress, fitted_labels
 from trainer.images import load_images, skipping
 from trainer.pictures import first_names
 from trainer.recipe import recipe_named
+from trainer.trainers import trainer_named
 
 _BASE = "efficientnet_b0"
 _RESOLUTION = 64
@@ -54,6 +55,7 @@ class StudyOptions:
         recipe: Name of the recipe; `fast`.
         seed: Random seed of designs and trainings; 0.
         storage: URL of an Optuna storage; SQLite in the study's folder.
+        trainer: Name of another trainer than that of images, which has its own data.
     """
 
     base: str | None = None
@@ -74,6 +76,7 @@ class StudyOptions:
     recipe: str | None = None
     seed: int | None = None
     storage: str | None = None
+    trainer: str | None = None
 
     @property
     def source(self) -> str | None:
@@ -105,9 +108,11 @@ def settings_of(folder: Path, options: StudyOptions, tell: Progress | None = Non
     source = options.source or "fractal"
     if source != source.encode("utf-8", "replace").decode():
         raise PlannerError(f"--data {source}: a path that is no UTF-8, as study.toml is; rename that file or folder")
+    if options.trainer is not None:
+        _check_beside_trainer(options)
     if options.classes is not None:
         if options.data is not None:
-            raise PlannerError(f"data {source} say how many classes there are; leave classes={options.classes} out")
+            raise PlannerError("images say how many classes they have; leave --classes out")
         settings = _settings(options, {"classes": options.classes, "source": ""})
         return settings, [f"warning: {doubt}" for doubt in _bound_doubts(settings, options.r is not None)]
     settings = _settings(options, {"classes": _UNKNOWN_CLASSES})  # before images are decoded, which may take long
@@ -121,11 +126,27 @@ def settings_of(folder: Path, options: StudyOptions, tell: Progress | None = Non
     return _settings(options, images), doubts
 
 
+def _check_beside_trainer(options: StudyOptions) -> None:
+    """Refuses a trainer that is none, and what is the image trainer's beside another one.
+
+    Raises:
+        PlannerError: Naming the option.
+    """
+    assert options.trainer is not None
+    for name in ("data", "side", "holdout", "recipe"):
+        if getattr(options, name) is not None:
+            raise PlannerError(f"--{name} has no effect beside --trainer, which looks after its own data; leave it out")
+    if options.classes is None:
+        raise PlannerError(f"--trainer {options.trainer}: say how many outputs networks have, such as --classes 10")
+    trainer_named(options.trainer)
+
+
 def _settings(options: StudyOptions, images: dict[str, Any]) -> StudySettings:
     """Settings from options and from what is known of the images."""
     base = base_named(options.base or _BASE).name
     resolution = _RESOLUTION if options.resolution is None else options.resolution
-    side = round(_SIDE * resolution) if options.side is None else options.side
+    usual = _SIDE if options.classes is None else _MOST_R  # others' data are as large as they like
+    side = round(usual * resolution) if options.side is None else options.side
     space = {
         "resolution": resolution,
         "r": (0.35, min(_MOST_R, side / resolution)),
@@ -136,7 +157,7 @@ def _settings(options: StudyOptions, images: dict[str, Any]) -> StudySettings:
         space["window"] = window_multiples(options.window, base, resolution, images["classes"])
     document = {
         "base": base,
-        **_renamed(options, seed="seed", storage="storage"),
+        **_renamed(options, seed="seed", storage="storage", trainer="trainer"),
         "data": {"side": side, **_renamed(options, holdout="holdout"), **images},
         "space": space,
         "fidelity": _renamed(options, epochs="epochs", share="data_share"),

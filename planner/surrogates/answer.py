@@ -45,14 +45,14 @@ def answer(
     budget.
 
     Args:
-        observed: What has been measured: the columns of `inputs`, `cost` and `target`; or the path of a CSV file. Rows
+        observed: Measurements: the columns of `inputs`, `cost` and `target`; or the path of a CSV file. Rows
             whose target is missing or infinite, or whose column `status` is not `ok`, are left out.
-        pool: What may answer, with the columns of `inputs` and `cost`; measured rows may be among it.
+        pool: Rows that may answer, with the columns of `inputs` and `cost`; measured rows may be among it.
         budgets: Largest costs, as numbers or texts such as `"200M"`.
-        inputs: Numeric columns that say what a row is.
-        target: What is measured, to be large; negate what is to be small.
-        cost: What it costs: positive, known exactly.
-        seed: Of the surrogate's fit.
+        inputs: Names of the numeric columns that say what a row is.
+        target: Name of the column that was measured, to be large; negate what is to be small.
+        cost: Name of the column of costs: positive, known exactly.
+        seed: Random seed of the surrogate's fit.
         noise_variance: Variance of the target between repeated measurements of one row, where that is known: one
             number, one for each row of `observed`, or the name of a column of it.
         cautious: Whether the lower bound counts, one standard deviation below what is expected.
@@ -124,7 +124,7 @@ def _limits_of(budgets: Sequence[float | str], cheapest: float, cost: str) -> li
     """Budgets as numbers, each of which pays for the cheapest row."""
     if isinstance(budgets, str) or not isinstance(budgets, Iterable):
         raise PlannerError(f"budgets is {shown(budgets)}; a list of costs is wanted, such as [200e6, 400e6]")
-    limits = [float(budget_of(one)) for one in budgets]
+    limits = [float(budget_of(budget)) for budget in budgets]
     low = [limit for limit in limits if limit < cheapest]
     if low:
         raise PlannerError(

@@ -44,12 +44,12 @@ class AnswerModel:
     Attributes:
         surrogate: Surrogate over the inputs and the cost; its columns are `surrogate.inputs`, then `surrogate.cost`.
         tried: `(t, k + 1)` different rows that were trained.
-        reached: `(t,)` what each is worth by its own results, shrunk by the noise of measuring.
+        reached: `(t,)` worth of each by its own results, shrunk by the noise of measuring.
         deviations: `(t,)` standard deviations of that.
         curves: Smooth curves of every input over the cost; empty ones pull nothing.
-        pull: What a squared standard deviation of distance from them costs, in the target's unit.
-        optimism: How far the expectation at an answer is too high.
-        doubt: Why the surrogate knows too little to choose by it; "" where it may.
+        pull: Price of a squared standard deviation of distance from them, in the target's unit.
+        optimism: Distance by which the expectation at an answer is too high.
+        doubt: Reason for which the surrogate knows too little to choose by it; "" where it may.
     """
 
     surrogate: Surrogate
@@ -66,7 +66,7 @@ class AnswerModel:
 
         Args:
             matrix: The rows.
-            cautious: One standard deviation less than expected.
+            cautious: Whether one standard deviation less than expected counts.
         """
         mean, std = self.surrogate.outcomes(matrix)
         own, mean[own], std[own] = self.own(matrix)
@@ -129,14 +129,14 @@ def answer_model(
     """The model of a table of trainings.
 
     Args:
-        table: What was trained, as `planner.fit_surrogate` takes it.
+        table: Trainings, as `planner.fit_surrogate` takes it.
         inputs: Names of the columns that describe a network.
         target: Name of the column that is to be large.
         cost: Name of the positive cost column.
         noise_variance: Variance of the target between trainings that differ in their seed alone, where it was measured.
             The rest of what the inputs do not explain then is what sets one row apart; otherwise a quarter of it.
-        seed: Of the fit and the folds.
-        surrogate: One that was fitted to this table before, with these columns and this noise.
+        seed: Random seed of the fit and the folds.
+        surrogate: Surrogate that was fitted to this table before, with these columns and this noise.
 
     Raises:
         PlannerError: If a column is missing, a value is no number, or there are fewer than 2 rows.
@@ -162,9 +162,9 @@ def answer_model(
 
 def error_of(surrogate: Surrogate, values: FloatArray) -> float:
     """RMSE of rows held out: by cross-validation, or leaving one out at all rows' hyper-parameters."""
-    found = surrogate.errors.get("rmse")
-    if found is not None:
-        return found
+    validated = surrogate.errors.get("rmse")
+    if validated is not None:
+        return validated
     mean, variance = surrogate.mixture.leave_one_out()
     left_out = surrogate.mixture.warp.moments(mean, variance)[0]
     return float(np.sqrt(np.mean((left_out - values) ** 2)))

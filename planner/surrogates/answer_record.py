@@ -21,7 +21,7 @@ def answer_document(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The document of a model of answers.
 
     Args:
-        fields: Its attributes by their names (`planner.surrogates.answer_model.AnswerModel`).
+        fields: Attributes of it by their names (`planner.surrogates.answer_model.AnswerModel`).
     """
     curves, optimism = fields["curves"], fields["optimism"]
     return {
@@ -80,7 +80,7 @@ def _curves_in(document: Mapping[str, Any], surrogate: Surrogate) -> SmoothCurve
     inputs = sum(column < len(features.names) - 1 for column in features.kept)
     if spread <= 0 or len(listed) not in (0, inputs):
         raise PlannerError(f"curves are {len(listed)} of spread {spread:g}; {inputs} of a positive one are wanted")
-    columns = [numbers_listed(one, "coefficients", len(RIDGE), len(RIDGE)) for one in listed]
+    columns = [numbers_listed(each, "coefficients", len(RIDGE), len(RIDGE)) for each in listed]
     return SmoothCurves(centre, spread, np.array(columns).reshape(len(columns), len(RIDGE)).T)
 
 

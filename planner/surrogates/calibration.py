@@ -32,7 +32,7 @@ def factor(residuals: FloatArray, level: float) -> float:
 
     Args:
         residuals: `(n,)` sorted, none negative.
-        level: In (0, 1).
+        level: Probability in (0, 1).
     """
     n = len(residuals)
     place = (n + 1) * level + SPARE

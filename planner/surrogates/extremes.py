@@ -27,25 +27,25 @@ def outside_of(whole: Mixture, problem: Problem, rung: int, cost: bool, residual
     tell. A fold is one observation of tau^2 (`outside`), however many rows it predicts, as their errors are alike.
 
     Args:
-        whole: Fitted to all rows.
+        whole: Mixture that was fitted to all rows.
         problem: The rows.
-        rung: Of the warp.
+        rung: Rung of the warp.
         cost: Whether the last column is a cost, by which rows are left out; else it is the sum of all features.
-        residuals: Calibrating ones, of `whole`.
-        seed: Of the choice of rows where there are very many.
+        residuals: Calibrating residuals of `whole`.
+        seed: Random seed of the choice of rows where there are very many.
     """
     x = whole.seen.x
     if not x.shape[1]:
         return Outside(constants=constant_values(problem.inputs, whole.features))
     axis = x[:, -1] if cost and whole.features.scales[-1] != "constant" else x.sum(axis=1)
-    found = []
+    sides = []
     for sign, prior in ((1, PRIOR_ABOVE), (-1, PRIOR_BELOW)):
         order = np.argsort(sign * axis, kind="stable")
         each = [_excess(whole, problem, rung, *fold, deviation_scale(residuals), seed) for fold in _folds(order, axis)]
-        seen = [one for one in each if one is not None]
+        seen = [excess for excess in each if excess is not None]
         freedom = FREEDOM + len(seen)
-        found.append((float(np.sqrt((FREEDOM * prior**2 + sum(seen)) / freedom)), freedom))
-    (above, up), (below, down) = found
+        sides.append((float(np.sqrt((FREEDOM * prior**2 + sum(seen)) / freedom)), freedom))
+    (above, up), (below, down) = sides
     return Outside(above, below, (up, down), constant_values(problem.inputs, whole.features))
 
 
@@ -70,7 +70,7 @@ def _excess(
     warp = warp_at(rung, target[kept])
     noise = whole.seen.noise[kept] * (warp.slope(target[kept]) / whole.warp.slope(target[kept])) ** 2
     seen = Observations(x[kept], warp.forward(target[kept]), noise)
-    part = weighed(whole.features, warp, [Member(one.kernel, one.theta, seen) for one in whole.members])
+    part = weighed(whole.features, warp, [Member(member.kernel, member.theta, seen) for member in whole.members])
     w, variance = part.at(x[rest])
     total = factor**2 * (variance + part.noise)
     end, _ = part.at(np.clip(x[rest], x[kept].min(axis=0), x[kept].max(axis=0)))

@@ -61,7 +61,7 @@ def fit_surrogate(
             again without).
         noise_variance: Variance of the target between trainings that differ in their seed alone, where it was
             measured: one number, one for each row, or the name of a column. More noise is learned on top.
-        seed: Of the folds, and of the choice of rows where there are very many.
+        seed: Random seed of the folds, and of the choice of rows where there are very many.
         validate: Whether to cross-validate. Without, it takes a third of the time, `errors` is empty, and the
             calibration rests on leave-one-out residuals at the hyper-parameters of all rows.
 
@@ -85,8 +85,8 @@ def fit_surrogate(
     names = _inputs(rows, inputs)
     if cost is not None and not isinstance(cost, str):
         raise PlannerError(f"cost is {shown(cost)}; the name of a column, or None, is wanted")
-    found = cost is None and _COST in map(str, frame.columns) and _COST not in (*names, target)
-    cost = _COST if found else (None if cost in names else cost)
+    by_itself = cost is None and _COST in map(str, frame.columns) and _COST not in (*names, target)
+    cost = _COST if by_itself else (None if cost in names else cost)
     columns = [*names, *([cost] if cost else [])]
     problem = Problem(
         tuple(columns),
@@ -96,7 +96,7 @@ def fit_surrogate(
     )
     _check(problem, cost)
     surrogate = _surrogate(problem, tuple(names), target, cost, seed, validate)
-    if not found:
+    if not by_itself:
         return surrogate
     plain = replace(problem, names=tuple(names), inputs=problem.inputs[:, :-1])
     return replace(surrogate, refit_without_cost=lambda: _surrogate(plain, tuple(names), target, None, seed, validate))
@@ -108,8 +108,8 @@ def held_out_predictions(
     """What the surrogate's errors were measured on: each row predicted by a mixture that has not seen it.
 
     Args:
-        surrogate: As `fit_surrogate` made it.
-        table: What it was fitted to, with the same columns.
+        surrogate: Surrogate of `fit_surrogate`.
+        table: Table that it was fitted to, with the same columns.
 
     Returns:
         Numbers of the table's rows that were used, and their predictions in the same order.

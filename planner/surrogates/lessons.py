@@ -22,7 +22,7 @@ def lessons(
     What sets a single row apart from what the inputs say is learned of itself alone (`Surrogate.outcomes`).
 
     Args:
-        surrogate: What is believed.
+        surrogate: Surrogate of what was measured.
         matrix: `(n, k)` rows that may be measured, in the columns that `Surrogate.believing` takes.
         others: `(q, k)` rows of whose expectation is asked.
         noise_variance: Known variance of a measurement, on top of the noise that was learned.
@@ -45,7 +45,7 @@ def departures(surrogate: Surrogate, matrix: FloatArray, others: FloatArray) -> 
     """
     mixture = surrogate.mixture
     x, z = mixture.features.of(matrix), mixture.features.of(others)
-    each = [one.kernel.departure(one.theta, x, z) for one in mixture.members]
+    each = [member.kernel.departure(member.theta, x, z) for member in mixture.members]
     apart: FloatArray = np.sqrt(mixture.weights @ np.array(each)) * _unit(surrogate, others)
     return apart
 

@@ -31,26 +31,29 @@ def fit_mixture(problem: Problem, rung: int, scales: tuple[str, ...], seed: int)
     for _ in range(_PASSES):
         warp = warp_at(rung, problem.target).fitted(problem.target[usual])
         seen = seen_through(replace(problem, noise=noise), features, warp)
-        found = _fitted(features, warp, seen, seed)
-        off, residual = _outliers(found)
+        whole = _fitted(features, warp, seen, seed)
+        off, residual = _outliers(whole)
         if not (off & usual).any() or (~usual | off).mean() > MOST_OUTLIERS:
             break
         usual &= ~off
         noise = np.where(off, np.maximum(noise, (residual / warp.slope(problem.target)) ** 2), noise)
-    return found
+    return whole
 
 
 def refitted(whole: Mixture, rows: IntArray, seed: int) -> Mixture:
     """The members fitted to these rows alone, from the hyper-parameters that they have, and weighed anew."""
     seen = whole.seen.rows(rows)
     tuning = seen.rows(tuning_rows(len(rows), seed))
-    members = [Member(one.kernel, tuned(one.kernel, tuning, one.theta, REFIT_STEPS)[0], seen) for one in whole.members]
+    members = [
+        Member(member.kernel, tuned(member.kernel, tuning, member.theta, REFIT_STEPS)[0], seen)
+        for member in whole.members
+    ]
     return weighed(whole.features, whole.warp, members)
 
 
 def weighed(features: Features, warp: Warp, members: Sequence[Member]) -> Mixture:
     """A mixture with stacked weights."""
-    densities = np.array([log_densities(*one.leave_one_out(), one.seen.w) for one in members])
+    densities = np.array([log_densities(*member.leave_one_out(), member.seen.w) for member in members])
     return Mixture(features, warp, tuple(members), stacked(densities))
 
 
@@ -67,8 +70,8 @@ def _fitted(features: Features, warp: Warp, seen: Observations, seed: int) -> Mi
     return weighed(features, warp, [fitted_member(kernel, seen, tuning) for kernel in kernels])
 
 
-def _outliers(found: Mixture) -> tuple[NDArray[np.bool_], FloatArray]:
+def _outliers(whole: Mixture) -> tuple[NDArray[np.bool_], FloatArray]:
     """Which rows the others make nearly impossible, and all leave-one-out residuals."""
-    mean, variance = found.leave_one_out()
-    residual = found.seen.w - mean
+    mean, variance = whole.leave_one_out()
+    residual = whole.seen.w - mean
     return residual**2 > OUTLIER**2 * variance, residual

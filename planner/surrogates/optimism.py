@@ -38,8 +38,8 @@ class Optimism:
     """How far an answer's expectation is too high.
 
     Attributes:
-        bias: How far, in posterior standard deviations.
-        deviation: How uncertain that is, in the same unit.
+        bias: Distance in posterior standard deviations.
+        deviation: Uncertainty of that, in the same unit.
         winners: Held-out rows that were chosen, on which it rests; 0 where it is the guess alone.
     """
 
@@ -58,18 +58,18 @@ def optimism_of(
     """What the decision's expectations were too high by, on rows that were held out.
 
     Args:
-        surrogate: Fitted to all rows.
+        surrogate: Surrogate that was fitted to all rows.
         tried: `(t, k + 1)` rows that were trained, in the order of the rows that it has seen.
-        target: `(t,)` what was measured.
-        score: Gives what a decision maximises, of rows and what is expected of them.
-        seed: Of the folds.
+        target: `(t,)` measurements.
+        score: Function that gives what a decision maximises, of rows and what is expected of them.
+        seed: Random seed of the folds.
     """
     inputs = len(surrogate.mixture.features.kept) - 1
     guess = min(PER_INPUT * inputs, _MOST)
     if not _FEWEST <= len(tried) <= _MOST_ROWS:
         return Optimism(guess, DEVIATION)
-    found = [_winners(surrogate, tried, target, score, seed + repeat) for repeat in range(_REPEATS)]
-    excess, posterior, total = np.concatenate(found, axis=1)
+    winners = [_winners(surrogate, tried, target, score, seed + repeat) for repeat in range(_REPEATS)]
+    excess, posterior, total = np.concatenate(winners, axis=1)
     # A line through the origin, excess = bias * posterior deviation + noise; each row counts once, not once a repeat.
     known = float(np.sum((posterior / total) ** 2)) / _REPEATS
     shown = float(np.sum(excess * posterior / total**2)) / _REPEATS / max(known, 1e-12)
@@ -87,14 +87,14 @@ def _winners(
 ) -> FloatArray:
     """`(3, n)`: by what held-out choices were expected too high, their posterior deviations, and those with noise."""
     folds = folds_of(tried, seed, _FOLDS)
-    found = []
+    winners = []
     for fold in range(int(folds.max()) + 1):
         out = np.flatnonzero(folds == fold)
         part = refitted(surrogate.mixture, np.flatnonzero(folds != fold), seed)
         mean, posterior, total = _moments(part, surrogate.scale, tried[out])
         chosen = choices(score(tried[out], mean), tried[out, -1])
-        found.append(np.array([mean - target[out], posterior, total])[:, chosen])
-    return np.concatenate(found, axis=1)
+        winners.append(np.array([mean - target[out], posterior, total])[:, chosen])
+    return np.concatenate(winners, axis=1)
 
 
 def choices(scores: FloatArray, cost: FloatArray) -> IntArray:

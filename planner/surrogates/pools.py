@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from planner.errors import PlannerError
 from planner.surrogates.rows import column_of, numbers_in
@@ -42,6 +42,34 @@ def matrix_of(frame: pd.DataFrame, names: Sequence[str]) -> FloatArray:
     wrong = np.flatnonzero(matrix[:, -1] <= 0)
     if len(wrong):
         raise PlannerError(f"{names[-1]} of row {wrong[0] + 1} is {matrix[wrong[0], -1]:g}; a positive cost is wanted")
+    return matrix
+
+
+def columns_in(inputs: ArrayLike, cost: ArrayLike | None, names: Sequence[str], cost_name: str | None) -> FloatArray:
+    """`(n, k)` or `(n, k + 1)` numbers of arrays: the inputs, then the cost where a surrogate was fitted with one.
+
+    Args:
+        inputs: `(n, k)` numbers.
+        cost: `(n,)` costs, or None.
+        names: Names of the k inputs.
+        cost_name: Name of the cost, or None where the surrogate has none.
+
+    Raises:
+        PlannerError: If shapes are wrong, a value is not finite, or a cost is missing or too many.
+    """
+    matrix = np.asarray(inputs, dtype=np.float64)
+    if matrix.ndim != 2 or matrix.shape[1] != len(names):
+        raise PlannerError(f"inputs of shape {matrix.shape}; (n, {len(names)}) is wanted: {list(names)}")
+    if (cost is None) != (cost_name is None):
+        wanted = f"the cost {cost_name} is wanted" if cost is None else "it was fitted without a cost"
+        raise PlannerError(f"cost does not fit the surrogate: {wanted}")
+    if cost is not None:
+        costs = np.asarray(cost, dtype=np.float64)
+        if costs.shape != (len(matrix),):
+            raise PlannerError(f"cost of shape {costs.shape}; ({len(matrix)},) is wanted")
+        matrix = np.column_stack([matrix, costs])
+    if not np.isfinite(matrix).all():
+        raise PlannerError(f"inputs or cost hold {(~np.isfinite(matrix)).sum()} numbers that are not finite")
     return matrix
 
 

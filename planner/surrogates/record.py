@@ -31,7 +31,7 @@ def surrogate_document(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The document of a surrogate.
 
     Args:
-        fields: Its attributes by their names (`planner.surrogates.surrogate.Surrogate`).
+        fields: Attributes of it by their names (`planner.surrogates.surrogate.Surrogate`).
     """
     mixture: Mixture = fields["mixture"]
     features, warp = mixture.features, mixture.warp
@@ -96,7 +96,9 @@ def _fields_in(document: Mapping[str, Any]) -> dict[str, Any]:
 def _outside_in(document: Mapping[str, Any], names: tuple[str, ...]) -> Outside:
     above, below = (number(document[side], side) for side in ("above", "below"))
     freedom = tuple(document["freedom"][side] for side in ("above", "below"))
-    if not min(above, below) > 0 or not all(type(one) is int and 0 < one <= _MOST_FREEDOM for one in freedom):
+    if not min(above, below) > 0 or not all(
+        type(degrees) is int and 0 < degrees <= _MOST_FREEDOM for degrees in freedom
+    ):
         raise PlannerError(
             f"outside is {above:g} and {below:g} of freedom {list(freedom)}; positive numbers, and whole ones up to "
             f"{_MOST_FREEDOM}, are wanted"
@@ -107,7 +109,7 @@ def _outside_in(document: Mapping[str, Any], names: tuple[str, ...]) -> Outside:
     listed = list_of(constants, "constants", MOST_COLUMNS)
     if len(listed) != len(names):
         raise PlannerError(f"constants holds {len(listed)} values; {len(names)} are wanted")
-    values = np.array([np.nan if one is None else number(one, "constants") for one in listed], dtype=np.float64)
+    values = np.array([np.nan if value is None else number(value, "constants") for value in listed], dtype=np.float64)
     return Outside(above, below, (freedom[0], freedom[1]), values)
 
 

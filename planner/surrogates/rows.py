@@ -43,11 +43,11 @@ def column_of(frame: pd.DataFrame, name: str) -> pd.Series:
     Raises:
         PlannerError: If there is none, or more than one.
     """
-    found = [column for column in frame.columns if str(column) == name]
-    if len(found) != 1:
-        twice = f"{len(found)} columns are called {name}; rename all but one"
-        raise PlannerError(twice if found else no_column([name], frame.columns))
-    return frame[found[0]]
+    same = [column for column in frame.columns if str(column) == name]
+    if len(same) != 1:
+        twice = f"{len(same)} columns are called {name}; rename all but one"
+        raise PlannerError(twice if same else no_column([name], frame.columns))
+    return frame[same[0]]
 
 
 def numbers_in(frame: pd.DataFrame, name: str) -> FloatArray:
@@ -134,7 +134,7 @@ def training_columns(*frames: pd.DataFrame) -> list[str]:
     names = [str(name) for name in frames[0].columns if re.fullmatch(STUDY, str(name))]
     names = [name for name in names if all(name in frame for frame in frames)]
     return varying(
-        [name for name in names if name not in _ENDS or not any(_wordy(one, name) for one in frames)], *frames
+        [name for name in names if name not in _ENDS or not any(_wordy(frame, name) for frame in frames)], *frames
     )
 
 

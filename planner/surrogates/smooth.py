@@ -27,7 +27,7 @@ class SmoothCurves:
 
     Attributes:
         centre: Log cost of the middle.
-        spread: What distances from it are divided by.
+        spread: Divisor of distances from it.
         coefficients: `(3, d)` constant, slope and bend of each of d features, the cost's left out; d may be 0.
     """
 
@@ -54,10 +54,10 @@ def smooth_curves(mixture: Mixture, tried: FloatArray, reached: FloatArray, seed
     """The curves through the best rows, as NSGA-III selects them.
 
     Args:
-        mixture: Whose features they are of.
+        mixture: Mixture of whose features they are.
         tried: `(t, k + 1)` rows that were trained.
-        reached: `(t,)` what is believed of them.
-        seed: Of ties between equally good rows.
+        reached: `(t,)` believed values of them.
+        seed: Random seed of ties between equally good rows.
     """
     front = pareto.nsga3_rows(reached, tried[:, -1], seed=seed)
     costs = np.log(tried[:, -1])

@@ -15,6 +15,7 @@ from planner.errors import PlannerError
 from planner.gaussian.mixture import Mixture
 from planner.gaussian.outside import Outside, sensitivity
 from planner.surrogates.calibration import deviation_scale, factor
+from planner.surrogates.pools import columns_in
 from planner.surrogates.record import surrogate_document, surrogate_fields
 from planner.surrogates.rows import as_frame, check_words, numbers_in
 from planner.text.deferred import pd
@@ -42,7 +43,7 @@ class Surrogate:
             intervals were calibrated on other folds; and the same of a ridge linear model, with `linear_` in front.
             None where too few rows differ.
         provenance: Numbers of rows and folds, the seed, versions.
-        outside: How much wider intervals are beyond the rows seen.
+        outside: Widening of the intervals beyond the rows seen.
     """
 
     inputs: tuple[str, ...]
@@ -180,7 +181,7 @@ class Surrogate:
         limit above, a variance only lowers those; from a limit below it raises them, and nothing is saved.
 
         Raises:
-            PlannerError: As `posterior_of`.
+            PlannerError: For the reasons of `posterior_of`.
         """
         matrix, warp = self._columns(inputs, cost), self.mixture.warp
         if warp.kind == "below":
@@ -236,8 +237,8 @@ class Surrogate:
 
         Args:
             matrix: Rows that were not measured.
-            noise_share: As in `reached`: 1 gives `posterior`.
-            rough: In single precision: for ranking a million rows, of which the best are looked at again.
+            noise_share: Share as in `reached`: 1 gives `posterior`.
+            rough: Whether in single precision: for ranking a million rows, of which the best are looked at again.
         """
         return self._moments(matrix, np.float32 if rough else np.float64, 1 - noise_share)
 
@@ -245,7 +246,7 @@ class Surrogate:
         """`(n,)` expected true values of the rows that it has seen.
 
         Args:
-            noise_share: How much of the variation that the inputs do not explain is noise of measuring. The rest
+            noise_share: Share of the variation that the inputs do not explain which is noise of measuring. The rest
                 sets a row truly apart: with 0, and no noise known, what was measured is what is true.
         """
         mean, variance = self.mixture.reached(noise_share)
@@ -299,22 +300,7 @@ class Surrogate:
         return np.column_stack([numbers_in(frame, name) for name in names])
 
     def _columns(self, inputs: ArrayLike, cost: ArrayLike | None) -> FloatArray:
-        matrix = np.asarray(inputs, dtype=np.float64)
-        if matrix.ndim != 2 or matrix.shape[1] != len(self.inputs):
-            raise PlannerError(
-                f"inputs of shape {matrix.shape}; (n, {len(self.inputs)}) is wanted: {list(self.inputs)}"
-            )
-        if (cost is None) != (self.cost is None):
-            wanted = f"the cost {self.cost} is wanted" if cost is None else "it was fitted without a cost"
-            raise PlannerError(f"cost does not fit the surrogate: {wanted}")
-        if cost is not None:
-            costs = np.asarray(cost, dtype=np.float64)
-            if costs.shape != (len(matrix),):
-                raise PlannerError(f"cost of shape {costs.shape}; ({len(matrix)},) is wanted")
-            matrix = np.column_stack([matrix, costs])
-        if not np.isfinite(matrix).all():
-            raise PlannerError(f"inputs or cost hold {(~np.isfinite(matrix)).sum()} numbers that are not finite")
-        return matrix
+        return columns_in(inputs, cost, self.inputs, self.cost)
 
     def _warped(self, matrix: FloatArray, precision: type = np.float64) -> tuple[FloatArray, FloatArray]:
         return self.mixture.at(self.mixture.features.of(matrix).astype(precision, copy=False))

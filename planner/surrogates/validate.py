@@ -66,16 +66,16 @@ def cross_validated(whole: Mixture, folds: IntArray, seed: int) -> HeldOutPredic
     return HeldOutPredictions(mean, residuals, folds)
 
 
-def errors_of(found: HeldOutPredictions, problem: Problem, prefix: str = "") -> dict[str, float | None]:
+def errors_of(held_out: HeldOutPredictions, problem: Problem, prefix: str = "") -> dict[str, float | None]:
     """Cross-validated errors by name; None where too few rows differ."""
     target = problem.target
     top = target >= np.sort(target)[-max(1, round(0.2 * len(target)))]
     errors: dict[str, float | None] = {
-        "rmse": float(np.sqrt(np.mean((found.mean - target) ** 2))),
-        "kendall": kendall(found.mean, target),
-        "kendall_top20": kendall(found.mean[top], target[top]),
+        "rmse": float(np.sqrt(np.mean((held_out.mean - target) ** 2))),
+        "kendall": kendall(held_out.mean, target),
+        "kendall_top20": kendall(held_out.mean[top], target[top]),
     }
-    errors |= {f"coverage_{round(100 * level)}": coverage(found, level) for level in LEVELS}
+    errors |= {f"coverage_{round(100 * level)}": coverage(held_out, level) for level in LEVELS}
     return {prefix + name: value for name, value in errors.items()}
 
 
@@ -88,18 +88,18 @@ def kendall(a: FloatArray, b: FloatArray) -> float | None:
     return float(kendalltau(a, b).statistic)
 
 
-def coverage(found: HeldOutPredictions, level: float) -> float | None:
+def coverage(held_out: HeldOutPredictions, level: float) -> float | None:
     """Share of rows inside their interval, whose reach is calibrated on the other folds alone."""
-    inside = covered(found, level)
+    inside = covered(held_out, level)
     return None if inside is None else float(inside.mean())
 
 
-def covered(found: HeldOutPredictions, level: float) -> _BoolArray | None:
+def covered(held_out: HeldOutPredictions, level: float) -> _BoolArray | None:
     """`(n,)` whether each row is inside its interval, calibrated on the other folds; None with a single fold."""
-    inside = np.zeros(len(found.folds), dtype=bool)
-    for fold in range(int(found.folds.max()) + 1):
-        out = found.folds == fold
+    inside = np.zeros(len(held_out.folds), dtype=bool)
+    for fold in range(int(held_out.folds.max()) + 1):
+        out = held_out.folds == fold
         if out.all():
             return None
-        inside[out] = np.abs(found.residuals[out]) <= factor(np.sort(np.abs(found.residuals[~out])), level)
+        inside[out] = np.abs(held_out.residuals[out]) <= factor(np.sort(np.abs(held_out.residuals[~out])), level)
     return inside

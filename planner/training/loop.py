@@ -35,7 +35,7 @@ def queue(
         ledger: The study's ledger.
         n: Architectures in all, those already queued or trained included.
         method: `stratified`, `random` or `sobol`; or what `design` is called.
-        limits: What those added may not pass.
+        limits: Limits that those added keep.
         seeds: How often each of those added is trained.
         design: Gives them, instead of a method of that name.
 

@@ -49,8 +49,8 @@ def queue_in(
 
     Args:
         name: The study's name; the last one used, or `study`, by default.
-        options: What the user asked for.
-        wanted: What to queue.
+        options: Options of the user.
+        wanted: Architectures to queue.
         tell: Called with (what, done, total) while images are decoded.
 
     Returns:
@@ -89,7 +89,7 @@ def make_study(name: str, options: StudyOptions, tell: Progress | None = None) -
 
     Args:
         name: The study's name.
-        options: What the user asked for.
+        options: Options of the user.
         tell: Called with (what, done, total) while images are decoded.
 
     Returns:

@@ -20,7 +20,7 @@ from planner.study.trials import LearningCurve
 
 # MACs within a factor of two: curves of like networks look alike, and a band this wide holds some of them.
 BAND = math.log(2)
-FEWEST = 6
+FEWEST_ALIKE = 6
 # Of the epochs: earlier the order of accuracies says little.
 EARLIEST = 0.3
 CONFIDENCE = 0.95
@@ -30,9 +30,9 @@ def cannot_reach_front(running: LearningCurve, finished: Sequence[LearningCurve]
     """Whether a running training will, with 95 % confidence, end below a finished one that costs no more.
 
     Args:
-        running: What it has reached so far.
+        running: Curve that it has reached so far.
         finished: Trainings of the same task that went through all epochs.
-        epochs: Of a whole training.
+        epochs: Epochs of a whole training.
 
     Returns:
         False too where that cannot be told: too early, or too few finished trainings of similar cost.
@@ -40,7 +40,7 @@ def cannot_reach_front(running: LearningCurve, finished: Sequence[LearningCurve]
     done = len(running.accuracies)
     cheaper = [one.accuracies[-1] for one in finished if one.macs <= running.macs]
     alike = [one for one in finished if abs(math.log(one.macs / running.macs)) <= BAND]
-    if not EARLIEST * epochs <= done < epochs or not cheaper or len(alike) < FEWEST:
+    if not EARLIEST * epochs <= done < epochs or not cheaper or len(alike) < FEWEST_ALIKE:
         return False
     then = np.array([one.accuracies[done - 1] for one in alike])
     final = np.array([one.accuracies[-1] for one in alike])

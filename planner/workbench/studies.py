@@ -8,7 +8,9 @@ from planner.study.opening import opened
 from planner.study.options import StudyOptions
 from planner.study.studies import Standing, standings
 from planner.training.making import make_study
+from planner.workbench.own_trainer import known_trainer, trainer_name
 from planner.workbench.study import Study
+from trainer.protocol import Trainer
 
 
 def create_study(
@@ -16,6 +18,7 @@ def create_study(
     *,
     load_if_exists: bool = False,
     base: str | None = None,
+    trainer: str | Trainer | None = None,
     data: str | None = None,
     classes: int | None = None,
     skip_corrupt: bool = False,
@@ -40,8 +43,11 @@ def create_study(
         name: Name of the study.
         load_if_exists: Whether a study of that name is opened instead, which what is said here may not change.
         base: Name of the base network; `efficientnet_b0` by default.
+        trainer: What trains, if not the trainer of images: `FILE.py:NAME`, `package.module:NAME`, a registered name; or
+            a function of a job, which then trains in this process. It has its own data, so that `classes` are needed.
         data: Source of the images: `imagefolder:PATH`, `npz:PATH`, `cifar10:PATH`; generated fractals by default.
-        classes: Outputs of the classifier, of a study without images of ours: its trainings are asked for and told.
+        classes: Outputs of the classifier, of a study without images of ours: another trainer does its trainings, or
+            they are asked for and told.
         skip_corrupt: Whether images that cannot be read are left out, instead of refused.
         resolution: Pixels of the base network here; 64 by default.
         side: Pixels that images are decoded to, which bounds r; 1.4 x resolution by default.
@@ -64,6 +70,7 @@ def create_study(
     """
     options = StudyOptions(
         base=base,
+        trainer=None if trainer is None else trainer_name(trainer),
         data=data,
         classes=classes,
         skip_corrupt=skip_corrupt or None,
@@ -82,22 +89,28 @@ def create_study(
         seed=seed,
         storage=storage,
     )
-    folder = folder_of(name)
-    if make_study(name, options) is None:
+    folder, function = folder_of(name), None if isinstance(trainer, str) else trainer
+    with known_trainer(function):
+        made = make_study(name, options)
+    if made is None:
         if not load_if_exists:
             raise PlannerError(f"{folder}: a study of that name is there; load_if_exists=True opens it")
         opened(folder, options)
         remember(folder)
-    return Study(folder)
+    return Study(folder, function)
 
 
-def load_study(name: str | None = None) -> Study:
+def load_study(name: str | None = None, *, trainer: Trainer | None = None) -> Study:
     """The study of a name; the last one used by default.
 
+    Args:
+        name: Name of the study.
+        trainer: Function that the study was made with, to go on with trainings in this process.
+
     Raises:
-        PlannerError: If there is none; names those that there are.
+        PlannerError: If there is none; names those that there are. Or it was made with another trainer.
     """
-    study = Study(existing(name))
+    study = Study(existing(name), trainer)
     remember(study.folder)
     return study
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -10,12 +11,14 @@ from typing import Any, Literal, overload
 from planner.advice.situation import Situation
 from planner.answers.answer import Answer
 from planner.answers.formula import Formula
+from planner.answers.formulas import study_formula
+from planner.compare.background import study_background
+from planner.compare.comparison import Comparison, compare_in
 from planner.compare.measuring import Trained
-from planner.compare.rows import Row
 from planner.errors import PlannerError
-from planner.fitting.fit import fit
-from planner.formulas.codec import dumps
+from planner.fitting.result import fit_study
 from planner.front import pareto
+from planner.proposers.queue import ProposalOptions, QueuedProposals, propose_for
 from planner.report.source import of_study
 from planner.study.asking import Asker, Trial
 from planner.study.designs import DESIGNS
@@ -24,17 +27,17 @@ from planner.study.ledger import Ledger
 from planner.study.reader import Records
 from planner.study.settings import StudySettings, read_settings
 from planner.text.deferred import pd
-from planner.text.documents import write_own
 from planner.text.markup import Card, drawn
 from planner.text.quantities import budget_of
 from planner.training.loop import queue, train_queued
 from planner.training.progress import Listener
 from planner.training.resources import Resources
-from planner.workbench.comparing import comparison
 from planner.workbench.notes import Notes
+from planner.workbench.own_trainer import known_trainer, trainer_name
 from planner.workbench.reporting import check_path, write_report
 from sampler import Limit
 from sampler.checks import checked_whole, shown
+from trainer.protocol import Trainer
 
 _MOST = 2**62  # of a whole number, where nothing else bounds it
 
@@ -46,9 +49,11 @@ class Study:
 
     Args:
         folder: The study's folder.
+        trainer: Function that trains, where it is known in this process alone.
 
     Attributes:
         folder: The study's folder.
+        trainer: Function that trains; None where the study's settings say all.
         settings: Everything that the study's results depend on, as `study.toml` has it.
 
     Raises:
@@ -61,10 +66,13 @@ class Study:
         study.predict("3M").prediction.architecture
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, trainer: Trainer | None = None) -> None:
+        self.folder, self.trainer = folder, trainer
         self.settings: StudySettings = read_settings(folder / "study.toml")
         self._asker: Asker | None = None
+        if trainer is not None and trainer_name(trainer) != self.settings.trainer:
+            made = self.settings.trainer or "the image trainer"
+            raise PlannerError(f"study {self.name} was made with {made}, not {trainer_name(trainer)}; give that one")
 
     @property
     def name(self) -> str:
@@ -113,11 +121,28 @@ class Study:
         ledger = self.ledger()
         if trials is not None:
             self._queue(ledger, checked_whole("trials", trials, 1, _MOST), method, seeds, limits)
-        where = resources or Resources()
-        train_queued(
-            ledger, cache_of(self.folder), where if hours is None else replace(where, hours=hours), progress or Notes()
-        )
+        where = resources or self._resources()
+        where = where if hours is None else replace(where, hours=hours)
+        with self._trains():
+            train_queued(ledger, cache_of(self.folder), where, progress or Notes())
         return self
+
+    def _resources(self) -> Resources:
+        """Where trainings run by default: a function of this process alone in this process."""
+        return Resources() if self.trainer is None else Resources(engine="inline", device="cpu")
+
+    def _trains(self) -> AbstractContextManager[Any]:
+        """Has the study's own function known by its name.
+
+        Raises:
+            PlannerError: If the study has neither images nor a trainer.
+        """
+        if not self.settings.trainer and not self.settings.data.source:
+            raise PlannerError(
+                f"{self.folder}: neither images nor a trainer; ask for its trainings and tell what they gave, or make "
+                "a study with data= or trainer="
+            )
+        return known_trainer(self.trainer)
 
     def _queue(self, ledger: Ledger, n: int, method: str, seeds: int = 1, limits: Sequence[Limit] = ()) -> None:
         if method not in DESIGNS:
@@ -126,29 +151,26 @@ class Study:
             queue(ledger, n, method, limits, checked_whole("seeds", seeds, 1, _MOST))
 
     @overload
-    def ask(self, n: None = None) -> Trial: ...
+    def ask(self, n: None = None, *, device: str = "cpu") -> Trial: ...
 
     @overload
-    def ask(self, n: int) -> list[Trial]: ...
+    def ask(self, n: int, *, device: str = "cpu") -> list[Trial]: ...
 
-    def ask(self, n: int | None = None) -> Trial | list[Trial]:
+    def ask(self, n: int | None = None, *, device: str = "cpu") -> Trial | list[Trial]:
         """Takes trainings that wait, to be done here; new ones are drawn (stratified by MACs) where too few wait.
 
         They are claimed: nobody else gets them while this object and its process live. What was asked for and never
         told then waits again, as what a process that died was training.
 
         Args:
-            n: How many; one, and not in a list, by default.
+            n: Number of trainings; one, and not in a list, by default.
+            device: Torch device of the jobs, for a trainer that asks its job.
 
         Raises:
             PlannerError: If another process trains the study (where its ledger is SQLite), or none is left to draw.
         """
-        if self._asker is None:
-            self._asker = Asker(self.ledger())
-        ledger = self._asker.ledger
-        trials = self._asker.ask(
-            1 if n is None else checked_whole("n", n, 1, _MOST), lambda missing: queue(ledger, ledger.asked() + missing)
-        )
+        ledger, wanted = self._asking.ledger, 1 if n is None else checked_whole("n", n, 1, _MOST)
+        trials = self._asking.ask(wanted, lambda missing: queue(ledger, ledger.asked() + missing), device)
         return trials[0] if n is None else trials
 
     def tell(
@@ -166,21 +188,31 @@ class Study:
 
         Args:
             trial: What `ask` gave, or its number.
-            score: What it reached, in [0, 1], higher better; left out unless the status is `ok`.
+            score: What it reached, in [0, 1], higher better; the last that the trial reported by default. None unless
+                the status is `ok`.
             status: `ok`; `diverged` or `out_of_memory`, which are not tried again; `killed`, which queues it again.
             loss: Loss on the scoring images, if known.
             seconds: Wall-clock seconds of the training, by which later ones are planned; 0 where nobody knows.
-            device: Where it ran.
+            device: Where it ran; the trial's device by default.
             message: What went wrong, in one line.
 
         Raises:
             PlannerError: If the trial is not being trained, somebody else trains it, or the result is impossible.
         """
+        facts: dict[str, Any] = {"loss": loss, "seconds": seconds, "device": device, "message": message}
+        number: Any = trial
+        if isinstance(trial, Trial):
+            number, last = trial.number, trial.history[-1] if trial.history else None
+            facts |= {"history": tuple(trial.history), "device": device or trial.device}
+            score = last.accuracy if score is None and status == "ok" and last else score
+        self._asking.tell(checked_whole("trial", number, 0, _MOST), score, status, facts)
+
+    @property
+    def _asking(self) -> Asker:
+        """The asker that this object is."""
         if self._asker is None:
             self._asker = Asker(self.ledger())
-        number = checked_whole("trial", trial.number if isinstance(trial, Trial) else trial, 0, _MOST)
-        facts = {"loss": loss, "seconds": seconds, "device": device, "message": message}
-        self._asker.tell(number, score, status, facts)
+        return self._asker
 
     def table(self) -> pd.DataFrame:
         """Every training that ended as a row, however it ended; columns as in `trials.csv`."""
@@ -207,14 +239,7 @@ class Study:
 
         Args and errors as `planner.fit`.
         """
-        formula = fit(self.records.table(), kind, share, seed, raw=raw, prior=prior)
-        write_own(self.formula_path, dumps(formula))
-        return formula
-
-    @property
-    def formula_path(self) -> Path:
-        """File of the study's formula."""
-        return self.folder / "formula.json"
+        return fit_study(self.records, kind, share, seed, raw, prior).formula
 
     @property
     def formula(self) -> Formula:
@@ -223,9 +248,7 @@ class Study:
         Raises:
             PlannerError: If none was, or its file is damaged.
         """
-        if not self.formula_path.is_file():
-            raise PlannerError(f"{self.folder}: no formula yet; fit one by study.fit(), or `planner fit`")
-        return Formula.load(self.formula_path)
+        return study_formula(self.name)
 
     @overload
     def predict(
@@ -274,6 +297,21 @@ class Study:
         answers: Answer | list[Answer] = self.formula.answer(budget, limits, cautious, extrapolate, space)
         return answers
 
+    def propose(self, n: int = 4, method: str = "bayes", options: ProposalOptions | None = None) -> QueuedProposals:
+        """Queues the architectures that promise most, to be trained by `run`, or asked for.
+
+        Before enough is trained it queues what the initial design lacks, and says so.
+
+        Args:
+            n: Number of architectures.
+            method: Name of a proposer, as `planner propose --method` takes it.
+            options: How proposals are made: per second, at which budgets, from how many, inside which limits.
+
+        Raises:
+            PlannerError: If there is no such proposer, nothing is left to try, or options are impossible.
+        """
+        return propose_for(self.ledger(), checked_whole("n", n, 1, _MOST), method, options)
+
     def compare(
         self,
         budgets: Sequence[float | str] | float | str,
@@ -284,35 +322,29 @@ class Study:
         epochs: int | None = None,
         resources: Resources | None = None,
         progress: Listener | None = None,
-    ) -> list[Row]:
+    ) -> Comparison:
         """Trains the network that every method gives for each budget, all alike; writes `comparison.csv`.
 
         Args:
-            budgets: MACs at which to compare.
+            budgets: MACs at which to compare, numbers or texts such as `"2M"`.
             methods: Names, as `planner compare --methods` takes them; all that have an answer by default.
-            seeds: Trainings of each network.
+            seeds: Number of trainings of each network.
             final: Whether to train on all training images, and score on the validation images.
             epochs: Epochs of each training; the study's by default.
             resources: Where to train; on all cores or GPUs of this machine by default.
-            progress: Told how the trainings go.
-
-        Returns:
-            One row for each training; a method without a network for a budget says why in its row.
+            progress: Told how the trainings go; lines on stderr of what is worth one by default.
 
         Raises:
             PlannerError: If a method is unknown or lacks something, or trainings remain.
         """
         ledger, given = self.ledger(), [budgets] if isinstance(budgets, str | float | int) else budgets
-        measure = Trained(
-            ledger,
-            cache_of(self.folder),
-            resources or Resources(),
-            progress or Notes(),
-            checked_whole("seeds", seeds, 1, _MOST),
-            final,
-            epochs,
-        )
-        return comparison(ledger, measure, [budget_of(one) for one in given], methods)
+        macs, repeats = [budget_of(one) for one in given], checked_whole("seeds", seeds, 1, _MOST)
+        where, listener = resources or self._resources(), progress or Notes()
+        measure = Trained(ledger, cache_of(self.folder), where, listener, repeats, final, epochs)
+        with self._trains():
+            return compare_in(
+                study_background(ledger, measure.epochs), measure, macs, methods, self.folder / "comparison.csv"
+            )
 
     def report(self, path: str | Path | None = None, formula: str | Path | None = None) -> Path:
         """Writes one HTML page about the study.

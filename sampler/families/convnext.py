@@ -15,7 +15,7 @@ import numpy as np
 from sampler.architecture import BaseNetwork, IntArray, Stage
 from sampler.families.parts import Block, Layer
 from sampler.families.protocol import Family, Sizes, Terms, by_name
-from sampler.families.terms import Document, Factors, block_terms, classifier_terms, stem_terms
+from sampler.families.terms import Factors, JsonObject, block_terms, classifier_terms, stem_terms
 
 
 def _convnext(size: str, width: int, depths: tuple[int, int, int, int], variant: str = "") -> BaseNetwork:
@@ -120,7 +120,7 @@ def convnext_layers(stage: Stage, channels: IntArray, area: IntArray) -> tuple[l
     return layers, (channels + 2 * hidden) * area
 
 
-def _stage_terms(stage: Stage) -> list[Document]:
+def _stage_terms(stage: Stage) -> list[JsonObject]:
     """The first block of a stage and the others, as `convnext_layers` has them."""
     layers: list[Factors] = [
         [stage.kernel**2, "c_out", "after"],

@@ -23,7 +23,7 @@ from sampler.architecture import BaseNetwork, IntArray, Stage
 from sampler.families.mbconv_bases import MBCONV_NETWORKS
 from sampler.families.parts import Block, Layer, block_ratios, runs, squeeze_channels, strided
 from sampler.families.protocol import Family, Sizes, Terms, by_name
-from sampler.families.terms import Document, Factors, block_terms, channel_terms, stem_terms, whole
+from sampler.families.terms import Factors, JsonObject, block_terms, channel_terms, stem_terms, whole
 
 # Variants whose head convolves, with a bias and no norm, after pooling; their squeeze-excite differs too.
 MOBILENETV3 = ("mobilenetv3_large", "mobilenetv3_small")
@@ -149,7 +149,7 @@ def rounded_to_8(channels: IntArray, ratio: float) -> IntArray:
     return result
 
 
-def _stage_terms(network: BaseNetwork, stage: Stage, position: int) -> Document:
+def _stage_terms(network: BaseNetwork, stage: Stage, position: int) -> JsonObject:
     """One block of a stage, counted from 0, as `mbconv_layers` has it."""
     expansion, se_ratio = block_ratios(stage, position)
     area, stride = stage.kernel**2, stage.stride if position == 0 else 1

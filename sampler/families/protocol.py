@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from sampler.architecture import BaseNetwork, IntArray
 from sampler.errors import InputError
 from sampler.families.parts import Block
-from sampler.families.terms import Document
+from sampler.families.terms import JsonObject
 from sampler.layered import LayeredArchitecture
 
 
@@ -43,9 +43,9 @@ class Terms(NamedTuple):
         head: Blocks of the head.
     """
 
-    stem: list[Document]
-    stages: list[list[Document]]
-    head: list[Document]
+    stem: list[JsonObject]
+    stages: list[list[JsonObject]]
+    head: list[JsonObject]
 
 
 class Family(Protocol):

@@ -23,7 +23,7 @@ from sampler.architecture import BaseNetwork, IntArray, Stage
 from sampler.errors import InputError
 from sampler.families.parts import Block, Layer, squeeze_channels, strided
 from sampler.families.protocol import Family, Sizes, Terms, by_name
-from sampler.families.terms import Document, Factors, block_terms, channel_terms, classifier_terms, stem_terms, whole
+from sampler.families.terms import Factors, JsonObject, block_terms, channel_terms, classifier_terms, stem_terms, whole
 
 GROUP_WIDTH = "group_width"  # the name of its knob
 MULTIPLE = 8
@@ -253,7 +253,7 @@ def _table_group_widths(network: BaseNetwork) -> IntArray:
     return np.array([stage.group_width for stage in network.stages], dtype=np.int64)
 
 
-def _stage_terms(stage: Stage) -> list[Document]:
+def _stage_terms(stage: Stage) -> list[JsonObject]:
     """The first block of a stage and the others, as `regnet_layers` has them."""
     channels = [channel_terms("c_group", "c_out", whole(1, "even", most=stage.group_width))]
     layers: list[Factors] = [

@@ -22,7 +22,7 @@ from sampler.architecture import MAX_CHANNELS, MAX_PIXELS, BaseNetwork, IntArray
 from sampler.errors import InputError
 from sampler.families.parts import Block, Layer, strided
 from sampler.families.protocol import Family, Sizes, Terms, by_name, no_layers
-from sampler.families.terms import Document, Factors, block_terms, channel_terms, classifier_terms, stem_terms, whole
+from sampler.families.terms import Factors, JsonObject, block_terms, channel_terms, classifier_terms, stem_terms, whole
 from sampler.layered import PADDINGS, LayeredArchitecture
 
 
@@ -296,7 +296,7 @@ def hidden_channels(stage: Stage, width: IntArray) -> IntArray:
     return channels
 
 
-def _stage_terms(network: BaseNetwork, stage: Stage) -> list[Document]:
+def _stage_terms(network: BaseNetwork, stage: Stage) -> list[JsonObject]:
     """The first block of a stage and the others, as `residual_layers` has them."""
     channels, area = [channel_terms("c_mid", "c_out", whole(stage.expansion, "down"))], stage.kernel**2
     basic: list[Factors] = [[area, "c_in", "c_mid", "after"], [area, "c_mid", "c_out", "after"]]

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from sampler.architecture import MAX_CHANNELS
 
-Document = dict[str, Any]
+JsonObject = dict[str, Any]
 Factors = list[Any]  # of a layer: numbers, and names of sizes
 Rounding = Literal["up", "even", "down", "nearest"]
 _GUARD = 0.9
@@ -36,30 +36,30 @@ def whole(
     least: int = 1,
     most: int = MAX_CHANNELS,
     group: int = 1,
-) -> Document:
+) -> JsonObject:
     """How base times a multiplier becomes an integer."""
     bounds = {"guard": _GUARD if guard else 0, "least": least, "most": most, "group": group}
     return {"base": base, "divisor": divisor, "rounding": rounding, **bounds}
 
 
 def block_terms(
-    layers: list[Factors], channels: list[Document] | None = None, stride: int = 1, padded: bool = True
-) -> Document:
+    layers: list[Factors], channels: list[JsonObject] | None = None, stride: int = 1, padded: bool = True
+) -> JsonObject:
     """One block; `padded` says that its output side is rounded up."""
     padding = stride - 1 if padded else 0
     return {"stride": stride, "padding": padding, "channels": channels or [], "layers": layers}
 
 
-def channel_terms(name: str, of: str, how: Document) -> Document:
+def channel_terms(name: str, of: str, how: JsonObject) -> JsonObject:
     """Channels that follow from others: their name, those they are a multiple of, and how that is rounded."""
     return {"name": name, "of": of, **how}
 
 
-def stem_terms(stride: int, kernel: int = 3, padded: bool = True) -> list[Document]:
+def stem_terms(stride: int, kernel: int = 3, padded: bool = True) -> list[JsonObject]:
     """A stem of one convolution."""
     return [block_terms([[kernel**2, "c_in", "c_out", "after"]], stride=stride, padded=padded)]
 
 
-def classifier_terms(classes: int) -> list[Document]:
+def classifier_terms(classes: int) -> list[JsonObject]:
     """A head of nothing but the classifier."""
     return [block_terms([["c_in", classes]])]

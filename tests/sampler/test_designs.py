@@ -15,14 +15,13 @@ from sampler import (
 )
 from sampler.architecture import concatenate
 from sampler.complexity import complexity, count
-from sampler.space import ENLARGE_WINDOW
 
 B0_MACS = 385_814_752
 DESIGNS = {"random": random_design, "sobol": sobol_design, "stratified": stratified_design}
 SPACES = {
     "tinynet": SearchSpace("efficientnet_b0", 224, rule="tinynet"),
     "inverse": SearchSpace("efficientnet_b0", 224),
-    "enlarge": SearchSpace("efficientnet_b0", 224, rule="efficientnet", window=ENLARGE_WINDOW),
+    "enlarge": SearchSpace("efficientnet_b0", 224, rule="efficientnet", window=(1.0, 8.0)),
     # Higher windows: stages drawn apart are hardly ever all small, and 32 px are the least a proxy can go down to.
     "stage": SearchSpace("efficientnet_b0", 224, kind="stage", rule="free", window=(0.2, 1.05)),
     "proxy": SearchSpace("efficientnet_b0", 40, classes=10, window=(0.1, 1.05)),

@@ -17,7 +17,7 @@ from sampler import InputError, architecture_complexity, base
 from sampler.families.residual import layer_blocks
 from sampler.totals import totals
 from trainer.batches import DeviceImages
-from trainer.channel_units import Site, Unit, layer_units, stage_macs, stage_units
+from trainer.channel_units import Site, Unit, layer_units, stage_channel_macs, stage_units
 from trainer.families.residual import build_layers
 from trainer.fractal import fractal_images
 from trainer.images import ImageSplit
@@ -136,7 +136,7 @@ def test_a_stage_costs_the_derivative_of_the_exact_count(name, step, tolerance):
     """The count is quadratic in a width, and so its central difference is its derivative."""
     network = base(name)
     architecture = replace(network.architecture(), stem=20)  # not the first width, beside which shortcuts come and go
-    for stage, macs in enumerate(stage_macs(network, architecture, CLASSES)):
+    for stage, macs in enumerate(stage_channel_macs(network, architecture, CLASSES)):
         width = architecture.widths[stage]
         change = count_at(architecture, stage, width + step) - count_at(architecture, stage, width - step)
         assert macs == pytest.approx(width * change / (2 * step), rel=tolerance, abs=0), stage + 1
@@ -145,7 +145,7 @@ def test_a_stage_costs_the_derivative_of_the_exact_count(name, step, tolerance):
 def test_a_convnext_stage_costs_the_derivative_with_its_stem_where_the_stem_leads_straight_into_it():
     network = base("convnext_atto")
     architecture = network.architecture()
-    macs = stage_macs(network, architecture, CLASSES)
+    macs = stage_channel_macs(network, architecture, CLASSES)
 
     def counted(stage, width):
         stem = width if stage == 0 else architecture.stem
@@ -160,7 +160,7 @@ def test_a_grouped_convolution_counts_for_both_its_hidden_maps():
     """The exact count drops whole groups, masks drop channels on either side of the convolution."""
     network = base("regnetx_002")
     architecture = network.architecture()
-    macs, side = stage_macs(network, architecture, CLASSES), network.resolution // network.stem_stride
+    macs, side = stage_channel_macs(network, architecture, CLASSES), network.resolution // network.stem_stride
     for stage, width in enumerate(architecture.widths):
         side //= 2
         group = network.stages[stage].group_width
@@ -173,7 +173,7 @@ def test_a_ghost_stage_costs_about_the_derivative_of_the_exact_count():
     """Half and one and a half times a width scale its hidden channels alike; other stages keep theirs."""
     network = base("ghostnet_100")
     architecture = replace(network.architecture(), stem=20)
-    for stage, macs in enumerate(stage_macs(network, architecture, CLASSES)):
+    for stage, macs in enumerate(stage_channel_macs(network, architecture, CLASSES)):
         width = architecture.widths[stage]
         change = count_at(architecture, stage, width * 3 // 2) - count_at(architecture, stage, width // 2)
         assert macs == pytest.approx(change, rel=0.02)

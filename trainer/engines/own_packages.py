@@ -13,22 +13,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 # The folder that holds the packages.
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 @contextmanager
 def first_for_processes() -> Iterator[None]:
     """Processes that are spawned meanwhile have our folder first on their path, until they call `found`."""
-    sys.path.insert(0, ROOT)
+    sys.path.insert(0, _ROOT)
     try:
         yield
     finally:
-        sys.path.remove(ROOT)
+        sys.path.remove(_ROOT)
 
 
 def found() -> None:
     """Ends that, in the spawned process."""
-    sys.path.remove(ROOT)
+    sys.path.remove(_ROOT)
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def first_for_programs() -> Iterator[None]:
     """Programs of Python that are started meanwhile have our folder first on their path."""
     names = ("PYTHONPATH", "PYTHONSAFEPATH")
     before = {name: os.environ.get(name) for name in names}
-    os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, (ROOT, before["PYTHONPATH"]))), PYTHONSAFEPATH="1")
+    os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, (_ROOT, before["PYTHONPATH"]))), PYTHONSAFEPATH="1")
     try:
         yield
     finally:
@@ -49,7 +49,7 @@ def first_for_programs() -> Iterator[None]:
 
 def importer() -> Callable[[], None]:
     """A function that imports our packages, to be sent by value to where none of our modules is known yet."""
-    root = ROOT
+    root = _ROOT
 
     def import_ours() -> None:
         import importlib

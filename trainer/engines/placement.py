@@ -38,11 +38,11 @@ def training_bytes(architectures: Architectures, classes: int, batch_size: int, 
     """Memory on a GPU that the largest of some trainings needs, its process and its images included; an estimate.
 
     Args:
-        architectures: What is trained.
+        architectures: Networks that are trained.
         classes: Outputs of the classifier.
         batch_size: Images per step.
         images: Images kept on the device, uint8.
-        side: Of those images, in pixels.
+        side: Side of those images, in pixels.
     """
     cost = count(architectures, classes)
     network = BYTES_PER_ACTIVATION * batch_size * cost.activations + BYTES_PER_PARAM * cost.params

@@ -25,9 +25,9 @@ from trainer.observation import EpochRecord
 
 # Of a training whose machine or process was lost, by Ray; the ledger tries again after that, boundedly too.
 MOST_RETRIES = 2
-POLL_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 CONNECT_SECONDS = 5
-INSTALL = "pip install 'scaling-planner[ray]'"
+_INSTALL = "pip install 'scaling-planner[ray]'"
 # From this version on a cluster asks for a token; before, whoever reached it ran code there.
 TOKENS = (2, 52)
 # A private cluster is for this process alone: it listens on the loopback interface, as Ray does by itself on macOS and
@@ -47,7 +47,7 @@ class RayEngine:
         workers: Trainings at once; 0 for as many as the cluster's CPUs and GPUs hold.
         cpus: CPUs of a training, which are its torch threads.
         gpus: GPUs of a training, also a fraction; 0 trains on CPUs, None on a GPU each if the cluster has any.
-        work: What a machine does with an assignment.
+        work: Function that does an assignment on a machine.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class RayEngine:
                 self._submit(self.desk.assignment(*job))
             if not self.running or self.paused:
                 return
-            ready, _ = ray.wait(list(self.running), num_returns=1, timeout=POLL_SECONDS)
+            ready, _ = ray.wait(list(self.running), num_returns=1, timeout=_POLL_SECONDS)
             for key, history in ray.get(self.reports.taken.remote()):
                 yield self._heard(Event("epoch", key, history))
             for reference in ready:
@@ -221,7 +221,7 @@ def _ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise InputError(f"--engine ray needs Ray, which is not installed; {INSTALL}") from error
+        raise InputError(f"--engine ray needs Ray, which is not installed; {_INSTALL}") from error
     return ray
 
 
@@ -285,6 +285,6 @@ def _task_error(key: int, error: Any) -> Event:
     if isinstance(error.cause, ImportError) or "failed to import" in text or "ModuleNotFoundError" in text:
         reason = text.strip().splitlines()[-1]
         return Event(
-            "refused", key, text=f"a machine of the cluster lacks what trainings need ({reason}); {INSTALL} there"
+            "refused", key, text=f"a machine of the cluster lacks what trainings need ({reason}); {_INSTALL} there"
         )
     return Event("failed", key, text=text)

@@ -26,14 +26,14 @@ from trainer.engines.shipping import Arrays, ShippedImages, arrays_of
 from trainer.files import write_atomically
 from trainer.image_data import ImageData
 from trainer.images import load_images
-from trainer.images_task import observed
+from trainer.images_task import observe_images
 from trainer.observation import DataSpec, Observation, Training
 from trainer.protocol import Conditions, OnEpoch
 from trainer.tasks import task_named
 from trainer.trainers import file_of_trainer
 
 # Of the checkpoint folder: a node that reads the same token there sees the coordinator's own folder.
-MARK = "shared-with"
+SHARED_MARK = "shared-with"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Assignment:
         images: Images to train on; None for another trainer than that of images.
         parent: The file it inherits from, b"" for none.
         checkpoint: Absolute path of its state, "" for none.
-        token: What the checkpoint's folder holds as `MARK`.
+        token: Text that the checkpoint's folder holds as `SHARED_MARK`.
         threads: Torch threads.
         device: A torch device of the node.
         trainer: Text of the user's file that trains, b"" where it is none.
@@ -111,7 +111,7 @@ def _trained(assignment: Assignment, images: ImageData, on_epoch: OnEpoch) -> Ou
             training = replace(training, parent=str(parent))
         if training.keep:
             training = replace(training, keep=str(keep))
-        observation = observed(training, images, conditions)
+        observation = observe_images(training, images, conditions)
         # A training that diverged leaves none.
         return Outcome("done", observation.to_json(), keep.read_bytes() if keep.is_file() else b"")
 
@@ -135,7 +135,7 @@ def _seen_checkpoint(assignment: Assignment) -> Path | None:
         return None
     path = Path(assignment.checkpoint)
     try:
-        seen = (path.parent / MARK).read_text() == assignment.token
+        seen = (path.parent / SHARED_MARK).read_text() == assignment.token
     except OSError:
         return None
     return path if seen else None
@@ -209,7 +209,7 @@ class Desk:
     def _marked(self) -> str:
         """The token of the checkpoint folder, written there once."""
         assert self.checkpoints
-        path = self.checkpoints / MARK
+        path = self.checkpoints / SHARED_MARK
         if not path.is_file():
             write_atomically(path, uuid.uuid4().hex)
         return path.read_text()

@@ -13,11 +13,11 @@ import numpy as np
 
 from trainer.files import open_lock
 from trainer.image_cache import CacheEntry, only_ours
-from trainer.image_data import DataError, ImageData, ImageSplit, Recipe, fingerprint_of
+from trainer.image_data import DataError, ImageData, ImagePrep, ImageSplit, fingerprint_of
 
 # Images and labels of training, then of validation.
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-PARTS = 4
+_ARRAYS = 4
 NODE_CACHE = "SCALING_PLANNER_CACHE"  # the environment variable that names a node's own cache
 
 
@@ -29,8 +29,8 @@ class ShippedImages:
         files: The four arrays' files on the coordinator's machine: absolute path, bytes, time in ns; empty where
             they lie in memory only.
         classes: Class names.
-        source: Of the study.
-        side: Of the pictures, in pixels.
+        source: Source of the images, as the study names it.
+        side: Side of the pictures, in pixels.
         fingerprint: sha256 over names, labels and pictures: what is trained on has it, wherever it came from.
     """
 
@@ -45,7 +45,7 @@ class ShippedImages:
         """What to send of some data."""
         names = [str(array.filename) for array in arrays_of(data) if isinstance(array, np.memmap)]
         files = []
-        for name in names if len(names) == PARTS else ():
+        for name in names if len(names) == _ARRAYS else ():
             facts = os.stat(name)
             files.append((os.path.abspath(name), facts.st_size, facts.st_mtime_ns))
         return cls(tuple(files), data.classes, data.source, data.side, data.fingerprint)
@@ -78,7 +78,7 @@ class ShippedImages:
 
     def _cached(self, folder: Path, fetch: Callable[[], Arrays] | None) -> ImageData | None:
         entry = CacheEntry(
-            folder, Recipe({"kind": "shipped", "fingerprint": self.fingerprint}, {}, _no_decoding), self.side
+            folder, ImagePrep({"kind": "shipped", "fingerprint": self.fingerprint}, {}, _no_decoding), self.side
         )
         kept = entry.read()
         if kept is not None or fetch is None:

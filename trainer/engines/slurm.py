@@ -21,9 +21,9 @@ from trainer.observation import EpochRecord
 
 # Jobs submitted at once, where nothing is said.
 MOST_JOBS = 32
-POLL_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 MINUTES = 24 * 60
-INSTALL = "pip install 'scaling-planner[slurm]'"
+_INSTALL = "pip install 'scaling-planner[slurm]'"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class SlurmEngine:
         workers: Jobs submitted at once; 0 for `MOST_JOBS`.
         cpus: CPUs of a training, which are its torch threads.
         gpus: GPUs of a training; whole ones.
-        options: Of sbatch, as `partition=gpu`; `timeout_min=90`, and `cluster=local` for jobs on this machine.
+        options: Options of sbatch, as `partition=gpu`; `timeout_min=90`, and `cluster=local` for jobs on this machine.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class SlurmEngine:
             events = [event for key in list(self.running) for event in self._news(key)]
             yield from events
             if not events:
-                time.sleep(POLL_SECONDS)
+                time.sleep(_POLL_SECONDS)
 
     def _parameters(self) -> dict[str, Any]:
         """What submitit is told; options that it has no name for go to sbatch as they are."""
@@ -229,7 +229,7 @@ def _submitit() -> Any:
     try:
         import submitit
     except ImportError as error:
-        raise InputError(f"--engine slurm needs submitit, which is not installed; {INSTALL}") from error
+        raise InputError(f"--engine slurm needs submitit, which is not installed; {_INSTALL}") from error
     return submitit
 
 

@@ -14,7 +14,7 @@ STOPPED_SECONDS = 10.0
 TELL_SECONDS = 120.0
 END_SECONDS = 1800.0
 # A network whose steps are slow is not dead: so many times its longest silence so far is waited, if that is more.
-PATIENCE = 10
+SLOW_TIMES = 10
 
 
 class Vigil:
@@ -42,7 +42,7 @@ class Vigil:
             self.signs, self.silent, self.told = signs, 0.0, False
             return ""
         self.silent += min(seconds, 2 * LOOK_SECONDS)
-        slow = PATIENCE * self.longest
+        slow = SLOW_TIMES * self.longest
         if self.silent >= max(END_SECONDS, slow):
             return "end"
         if not self.told and self.silent >= (STOPPED_SECONDS if stopped else max(TELL_SECONDS, slow)):
@@ -58,7 +58,7 @@ class Vigil:
 
     def left(self) -> str:
         """When it is ended."""
-        limit = max(END_SECONDS, PATIENCE * self.longest)
+        limit = max(END_SECONDS, SLOW_TIMES * self.longest)
         return f"without one for {limit / 60:.0f} min it is ended and tried again"
 
 

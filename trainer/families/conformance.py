@@ -37,7 +37,7 @@ from trainer.families.protocol import (
 from trainer.families.registry import registered_torch_family, torch_family
 from trainer.inherit import inherit, refusal
 from trainer.inheritance.layers import SHORTCUTS
-from trainer.inheritance.stages import parts_of, silence_residual_blocks, skip_of
+from trainer.inheritance.stages import network_parts, silence_residual_blocks, skip_of
 from trainer.network import build
 from trainer.utilization import discarding
 from trainer.zero_cost import zen_score
@@ -59,7 +59,7 @@ def check_torch_family(
     """Tries a family with random architectures.
 
     Args:
-        name: What `BaseNetwork.family` says of its networks; the sampler must know how to count them.
+        name: Name that its networks have as `BaseNetwork.family`; the sampler must know how to count them.
         family: The family, registered while this lasts; by default the one that is registered under the name.
         networks: Base networks to try; by default all of the family that the sampler knows.
         architectures: How many random architectures of each.
@@ -176,7 +176,7 @@ def _check_forward(architecture: Architecture) -> None:
 def _check_parts(architecture: Architecture) -> None:
     """The parts hold every parameter once, and every stage its blocks."""
     model = _built(architecture)
-    parts = parts_of(model, architecture)
+    parts = network_parts(model, architecture)
     depths = tuple(len(stage.blocks) for stage in parts.stages)
     assert depths == architecture.depths, f"{architecture}: parts() gives stages of {depths} blocks"
     inside = [module for stage in parts.stages for module in (*stage.entry, *stage.blocks)]
@@ -189,7 +189,7 @@ def _check_parts(architecture: Architecture) -> None:
 def _check_silence(architecture: Architecture) -> None:
     """Silenced residual blocks give what their shortcuts pass on, rectified where they rectify their sum."""
     model = _built(architecture)
-    blocks = [block for stage in parts_of(model, architecture).stages for block in stage.blocks]
+    blocks = [block for stage in network_parts(model, architecture).stages for block in stage.blocks]
     silenced = [
         block for block in blocks if skip_of(block) == "a plain skip connection" and not hasattr(block, "gamma")
     ]
@@ -211,7 +211,7 @@ def _check_silence(architecture: Architecture) -> None:
 
 def _check_inheritance(architecture: Architecture) -> None:
     """A child of the same sizes, and deeper ones where that is not refused, compute what their parent does."""
-    model, pictures = _built(architecture), _pictures(architecture)
+    model, pictures = _as_trained(_built(architecture)), _pictures(architecture)
     wanted = _outputs(model, pictures)
     depths = architecture.depths
     deeper = [
@@ -221,6 +221,16 @@ def _check_inheritance(architecture: Architecture) -> None:
     for child in (architecture, *(one for one in deeper if refusal(architecture, one, seed=0) is None)):
         grown = inherit(model, architecture, child, _CLASSES, seed=0)
         assert _equal(_outputs(grown, pictures), wanted), f"{architecture}: its child {child} computes something else"
+
+
+@torch.no_grad()
+def _as_trained(model: nn.Module) -> nn.Module:
+    """The model with norms and biases that are neither zero nor one, as after a training."""
+    generator = torch.Generator().manual_seed(2)
+    for value in model.state_dict().values():
+        if value.is_floating_point() and value.ndim == 1:
+            value += 0.2 + 0.2 * torch.rand(value.shape, generator=generator)
+    return model
 
 
 def _check_channels(architecture: Architecture) -> None:

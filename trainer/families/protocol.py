@@ -113,7 +113,7 @@ class TorchFamily(Protocol):
 
         Args:
             network: The base network, of this family.
-            architecture: What to build: what the family's count in `sampler` says of it must be exact.
+            architecture: The architecture to build; the family's count of it in `sampler` must be exact.
             classes: Outputs of the classifier.
             drop_rate: Dropout before the classifier.
 
@@ -147,7 +147,7 @@ class MeasurableFamily(Protocol):
 
 @runtime_checkable
 class ScorableFamily(Protocol):
-    """A family whose residual links can be cut."""
+    """A family whose residual links can be cut; its networks pool by timm's `SelectAdaptivePool2d`, once."""
 
     def shortcuts(self) -> Mapping[type[nn.Module], str]:
         """The attribute of each kind of block that switches its residual link.

@@ -54,7 +54,7 @@ def register_torch_family(name: str, family: TorchFamily) -> None:
     """Makes a family known in this process.
 
     Args:
-        name: What `BaseNetwork.family` says of its networks.
+        name: Name that its networks have as `BaseNetwork.family`.
         family: An object with `build`, and whatever else of `trainer.families.protocol` it can give.
 
     Raises:

@@ -191,7 +191,7 @@ def zero_padding(c_in: int, c_out: int, pool: nn.Module | None = None) -> nn.Mod
     return ZeroPadding()
 
 
-def basic_block(c_in: int, c_mid: int, c_conv: int, c_out: int, stride: int, shortcuts: str) -> Any:
+def basic_block(shortcuts: str, c_in: int, c_mid: int, c_conv: int, c_out: int, stride: int) -> Any:
     """A BasicBlock of timm's with any two widths, both paths brought to its output channels."""
     from timm.models.resnet import BasicBlock, downsample_conv
     from torch import nn
@@ -235,9 +235,7 @@ def resnet_of_blocks(
     if shortcuts == "projected":
         model.maxpool = nn.MaxPool2d(3, 2, 1)
     for number, blocks in enumerate(stages, start=1):
-        model.add_module(
-            f"layer{number}", nn.Sequential(*(basic_block(*shape, shortcuts=shortcuts) for shape in blocks))
-        )
+        model.add_module(f"layer{number}", nn.Sequential(*(basic_block(shortcuts, *shape) for shape in blocks)))
     model.global_pool = SelectAdaptivePool2d(flatten=True)
     model.drop = nn.Dropout(drop_rate)
     model.fc = nn.Linear(stages[-1][-1][3], num_classes)

@@ -11,27 +11,27 @@ from timm.models._efficientnet_blocks import SqueezeExcite
 from timm.models.ghostnet import GhostModule
 from torch import nn
 
-from trainer.inheritance.spaces import SILENT, Space, grouped, halves
+from trainer.inheritance.spaces import SILENT_CHANNEL, ChannelMap, grouped, halves
 
 # timm's names of what runs beside a block's layers, not among them.
 SHORTCUTS = ("downsample", "shortcut")
-UNITS = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.LayerNorm, GhostModule, SqueezeExcite, SEModule)
+_UNITS = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.LayerNorm, GhostModule, SqueezeExcite, SEModule)
 # Those that may write other channels than they read.
-MAPPINGS = (nn.Conv2d, nn.Linear, GhostModule)
+_MAPPINGS = (nn.Conv2d, nn.Linear, GhostModule)
 
 
 def layers(*modules: nn.Module) -> list[nn.Module]:
     """What holds weights, in the order in which it runs, shortcuts left out; ghost modules and gates stay whole."""
-    found: list[nn.Module] = []
+    units: list[nn.Module] = []
     for module in modules:
-        if isinstance(module, UNITS):
-            found.append(module)
+        if isinstance(module, _UNITS):
+            units.append(module)
         else:
-            found += layers(*(part for name, part in module.named_children() if name not in SHORTCUTS))
-    return found
+            units += layers(*(part for name, part in module.named_children() if name not in SHORTCUTS))
+    return units
 
 
-class Transfer:
+class WeightTransfer:
     """Writes a parent's weights into a child.
 
     Args:
@@ -44,17 +44,19 @@ class Transfer:
         self.noise = noise
         self.generator = torch.Generator().manual_seed(seed)
 
-    def chain(self, parent: Sequence[nn.Module], child: Sequence[nn.Module], inputs: Space, outputs: Space) -> None:
+    def chain(
+        self, parent: Sequence[nn.Module], child: Sequence[nn.Module], inputs: ChannelMap, outputs: ChannelMap
+    ) -> None:
         """Copies layers that run one after the other; draws the spaces between them.
 
         Args:
             parent: Modules of the parent that hold the layers.
-            child: The same of the child.
-            inputs: What the first layer reads.
-            outputs: What the last convolution, linear layer or ghost module writes.
+            child: Modules of the child that hold them.
+            inputs: Map of what the first layer reads.
+            outputs: Map of what the last convolution, linear layer or ghost module writes.
         """
         pairs = list(zip(layers(*parent), layers(*child), strict=True))
-        mappings = [index for index, (_, layer) in enumerate(pairs) if isinstance(layer, MAPPINGS)]
+        mappings = [index for index, (_, layer) in enumerate(pairs) if isinstance(layer, _MAPPINGS)]
         space = inputs
         for index, (old, new) in enumerate(pairs):
             if index not in mappings:
@@ -65,14 +67,14 @@ class Transfer:
             self._map(old, new, space, written)
             space = written
 
-    def rows(self, parent: torch.Tensor, child: torch.Tensor, space: Space) -> None:
+    def rows(self, parent: torch.Tensor, child: torch.Tensor, space: ChannelMap) -> None:
         """Repeats a `(old, ...)` tensor of the parent along its first dimension in the child's `(new, ...)`."""
-        heard = torch.from_numpy(space.source != SILENT).to(child.device)
+        heard = torch.from_numpy(space.source != SILENT_CHANNEL).to(child.device)
         child[heard] = parent[torch.from_numpy(space.source).to(parent.device)[heard]]
 
     def _between(
-        self, old: nn.Module, new: nn.Module, inputs: Space, old_next: nn.Module, new_next: nn.Module
-    ) -> Space:
+        self, old: nn.Module, new: nn.Module, inputs: ChannelMap, old_next: nn.Module, new_next: nn.Module
+    ) -> ChannelMap:
         """The space that a layer writes and the next one reads."""
         if isinstance(old, GhostModule) and isinstance(new, GhostModule):
             return halves(self.rng, old.out_chs, new.out_chs)
@@ -80,7 +82,7 @@ class Transfer:
             return inputs
         return grouped(self.rng, _rows(old), _rows(new), _groups(old_next), _groups(new_next))
 
-    def _keep(self, parent: nn.Module, child: nn.Module, space: Space) -> None:
+    def _keep(self, parent: nn.Module, child: nn.Module, space: ChannelMap) -> None:
         """Copies a norm, or a gate made of two convolutions."""
         if isinstance(child, SqueezeExcite | SEModule):
             self.chain(list(parent.children()), list(child.children()), space, space)
@@ -92,7 +94,7 @@ class Transfer:
             else:  # batches seen
                 own[name].copy_(value)
 
-    def _map(self, parent: nn.Module, child: nn.Module, inputs: Space, outputs: Space) -> None:
+    def _map(self, parent: nn.Module, child: nn.Module, inputs: ChannelMap, outputs: ChannelMap) -> None:
         """Copies a convolution, a linear layer or a ghost module."""
         if isinstance(child, GhostModule) and isinstance(parent, GhostModule):
             assert outputs.half is not None, "a ghost module writes a space made by `halves`"
@@ -103,16 +105,16 @@ class Transfer:
         self._write(parent, child, inputs, outputs)
 
     def _write(
-        self, parent: nn.Conv2d | nn.Linear, child: nn.Conv2d | nn.Linear, inputs: Space, outputs: Space
+        self, parent: nn.Conv2d | nn.Linear, child: nn.Conv2d | nn.Linear, inputs: ChannelMap, outputs: ChannelMap
     ) -> None:
         weight = self._weight(parent, child, inputs, outputs)
-        heard = torch.from_numpy(outputs.source != SILENT).to(weight.device)
+        heard = torch.from_numpy(outputs.source != SILENT_CHANNEL).to(weight.device)
         child.weight[heard] = weight[heard]
         if parent.bias is not None and child.bias is not None:
             self.rows(parent.bias, child.bias, outputs)
 
     def _weight(
-        self, parent: nn.Conv2d | nn.Linear, child: nn.Conv2d | nn.Linear, inputs: Space, outputs: Space
+        self, parent: nn.Conv2d | nn.Linear, child: nn.Conv2d | nn.Linear, inputs: ChannelMap, outputs: ChannelMap
     ) -> torch.Tensor:
         """The child's weight, of its shape; rows of silent channels are arbitrary.
 
@@ -123,9 +125,9 @@ class Transfer:
         columns = inputs.source.reshape(groups, -1)  # (g, i)
         group = np.arange(len(child.weight)) // (len(child.weight) // groups)  # (o,)
         read = columns[group]  # (o, i)
-        silent = read == SILENT
+        silent = read == SILENT_CHANNEL
         same_group = read // old_inputs == outputs.source[:, None] // old_group_rows
-        assert (same_group | silent | (outputs.source[:, None] == SILENT)).all(), "a map that mixes groups"
+        assert (same_group | silent | (outputs.source[:, None] == SILENT_CHANNEL)).all(), "a map that mixes groups"
         share = np.where(silent, 0.0, 1 / _repeats(columns)[group])
         grown = weight[_tensor(outputs.source, weight)[:, None], _tensor(read % old_inputs, weight)]
         grown = grown * _tensor(share, weight)[(...,) + (None,) * (weight.ndim - 2)].to(weight.dtype)
@@ -137,21 +139,21 @@ class Transfer:
         return grown
 
 
-class Rehearsal(Transfer):
+class Rehearsal(WeightTransfer):
     """Draws and refuses what a transfer of that seed would, but writes nothing: networks may be on torch's meta device.
 
     Args:
-        seed: As the transfer's.
+        seed: Seed of the transfer.
     """
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed, noise=0.0)
 
-    def rows(self, parent: torch.Tensor, child: torch.Tensor, space: Space) -> None:
+    def rows(self, parent: torch.Tensor, child: torch.Tensor, space: ChannelMap) -> None:
         """Writes nothing."""
 
     def _write(
-        self, parent: nn.Conv2d | nn.Linear, child: nn.Conv2d | nn.Linear, inputs: Space, outputs: Space
+        self, parent: nn.Conv2d | nn.Linear, child: nn.Conv2d | nn.Linear, inputs: ChannelMap, outputs: ChannelMap
     ) -> None:
         """Writes nothing."""
 

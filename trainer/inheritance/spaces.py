@@ -14,35 +14,35 @@ from numpy.typing import NDArray
 from sampler import InputError
 from sampler.architecture import IntArray
 
-BoolArray = NDArray[np.bool_]
+_Mask = NDArray[np.bool_]
 # The source of a channel that repeats none of the parent's, and that no layer reads at first: its readers' weights
 # are zero, so it may hold anything.
-SILENT = -1
+SILENT_CHANNEL = -1
 
 
 @dataclass(frozen=True, eq=False)
-class Space:
+class ChannelMap:
     """The channels of one feature map of a child.
 
     Attributes:
-        source: `(n,)` for each channel the parent's that it repeats, or `SILENT`.
+        source: `(n,)` for each channel the parent's that it repeats, or `SILENT_CHANNEL`.
         half: The channels made by a ghost module's 1x1 convolution, where such a module must be able to write the
             space; its cheap half repeats them in the same order.
     """
 
     source: IntArray
-    half: Space | None = None
+    half: ChannelMap | None = None
 
     @property
-    def repeated(self) -> BoolArray:
+    def repeated(self) -> _Mask:
         """`(n,)` whether an earlier channel repeats the same one of the parent's."""
         mask = np.ones(len(self.source), dtype=bool)
         mask[np.unique(self.source, return_index=True)[1]] = False
-        mask &= self.source != SILENT
+        mask &= self.source != SILENT_CHANNEL
         return mask
 
 
-def plain(rng: np.random.Generator, old: int, new: int) -> Space:
+def free(rng: np.random.Generator, old: int, new: int) -> ChannelMap:
     """The parent's channels in order, then uniformly drawn ones.
 
     Raises:
@@ -51,7 +51,7 @@ def plain(rng: np.random.Generator, old: int, new: int) -> Space:
     return grouped(rng, old, new, 1, 1)
 
 
-def grouped(rng: np.random.Generator, old: int, new: int, old_groups: int, new_groups: int) -> Space:
+def grouped(rng: np.random.Generator, old: int, new: int, old_groups: int, new_groups: int) -> ChannelMap:
     """A space that a grouped convolution reads: each group of the child is one of the parent's, as wide or wider.
 
     Args:
@@ -77,10 +77,10 @@ def grouped(rng: np.random.Generator, old: int, new: int, old_groups: int, new_g
         ],
         axis=1,
     )
-    return Space((groups[:, None] * old_size + inside).ravel())
+    return ChannelMap((groups[:, None] * old_size + inside).ravel())
 
 
-def halves(rng: np.random.Generator, old: int, new: int) -> Space:
+def halves(rng: np.random.Generator, old: int, new: int) -> ChannelMap:
     """A space that a ghost module writes: a half, the depthwise half made from it, cut to the width.
 
     A parent of odd width makes one cheap channel that it cuts off. Where the child repeats that one, it is silent.
@@ -88,13 +88,13 @@ def halves(rng: np.random.Generator, old: int, new: int) -> Space:
     Raises:
         InputError: If there are fewer channels than the parent has.
     """
-    half = plain(rng, (old + 1) // 2, (new + 1) // 2)
+    half = free(rng, (old + 1) // 2, (new + 1) // 2)
     cheap = half.source + (old + 1) // 2
-    cheap[cheap >= old] = SILENT
-    return Space(np.concatenate([half.source, cheap])[:new], half)
+    cheap[cheap >= old] = SILENT_CHANNEL
+    return ChannelMap(np.concatenate([half.source, cheap])[:new], half)
 
 
-def multiples(rng: np.random.Generator, old: int, new: int) -> Space:
+def multiples(rng: np.random.Generator, old: int, new: int) -> ChannelMap:
     """A space that a layer norm reads: its mean and variance stay if every channel is repeated equally often.
 
     Raises:
@@ -105,10 +105,10 @@ def multiples(rng: np.random.Generator, old: int, new: int) -> Space:
             f"{old} channels under a layer norm can only grow to a multiple of {old}, not to {new}: "
             "its mean and variance would change"
         )
-    return Space(np.tile(np.arange(old), new // old))
+    return ChannelMap(np.tile(np.arange(old), new // old))
 
 
-def padded(rng: np.random.Generator, inputs: Space, old_in: int, old: int, new: int) -> Space:
+def padded(rng: np.random.Generator, inputs: ChannelMap, old_in: int, old: int, new: int) -> ChannelMap:
     """A space that CIFAR's shortcuts write: zeros in front, then the input's first channels in their order.
 
     The shortcut decides which channel meets which, so only the part in front is free; where the parent has none of
@@ -131,11 +131,13 @@ def padded(rng: np.random.Generator, inputs: Space, old_in: int, old: int, new: 
             f"its shortcut pads {missing} zero channels, the wider network's only {new_missing}; "
             f"make this stage at least {len(inputs.source) + missing} wide"
         )
-    front = plain(rng, missing, new_missing).source if missing else np.full(new_missing, SILENT)
+    front = free(rng, missing, new_missing).source if missing else np.full(new_missing, SILENT_CHANNEL)
     back = inputs.source[:new_kept]
-    source = np.concatenate([front, np.where((back == SILENT) | (back >= kept), SILENT, back + missing)])
+    source = np.concatenate(
+        [front, np.where((back == SILENT_CHANNEL) | (back >= kept), SILENT_CHANNEL, back + missing)]
+    )
     if len(np.setdiff1d(np.arange(old), source)):
         raise InputError(
             f"its shortcut keeps the first {new_kept} input channels, which leave out some of the parent's"
         )
-    return Space(source)
+    return ChannelMap(source)

@@ -14,19 +14,19 @@ from torch import nn
 from sampler import Architecture, InputError, base
 from trainer.families.protocol import ChannelGrowth, InheritableFamily, Parts, StageParts, lacking
 from trainer.families.registry import torch_family_of
-from trainer.inheritance.layers import SHORTCUTS, Transfer, layers
-from trainer.inheritance.spaces import Space, halves, multiples, padded, plain
+from trainer.inheritance.layers import SHORTCUTS, WeightTransfer, layers
+from trainer.inheritance.spaces import ChannelMap, free, halves, multiples, padded
 
 _log = logging.getLogger(__name__)
-_SPACES: dict[ChannelGrowth, Callable[[np.random.Generator, int, int], Space]] = {
-    "free": plain,
+_SPACES: dict[ChannelGrowth, Callable[[np.random.Generator, int, int], ChannelMap]] = {
+    "free": free,
     "halves": halves,
     "multiples": multiples,
 }
 Skip = Literal["no skip connection", "a plain skip connection", "a convolution beside it"]
 
 
-def parts_of(model: nn.Module, architecture: Architecture) -> Parts:
+def network_parts(model: nn.Module, architecture: Architecture) -> Parts:
     """The parts of a network.
 
     Raises:
@@ -39,7 +39,7 @@ def parts_of(model: nn.Module, architecture: Architecture) -> Parts:
     return family.parts(model, architecture)
 
 
-def summed_space(growth: ChannelGrowth, transfer: Transfer, old: int, new: int) -> Space:
+def summed_space(growth: ChannelGrowth, transfer: WeightTransfer, old: int, new: int) -> ChannelMap:
     """A map for the stem's or a stage's outputs, from the parent's width to the child's.
 
     Raises:
@@ -50,12 +50,12 @@ def summed_space(growth: ChannelGrowth, transfer: Transfer, old: int, new: int) 
 
 def grow_stage(
     growth: ChannelGrowth,
-    transfer: Transfer,
+    transfer: WeightTransfer,
     parent: StageParts,
     child: StageParts,
-    inputs: Space,
+    inputs: ChannelMap,
     widths: tuple[int, int, int],
-) -> Space:
+) -> ChannelMap:
     """Writes a stage's weights into the child.
 
     Args:
@@ -63,7 +63,7 @@ def grow_stage(
         transfer: Copies layers.
         parent: The parent's stage.
         child: The child's, with as many blocks or more.
-        inputs: What it reads.
+        inputs: Map of what it reads.
         widths: The parent's channels before and after the stage, and the child's after it.
 
     Returns:
@@ -133,7 +133,7 @@ def silence_residual_blocks(model: nn.Module, architecture: Architecture) -> int
     Raises:
         InputError: If the family does not tell its networks' parts.
     """
-    stages = parts_of(model, architecture).stages
+    stages = network_parts(model, architecture).stages
     blocks = [block for stage in stages for block in stage.blocks if not hasattr(block, "gamma")]
     residual = [block for block in blocks if skip_of(block) == "a plain skip connection"]
     for block in residual:
@@ -164,16 +164,24 @@ def skip_of(block: nn.Module) -> Skip:
 
 
 def _shortcut(block: nn.Module) -> nn.Module:
-    found = (getattr(block, name, None) for name in SHORTCUTS)
-    return next((module for module in found if isinstance(module, nn.Module)), nn.Identity())
+    named = (getattr(block, name, None) for name in SHORTCUTS)
+    return next((module for module in named if isinstance(module, nn.Module)), nn.Identity())
 
 
-def _grow_block(transfer: Transfer, parent: nn.Module, child: nn.Module, inputs: Space, outputs: Space) -> None:
+def _grow_block(
+    transfer: WeightTransfer, parent: nn.Module, child: nn.Module, inputs: ChannelMap, outputs: ChannelMap
+) -> None:
+    """Writes a block's weights into the child.
+
+    Raises:
+        InputError: If it has a parameter of its own that is no layer scale.
+    """
     transfer.chain([parent], [child], inputs, outputs)
     for (name, old), (_, new) in zip(
         parent.named_parameters(recurse=False), child.named_parameters(recurse=False), strict=True
     ):
-        assert name == "gamma", name  # ConvNeXt's layer scale
+        if name != "gamma":  # ConvNeXt's layer scale
+            raise InputError(f"its {type(child).__name__} has a parameter {name}, and no rule says how that widens")
         transfer.rows(old, new, outputs)
     beside = _shortcut(child)
     if layers(beside):

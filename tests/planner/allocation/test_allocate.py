@@ -9,7 +9,7 @@ import pytest
 
 from planner import PlannerError
 from planner.allocation.allocate import CAUTION, allocate
-from planner.allocation.believe import at_bounds, belief, taught
+from planner.allocation.believe import at_bounds, surrogate_belief, taught
 from planner.answers.formula import Formula
 from planner.fitting.fit import fit
 from sampler import (
@@ -178,10 +178,10 @@ def test_a_surrogate_reads_every_number_of_an_architecture_by_its_name(staged):
             return np.zeros(len(inputs)), np.ones(len(inputs))
 
     one = Architecture(BASE, 24, 16, (16, 32, 72), (3, 4, 3), 0)
-    belief(replace(staged, surrogate=Reader()))(stack([one]))
+    surrogate_belief(replace(staged, surrogate=Reader()))(stack([one]))
     from planner.allocation.allocate import from_rows
 
-    belief(replace(staged, surrogate=Reader()))(from_rows(staged.network, stack([one]).integers()))
+    surrogate_belief(replace(staged, surrogate=Reader()))(from_rows(staged.network, stack([one]).integers()))
     cost = architecture_complexity(one, CLASSES)
     assert seen == pytest.approx(
         {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from planner.allocation.decode import Target, decode
+from planner.allocation.decode import Target, decode_shares
 from planner.formulas.stages import closed, log_ratios, stage_macs
 from sampler import InputError, SearchSpace, base, random_design, rule_named
 from sampler.complexity import count
@@ -25,7 +25,7 @@ def test_an_architecture_comes_back_from_its_own_shares(name, steps):
     rule = rule_named(network.rule)
     drawn = random_design(SearchSpace(name, network.resolution, rule=network.rule, kind="stage"), 6, seed=0)
     for row, macs in enumerate(count(drawn, 1000).macs.tolist()):
-        found = decode(network, rule, target_of(drawn, row, network), macs)
+        found = decode_shares(network, rule, target_of(drawn, row, network), macs)
         assert 0.99 * macs <= found.macs <= macs
         assert found.macs == count(drawn.take([row]), 1000).macs[0] or steps
         assert np.abs(np.array(found.architecture.widths) - drawn.widths[row]).max() <= steps * rule.divisor
@@ -38,7 +38,7 @@ def test_the_cost_and_the_shares_are_met_whatever_the_family(name):
     rule = rule_named(network.rule)
     drawn = random_design(SearchSpace(name, network.resolution, rule=network.rule, kind="stage"), 6, seed=1)
     for row, macs in enumerate(count(drawn, 1000).macs.tolist()):
-        found = decode(network, rule, target_of(drawn, row, network), macs)
+        found = decode_shares(network, rule, target_of(drawn, row, network), macs)
         assert 0.99 * macs <= found.macs <= macs
         assert found.deviation < 0.15
         assert abs(found.pixels_nudged) <= 0.08 * drawn.resolution[row]
@@ -55,7 +55,7 @@ def test_widths_of_stages_one_block_deep_do_not_follow_the_noise_of_shares():
     for row, macs in enumerate(count(drawn, 1000).macs.tolist()):
         noise = rng.normal(0, 0.15, 7)
         for widths in worst:
-            found = decode(network, rule_named("inverse"), target_of(drawn, row, network, noise, widths), macs)
+            found = decode_shares(network, rule_named("inverse"), target_of(drawn, row, network, noise, widths), macs)
             off = np.abs(np.log(np.array(found.architecture.widths) / drawn.widths[row])).max()
             worst[widths] = max(worst[widths], float(off))
     print(
@@ -70,4 +70,4 @@ def test_a_budget_that_no_widths_meet_is_refused_with_how_far_off_they_are():
     with pytest.raises(
         InputError, match="no widths at 224 px and depths 1 2 2 3 3 4 1 cost 1,000 MACs; the nearest is"
     ):
-        decode(network, rule_named("inverse"), target, 1000)
+        decode_shares(network, rule_named("inverse"), target, 1000)

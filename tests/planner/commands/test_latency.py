@@ -94,10 +94,14 @@ def test_macs_alone_need_no_measurement(run, tmp_path):
 
 
 def test_a_sweep_of_widths_goes_channel_by_channel(run):
-    found = answered(run, "--resolution", "32", "--depth", "0.3", "--sweep", "width", "--stage", "5", "--minutes", "1")
+    sweep = ("--resolution", "32", "--depth", "0.3", "--sweep", "width", "--stage", "5")
+    found = answered(run, *sweep, "--no-measure")
     assert [row["width_5"] for row in found["rows"]] == list(range(104, 121))
     assert {row["width_4"] for row in found["rows"]} == {80}
-    assert found["sweep"] == "width"
+    assert found["sweep"] == "width" and not found["complete"]
+    timed = answered(run, *sweep, "--from", "110", "--to", "113", "--minutes", "1")
+    assert [row["width_5"] for row in timed["rows"]] == [110, 111, 112, 113]
+    assert all(row["latency_ms"] > 0 for row in timed["rows"]) and timed["complete"]
 
 
 def test_random_architectures_become_a_table(run, tmp_path):

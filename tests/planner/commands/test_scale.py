@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from planner.answers.formula import Formula
 from planner.formulas.coefficients import Coefficients
 from planner.rules import at_budget, by_factor, compound
 
@@ -36,7 +37,7 @@ def test_options_reach_the_rule(run, tmp_path):
     assert found == json.loads(json.dumps(ours.as_dict()))
     found = answer(run, "resnet50", "--method", "resnet-rs", "--scale", 2, "--epochs", 5, "--resolution", 96)
     assert found == json.loads(json.dumps(by_factor("resnet-rs", "resnet50", 2, 96, epochs=5).as_dict()))
-    formula = compound("resnet18")
+    formula = Formula.of(compound("resnet18"))
     formula.save(tmp_path / "f.json")
     for method in ("compound", "tinynet"):
         found = answer(run, "resnet18", "--method", method, "--flops", "1G", "--formula", "f.json")

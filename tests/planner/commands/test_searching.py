@@ -32,7 +32,7 @@ def closed_form(train, monkeypatch):
             train(ledger, accuracy)
 
     monkeypatch.setattr("planner.searches.trained.train_queued", queued)
-    monkeypatch.setattr("trainer.inherit.refusal", lambda *_: None)
+    monkeypatch.setattr("planner.searches.trained.refusal", lambda *_: None)
     return state
 
 

@@ -13,13 +13,13 @@ import pytest
 from scipy import stats
 
 from planner.commands.compare import table_beside
-from planner.compare.background import Background, of_study
+from planner.compare.background import Background, study_background
 from planner.compare.contender import DRAWN
 from planner.compare.contenders import LEARNED, contender, contenders
-from planner.compare.measuring import Score, Trained
+from planner.compare.measuring import SeedScore, Trained
 from planner.compare.own import middle_of
 from planner.compare.rows import COLUMNS, read_table, rows_in, rows_of_contenders, write_rows
-from planner.compare.statistics import mean_interval, paired
+from planner.compare.statistics import mean_interval, paired_difference
 from planner.compare.summary import summaries
 from planner.errors import PlannerError
 from planner.fitting.fit import fit
@@ -79,12 +79,12 @@ def test_intervals_are_those_of_scipy():
 
 def test_differences_are_paired_by_seed():
     ours, theirs = {0: 0.70, 1: 0.60, 2: 0.65, 9: 0.1}, {2: 0.63, 1: 0.59, 0: 0.67}
-    found = paired(ours, theirs)
+    found = paired_difference(ours, theirs)
     test = stats.ttest_rel([0.70, 0.60, 0.65], [0.67, 0.59, 0.63])
     low, high = test.confidence_interval(0.95)
     assert (found.mean - found.half, found.mean + found.half) == pytest.approx((low, high), rel=1e-9)
     assert found.n == 3 and found.sure == (test.pvalue < 0.05)
-    assert paired({0: 0.5}, {1: 0.5}) is None
+    assert paired_difference({0: 0.5}, {1: 0.5}) is None
 
 
 def test_paired_intervals_cover_the_true_difference_as_often_as_they_say():
@@ -92,13 +92,13 @@ def test_paired_intervals_cover_the_true_difference_as_often_as_they_say():
     for _ in range(2000):
         shared = rng.normal(0, 0.05, 3)  # of a seed: data order, hardware
         ours, theirs = 0.62 + shared + rng.normal(0, 0.01, 3), 0.6 + shared + rng.normal(0, 0.01, 3)
-        found = paired(dict(enumerate(ours)), dict(enumerate(theirs)))
+        found = paired_difference(dict(enumerate(ours)), dict(enumerate(theirs)))
         inside += abs(found.mean - 0.02) <= found.half
     assert inside / 2000 == pytest.approx(0.95, abs=3 * math.sqrt(0.95 * 0.05 / 2000))
 
 
 def test_every_rule_costs_the_budget(mine):
-    found, left_out = contenders(of_study(mine, 3), [BUDGET, 2 * BUDGET])
+    found, left_out = contenders(study_background(mine, 3), [BUDGET, 2 * BUDGET])
     rules = [one for one in found if one.method not in LEARNED]
     assert {one.method for one in rules} == {*METHODS, *DRAWN} - {"regnet"} and all(one.at_budget for one in rules)
     assert all(one.macs == architecture_complexity(one.architecture, 4).macs for one in found)
@@ -109,18 +109,18 @@ def test_every_rule_costs_the_budget(mine):
 def test_the_best_training_is_the_most_accurate_up_to_the_budget_and_charged_for(mine):
     own = mine.frame().query("status == 'ok'")
     best = own[own["macs"] <= 1.01 * BUDGET].sort_values("accuracy").iloc[-1]
-    found = contender("best", BUDGET, of_study(mine, 3))
+    found = contender("best", BUDGET, study_background(mine, 3))
     assert found.macs == best["macs"] and found.trainings == len(own) == 10
     assert found.seconds == pytest.approx(own["seconds"].sum())
 
 
 def test_a_formula_is_the_studys_own(mine):
-    assert contender("formula", BUDGET, of_study(mine, 3)).architecture is None
+    assert contender("formula", BUDGET, study_background(mine, 3)).architecture is None
     formula = fit(mine.table())
     formula.save(mine.folder / "formula.json")
-    found = contender("formula", BUDGET, of_study(mine, 3))
+    found = contender("formula", BUDGET, study_background(mine, 3))
     assert found.architecture == formula.predict(BUDGET).architecture and found.trainings == 10
-    beyond = contender("formula", 1e9, of_study(mine, 3))
+    beyond = contender("formula", 1e9, study_background(mine, 3))
     assert beyond.architecture is None and "outside the" in beyond.notes[0]
 
 
@@ -141,7 +141,7 @@ class Answering:
 
 
 def test_an_answer_is_the_studys_own_and_charged_for(mine):
-    known = of_study(mine, 3)
+    known = study_background(mine, 3)
     formula = fit(mine.table())
     found = contender("answer", BUDGET, replace(known, formula=Answering(formula)))
     assert found.architecture == formula.predict(BUDGET).architecture
@@ -154,16 +154,16 @@ def test_an_answer_is_the_studys_own_and_charged_for(mine):
 
 
 def test_a_formula_without_answers_says_to_fit_it_again(mine):
-    silent = replace(of_study(mine, 3), formula=replace(fit(mine.table())))
+    silent = replace(study_background(mine, 3), formula=replace(fit(mine.table())))
     if not hasattr(silent.formula, "answer"):
         assert "this formula holds no answers; fit it again" in contender("answer", BUDGET, silent).notes[0]
-    nothing = contender("answer", BUDGET, of_study(mine, 3))
+    nothing = contender("answer", BUDGET, study_background(mine, 3))
     assert nothing.architecture is None and "no formula, which answer needs" in nothing.notes[0]
 
 
 def test_there_is_one_compound_scaling_in_compare_scale_predict_and_report(run, mine):
     fit(mine.table()).save(mine.folder / "formula.json")
-    ours = contender("compound", BUDGET, of_study(mine, 3)).architecture
+    ours = contender("compound", BUDGET, study_background(mine, 3)).architecture
     scaled_ = json.loads(
         run(
             "scale",
@@ -190,13 +190,13 @@ def test_there_is_one_compound_scaling_in_compare_scale_predict_and_report(run, 
     reported = [one for one in answers_of(source)[0] if one["rule"] == "compound"]
     assert reported
     for one in reported:
-        there = contender("compound", one["budget"], of_study(mine, 3)).architecture
+        there = contender("compound", one["budget"], study_background(mine, 3)).architecture
         found = (one["resolution"], tuple(one["widths"]), tuple(one["depths"]))
         assert found == (there.resolution, there.widths, there.depths)
 
 
 def test_the_anchored_compound_goes_through_the_best_training_of_the_middle_budget(mine):
-    known = of_study(mine, 3)
+    known = study_background(mine, 3)
     best = contender("best", BUDGET, known)
     through = contender("compound-anchored", best.macs, known)
     assert through.architecture == best.architecture and through.for_its_score  # at its own cost it is the anchor
@@ -219,7 +219,7 @@ def test_the_middle_of_the_budgets_is_a_budget_or_between_two():
 
 
 def test_the_fitted_compound_is_the_rule_of_the_studys_trainings(mine, monkeypatch):
-    known, rule = of_study(mine, 3), compound("efficientnet_b0", 64, 4)
+    known, rule = study_background(mine, 3), compound("efficientnet_b0", 64, 4)
     found = {"alpha": 1.2, "beta": 1.1, "gamma": 1.15, "anchor": {"c": 1.0, "r": 1.0, "d": 1.0}}
     rule = replace(rule, provenance={"compound": found})
     asked = []
@@ -233,11 +233,11 @@ def test_the_fitted_compound_is_the_rule_of_the_studys_trainings(mine, monkeypat
 
 
 def test_too_few_trainings_for_a_fitted_compound_are_a_reason(mine):
-    assert "too few for a surrogate" in contender("compound-fitted", 4e6, of_study(mine, 3)).notes[0]
+    assert "too few for a surrogate" in contender("compound-fitted", 4e6, study_background(mine, 3)).notes[0]
 
 
 def test_random_networks_are_of_the_space_at_the_budget_and_their_mean_is_the_score(run, mine, trainings, tmp_path):
-    known = of_study(mine, 3)
+    known = study_background(mine, 3)
     found, _ = contenders(known, [BUDGET], ["random"])
     assert [one.method for one in found] == list(DRAWN) and all(one.at_budget for one in found)
     assert len({one.architecture for one in found}) == 3
@@ -315,8 +315,8 @@ def test_a_comparison_of_before_is_read_and_labelled(tmp_path):
 
 
 def test_the_same_network_is_trained_once_for_all_methods_and_seeds(mine, trainings):
-    one = contender("fast", BUDGET, of_study(mine, 3)).architecture
-    other = contender("compound", BUDGET, of_study(mine, 3)).architecture
+    one = contender("fast", BUDGET, study_background(mine, 3)).architecture
+    other = contender("compound", BUDGET, study_background(mine, 3)).architecture
     scores = measure(mine)([one, other, one])
     assert trainings == [4] and [score.seed for score in scores[one]] == [0, 1]
     assert measure(mine)([one, other]) == scores and trainings == [4]
@@ -324,7 +324,7 @@ def test_the_same_network_is_trained_once_for_all_methods_and_seeds(mine, traini
 
 
 def test_a_comparison_that_was_killed_goes_on_where_it_was(mine, train, trainings, monkeypatch):
-    several = [contender(name, BUDGET, of_study(mine, 3)).architecture for name in ("fast", "compound")]
+    several = [contender(name, BUDGET, study_background(mine, 3)).architecture for name in ("fast", "compound")]
 
     def killed(ledger, *_):
         accuracies = iter([0.5, 0.6])
@@ -347,7 +347,7 @@ def test_a_comparison_that_was_killed_goes_on_where_it_was(mine, train, training
 
 
 def test_what_the_study_has_queued_is_trained_once_for_both(mine, train, monkeypatch):
-    one = contender("fast", BUDGET, of_study(mine, 3)).architecture
+    one = contender("fast", BUDGET, study_background(mine, 3)).architecture
     with mine.coordinating():
         mine.enqueue(stack([one]), "mine")
     trained = []
@@ -364,13 +364,13 @@ def test_what_the_study_has_queued_is_trained_once_for_both(mine, train, monkeyp
 
 @pytest.mark.parametrize(("status", "trainings_left"), [("diverged", 0), ("out_of_memory", 1), ("killed", 1)])
 def test_only_failures_of_the_network_itself_are_taken_over_from_the_study(mine, monkeypatch, status, trainings_left):
-    best = contender("best", BUDGET, of_study(mine, 3)).architecture
+    best = contender("best", BUDGET, study_background(mine, 3)).architecture
     monkeypatch.setattr(mine, "attempts", lambda _: {(best, asked_key({})): (3, status)})
     assert measure(mine, seeds=1).missing([best]) == trainings_left
 
 
 def test_a_training_that_the_study_has_is_not_done_again(mine, trainings):
-    best = contender("best", BUDGET, of_study(mine, 3))
+    best = contender("best", BUDGET, study_background(mine, 3))
     known = float(mine.frame().query("status == 'ok' and macs == @best.macs")["accuracy"].iloc[0])
     scores = measure(mine, seeds=1)([best.architecture])
     assert trainings == [] and scores[best.architecture][0].accuracy == known
@@ -383,15 +383,15 @@ def test_a_training_that_the_study_has_is_not_done_again(mine, trainings):
 def test_fits_and_counts_leave_the_comparisons_trainings_out(mine, trainings):
     before, asked = mine.table().sha256, mine.asked()
     rows = len(mine.table().frame)
-    one = contender("fast", BUDGET, of_study(mine, 3)).architecture
+    one = contender("fast", BUDGET, study_background(mine, 3)).architecture
     measure(mine)([one])
     assert len(mine.table().frame) == rows and mine.asked() == asked and len(mine.frame()) == 13
     assert mine.table().sha256 != before and mine.table().left_out["asked otherwise"] == 2
-    assert of_study(mine, 3).trainings == 10
+    assert study_background(mine, 3).trainings == 10
 
 
 def test_what_was_stopped_early_elsewhere_is_trained_to_the_end(mine, trainings, monkeypatch):
-    one = contender("fast", BUDGET, of_study(mine, 3)).architecture
+    one = contender("fast", BUDGET, study_background(mine, 3)).architecture
     first = measure(mine, seeds=1)
     first([one])
     stopped = {key: (n, "stopped") for key, (n, _) in mine.attempts().items() if key[0] == one}
@@ -479,22 +479,22 @@ def test_a_method_that_fails_or_diverges_stays_and_is_marked(run, mine, train, m
 
 def test_a_network_below_the_budget_is_kept_and_says_so(run, mine, trainings):
     _, out, _ = run("compare", "--flops", "7M", "--methods", "compound,best", "--seeds", 1)
-    best = contender("best", 7e6, of_study(mine, 3))
+    best = contender("best", 7e6, study_background(mine, 3))
     assert not best.at_budget and f"{100 * best.error:+.1f} % off the budget; the best of" in out
 
 
 def test_what_a_search_found_competes_and_is_charged_its_own_trainings(run, mine, trainings, tmp_path):
     folder = tmp_path / "results" / "mine" / "searches"
-    one = contender("fast", BUDGET, of_study(mine, 3)).architecture
+    one = contender("fast", BUDGET, study_background(mine, 3)).architecture
     path = write_found(folder, Found("greedy", one, (), ("it stopped",)), BUDGET, 4, 17, 7200.0)
     assert path.name == "greedy-5000000.json"
     (record,) = read_found(folder)
     assert (record.architecture, record.trainings, record.seconds, record.notes) == (one, 17, 7200.0, ("it stopped",))
-    found = contender("greedy", BUDGET, of_study(mine, 3))
+    found = contender("greedy", BUDGET, study_background(mine, 3))
     assert (found.architecture, found.trainings, found.seconds) == (one, 17, 7200.0)
     _, out, _ = run("compare", "--flops", "5M", "--methods", "compound,fast,greedy", "--seeds", 2)
     assert trainings == [4] and "greedy: the network of fast; it stopped" in out
-    other = contender("greedy", 2 * BUDGET, of_study(mine, 3))
+    other = contender("greedy", 2 * BUDGET, study_background(mine, 3))
     assert other.architecture is None and "greedy searched for 5M" in other.notes[0]
 
 
@@ -503,13 +503,15 @@ def test_a_search_that_ended_off_the_budget_has_a_row_that_says_so(run, mine, tr
     one = scaled("efficientnet_b0", 48, 0.25, 0.25, rule="inverse")  # as small as a search may start
     macs = architecture_complexity(one, 4).macs
     write_found(folder, Found("greedy", one, ()), BUDGET, 4, 3, 60.0)
-    found = contender("greedy", BUDGET, of_study(mine, 3))
+    found = contender("greedy", BUDGET, study_background(mine, 3))
     assert found.architecture == one and found.error == macs / BUDGET - 1 < -0.01 and not found.at_budget
     code, out, _ = run("compare", "--flops", "5M", "--methods", "compound,greedy", "--seeds", 2)
     words = " ".join(out.split())
     assert code == 0 and f"greedy: {100 * (macs / BUDGET - 1):+.1f} % off the budget; the search ended at" in words
-    assert contender("greedy", macs, of_study(mine, 3)).error == 0  # at what it costs, it competes like any other
-    kept, left_out = contenders(of_study(mine, 3), [2 * BUDGET])  # named by nobody: in the table all the same
+    assert (
+        contender("greedy", macs, study_background(mine, 3)).error == 0
+    )  # at what it costs, it competes like any other
+    kept, left_out = contenders(study_background(mine, 3), [2 * BUDGET])  # named by nobody: in the table all the same
     (greedy,) = (one for one in kept if one.method == "greedy")
     assert greedy.architecture is None and "greedy searched for 5M" in greedy.notes[0] and "rbis" in left_out
 
@@ -521,7 +523,7 @@ def test_a_network_with_a_width_per_layer_competes(tmp_path):
     known = Background("mine", "resnet20_cifar", 32, 10, 3, searches=(record,))
     found, _ = contenders(known, [macs], ["adjust", "width"])
     assert found[0].architecture == one and found[0].error == 0
-    rows = rows_of_contenders(found, {one: [Score(0, "ok", 0.9, 1.0)]}, FakeMeasure(), "resnet20_cifar", 10)
+    rows = rows_of_contenders(found, {one: [SeedScore(0, "ok", 0.9, 1.0)]}, FakeMeasure(), "resnet20_cifar", 10)
     assert rows[0].layers == " ".join(map(str, one.layers)) + " max" and rows[1].layers is None
     plain = replace(rows[0], method="plain", layers=None)
     assert summaries([rows[0], plain])[macs][1].same_as == ()  # the same widths of stages, yet another network

@@ -12,7 +12,7 @@ import pytest
 import trainer.cores
 from planner.doctor import installed, machine
 from planner.doctor.installed import (
-    Probed,
+    PackageProbe,
     fit_check,
     gpu_check,
     known_good,
@@ -107,7 +107,7 @@ def test_a_package_without_its_files_or_of_a_version_that_does_not_fit_is_a_prob
     real = metadata.version
     monkeypatch.setattr(metadata, "version", lambda name: "1.2" if name == "numpy" else real(name))
     monkeypatch.setattr(installed, "requirements", dict)
-    found = problems(package_checks(Probed()))
+    found = problems(package_checks(PackageProbe()))
     assert found["timm"].problem == "has lost its module no_such_module"
     assert "--force-reinstall timm" in found["timm"].mend
     needs = found["pandas"].problem.removeprefix("wants ")
@@ -130,7 +130,7 @@ def test_operators_that_do_not_run_do_not_fit(broken):
 
 
 def test_versions_that_do_not_belong_together_do_not_fit(monkeypatch):
-    fine = Probed({"torch": "", "torchvision": "", "torchvision's operators": ""})
+    fine = PackageProbe({"torch": "", "torchvision": "", "torchvision's operators": ""})
     assert not fit_check(fine, {}).problem
     real = metadata.version
     monkeypatch.setattr(metadata, "version", lambda name: "2.11.0" if name == "torch" else real(name))
@@ -143,7 +143,7 @@ def test_versions_are_held_against_what_is_needed_and_what_is_known(monkeypatch)
     monkeypatch.setattr(installed, "PACKAGES", {"numpy": "numpy", "nothing": "no-such-package", "click": "click"})
     monkeypatch.setattr(installed, "requirements", lambda: {"numpy": ">=99", "no-such-package": ">=1"})
     monkeypatch.setattr(installed, "known_good", lambda: {"click": "1.0"})
-    checks = {check.name: check for check in package_checks(Probed({"numpy": "", "click": ""}))}
+    checks = {check.name: check for check in package_checks(PackageProbe({"numpy": "", "click": ""}))}
     assert checks["numpy"].problem == ">=99 is wanted" and checks["numpy"].mend == "pip install --upgrade 'numpy>=99'"
     assert checks["no-such-package"].mend == "pip install 'no-such-package>=1'"
     assert not checks["click"].problem and "(known good: 1.0)" in checks["click"].found
@@ -171,7 +171,7 @@ def test_what_the_planner_needs_is_what_it_declares():
 )
 def test_a_gpu_that_torch_does_not_see_is_a_problem(monkeypatch, tmp_path, cuda, words, mend):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    seen = Probed(torch={"threads": 1, "cuda": cuda, "gpus": []})
+    seen = PackageProbe(torch={"threads": 1, "cuda": cuda, "gpus": []})
     monkeypatch.setattr(installed, "DRIVER", tmp_path / "none")
     assert not gpu_check(seen, {}).problem
     (tmp_path / "version").write_text("590")
@@ -259,7 +259,7 @@ def test_a_container_with_less_time_than_cores_says_how_many_workers(monkeypatch
 def test_problems_are_printed_one_a_line(run, monkeypatch):
     wrong = [Check("disk", "0 B", "full", "rm x"), Check("fine", "yes")]
     monkeypatch.setattr(machine, "machine_checks", lambda: wrong)
-    monkeypatch.setattr(installed, "probe", lambda: Probed())
+    monkeypatch.setattr(installed, "probe", lambda: PackageProbe())
     monkeypatch.setattr(installed, "package_checks", lambda _: [])
     code, out, err = run("doctor")
     assert (code, err) == (2, "") and out == "! disk  0 B\n  fine  yes\nto mend (1):\n  disk: full; rm x\n"

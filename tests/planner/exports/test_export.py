@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from timm.models import _registry
 
 from planner.exports import files
-from planner.exports.files import difference, write
-from planner.exports.network import Network, name_of
+from planner.exports.files import onnx_difference, write
+from planner.exports.network import ExportedNetwork, name_of
 from planner.exports.paths import is_timm_model
 from planner.exports.source import timm_source
 from sampler import LayeredArchitecture, architecture_complexity, base, base_names, rule_named
@@ -100,7 +100,7 @@ def random_network(name, seed):
     one = scale_stages(network, rule_named(network.rule), pixels, d, w)[0]
     if network.family in ("residual", "convnext") and seed % 2:  # a stem unlike the first stage, and unlike timm's
         one = replace(one, stem=int(rng.integers(5, 20)))
-    return Network(name_of(name, f"random_{seed}"), one, CLASSES)
+    return ExportedNetwork(name_of(name, f"random_{seed}"), one, CLASSES)
 
 
 def check_elsewhere(folder, networks):
@@ -134,10 +134,10 @@ def test_the_code_builds_the_same_network_where_there_is_no_planner(tmp_path):
     for number, padding in enumerate(("max", "local")):
         layers = np.random.default_rng(number).integers(3, 20, 18).tolist()
         one = LayeredArchitecture.of(base("resnet20_cifar"), layers, padding, stem=9, resolution=17)
-        networks.append(Network(f"layered_{padding}", one, CLASSES))
+        networks.append(ExportedNetwork(f"layered_{padding}", one, CLASSES))
         layers = np.random.default_rng(number).integers(3, 20, 16).tolist()
         one = LayeredArchitecture.of(base("resnet18"), layers, padding, stem=9, resolution=33)
-        networks.append(Network(f"layered_18_{padding}", one, CLASSES))
+        networks.append(ExportedNetwork(f"layered_18_{padding}", one, CLASSES))
     check_elsewhere(tmp_path, {network.name: network for network in networks}.values())
 
 
@@ -317,12 +317,12 @@ def test_the_onnx_graph_computes_what_torch_computes_for_any_batch(name, tmp_pat
     network = random_network(name, seed=4)
     path = tmp_path / "m.onnx"
     model = filled(build(network.architecture, CLASSES))
-    monkeypatch.setattr(Network, "module", lambda _: model)
+    monkeypatch.setattr(ExportedNetwork, "module", lambda _: model)
     assert write(network, "onnx", str(path)) == [path]
     images = torch.randn(5, 3, *[network.architecture.resolution] * 2)
-    assert difference(path.read_bytes(), model, images) <= 1e-4
+    assert onnx_difference(path.read_bytes(), model, images) <= 1e-4
     other = filled(build(network.architecture, CLASSES), seed=1)
-    assert difference(path.read_bytes(), other, images) > 1e-2
+    assert onnx_difference(path.read_bytes(), other, images) > 1e-2
     import onnx
 
     props = {one.key: one.value for one in onnx.load(path).metadata_props}
@@ -333,7 +333,7 @@ def test_a_graph_that_computes_something_else_is_not_written(tmp_path, monkeypat
     for name in ONNX_PACKAGES:
         pytest.importorskip(name)
     monkeypatch.setattr(files, "onnx_proto", lambda *_, **__: __import__("onnx").ModelProto())
-    monkeypatch.setattr(files, "difference", lambda *_: float("nan"))
+    monkeypatch.setattr(files, "onnx_difference", lambda *_: float("nan"))
     with pytest.raises(RuntimeError, match="from torch's"):
         write(random_network("resnet18", 0), "onnx", str(tmp_path / "x.onnx"))
     assert not list(tmp_path.iterdir())

@@ -98,7 +98,7 @@ def test_proposals_for_budgets_cost_no_more_and_lie_near_them(pool, observed):
 
 def test_screening_a_large_pool_changes_little(pool, observed, monkeypatch):
     every = planner.propose(observed, pool, 3, inputs=INPUTS, budgets=BUDGETS)
-    monkeypatch.setattr(answering, "SHORTLIST", 15)
+    monkeypatch.setattr(answering, "ANSWER_SHORTLIST", 15)
     assert planner.propose(observed, pool, 3, inputs=INPUTS, budgets=BUDGETS)[0] == every[0]
 
 

@@ -14,7 +14,7 @@ from scipy.stats import norm
 import planner
 from planner import PlannerError
 from planner.gaussian.warps import Warp
-from planner.proposers.bayes import DEPTH, MARGIN, Known, best_rows, reference_of
+from planner.proposers.bayes import FLOOR_DEPTH, MARGIN, Known, best_rows, reference_of
 from planner.proposers.proposal import _log_seconds, _thinned
 from planner.proposers.spread import spread_out
 from planner.surrogates.fit import fit_surrogate
@@ -76,7 +76,7 @@ def test_the_best_of_a_full_grid_is_that_of_brute_force(pool, observed):
     costs = np.log(pool["macs"])
     lowest = observed["accuracy"].min()
     span = np.ptp(observed["accuracy"])
-    floor = max(min(lowest, mean.min()), lowest - span) - DEPTH * span
+    floor = max(min(lowest, mean.min()), lowest - span) - FLOOR_DEPTH * span
     reference = (costs.max() + MARGIN * np.ptp(costs), floor)
     gains = [
         expected_gain(m, s, math.log(cost), points, reference)

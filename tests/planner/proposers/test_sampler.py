@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from planner import ExactCostSampler, PlannerError
 from planner.proposers import sampler as module
-from planner.proposers.candidates import drawn, features, moved
+from planner.proposers.candidates import drawn_rows, features, moved_rows
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -183,8 +183,8 @@ def test_candidates_are_tried_each_once_before_any_twice():
 
 def test_draws_and_moves_stay_in_their_ranges_and_moves_are_near():
     rng = np.random.default_rng(0)
-    rows = drawn(RANGES, 200, rng)
-    near = moved(rows[:1], RANGES, 200, rng)
+    rows = drawn_rows(RANGES, 200, rng)
+    near = moved_rows(rows[:1], RANGES, 200, rng)
     for row in rows + near:
         assert all(one._contains(one.to_internal_repr(row[name])) for name, one in RANGES.items()), row
         assert [type(row[name]) for name in RANGES] == [float, int, float, str]

@@ -10,7 +10,7 @@ from planner.errors import PlannerError
 from planner.formulas.coefficients import EFFICIENTNET, Coefficients, coefficients
 from planner.rules import METHODS, at_budget, by_factor, compound
 from planner.rules.quantised import DEPTH_EXPONENT, published, quantised_family, scaled_group_widths, scaled_parameters
-from planner.rules.rays import FAST, SLOW_RESOLUTION, compound_ray, pycls_ray, resnet_rs_ray
+from planner.rules.rays import FAST_SCALING, SLOW_RESOLUTION, compound_ray, pycls_ray, resnet_rs_ray
 from planner.rules.rule import rule_of
 from planner.rules.staircase import nearest, uniform_family
 from sampler import InputError, architecture_complexity, base, rule_named
@@ -53,7 +53,7 @@ def squeezed(one):
 
 @pytest.mark.parametrize(("scale", "quoted"), [(1.8, (1.06, 1.27, 1.03)), (2.3, (1.09, 1.40, 1.04))])
 def test_fast_scaling_has_the_multipliers_that_rbis_quotes(scale, quoted):
-    r, d, w = pycls_ray(FAST).at(np.array([scale]))
+    r, d, w = pycls_ray(FAST_SCALING).at(np.array([scale]))
     assert tuple(round(float(one[0]), 2) for one in (d, w, r)) == quoted
 
 
@@ -137,7 +137,7 @@ def test_compound_scaling_of_fused_blocks_grows_to_the_published_stages():
     assert (found.architecture.stem, found.architecture.head) == (32, 1408)
 
 
-@pytest.mark.parametrize("method", [*METHODS, FAST, "dr", "d3w1"])
+@pytest.mark.parametrize("method", [*METHODS, FAST_SCALING, "dr", "d3w1"])
 @pytest.mark.parametrize(("name", "share"), [("efficientnet_b0", 0.3), ("regnety_008", 2.2), ("resnet18", 4.0)])
 def test_every_method_meets_a_budget_and_keeps_its_own_answer(method, name, share):
     if method == "regnet" and not name.startswith("regnet"):
@@ -226,7 +226,9 @@ def test_resnet_rs_deepens_for_long_schedules_and_widens_for_short_ones():
     assert slope(*zip(*RESNET_RS, strict=True)) == pytest.approx(SLOW_RESOLUTION, abs=0.005)
 
 
-@pytest.mark.parametrize("ray", [compound_ray(EFFICIENTNET), resnet_rs_ray(10), resnet_rs_ray(350), pycls_ray(FAST)])
+@pytest.mark.parametrize(
+    "ray", [compound_ray(EFFICIENTNET), resnet_rs_ray(10), resnet_rs_ray(350), pycls_ray(FAST_SCALING)]
+)
 def test_a_rays_ideal_cost_is_its_scale(ray):
     r, d, w = ray.at(np.array([0.2, 7.0]))
     assert r**2 * d * w**2 == pytest.approx([0.2, 7.0])
@@ -306,7 +308,7 @@ def test_resolution_classes_and_rounding_are_the_callers():
 
 
 def test_a_family_never_leaves_what_can_be_built():
-    for method in (FAST, "d", "w", "r"):
+    for method in (FAST_SCALING, "d", "w", "r"):
         family = uniform_family(base("regnety_320"), rule_named("anynet"), pycls_ray(method))
         tiny = count(family(np.array([1e-9, 1e-3]))[1]).macs
         assert (tiny > 0).all()

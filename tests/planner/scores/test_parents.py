@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from planner.scores.parents import LARGEST, choose_parents, common_parent
+from planner.scores.parents import LARGEST_PARENT, choose_parents, common_parent
 from sampler import SearchSpace, architecture_complexity, base, random_design, rule_named, scaled
 from trainer.inherit import inherit, pattern, refusal
 from trainer.network import build
@@ -56,7 +56,7 @@ def check_parents(name, kind):
     full = base(name).resolution
     for child, parent in parents.items():
         assert macs(parent) < macs(child)
-        assert macs(parent, full) <= LARGEST * macs(child, full)
+        assert macs(parent, full) <= LARGEST_PARENT * macs(child, full)
         assert refusal(parent, child, 0) is None
     cheapest_first = sorted(parents.items(), key=lambda pair: sum(pair[0].widths) * sum(pair[0].depths))
     for child, parent in cheapest_first[:2]:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from planner.errors import PlannerError
-from planner.searches.adjust import AdjustOptions, Probed, adjust, adjusted_count, rescaled, updated
+from planner.searches.adjust import AdjustOptions, ProxyProbe, adjust, adjusted_count, rescaled, updated
 from planner.searches.widths import width_vector
 from sampler import LayeredArchitecture, architecture_complexity, base, scaled
 
@@ -48,7 +48,7 @@ class ClosedForm:
     def __call__(self, widths, label):
         self.asked.append((widths, label))
         per_mac = self.weights / np.array(widths) ** 2 / np.maximum(per_channel(self.vector, widths), 1)
-        return Probed(1 - self.loss(widths), tuple(per_mac.tolist()))
+        return ProxyProbe(1 - self.loss(widths), tuple(per_mac.tolist()))
 
 
 # --- the arithmetic ---
@@ -199,13 +199,13 @@ def test_every_family_can_be_adjusted_by_the_stage(name):
 
 def test_the_network_of_the_last_adjustment_is_trained_and_may_win():
     vector = vector_of("efficientnet_b0")
-    found = adjust(vector, lambda widths, label: Probed(int(label.split()[1]) / 100, tuple(range(7))))
+    found = adjust(vector, lambda widths, label: ProxyProbe(int(label.split()[1]) / 100, tuple(range(7))))
     assert found.steps[-1].accuracy == 0.11 and found.architecture == found.steps[-1].architecture
 
 
 def test_of_equally_accurate_networks_the_earliest_is_kept():
     vector = vector_of("efficientnet_b0")
-    found = adjust(vector, lambda widths, label: Probed(0.5, tuple(range(7))))
+    found = adjust(vector, lambda widths, label: ProxyProbe(0.5, tuple(range(7))))
     assert found.architecture == vector.architecture_of(vector.initial)
 
 
@@ -234,7 +234,7 @@ def test_a_diverged_training_ends_the_search_with_the_best_so_far():
     form = ClosedForm(vector)
 
     def probe(widths, label):
-        return Probed(None) if label == "iteration 4" else form(widths, label)
+        return ProxyProbe(None) if label == "iteration 4" else form(widths, label)
 
     found = adjust(vector, probe)
     assert len(found.steps) == 4 and found.steps[-1].accuracy is None and found.steps[-1].scored == 0
@@ -244,18 +244,18 @@ def test_a_diverged_training_ends_the_search_with_the_best_so_far():
 
 def test_a_first_training_that_diverged_is_refused_in_words():
     with pytest.raises(PlannerError, match="the initial network's training diverged; lower the recipe's learning"):
-        adjust(vector_of("efficientnet_b0"), lambda widths, label: Probed(None))
+        adjust(vector_of("efficientnet_b0"), lambda widths, label: ProxyProbe(None))
 
 
 def test_a_utilisation_that_is_not_a_number_ends_the_search():
-    found = adjust(vector_of("efficientnet_b0"), lambda widths, label: Probed(0.4, (float("nan"),) * 7))
+    found = adjust(vector_of("efficientnet_b0"), lambda widths, label: ProxyProbe(0.4, (float("nan"),) * 7))
     assert len(found.steps) == 1 and "not a number" in found.notes[0]
 
 
 def test_units_whose_drop_rate_was_capped_are_reported():
     vector, lines = vector_of("efficientnet_b0"), []
     found = adjust(
-        vector, lambda *_: Probed(0.5, tuple(range(7)), ("stage1",)), AdjustOptions(iterations=1), lines.append
+        vector, lambda *_: ProxyProbe(0.5, tuple(range(7)), ("stage1",)), AdjustOptions(iterations=1), lines.append
     )
     assert found.notes[0] == "iteration 1: drop rate capped at 0.5, utilisation too low: stage1"
     assert found.notes[0] in lines

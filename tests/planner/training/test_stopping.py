@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from planner.study.trials import LearningCurve as Curve
-from planner.training.stopping import EARLIEST, FEWEST, cannot_reach_front, upper_bound
+from planner.training.stopping import EARLIEST, FEWEST_ALIKE, cannot_reach_front, upper_bound
 
 EPOCHS = 10
 
@@ -42,7 +42,7 @@ def test_a_cheap_network_is_not_compared_with_dear_ones():
 def test_nothing_is_stopped_early_or_with_few_to_compare_with():
     low = 0.1
     assert not cannot_reach_front(curve(2_000_000, low, int(EARLIEST * EPOCHS) - 1), FINISHED, EPOCHS)
-    assert not cannot_reach_front(curve(2_000_000, low, 5), FINISHED[: FEWEST - 1], EPOCHS)
+    assert not cannot_reach_front(curve(2_000_000, low, 5), FINISHED[: FEWEST_ALIKE - 1], EPOCHS)
     assert not cannot_reach_front(curve(2_000_000, low, EPOCHS), FINISHED, EPOCHS)  # it has ended
     assert not cannot_reach_front(curve(2_000_000, low, 5), [], EPOCHS)
 

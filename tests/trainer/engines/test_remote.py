@@ -7,7 +7,7 @@ import pytest
 
 from sampler import Architecture
 from trainer.engines.engine import observation_path
-from trainer.engines.remote import MARK, Desk, _images, perform
+from trainer.engines.remote import SHARED_MARK, Desk, _images, perform
 from trainer.engines.shipping import ShippedImages
 from trainer.observation import DataSpec, Fidelity, Observation, Recipe, Training
 from trainer.weights import load_network
@@ -84,7 +84,7 @@ def test_a_checkpoint_is_used_only_in_the_coordinators_own_folder(desk, tmp_path
     assert epochs(other) == [1, 2]
     assert epochs(asked) == [2]
     desk.filed(asked, perform(asked, None, quiet))
-    assert [path.name for path in Path(asked.checkpoint).parent.iterdir()] == [MARK]
+    assert [path.name for path in Path(asked.checkpoint).parent.iterdir()] == [SHARED_MARK]
 
 
 def test_a_source_that_is_wrong_is_refused_where_the_coordinator_is(desk, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 from sampler import Architecture, InputError
 from trainer.engines.engine import observation_path
-from trainer.engines.remote import MARK, Desk, Outcome
+from trainer.engines.remote import SHARED_MARK, Desk, Outcome
 from trainer.engines.slurm import SlurmEngine, _parsed
 from trainer.observation import DataSpec, Fidelity, Observation, Recipe, Training
 
@@ -52,7 +52,7 @@ def test_jobs_report_epochs_and_leave_observations_and_nothing_else(tmp_path, en
     assert found[0].status == "ok" and len(found[0].history) == 1
     assert found[1].status == "stopped" and 2 <= len(found[1].history) < 400
     assert keep.stat().st_size > 1000
-    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [MARK]
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [SHARED_MARK]
     assert list((tmp_path / "jobs").iterdir()) == []
 
 

@@ -1,6 +1,6 @@
 """A training without a sign of life is told, then ended; a slow one is not."""
 
-from trainer.engines.vigil import END_SECONDS, LOOK_SECONDS, PATIENCE, TELL_SECONDS, Vigil, is_stopped
+from trainer.engines.vigil import END_SECONDS, LOOK_SECONDS, SLOW_TIMES, TELL_SECONDS, Vigil, is_stopped
 
 
 def looks(vigil, seconds, step=LOOK_SECONDS, every=None, stopped=False):
@@ -32,8 +32,8 @@ def test_a_training_of_slow_steps_is_left_alone():
     vigil = Vigil()
     assert "end" not in looks(vigil, 8 * slow, every=slow)
     # Ten times its longest silence is waited now.
-    later = [vigil.look(99, LOOK_SECONDS) for _ in range(int(PATIENCE * slow / LOOK_SECONDS) + 3)]
-    assert later.index("end") * LOOK_SECONDS >= 0.9 * PATIENCE * slow
+    later = [vigil.look(99, LOOK_SECONDS) for _ in range(int(SLOW_TIMES * slow / LOOK_SECONDS) + 3)]
+    assert later.index("end") * LOOK_SECONDS >= 0.9 * SLOW_TIMES * slow
 
 
 def test_time_in_which_the_coordinator_slept_is_not_counted():

@@ -12,12 +12,12 @@ import torch
 from torch import nn
 
 from planner.exports.files import write
-from planner.exports.network import Network
+from planner.exports.network import ExportedNetwork
 from planner.exports.source import timm_source
 from sampler import BaseNetwork, Family, InputError, Stage, architecture_complexity, base, base_names, registered
 from sampler.families.parts import Block, Layer, strided
 from trainer.batches import DeviceImages
-from trainer.channel_units import stage_units
+from trainer.channel_units import check_units, stage_units
 from trainer.families import registered_torch_family
 from trainer.families.conformance import check_torch_family
 from trainer.families.protocol import BlockEnds, ChannelRoles, Parts, StageParts
@@ -187,7 +187,7 @@ def test_a_toy_family_goes_through_the_whole_loop(toy, data, tmp_path, monkeypat
     assert math.isfinite(zen_score(toy, 2, repeats=2, batch=2).zen)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    write(Network("toy_exported", toy, 2), "timm", "toy_exported.py")
+    write(ExportedNetwork("toy_exported", toy, 2), "timm", "toy_exported.py")
     importlib.import_module("toy_exported")
     exported = timm.create_model("toy_exported").eval()
     exported.load_state_dict(model.state_dict())
@@ -229,7 +229,7 @@ def test_zero_init_silences_what_a_family_says(toy):
             "toy_net: family 'toy' has no shortcuts(), which zen-scores need; choose another score",
         ),
         (
-            lambda one: timm_source(Network("x", one, 2), weights=False),
+            lambda one: timm_source(ExportedNetwork("x", one, 2), weights=False),
             "toy_net: family 'toy' has no timm_code(), which --to timm and --to torch write; export it with --to onnx",
         ),
     ],
@@ -351,3 +351,22 @@ def test_a_family_that_the_sampler_does_not_know_is_told():
         check_torch_family("toy")
     with pytest.raises(InputError, match="not known for family 'toy'"):
         check_torch_family("toy")
+
+
+def test_what_inheritance_has_no_rule_for_is_told(counted):
+    def scaled(family, network, architecture, classes, drop_rate):
+        model = BareToy.build(family, network, architecture, classes, drop_rate)
+        norm = model.stem[1]
+        model.stem[1] = nn.GroupNorm(1, architecture.stem)
+        assert sum(one.numel() for one in norm.parameters()) == 2 * architecture.stem
+        return model
+
+    family = type("Damaged", (TorchToy,), {"build": scaled})()
+    with pytest.raises(AssertionError, match="its child .* computes something else"):
+        check_torch_family("toy", family, architectures=1)
+
+
+def test_a_search_by_utilisation_is_refused_before_anything_is_trained(bare):
+    with pytest.raises(InputError, match="has no channels"):
+        check_units(bare)
+    check_units(base("efficientnet_b0").architecture())

@@ -1,0 +1,62 @@
+"""Checks of a listener, whoever wrote it: call it in a test of your own.
+
+from planner.training.conformance import check_listener
+check_listener(MyListener(folder))
+"""
+
+from __future__ import annotations
+
+from planner.training.progress import Listener
+from trainer.conformance import SMALL_NETWORK
+from trainer.observation import EpochRecord, Fidelity, Observation, Status
+
+
+def check_listener(listener: Listener) -> None:
+    """Tells a listener of trainings as a coordinator does: of good ones, and of what goes wrong.
+
+    Args:
+        listener: Listener to check.
+
+    Raises:
+        AssertionError: If it raises something, saying what it was told.
+    """
+    _told(listener, "note", "resumed: 1 finished trainings recorded, 0 interrupted ones queued again")
+    _told(listener, "start", 3, 1)
+    _told(listener, "note", "plan: 1 h; nothing was measured yet, so one training begins alone")
+    for epoch in (1, 2, 3):
+        _told(listener, "epoch", 0, epoch, 3)
+    _told(listener, "done", 0, _observation("ok"))
+    _told(listener, "epoch", 1, 1, 3)
+    _told(listener, "done", 1, _observation("stopped"))
+    _told(listener, "done", 2, _observation("diverged"))  # before its first epoch
+    _told(listener, "done", 2, _observation("ok", loss=None))
+    _told(listener, "close")
+
+
+def _observation(status: Status, loss: float | None = 1.0) -> Observation:
+    """Of a network that trained for three epochs, or failed."""
+    failed = status == "diverged"
+    history = () if failed else tuple(EpochRecord(epoch, None, 0.5, loss) for epoch in (1, 2, 3))
+    return Observation(
+        SMALL_NETWORK,
+        Fidelity(3),
+        seed=0,
+        status=status,
+        accuracy=None if failed else 0.5,
+        loss=None if failed else loss,
+        macs=1_000_000,
+        params=10_000,
+        activations=50_000,
+        seconds=1.5,
+        device="cpu",
+        message="the score is nan after epoch 1" if failed else "",
+        history=history,
+        asked={"trainer": "train.py:train"},
+    )
+
+
+def _told(listener: Listener, what: str, *facts: object) -> None:
+    try:
+        getattr(listener, what)(*facts)
+    except Exception as error:
+        raise AssertionError(f"told {what}{facts}, it raised {type(error).__name__}: {error}") from error
