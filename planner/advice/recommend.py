@@ -18,15 +18,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from planner.advice.situation import Situation
 from planner.tables.chance import guessing
 from planner.text.quantities import format_count
-
-if TYPE_CHECKING:
-    from planner.advice.situation import Situation
 
 Action = Literal["sample", "train", "mend", "lengthen", "widen", "repeat", "stop", "propose"]
 # Of all that ended, and how many at least: fewer may be chance.

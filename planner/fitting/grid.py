@@ -27,8 +27,8 @@ _Score = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
 Buildable = Callable[[FloatArray, FloatArray, FloatArray], NDArray[np.bool_]]
 
 LEAST = -0.5  # of a, 2 b and 2 g: twice the MACs take at most 30 % of the blocks away
-BUDGETS = 16  # values of c, in equal ratios over the table's range
-NEAR = 0.05  # a training this near in log r, log d and log c stands at a point
+GRID_BUDGETS = 16  # values of c, in equal ratios over the table's range
+NEAR_TRAINING = 0.05  # a training this near in log r, log d and log c stands at a point
 FINEST = 1e-4  # step of a at which refining ends
 _MOST_MOVES = 400
 INDISTINCT = 0.001  # accuracy: a tenth of a point, which no proxy resolves
@@ -157,7 +157,7 @@ def search(score: _Score, trainings: Trainings, raw: bool = False, worth: FloatA
             is then the answer, unrefined.
         worth: `(n,)` accuracies by which the best training is told; those observed by default.
     """
-    c: FloatArray = np.geomspace(trainings.c.min(), trainings.c.max(), BUDGETS)
+    c: FloatArray = np.geomspace(trainings.c.min(), trainings.c.max(), GRID_BUDGETS)
     through = BASE, _middle(trainings, trainings.accuracy if worth is None else worth)
     scored = [_Scored.of(score, trainings, one, c, raw) for one in through]
     base, training = left_out = scored[0].left_out(), scored[1].left_out()
@@ -168,7 +168,7 @@ def search(score: _Score, trainings: Trainings, raw: bool = False, worth: FloatA
 def _middle(trainings: Trainings, worth: FloatArray) -> Anchor:
     """The best training up to the middle of the trainings' range of c."""
     middle = math.sqrt(trainings.c.min() * trainings.c.max())
-    row = int(np.argmax(np.where(trainings.c <= middle * (1 + NEAR), worth, -np.inf)))
+    row = int(np.argmax(np.where(trainings.c <= middle * (1 + NEAR_TRAINING), worth, -np.inf)))
     return Anchor(float(trainings.c[row]), float(trainings.r[row]), float(trainings.d[row]), row)
 
 
@@ -237,7 +237,7 @@ def _enclosed(points: FloatArray, c: FloatArray, trainings: Trainings, anchor: A
     _, r, d = every = anchor.at(points, c)
     inside = np.ones(len(points), dtype=bool)
     for cells, seen in ((r, trainings.r), (d, trainings.d)):
-        low, high = np.log(seen.min()) - NEAR, np.log(seen.max()) + NEAR
+        low, high = np.log(seen.min()) - NEAR_TRAINING, np.log(seen.max()) + NEAR_TRAINING
         inside &= ((np.log(cells) >= low) & (np.log(cells) <= high)).all(axis=1)
     if trainings.buildable is not None and inside.any():
         there = trainings.buildable(*(one[inside].ravel() for one in every))
@@ -253,7 +253,7 @@ def _nearest(
 
     cells = anchor.at(points, c)
     places = np.log(np.column_stack([one.ravel() for one in cells]))
-    distance, row = cKDTree(trainings.logs).query(places, p=np.inf, distance_upper_bound=NEAR)
+    distance, row = cKDTree(trainings.logs).query(places, p=np.inf, distance_upper_bound=NEAR_TRAINING)
     close = np.isfinite(distance)
     above = trainings.accuracy - score(trainings.c, trainings.r, trainings.d)
     found = np.where(close, np.append(above, 0.0)[row], 0.0)

@@ -20,7 +20,7 @@ BEYOND = (1.12, 1.08, 1.05, 1.03, 1.015)
 NO_BUDGET = "no budget: give --flops, --params, --latency or --memory"
 
 
-def within(
+def prediction_within(
     formula: FormulaCurves, macs: float | None, limits: Sequence[Limit] = (), extrapolate: bool = False
 ) -> Prediction:
     """The formula's architecture for a budget of MACs, for other limits, or for all of them together.

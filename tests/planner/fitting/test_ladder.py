@@ -13,7 +13,7 @@ from planner import PlannerError
 from planner.answers.formula import Formula
 from planner.answers.search import best_networks
 from planner.fitting.fit import fit
-from planner.fitting.ladder import Records, with_ladder
+from planner.fitting.ladder import RecordNetworks, with_ladder
 from planner.formulas.branch import Branch
 from planner.formulas.codec import dumps, read_formula, signed
 from planner.formulas.document import formula_model
@@ -212,8 +212,8 @@ def test_records_are_the_rows_that_beat_every_cheaper_one(networks):
     for place in sorted(range(200), key=lambda i: (macs[i], -scores[i], some.integers()[i].tolist())):
         if scores[place] > best:
             wanted, best = [*wanted, place], scores[place]
-    whole = Records.of(some, macs, scores)
-    halves = [Records.of(some.take(part), macs[part], scores[part]) for part in (slice(0, 90), slice(90, 200))]
+    whole = RecordNetworks.of(some, macs, scores)
+    halves = [RecordNetworks.of(some.take(part), macs[part], scores[part]) for part in (slice(0, 90), slice(90, 200))]
     for found in (whole, halves[0].among(halves[1])):
         assert (found.networks.integers() == some.take(wanted).integers()).all()
         assert found.macs.tolist() == macs[wanted].tolist() and found.scores.tolist() == scores[wanted].tolist()

@@ -57,12 +57,12 @@ class Elements(HTMLParser):
 
 @pytest.fixture(autouse=True)
 def _few_budgets(monkeypatch):
-    monkeypatch.setattr("planner.report.answers.BUDGETS", 3)
+    monkeypatch.setattr("planner.report.answers.REPORT_BUDGETS", 3)
 
 
 @pytest.fixture
 def _compound_alone(monkeypatch):
-    monkeypatch.setattr("planner.report.answers.RULES", ("compound",))
+    monkeypatch.setattr("planner.report.answers.REPORT_RULES", ("compound",))
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +89,9 @@ def studied(ten_trained, tmp_path_factory):
     shutil.copytree(ten_trained, folder / "results" / "mine")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr("planner.report.answers.BUDGETS", 2)
-        patch.setattr("planner.report.answers.RULES", ("compound", "fast"))
-        patch.setattr("planner.advice.recommend.recommend", lambda situation: advice)
+        patch.setattr("planner.report.answers.REPORT_BUDGETS", 2)
+        patch.setattr("planner.report.answers.REPORT_RULES", ("compound", "fast"))
+        patch.setattr("planner.report.numbers.recommend", lambda situation: advice)
         done = CliRunner().invoke(cli, ["report", "--study", "mine", "--json"], catch_exceptions=False)
     return folder, json.loads(done.stdout)
 
@@ -400,8 +400,8 @@ def test_a_prediction_is_expected_what_its_own_multipliers_are(noisy):
 
 
 def test_a_table_whose_name_is_no_utf_8_is_reported(run, published, tmp_path, monkeypatch):
-    monkeypatch.setattr("planner.report.answers.BUDGETS", 2)
-    monkeypatch.setattr("planner.report.answers.RULES", ("compound",))
+    monkeypatch.setattr("planner.report.answers.REPORT_BUDGETS", 2)
+    monkeypatch.setattr("planner.report.answers.REPORT_RULES", ("compound",))
     name = os.fsdecode(b"caf\xe9.csv")
     shutil.copy(published, tmp_path / name)
     code, _, err = run("report", name)
