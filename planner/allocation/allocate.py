@@ -58,7 +58,7 @@ def allocate(
     Args:
         formula: A formula with curves of the stages, a surrogate, or both.
         macs: Budget of multiply-accumulates of one image; without it, that of the uniform answer to the limits.
-        limits: What else must not be passed.
+        limits: Limits of other costs.
         cautious: Whether to search for, and compare, lower bounds of the accuracy (1.28 standard deviations below
             the mean) instead of means.
         extrapolate: Whether to answer outside the range that the fit saw.

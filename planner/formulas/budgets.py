@@ -81,8 +81,6 @@ def prediction_of(
         rule=formula.branch(c).rule,
         in_range=formula.checked(budget, extrapolate=True),
         pixels_nudged=pixels_nudged,
-        stage_nudged=None,
-        channels_nudged=0,
     )
     return priced(found, limits)
 

@@ -12,7 +12,7 @@ from planner.formulas.formula import FormulaCurves
 from planner.formulas.prediction import Prediction
 from planner.formulas.stages import part_macs
 from planner.report.source import Source
-from planner.rules import Scaled, at_budget, compound
+from planner.rules import RuleAnswer, at_budget, compound
 from sampler import stack
 from sampler.architecture import FloatArray
 
@@ -31,7 +31,7 @@ def budgets_of(source: Source) -> list[int]:
 
 def answers_of(source: Source) -> tuple[list[dict[str, Any]], list[str]]:
     """Every rule's network for every budget, in JSON's types; and which rules gave none, in words."""
-    found: list[tuple[str, Prediction | Scaled]] = []
+    found: list[tuple[str, Prediction | RuleAnswer]] = []
     missing: list[str] = []
     table, budgets = source.table, budgets_of(source)
     for budget in budgets if source.formula else ():
@@ -50,7 +50,7 @@ def answers_of(source: Source) -> tuple[list[dict[str, Any]], list[str]]:
     return _listed(source, found), missing
 
 
-def _listed(source: Source, found: list[tuple[str, Prediction | Scaled]]) -> list[dict[str, Any]]:
+def _listed(source: Source, found: list[tuple[str, Prediction | RuleAnswer]]) -> list[dict[str, Any]]:
     """Answers with their costs, their parts and their expected accuracies."""
     if not found:
         return []
