@@ -46,10 +46,10 @@ def answer_for(
     Args:
         formula: With `answers`, or else its curves answer.
         macs: Budget of multiply-accumulates of one image; None where the limits alone decide.
-        limits: What else must not be passed.
+        limits: Further costs that must not be passed.
         cautious: Whether lower bounds are compared instead of means.
         extrapolate: Whether the curves answer outside the range that the fit saw.
-        n: How many.
+        n: Number of networks.
         space: `stage` also for networks whose stages are scaled apart, where enough trainings were.
 
     Raises:

@@ -30,7 +30,7 @@ class Task:
         rule: Name of the scaling rule.
         classes: Outputs of the classifier.
         base_macs: MACs of c = 1.
-        model: What is known; its surrogate reads integers.
+        model: Model of answers, whose surrogate reads integers.
         ranges: Lowest and highest integer of the trainings, by column.
         c_range: Smallest and largest c.
     """
@@ -90,7 +90,7 @@ class Result:
     """A distilled formula of one direction, and its exam.
 
     Attributes:
-        curves: Of r and d.
+        curves: Curves of r and d.
         losses: `(k,)` scores that its networks are expected to lose against the answers, each by curves that did not
             see the budget.
         losses_before: `(k,)` the same of the curves that it is to replace.

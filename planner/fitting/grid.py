@@ -59,7 +59,7 @@ class Anchor:
         c: MACs over the base network's.
         r: Resolution multiplier.
         d: Depth multiplier.
-        row: Of the training in its table; None for the base network.
+        row: Row of the training in its table; None for the base network.
     """
 
     c: float = 1.0
@@ -85,14 +85,14 @@ class Best:
     """The best rule and how it was found.
 
     Attributes:
-        anchor: What it passes through.
+        anchor: Point that it passes through.
         a: Exponent of depth.
         g: Exponent of resolution.
-        score: Its mean accuracy over the budgets.
+        score: Mean accuracy over the budgets.
         points: Grid points scored: those that can be built and whose r and d the trainings enclose, at every budget.
         outside: Grid points left out, because they are not.
-        near: Of the scored points' (rule, budget) pairs, those with a training close by.
-        pairs: All of them.
+        near: Number of the scored points' (rule, budget) pairs with a training close by.
+        pairs: Number of all pairs.
         indistinct: Smallest and largest alpha, beta and gamma of scored points within a tenth of a point of the best.
         left_out: Mean accuracy at budgets that were left out of the choice of a rule: through the base network, and
             through the best training of the middle budget.
@@ -151,7 +151,7 @@ def search(score: _Score, trainings: Trainings, raw: bool = False, worth: FloatA
 
     Args:
         score: Expected accuracy, by a surrogate.
-        trainings: What was trained; budgets lie in its range of c, and r and d of every point must in its range.
+        trainings: Trainings; budgets lie in its range of c, and r and d of every point must in its range.
         raw: Whether, on the grid, the nearest training's observed accuracy stands for pairs that have one close by
             (carried over the remaining distance by the surrogate), instead of the surrogate's. The grid's best point
             is then the answer, unrefined.

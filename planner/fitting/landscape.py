@@ -143,7 +143,7 @@ def networks_within(
 
     Args:
         network: The base network, at the resolution that r multiplies.
-        rule: How multipliers become integers.
+        rule: Rule by which multipliers become integers.
         classes: Outputs of the classifier.
         score: Gives the `(n,)` scores of architectures.
         ranges: Lowest and highest integer by column; a width or depth that is not there is

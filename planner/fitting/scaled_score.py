@@ -26,7 +26,7 @@ class ScaledScore:
     Attributes:
         surrogate: Over r, d and MACs, or over an architecture's integers.
         network: The base network, at the resolution that r multiplies.
-        rule: How multipliers become integers.
+        rule: Rule by which multipliers become integers.
         classes: Outputs of the classifier.
         base_macs: MACs of c = 1.
     """

@@ -62,9 +62,9 @@ class FitSelection:
         rows: `(m,)` row numbers, sorted by cost.
         accuracy: `(n,)` accuracies of all rows, by which they were chosen: what each is worth.
         expected: `(n,)` what the surrogate expects of another training of each; what was observed without one.
-        by: What those are: `"posterior means"` or `"observed accuracies"`.
+        by: Name of those: `"posterior means"` or `"observed accuracies"`.
         why: Why they are the observed ones, where they are.
-        surrogate: What gave the posterior means, or would have; None where there is none.
+        surrogate: Surrogate that gave the posterior means, or would have; None where there is none.
     """
 
     rows: IntArray

@@ -20,8 +20,8 @@ def page_of(numbers: Numbers, formula: FormulaCurves | None, command: str) -> st
     """The text of a report.
 
     Args:
-        numbers: As `planner.report.numbers.numbers_of` gives them.
-        formula: What the slider evaluates; None for a page without one.
+        numbers: Numbers of the report, of `planner.report.numbers.numbers_of`.
+        formula: Formula that the slider evaluates; None for a page without one.
         command: The beginning of the command that answers a budget to 1 %.
     """
     body = (

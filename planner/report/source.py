@@ -29,16 +29,16 @@ class Source:
     """What a report is about.
 
     Attributes:
-        name: Of the study, or of the table's file.
+        name: Name of the study, or of the table's file.
         table: The trainings that can be used.
         finished: Every training that ended, however it did.
-        formula: What answers budgets; None where there are too few trainings.
+        formula: Formula that answers budgets; None where there are too few trainings.
         origin: The file that the formula is from, or that it was fitted for this page.
-        doubts: What a reader must know of the formula, one sentence each.
+        doubts: Sentences that a reader must know of the formula.
         surrogate: Expects accuracies, fitted to this table; None where there are too few trainings.
         why: Why there is no formula or no surrogate, by those names.
         command: The beginning of the command that answers a budget by this formula.
-        situation: Of a study; None of a table.
+        situation: Situation of a study; None of a table.
     """
 
     name: str
