@@ -144,19 +144,9 @@ def read_formula(text: str, kind: type[_F], name: str = "formula", shipped: bool
     return _format(kind, shipped).loads(text, name)
 
 
-def load(path: Path) -> FormulaCurves:
-    """The curves of a formula file, as `read_formula_file`."""
-    return read_formula_file(path, FormulaCurves)
-
-
-def loads(text: str, name: str = "formula", shipped: bool = False) -> FormulaCurves:
-    """The curves of a text, as `read_formula`."""
-    return read_formula(text, FormulaCurves, name, shipped)
-
-
 def _formula_in(document: dict[str, Any], kind: type[_F]) -> _F:
     name, network = document["base"]["name"], document["base"]["network"]
-    surrogate = _surrogate_in(document.get("surrogate"))
+    surrogate = Surrogate.from_dict(document["surrogate"]) if "surrogate" in document else None
     if name not in base_names() and name not in base_names(installed=True):
         raise PlannerError(f"base network {shown(name)} is unknown to this version")
     formula = kind(
@@ -175,7 +165,7 @@ def _formula_in(document: dict[str, Any], kind: type[_F]) -> _F:
         errors=document["errors"],
         provenance=_provenance_in(document["provenance"]),
         surrogate=surrogate,
-        answers=_answers_in(document.get("answers"), surrogate),
+        answers=AnswerModel.from_dict(document["answers"], surrogate) if surrogate and "answers" in document else None,
         non_dominated=tuple(document.get("non_dominated", ())),
         warnings=tuple(document["warnings"]) if "warnings" in document else _warnings(document),
     )
@@ -267,15 +257,3 @@ def _branch_in(document: dict[str, Any], name: str, stages: int, kind: FormulaKi
         kind_curve_in(document["d"], f"d of {name}", kind),
         stages_in(document["stages"], stages, name, curve_in) if "stages" in document else None,
     )
-
-
-def _surrogate_in(document: dict[str, Any] | None) -> Surrogate | None:
-    if document is None:
-        return None
-    return Surrogate.from_dict(document)
-
-
-def _answers_in(document: dict[str, Any] | None, surrogate: Surrogate | None) -> AnswerModel | None:
-    if document is None or surrogate is None:
-        return None
-    return AnswerModel.from_dict(document, surrogate)

@@ -15,7 +15,7 @@ from planner.answers.search import best_networks
 from planner.fitting.fit import fit
 from planner.fitting.ladder import RecordNetworks, with_ladder
 from planner.formulas.branch import Branch
-from planner.formulas.codec import dumps, loads, signed
+from planner.formulas.codec import dumps, read_formula, signed
 from planner.formulas.document import formula_model
 from planner.formulas.rungs import rung_at
 from planner.formulas.trainings import trained_networks
@@ -221,7 +221,7 @@ def test_records_are_the_rows_that_beat_every_cheaper_one(networks):
 
 def test_the_file_keeps_the_ladder_and_answers_its_vectors(formula, written):
     assert read_as(formula_model(), written) == written
-    assert loads(json.dumps(written)).ladder == formula.ladder
+    assert read_formula(json.dumps(written), Formula).ladder == formula.ladder
     assert len(written["vectors"]) >= 8
     for vector in written["vectors"]:
         rung = rung_at(formula.ladder, vector["budget"])
@@ -259,7 +259,7 @@ def test_the_reference_studys_ladder_is_small_and_its_scores_never_fall(referenc
 def refusal(document):
     """The line with which a document is refused; None where it is read."""
     try:
-        loads(json.dumps(signed(document)), "f.json")
+        read_formula(json.dumps(signed(document)), Formula, "f.json")
     except PlannerError as error:
         assert "\n" not in str(error)
         return str(error)

@@ -13,8 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from planner.advice.recommend import Advice
+from planner.answers.formula import Formula
 from planner.cli import cli
-from planner.formulas.codec import loads
+from planner.formulas.codec import read_formula
 from planner.formulas.rungs import Rung
 from planner.gaussian.curve import Curve
 from planner.report import plots
@@ -141,7 +142,7 @@ def test_the_formula_in_the_page_is_the_file_that_fit_writes(reported, run, mine
     assert "fitted for this page" in reported[1] and "planner fit --study mine" in reported[1]
     assert run("fit", "--study", "mine")[0] == 0
     assert json.loads(inside) == json.loads((mine.folder / "formula.json").read_text())
-    assert loads(inside).base == "efficientnet_b0"
+    assert read_formula(inside, Formula).base == "efficientnet_b0"
     # With that file, which is of these trainings, there is nothing to doubt.
     source = of_study("mine")
     assert source.doubts == () and source.origin == "results/mine/formula.json"
