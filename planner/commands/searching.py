@@ -21,7 +21,7 @@ from planner.text.quantities import format_count, parse_ms
 
 if TYPE_CHECKING:
     from planner.searches.running import Search
-    from planner.searches.scoring import Found
+    from planner.searches.scoring import SearchResult
     from planner.searches.trained import TrainedScorer
     from planner.study.ledger import Ledger
     from planner.training.resources import Resources
@@ -137,7 +137,7 @@ def search_on_ledger(
 
 
 def _written(
-    ledger: Ledger, found: Found, macs: float | None, trials: dict[int, str], seconds: float
+    ledger: Ledger, found: SearchResult, macs: float | None, trials: dict[int, str], seconds: float
 ) -> tuple[Path, ...]:
     """What was found as JSON; its iterations, and all that it trained, as CSV."""
     import pandas as pd
@@ -213,7 +213,7 @@ def _tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _as_dict(found: Found, scorer: TrainedScorer, seconds: float, paths: tuple[Path, ...]) -> dict[str, Any]:
+def _as_dict(found: SearchResult, scorer: TrainedScorer, seconds: float, paths: tuple[Path, ...]) -> dict[str, Any]:
     from dataclasses import asdict
 
     return {
@@ -227,7 +227,7 @@ def _as_dict(found: Found, scorer: TrainedScorer, seconds: float, paths: tuple[P
     }
 
 
-def _show(found: Found, scorer: TrainedScorer, seconds: float, paths: tuple[Path, ...]) -> None:
+def _show(found: SearchResult, scorer: TrainedScorer, seconds: float, paths: tuple[Path, ...]) -> None:
     one = found.architecture
     for step in found.steps:
         accuracy = "no score" if step.accuracy is None else f"{step.accuracy:.4g}"

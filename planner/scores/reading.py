@@ -83,12 +83,12 @@ def targets_of(
     """One row per architecture; with `variance` of one training, its `freedom` and `trainings` behind a target.
 
     Args:
-        numbers: Of all columns; with `_group`, the group's labels, where there is a group.
+        numbers: Numbers of all columns; with `_group`, the group's labels, where there is a group.
         target: The column, if one was named.
-        label: What the target is called in the answer.
+        label: Name of the target in the answer.
         repeats: Columns with repeated trainings.
         group: The column that tells which rows are repeats.
-        name: What messages call the table.
+        name: Name of the table in messages.
 
     Raises:
         PlannerError: If no row is a repeat of another, or the target is none of its repeats nor their mean.

@@ -13,7 +13,7 @@ import numpy as np
 
 from planner.compare.pictures import plain_ticks
 from planner.errors import PlannerError
-from planner.report.answers import RULES, answers_of, front_accuracy
+from planner.report.answers import REPORT_RULES, answers_of, front_accuracy
 from planner.report.curves import Band, bands_of
 from planner.report.numbers import calibration_of, time_of, trainings_of
 from planner.report.source import Source, of_study
@@ -34,7 +34,7 @@ StageSize = Literal["width", "depth"]
 ShareKind = Literal["macs", "width", "depth"]
 _LABELS = {"r": "resolution multiplier r", "d": "depth multiplier d", "w": "width multiplier w"}
 _UNITS = {"width": "channels", "depth": "blocks", "macs": "share of the MACs"}
-_MARKERS = dict(zip(RULES, "^svxP", strict=True))
+_MARKERS = dict(zip(REPORT_RULES, "^svxP", strict=True))
 _LEARNED, _COPIED = "tab:blue", "tab:gray"
 _GROUPS = 5  # budgets side by side
 _ENDS = ("mean", "lower", "upper")
