@@ -23,7 +23,7 @@ from planner.study.ledger_file import is_there, make, reading
 from planner.study.patience import patient
 from planner.study.reader import Records
 from planner.study.rebuilding import ANOTHER_SEED, observations_in, rebuilt, was_there, what_is_left
-from planner.study.storage import name_values, new_study, storage_errors, storage_of, write_study
+from planner.study.storage import annotate, name_values, new_study, set_state, storage_errors, storage_of, write_study
 from planner.study.trials import COSTS, architecture_of, parameters, recorded, trial_training, widened
 from planner.study.urls import safe_url
 from planner.tables.table import ASKS
@@ -261,8 +261,8 @@ class Ledger(Records):
             for other in every:
                 if not is_ours(other.user_attrs):
                     # Queued by another program: there is nothing that could be trained.
-                    self._annotate(other, {"message": "no architecture: not queued by the planner"})
-                    self.study._storage.set_trial_state_values(other._trial_id, state=TrialState.FAIL)
+                    annotate(self.study, other, {"message": "no architecture: not queued by the planner"})
+                    set_state(self.study, other, TrialState.FAIL)
             if not waiting:
                 return None
             reach("claim.before")
@@ -303,7 +303,7 @@ class Ledger(Records):
             return
         facts = recorded(observation)
         del facts["architecture"]
-        self._annotate(trial, facts)
+        annotate(self.study, trial, facts)
         reach("record.annotated")
         if again and observation.status == "diverged" and "first_seed" not in trial.user_attrs:
             seed = trial.user_attrs.get("seed", self.settings.seed)
@@ -318,7 +318,7 @@ class Ledger(Records):
     @patient
     def progress(self, number: int, epochs: int) -> None:
         """Writes down how many epochs a running training has done."""
-        self._annotate(self._frozen(number), {"epochs_done": epochs})
+        annotate(self.study, self._frozen(number), {"epochs_done": epochs})
 
     @patient
     def put_back(self, number: int, reason: str) -> None:
@@ -328,8 +328,8 @@ class Ledger(Records):
         with self.locks.claiming():
             trial = self._frozen(number)
             if trial.state == TrialState.RUNNING:
-                self._annotate(trial, {"message": reason})
-                self.study._storage.set_trial_state_values(trial._trial_id, state=TrialState.WAITING)
+                annotate(self.study, trial, {"message": reason})
+                set_state(self.study, trial, TrialState.WAITING)
 
     @patient
     def requeue(self, number: int, reason: str) -> bool:
@@ -355,7 +355,7 @@ class Ledger(Records):
         if again:  # before it ends, so that a kill in between loses neither
             self._enqueue_again(trial, tries=tries + its_own, epochs_before=max(done, before))
         reach("requeue.queued")
-        self._annotate(trial, {"status": "killed", "message": reason})
+        annotate(self.study, trial, {"status": "killed", "message": reason})
         reach("requeue.annotated")
         self.study.tell(number, state=TrialState.FAIL)
         reach("requeue.told")
@@ -433,10 +433,3 @@ class Ledger(Records):
         other = next(name for name in names if not name.exists())
         path.rename(other)
         self.tell(f"{path}: not of trial {int(path.stem)} ({' '.join(why.split())[:200]}); kept as {other.name}")
-
-    def _annotate(self, trial: optuna.trial.FrozenTrial, facts: dict[str, Any]) -> None:
-        import optuna
-
-        live = optuna.trial.Trial(self.study, trial._trial_id)
-        for name, value in facts.items():
-            live.set_user_attr(name, value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,6 +148,23 @@ def name_values(study: optuna.Study) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study.set_metric_names(VALUE_NAMES)
+
+
+def annotate(study: optuna.Study, trial: optuna.trial.FrozenTrial, facts: Mapping[str, Any]) -> None:
+    """Writes attributes of a trial, whatever its state."""
+    import optuna
+
+    live = optuna.trial.Trial(study, trial._trial_id)
+    for name, value in facts.items():
+        live.set_user_attr(name, value)
+
+
+def set_state(study: optuna.Study, trial: optuna.trial.FrozenTrial, state: optuna.trial.TrialState) -> None:
+    """Gives a trial another state by its storage: Optuna's studies cannot have a running trial wait again.
+
+    The one place that writes past `optuna.Study`; `BaseStorage.set_trial_state_values` is documented there.
+    """
+    study._storage.set_trial_state_values(trial._trial_id, state=state)
 
 
 def write_study(path: Path, name: str, seed: int, trials: Sequence[optuna.trial.FrozenTrial]) -> None:

@@ -13,6 +13,7 @@ import pytest
 from planner import PlannerError
 from planner.study.ledger import MOST_TRIES, Ledger
 from planner.study.settings import StudySettings
+from planner.study.storage import annotate
 from planner.study.trials import LearningCurve as Curve
 from planner.tables.table import read_csv, usable
 from planner.training.coordinator import Coordinator
@@ -447,7 +448,7 @@ def test_curves_that_were_recorded_under_other_settings_judge_nothing(judged, fi
     ledger, finish, coordinator, (number, architecture, _) = judged
     finish(epochs=fidelity.epochs)
     if fidelity.data_share < 1:  # the running one's own record says so
-        ledger._annotate(ledger._frozen(number), {"data_share": fidelity.data_share})
+        annotate(ledger.study, ledger._frozen(number), {"data_share": fidelity.data_share})
     assert not coordinator.stops(Event("epoch", number, LOW))
 
 
