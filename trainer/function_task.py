@@ -17,7 +17,7 @@ from sampler import Architectures, InputError, architecture_complexity
 from trainer import pausing
 from trainer.files import write_atomically
 from trainer.observation import DataSpec, EpochRecord, Observation, Status, Training
-from trainer.protocol import Conditions, Job, NoScore, Stopped, Trainer, TrainerError, score_in_range
+from trainer.protocol import Conditions, Job, NoScore, Stopped, Trainer, TrainerError, checked_score
 from trainer.trainers import trainer_named
 
 # What was reported so far, in the job's folder.
@@ -166,9 +166,9 @@ class _Attempt:
             return
         done = bool(job.history) and job.history[-1].epoch == job.epochs
         if returned is not None and not done:
-            value = score_in_range(returned, f"--trainer {self.name} returned {returned!r}")
+            value = checked_score(returned, f"--trainer {self.name} returned {returned!r}")
             job.report(job.epochs, value)
-        elif returned is not None and not math.isfinite(score_in_range(returned, f"--trainer {self.name} returned")):
+        elif returned is not None and not math.isfinite(checked_score(returned, f"--trainer {self.name} returned")):
             raise NoScore(f"the score that was returned is {returned}")
         elif not done:
             raise InputError(

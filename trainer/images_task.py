@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import trainer
 from sampler import Architectures, InputError
 from trainer import pausing
 from trainer.engines.placement import training_bytes
@@ -56,11 +57,8 @@ def observe_images(training: Training, images: ImageData, conditions: Conditions
     """Does one training on images that are there, as `ImagesTask.observe` does."""
     import torch
 
-    from trainer.inherit import inherited_weights
-    from trainer.proxy import train
-
     torch.set_num_threads(conditions.threads)
-    weights = inherited_weights(training, len(images.classes)) if training.parent else None
+    weights = trainer.inherited_weights(training, len(images.classes)) if training.parent else None
     keep = Path(training.keep) if training.keep else None
     where = conditions.device, conditions.on_epoch, conditions.checkpoint
-    return train(training, images, *where, weights, keep)
+    return trainer.train(training, images, *where, weights, keep)

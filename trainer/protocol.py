@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import trainer
 from sampler import Architecture, Architectures, InputError
 from trainer.observation import DataSpec, EpochRecord, Observation, Training
 
@@ -76,11 +77,9 @@ class Job:
         """
         import torch
 
-        from trainer.network import build
-
         torch.set_num_threads(self.threads)
         torch.manual_seed(self.seed)
-        return build(self.architecture, self.classes)
+        return trainer.build(self.architecture, self.classes)
 
     def report(self, epoch: int, score: float, loss: float | None = None) -> None:
         """Tells how good the network is after an epoch; kept at once, so that no kill loses it.
@@ -97,7 +96,7 @@ class Job:
         """
         if not isinstance(epoch, int) or not 1 <= epoch <= self.epochs:
             raise InputError(f"job.report({epoch!r}, ..): epochs count from 1 to job.epochs, which is {self.epochs}")
-        value = score_in_range(score, f"job.report({epoch}, {score!r})")
+        value = checked_score(score, f"job.report({epoch}, {score!r})")
         if not math.isfinite(value):
             raise NoScore(f"the score is {value} after epoch {epoch}")
         kept = [record for record in self.history if record.epoch < epoch]
@@ -106,7 +105,7 @@ class Job:
             raise Stopped
 
 
-def score_in_range(score: object, where: str) -> float:
+def checked_score(score: object, where: str) -> float:
     """A score as a number, NaN and infinities included.
 
     Args:

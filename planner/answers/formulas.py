@@ -36,7 +36,7 @@ def formula_for(
 
     Args:
         macs: Budget of multiply-accumulates of one image, or None.
-        limits: What else must not be passed.
+        limits: Further costs that must not be passed.
         formula: File of the formula asked for.
         study: Name of the study whose formula is asked for.
         base: Name of the base network.

@@ -31,7 +31,7 @@ class FittedCurve:
         curve: The curve.
         rmse: Leave-one-out RMSE, of the logarithm for `loglinear`.
         shape: Whether it grows with c.
-        transfer: What the prior was worth, where there was one.
+        transfer: Worth of the prior, where there was one.
     """
 
     curve: FormulaCurve
@@ -66,7 +66,7 @@ def fit_curves(
         kind: `"loglinear"`: log r over log c, a power law plus a Gaussian process; `"tinynet"`: r over c, a zero-mean
             Gaussian process with an RBF kernel, as section 3.2 of the paper has it.
         seed: Random seed of the optimiser's restarts.
-        c_range: Where the curves will be asked, and so should not fall; the points' own range by default.
+        c_range: Range in which the curves will be asked, and so should not fall; the points' own by default.
         priors: Earlier curves of r and of d, from which to depart.
 
     Raises:

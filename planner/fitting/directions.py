@@ -38,7 +38,7 @@ class FittedDirection:
     Attributes:
         branch: Branch of the formula.
         errors: Errors by dimension.
-        facts: What else is to be said of the curves, by dimension.
+        facts: Further facts of the curves, by dimension.
         distilled: Result of distilling them from the answers, where that was tried.
     """
 

@@ -22,7 +22,7 @@ from planner.gaussian.curve import Curve, precision_of
 from planner.gaussian.kernels import curve_covariance
 from sampler.architecture import FloatArray
 
-BUDGETS = 40  # of one direction
+DISTILLED_BUDGETS = 40  # of one direction
 BLUR = (1.0, 2.0, 2.0)  # budgets, places of r and of d
 SOFT = 0.5  # temperature of the softmax, as a share of the surrogate's usual standard deviation
 _PULL = 0.5  # standard deviations of the scores that a mean squared distance of 1 (in logs) from the first curve costs

@@ -27,8 +27,8 @@ class FormulaKind:
 
     Attributes:
         name: Name of the kind, as files and `planner fit --kind` have it.
-        help: What its curves are, for `planner fit --help`.
-        words: What its curves are and which error is told of them, in the line about each direction.
+        help: Words for its curves in `planner fit --help`.
+        words: Words for its curves, and for the error that is told of them, in the line about each direction.
         logs: Whether errors are of logarithms of r and d.
         fit: Function that fits the curves of one direction; None for ours, which `planner.fitting` fits.
         read: Function that reads a curve of a formula file; None for ours, which every reader of the file knows.

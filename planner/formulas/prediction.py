@@ -30,9 +30,9 @@ class Prediction(ScaledNetwork):
         c: Budget over the base network's MACs.
         in_range: Whether the budget lies in the range that the fit saw.
         binding: Budget that decides: `macs`, the name of a limit, or `range` where the fitted range ends before.
-        costs: Costs of each limit's kind.
+        costs: Costs of each limit's kind, by name.
         limits: Largest costs that were allowed, by the same names.
-        expected: The `accuracy`, where somebody knows better than the formula's surrogate alone; else None.
+        expected: Value of `accuracy`, where somebody knows better than the formula's surrogate alone; else None.
     """
 
     formula: FormulaRecord

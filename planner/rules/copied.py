@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.formulas.codec import loads
+from planner.formulas.codec import read_formula
 from planner.formulas.formula import FormulaCurves
 from planner.rules.scaled import RuleAnswer
 from planner.text.quantities import format_count
@@ -90,7 +90,7 @@ def _applied(network: BaseNetwork, classes: int, formula: FormulaCurves | None) 
     own = shipped_formula(network.name)
     text = own or shipped_formula(PUBLISHED)
     assert text is not None
-    shipped = loads(text, "the shipped formula", shipped=True)
+    shipped = read_formula(text, FormulaCurves, "the shipped formula", shipped=True)
     if own is not None:
         return shipped.at(network.resolution, classes), []
     told = f"learned on {PUBLISHED}; {network.name} copies its r and d, as one copies compound scaling"

@@ -64,13 +64,13 @@ def image_folder(root, splits=("train", "val"), classes=("ant", "bee"), count=3,
 @pytest.fixture
 def decodes(monkeypatch):
     """Sizes of the picture lists that were decoded."""
-    calls, decode = [], image_sources.decode
+    calls, decode = [], image_sources.decode_pictures
 
     def counted(pictures, *rest):
         calls.append(len(pictures))
         return decode(pictures, *rest)
 
-    monkeypatch.setattr(image_sources, "decode", counted)
+    monkeypatch.setattr(image_sources, "decode_pictures", counted)
     return calls
 
 
