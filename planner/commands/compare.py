@@ -10,7 +10,7 @@ import click
 
 from planner.commands.compare_show import show_comparison
 from planner.commands.options import (
-    EPOCHS,
+    EPOCH_RANGE,
     REPEATS,
     RESOURCES,
     as_json,
@@ -64,7 +64,7 @@ def names(_: click.Context, __: click.Parameter, text: str | None) -> list[str] 
 @click.option(
     "--final", is_flag=True, help="Train on all training images, and score on the validation images, once, at the end."
 )
-@click.option("--epochs", type=EPOCHS, metavar="N", help="Of each training; the study's by default.")
+@click.option("--epochs", type=EPOCH_RANGE, metavar="N", help="Of each training; the study's by default.")
 @click.option(
     "--table",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import DTYPES, as_json, described, echo_json, echo_table
+from planner.commands.options import DTYPES, as_json, describing, echo_json, echo_table
 
 if TYPE_CHECKING:
     from sampler import Architecture
@@ -21,7 +21,7 @@ COUNTS = ("macs", "params", "activations")
     epilog="Example: planner cost efficientnet_b0 --resolution 188 --width 0.75 --depth 1.1 --rule tinynet --explain",
     short_help="Exact MACs, params, activations and memory of an architecture.",
 )
-@described
+@describing
 @click.option(
     "--dtype",
     type=click.Choice(DTYPES),

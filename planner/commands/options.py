@@ -29,8 +29,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 SEED = Whole(0, LARGEST_SEED)
 TRIALS = Whole(1, 100_000)
 REPEATS = Whole(1, 1000)
-EPOCHS = Whole(1, MOST_EPOCHS)
-PIXELS = Whole(*SIDES)
+EPOCH_RANGE = Whole(1, MOST_EPOCHS)
+PIXEL_RANGE = Whole(*SIDES)
 WORKERS = Whole(0, 1024)
 
 
@@ -72,7 +72,7 @@ LATENCY_FILE = "results/latency.json"
 MOST_NUMBERS = 1000
 MOST_BUDGETS = 100
 DTYPES = ("float32", "float16", "bfloat16")
-BUDGETS = ("--flops", "--params", "--latency", "--memory")
+BUDGET_OPTIONS = ("--flops", "--params", "--latency", "--memory")
 
 
 def integers(_: click.Context, __: click.Parameter, text: str | None) -> list[int] | None:
@@ -99,7 +99,7 @@ as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")
 study = click.option("--study", metavar="NAME", help="The study, a folder in results/; the last one used by default.")
 
 
-def described(command: _F) -> _F:
+def describing(command: _F) -> _F:
     """The argument and the options that describe one architecture, as `sampler.scaled` takes them, and its classes."""
     options = (
         click.argument("name", metavar="BASE"),
@@ -208,8 +208,8 @@ def made_with(command: _F) -> _F:
             default=None,
             help="Leave out images that cannot be read, instead of stopping.",
         ),
-        click.option("--resolution", type=PIXELS, help="Pixels of the base network here; 64 by default."),
-        click.option("--side", type=PIXELS, help="Pixels images are decoded to; 1.4 x resolution."),
+        click.option("--resolution", type=PIXEL_RANGE, help="Pixels of the base network here; 64 by default."),
+        click.option("--side", type=PIXEL_RANGE, help="Pixels images are decoded to; 1.4 x resolution."),
         click.option(
             "--window",
             nargs=2,
@@ -230,7 +230,7 @@ def made_with(command: _F) -> _F:
             for one, usual in (("r", "0.35 to what the images have"), ("d", "0.35 2.8"), ("w", "0.35 2.8"))
         ),
         click.option("--rule", metavar="NAME", help="Scaling rule: inverse (default), tinynet, free .."),
-        click.option("--epochs", type=EPOCHS, help="Epochs of a training; 3 by default."),
+        click.option("--epochs", type=EPOCH_RANGE, help="Epochs of a training; 3 by default."),
         click.option("--share", type=Number(0, 1, min_open=True), help="Share of the images; all by default."),
         click.option(
             "--holdout",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import EPOCHS, RESOURCES, Quantity, as_json, echo_json
+from planner.commands.options import EPOCH_RANGE, RESOURCES, Quantity, as_json, echo_json
 from planner.commands.searching import search_on_ledger, searching
 from planner.commands.together import needs, refuse
 from planner.commands.types import Number
@@ -58,7 +58,7 @@ RULES_OWN = ("--scale", "--pure", "--alpha", "--beta", "--gamma", "--formula", "
 )
 @click.option(
     "--epochs",
-    type=EPOCHS,
+    type=EPOCH_RANGE,
     metavar="N",
     help="Of resnet-rs: how long the networks will be trained; deeper from 100 on, else wider; 350 by default.",
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from planner.commands.options import EPOCHS, LATENCY_FILE, Quantity, echo_json, integers, resources, study
+from planner.commands.options import EPOCH_RANGE, LATENCY_FILE, Quantity, echo_json, integers, resources, study
 from planner.commands.options import latency_limit as limit_of
 from planner.commands.together import refuse
 from planner.errors import PlannerError
@@ -83,7 +83,7 @@ def searching(command: _F) -> _F:
         study,
         click.option("--width", type=float, help="Of searches: width multiplier of the start."),
         click.option("--depth", type=float, help="Of searches: depth multiplier of the start."),
-        click.option("--fine-tune", type=EPOCHS, metavar="EPOCHS", help="Of greedy, rbis: epochs; 20."),
+        click.option("--fine-tune", type=EPOCH_RANGE, metavar="EPOCHS", help="Of greedy, rbis: epochs; 20."),
         click.option(
             "--set",
             "settings",

@@ -12,6 +12,7 @@ import numpy as np
 from planner.errors import PlannerError
 from planner.study.ledger import Ledger
 from planner.study.trials import asked_key
+from planner.tables.status import is_ok
 from planner.training.loop import train_queued
 from planner.training.progress import Listener
 from planner.training.resources import Resources
@@ -151,7 +152,7 @@ class Trained:
         scores: dict[Architecture, list[SeedScore]] = {one: [] for one, _ in attempts}
         for (one, repeat), (number, _) in attempts.items():
             row = rows[number]
-            accuracy = float(row["accuracy"]) if row["status"] == "ok" else None
+            accuracy = float(row["accuracy"]) if is_ok(row) else None
             seconds = None if np.isnan(row["seconds"]) else float(row["seconds"])
             scores[one].append(SeedScore(self.ledger.settings.seed + repeat, str(row["status"]), accuracy, seconds))
         return scores

@@ -16,7 +16,7 @@ from planner.proposers.answering import ANSWERS_NOISE_SHARE, best_rows_for
 from planner.proposers.bayes import NOISE_SHARE, Known, best_rows
 from planner.proposers.protocol import PENDING, Alike, GainPer, ProposalTask
 from planner.proposers.spread import spread_out
-from planner.study.pace import TIMES, own_seconds
+from planner.study.pace import TIME_COLUMNS, own_seconds
 from planner.surrogates.fit import MOST_FITTED_ROWS, fit_surrogate
 from planner.surrogates.pools import columns_with_cost, finished_in, matrix_of, without_logarithms
 from planner.surrogates.rows import as_frame, numbers_in
@@ -288,11 +288,11 @@ def _log_seconds(observed: pd.DataFrame, pool: pd.DataFrame, paid: Sequence[str]
 
 
 def _others_of(measured: pd.DataFrame) -> list[FloatArray]:
-    """The other columns of `planner.study.pace.TIMES`; NaN where the table has none."""
+    """The other columns of `planner.study.pace.TIME_COLUMNS`; NaN where the table has none."""
     import pandas as pd
 
     missing = pd.Series(np.nan, index=measured.index)
-    found = [pd.to_numeric(measured.get(name, missing), errors="coerce") for name in TIMES[1:]]
+    found = [pd.to_numeric(measured.get(name, missing), errors="coerce") for name in TIME_COLUMNS[1:]]
     return [one.to_numpy(dtype=np.float64, na_value=np.nan) for one in found]
 
 

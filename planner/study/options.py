@@ -11,7 +11,7 @@ from planner.errors import PlannerError
 from planner.study.designs import APART
 from planner.study.folder import cache_of
 from planner.study.settings import StudySettings, checked
-from planner.study.urls import shown
+from planner.study.urls import safe_url
 from planner.study.windows import is_multiples, window_multiples
 from planner.text.quantities import format_count
 from sampler import base as base_named
@@ -55,7 +55,7 @@ class StudyOptions:
         recipe: Name of the recipe; `fast`.
         seed: Random seed of designs and trainings; 0.
         storage: URL of an Optuna storage; SQLite in the study's folder.
-        trainer: Name of another trainer than that of images, which has its own data.
+        trainer: Name of the trainer, as `trainer.trainers.trainer_named` takes it; the image trainer.
     """
 
     base: str | None = None
@@ -213,6 +213,7 @@ def options_of(settings: StudySettings) -> StudyOptions:
         recipe=settings.recipe.name,
         seed=settings.seed,
         storage=settings.storage,
+        trainer=settings.trainer,
     )
 
 
@@ -265,4 +266,4 @@ def _typed(name: str, value: Any) -> str:
         return " ".join(_typed(name, one) for one in value)
     if isinstance(value, float):
         return f"{value:g}"
-    return shown(value) if name == "storage" and value else str(value) or "''"
+    return safe_url(value) if name == "storage" and value else str(value) or "''"

@@ -18,6 +18,7 @@ from planner.report.curves import Band, bands_of
 from planner.report.numbers import calibration_of, time_of, trainings_of
 from planner.report.source import Source, of_study
 from planner.rules import compound
+from planner.tables.status import is_ok
 from planner.text.quantities import format_count
 from planner.workbench.study import Study
 from sampler import base as base_named
@@ -182,7 +183,7 @@ def time_spent(study: Study, *, ax: Axes | None = None) -> Axes:
     if not rows:
         raise PlannerError(f"{study.folder}: nobody recorded the seconds of these trainings")
     axes, names = _axes(ax), [f"{one['origin']}, {one['status']}" for one in rows]
-    colours = ["tab:green" if one["status"] == "ok" else "tab:red" for one in rows]
+    colours = ["tab:green" if is_ok(one) else "tab:red" for one in rows]
     axes.barh(range(len(rows)), [one["seconds"] / 3600 for one in rows], color=colours)
     axes.set_yticks(range(len(rows)), names)
     axes.invert_yaxis()

@@ -145,6 +145,7 @@ def test_a_study_shows_what_became_of_its_trials(mine):
     found = Cells(mine._repr_html_())
     assert found.facts()["trials"] == "10 ok, 1 failed, 0 running, 0 waiting"
     assert repr(mine) == "Ledger(results/mine, efficientnet_b0: 10 ok, 1 failed, 0 running, 0 waiting)"
+    assert found.captions == ["Study"] and found.facts()["folder"] == "results/mine"
 
 
 def test_a_study_without_trainings_shows_its_settings_alone(new):
