@@ -22,8 +22,9 @@ FLOORS = (
     ("commands", "cli", "__main__"),
 )
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
-# Where imports of our own modules may stand inside functions: a command pays for what it uses.
-LAZY = ("planner.commands", "planner.cli")
+# Where imports of our own modules may stand inside functions: a command pays for what it uses, and what looks after
+# our packages being the ones that are found imports nothing of them before it has.
+LAZY = ("planner.commands", "planner.cli", "planner.doctor.own_modules")
 
 
 def module_name(file, root):

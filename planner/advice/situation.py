@@ -16,7 +16,7 @@ from planner.proposers.pool import architectures_frame, make_pool
 from planner.study.pace import Pace, hours
 from planner.study.reader import Records
 from planner.study.trials import trained
-from planner.tables.status import ok_mask
+from planner.tables.status import ok_rows
 from sampler.architecture import FloatArray
 from sampler.moves import column_names
 
@@ -136,7 +136,7 @@ class Situation:
 
     def as_dict(self) -> dict[str, Any]:
         """The study's state in JSON's types."""
-        bad = self.finished[~ok_mask(self.finished)]
+        bad = self.finished[~ok_rows(self.finished)]
         spent, wasted = (hours(frame["seconds"].astype(float).fillna(0.0).tolist()) for frame in (self.finished, bad))
         return {
             "study": self.ledger.folder.name,

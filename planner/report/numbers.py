@@ -24,7 +24,7 @@ from planner.rules import compound
 from planner.surrogates.fit import held_out_predictions
 from planner.surrogates.validate import LEVELS, covered
 from planner.tables.chance import warning_of
-from planner.tables.status import ok_mask
+from planner.tables.status import ok_rows
 from sampler import base as base_named
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def lost_of(finished: pd.DataFrame) -> list[dict[str, str]]:
     """Trainings that ended without an accuracy, with what they said; the last ones where there are many."""
     if "status" not in finished:
         return []
-    rows = finished[~ok_mask(finished)].tail(MOST_LOST)
+    rows = finished[~ok_rows(finished)].tail(MOST_LOST)
     columns = [_words(rows, name, "") for name in ("trial", "status", "message")]
     return [dict(zip(("trial", "status", "message"), row, strict=True)) for row in zip(*columns, strict=True)]
 

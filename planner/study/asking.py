@@ -26,7 +26,7 @@ from sampler.checks import shown
 from trainer.engines.engine import write_observation
 from trainer.mending import told
 from trainer.observation import STATUSES, EpochRecord, Observation
-from trainer.protocol import Job, score_in_range
+from trainer.protocol import Job, checked_score
 
 # Types of a job's fields, which tools look for where a class that inherits them is defined.
 _FIELD_TYPES = (Architecture, EpochRecord)
@@ -181,7 +181,7 @@ def _score(number: int, score: Any, status: str) -> float | None:
         if score is not None:
             raise PlannerError(f"a training that ended as {status} has no score; leave {shown(score)} out")
         return None
-    value = score_in_range(score, f"trial {number}, score {shown(score)}")
+    value = checked_score(score, f"trial {number}, score {shown(score)}")
     if not math.isfinite(value):
         raise PlannerError(f"trial {number}: the score is {value}; tell status='diverged' instead")
     return value

@@ -12,7 +12,7 @@ import numpy as np
 
 from planner.study.pace import TIME_COLUMNS, own_seconds
 from planner.study.settings import StudySettings
-from planner.tables.status import is_ok, ok_mask
+from planner.tables.status import is_ok, ok_rows
 from planner.tables.table import ASKS
 from sampler import Architecture, architecture_from
 from sampler import base as base_named
@@ -74,7 +74,7 @@ def trained(frame: pd.DataFrame, shorter: bool = False) -> pd.DataFrame:
         frame: Rows of trials.
         shorter: Also those that were trained as the study does, but for other epochs than its own.
     """
-    kept = ok_mask(frame)
+    kept = ok_rows(frame)
     if ASKS in frame:
         own = frame[ASKS].isna()
         if shorter:

@@ -12,7 +12,7 @@ from planner.errors import PlannerError
 from planner.surrogates.rows import column_of, numbers_in
 from planner.tables.cells import read_cells, source_of
 from planner.tables.column_types import ANY, column_type
-from planner.tables.status import ok_mask
+from planner.tables.status import ok_rows
 from planner.text.documents import shown
 from sampler.architecture import FloatArray
 
@@ -96,4 +96,4 @@ def finished_in(observed: pd.DataFrame, target: str) -> NDArray[np.bool_]:
     """
     column = column_of(observed, target)
     values, _ = read_cells(column, source_of(observed).decimal, (column_type(target) or ANY).units)
-    return np.asarray(np.isfinite(values) & ok_mask(observed), dtype=bool)
+    return np.asarray(np.isfinite(values) & ok_rows(observed), dtype=bool)

@@ -23,7 +23,7 @@ def is_ok(facts: Mapping[Any, Any]) -> bool:
     return bool(facts.get("status") == OK)
 
 
-def ok_mask(frame: pd.DataFrame) -> NDArray[np.bool_]:
+def ok_rows(frame: pd.DataFrame) -> NDArray[np.bool_]:
     """Which trainings ended well, by a column `status`; all where there is none.
 
     Args:

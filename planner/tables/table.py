@@ -31,7 +31,7 @@ from planner.tables.frames import check_columns, frame_of
 from planner.tables.multipliers import fill_multipliers
 from planner.tables.repeats import averaged_repeats
 from planner.tables.row_costs import check_costs
-from planner.tables.status import FINISHED, OK, ok_mask
+from planner.tables.status import FINISHED, OK, ok_rows
 from planner.text.documents import no_column, write_out
 from sampler import BaseNetwork
 from sampler import base as base_named
@@ -144,7 +144,7 @@ def as_study(frame: pd.DataFrame) -> pd.DataFrame:
     """A frame from outside with the status `ok` in every finished row, as a study has it."""
     if "status" not in frame:
         return frame
-    return frame.assign(status=words(frame["status"]).mask(ok_mask(frame), OK))
+    return frame.assign(status=words(frame["status"]).mask(ok_rows(frame), OK))
 
 
 def usable(frame: pd.DataFrame, sha256: str, name: str, base: str | None = None) -> Table:
@@ -200,7 +200,7 @@ def _trainings(frame: pd.DataFrame, source: TableSource, again: str) -> Training
     left_out: dict[str, int] = {}
     remarks: list[str] = []
     if "status" in frame:
-        done = ok_mask(frame)
+        done = ok_rows(frame)
         said = words(frame["status"])
         others = said[~done].fillna("no status")
         read = said[done & (said != OK).to_numpy()].value_counts().sort_index()
