@@ -11,7 +11,7 @@ from typing import Any, Literal, overload
 from planner.advice.situation import Situation
 from planner.answers.answer import Answer
 from planner.answers.formula import Formula
-from planner.answers.formulas import study_formula
+from planner.answers.formulas import fitted_formula
 from planner.compare.background import study_background
 from planner.compare.comparison import Comparison, compare_in
 from planner.compare.measuring import Trained
@@ -248,7 +248,7 @@ class Study:
         Raises:
             PlannerError: If none was, or its file is damaged.
         """
-        return study_formula(self.name)
+        return fitted_formula(self.name)
 
     @overload
     def predict(
