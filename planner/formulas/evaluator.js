@@ -27,8 +27,6 @@ evaluate.network = ({ base, branches }, budget) => {
     one.offset + one.slope * x + (one.prior ? one.prior_weight * mean(one.prior, c) : 0) +
     one.variance * inputs.reduce((sum, p, i) => sum + alpha[i] * Math.exp(-(((x - p) / one.length_scale) ** 2) / 2), 0);
   const c = budget / base.macs, branch = branches[c <= 1 ? "shrink" : "enlarge"] ?? Object.values(branches)[0];
-  for (const { kernel } of [branch.r, branch.d]) if (kernel !== "rbf")
-    throw new RangeError(`curves of kind ${kernel} are unknown here; ask planner predict`);
   const [r, d] = [branch.r, branch.d].map((one) => (one.output_scale === "log" ? Math.exp : Number)(mean(one, c)));
   const { parts } = branch, resolution = whole(r, branch.resolution), depths = parts.map((one) => whole(d, one.depth));
   const channelsAt = (w) => parts.map((part) => whole(w, part.width));

@@ -121,8 +121,8 @@ def test_a_reader_that_does_not_know_it_says_so_in_one_line(file):
         read_formula(json.dumps(signed({**json.loads(text), "kind": "bent"})), Formula, "f.json")
     if shutil.which("node") is None:
         pytest.skip("no node")
-    script = files("planner.formulas").joinpath("evaluator.js").read_text()
-    script += f"\ntry {{ evaluate({text}, 2e8) }} catch (error) {{ console.log(error.message) }}"
+    script = "".join(files("planner.formulas").joinpath(f"{name}.js").read_text() for name in ("evaluator", "solver"))
+    script += f"\ntry {{ solve({text}, 2e8) }} catch (error) {{ console.log(error.message) }}"
     shown = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True).stdout
     assert shown == "curves of kind straight are unknown here; ask planner predict\n"
 
