@@ -16,7 +16,7 @@ from planner.proposers.pool import architectures_frame, make_pool
 from planner.study.pace import Pace, hours
 from planner.study.reader import Records
 from planner.study.trials import trained
-from planner.tables.cells import ok_rows
+from planner.tables.status import ok_rows
 from sampler.architecture import FloatArray
 from sampler.moves import column_names
 

@@ -54,7 +54,7 @@ def formula_for(
     return chosen(applied, macs, limits, extrapolate)
 
 
-def study_formula(study: str | None) -> Formula:
+def fitted_formula(study: str | None) -> Formula:
     """The formula that was fitted last to a study; of the last study by default.
 
     Raises:

@@ -100,7 +100,7 @@ class NetworkSearch:
 
         Args:
             macs: Most multiply-accumulates of one image; as many as there are without it.
-            limits: What else must not be passed, all of it at once.
+            limits: Further limits that must not be passed, all at once.
             n: How many; fewer come back where there are no more.
 
         Raises:

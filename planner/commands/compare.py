@@ -9,17 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.compare_show import show_comparison
-from planner.commands.options import (
-    EPOCH_RANGE,
-    REPEATS,
-    RESOURCES,
-    as_json,
-    counts,
-    echo_json,
-    echo_table,
-    resources,
-    study,
-)
+from planner.commands.options import EPOCH_RANGE, REPEATS, as_json, counts, echo_json, echo_table, study
+from planner.commands.resource_options import RESOURCES, resources
 from planner.commands.together import needs, replaces
 from planner.errors import PlannerError
 from planner.text.quantities import format_count

@@ -58,14 +58,14 @@ def command(classes: int, dtype: str, explain: bool, json_: bool, **options: Any
         **{name: getattr(cost, name) for name in (*COUNTS, "memory")},
     }
     if explain:
-        answer.update(explained(architecture, classes))
+        answer.update(_explained(architecture, classes))
     if json_:
         echo_json(answer)
         return
     show(answer)
 
 
-def explained(architecture: Architecture, classes: int) -> dict[str, Any]:
+def _explained(architecture: Architecture, classes: int) -> dict[str, Any]:
     """Counts per part of the network, and other counters' totals, in JSON's types."""
     import numpy as np
 

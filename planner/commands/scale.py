@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import EPOCH_RANGE, RESOURCES, Quantity, as_json, echo_json
+from planner.commands.options import EPOCH_RANGE, Quantity, as_json, echo_json
+from planner.commands.resource_options import RESOURCES
 from planner.commands.searching import search_on_ledger, searching
 from planner.commands.together import needs, refuse
 from planner.commands.types import Number

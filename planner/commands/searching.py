@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from planner.commands.options import EPOCH_RANGE, LATENCY_FILE, Quantity, echo_json, integers, resources, study
+from planner.commands.options import EPOCH_RANGE, LATENCY_FILE, Quantity, echo_json, integers, study
 from planner.commands.options import latency_limit as limit_of
+from planner.commands.resource_options import resources
 from planner.commands.together import refuse
 from planner.errors import PlannerError
 from planner.searches.names import SEARCH_NAMES

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.proposers.proposal import proposed_labels
 from planner.proposers.protocol import PENDING, ProposalTask
-from planner.tables.cells import ok_rows
+from planner.tables.status import ok_rows
 from planner.text.quantities import format_count
 
 if TYPE_CHECKING:

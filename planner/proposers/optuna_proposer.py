@@ -15,7 +15,7 @@ import numpy as np
 
 from planner.proposers.protocol import PENDING, ProposalTask
 from planner.study.trials import widened
-from planner.tables.cells import ok_rows
+from planner.tables.status import ok_rows
 from sampler.architecture import FloatArray
 
 if TYPE_CHECKING:

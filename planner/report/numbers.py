@@ -23,8 +23,8 @@ from planner.report.source import Source
 from planner.rules import compound
 from planner.surrogates.fit import held_out_predictions
 from planner.surrogates.validate import LEVELS, covered
-from planner.tables.cells import ok_rows
 from planner.tables.chance import warning_of
+from planner.tables.status import ok_rows
 from sampler import base as base_named
 
 if TYPE_CHECKING:

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from planner.formulas.budgeted import ScaledNetwork
-from sampler import SolvedWidth, architecture_complexity
+from sampler import Architecture, SolvedWidth, architecture_complexity
+
+# Type of an inherited field, which tools look for where a class that inherits it is defined.
+_FIELD_TYPES = (Architecture,)
 
 
 @dataclass(frozen=True, kw_only=True)

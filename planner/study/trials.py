@@ -12,8 +12,7 @@ import numpy as np
 
 from planner.study.pace import TIME_COLUMNS, own_seconds
 from planner.study.settings import StudySettings
-from planner.tables.cells import ok_rows
-from planner.tables.status import is_ok
+from planner.tables.status import is_ok, ok_rows
 from planner.tables.table import ASKS
 from sampler import Architecture, architecture_from
 from sampler import base as base_named

@@ -23,7 +23,7 @@ from planner.surrogates.mixture import fit_mixture, tuning_rows, weighed
 from planner.surrogates.rows import as_frame, noise_variances_of, numbers_in, study_inputs, with_indicators
 from planner.surrogates.surrogate import LINEAR_ERRORS, Surrogate
 from planner.surrogates.validate import HeldOutPredictions, cross_validated, errors_of, folds_of
-from planner.tables.cells import ok_rows
+from planner.tables.status import ok_rows
 from planner.text.deferred import pd
 from planner.text.documents import shown
 from sampler.seeds import checked_seed

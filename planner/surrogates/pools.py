@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from planner.errors import PlannerError
 from planner.surrogates.rows import column_of, numbers_in
-from planner.tables.cells import ok_rows, read_cells, source_of
+from planner.tables.cells import read_cells, source_of
 from planner.tables.column_types import ANY, column_type
+from planner.tables.status import ok_rows
 from planner.text.documents import shown
 from sampler.architecture import FloatArray
 

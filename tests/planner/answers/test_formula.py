@@ -7,7 +7,7 @@ import pytest
 
 import planner
 from planner import Formula, PlannerError
-from planner.answers.formulas import formula_for, study_formula
+from planner.answers.formulas import fitted_formula, formula_for
 from planner.formulas.formula import FormulaCurves
 from planner.formulas.record import FormulaRecord
 from planner.rules import compound
@@ -52,10 +52,10 @@ def test_predict_has_the_curves_answer_in_both_classes(shipped):
 
 def test_the_formula_of_a_study_is_the_one_fitted_last(mine, run):
     with pytest.raises(PlannerError, match="no formula yet; run `planner fit --study mine`"):
-        study_formula("mine")
+        fitted_formula("mine")
     assert run("fit", "--study", "mine")[0] == 0
-    formula = study_formula("mine")
+    formula = fitted_formula("mine")
     chosen = formula_for(formula.macs_range[1], study="mine")
     assert chosen.formula.macs_range == formula.macs_range and chosen.source.endswith("formula.json")
     with pytest.raises(PlannerError, match="no study"):
-        study_formula("yours")
+        fitted_formula("yours")

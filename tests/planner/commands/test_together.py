@@ -7,7 +7,8 @@ import click
 import pytest
 
 from planner.cli import COMMANDS
-from planner.commands.options import BUDGET_OPTIONS, RESOURCES
+from planner.commands.options import BUDGET_OPTIONS
+from planner.commands.resource_options import RESOURCES
 from planner.commands.scale import RULES_OWN
 
 # A command line, and the option that does nothing in it, with what it would need or what it stands beside.

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from planner import PlannerError, fit
-from planner.tables.cells import ok_rows
 from planner.tables.column_types import column_type
 from planner.tables.table import as_table, read_csv, usable
 from sampler import InputError, base, rule_named
@@ -278,12 +277,6 @@ def test_a_frame_is_as_good_as_a_file_and_stays_untouched(published):
     before = frame.copy()
     pd.testing.assert_frame_equal(as_table(frame).frame, read_csv(published).frame)
     pd.testing.assert_frame_equal(frame, before)
-
-
-def test_rows_are_ok_by_whatever_word_says_so_and_all_are_where_none_does():
-    frame = pd.DataFrame({"status": ["ok", "FINISHED", "diverged", None, "n.a.", "completed"]})
-    assert ok_rows(frame).tolist() == [True, True, False, False, False, True]
-    assert ok_rows(frame.drop(columns="status")).tolist() == [True] * 6
 
 
 @pytest.mark.parametrize(
