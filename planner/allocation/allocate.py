@@ -19,7 +19,7 @@ from planner.allocation.believe import (
 )
 from planner.allocation.decode import Target, decode_shares
 from planner.allocation.search import best_at
-from planner.errors import InputError, PlannerError
+from planner.errors import PlannerError
 from planner.formulas.budgets import NO_BUDGET, prediction_of, prediction_within
 from planner.formulas.formula import FormulaCurves
 from planner.formulas.limits import largest, passed
@@ -84,7 +84,7 @@ def allocate(
     else:
         try:
             options["curves"] = _by_curves(formula, budget, limits, posterior)
-        except (InputError, PlannerError) as error:  # the other answer may still keep to budget and limits
+        except PlannerError as error:  # the other answer may still keep to budget and limits
             missing["curves"] = f"no answer of the curves: {error}"
     if posterior is None:
         missing["search"] = doubt
@@ -93,7 +93,7 @@ def allocate(
     else:
         try:
             options["search"] = _by_search(formula, budget, limits, cautious, extrapolate, posterior, options, seed)
-        except (InputError, PlannerError) as error:
+        except PlannerError as error:
             missing["search"] = f"no answer of the search: {error}"
     if not options:
         nothing = missing["curves"] == NO_CURVES and missing["search"] in (NO_SURROGATE, NO_STAGES)
@@ -172,7 +172,7 @@ def _by_search(
     starts = [option.prediction.architecture for option in options.values()]
     try:
         starts.append(prediction_within(formula, budget, limits, extrapolate).architecture)
-    except (InputError, PlannerError):
+    except PlannerError:
         pass  # no uniform architecture costs the budget: the search has starts of its own
     found = best_at(budget, score, grid, stack(starts) if starts else None, limits, formula.classes, seed=seed)
     option = _option(formula, prediction_of(formula, budget, found.architecture, limits), posterior)
