@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sampler.space import SearchSpace
 
 # Where each public name lives.
-PUBLIC = {
+_PUBLIC = {
     "RULES": "sampler.scaling",
     "Architecture": "sampler.architecture",
     "Architectures": "sampler.architecture",
@@ -96,7 +96,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in PUBLIC:
+    if name not in _PUBLIC:
         raise AttributeError(f"module 'sampler' has no attribute {name!r}; public names: {', '.join(__all__)}")
-    value = globals()[name] = getattr(import_module(PUBLIC[name]), name)
+    value = globals()[name] = getattr(import_module(_PUBLIC[name]), name)
     return value

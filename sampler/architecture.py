@@ -40,7 +40,7 @@ class Stage:
         depth: Blocks at base size.
         group_width: Channels per group of a grouped convolution; 0 where the family has none.
         expansions: Expansion of each block at base size where they differ, else empty; deeper stages repeat the last.
-        se_ratios: The same for the squeeze-excite ratio.
+        se_ratios: Squeeze-excite ratio of each block, likewise.
     """
 
     block: str

@@ -28,7 +28,7 @@ class Said:
 
     Attributes:
         tool: The tool, as it is called.
-        value: What it gives.
+        value: Count that the tool gives.
         why: How that differs from multiply-accumulates of convolutions and linear layers.
     """
 

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 # A contract, not a name: `planner.cli` runs what this is in the module of each command.
 CONTRACTS = {"command"}
-WEAK = re.compile(r"^\s+(\w+(?:, \w+)*): (Of|As|Its|What|Whose|Likewise|The same)\b", re.M)
+WEAK = re.compile(r"^\s+([a-z_]\w*(?:, \w+)*): (Of|As|Its|What|Whose|Likewise|The same)\b", re.M)
 
 
 def sources():

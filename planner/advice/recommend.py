@@ -18,15 +18,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from planner.advice.situation import Situation
 from planner.tables.chance import guessing
 from planner.text.quantities import format_count
-
-if TYPE_CHECKING:
-    from planner.advice.situation import Situation
 
 Action = Literal["sample", "train", "mend", "lengthen", "widen", "repeat", "stop", "propose"]
 # Of all that ended, and how many at least: fewer may be chance.
@@ -54,14 +52,14 @@ class Advice:
     """What to do next.
 
     Attributes:
-        action: Which rule it is.
-        what: What to do, in words.
+        action: Name of the rule.
+        what: Words for what to do.
         why: The reason, with its numbers.
-        command: What to type; "" where it is not one command.
-        hours: Of training that it is expected to take; None where nothing was measured, or nothing is trained.
+        command: Command to type; "" where it is not one.
+        hours: Hours of training that it is expected to take; None where nothing was measured, or nothing is trained.
         gain: Expected gain in hypervolume, as a share of what was reached; None where it is not known.
         points: Expected gain in accuracy at the budget where most is to be gained, in [0, 1].
-        macs: That budget.
+        macs: MACs of that budget.
     """
 
     action: Action

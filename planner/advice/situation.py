@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from planner.front.pareto import front_mask
+from planner.proposers.methods import front_architectures, initial_size, noise_variance
+from planner.proposers.outlook import Outlook
+from planner.proposers.pool import architectures_frame, make_pool
 from planner.study.pace import Pace, hours
+from planner.study.reader import Records
 from planner.study.trials import trained
+from planner.tables.status import ok_rows
 from sampler.architecture import FloatArray
+from sampler.moves import column_names
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from planner.study.reader import Records
 
 BANDS = 5
 _POOL = 5_000  # architectures looked at for what could come next
@@ -52,8 +58,6 @@ class Situation:
     @cached_property
     def initial_size(self) -> int:
         """Architectures of the initial design."""
-        from planner.proposers.methods import initial_size
-
         return initial_size(self.ledger.space)
 
     @cached_property
@@ -73,15 +77,11 @@ class Situation:
     @cached_property
     def noise_measured(self) -> bool:
         """Whether any training was repeated with another seed, so that noise was measured."""
-        from planner.proposers.methods import noise_variance
-
         return noise_variance(self.ledger) is not None
 
     @cached_property
     def noise_std(self) -> float | None:
         """Of accuracy between seeds, measured or, without repeats, as the surrogate learned it."""
-        from planner.proposers.methods import noise_variance
-
         variance = noise_variance(self.ledger)
         if variance is not None:
             return math.sqrt(variance)
@@ -90,24 +90,17 @@ class Situation:
     @cached_property
     def front(self) -> pd.DataFrame:
         """Architectures that no other dominates, seeds averaged, by rising MACs."""
-        from planner.front.pareto import front_mask
-
         frame = self.ledger.table().frame
         return frame[front_mask(frame["accuracy"], frame["macs"])].sort_values("macs")
 
     @property
     def integers(self) -> list[str]:
         """Names of the columns that say what an architecture is."""
-        from sampler.moves import column_names
-
         return list(column_names(len(self.ledger.space.network.stages)))
 
     @cached_property
     def outlook(self) -> Any:
         """The surrogate and the front that it believes in."""
-        from planner.proposers.methods import noise_variance
-        from planner.proposers.outlook import Outlook
-
         ledger = self.ledger
         return Outlook.of(self.rows, self.pool, noise_variance(ledger), ledger.settings.seed, ledger.space)
 
@@ -119,9 +112,6 @@ class Situation:
     @cached_property
     def pool(self) -> pd.DataFrame:
         """What could be trained."""
-        from planner.proposers.methods import front_architectures
-        from planner.proposers.pool import architectures_frame, make_pool
-
         space, ledger = self.ledger.space, self.ledger
         front = front_architectures(self.rows, space)
         return architectures_frame(make_pool(space, _POOL, ledger.settings.seed, ledger.tried(), front), space)
@@ -146,7 +136,7 @@ class Situation:
 
     def as_dict(self) -> dict[str, Any]:
         """The study's state in JSON's types."""
-        bad = self.finished[(self.finished["status"] != "ok").to_numpy(dtype=bool)]
+        bad = self.finished[~ok_rows(self.finished)]
         spent, wasted = (hours(frame["seconds"].astype(float).fillna(0.0).tolist()) for frame in (self.finished, bad))
         return {
             "study": self.ledger.folder.name,

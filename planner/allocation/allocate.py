@@ -20,7 +20,7 @@ from planner.allocation.believe import (
 from planner.allocation.decode import Target, decode_shares
 from planner.allocation.search import best_at
 from planner.errors import InputError, PlannerError
-from planner.formulas.budgets import NO_BUDGET, prediction_of, within
+from planner.formulas.budgets import NO_BUDGET, prediction_of, prediction_within
 from planner.formulas.formula import FormulaCurves
 from planner.formulas.limits import largest, passed
 from planner.formulas.prediction import Prediction
@@ -58,7 +58,7 @@ def allocate(
     Args:
         formula: A formula with curves of the stages, a surrogate, or both.
         macs: Budget of multiply-accumulates of one image; without it, that of the uniform answer to the limits.
-        limits: What else must not be passed.
+        limits: Limits of other costs.
         cautious: Whether to search for, and compare, lower bounds of the accuracy (1.28 standard deviations below
             the mean) instead of means.
         extrapolate: Whether to answer outside the range that the fit saw.
@@ -73,7 +73,7 @@ def allocate(
         raise PlannerError(f"way is {shown(way)}; {' or '.join(get_args(Way))} is wanted")
     if macs is None and not limits:
         raise PlannerError(NO_BUDGET)
-    budget = float(within(formula, None, limits, extrapolate).macs) if macs is None else budget_of(macs)
+    budget = float(prediction_within(formula, None, limits, extrapolate).macs) if macs is None else budget_of(macs)
     formula.checked(budget, extrapolate)
     options: dict[Name, Option] = {}
     missing: dict[Name, str] = {}
@@ -171,7 +171,7 @@ def _by_search(
 
     starts = [option.prediction.architecture for option in options.values()]
     try:
-        starts.append(within(formula, budget, limits, extrapolate).architecture)
+        starts.append(prediction_within(formula, budget, limits, extrapolate).architecture)
     except (InputError, PlannerError):
         pass  # no uniform architecture costs the budget: the search has starts of its own
     found = best_at(budget, score, grid, stack(starts) if starts else None, limits, formula.classes, seed=seed)

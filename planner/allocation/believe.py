@@ -12,7 +12,7 @@ from planner.formulas.formula import FormulaCurves
 from planner.formulas.stages import VARIED
 from sampler import SearchSpace, rule_named
 from sampler.architecture import Architectures, BaseNetwork, FloatArray
-from sampler.moves import Grid
+from sampler.moves import Grid, stage_of_column
 
 NO_SEARCH = "no search: "
 NO_STAGES = f"{NO_SEARCH}the trainings scaled all stages alike, so the surrogate knows nothing of single ones"
@@ -49,7 +49,8 @@ def doubt_of_stages(formula: FormulaCurves) -> str:
     points for them (eight networks of the reference study reached 4 to 7 points less). So at least a share `VARIED` of
     the trainings must have scaled stages apart; files that do not say so have a surrogate of stages only if most did.
     """
-    if not any(name.startswith(("width_", "depth_")) for name in getattr(formula.surrogate, "inputs", ())):
+    columns = filter(None, map(stage_of_column, getattr(formula.surrogate, "inputs", ())))
+    if not any(kind in ("width", "depth") for kind, _ in columns):
         return NO_SURROGATE if formula.surrogate is None else NO_STAGES
     number, rows = formula.provenance.get("stage_varied", (1, 1))
     if number >= VARIED * rows:

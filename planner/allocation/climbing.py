@@ -192,9 +192,9 @@ def climbed(
         score: Gives the `(n,)` scores of architectures; higher is better.
         grid: The integers there are; a stem or head that follows stays between the ends of its values.
         start: Architectures to start from; on the grid with stems and heads of their own.
-        limits: What else must not be passed.
+        limits: Limits of other costs.
         classes: Outputs of the classifier.
-        seed: Of random starts and kicks: same seed, same answer.
+        seed: Random seed of starts and kicks: same seed, same answer.
         n: How many are wanted.
 
     Returns:

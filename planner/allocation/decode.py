@@ -41,8 +41,8 @@ class Target:
     Attributes:
         resolution: Input side, in pixels.
         depths: Blocks of each stage.
-        shares: Of the stages' MACs; they sum up to 1.
-        widths: Of the stages, up to a common factor, which decide where the shares hardly say; or nothing.
+        shares: Shares of the stages' MACs; they sum up to 1.
+        widths: Widths of the stages, up to a common factor, which decide where the shares hardly say; or nothing.
     """
 
     resolution: int
@@ -52,20 +52,18 @@ class Target:
 
 
 @dataclass(frozen=True)
-class _Decoded:
+class _StageWidths:
     """An architecture at a budget.
 
     Attributes:
         architecture: The architecture.
-        macs: Its exact MACs.
+        macs: Exact MACs of it.
         pixels_nudged: Pixels the resolution moved away from the one asked for.
-        deviation: Root mean square of the distances from the log-ratios asked for.
     """
 
     architecture: Architecture
     macs: int
     pixels_nudged: int
-    deviation: float
 
 
 def decode_shares(
@@ -75,7 +73,7 @@ def decode_shares(
     budget: float,
     classes: int = 1000,
     tolerance: float = TOLERANCE,
-) -> _Decoded:
+) -> _StageWidths:
     """The architecture that spends a budget as wanted.
 
     Args:
@@ -148,7 +146,7 @@ def _around(grid: Grid, side: int, target: Target, widths: FloatArray, steps: in
     return grid.followed(rows)
 
 
-def _polished(grid: Grid, rows: IntArray, target: Target, least: float, most: float, classes: int) -> _Decoded:
+def _polished(grid: Grid, rows: IntArray, target: Target, least: float, most: float, classes: int) -> _StageWidths:
     """The best of some rows, then steepest descent by steps of one or two widths between two costs."""
     off = _distance(grid, rows, target, classes)
     row, distance = rows[[int(np.argmin(off))]], float(off.min())
@@ -162,8 +160,7 @@ def _polished(grid: Grid, rows: IntArray, target: Target, least: float, most: fl
         row, distance = near[[int(np.argmin(off))]], float(off.min())
     architectures = from_rows(grid.network, row)
     macs = int(count(architectures, classes).macs[0])
-    pixels = int(row[0, 0]) - target.resolution
-    return _Decoded(architectures[0], macs, pixels, float(np.sqrt(distance - (pixels / target.resolution) ** 2)))
+    return _StageWidths(architectures[0], macs, int(row[0, 0]) - target.resolution)
 
 
 def _distance(grid: Grid, rows: IntArray, target: Target, classes: int) -> FloatArray:

@@ -23,13 +23,13 @@ ENUMERATED = 600_000  # architectures of a grid that is searched whole
 
 
 @dataclass(frozen=True)
-class _Found:
+class _BestNetwork:
     """What a search found.
 
     Attributes:
         architecture: The architecture with the highest score.
-        score: Its score.
-        macs: Its exact MACs.
+        score: Score of it.
+        macs: Exact MACs of it.
         scored: Architectures scored.
         exhaustive: Whether the whole grid was looked at, so that nothing better exists in it.
     """
@@ -51,7 +51,7 @@ def best_at(
     tolerance: float = TOLERANCE,
     seed: int = 0,
     enumerated: int = ENUMERATED,
-) -> _Found:
+) -> _BestNetwork:
     """The architecture of a grid with the highest score, among those that cost the budget.
 
     Args:
@@ -59,10 +59,10 @@ def best_at(
         score: Gives the `(n,)` scores of architectures; higher is better.
         grid: The integers there are.
         start: Architectures to start from, beside random ones; moved onto the grid and to the budget.
-        limits: What else must not be passed.
+        limits: Limits of other costs.
         classes: Outputs of the classifier.
         tolerance: How far below the budget, as a share of it.
-        seed: Of random starts and kicks: same seed, same answer.
+        seed: Random seed of starts and kicks: same seed, same answer.
         enumerated: Grids of at most so many architectures are searched whole.
 
     Raises:
@@ -89,4 +89,4 @@ def best_at(
         row, value = iterated(search, rows)
     one = from_rows(grid.network, row[None, :])
     macs = int(count(one, classes).macs[0])
-    return _Found(one[0], value, macs, len(search.known), exhaustive)
+    return _BestNetwork(one[0], value, macs, len(search.known), exhaustive)

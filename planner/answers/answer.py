@@ -22,15 +22,15 @@ class Answer:
 
     Attributes:
         prediction: The answer: its integers, exact costs, and expected accuracy, corrected for being the best of many.
-        by: What gave it: `search` among all networks; a `training`, whose own result is the best that is known;
+        by: Origin of the answer: `search` among all networks; a `training`, whose own result is the best that is known;
             the `formula`'s curves, where the trainings taught too little; or a `published rule`.
         reason: Why it is not the formula's network, or why the formula answers; one sentence.
         left: Share of the budget that decides which it does not spend.
-        formula: What the formula's curves give, or None.
+        formula: Prediction of the formula's curves, or None.
         best: The best training within the budget, or None.
-        published: What compound scaling gives within the budget, or None.
+        published: Prediction of compound scaling within the budget, or None.
         out_of_range: The columns of integers that leave what was trained, and by how much.
-        notes: What else there is to say, a line each.
+        notes: Further remarks, a line each.
     """
 
     prediction: Prediction

@@ -84,11 +84,11 @@ def confirm(
     Args:
         ledger: The study's ledger.
         formula: The study's formula.
-        macs: As of `answer_for`, like `limits`, `cautious` and `space`.
-        limits: What else must not be passed.
-        n: How many networks.
+        macs: Budget of MACs, as of `answer_for`, like `limits`, `cautious` and `space`.
+        limits: Further costs that must not be passed.
+        n: Number of networks.
         cache: Folder of the study's decoded images.
-        resources: Where and how long to train; whatever else is queued in the study is trained, too.
+        resources: Place and time of the trainings; whatever else is queued in the study is trained, too.
         progress: Told of every epoch and ending.
         cautious: Whether lower bounds are compared instead of means.
         space: Whether stages may be scaled apart.

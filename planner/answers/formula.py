@@ -122,7 +122,7 @@ class Formula(FormulaCurves):
 
         Args:
             macs: The budget, as in `predict`; None where the limits alone decide.
-            limits: What else must not be passed.
+            limits: Further costs that must not be passed.
             cautious: Whether networks are compared by the lower bounds of their accuracies instead of the means.
             extrapolate: Whether the curves answer outside the range that the fit saw.
             space: `"stage"` also for networks whose stages are scaled apart.

@@ -36,7 +36,7 @@ def formula_for(
 
     Args:
         macs: Budget of multiply-accumulates of one image, or None.
-        limits: What else must not be passed.
+        limits: Further costs that must not be passed.
         formula: File of the formula asked for.
         study: Name of the study whose formula is asked for.
         base: Name of the base network.
@@ -54,7 +54,7 @@ def formula_for(
     return chosen(applied, macs, limits, extrapolate)
 
 
-def study_formula(study: str | None) -> Formula:
+def fitted_formula(study: str | None) -> Formula:
     """The formula that was fitted last to a study; of the last study by default.
 
     Raises:

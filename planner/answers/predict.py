@@ -15,7 +15,7 @@ import numpy as np
 from planner.answers.answer import Answer, AnsweredBy
 from planner.answers.question import AnswerSpace, Question, asked_for
 from planner.answers.search import FoundNetwork, best_networks
-from planner.answers.words import beyond, differences, outside_words
+from planner.answers.words import beyond, integer_differences, outside_words
 from planner.errors import PlannerError
 from planner.formulas.budgets import prediction_of
 from planner.formulas.columns import check_reads
@@ -46,10 +46,10 @@ def answer_for(
     Args:
         formula: With `answers`, or else its curves answer.
         macs: Budget of multiply-accumulates of one image; None where the limits alone decide.
-        limits: What else must not be passed.
+        limits: Further costs that must not be passed.
         cautious: Whether lower bounds are compared instead of means.
         extrapolate: Whether the curves answer outside the range that the fit saw.
-        n: How many.
+        n: Number of networks.
         space: `stage` also for networks whose stages are scaled apart, where enough trainings were.
 
     Raises:
@@ -172,7 +172,7 @@ def _reason(asked: Question, prediction: Prediction, own: TrainedNetwork | None)
         return f"{said}; the formula gives the same network"
     gain = mean - smooth.accuracy["mean"]
     than = f"{abs(100 * gain):.1f} points {'above' if gain > 0 else 'below'}" if abs(gain) >= 0.0005 else "level with"
-    unlike = differences(prediction.architecture, smooth.architecture)
+    unlike = integer_differences(prediction.architecture, smooth.architecture)
     return f"{said}, {than} the formula's network{_but(asked, smooth)}: {unlike}"
 
 

@@ -13,12 +13,13 @@ import numpy as np
 from planner.allocation.allocate import by_curves
 from planner.allocation.believe import NO_SEARCH, doubt_of_stages
 from planner.errors import PlannerError
-from planner.formulas.budgets import NO_BUDGET, prediction_of, within
+from planner.formulas.budgets import NO_BUDGET, prediction_of, prediction_within
 from planner.formulas.formula import FormulaCurves
 from planner.formulas.kinds import FORMULA_KINDS
 from planner.formulas.prediction import Prediction, bounded_accuracy
 from planner.formulas.trainings import TrainedNetwork, TrainedNetworks
 from planner.formulas.uniform_networks import rows_read
+from planner.rules import compound
 from planner.text.quantities import budget_of, format_count
 from sampler import Architecture, Limit, stack
 from sampler.architecture import Architectures, FloatArray
@@ -95,10 +96,10 @@ class Question:
         """
         if self._staged:
             limited = self.macs is None
-            macs = float(within(self.formula, None, self.limits).macs) if limited else self.most
+            macs = float(prediction_within(self.formula, None, self.limits).macs) if limited else self.most
             found = by_curves(self.formula, macs, self.limits)
         else:
-            found = within(self.formula, self.macs, self.limits, self.extrapolate)
+            found = prediction_within(self.formula, self.macs, self.limits, self.extrapolate)
         return found if self.doubt else replace(found, expected=self.expected(found.architecture))
 
     def expected(self, one: Architecture) -> dict[str, Any]:
@@ -118,14 +119,12 @@ class Question:
     @cached_property
     def published(self) -> Prediction | None:
         """What compound scaling gives within the same budgets; None where it gives nothing, or is the formula."""
-        from planner.rules import compound
-
         if not self.learned:
             return None
         formula = self.formula
         try:
             rule = compound(formula.base, formula.resolution, formula.classes)
-            found = within(rule, self.most, self.limits, extrapolate=True)
+            found = prediction_within(rule, self.most, self.limits, extrapolate=True)
         except PlannerError:
             return None
         return replace(found, expected=believed(formula, found.architecture))

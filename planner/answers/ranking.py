@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.formulas.uniform_networks import CHUNK, Networks
+from planner.formulas.uniform_networks import NETWORK_CHUNK, Networks
 from sampler import Limit
 from sampler.architecture import Architectures, FloatArray, IntArray
 from sampler.complexity import chunks
@@ -112,4 +112,4 @@ def _grown(values: FloatArray, size: int) -> FloatArray:
 
 
 def _parts(numbers: IntArray) -> Iterable[IntArray]:
-    return (numbers[rows] for rows in chunks(len(numbers), CHUNK))
+    return (numbers[rows] for rows in chunks(len(numbers), NETWORK_CHUNK))

@@ -40,10 +40,10 @@ class FoundNetwork:
     """A network that a search found.
 
     Attributes:
-        architecture: Its integers.
-        score: Its score.
-        macs: Its exact MACs.
-        costs: What it costs of each limit, by the limit's name.
+        architecture: Integers of the network.
+        score: Score of the network.
+        macs: Exact MACs of the network.
+        costs: Costs of each limit's kind, by the limit's name.
         multipliers: r, d, w over the base network: of the uniform rounding where it is one, else what it amounts to.
         exhaustive: Whether all networks were looked through, so that none of them is better.
     """
@@ -70,7 +70,7 @@ class NetworkSearch:
             both included: what the trainings spanned. A column that is missing has the bounds of a usual space.
         starts: Further networks that may be the answer, wherever their integers lie: what was trained, what rules give.
         kind: `uniform` or `stage`.
-        seed: Of the local search: same seed, same answer.
+        seed: Random seed of the local search: same seed, same answer.
 
     Raises:
         PlannerError: If a range, the kind, the classes or the starts are impossible.
@@ -100,7 +100,7 @@ class NetworkSearch:
 
         Args:
             macs: Most multiply-accumulates of one image; as many as there are without it.
-            limits: What else must not be passed, all of it at once.
+            limits: Further limits that must not be passed, all at once.
             n: How many; fewer come back where there are no more.
 
         Raises:
@@ -219,17 +219,17 @@ def best_networks(
     """The networks with the highest scores for one budget; for several, `NetworkSearch` scores once.
 
     Args:
-        network: As `NetworkSearch`, like all that is not said here.
+        network: Base network, as of `NetworkSearch`, like all that is not said here.
         rule: Name of the scaling rule.
         classes: Outputs of the classifier.
         score: Gives the `(n,)` scores of architectures.
-        macs: As `NetworkSearch.best`.
-        limits: As `NetworkSearch.best`.
+        macs: Budget, as of `NetworkSearch.best`.
+        limits: Limits, as of `NetworkSearch.best`.
         ranges: Lowest and highest integer of each column.
         starts: Further networks that may be the answer.
         kind: `uniform` or `stage`.
-        n: As `NetworkSearch.best`.
-        seed: Of the local search.
+        n: Number of networks, as of `NetworkSearch.best`.
+        seed: Random seed of the local search.
 
     Returns:
         The networks, distinct, the best first.

@@ -11,7 +11,7 @@ from sampler.moves import column_names
 _MOST = 3  # differences named; the others are counted
 
 
-def differences(one: Architecture, other: Architecture) -> str:
+def integer_differences(one: Architecture, other: Architecture) -> str:
     """In what a network differs from another, the largest differences first; nothing where they are equal.
 
     Example:

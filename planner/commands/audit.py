@@ -150,7 +150,7 @@ def verdict(score: Trust, smaller: Sequence[str] = ()) -> str:
     """Whether a score is worth using, what it knows at equal cost, and whether it should be turned round.
 
     Args:
-        score: What was found of it.
+        score: Findings of it.
         smaller: Columns whose smaller values were taken for better.
     """
     overall = score.measures["spearman"]

@@ -9,17 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.compare_show import show_comparison
-from planner.commands.options import (
-    EPOCHS,
-    REPEATS,
-    RESOURCES,
-    as_json,
-    counts,
-    echo_json,
-    echo_table,
-    resources,
-    study,
-)
+from planner.commands.options import EPOCH_RANGE, REPEATS, as_json, counts, echo_json, echo_table, study
+from planner.commands.resource_options import RESOURCES, resources
 from planner.commands.together import needs, replaces
 from planner.errors import PlannerError
 from planner.text.quantities import format_count
@@ -64,7 +55,7 @@ def names(_: click.Context, __: click.Parameter, text: str | None) -> list[str] 
 @click.option(
     "--final", is_flag=True, help="Train on all training images, and score on the validation images, once, at the end."
 )
-@click.option("--epochs", type=EPOCHS, metavar="N", help="Of each training; the study's by default.")
+@click.option("--epochs", type=EPOCH_RANGE, metavar="N", help="Of each training; the study's by default.")
 @click.option(
     "--table",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import DTYPES, as_json, described, echo_json, echo_table
+from planner.commands.options import DTYPES, as_json, describing, echo_json, echo_table
 
 if TYPE_CHECKING:
     from sampler import Architecture
@@ -21,7 +21,7 @@ COUNTS = ("macs", "params", "activations")
     epilog="Example: planner cost efficientnet_b0 --resolution 188 --width 0.75 --depth 1.1 --rule tinynet --explain",
     short_help="Exact MACs, params, activations and memory of an architecture.",
 )
-@described
+@describing
 @click.option(
     "--dtype",
     type=click.Choice(DTYPES),
@@ -58,14 +58,14 @@ def command(classes: int, dtype: str, explain: bool, json_: bool, **options: Any
         **{name: getattr(cost, name) for name in (*COUNTS, "memory")},
     }
     if explain:
-        answer.update(explained(architecture, classes))
+        answer.update(_explained(architecture, classes))
     if json_:
         echo_json(answer)
         return
     show(answer)
 
 
-def explained(architecture: Architecture, classes: int) -> dict[str, Any]:
+def _explained(architecture: Architecture, classes: int) -> dict[str, Any]:
     """Counts per part of the network, and other counters' totals, in JSON's types."""
     import numpy as np
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from planner.commands.groups import Suggesting
-from planner.commands.options import PIXELS, SEED, as_json, echo_json, echo_table
+from planner.commands.options import PIXEL_RANGE, SEED, as_json, echo_json, echo_table
 from planner.errors import PlannerError
 from sampler.errors import printable
 
@@ -56,7 +56,7 @@ def command() -> None:
     help="How many, drawn by --seed; random for the usual number; or a file that names one class per line.",
 )
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Draws classes and pictures.")
-@click.option("--side", type=PIXELS, default=PROXY_SIDE, show_default=True, help="Pixels.")
+@click.option("--side", type=PIXEL_RANGE, default=PROXY_SIDE, show_default=True, help="Pixels.")
 @click.option("--out", metavar="PATH", help="The archive; NAME.npz by default. Its card is beside it, as .json.")
 @click.option("--skip-corrupt", is_flag=True, help="Leave out pictures that cannot be read.")
 @as_json
@@ -168,7 +168,7 @@ def _command_line() -> str:
 @click.argument("source")
 @click.option(
     "--side",
-    type=PIXELS,
+    type=PIXEL_RANGE,
     default=INFO_SIDE,
     show_default=True,
     help="Pixels to decode and compare at.",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.latency_show import measurement_summary, show_measurement, title
-from planner.commands.options import DTYPES, SEED, as_json, described, echo_json
+from planner.commands.options import DTYPES, SEED, as_json, describing, echo_json
 from planner.commands.together import replaces
 from planner.commands.types import Number, Whole
 from planner.errors import PlannerError
@@ -79,7 +79,7 @@ def command() -> None:
 
 @click.command(name=MEASURE)
 @replaces("--no-measure", "--runtime", "--device", "--threads", "--batch", "--dtype", "--minutes")
-@described
+@describing
 @click.option("--runtime", type=click.Choice(["torch", "compile", "onnxruntime"]), default="torch", show_default=True)
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:N.")
 @click.option("--threads", type=Whole(1, 1024), default=1, show_default=True, help="Threads of the CPU.")

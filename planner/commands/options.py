@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from planner.commands.together import needs, replaces
-from planner.commands.types import Number, Whole
+from planner.commands.types import Whole
 from planner.errors import PlannerError
 from planner.study.ranges import MOST_EPOCHS, SIDES
 from planner.text.quantities import parse_budgets, parse_bytes, parse_macs, parse_ms, parse_params
@@ -29,8 +28,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 SEED = Whole(0, LARGEST_SEED)
 TRIALS = Whole(1, 100_000)
 REPEATS = Whole(1, 1000)
-EPOCHS = Whole(1, MOST_EPOCHS)
-PIXELS = Whole(*SIDES)
+EPOCH_RANGE = Whole(1, MOST_EPOCHS)
+PIXEL_RANGE = Whole(*SIDES)
 WORKERS = Whole(0, 1024)
 
 
@@ -52,27 +51,11 @@ class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic only since
             self.fail(str(error), param, ctx)
 
 
-class EngineName(click.ParamType):  # type: ignore[type-arg]  # likewise
-    """The name of an engine: ours, or one that was registered or that an installed package offers."""
-
-    name = "engine"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The name, if there is such an engine; only others than ours are looked for."""
-        if value not in _ENGINES:
-            from planner.training.resources import ENGINES
-
-            if value not in ENGINES:
-                self.fail(f"{value!r} is not one of {', '.join(map(repr, ENGINES.names()))}.", param, ctx)
-        return str(value)
-
-
-_ENGINES = ("local", "ray", "slurm", "inline")
 LATENCY_FILE = "results/latency.json"
 MOST_NUMBERS = 1000
 MOST_BUDGETS = 100
 DTYPES = ("float32", "float16", "bfloat16")
-BUDGETS = ("--flops", "--params", "--latency", "--memory")
+BUDGET_OPTIONS = ("--flops", "--params", "--latency", "--memory")
 
 
 def integers(_: click.Context, __: click.Parameter, text: str | None) -> list[int] | None:
@@ -99,7 +82,7 @@ as_json = click.option("--json", "json_", is_flag=True, help="Print JSON.")
 study = click.option("--study", metavar="NAME", help="The study, a folder in results/; the last one used by default.")
 
 
-def described(command: _F) -> _F:
+def describing(command: _F) -> _F:
     """The argument and the options that describe one architecture, as `sampler.scaled` takes them, and its classes."""
     options = (
         click.argument("name", metavar="BASE"),
@@ -190,156 +173,6 @@ def latency_limit(milliseconds: float, path: Path) -> Limit:
             f"then `planner latency fit --from m.csv --out {path}`"
         )
     return Limit("latency", milliseconds, LatencyModel.load(path).of)
-
-
-def made_with(command: _F) -> _F:
-    """The options a study is made with; later calls may leave them out."""
-    command = needs("--classes", "--trainer")(command)
-    options = (
-        click.option("--base", metavar="NAME", help="Base network (see `planner bases`)."),
-        click.option(
-            "--data",
-            metavar="SOURCE",
-            help="fractal[:classes=20,..], npz:PATH, imagefolder:PATH, cifar10:PATH, cifar100:PATH; default fractal.",
-        ),
-        click.option(
-            "--skip-corrupt",
-            is_flag=True,
-            default=None,
-            help="Leave out images that cannot be read, instead of stopping.",
-        ),
-        click.option("--resolution", type=PIXELS, help="Pixels of the base network here; 64 by default."),
-        click.option("--side", type=PIXELS, help="Pixels images are decoded to; 1.4 x resolution."),
-        click.option(
-            "--window",
-            nargs=2,
-            metavar="LOW HIGH",
-            help="MACs of the networks: quantities (1M 10M), or multiples of the base's (0.03 1.05, the default).",
-        ),
-        click.option(
-            "--space", type=click.Choice(["uniform", "stage"]), help="One d and w for all stages, or per stage."
-        ),
-        *(
-            click.option(
-                f"--{one}",
-                nargs=2,
-                type=float,
-                metavar="LOW HIGH",
-                help=f"Bounds of {one}, equal ones to hold it; {usual} by default.",
-            )
-            for one, usual in (("r", "0.35 to what the images have"), ("d", "0.35 2.8"), ("w", "0.35 2.8"))
-        ),
-        click.option("--rule", metavar="NAME", help="Scaling rule: inverse (default), tinynet, free .."),
-        click.option("--epochs", type=EPOCHS, help="Epochs of a training; 3 by default."),
-        click.option("--share", type=Number(0, 1, min_open=True), help="Share of the images; all by default."),
-        click.option(
-            "--holdout",
-            type=Number(0, 0.9),
-            help="Share of the training images that scores; 0.2 by default. 0 scores on the validation images.",
-        ),
-        click.option("--recipe", metavar="NAME", help="Recipe: fast (default), tinynet, resnet, adjust, amplify."),
-        click.option("--seed", type=SEED, help="Of designs and trainings; 0 by default."),
-        click.option(
-            "--trainer",
-            metavar="FILE.py:NAME",
-            help="Train by a function of yours, a `planner` job in and a score out, instead of on images; also "
-            "package.module:NAME, or what an installed package offers.",
-        ),
-        click.option("--classes", type=Whole(2, 1_000_000), help="With --trainer: outputs of the networks."),
-        click.option("--storage", metavar="URL", help="Optuna storage; SQLite in the study's folder by default."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def resources(command: _F) -> _F:
-    """Where and how long trainings run, ready-made as `where`."""
-
-    @wraps(command)
-    def placed(**given: Any) -> Any:
-        from planner.training.resources import Resources
-
-        where = Resources(**{one.name: given.pop(one.name) for one in fields(Resources)})
-        return command(where=where, **given)
-
-    return resource_options(cast(_F, placed))
-
-
-def resource_options(command: _F) -> _F:
-    """Where and how long trainings run, each option by its name: fields of `planner.training.resources.Resources`."""
-    options = (
-        click.option("--workers", type=WORKERS, default=0, help="Processes; one per core by default."),
-        click.option(
-            "--threads",
-            type=Whole(0, 1024),
-            default=0,
-            help="Torch threads of each process; the processes' share of the cores by default, or what "
-            "OMP_NUM_THREADS says if that is less.",
-        ),
-        click.option(
-            "--engine",
-            type=EngineName(),
-            metavar=f"[{'|'.join(_ENGINES)}]",
-            default="local",
-            show_default=True,
-            help="Where trainings run: processes here, tasks of a Ray cluster, Slurm jobs, this process; or an engine "
-            "that an installed package offers.",
-        ),
-        click.option(
-            "--address", metavar="HOST:PORT", help="Of ray: a cluster, or auto; a private one here by default."
-        ),
-        click.option(
-            "--cpus-per-training",
-            type=Number(0, min_open=True),
-            default=1.0,
-            help="Of ray and slurm; 1 by default.",
-        ),
-        click.option(
-            "--gpus-per-training",
-            type=Number(0),
-            help="Of ray (also a fraction) and slurm; with ray 1 where the cluster has GPUs.",
-        ),
-        click.option(
-            "--slurm-option", multiple=True, metavar="NAME=VALUE", help="Of slurm, such as partition=gpu; repeatable."
-        ),
-        click.option(
-            "--device", default="auto", show_default=True, help="Torch device; cuda for all GPUs, cuda:1 for one."
-        ),
-        click.option(
-            "--per-device",
-            type=WORKERS,
-            default=0,
-            help="Trainings at once on each GPU; as many as its memory holds by default.",
-        ),
-        click.option("--minutes", type=Number(0, min_open=True), help="Begin no training later than this."),
-        click.option(
-            "--hours",
-            type=Number(0, min_open=True),
-            help="Begin only trainings that, by those measured, end within so many hours from now.",
-        ),
-        click.option(
-            "--stop-early",
-            is_flag=True,
-            help="End trainings that, by those of similar MACs, will not reach the front (95 % sure).",
-        ),
-        click.option(
-            "--log",
-            multiple=True,
-            metavar="NAME",
-            help="Tell another listener how trainings go: jsonl, or one that an installed package offers; repeatable.",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-# What `resources` adds, as it is typed.
-RESOURCES = (
-    *("--workers", "--threads", "--engine", "--address", "--cpus-per-training", "--gpus-per-training"),
-    *("--slurm-option", "--device", "--per-device", "--minutes", "--hours", "--stop-early", "--log"),
-)
 
 
 def table_of(table: str | None, study_name: str | None, base: str | None = None) -> Table:

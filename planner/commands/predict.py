@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from planner.commands.options import RESOURCES, applied, as_json, budgets, echo_first, echo_json, resource_options
+from planner.commands.options import applied, as_json, budgets, echo_first, echo_json
+from planner.commands.resource_options import RESOURCES, resource_options
 from planner.commands.together import needs, replaces
 from planner.commands.types import Whole
 

@@ -26,7 +26,7 @@ def show_answer(answer: Answer, source: str, staged: bool = False) -> None:
 
     Args:
         answer: The answer.
-        source: Where its formula comes from, in words.
+        source: Origin of its formula, in words.
         staged: Whether its stages may be scaled apart: what each of them spends is said, then.
     """
     prediction, formula = answer.prediction, answer.prediction.formula

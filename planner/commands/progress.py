@@ -80,7 +80,7 @@ def patience(what: str, first: float = _PATIENCE) -> Iterator[None]:
     """Says on stderr what a long step is doing, after some seconds and then at twice that time, four times ..
 
     Args:
-        what: What is being done.
+        what: The work, as a verb.
         first: Seconds until the first line; a step that is done before is silent.
     """
     ended, started = threading.Event(), time.monotonic()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.options import (
-    BUDGETS,
+    BUDGET_OPTIONS,
     REPEATS,
     SEED,
     as_json,
@@ -47,7 +47,7 @@ class ProposerName(click.Choice):  # type: ignore[type-arg]  # generic from clic
     epilog="Example: planner propose --study dogs -n 4 --params 4M",
     short_help="Queue the architectures that promise most.",
 )
-@replaces("--repeat", "-n", "--for", "--method", "--per", "--epochs", "--pool", "--space", "--seed", *BUDGETS)
+@replaces("--repeat", "-n", "--for", "--method", "--per", "--epochs", "--pool", "--space", "--seed", *BUDGET_OPTIONS)
 @replaces("--epochs", "--per", "--seeds")
 @needs("--per", "--method bayes")
 @needs("--for", "--method bayes")

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import (
-    REPEATS,
-    TRIALS,
-    as_json,
-    budgets,
-    echo_first,
-    echo_json,
-    made_with,
-    resources,
-    study,
-    warn_of_guessing,
-)
+from planner.commands.options import REPEATS, TRIALS, as_json, budgets, echo_first, echo_json, study, warn_of_guessing
+from planner.commands.resource_options import resources
+from planner.commands.study_options import made_with
 
 if TYPE_CHECKING:
+    from planner.study.options import StudyOptions
     from planner.training.resources import Resources
     from sampler import Limit
 
@@ -47,7 +39,7 @@ def command(
     limits: list[Limit],
     where: Resources,
     json_: bool,
-    **options: Any,
+    options: StudyOptions,
 ) -> None:
     """Samples, trains, takes the front, fits the formula and predicts; resumes where it was stopped.
 
@@ -63,11 +55,10 @@ def command(
     from planner.fitting.front import select_front
     from planner.fitting.result import fit_study
     from planner.study.folder import cache_of
-    from planner.study.options import StudyOptions
     from planner.training.loop import train_queued
     from planner.training.making import Wanted, queue_in
 
-    ledger, _ = queue_in(study, StudyOptions(**options), Wanted(trials, method=method, seeds=seeds), decoding)
+    ledger, _ = queue_in(study, options, Wanted(trials, method=method, seeds=seeds), decoding)
     train_queued(ledger, cache_of(ledger.folder), where, TerminalProgress())
     warn_of_guessing(ledger)
     fitted = fit_study(ledger)

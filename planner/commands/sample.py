@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import REPEATS, TRIALS, as_json, budgets, echo_json, made_with, study
+from planner.commands.options import REPEATS, TRIALS, as_json, budgets, echo_json, study
+from planner.commands.study_options import made_with
 from planner.commands.together import needs
-from planner.errors import PlannerError
 from planner.text.quantities import format_count
 
 if TYPE_CHECKING:
-    from planner.study.designs import Design
-    from sampler import Architectures, Limit, SearchSpace
-    from sampler.grid_design import Start
+    from planner.study.options import StudyOptions
+    from sampler import Limit
 
 
 _METHODS = ("stratified", "random", "sobol", "target", "grid")
@@ -51,7 +49,7 @@ def command(
     flops: float | None,
     limits: list[Limit],
     json_: bool,
-    **options: Any,
+    options: StudyOptions,
 ) -> None:
     """Queues architectures inside the window of MACs; makes the study where there is none.
 
@@ -66,16 +64,16 @@ def command(
     fit --kind compound` takes alpha, beta and gamma.
     """
     from planner.commands.progress import decoding
-    from planner.study.options import StudyOptions
+    from planner.study.opening import read_ledger
     from planner.training.making import Wanted, queue_in
+    from planner.workbench.designs import anchor_of, equal_design
     from sampler import exact_limit
 
-    design = equal_design(method, flops, study, anchor)
+    start = None if anchor is None else anchor_of(read_ledger(study), anchor)
+    design = equal_design(method, flops, start)
     if flops is not None and design is None:
         limits = [*limits, exact_limit("macs", flops)]
-    ledger, added = queue_in(
-        study, StudyOptions(**options), Wanted(trials, True, method, limits, seeds, design), decoding
-    )
+    ledger, added = queue_in(study, options, Wanted(trials, True, method, limits, seeds, design), decoding)
     low, high = ledger.space.macs_window
     answer = {"study": ledger.folder.name, "added": added, "macs_window": [low, high], **ledger.counts()}
     if json_:
@@ -86,46 +84,3 @@ def command(
         f"{ledger.folder}: {added} architectures queued {where}; {answer['waiting']} wait. "
         f"Next: planner train --study {ledger.folder.name}"
     )
-
-
-def equal_design(method: str, flops: float | None, study: str | None, anchor: int | None) -> Design | None:
-    """The design of networks at equal MACs, or None for the methods that draw over a window.
-
-    Raises:
-        PlannerError: If the MACs or the anchor are not known.
-    """
-    from sampler import target_design
-    from sampler.grid_design import grid_design
-
-    if method == "target":
-        if flops is None:
-            raise PlannerError("--method target draws at equal MACs; say at which, such as --flops 3M")
-        return partial(target_design, macs=flops)
-    if method != "grid":
-        return None
-    start = None if anchor is None else anchor_of(study, anchor)
-
-    def grid(space: SearchSpace, n: int, seed: int, seen: Architectures | None) -> Architectures:
-        return grid_design(space, n, flops, start, seen)  # nothing is drawn by chance
-
-    return grid
-
-
-def anchor_of(study: str | None, number: int) -> Start:
-    """A finished training of a study, to scale from.
-
-    Raises:
-        PlannerError: If there is none of that number.
-    """
-    from planner.study.opening import read_ledger
-    from sampler.grid_design import Start
-
-    ledger = read_ledger(study)
-    rows = ledger.table().frame
-    there = rows[rows["trial"] == number]
-    if there.empty:
-        raise PlannerError(
-            f"--anchor {number}: no finished training of {ledger.folder} has that number; `planner front` shows some"
-        )
-    row = there.iloc[0]
-    return Start(float(row["macs"]), float(row["r"]), float(row["d"]))

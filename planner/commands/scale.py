@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import EPOCHS, RESOURCES, Quantity, as_json, echo_json
+from planner.commands.options import EPOCH_RANGE, Quantity, as_json, echo_json
+from planner.commands.resource_options import RESOURCES
 from planner.commands.searching import search_on_ledger, searching
 from planner.commands.together import needs, refuse
 from planner.commands.types import Number
@@ -18,7 +19,7 @@ from planner.text.quantities import format_count, parse_macs
 if TYPE_CHECKING:
     from planner.commands.searching import SearchOptions
     from planner.formulas.coefficients import Coefficients
-    from planner.rules import Scaled
+    from planner.rules import RuleAnswer
 
 # Options that searches do nothing with.
 RULES_OWN = ("--scale", "--pure", "--alpha", "--beta", "--gamma", "--formula", "--epochs", "--classes", "--rule")
@@ -58,7 +59,7 @@ RULES_OWN = ("--scale", "--pure", "--alpha", "--beta", "--gamma", "--formula", "
 )
 @click.option(
     "--epochs",
-    type=EPOCHS,
+    type=EPOCH_RANGE,
     metavar="N",
     help="Of resnet-rs: how long the networks will be trained; deeper from 100 on, else wider; 350 by default.",
 )
@@ -127,7 +128,7 @@ class RuleOptions:
     rule: str | None
 
 
-def _answer(base: str, method: str, flops: float | None, resolution: int | None, own: RuleOptions) -> Scaled:
+def _answer(base: str, method: str, flops: float | None, resolution: int | None, own: RuleOptions) -> RuleAnswer:
     """What a rule gives for a budget, or for a multiple of the resources."""
     from planner.answers.formula import Formula
     from planner.rules import at_budget, by_factor
@@ -158,12 +159,12 @@ def _factors_of(alpha: float | None, beta: float | None, gamma: float | None) ->
     return Coefficients(*(usual if one is None else one for one, usual in given))
 
 
-def _show(answer: Scaled, factor: float | None) -> None:
+def _show(answer: RuleAnswer, factor: float | None) -> None:
     """Prints an answer for people."""
     aim = f"{format_count(answer.budget)} MACs" + (f", {factor:g} times its own" if factor is not None else "")
     found = ", ".join(f"{name} {value:.4g}" for name, value in answer.parameters.items())
     click.echo(f"{answer.architecture.base} for {aim}, {answer.classes} classes")
-    click.echo(f"method {answer.method} ({found}), rounded by rule {answer.rounding}")
+    click.echo(f"method {answer.method} ({found}), rounded by rule {answer.rule}")
     if answer.pure is None:
         show_one("the rule itself", answer)
     else:
@@ -174,7 +175,7 @@ def _show(answer: Scaled, factor: float | None) -> None:
         click.echo(note)
 
 
-def show_one(name: str, answer: Scaled) -> None:
+def show_one(name: str, answer: RuleAnswer) -> None:
     """Prints one network."""
     one = answer.architecture
     click.echo(f"{name}:")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from planner.commands.options import EPOCHS, LATENCY_FILE, Quantity, echo_json, integers, resources, study
+from planner.commands.options import EPOCH_RANGE, LATENCY_FILE, Quantity, echo_json, integers, study
 from planner.commands.options import latency_limit as limit_of
+from planner.commands.resource_options import resources
 from planner.commands.together import refuse
 from planner.errors import PlannerError
 from planner.searches.names import SEARCH_NAMES
@@ -20,7 +21,7 @@ from planner.text.quantities import format_count, parse_ms
 
 if TYPE_CHECKING:
     from planner.searches.running import Search
-    from planner.searches.scoring import Found
+    from planner.searches.scoring import SearchResult
     from planner.searches.trained import TrainedScorer
     from planner.study.ledger import Ledger
     from planner.training.resources import Resources
@@ -83,7 +84,7 @@ def searching(command: _F) -> _F:
         study,
         click.option("--width", type=float, help="Of searches: width multiplier of the start."),
         click.option("--depth", type=float, help="Of searches: depth multiplier of the start."),
-        click.option("--fine-tune", type=EPOCHS, metavar="EPOCHS", help="Of greedy, rbis: epochs; 20."),
+        click.option("--fine-tune", type=EPOCH_RANGE, metavar="EPOCHS", help="Of greedy, rbis: epochs; 20."),
         click.option(
             "--set",
             "settings",
@@ -136,7 +137,7 @@ def search_on_ledger(
 
 
 def _written(
-    ledger: Ledger, found: Found, macs: float | None, trials: dict[int, str], seconds: float
+    ledger: Ledger, found: SearchResult, macs: float | None, trials: dict[int, str], seconds: float
 ) -> tuple[Path, ...]:
     """What was found as JSON; its iterations, and all that it trained, as CSV."""
     import pandas as pd
@@ -212,7 +213,7 @@ def _tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _as_dict(found: Found, scorer: TrainedScorer, seconds: float, paths: tuple[Path, ...]) -> dict[str, Any]:
+def _as_dict(found: SearchResult, scorer: TrainedScorer, seconds: float, paths: tuple[Path, ...]) -> dict[str, Any]:
     from dataclasses import asdict
 
     return {
@@ -226,7 +227,7 @@ def _as_dict(found: Found, scorer: TrainedScorer, seconds: float, paths: tuple[P
     }
 
 
-def _show(found: Found, scorer: TrainedScorer, seconds: float, paths: tuple[Path, ...]) -> None:
+def _show(found: SearchResult, scorer: TrainedScorer, seconds: float, paths: tuple[Path, ...]) -> None:
     one = found.architecture
     for step in found.steps:
         accuracy = "no score" if step.accuracy is None else f"{step.accuracy:.4g}"

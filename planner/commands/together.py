@@ -17,7 +17,7 @@ def needs(option: str, *others: str) -> Callable[[_F], _F]:
     """A decorator: refuses an option that does nothing unless one of the others is given.
 
     Args:
-        option: As it is typed, such as `--dtype`.
+        option: The option as it is typed, such as `--dtype`.
         others: Options (`--memory`), options with a value (`--space stage`) or arguments (`TABLE`).
     """
 

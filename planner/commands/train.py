@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from planner.commands.options import as_json, echo_json, resources, study, warn_of_guessing
+from planner.commands.options import as_json, echo_json, study, warn_of_guessing
+from planner.commands.resource_options import resources
 
 if TYPE_CHECKING:
     from planner.training.resources import Resources

@@ -24,17 +24,17 @@ class Background:
     """What the methods may know.
 
     Attributes:
-        name: Of the study or the table.
+        name: Name of the study or the table.
         base: Name of the base network.
-        resolution: What r multiplies, in pixels.
+        resolution: Resolution that r multiplies, in pixels.
         classes: Outputs of the classifier.
-        epochs: Of the trainings that compare.
+        epochs: Number of epochs of the trainings that compare.
         side: Pixels to which images are decoded; 0 where nothing is trained.
         own: The study's own trainings, averaged over seeds; None where it has none.
         trainings: How many those were.
         seconds: How long they took, summed up.
         formula: The formula fitted on them, or None.
-        searches: What searches found.
+        searches: Results of searches.
         space: Where the study's networks were drawn; None where nobody says.
         seed: The study's, of what is drawn at random.
     """
@@ -70,7 +70,7 @@ def study_background(ledger: Records, epochs: int) -> Background:
 
     Args:
         ledger: The study's ledger.
-        epochs: Of the trainings that compare.
+        epochs: Number of epochs of the trainings that compare.
 
     Raises:
         PlannerError: If its formula, or what a search found, is damaged.
@@ -99,9 +99,9 @@ def table_background(name: str, table: Table, epochs: int) -> Background:
     """What a table of trainings knows: its trainings, as if they were a study's own.
 
     Args:
-        name: Of its file.
+        name: Name of the file.
         table: The table.
-        epochs: Of the trainings that are looked up.
+        epochs: Number of epochs of the trainings that are looked up.
     """
     task = (table.base, table.resolution, table.classes)
     return Background(name, *task, epochs, 0, table, len(table.every), _seconds(table.every))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sampler import Architecture, architecture_complexity
-from sampler.solve import TOLERANCE
+from planner.formulas.budgeted import BudgetedNetwork
+from sampler import Architecture
 
 if TYPE_CHECKING:
     from planner.compare.background import Background
@@ -17,41 +17,52 @@ RANDOM = "random"
 DRAWN = tuple(f"{RANDOM}-{place}" for place in (1, 2, 3))  # one network each; the method's score is their mean
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Contender:
-    """A method's network for a budget.
+    """A method's network for a budget, and what it took to find it.
 
     Attributes:
-        method: Its name.
+        method: Name of the method.
         budget: MACs.
-        architecture: The network, or None where the method has none.
-        macs: Its exact MACs; 0 without.
-        params: Its exact params; 0 without.
+        network: Network with its exact costs; None where the method has none.
         trainings: Trainings that the method needed to find it; the comparison's own are none of them.
-        seconds: How long those took, summed up.
-        notes: What a reader should know; without a network, why.
+        seconds: Seconds that those took, summed up.
+        notes: Sentences that a reader should know; without a network, why.
         for_its_score: Whether it was taken because a training of this very network scored well.
     """
 
     method: str
     budget: float
-    architecture: Architecture | None
-    macs: int = 0
-    params: int = 0
+    network: BudgetedNetwork | None
     trainings: int = 0
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     for_its_score: bool = False
 
     @property
+    def architecture(self) -> Architecture | None:
+        """The network's integers, or None."""
+        return None if self.network is None else self.network.architecture
+
+    @property
+    def macs(self) -> int:
+        """Exact MACs; 0 without a network."""
+        return 0 if self.network is None else self.network.macs
+
+    @property
+    def params(self) -> int:
+        """Exact params; 0 without a network."""
+        return 0 if self.network is None else self.network.params
+
+    @property
     def error(self) -> float:
-        """Distance of its MACs from the budget, as a share of it; negative below."""
-        return self.macs / self.budget - 1
+        """Distance of its MACs from the budget, as a share of it; -1 without a network."""
+        return -1.0 if self.network is None else self.network.error
 
     @property
     def at_budget(self) -> bool:
         """Whether its MACs are within 1 % of the budget."""
-        return self.architecture is not None and abs(self.error) <= TOLERANCE
+        return self.network is not None and self.network.at_budget
 
 
 def made(
@@ -64,12 +75,11 @@ def made(
     for_its_score: bool = False,
 ) -> Contender:
     """A contender with its exact costs, and what is odd about it; `own` charges it the study's own trainings."""
-    cost = architecture_complexity(one, background.classes)
-    said = list(notes)
+    network, said = BudgetedNetwork.counted(budget, one, background.classes), list(notes)
     if background.side and one.resolution > background.side:
         said.append(f"its {one.resolution} px are more than the images' {background.side}: they are enlarged")
     trainings, seconds = (background.trainings, background.seconds) if own else (0, 0.0)
-    return Contender(method, budget, one, cost.macs, cost.params, trainings, seconds, tuple(said), for_its_score)
+    return Contender(method, budget, network, trainings, seconds, tuple(said), for_its_score)
 
 
 def family(method: str) -> str:

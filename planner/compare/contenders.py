@@ -28,7 +28,7 @@ def contenders(
     """Every method's network for every budget.
 
     Args:
-        background: What the methods may know.
+        background: Knowledge that the methods may use.
         budgets: MACs.
         methods: Names; by default all those that answer one of the budgets, and whatever was searched.
 
@@ -62,9 +62,9 @@ def contender(method: str, budget: float, background: Background, middle: float 
     """One method's network for a budget; where it has none, with the reason.
 
     Args:
-        method: Its name; `random-1` for the first of the random networks.
+        method: Name of the method; `random-1` for the first of the random networks.
         budget: MACs.
-        background: What the method may know.
+        background: Knowledge that the method may use.
         middle: The middle of the budgets that are compared; this one by default.
     """
     makers: dict[str, own.Maker] = {
@@ -90,7 +90,7 @@ def _check(names: Sequence[str], background: Background) -> None:
         if name not in ALL and pycls_ray(name) is None:
             raise PlannerError(f"method {name!r} is unknown; known: {', '.join(ALL)}, and pycls' strings such as dwr")
         if name in ("answer", "formula", "stages"):
-            own.study_formula(name, background)
+            own.formula_of_task(name, background)
 
 
 def _by_rule(method: str, budget: float, background: Background) -> Contender:

@@ -57,7 +57,7 @@ class GrownCurve:
         base: Name of the base network.
         start: Where it begins, in words.
         start_macs: MACs of the network it begins with.
-        dimension: What grows.
+        dimension: Dimension that grows.
         macs: `(m,)` exact MACs, ascending.
         mean: `(m,)` expected accuracies.
         std: `(m,)` their standard deviations; a training's own noise is not in them.
@@ -116,7 +116,7 @@ def grown_curves(
     Args:
         table: The trainings; they must vary in resolution, depth and width.
         starts: MACs where curves begin; three of joint scaling's by default.
-        seed: Of the surrogate.
+        seed: Random seed of the surrogate.
         some: Whether starts may lie farther off, and those not among the trainings are left out while one remains.
 
     Raises:
@@ -157,10 +157,10 @@ def curves_beside(table: Table, other: Table, starts: Sequence[float] | None = N
         table: Trainings, whose starts they are.
         other: Trainings of another base network on the same images; its curves begin where it has such MACs.
         starts: MACs where curves begin; three of the first table's by default.
-        seed: Of the surrogates.
+        seed: Random seed of the surrogates.
 
     Raises:
-        PlannerError: As `grown_curves`; or if the tables are of different tasks, or share no start.
+        PlannerError: Where `grown_curves` does; or if the tables are of different tasks, or share no start.
     """
     if other.classes != table.classes:
         raise PlannerError(

@@ -12,11 +12,12 @@ import numpy as np
 from planner.errors import PlannerError
 from planner.study.ledger import Ledger
 from planner.study.trials import asked_key
+from planner.tables.status import is_ok
 from planner.training.loop import train_queued
 from planner.training.progress import Listener
 from planner.training.resources import Resources
 from sampler import Architecture, LayeredArchitecture
-from sampler.moves import column_names
+from sampler.moves import column_names, stage_of_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,7 @@ class SeedScore:
     """What one training of a network gave.
 
     Attributes:
-        seed: Of the training.
+        seed: Random seed of the training.
         status: `ok`, or why there is no accuracy.
         accuracy: Top-1, in [0, 1]; None unless `ok`.
         seconds: How long it took; None where nobody knows.
@@ -53,8 +54,8 @@ class Measure(Protocol):
 
     Attributes:
         scored_on: The images, or the table.
-        epochs: Of each training; 0 where nobody knows.
-        flatters: What to say of a method that chose its network by accuracies which are, or may be, the very ones that
+        epochs: Number of epochs of each training; 0 where nobody knows.
+        flatters: Sentence about a method that chose its network by accuracies which are, or may be, the very ones that
             are measured here; nothing where none can be.
     """
 
@@ -79,7 +80,7 @@ class Trained:
         progress: Told of every epoch and ending.
         seeds: How many trainings of each, from the study's seed upwards.
         final: Whether to train on all training images and score on the validation split.
-        epochs: Of each training; the study's by default.
+        epochs: Number of epochs of each training; the study's by default.
     """
 
     def __init__(
@@ -151,7 +152,7 @@ class Trained:
         scores: dict[Architecture, list[SeedScore]] = {one: [] for one, _ in attempts}
         for (one, repeat), (number, _) in attempts.items():
             row = rows[number]
-            accuracy = float(row["accuracy"]) if row["status"] == "ok" else None
+            accuracy = float(row["accuracy"]) if is_ok(row) else None
             seconds = None if np.isnan(row["seconds"]) else float(row["seconds"])
             scores[one].append(SeedScore(self.ledger.settings.seed + repeat, str(row["status"]), accuracy, seconds))
         return scores
@@ -163,7 +164,7 @@ class LookedUp:
     Args:
         frame: Finished trainings with resolution, width_1 .., depth_1 .., accuracy (in [0, 1]) and, where known, stem,
             head, seed, seconds, epochs: `every` row of a table.
-        name: What errors call it.
+        name: Name of it in errors.
         seeds: At most so many trainings of each network, by the smallest seeds; all by default.
         epochs: Trainings of so many epochs count; of the most that the table has, by default.
 
@@ -175,7 +176,8 @@ class LookedUp:
     flatters = "chosen by accuracies of this very table, which flatters it"
 
     def __init__(self, frame: pd.DataFrame, name: str, seeds: int | None = None, epochs: int | None = None) -> None:
-        stages = sum(str(column).startswith("width_") for column in frame)
+        kinds = [found[0] for column in frame if (found := stage_of_column(str(column)))]
+        stages = kinds.count("width")
         every = column_names(stages)
         self.columns = [column for column in every if column in frame]
         missing = [one for one in every if one not in frame and one not in ("stem", "head")]

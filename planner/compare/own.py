@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Maker = Callable[[str, float, Background], Contender]
 
 
-def study_formula(method: str, background: Background) -> FormulaCurves:
+def formula_of_task(method: str, background: Background) -> FormulaCurves:
     """The study's formula.
 
     Raises:
@@ -51,7 +51,7 @@ def study_formula(method: str, background: Background) -> FormulaCurves:
 
 def by_answer(method: str, budget: float, background: Background) -> Contender:
     """The best network within the budget by all that the trainings taught; it may cost less."""
-    formula = study_formula(method, background)
+    formula = formula_of_task(method, background)
     answering = getattr(formula, "answer", None)
     if answering is None:
         raise PlannerError(f"{background.name}: this formula holds no answers; fit it again")
@@ -63,12 +63,12 @@ def by_answer(method: str, budget: float, background: Background) -> Contender:
 
 def by_formula(method: str, budget: float, background: Background) -> Contender:
     """What the smooth curves give."""
-    return made(method, budget, study_formula(method, background).predict(budget).architecture, background, own=True)
+    return made(method, budget, formula_of_task(method, background).predict(budget).architecture, background, own=True)
 
 
 def by_stages(method: str, budget: float, background: Background) -> Contender:
     """The preferred way to spend the budget on the stages."""
-    answer = allocate(study_formula(method, background), budget)
+    answer = allocate(formula_of_task(method, background), budget)
     one = answer.best.prediction.architecture
     return made(method, budget, one, background, (f"by {answer.preferred}",), own=True)
 

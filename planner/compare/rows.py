@@ -44,17 +44,17 @@ class Row:
         layers: Channels of each layer and how blocks are padded, where the stages do not say them; else None.
         stem: Channels of the first convolution.
         head: Channels of the last one; 0 for none.
-        seed: Of the training.
+        seed: Random seed of the training.
         accuracy: Top-1, in [0, 1]; None where the training gave none.
-        seconds: Of this training.
+        seconds: Seconds of this training.
         trainings_needed: How many trainings the method needed to find the network; the comparison's are none of them.
         hours_needed: Hours of those.
         scored_on: `validation`, `held-out` or `table`.
-        epochs: Of this training; 0 where nobody knows.
+        epochs: Number of epochs of this training; 0 where nobody knows.
         base: Name of the base network.
         classes: Outputs of the classifier.
         status: `ok`, or why there is no accuracy.
-        note: What a reader should know.
+        note: Sentences that a reader should know.
     """
 
     method: str
@@ -131,8 +131,8 @@ def rows_of_contenders(
 
     Args:
         contenders: Who competes.
-        scores: What their networks reached.
-        measure: What measured that.
+        scores: Scores of their networks.
+        measure: Measure that gave these.
         base: Name of the base network.
         classes: Outputs of the classifier.
     """

@@ -16,7 +16,7 @@ class MeanEstimate:
     """A mean and its interval, mean - half to mean + half.
 
     Attributes:
-        mean: Of the values.
+        mean: Mean of the values.
         half: Half the width of the interval; None of one value, which has none.
         n: Number of values.
     """
@@ -41,7 +41,7 @@ def mean_interval(values: Sequence[float], level: float = SEEDS_LEVEL) -> MeanEs
 
     Args:
         values: `(n,)` values.
-        level: Of the interval, in (0, 1).
+        level: Level of the interval, in (0, 1).
 
     Returns:
         None of no values.
@@ -70,8 +70,8 @@ def paired_difference(
 
     Args:
         ours: Values by seed.
-        theirs: What is taken off them, by seed; seeds of one side alone are left out.
-        level: Of the interval.
+        theirs: Values that are taken off them, by seed; seeds of one side alone are left out.
+        level: Level of the interval.
 
     Returns:
         None where they share no seed.

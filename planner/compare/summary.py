@@ -18,12 +18,12 @@ class Summary:
     """One method at one budget.
 
     Attributes:
-        first: Its first row, which has its network and what it needed; of several networks, their mean cost alone.
+        first: First row of it, which has its network and what it needed; of several networks, their mean cost alone.
         accuracy: Mean over seeds with its interval; None where no training gave one.
         difference: From compound scaling, paired by seed; None for that itself, and where it has no such seed.
         failed: Trainings that gave no accuracy.
-        statuses: What those ended as.
-        seconds: Of the comparison's trainings of it, summed up.
+        statuses: Statuses that those ended with.
+        seconds: Seconds of the comparison's trainings of it, summed up.
         same_as: Methods before it that have the same network.
         drawn: The networks drawn at random of which this is the mean, one by one; none of any other method.
     """

@@ -15,9 +15,10 @@ from planner.formulas.kinds import FORMULA_KINDS, OUR_KINDS, FormulaKind
 from planner.formulas.protocol import FormulaCurve
 from planner.front.pareto import distinct_budgets
 from planner.gaussian.curve import Curve
-from planner.gaussian.curve_fit import CurveFit, fit_process
+from planner.gaussian.curve_fit import LOGLINEAR, TINYNET, CurveFit, fit_process
 from sampler.architecture import FloatArray
 
+_FORMS = {"log": LOGLINEAR, "identity": TINYNET}
 # A curve is fitted to so many points; fewer would be followed one by one.
 FEWEST_POINTS = 4
 
@@ -30,7 +31,7 @@ class FittedCurve:
         curve: The curve.
         rmse: Leave-one-out RMSE, of the logarithm for `loglinear`.
         shape: Whether it grows with c.
-        transfer: What the prior was worth, where there was one.
+        transfer: Worth of the prior, where there was one.
     """
 
     curve: FormulaCurve
@@ -65,15 +66,15 @@ def fit_curves(
         kind: `"loglinear"`: log r over log c, a power law plus a Gaussian process; `"tinynet"`: r over c, a zero-mean
             Gaussian process with an RBF kernel, as section 3.2 of the paper has it.
         seed: Random seed of the optimiser's restarts.
-        c_range: Where the curves will be asked, and so should not fall; the points' own range by default.
+        c_range: Range in which the curves will be asked, and so should not fall; the points' own by default.
         priors: Earlier curves of r and of d, from which to depart.
 
     Raises:
         PlannerError: If the kind is unknown, there are fewer than 4 points or not as many of each, or a value is not
             positive.
     """
-    if kind not in OUR_KINDS or FORMULA_KINDS[kind].form is None:
-        known = (name for name in OUR_KINDS if FORMULA_KINDS[name].form is not None)
+    if kind not in OUR_KINDS or FORMULA_KINDS[kind].scale is None:
+        known = (name for name in OUR_KINDS if FORMULA_KINDS[name].scale is not None)
         raise PlannerError(f"kind {kind!r} is unknown; known kinds: {', '.join(known)}")
     x, pair = _positive("c", c), [_positive("r", r), _positive("d", d)]
     if {len(values) for values in pair} != {len(x)}:
@@ -94,8 +95,8 @@ def fit_curves(
 def _fit_curve(
     c: FloatArray, kind: FormulaKind, seed: int, c_range: tuple[float, float], values: FloatArray, prior: Curve | None
 ) -> FittedCurve:
-    form = kind.form
-    assert form is not None
+    assert kind.scale is not None
+    form = _FORMS[kind.scale]
     x, y = form.input(c), form.output(values)
 
     def refit(given: Curve | None, weight: float, shortest: float | None = None, moved: bool = False) -> CurveFit:

@@ -38,7 +38,7 @@ class FittedDirection:
     Attributes:
         branch: Branch of the formula.
         errors: Errors by dimension.
-        facts: What else is to be said of the curves, by dimension.
+        facts: Further facts of the curves, by dimension.
         distilled: Result of distilling them from the answers, where that was tried.
     """
 
@@ -92,8 +92,8 @@ def _curves(
         shapes = [Shape(fall is None, price=None, falls=fall) for fall in falls]
         first, second = (FittedCurve(part.curve, part.rmse, shape) for part, shape in zip(learned, shapes, strict=True))
         return first, second
-    assert kind.form is not None
-    like = kind.form.output_scale
+    like = kind.scale
+    assert like is not None
     priors = (None, None) if prior is None else tuple(prior_curve(prior, direction, name, like) for name in ("r", "d"))
     fitted = fit_curves(points["c"], points["r"], points["d"], kind.name, seed, c_range, (priors[0], priors[1]))
     return fitted.r, fitted.d

@@ -19,9 +19,10 @@ import numpy as np
 
 from planner.fitting.landscape import Landscape
 from planner.gaussian.curve import Curve, precision_of
+from planner.gaussian.kernels import curve_covariance
 from sampler.architecture import FloatArray
 
-BUDGETS = 40  # of one direction
+DISTILLED_BUDGETS = 40  # of one direction
 BLUR = (1.0, 2.0, 2.0)  # budgets, places of r and of d
 SOFT = 0.5  # temperature of the softmax, as a share of the surrogate's usual standard deviation
 _PULL = 0.5  # standard deviations of the scores that a mean squared distance of 1 (in logs) from the first curve costs
@@ -63,8 +64,8 @@ class _Anchors:
         number = int(np.clip(round((x[-1] - x[0]) / _APART) + 1, _FEWEST, _MOST))
         places = np.linspace(x[0], x[-1], number)
         precision = precision_of(places, SLOPE_VARIANCE, VARIANCE, LENGTH_SCALE, NUGGET)
-        near = np.exp(-0.5 * ((x[:, None] - places) / LENGTH_SCALE) ** 2)
-        return cls(places, precision, (SLOPE_VARIANCE * np.outer(x, places) + VARIANCE * near) @ precision)
+        across = curve_covariance(x, places, SLOPE_VARIANCE, VARIANCE, LENGTH_SCALE)
+        return cls(places, precision, across @ precision)
 
     def curve(self, values: FloatArray, noise_variance: float) -> Curve:
         """The curve of `(a,)` values of a logarithm; near-best networks lie about it with this variance."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from planner.errors import InputError
-from planner.fitting.distil import BUDGETS, Distilled, distilled
-from planner.fitting.landscape import SPENT, Networks, Ranges, networks_within
+from planner.fitting.distil import DISTILLED_BUDGETS, Distilled, distilled
+from planner.fitting.landscape import SPENT, ColumnRanges, ScoredNetworks, networks_within
 from planner.formulas.protocol import FormulaCurve
 from planner.formulas.uniform_networks import rows_read
 from planner.surrogates.answer_model import AnswerModel
@@ -30,7 +30,7 @@ class Task:
         rule: Name of the scaling rule.
         classes: Outputs of the classifier.
         base_macs: MACs of c = 1.
-        model: What is known; its surrogate reads integers.
+        model: Model of answers, whose surrogate reads integers.
         ranges: Lowest and highest integer of the trainings, by column.
         c_range: Smallest and largest c.
     """
@@ -40,14 +40,14 @@ class Task:
     classes: int
     base_macs: int
     model: AnswerModel
-    ranges: Ranges
+    ranges: ColumnRanges
     c_range: tuple[float, float]
 
     def scores(self, architectures: Architectures) -> FloatArray:
         """`(n,)` scores of architectures."""
         return self.model.scores(rows_read(self.model.surrogate.inputs, architectures, self.classes))
 
-    def networks(self) -> Networks:
+    def networks(self) -> ScoredNetworks:
         """All networks that may be answered."""
         low, high = (c * self.base_macs for c in self.c_range)
         rule = rule_named(self.rule)
@@ -58,7 +58,7 @@ class Task:
         tried = self.model.tried
         return float(np.median(self.model.surrogate.posterior_of(tried[:, :-1], tried[:, -1])[1]))
 
-    def best(self, networks: Networks, budgets: FloatArray) -> FloatArray:
+    def best(self, networks: ScoredNetworks, budgets: FloatArray) -> FloatArray:
         """`(k,)` scores of the answers to budgets, what was trained included."""
         affordable = self.model.tried[:, -1] <= budgets[:, None]
         reached = np.where(affordable, self.model.reached, -np.inf).max(axis=1)
@@ -73,7 +73,7 @@ class Task:
         except InputError:
             return None
 
-    def losses(self, networks: Networks, c: FloatArray, curves: tuple[FormulaCurve, FormulaCurve]) -> FloatArray:
+    def losses(self, networks: ScoredNetworks, c: FloatArray, curves: tuple[FormulaCurve, FormulaCurve]) -> FloatArray:
         """`(k,)` scores that a formula's networks lose against the answers; NaN where it has none."""
         budgets = c * self.base_macs
         found = [self.answered(*one) for one in zip(curves[0](c), curves[1](c), budgets, strict=True)]
@@ -90,7 +90,7 @@ class Result:
     """A distilled formula of one direction, and its exam.
 
     Attributes:
-        curves: Of r and d.
+        curves: Curves of r and d.
         losses: `(k,)` scores that its networks are expected to lose against the answers, each by curves that did not
             see the budget.
         losses_before: `(k,)` the same of the curves that it is to replace.
@@ -124,7 +124,7 @@ def distil(task: Task, before: tuple[FormulaCurve, FormulaCurve]) -> Result | No
         before: The curves of r and d that it is to replace, for comparison.
     """
     networks = task.networks()
-    landscape = networks.landscape(np.geomspace(*task.c_range, BUDGETS) * task.base_macs, task.base_macs)
+    landscape = networks.landscape(np.geomspace(*task.c_range, DISTILLED_BUDGETS) * task.base_macs, task.base_macs)
     if landscape is None or len(landscape.x) < _FEWEST:
         return None
     deviation = task.deviation()

@@ -30,7 +30,7 @@ from planner.fitting.transfer import prior_named
 from planner.formulas.formula import FormulaCurves
 from planner.formulas.kinds import FORMULA_KINDS, FormulaKind
 from planner.formulas.networks import stages_varied, with_integers
-from planner.formulas.selection import Selection, belief, learned_rows, noise_variances, observed, select
+from planner.formulas.selection import FitSelection, belief, learned_rows, noise_variances, observed_accuracy, select
 from planner.formulas.stages import column_ranges
 from planner.front import pareto
 from planner.gaussian.curve import Curve
@@ -83,7 +83,7 @@ def fit(
     checked_number("share", share, 0, 1)
     if prior is not None and not isinstance(prior, FormulaCurves | str | Path):
         raise PlannerError(f"prior is {shown(prior)}; a formula, its file or the name of a study is wanted")
-    if prior is not None and FORMULA_KINDS[kind].form is None:
+    if prior is not None and FORMULA_KINDS[kind].scale is None:
         raise PlannerError(f"kind {kind} has no curves that could depart from a --prior; use --kind loglinear")
     import scipy.linalg  # noqa: F401  # what is loaded later is not limited
 
@@ -102,7 +102,7 @@ def _fit(
     front = selection.front_of(table)
     answers = _answers(table, selection, seed)
     provenance = _provenance(table, selection, seed, share)
-    if kind.fit is None and kind.form is None:
+    if kind.fit is None and kind.scale is None:
         directions, facts = _by_grid(table, selection, front, seed, raw)
     else:
         directions, facts = _by_curves(table, kind, front, answers, seed, provenance["ranges"], earlier)
@@ -134,7 +134,7 @@ def _fit(
 
 
 def _by_grid(
-    table: Table, selection: Selection, front: pd.DataFrame, seed: int, raw: bool
+    table: Table, selection: FitSelection, front: pd.DataFrame, seed: int, raw: bool
 ) -> tuple[Directions, dict[str, Any]]:
     """The one compound rule that a grid search finds best, in every direction, and what was found."""
     surrogate = selection.surrogate or belief(table, seed).surrogate
@@ -167,7 +167,7 @@ def _by_curves(
     return directions, {"distilled": tried}
 
 
-def _errors(selection: Selection, directions: Directions) -> dict[str, float]:
+def _errors(selection: FitSelection, directions: Directions) -> dict[str, float]:
     """Errors of the surrogate and of the curves, by name."""
     errors = {}
     if selection.surrogate is not None:
@@ -178,7 +178,7 @@ def _errors(selection: Selection, directions: Directions) -> dict[str, float]:
     return errors | distilling_loss(directions)
 
 
-def _answers(table: Table, selection: Selection, seed: int) -> AnswerModel | None:
+def _answers(table: Table, selection: FitSelection, seed: int) -> AnswerModel | None:
     """What chooses the answer to a budget: where the surrogate reads integers, so that it can tell networks apart."""
     surrogate = selection.surrogate
     if surrogate is None or not set(surrogate.inputs) <= set(column_names(len(base_named(table.base).stages))):
@@ -228,15 +228,15 @@ def _too_few(front: pd.DataFrame) -> str:
 
 def _trainings(table: Table, buildable: grid.Buildable) -> grid.Trainings:
     c, r, d = (table.frame[name].to_numpy(dtype=np.float64) for name in ("c", "r", "d"))
-    return grid.Trainings(c, r, d, observed(table), buildable)
+    return grid.Trainings(c, r, d, observed_accuracy(table), buildable)
 
 
-def _accuracy(table: Table, selection: Selection, front: pd.DataFrame, seed: int) -> tuple[Curve, dict[str, float]]:
+def _accuracy(table: Table, selection: FitSelection, front: pd.DataFrame, seed: int) -> tuple[Curve, dict[str, float]]:
     """Top-1 error of the front over c, a power law plus a Gaussian process in logs, and its leave-one-out error.
 
     Where a surrogate is believed, the trainings' scatter about what it expects is the least noise of a new one.
     """
-    kinds = observed(table), selection.expected, selection.accuracy
+    kinds = observed_accuracy(table), selection.expected, selection.accuracy
     measured, expected, believed = (_log_error(values) for values in kinds)
     noise = max(_log_noise(table, front), float(np.mean((measured - expected) ** 2)))
     x, y = np.log(front["c"].to_numpy()), believed[selection.rows]
@@ -278,7 +278,7 @@ def _identity(formula: FormulaCurves) -> dict[str, Any]:
     return {"base": formula.base, "kind": formula.kind, "table_sha256": formula.provenance.get("table_sha256")}
 
 
-def _provenance(table: Table, selection: Selection, seed: int, share: float) -> dict[str, Any]:
+def _provenance(table: Table, selection: FitSelection, seed: int, share: float) -> dict[str, Any]:
     from importlib.metadata import version
 
     return {

@@ -26,7 +26,7 @@ class FrontSelection:
     Attributes:
         table: The trainings.
         rows: Those on the front or selected, by rising MACs, with the columns `front` and `selected` that say which.
-        by: What they were selected by.
+        by: Numbers by which they were selected.
     """
 
     table: TrainingRows

@@ -27,8 +27,8 @@ _Score = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
 Buildable = Callable[[FloatArray, FloatArray, FloatArray], NDArray[np.bool_]]
 
 LEAST = -0.5  # of a, 2 b and 2 g: twice the MACs take at most 30 % of the blocks away
-BUDGETS = 16  # values of c, in equal ratios over the table's range
-NEAR = 0.05  # a training this near in log r, log d and log c stands at a point
+GRID_BUDGETS = 16  # values of c, in equal ratios over the table's range
+NEAR_TRAINING = 0.05  # a training this near in log r, log d and log c stands at a point
 FINEST = 1e-4  # step of a at which refining ends
 _MOST_MOVES = 400
 INDISTINCT = 0.001  # accuracy: a tenth of a point, which no proxy resolves
@@ -59,7 +59,7 @@ class Anchor:
         c: MACs over the base network's.
         r: Resolution multiplier.
         d: Depth multiplier.
-        row: Of the training in its table; None for the base network.
+        row: Row of the training in its table; None for the base network.
     """
 
     c: float = 1.0
@@ -85,14 +85,14 @@ class Best:
     """The best rule and how it was found.
 
     Attributes:
-        anchor: What it passes through.
+        anchor: Point that it passes through.
         a: Exponent of depth.
         g: Exponent of resolution.
-        score: Its mean accuracy over the budgets.
+        score: Mean accuracy over the budgets.
         points: Grid points scored: those that can be built and whose r and d the trainings enclose, at every budget.
         outside: Grid points left out, because they are not.
-        near: Of the scored points' (rule, budget) pairs, those with a training close by.
-        pairs: All of them.
+        near: Number of the scored points' (rule, budget) pairs with a training close by.
+        pairs: Number of all pairs.
         indistinct: Smallest and largest alpha, beta and gamma of scored points within a tenth of a point of the best.
         left_out: Mean accuracy at budgets that were left out of the choice of a rule: through the base network, and
             through the best training of the middle budget.
@@ -151,13 +151,13 @@ def search(score: _Score, trainings: Trainings, raw: bool = False, worth: FloatA
 
     Args:
         score: Expected accuracy, by a surrogate.
-        trainings: What was trained; budgets lie in its range of c, and r and d of every point must in its range.
+        trainings: Trainings; budgets lie in its range of c, and r and d of every point must in its range.
         raw: Whether, on the grid, the nearest training's observed accuracy stands for pairs that have one close by
             (carried over the remaining distance by the surrogate), instead of the surrogate's. The grid's best point
             is then the answer, unrefined.
         worth: `(n,)` accuracies by which the best training is told; those observed by default.
     """
-    c: FloatArray = np.geomspace(trainings.c.min(), trainings.c.max(), BUDGETS)
+    c: FloatArray = np.geomspace(trainings.c.min(), trainings.c.max(), GRID_BUDGETS)
     through = BASE, _middle(trainings, trainings.accuracy if worth is None else worth)
     scored = [_Scored.of(score, trainings, one, c, raw) for one in through]
     base, training = left_out = scored[0].left_out(), scored[1].left_out()
@@ -168,7 +168,7 @@ def search(score: _Score, trainings: Trainings, raw: bool = False, worth: FloatA
 def _middle(trainings: Trainings, worth: FloatArray) -> Anchor:
     """The best training up to the middle of the trainings' range of c."""
     middle = math.sqrt(trainings.c.min() * trainings.c.max())
-    row = int(np.argmax(np.where(trainings.c <= middle * (1 + NEAR), worth, -np.inf)))
+    row = int(np.argmax(np.where(trainings.c <= middle * (1 + NEAR_TRAINING), worth, -np.inf)))
     return Anchor(float(trainings.c[row]), float(trainings.r[row]), float(trainings.d[row]), row)
 
 
@@ -237,7 +237,7 @@ def _enclosed(points: FloatArray, c: FloatArray, trainings: Trainings, anchor: A
     _, r, d = every = anchor.at(points, c)
     inside = np.ones(len(points), dtype=bool)
     for cells, seen in ((r, trainings.r), (d, trainings.d)):
-        low, high = np.log(seen.min()) - NEAR, np.log(seen.max()) + NEAR
+        low, high = np.log(seen.min()) - NEAR_TRAINING, np.log(seen.max()) + NEAR_TRAINING
         inside &= ((np.log(cells) >= low) & (np.log(cells) <= high)).all(axis=1)
     if trainings.buildable is not None and inside.any():
         there = trainings.buildable(*(one[inside].ravel() for one in every))
@@ -253,7 +253,7 @@ def _nearest(
 
     cells = anchor.at(points, c)
     places = np.log(np.column_stack([one.ravel() for one in cells]))
-    distance, row = cKDTree(trainings.logs).query(places, p=np.inf, distance_upper_bound=NEAR)
+    distance, row = cKDTree(trainings.logs).query(places, p=np.inf, distance_upper_bound=NEAR_TRAINING)
     close = np.isfinite(distance)
     above = trainings.accuracy - score(trainings.c, trainings.r, trainings.d)
     found = np.where(close, np.append(above, 0.0)[row], 0.0)

@@ -17,7 +17,7 @@ import numpy as np
 from planner.formulas.formula import FormulaCurves
 from planner.formulas.rungs import Rung
 from planner.formulas.trainings import trained_networks
-from planner.formulas.uniform_networks import CHUNK, rows_read, uniform_networks
+from planner.formulas.uniform_networks import NETWORK_CHUNK, rows_read, uniform_networks
 from sampler.architecture import Architectures, FloatArray, IntArray, concatenate
 from sampler.complexity import chunks, count
 
@@ -28,7 +28,7 @@ OVER = 1.001  # the range's own end, whose MACs are a rounded product, is inside
 
 
 @dataclass(frozen=True, eq=False)
-class Records:
+class RecordNetworks:
     """Networks that beat every cheaper one.
 
     Attributes:
@@ -42,17 +42,17 @@ class Records:
     scores: FloatArray
 
     @classmethod
-    def of(cls, networks: Architectures, macs: IntArray, scores: FloatArray) -> Records:
+    def of(cls, networks: Architectures, macs: IntArray, scores: FloatArray) -> RecordNetworks:
         """Those among some networks; of equals the first by its integers."""
         order = np.lexsort((*networks.integers().T[::-1], -scores, macs))
         before = np.r_[-np.inf, np.maximum.accumulate(scores[order])[:-1]]
         kept = order[scores[order] > before]
         return cls(networks.take(kept), macs[kept], scores[kept])
 
-    def among(self, other: Records) -> Records:
+    def among(self, other: RecordNetworks) -> RecordNetworks:
         """Those among these and others."""
         macs, scores = np.concatenate([self.macs, other.macs]), np.concatenate([self.scores, other.scores])
-        return Records.of(concatenate([self.networks, other.networks]), macs, scores)
+        return RecordNetworks.of(concatenate([self.networks, other.networks]), macs, scores)
 
     def at(self, budgets: FloatArray) -> IntArray:
         """Places of the best networks within `(m,)` ascending budgets, each once."""
@@ -69,13 +69,13 @@ def with_ladder(formula: _F) -> _F:
     return formula if records is None else replace(formula, ladder=_ladder(formula, records))
 
 
-def records_of(formula: FormulaCurves) -> Records | None:
+def records_of(formula: FormulaCurves) -> RecordNetworks | None:
     """The best networks of all budgets among the uniform ones between the trainings, and the trainings themselves.
 
     None where there are none.
     """
     ranges, inputs = formula.provenance.get("ranges", {}), formula.answers.surrogate.inputs
-    best: Records | None = None
+    best: RecordNetworks | None = None
     rules = sorted({branch.rule for branch in formula.branches.values()})
     least, most = formula.answers.tried[:, -1].min(), OVER * formula.macs_range[1]  # cheaper than all trained: a guess
     own = trained_networks(formula)
@@ -84,7 +84,9 @@ def records_of(formula: FormulaCurves) -> Records | None:
         inside = (macs >= least) & (macs <= most)
         if inside.any():
             kept = part.take(inside)
-            found = Records.of(kept, macs[inside], formula.answers.scores(rows_read(inputs, kept, formula.classes)))
+            found = RecordNetworks.of(
+                kept, macs[inside], formula.answers.scores(rows_read(inputs, kept, formula.classes))
+            )
             best = found if best is None else best.among(found)
     return best
 
@@ -94,11 +96,11 @@ def _uniform(formula: FormulaCurves, rule: str, ranges: Mapping[str, tuple[float
     ends = tuple(sorted((name, (float(low), float(high))) for name, (low, high) in ranges.items()))
     networks = uniform_networks(formula.network, rule, formula.classes, ends)
     listed = np.arange(networks.upto(OVER * formula.macs_range[1]))
-    for part in chunks(len(listed), CHUNK):
+    for part in chunks(len(listed), NETWORK_CHUNK):
         yield networks.take(listed[part])
 
 
-def _ladder(formula: FormulaCurves, records: Records) -> tuple[Rung, ...]:
+def _ladder(formula: FormulaCurves, records: RecordNetworks) -> tuple[Rung, ...]:
     """One rung for every budget at which the answer changes."""
     low, high = formula.macs_range
     steps = math.ceil(math.log(high / low) / math.log(_STEP))

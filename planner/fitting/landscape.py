@@ -26,7 +26,7 @@ from sampler.scaling import ScalingRule, scale
 from sampler.solve import STEP_PENALTY
 
 _Score = Callable[[Architectures], FloatArray]
-Ranges = Mapping[str, tuple[float, float]]
+ColumnRanges = Mapping[str, tuple[float, float]]
 
 STEP = 0.02  # of u and v, in logs: about a pixel
 SPENT = 0.98  # of a budget, by the networks that a formula may answer: near the 1 % of `solve_width`
@@ -37,7 +37,7 @@ MOST_PIXELS, MOST_WIDTHS = 120, 200  # levels looked at; more are thinned evenly
 
 
 @dataclass(frozen=True, eq=False)
-class Networks:
+class ScoredNetworks:
     """All networks of a base network that one r, d and w give within some ranges, by rising MACs.
 
     Attributes:
@@ -132,13 +132,18 @@ class Landscape:
 
 
 def networks_within(
-    network: BaseNetwork, rule: ScalingRule, classes: int, score: _Score, ranges: Ranges, macs: tuple[float, float]
-) -> Networks:
+    network: BaseNetwork,
+    rule: ScalingRule,
+    classes: int,
+    score: _Score,
+    ranges: ColumnRanges,
+    macs: tuple[float, float],
+) -> ScoredNetworks:
     """All networks between the lowest and the highest integers of the trainings, counted and scored.
 
     Args:
         network: The base network, at the resolution that r multiplies.
-        rule: How multipliers become integers.
+        rule: Rule by which multipliers become integers.
         classes: Outputs of the classifier.
         score: Gives the `(n,)` scores of architectures.
         ranges: Lowest and highest integer by column; a width or depth that is not there is
@@ -158,10 +163,12 @@ def networks_within(
     order = order[slice(*np.searchsorted(counted[order], macs))]
     pool = pool.take(order)
     scores = score(pool) if len(pool) else np.empty(0)
-    return Networks(network, pool.resolution, cell[order], counted[order], scores, depths)
+    return ScoredNetworks(network, pool.resolution, cell[order], counted[order], scores, depths)
 
 
-def _roundings(network: BaseNetwork, rule: ScalingRule, ranges: Ranges, which: str) -> tuple[FloatArray, FloatArray]:
+def _roundings(
+    network: BaseNetwork, rule: ScalingRule, ranges: ColumnRanges, which: str
+) -> tuple[FloatArray, FloatArray]:
     """`(m, 2)` ends of log d (or w) that give the same integers within the ranges, and `(m,)` middles."""
     d, w = (READ_AT, np.ones(1)) if which == "depth" else (np.ones(1), READ_AT)
     rows = scale(network, rule, network.resolution, d, w).integers()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.formulas.vectors import NARROWEST
+from planner.surrogates.surrogate import Surrogate
 from planner.tables.table import Table
 from sampler import BaseNetwork, ScalingRule, rule_named, scale
 from sampler import base as base_named
@@ -16,9 +17,6 @@ from sampler.architecture import MAX_PIXELS, FloatArray, IntArray
 from sampler.complexity import count
 from sampler.moves import column_names
 from sampler.solve import width_brackets
-
-if TYPE_CHECKING:
-    from planner.surrogates.surrogate import Surrogate
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +26,7 @@ class ScaledScore:
     Attributes:
         surrogate: Over r, d and MACs, or over an architecture's integers.
         network: The base network, at the resolution that r multiplies.
-        rule: How multipliers become integers.
+        rule: Rule by which multipliers become integers.
         classes: Outputs of the classifier.
         base_macs: MACs of c = 1.
     """

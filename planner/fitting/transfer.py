@@ -28,7 +28,7 @@ class Transfer:
     """What a prior curve was worth to one new curve.
 
     Attributes:
-        weight: What the prior was multiplied with; 0 where it did not help.
+        weight: Factor of the prior; 0 where it did not help.
         with_prior: Leave-one-out RMSE of the best weight tried.
         without: Leave-one-out RMSE without the prior.
         evidence: By how much that weight raises the log of the marginal likelihood.

@@ -20,7 +20,7 @@ BEYOND = (1.12, 1.08, 1.05, 1.03, 1.015)
 NO_BUDGET = "no budget: give --flops, --params, --latency or --memory"
 
 
-def within(
+def prediction_within(
     formula: FormulaCurves, macs: float | None, limits: Sequence[Limit] = (), extrapolate: bool = False
 ) -> Prediction:
     """The formula's architecture for a budget of MACs, for other limits, or for all of them together.
@@ -31,7 +31,7 @@ def within(
     Args:
         formula: The formula.
         macs: Budget of multiply-accumulates of one image, or None.
-        limits: What else must not be passed.
+        limits: Further costs that must not be passed.
         extrapolate: Whether to answer outside the range that the fit saw.
 
     Returns:
@@ -60,7 +60,7 @@ def prediction_of(
         formula: The formula whose trainings taught what is expected of it.
         budget: MACs asked for.
         one: The architecture.
-        limits: What it must not pass.
+        limits: Costs that it must not pass.
         pixels_nudged: Pixels its resolution was moved to meet the budget.
     """
     alone = from_rows(formula.network, stack([one]).integers())
@@ -81,8 +81,6 @@ def prediction_of(
         rule=formula.branch(c).rule,
         in_range=formula.checked(budget, extrapolate=True),
         pixels_nudged=pixels_nudged,
-        stage_nudged=None,
-        channels_nudged=0,
     )
     return priced(found, limits)
 

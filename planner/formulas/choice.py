@@ -19,7 +19,7 @@ class Choice:
     """A formula that may answer.
 
     Attributes:
-        source: Where it comes from, in words.
+        source: Origin of the formula, in words.
         formula: The formula.
         macs: The budget of MACs to ask it for; None where its range ends below that, so that its limits decide.
     """
@@ -46,9 +46,9 @@ def chosen(
     reaches farthest below the budget.
 
     Args:
-        formulas: Where each comes from, and the formula, the preferred one first; read as far as it is needed.
+        formulas: Origin of each formula and the formula, the preferred one first; read as far as it is needed.
         macs: Budget of multiply-accumulates of one image, or None.
-        limits: What else must not be passed.
+        limits: Further costs that must not be passed.
         extrapolate: Whether the nearest formula may answer outside its range.
 
     Raises:

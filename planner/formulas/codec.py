@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,13 +21,11 @@ from planner.formulas.parts import parts_of, resolution_of
 from planner.formulas.rungs import ladder_in
 from planner.formulas.stages import stages_in, stages_out
 from planner.formulas.vectors import disagreement, vectors_of
+from planner.surrogates.answer_model import AnswerModel
+from planner.surrogates.surrogate import Surrogate
 from planner.tables.chance import warning_of
 from planner.text.documents import Format, number, read_as, shown
 from sampler import RULES, BaseNetwork, base_names
-
-if TYPE_CHECKING:
-    from planner.surrogates.answer_model import AnswerModel
-    from planner.surrogates.surrogate import Surrogate
 
 _F = TypeVar("_F", bound=FormulaCurves)
 
@@ -146,19 +144,9 @@ def read_formula(text: str, kind: type[_F], name: str = "formula", shipped: bool
     return _format(kind, shipped).loads(text, name)
 
 
-def load(path: Path) -> FormulaCurves:
-    """The curves of a formula file, as `read_formula_file`."""
-    return read_formula_file(path, FormulaCurves)
-
-
-def loads(text: str, name: str = "formula", shipped: bool = False) -> FormulaCurves:
-    """The curves of a text, as `read_formula`."""
-    return read_formula(text, FormulaCurves, name, shipped)
-
-
 def _formula_in(document: dict[str, Any], kind: type[_F]) -> _F:
     name, network = document["base"]["name"], document["base"]["network"]
-    surrogate = _surrogate_in(document.get("surrogate"))
+    surrogate = Surrogate.from_dict(document["surrogate"]) if "surrogate" in document else None
     if name not in base_names() and name not in base_names(installed=True):
         raise PlannerError(f"base network {shown(name)} is unknown to this version")
     formula = kind(
@@ -177,7 +165,7 @@ def _formula_in(document: dict[str, Any], kind: type[_F]) -> _F:
         errors=document["errors"],
         provenance=_provenance_in(document["provenance"]),
         surrogate=surrogate,
-        answers=_answers_in(document.get("answers"), surrogate),
+        answers=AnswerModel.from_dict(document["answers"], surrogate) if surrogate and "answers" in document else None,
         non_dominated=tuple(document.get("non_dominated", ())),
         warnings=tuple(document["warnings"]) if "warnings" in document else _warnings(document),
     )
@@ -269,19 +257,3 @@ def _branch_in(document: dict[str, Any], name: str, stages: int, kind: FormulaKi
         kind_curve_in(document["d"], f"d of {name}", kind),
         stages_in(document["stages"], stages, name, curve_in) if "stages" in document else None,
     )
-
-
-def _surrogate_in(document: dict[str, Any] | None) -> Surrogate | None:
-    if document is None:
-        return None
-    from planner.surrogates.surrogate import Surrogate
-
-    return Surrogate.from_dict(document)
-
-
-def _answers_in(document: dict[str, Any] | None, surrogate: Surrogate | None) -> AnswerModel | None:
-    if document is None or surrogate is None:
-        return None
-    from planner.surrogates.answer_model import AnswerModel
-
-    return AnswerModel.from_dict(document, surrogate)

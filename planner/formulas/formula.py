@@ -19,9 +19,9 @@ class FormulaCurves(FormulaRecord):
     """Budget -> (r, d, w), by the curves that were learned for one base network.
 
     Example:
-        >>> from planner.formulas.codec import loads
+        >>> from planner.formulas.codec import read_formula
         >>> from planner.text.shipped import shipped_formula
-        >>> formula = loads(shipped_formula("efficientnet_b0"))
+        >>> formula = read_formula(shipped_formula("efficientnet_b0"), FormulaCurves)
         >>> formula
         Formula(efficientnet_b0 at 224 px, 1000 classes: loglinear, 24.36M to 37.75G MACs, 13 points)
         >>> formula.predict(macs=200e6)

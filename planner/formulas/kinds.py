@@ -13,10 +13,12 @@ the kind is registered; pages and readers that do not know it say so.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-from planner.formulas.protocol import CurveFitter, CurveReader
-from planner.gaussian.curve_fit import LOGLINEAR, TINYNET, CurveForm
 from sampler.registry import Registry
+
+if TYPE_CHECKING:  # which needs numpy, and `planner --help` does without
+    from planner.formulas.protocol import CurveFitter, CurveReader
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +27,12 @@ class FormulaKind:
 
     Attributes:
         name: Name of the kind, as files and `planner fit --kind` have it.
-        help: What its curves are, for `planner fit --help`.
-        words: What its curves are and which error is told of them, in the line about each direction.
+        help: Words for its curves in `planner fit --help`.
+        words: Words for its curves, and for the error that is told of them, in the line about each direction.
         logs: Whether errors are of logarithms of r and d.
         fit: Function that fits the curves of one direction; None for ours, which `planner.fitting` fits.
         read: Function that reads a curve of a formula file; None for ours, which every reader of the file knows.
-        form: Form of a Gaussian process through the points, for ours that are one.
+        scale: Scale of c and of the multiplier in a Gaussian process through the points, for ours that are one.
         monotone: Whether curves that fall with the budget are made smoother.
         distilled: Whether curves are distilled from the answers over the whole range, where these are known.
         constants: Whether its curves are powers of c alone: alpha, beta and gamma say all of them.
@@ -42,7 +44,7 @@ class FormulaKind:
     logs: bool = True
     fit: CurveFitter | None = None
     read: CurveReader | None = None
-    form: CurveForm | None = None
+    scale: Literal["identity", "log"] | None = None
     monotone: bool = False
     distilled: bool = False
     constants: bool = False
@@ -65,7 +67,7 @@ _OURS = (
         "loglinear",
         "a power law plus a Gaussian process on log c",
         "a power law and a learned departure; leave-one-out RMSE",
-        form=LOGLINEAR,
+        scale="log",
         monotone=True,
         distilled=True,
     ),
@@ -74,7 +76,7 @@ _OURS = (
         "the paper's zero-mean RBF on c",
         "zero-mean Gaussian process on c; leave-one-out RMSE",
         logs=False,
-        form=TINYNET,  # and stays the paper's, whatever shape its curves take
+        scale="identity",  # and stays the paper's, whatever shape its curves take
     ),
     FormulaKind(
         "compound",

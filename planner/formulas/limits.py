@@ -35,7 +35,7 @@ def largest(
 
     Args:
         at: Gives the priced network for a budget of MACs; its costs grow with it, up to the setbacks of rounding.
-        limits: What must not be passed.
+        limits: Costs that must not be passed.
         span: Two budgets of MACs, the smaller one first.
         ends: Networks for these: one that keeps to all limits, and one that does not.
         halvings: Number of times that the span is halved.

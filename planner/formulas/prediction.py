@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from planner.formulas.budgeted import ScaledNetwork
 from planner.formulas.columns import check_reads, columns_of
 from planner.formulas.record import FormulaRecord
 from planner.text.markup import Card, CardTable, drawn
@@ -19,47 +20,25 @@ from sampler.solve import TOLERANCE
 _NOTABLE = 0.002  # of accuracy: less than that is no reason to look at a training instead
 
 
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """The answer to one budget.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Prediction(ScaledNetwork):
+    """The answer of a formula to one budget: the network, and what it is expected to reach.
 
     Attributes:
-        formula: Whose answer it is.
-        budget: MACs asked for.
-        architecture: The answer, integers only.
-        macs: Its exact MACs.
-        params: Its exact params.
-        memory: Its peak bytes of inference with one image in float32.
+        formula: Formula whose answer it is; its curves gave r and d, and w was solved on the exact count.
+        memory: Peak bytes of inference with one image in float32.
         c: Budget over the base network's MACs.
-        r: Its resolution over the base resolution.
-        d: Its depth multiplier, from the curve.
-        w: Its width multiplier, solved on the exact count.
-        rule: The scaling rule that made the integers.
         in_range: Whether the budget lies in the range that the fit saw.
-        pixels_nudged: Pixels the resolution was moved to meet the budget.
-        stage_nudged: Index of the stage whose width was moved to meet the budget, or None.
-        channels_nudged: Channels by which it was moved.
-        binding: The budget that decides: `macs`, the name of a limit, or `range` where the fitted range ends before.
-        costs: What it costs of each limit's kind.
-        limits: The most it was allowed to cost, by the same names.
-        expected: Its `accuracy`, where somebody knows better than the formula's surrogate alone; else None.
+        binding: Budget that decides: `macs`, the name of a limit, or `range` where the fitted range ends before.
+        costs: Costs of each limit's kind, by name.
+        limits: Largest costs that were allowed, by the same names.
+        expected: Value of `accuracy`, where somebody knows better than the formula's surrogate alone; else None.
     """
 
     formula: FormulaRecord
-    budget: float
-    architecture: Architecture
-    macs: int
-    params: int
     memory: int
     c: float
-    r: float
-    d: float
-    w: float
-    rule: str
     in_range: bool
-    pixels_nudged: int
-    stage_nudged: int | None
-    channels_nudged: int
     binding: str = "macs"
     costs: dict[str, float] = field(default_factory=dict)
     limits: dict[str, float] = field(default_factory=dict)
@@ -140,35 +119,20 @@ class Prediction:
     def as_dict(self) -> dict[str, Any]:
         """Everything a reader needs to build the network, in JSON's types."""
         return {
+            **self.integers(),
             "accuracy": self.accuracy,
-            "base": self.architecture.base,
             "binding": self.binding,
-            "budget_macs": self.budget,
             "c": self.c,
             "c_range": list(self.formula.c_range),
-            "channels_nudged": self.channels_nudged,
             "classes": self.formula.classes,
-            "d": self.d,
-            "depths": list(self.architecture.depths),
-            "head": self.architecture.head,
             "costs": self.costs,
             "in_range": self.in_range,
             "kind": self.formula.kind,
             "limits": self.limits,
-            "macs": self.macs,
             "macs_range": list(self.formula.macs_range),
             "memory": self.memory,
-            "params": self.params,
-            "pixels_nudged": self.pixels_nudged,
-            "r": self.r,
-            "resolution": self.architecture.resolution,
-            "rule": self.rule,
-            "stage_nudged": self.stage_nudged,
-            "stem": self.architecture.stem,
             "trained": self.trained,
             "warnings": list(self.formula.warnings),
-            "w": self.w,
-            "widths": list(self.architecture.widths),
         }
 
 

@@ -36,13 +36,13 @@ class FormulaRecord:
             and the network: `resolution`, `stem`, `widths`, `depths`, `head`. Where posterior means selected them, some
             may be dominated by what was observed.
         errors: Cross-validated errors, by name.
-        provenance: What it was fitted on: rows, sha256 of the table, seed, versions.
+        provenance: Origin of the fit: rows, sha256 of the table, seed, versions.
         surrogate: Accuracy as a function of an architecture's columns, where it was fitted.
         answers: Model that chooses the answer to a budget (`planner.surrogates.answer_model.AnswerModel`), where one
             was fitted.
         non_dominated: The rows that no other dominates by observed accuracy and MACs, in the same form: the front of
             what was trained, its most accurate network included. Empty in files that do not say.
-        warnings: What a reader must know before any number, a sentence each.
+        warnings: Sentences that a reader must know before any number.
         ladder: The answers over the fitted range by rising MACs, for readers without the planner; empty where nothing
             chooses them, or it knows too little.
     """

@@ -16,14 +16,15 @@ from numpy.typing import ArrayLike, NDArray
 from planner.errors import PlannerError
 from planner.formulas.networks import MULTIPLIERS, network_inputs
 from planner.front import pareto
+from planner.surrogates.fit import fit_surrogate
 from planner.surrogates.rows import varying
+from planner.surrogates.surrogate import Surrogate
 from planner.tables.table import Table
 from sampler.architecture import FloatArray, IntArray
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from planner.surrogates.surrogate import Surrogate
 
 # Of trainings, for a surrogate: fewer say too little of what is noise, and smoothing them would invent it. From twenty
 # on it predicts the rest of the reference study no worse by its seventeen integers than by r and d.
@@ -54,16 +55,16 @@ class _Belief:
 
 
 @dataclass(frozen=True, eq=False)
-class Selection:
+class FitSelection:
     """The rows that a curve is fitted to.
 
     Attributes:
         rows: `(m,)` row numbers, sorted by cost.
         accuracy: `(n,)` accuracies of all rows, by which they were chosen: what each is worth.
         expected: `(n,)` what the surrogate expects of another training of each; what was observed without one.
-        by: What those are: `"posterior means"` or `"observed accuracies"`.
+        by: Name of those: `"posterior means"` or `"observed accuracies"`.
         why: Why they are the observed ones, where they are.
-        surrogate: What gave the posterior means, or would have; None where there is none.
+        surrogate: Surrogate that gave the posterior means, or would have; None where there is none.
     """
 
     rows: IntArray
@@ -89,7 +90,7 @@ def _key(row: Mapping[Any, Any]) -> tuple[int, float, float]:
     return int(row["macs"]), round(float(row["r"]), 9), round(float(row["d"]), 9)
 
 
-def select(table: Table, share: float, seed: int, raw: bool = False) -> Selection:
+def select(table: Table, share: float, seed: int, raw: bool = False) -> FitSelection:
     """NSGA-III's selection of a table by posterior means, or by observed accuracies where they are better."""
     surrogate, accuracy, expected, why = (None, *_as_observed(table), "asked for") if raw else _believed(table, seed)
     many = len(table.frame) > MANY_ROWS
@@ -98,17 +99,17 @@ def select(table: Table, share: float, seed: int, raw: bool = False) -> Selectio
     rows = pareto.nsga3_rows(accuracy, table.frame["macs"], share, seed=seed)
     if many and len(rows) > _MOST_POINTS:
         rows = rows[np.linspace(0, len(rows) - 1, _MOST_POINTS).round().astype(int)]
-    return Selection(rows, accuracy, expected, OBSERVED if why else EXPECTED, why, surrogate)
+    return FitSelection(rows, accuracy, expected, OBSERVED if why else EXPECTED, why, surrogate)
 
 
-def observed(table: Table) -> FloatArray:
+def observed_accuracy(table: Table) -> FloatArray:
     """Accuracies `(n,)` as they were measured."""
     return table.frame["accuracy"].to_numpy(dtype=np.float64)
 
 
 def _as_observed(table: Table) -> tuple[FloatArray, FloatArray]:
     """What trainings are worth and what is expected of them, where nothing but the measurements is known."""
-    return observed(table), observed(table)
+    return observed_accuracy(table), observed_accuracy(table)
 
 
 def _believed(table: Table, seed: int) -> tuple[Surrogate | None, FloatArray, FloatArray, str | None]:
@@ -148,9 +149,9 @@ def _surrogate(table: Table, frame: pd.DataFrame, columns: list[str], seed: int)
     if not columns:
         raise PlannerError("neither r nor d varies between the trainings, so there is nothing a surrogate could learn")
     learned, noise = learned_rows(rows, seed), noise_variances(table)
-    observations = frame.assign(accuracy=observed(table)).iloc[learned]
+    observations = frame.assign(accuracy=observed_accuracy(table)).iloc[learned]
     noise = None if noise is None else noise[learned]
-    surrogate = fit_surrogate(observations, columns, noise, seed)
+    surrogate = fit_surrogate(observations, columns, "accuracy", "macs", noise, seed)
     error, spread = surrogate.errors.get("rmse"), float(observations["accuracy"].std(ddof=0))
     if error is None or error >= spread:
         raise PlannerError("a surrogate predicts left-out trainings no better than their mean does")
@@ -169,14 +170,3 @@ def noise_variances(table: Table) -> FloatArray | None:
     if table.noise_variance is None:
         return None
     return np.asarray(table.noise_variance / table.frame["repeats"].to_numpy(), dtype=np.float64)
-
-
-def fit_surrogate(frame: pd.DataFrame, inputs: list[str], noise_variance: FloatArray | None, seed: int) -> Surrogate:
-    """The surrogate of accuracy over some columns of a frame, with its MACs as the cost.
-
-    Raises:
-        PlannerError: If it cannot be fitted.
-    """
-    from planner.surrogates.fit import fit_surrogate as fit
-
-    return fit(frame, inputs, "accuracy", "macs", noise_variance, seed)

@@ -26,11 +26,11 @@ class TrainedNetwork:
     """A network that was trained, and what it reached.
 
     Attributes:
-        macs: Its exact MACs.
-        reached: What it is worth by its own result, shrunk by its measured noise; None where no model says.
-        accuracy: As measured; None where the formula's file does not list it.
-        trial: Its number, or name; None where the file does not say.
-        architecture: What it is; None where the file lists no integers.
+        macs: Exact MACs.
+        reached: Accuracy that its own result is worth, shrunk by its measured noise; None where no model says.
+        accuracy: Measured accuracy; None where the formula's file does not list it.
+        trial: Number or name of the trial; None where the file does not say.
+        architecture: Integers of the network; None where the file lists none.
     """
 
     macs: int
@@ -63,8 +63,8 @@ class TrainedNetworks:
     """What a formula knows of the networks that were trained.
 
     Args:
-        formula: Its `answers`, where it has them, hold the integers of every training that varied, its `provenance` the
-            others, and its points what the best of them measured.
+        formula: Formula whose `answers`, where it has them, hold the integers of every training that varied, whose
+            `provenance` the others, and whose points what the best of them measured.
 
     Attributes:
         networks: `t` networks, in the order of `formula.answers.tried`; None where their integers are not known.

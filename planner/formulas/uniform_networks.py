@@ -15,7 +15,7 @@ from sampler.moves import Grid, column_names, from_rows
 from sampler.scaling import rule_named
 from sampler.uniform import UniformGrid
 
-CHUNK = 65_536  # networks made at a time
+NETWORK_CHUNK = 65_536  # networks made at a time
 MOST = 20_000_000  # networks listed
 AHEAD = 2.0  # times a dearer budget than the last is listed to, so that a ladder of budgets lists in few steps
 
@@ -104,7 +104,9 @@ class UniformNetworks:
         return low
 
     def _counted(self, numbers: IntArray) -> IntArray:
-        parts = [count(self.grid.take(numbers[rows]), self.classes).macs for rows in chunks(len(numbers), CHUNK)]
+        parts = [
+            count(self.grid.take(numbers[rows]), self.classes).macs for rows in chunks(len(numbers), NETWORK_CHUNK)
+        ]
         return np.concatenate([np.empty(0, dtype=np.int64), *parts])
 
 
@@ -115,7 +117,7 @@ class GridNetworks:
         self.network = grid.network
         rows = grid.enumerated()
         rows = rows[grid.spanned(rows)]
-        parts = chunks(len(rows), CHUNK)
+        parts = chunks(len(rows), NETWORK_CHUNK)
         counted = [count(from_rows(grid.network, rows[part]), classes).macs for part in parts]
         macs = np.concatenate([np.empty(0, dtype=np.int64), *counted])
         order = np.argsort(macs, kind="stable")

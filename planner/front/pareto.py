@@ -1,4 +1,14 @@
-"""The accuracy-MACs front: NSGA-III selection (pymoo), and what correlates with MACs on it."""
+"""The accuracy-MACs front: NSGA-III selection (pymoo), and what correlates with MACs on it.
+
+Notation, for n trainings:
+
+    accuracy (n,)   top-1, in [0, 1]
+    macs (n,)       exact costs, positive
+    losses (n, 2)   top-1 error and log10 of the MACs: both are minimised
+
+One training dominates another if none of its losses is larger and one is smaller. Rows that no other dominates are the
+front; NSGA-III fills a selection front by front, and breaks the last one by niches about reference directions.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,12 @@
 """Which members there are, and their hyper-parameters by maximum a posteriori, with exact gradients.
 
+Notation, beside that of `planner.gaussian.equations`, for n rows of d features:
+
+    x (n, d), w (n,)    features and warped targets of the rows seen
+    theta               logs of: the linear part's variance a, the noise variance, the kernel's variance b, and one
+                        length-scale l for each group of features (`planner.gaussian.kernels` has the covariance)
+    slopes (n, n)       K^-1 - alpha alpha^T; half its product with dK/dtheta is the gradient      Eq. 5.9
+
 The priors of length-scales are of the kind of BoTorch's dimension-scaled ones (Hvarfner et al. 2024, arXiv 2402.02229):
 the centre of the log grows by log(d) / 2, so that many inputs mean a smoother function, not a harder problem.
 """

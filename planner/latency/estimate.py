@@ -1,7 +1,8 @@
 """How a sum of times, and the departure from it, are estimated, robustly: a few odd rows must not bend the rest.
 
 Published tables hold rows that no count explains (a network in another memory layout, a normalisation without a fast
-kernel), some three times slower than their neighbours. Both steps weight rows by their residuals, repeatedly.
+kernel), some three times slower than their neighbours. Both steps weight rows by their residuals, repeatedly
+(`planner.gaussian.robust`); the notation is that of `planner.latency.model`.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def best_rows_for(
     """The rows of a pool to measure next, for the answers at some budgets.
 
     Args:
-        known: What has been measured.
+        known: Rows that were measured, and the belief about others.
         pool: `(m, k + 1)` rows that were not tried, all different, at least one of them within a budget.
         budgets: Largest costs that answers may have.
         n: How many are wanted.

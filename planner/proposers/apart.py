@@ -17,7 +17,7 @@ import numpy as np
 from planner.formulas.stages import VARIED, architectures_of, uniform_in
 from sampler import rule_named
 from sampler.architecture import FloatArray
-from sampler.moves import column_names
+from sampler.moves import column_names, stage_columns
 from sampler.uniform import uniform_rows
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ class Uniform:
     """Of rows of a table those that are like them with stages scaled alike; real-valued, at the same cost.
 
     Attributes:
-        space: Whose base network and rule.
-        names: Of the columns of the rows.
+        space: Space of the base network and the rule.
+        names: Names of the columns of the rows.
         held: Values of the integers that are none of the columns, because they are the same everywhere.
     """
 
@@ -77,15 +77,15 @@ class Uniform:
         """`(n, k)` rows, those that are uniform already as they are."""
         import pandas as pd
 
-        network, stages = self.space.network, range(1, len(self.space.network.stages) + 1)
+        network, stages = self.space.network, len(self.space.network.stages)
         frame = pd.DataFrame({name: np.full(len(matrix), value) for name, value in self.held.items()})
         frame[list(self.names)] = matrix
         architectures = architectures_of(frame, network, rule_named(self.space.rule))
         assert architectures is not None  # pools hold integers
         apart = ~uniform_rows(network, rule_named(self.space.rule), architectures)
         d, w = architectures.multipliers[:, 1], architectures.multipliers[:, 2]
-        alike = {f"width_{i}": network.widths[i - 1] * w for i in stages}
-        alike |= {f"depth_{i}": network.depths[i - 1] * d for i in stages}
+        alike = {name: own * w for name, own in zip(stage_columns("width", stages), network.widths, strict=True)}
+        alike |= {name: own * d for name, own in zip(stage_columns("depth", stages), network.depths, strict=True)}
         alike |= {"stem": network.stem * w, "head": network.head * w}
         like = matrix.copy()
         for column, name in enumerate(self.names):
@@ -101,7 +101,7 @@ def uniform_where_untried(
 
     Args:
         trained: Finished trainings.
-        pool: What could be trained, in the same columns.
+        pool: Networks that could be trained, in the same columns.
         space: Their base network, its resolution and the rule.
         names: Columns that a surrogate reads, the cost last.
     """

@@ -52,8 +52,8 @@ class Known:
         noise_share: How much of the variation that the inputs do not explain is noise of measuring, in [0, 1].
         fidelity: Values that count, by the number of their column; none where all rows are measured alike.
         noise_variance: Known variance of one measurement.
-        alike: Of `(n, k + 1)` rows those that are like them but for what was tried too rarely to be believed, the rows
-            themselves where nothing is; None where everything was tried.
+        alike: Function of `(n, k + 1)` rows: those that are like them but for what was tried too rarely to be
+            believed, the rows themselves where nothing is; None where everything was tried.
     """
 
     surrogate: Surrogate
@@ -124,9 +124,9 @@ def doubted(
     nothing (eight networks of the reference study were promised 4 to 7 points too much by one).
 
     Args:
-        surrogate: What is believed.
+        surrogate: Surrogate that is believed.
         matrix: `(n, k + 1)` rows.
-        alike: As `Known.alike`.
+        alike: Function as `Known.alike`.
         mean: `(n,)` what the surrogate expects of the rows.
         std: `(n,)` its deviations.
     """
@@ -150,7 +150,7 @@ def best_rows(
     """The rows of a pool to measure next.
 
     Args:
-        known: What has been measured.
+        known: Rows that were measured, and the belief about others.
         pool: `(m, k + 1)` rows that were not tried, all different.
         n: How many are wanted.
         penalty: `(m,)` subtracted from the log of each row's gain: log seconds, for gain per second.

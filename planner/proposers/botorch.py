@@ -22,7 +22,7 @@ class ExactCostExpectedHypervolumeImprovement(AnalyticAcquisitionFunction):
     Args:
         model: Gives the posterior of accuracy, to be maximised.
         cost: `(n, d)` inputs to `(n,)` costs, exactly; positive.
-        front: What has been reached, over log costs.
+        front: Front that was reached, over log costs.
     """
 
     def __init__(self, model: Model, cost: Callable[[Tensor], Tensor], front: FrontStaircase) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.proposers.proposal import proposed_labels
 from planner.proposers.protocol import PENDING, ProposalTask
-from planner.tables.cells import finished
+from planner.tables.status import ok_rows
 from planner.text.quantities import format_count
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ class ExpectedGain:
     def __call__(self, observed: pd.DataFrame, pool: pd.DataFrame, n: int, task: ProposalTask) -> Sequence[Any]:
         """As `Proposer`; failures teach nothing, not even where to spread rows out."""
         if "status" in observed:
-            observed = observed[finished(observed["status"]) | observed["status"].isin(PENDING).to_numpy()]
-            observed = observed.reset_index(drop=True)
+            kept = ok_rows(observed) | observed["status"].isin(PENDING).to_numpy()
+            observed = observed[kept].reset_index(drop=True)
         return proposed_labels(observed, pool, n, task)
 
     def about(self, name: str, task: ProposalTask) -> str:

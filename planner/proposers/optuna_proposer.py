@@ -15,7 +15,7 @@ import numpy as np
 
 from planner.proposers.protocol import PENDING, ProposalTask
 from planner.study.trials import widened
-from planner.tables.cells import finished
+from planner.tables.status import ok_rows
 from sampler.architecture import FloatArray
 
 if TYPE_CHECKING:
@@ -141,8 +141,7 @@ def replica(
 
 def _finished(rows: pd.DataFrame, task: ProposalTask) -> Any:
     """`(n,)` bools: the rows with a result."""
-    known = rows[task.target].notna().to_numpy(dtype=bool)
-    return known & finished(rows["status"]) if "status" in rows else known
+    return rows[task.target].notna().to_numpy(dtype=bool) & ok_rows(rows)
 
 
 def _pending(rows: pd.DataFrame) -> Any:

@@ -32,9 +32,9 @@ class Outlook:
     """A surrogate of the trainings, and the front that it believes in.
 
     Attributes:
-        surrogate: Of accuracy, over the integers that vary and the MACs.
+        surrogate: Surrogate of accuracy, over the integers that vary and the MACs.
         front: The staircase of expected accuracies of what was trained, over log MACs.
-        alike: As `planner.proposers.bayes.Known.alike`.
+        alike: Function as `planner.proposers.bayes.Known.alike`.
     """
 
     surrogate: Surrogate
@@ -54,10 +54,10 @@ class Outlook:
 
         Args:
             trained: Finished trainings, in the columns of a study's trials.
-            pool: What could be trained, in the same columns.
-            noise_variance: Of accuracy between seeds, where it was measured.
-            seed: Of the fit.
-            space: Whose base network and rule say which networks scale stages apart; without, none does.
+            pool: Networks that could be trained, in the same columns.
+            noise_variance: Variance of accuracy between seeds, where it was measured.
+            seed: Random seed of the fit.
+            space: Space whose base network and rule say which networks scale stages apart; without, none does.
         """
         # What comes next is a matter of seconds: of very many a surrogate of some, not cross-validated, says it well
         # enough, and the front still is that of all of them.

@@ -17,7 +17,7 @@ from planner.errors import PlannerError
 from sampler import Architectures, SearchSpace
 from sampler.architecture import FloatArray, IntArray, concatenate
 from sampler.complexity import count
-from sampler.moves import Grid, neighbours
+from sampler.moves import Grid, neighbours, stage_columns
 from sampler.uniform import UniformGrid
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def make_pool(
         space: The space; its `kind` decides how the pool is made.
         n: Architectures wanted; fewer come back where the space holds fewer.
         seed: Same seed, same pool.
-        tried: What is left out: finished, running or waiting.
-        front: Whose neighbours belong to the pool of a stage space.
+        tried: Architectures that are left out: finished, running or waiting.
+        front: Architectures whose neighbours belong to the pool of a stage space.
 
     Returns:
         The architectures, in no particular order.
@@ -90,7 +90,7 @@ def architectures_frame(architectures: Architectures, space: SearchSpace) -> pd.
     import pandas as pd
 
     cost = count(architectures, space.classes)
-    stages = range(architectures.widths.shape[1])
+    stages = architectures.widths.shape[1]
     return pd.DataFrame(
         {
             "base": architectures.base,
@@ -98,8 +98,8 @@ def architectures_frame(architectures: Architectures, space: SearchSpace) -> pd.
             "classes": space.classes,
             "resolution": architectures.resolution,
             "stem": architectures.stem,
-            **{f"width_{i + 1}": architectures.widths[:, i] for i in stages},
-            **{f"depth_{i + 1}": architectures.depths[:, i] for i in stages},
+            **dict(zip(stage_columns("width", stages), architectures.widths.T, strict=True)),
+            **dict(zip(stage_columns("depth", stages), architectures.depths.T, strict=True)),
             "head": architectures.head,
             "c": cost.macs / space.base_macs,
             **{name: architectures.multipliers[:, i] for i, name in enumerate("rdw")},

@@ -16,7 +16,7 @@ from planner.proposers.answering import ANSWERS_NOISE_SHARE, best_rows_for
 from planner.proposers.bayes import NOISE_SHARE, Known, best_rows
 from planner.proposers.protocol import PENDING, Alike, GainPer, ProposalTask
 from planner.proposers.spread import spread_out
-from planner.study.pace import TIMES, own_seconds
+from planner.study.pace import TIME_COLUMNS, own_seconds
 from planner.surrogates.fit import MOST_FITTED_ROWS, fit_surrogate
 from planner.surrogates.pools import columns_with_cost, finished_in, matrix_of, without_logarithms
 from planner.surrogates.rows import as_frame, numbers_in
@@ -59,16 +59,16 @@ def propose(
     rows are spread out.
 
     Args:
-        observed: What has been measured: the columns of `inputs`, `cost` and `target`; or the path of a CSV file. Rows
+        observed: Rows that were measured: the columns of `inputs`, `cost` and `target`; or the path of a CSV file. Rows
             whose target is missing or infinite, or whose column `status` is not `ok`, count as tried and teach nothing;
             those whose `status` is `running` or `queued` are believed to come out as expected.
-        pool: What could be measured, with the columns of `inputs` and `cost`; rows whose inputs and cost equal those of
-            a row that was tried, or of a row before, are left out.
+        pool: Rows that could be measured, with the columns of `inputs` and `cost`; rows whose inputs and cost equal
+            those of a row that was tried, or of a row before, are left out.
         n: How many to choose; fewer come back where the pool holds fewer.
         inputs: Numeric columns that say what a row is.
-        target: What is measured, to be made large.
-        cost: What it costs: positive, known exactly, to be made small.
-        seed: Of the first rows, while nothing is known, and of the surrogate's fit.
+        target: Column that is measured, to be made large.
+        cost: Column of what a row costs: positive, known exactly, to be made small.
+        seed: Random seed of the first rows, while nothing is known, and of the surrogate's fit.
         noise_variance: Variance of the target between repeated measurements of one row, where that is known.
         noise_share: How much of the variation that the inputs do not explain, beyond `noise_variance`, is noise of
             measuring too: 0 if a measurement says what a row is worth, the default; 1 if only the inputs say that, the
@@ -288,11 +288,11 @@ def _log_seconds(observed: pd.DataFrame, pool: pd.DataFrame, paid: Sequence[str]
 
 
 def _others_of(measured: pd.DataFrame) -> list[FloatArray]:
-    """The other columns of `planner.study.pace.TIMES`; NaN where the table has none."""
+    """The other columns of `planner.study.pace.TIME_COLUMNS`; NaN where the table has none."""
     import pandas as pd
 
     missing = pd.Series(np.nan, index=measured.index)
-    found = [pd.to_numeric(measured.get(name, missing), errors="coerce") for name in TIMES[1:]]
+    found = [pd.to_numeric(measured.get(name, missing), errors="coerce") for name in TIME_COLUMNS[1:]]
     return [one.to_numpy(dtype=np.float64, na_value=np.nan) for one in found]
 
 

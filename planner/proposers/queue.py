@@ -21,7 +21,7 @@ from planner.proposers.outlook import Outlook
 from planner.proposers.pool import SIZE, architectures_frame, make_pool
 from planner.proposers.protocol import GainPer, ProposalTask
 from planner.proposers.registry import PROPOSERS, about, trait
-from planner.study.designs import drawn
+from planner.study.designs import draw_design
 from planner.study.trials import trained
 from sampler import Architectures, Limit, SearchSpace
 from sampler.seeds import offset_seed
@@ -224,7 +224,7 @@ def _initial(ledger: Ledger, space: SearchSpace, size: int, seeds: int) -> Queue
         return _queued(ledger, "stratified", None, space, [note])
     seed, asked = offset_seed(ledger.settings.seed, ledger.asked()), ledger.asked()
     apart = ledger.settings.space.apart
-    design = drawn(space, missing, "stratified", seed, apart=apart, before=asked, seen=ledger.tried())
+    design = draw_design(space, missing, "stratified", seed, apart=apart, before=asked, seen=ledger.tried())
     ledger.enqueue(design, "stratified", seeds)
     note = f"{why}; {done} are trained, and {missing} more, stratified by MACs, are queued instead of proposals"
     return _queued(ledger, "stratified", design, space, [note])

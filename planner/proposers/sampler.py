@@ -54,12 +54,12 @@ class ExactCostSampler(BaseSampler):
     Args:
         cost: The computable objective of a trial's parameters: positive and finite, the same for the same
             parameters. It gets those that every trial has.
-        seed: Of draws and fits: the same seed, trials and order give the same proposals.
+        seed: Random seed of draws and fits: the same seed, trials and order give the same proposals.
         objective: Which of the study's objectives is the costly one; the other is the cost.
         n_startup_trials: Finished trials before the surrogate is used; until then, candidates of the costs least
             tried. By default two for each coefficient of a line in the parameters, 2 (k + 1), and at least 8.
         pool_size: Candidates drawn for each trial; the cost of each is computed.
-        candidates: What may be tried, instead of draws; each must hold every parameter. Once all were tried, they
+        candidates: Parameters to try, instead of draws; each must hold every parameter. Once all were tried, they
             are tried again.
 
     Raises:

@@ -21,7 +21,7 @@ def spread_out(pool: FloatArray, tried: FloatArray, n: int, seed: int = 0) -> In
         pool: `(m, k + 1)` inputs, then the cost; positive columns are compared by their logarithms.
         tried: `(t, k + 1)` the same.
         n: Rows wanted.
-        seed: Of the first row where nothing was tried, and of the thinning of very large pools.
+        seed: Random seed of the first row where nothing was tried, and of the thinning of very large pools.
 
     Returns:
         `(min(n, m),)` row numbers of the pool.

@@ -12,26 +12,26 @@ from planner.formulas.formula import FormulaCurves
 from planner.formulas.prediction import Prediction
 from planner.formulas.stages import part_macs
 from planner.report.source import Source
-from planner.rules import Scaled, at_budget, compound
+from planner.rules import RuleAnswer, at_budget, compound
 from sampler import stack
 from sampler.architecture import FloatArray
 
-BUDGETS = 9
+REPORT_BUDGETS = 9
 _LEARNED = "learned"
 # As they are drawn and listed; a rule that a base network cannot have is left out.
-RULES = ("compound", "fast", "resnet-rs", "regnet", "tinynet")
+REPORT_RULES = ("compound", "fast", "resnet-rs", "regnet", "tinynet")
 
 
 def budgets_of(source: Source) -> list[int]:
     """Whole MACs, evenly spaced in their logarithm, over what the formula or else the table has seen."""
     macs = source.table.frame["macs"]
     low, high = source.formula.macs_range if source.formula else (float(macs.min()), float(macs.max()))
-    return sorted({round(one) for one in np.geomspace(low, high, BUDGETS).tolist()})
+    return sorted({round(one) for one in np.geomspace(low, high, REPORT_BUDGETS).tolist()})
 
 
 def answers_of(source: Source) -> tuple[list[dict[str, Any]], list[str]]:
     """Every rule's network for every budget, in JSON's types; and which rules gave none, in words."""
-    found: list[tuple[str, Prediction | Scaled]] = []
+    found: list[tuple[str, Prediction | RuleAnswer]] = []
     missing: list[str] = []
     table, budgets = source.table, budgets_of(source)
     for budget in budgets if source.formula else ():
@@ -40,7 +40,7 @@ def answers_of(source: Source) -> tuple[list[dict[str, Any]], list[str]]:
             found.append((_LEARNED, source.formula.predict(budget, extrapolate=True)))
         except InputError as error:
             missing.append(f"{_LEARNED} at {budget:,} MACs: {error}")
-    for rule in RULES:
+    for rule in REPORT_RULES:
         if rule == "regnet" and not table.base.startswith("regnet"):
             continue
         try:
@@ -50,7 +50,7 @@ def answers_of(source: Source) -> tuple[list[dict[str, Any]], list[str]]:
     return _listed(source, found), missing
 
 
-def _listed(source: Source, found: list[tuple[str, Prediction | Scaled]]) -> list[dict[str, Any]]:
+def _listed(source: Source, found: list[tuple[str, Prediction | RuleAnswer]]) -> list[dict[str, Any]]:
     """Answers with their costs, their parts and their expected accuracies."""
     if not found:
         return []

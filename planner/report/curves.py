@@ -52,8 +52,8 @@ def bands_of(formula: FormulaCurves, c_range: tuple[float, float] | None = None)
     is theirs, carried over to first order as if they were independent: var log w = var log r + var log d / 4.
 
     Args:
-        formula: Whose curves.
-        c_range: Where to draw them; over what the formula has seen by default.
+        formula: Formula whose curves are drawn.
+        c_range: Range of c to draw them over; what the formula has seen by default.
     """
     found: dict[str, list[Band]] = {}
     low, high = c_range or formula.c_range

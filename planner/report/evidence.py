@@ -19,7 +19,7 @@ NOTED = {
 }
 
 
-def trust(numbers: Numbers) -> str:
+def trust_section(numbers: Numbers) -> str:
     """Expected against measured accuracies, coverage, and the errors of the curves."""
     heading, found = "How far can it be trusted?", numbers["calibration"]
     if found is None:
@@ -64,7 +64,7 @@ def _errors(numbers: Numbers) -> str:
     )
 
 
-def time(numbers: Numbers) -> str:
+def time_section(numbers: Numbers) -> str:
     """Where the time went."""
     rows = numbers["time"]
     if not any(one["seconds"] for one in rows):
@@ -76,10 +76,10 @@ def time(numbers: Numbers) -> str:
     listed = html_table("Hours of training, by what chose the trainings and what became of them", header, cells, (0, 1))
     entries = [("bar", "ok", "trained (ok)"), ("bar", "failed", "any other status")]
     caption = "Seconds as they were recorded: pauses, and other programs on the machine, are in them."
-    return section("time", "Where did the time go?", figure(plots.time(rows), caption, legend(entries)), listed)
+    return section("time", "Where did the time go?", figure(plots.time_plot(rows), caption, legend(entries)), listed)
 
 
-def data(numbers: Numbers) -> str:
+def data_section(numbers: Numbers) -> str:
     """The trainings, and everything as files."""
     names = [name for name in _LISTED if any(one.get(name) is not None for one in numbers["trainings"])]
     rows = [[_cell(name, one) for name in names] for one in sorted(numbers["trainings"], key=lambda one: one["macs"])]

@@ -8,24 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from planner.advice.recommend import recommend
+from planner.advice.situation import Situation
 from planner.errors import InputError, PlannerError
 from planner.formulas.coefficients import EFFICIENTNET
 from planner.formulas.exponents import sentences
 from planner.formulas.formula import FormulaCurves
+from planner.formulas.networks import network_inputs
 from planner.formulas.selection import rows_of
 from planner.front.pareto import front_mask
 from planner.report.answers import answers_of, budgets_of, front_accuracy
 from planner.report.curves import Band, bands_of
 from planner.report.source import Source
 from planner.rules import compound
-from planner.surrogates.validate import LEVELS
+from planner.surrogates.fit import held_out_predictions
+from planner.surrogates.validate import LEVELS, covered
 from planner.tables.chance import warning_of
+from planner.tables.status import ok_rows
 from sampler import base as base_named
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from planner.advice.situation import Situation
 
 MOST_ROWS = 1000  # trainings in a page; more only hide each other, and it must open at once
 MOST_LOST = 100
@@ -161,7 +165,7 @@ def lost_of(finished: pd.DataFrame) -> list[dict[str, str]]:
     """Trainings that ended without an accuracy, with what they said; the last ones where there are many."""
     if "status" not in finished:
         return []
-    rows = finished[(finished["status"] != "ok").to_numpy(dtype=bool, na_value=True)].tail(MOST_LOST)
+    rows = finished[~ok_rows(finished)].tail(MOST_LOST)
     columns = [_words(rows, name, "") for name in ("trial", "status", "message")]
     return [dict(zip(("trial", "status", "message"), row, strict=True)) for row in zip(*columns, strict=True)]
 
@@ -175,9 +179,6 @@ def calibration_of(source: Source) -> dict[str, Any] | None:
     """Measured accuracies beside those expected by a surrogate that had not seen them; None without a surrogate."""
     if source.surrogate is None:
         return None
-    from planner.formulas.networks import network_inputs
-    from planner.surrogates.fit import held_out_predictions
-    from planner.surrogates.validate import covered
 
     frame = source.table.frame
     inputs, _ = network_inputs(source.table)
@@ -204,8 +205,6 @@ def calibration_of(source: Source) -> dict[str, Any] | None:
 
 def _standing(situation: Situation) -> dict[str, Any]:
     """Where a study stands and what `planner next` advises."""
-    from planner.advice.recommend import recommend
-
     try:
         advice: dict[str, Any] | None = recommend(situation).as_dict()
     except InputError as error:

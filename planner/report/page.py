@@ -20,24 +20,24 @@ def page_of(numbers: Numbers, formula: FormulaCurves | None, command: str) -> st
     """The text of a report.
 
     Args:
-        numbers: As `planner.report.numbers.numbers_of` gives them.
-        formula: What the slider evaluates; None for a page without one.
+        numbers: Numbers of the report, of `planner.report.numbers.numbers_of`.
+        formula: Formula that the slider evaluates; None for a page without one.
         command: The beginning of the command that answers a budget to 1 %.
     """
     body = (
-        sections.answer(numbers, command),
-        sections.advice(numbers),
-        sections.front(numbers),
-        sections.curves(numbers),
-        sections.parts(numbers),
-        evidence.trust(numbers),
-        evidence.time(numbers),
-        evidence.data(numbers),
+        sections.answer_section(numbers, command),
+        sections.advice_section(numbers),
+        sections.front_section(numbers),
+        sections.curves_section(numbers),
+        sections.parts_section(numbers),
+        evidence.trust_section(numbers),
+        evidence.time_section(numbers),
+        evidence.data_section(numbers),
     )
     holes = {
         "title": f"{escape(numbers['name'])}: scaling report",
         "style": _read("planner.report", "style.css"),
-        "header": sections.header(numbers),
+        "header": sections.header_section(numbers),
         "sections": "\n".join(part for part in body if part),
         "numbers": embedded(numbers),
         "formula": "" if formula is None else _formula_element(formula),

@@ -217,7 +217,7 @@ def calibration(found: Numbers, trainings: Iterable[Numbers]) -> str:
     return drawing.svg("square plot")
 
 
-def time(rows: list[Numbers]) -> str:
+def time_plot(rows: list[Numbers]) -> str:
     """Hours by what chose the trainings and what became of them."""
     shown = [one for one in rows if one["seconds"] > 0][:12]
     if not shown:

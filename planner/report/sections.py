@@ -26,7 +26,7 @@ ANSWERED = ("resolution", "depths", "widths", "macs", "accuracy")  # what a rung
 BOTH = ("range", "difference")  # what is said once of answer and formula
 
 
-def header(numbers: Numbers) -> str:
+def header_section(numbers: Numbers) -> str:
     """What the report is about, in two lines."""
     base, formula, status = numbers["base"], numbers["formula"], numbers["status"]
     shown = len(numbers["trainings"]) + numbers["not_shown"]
@@ -53,7 +53,7 @@ def header(numbers: Numbers) -> str:
     )
 
 
-def answer(numbers: Numbers, command: str) -> str:
+def answer_section(numbers: Numbers, command: str) -> str:
     """The slider, or why there is none."""
     heading = "Which network for which budget?"
     if numbers["formula"] is None:
@@ -118,7 +118,7 @@ def _ladder(numbers: Numbers) -> str:
     return html_table("The answer to a budget is the last one whose MACs are within it", header, rows, texts=(2, 3, 7))
 
 
-def advice(numbers: Numbers) -> str:
+def advice_section(numbers: Numbers) -> str:
     """What `planner next` recommends."""
     found = numbers["next"]
     if found is None:
@@ -133,7 +133,7 @@ def advice(numbers: Numbers) -> str:
     )
 
 
-def front(numbers: Numbers) -> str:
+def front_section(numbers: Numbers) -> str:
     """Accuracy over MACs, with the rules' answers as a table."""
     rules = sorted({one["rule"] for one in numbers["answers"]} - {"learned"}, key=list(RULE_SHAPES).index)
     surrogate = "surrogate" not in numbers["why"]
@@ -183,7 +183,7 @@ def _rules(numbers: Numbers) -> str:
     return html_table("What each rule gives at equal MACs (within 1 %)", names, rows, texts=(1, 5, 6, 8, 9))
 
 
-def curves(numbers: Numbers) -> str:
+def curves_section(numbers: Numbers) -> str:
     """r, d and w, and each stage's width and depth, over c."""
     entries = [("circle", "training", "training"), ("diamond", "selected", "selected for the fit")]
     if numbers["formula"]:
@@ -228,7 +228,7 @@ def _doublings(found: Numbers) -> list[str | None]:
     return cells
 
 
-def parts(numbers: Numbers) -> str:
+def parts_section(numbers: Numbers) -> str:
     """Where the learned architectures spend their budget."""
     learned = [one for one in numbers["answers"] if one["rule"] == "learned"]
     if not learned:

@@ -6,16 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from planner.advice.situation import Situation
 from planner.answers.formula import Formula
 from planner.errors import PlannerError
+from planner.fitting.fit import fit
+from planner.formulas.selection import select
 from planner.front.pareto import FRONT_SHARE
-from planner.tables.table import Table
+from planner.study.opening import read_ledger
+from planner.surrogates.surrogate import Surrogate
+from planner.tables.frames import path_shown, read_frame
+from planner.tables.table import Table, as_study, from_outside
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from planner.advice.situation import Situation
-    from planner.surrogates.surrogate import Surrogate
 
 FITTED_HERE = "fitted for this page"
 
@@ -25,16 +29,16 @@ class Source:
     """What a report is about.
 
     Attributes:
-        name: Of the study, or of the table's file.
+        name: Name of the study, or of the table's file.
         table: The trainings that can be used.
         finished: Every training that ended, however it did.
-        formula: What answers budgets; None where there are too few trainings.
+        formula: Formula that answers budgets; None where there are too few trainings.
         origin: The file that the formula is from, or that it was fitted for this page.
-        doubts: What a reader must know of the formula, one sentence each.
+        doubts: Sentences that a reader must know of the formula.
         surrogate: Expects accuracies, fitted to this table; None where there are too few trainings.
         why: Why there is no formula or no surrogate, by those names.
         command: The beginning of the command that answers a budget by this formula.
-        situation: Of a study; None of a table.
+        situation: Situation of a study; None of a table.
     """
 
     name: str
@@ -59,9 +63,6 @@ def of_study(name: str | None, formula: str | None = None) -> Source:
     Raises:
         PlannerError: If there is no such study, it has no finished training, or the formula cannot be used.
     """
-    from planner.advice.situation import Situation
-    from planner.study.opening import read_ledger
-
     ledger = read_ledger(name)
     situation, study = Situation(ledger), ledger.folder.name
     if not len(situation.rows):
@@ -79,9 +80,6 @@ def of_table(path: Path, base: str | None = None, formula: str | None = None) ->
     Raises:
         PlannerError: If the table or the formula cannot be used.
     """
-    from planner.tables.frames import path_shown, read_frame
-    from planner.tables.table import as_study, from_outside
-
     finished = read_frame(path, "training", "trainings")
     table, given = from_outside(finished, base), Path(formula) if formula else None
     return _source(path_shown(path.name), table, as_study(finished), given, f"planner fit {path_shown(path)}")
@@ -99,8 +97,6 @@ def _source(
     if path is not None:
         formula, origin, doubts = *_read(path, table), _doubts(path, table, command)
     else:
-        from planner.fitting.fit import fit
-
         try:
             formula = fit(table)
         except PlannerError as error:
@@ -140,8 +136,6 @@ def _doubts(path: Path, table: Table, command: str) -> list[str]:
 
 def _surrogate(table: Table, formula: Formula | None) -> tuple[Surrogate | None, str | None]:
     """The surrogate of a table, and why there is none."""
-    from planner.formulas.selection import select
-
     if formula is not None and formula.surrogate is not None:
         if formula.provenance.get("table_sha256") == table.sha256:
             found: Surrogate = formula.surrogate

@@ -92,13 +92,13 @@ class Drawing:
     """A drawing with two axes; what is added later lies above.
 
     Attributes:
-        name: What it shows, for people who cannot see it.
-        width: Of the whole, in its own units.
-        height: Of the whole.
+        name: Words for what it shows, for people who cannot see it.
+        width: Width of the whole, in its own units.
+        height: Height of the whole.
         x: Horizontal scale.
         y: Vertical scale.
-        identity: Of the drawing in its page.
-        parts: Its elements.
+        identity: Identity of the drawing in its page.
+        parts: Elements of the drawing.
     """
 
     name: str

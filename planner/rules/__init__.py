@@ -8,7 +8,7 @@ from planner.formulas.coefficients import ALPHA, BETA, EFFICIENTNET, GAMMA, Coef
 from planner.rules.compounding import compound
 from planner.rules.methods import at_budget, by_factor
 from planner.rules.rule import METHODS
-from planner.rules.scaled import Scaled
+from planner.rules.scaled import RuleAnswer
 
 __all__ = [
     "ALPHA",
@@ -17,7 +17,7 @@ __all__ = [
     "GAMMA",
     "METHODS",
     "Coefficients",
-    "Scaled",
+    "RuleAnswer",
     "at_budget",
     "by_factor",
     "coefficients",

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.formulas.codec import loads
+from planner.formulas.codec import read_formula
 from planner.formulas.formula import FormulaCurves
-from planner.rules.scaled import Scaled
+from planner.rules.scaled import RuleAnswer
 from planner.text.quantities import format_count
 from planner.text.shipped import shipped_formula
 from sampler import BaseNetwork, architecture_complexity, rule_named, scale
@@ -22,7 +22,7 @@ PUBLISHED = "efficientnet_b0"  # whose published networks the shipped formula wa
 
 def scaled_by_formula(
     network: BaseNetwork, macs: float, classes: int, formula: FormulaCurves | None, exact: bool
-) -> Scaled:
+) -> RuleAnswer:
     """What a formula gives for a budget; its own answer (`pure`) has TinyNet's width w = sqrt(c / (r^2 d)).
 
     Args:
@@ -49,7 +49,7 @@ def scaled_by_formula(
     pixels = max(int(rule.pixels(network.resolution, r)[0]), network.stride)
     one = scale(network, rule, np.array([pixels]), d, w)[0]
     cost = architecture_complexity(one, classes)
-    pure = Scaled(
+    pure = RuleAnswer(
         method="tinynet",
         architecture=one,
         budget=macs,
@@ -59,7 +59,7 @@ def scaled_by_formula(
         r=pixels / network.resolution,
         d=d,
         w=w,
-        rounding=branch.rule,
+        rule=branch.rule,
         parameters={"c": c},
         notes=tuple(notes),
     )
@@ -90,7 +90,7 @@ def _applied(network: BaseNetwork, classes: int, formula: FormulaCurves | None) 
     own = shipped_formula(network.name)
     text = own or shipped_formula(PUBLISHED)
     assert text is not None
-    shipped = loads(text, "the shipped formula", shipped=True)
+    shipped = read_formula(text, FormulaCurves, "the shipped formula", shipped=True)
     if own is not None:
         return shipped.at(network.resolution, classes), []
     told = f"learned on {PUBLISHED}; {network.name} copies its r and d, as one copies compound scaling"

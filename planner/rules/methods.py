@@ -13,7 +13,7 @@ from planner.formulas.formula import FormulaCurves
 from planner.rules.compounding import compound
 from planner.rules.copied import copied, scaled_by_formula
 from planner.rules.rule import factors_of, rule_of
-from planner.rules.scaled import Scaled
+from planner.rules.scaled import RuleAnswer
 from planner.rules.staircase import nearest
 from planner.text.documents import shown
 from planner.text.quantities import budget_of
@@ -40,7 +40,7 @@ def at_budget(
     factors: Coefficients | None = None,
     formula: FormulaCurves | None = None,
     epochs: int | None = None,
-) -> Scaled:
+) -> RuleAnswer:
     """What a published rule gives for a budget.
 
     The rule's one free number (its scale) is taken where the rounded network's exact MACs are nearest the budget. Where
@@ -52,7 +52,7 @@ def at_budget(
         method: One of `METHODS`, or a pycls scaling type such as `d1_w8_g8_r1`.
         base: Name of the base network.
         macs: The budget, in multiply-accumulates of one image.
-        resolution: What r multiplies, in pixels; the base network's own by default.
+        resolution: Resolution that r multiplies, in pixels; the base network's own by default.
         classes: Outputs of the classifier.
         rule: Scaling rule that rounds, instead of the method's.
         exact: Whether to come within 1 %, with the rule's own answer kept in `pure`; else it is the answer.
@@ -98,17 +98,17 @@ def by_factor(
     factors: Coefficients | None = None,
     formula: FormulaCurves | None = None,
     epochs: int | None = None,
-) -> Scaled:
+) -> RuleAnswer:
     """What a published rule gives for so many times the base network's resources, as rounding leaves it.
 
     `compound` takes phi = log2 of the factor; other rules take it as their scale, the ideal cost d w^2 r^2; a formula
     takes that many times the base network's MACs as the budget. The answer's `budget` is that many times, too.
 
     Args:
-        method: As in `at_budget`, like all others.
+        method: Name of the rule; this and all others as in `at_budget`.
         base: Name of the base network.
         factor: Above 1 to grow, below to shrink.
-        resolution: What r multiplies, in pixels.
+        resolution: Resolution that r multiplies, in pixels.
         classes: Outputs of the classifier.
         rule: Scaling rule that rounds.
         factors: alpha, beta and gamma of `compound`.
@@ -116,7 +116,7 @@ def by_factor(
         epochs: Epochs the networks will be trained.
 
     Raises:
-        PlannerError: As `at_budget`.
+        PlannerError: Where `at_budget` does.
 
     Example:
         >>> by_factor("fast", "efficientnet_b0", 2).macs

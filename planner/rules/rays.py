@@ -27,10 +27,10 @@ class Ray:
     """Exponents of s; `depth + 2 width + 2 resolution` is 1.
 
     Attributes:
-        depth: Of the depth multiplier.
-        width: Of the width multiplier.
-        resolution: Of the resolution multiplier.
-        group: Of the group widths, which cost nothing in s.
+        depth: Exponent of the depth multiplier.
+        width: Exponent of the width multiplier.
+        resolution: Exponent of the resolution multiplier.
+        group: Exponent of the group widths, which cost nothing in s.
         start: r and d at a scale of 1, whose ideal cost the width makes up for; those of the base network by default.
     """
 

@@ -24,7 +24,7 @@ from planner.rules.rays import (
     pycls_ray,
     resnet_rs_ray,
 )
-from planner.rules.scaled import Scaled
+from planner.rules.scaled import RuleAnswer
 from planner.rules.staircase import ScaledNetworks, uniform_family
 from sampler import Architecture, BaseNetwork, ScalingRule, architecture_complexity, rule_named, solve_width
 from sampler.families import family_of, without_usual_knobs
@@ -47,12 +47,12 @@ class Rule:
     """A rule for one base network and one direction.
 
     Attributes:
-        method: Its name.
+        method: Name of it.
         network: The base network, at the resolution that r multiplies.
         rounding: How products become integers.
         ray: How multipliers follow the scale.
         family: The networks at given scales.
-        parameters: What it was given and what follows from the scale, by name.
+        parameters: Numbers that it was given and that follow from the scale, by name.
     """
 
     method: str
@@ -62,13 +62,13 @@ class Rule:
     family: ScaledNetworks
     parameters: Callable[[float], dict[str, float]]
 
-    def answer(self, s: float, one: Architecture, budget: float, classes: int) -> Scaled:
+    def answer(self, s: float, one: Architecture, budget: float, classes: int) -> RuleAnswer:
         """The network at a scale, as an answer to a budget."""
         one = without_usual_knobs(one)
         cost = architecture_complexity(one, classes)
         _, d, w = (float(part[0]) for part in self.ray.at(np.array([s])))
         note = group_note(self.network, one)
-        return Scaled(
+        return RuleAnswer(
             method=self.method,
             architecture=one,
             budget=budget,
@@ -78,12 +78,12 @@ class Rule:
             r=one.resolution / self.network.resolution,
             d=d,
             w=w,
-            rounding=self.rounding.name,
+            rule=self.rounding.name,
             parameters=self.parameters(s),
             notes=() if note is None else (note,),
         )
 
-    def nudged(self, pure: Scaled) -> Scaled:
+    def nudged(self, pure: RuleAnswer) -> RuleAnswer:
         """An answer moved to its budget: the width is solved on the exact count, all else stays where it can."""
         one = pure.architecture
         if self.method != "regnet":

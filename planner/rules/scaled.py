@@ -2,59 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from planner.formulas.prediction import Prediction
+from planner.formulas.budgeted import ScaledNetwork
 from sampler import Architecture, SolvedWidth, architecture_complexity
 
+# Type of an inherited field, which tools look for where a class that inherits it is defined.
+_FIELD_TYPES = (Architecture,)
 
-@dataclass(frozen=True)
-class Scaled:
-    """A network that a rule gives for a budget.
+
+@dataclass(frozen=True, kw_only=True)
+class RuleAnswer(ScaledNetwork):
+    """The network that a rule gives for a budget.
 
     Attributes:
-        method: The rule.
-        architecture: The network, integers only.
-        budget: MACs aimed at.
-        macs: Its exact MACs.
-        params: Its exact params.
-        classes: Outputs of the classifier that both count.
-        r: Its resolution over the base network's.
-        d: Depth multiplier, before rounding.
-        w: Width multiplier, before rounding.
-        rounding: The scaling rule that made the integers.
-        parameters: What the rule was given and what it found, such as phi.
-        pixels_nudged: Pixels the resolution was moved to meet the budget.
-        stage_nudged: Index of the stage whose width was moved to meet the budget, or None.
-        channels_nudged: Channels by which it was moved.
-        pure: What the rule gives by itself, where it misses the budget by more than the tolerance; else None.
-        notes: What a reader should know, one sentence each.
+        method: Name of the rule.
+        classes: Outputs of the classifier that the costs count.
+        parameters: Numbers that the rule was given or found, such as phi.
+        pure: Answer of the rule by itself, where that misses the budget by more than the tolerance; else None.
+        notes: Sentences that a reader should know.
     """
 
     method: str
-    architecture: Architecture
-    budget: float
-    macs: int
-    params: int
     classes: int
-    r: float
-    d: float
-    w: float
-    rounding: str
     parameters: dict[str, float] = field(default_factory=dict)
-    pixels_nudged: int = 0
-    stage_nudged: int | None = None
-    channels_nudged: int = 0
-    pure: Scaled | None = None
+    pure: RuleAnswer | None = None
     notes: tuple[str, ...] = ()
 
-    @property
-    def error(self) -> float:
-        """Distance from the budget, as a share of it; negative below."""
-        return self.macs / self.budget - 1
-
-    def at_exactly(self, solved: SolvedWidth, w: float) -> Scaled:
+    def at_exactly(self, solved: SolvedWidth, w: float) -> RuleAnswer:
         """This answer moved to the budget by its width, with itself beside it."""
         pixels = solved.architecture.resolution
         return replace(
@@ -70,24 +46,12 @@ class Scaled:
             pure=self,
         )
 
-    def as_predicted(self, found: Prediction) -> Scaled:
+    def as_predicted(self, found: ScaledNetwork) -> RuleAnswer:
         """This answer moved to the budget as a formula has it, with itself beside it; itself where that is the same."""
         if found.architecture == self.architecture:
             return self
-        return replace(
-            self,
-            architecture=found.architecture,
-            macs=found.macs,
-            params=found.params,
-            r=found.r,
-            d=found.d,
-            w=found.w,
-            rounding=found.rule,
-            pixels_nudged=found.pixels_nudged,
-            stage_nudged=found.stage_nudged,
-            channels_nudged=found.channels_nudged,
-            pure=self,
-        )
+        own = {one.name: getattr(found, one.name) for one in fields(ScaledNetwork) if one.name != "budget"}
+        return replace(self, **own, pure=self)
 
     def nudges(self) -> list[str]:
         """What was moved to meet the budget, in words; nothing for a rule's own answer."""
@@ -105,29 +69,12 @@ class Scaled:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything a reader needs to build the network, in JSON's types."""
-        one = self.architecture
         return {
-            "base": one.base,
-            "budget_macs": self.budget,
-            "channels_nudged": self.channels_nudged,
+            **self.integers(),
             "classes": self.classes,
-            "d": self.d,
-            "depths": list(one.depths),
             "error": self.error,
-            "head": one.head,
-            **({"knobs": one.as_dict()["knobs"]} if one.knobs else {}),
-            "macs": self.macs,
             "method": self.method,
             "notes": list(self.notes),
             "parameters": self.parameters,
-            "params": self.params,
-            "pixels_nudged": self.pixels_nudged,
             "pure": None if self.pure is None else self.pure.as_dict(),
-            "r": self.r,
-            "resolution": one.resolution,
-            "rule": self.rounding,
-            "stage_nudged": self.stage_nudged,
-            "stem": one.stem,
-            "w": self.w,
-            "widths": list(one.widths),
         }

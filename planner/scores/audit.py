@@ -73,8 +73,8 @@ def audit(
         repeats: Columns with repeated trainings of the target: `target` must be one of them or their mean.
         group: Rows equal in this column are repeated trainings of one architecture; they are averaged.
         macs: The column of MACs; `macs` where there is one.
-        resamples: Of the bootstrap.
-        seed: Of the bootstrap and of the simulated noise.
+        resamples: Number of resamples of the bootstrap.
+        seed: Random seed of the bootstrap and of the simulated noise.
 
     Raises:
         PlannerError: If a column is missing, a value is no number, fewer than `FEWEST_RANKED` rows are left, or the

@@ -31,7 +31,7 @@ class Estimate:
     """A number with its interval, or why there is none.
 
     Attributes:
-        value: Of the table's rows.
+        value: Value of the table's rows.
         lower: End of the interval at `LEVEL`.
         upper: End of the interval at `LEVEL`.
         why: `too few` (rows), `constant`, `no MACs`, `as MACs` (the ranks are those of the MACs), `no baseline`.
@@ -80,8 +80,8 @@ def trusts(
         y: `(n,)` codes of the target.
         z: `(n,)` codes of the MACs.
         baselines: Names of the proxies that the others must beat.
-        resamples: Of the bootstrap.
-        rng: Of the bootstrap.
+        resamples: Number of resamples of the bootstrap.
+        rng: Generator of the bootstrap.
     """
     measure = measures_in(np.arange(len(y)), tails_of(y), values, y, z)
     points = {column: measure(x) for column, x in codes.items()}
@@ -125,7 +125,7 @@ def estimates(points: Mapping[str, float], draws: Mapping[str, FloatArray]) -> d
     """Every measure with its percentile interval, or why it is missing.
 
     Args:
-        points: Of the table's rows, NaN where undefined.
+        points: Values of the table's rows, NaN where undefined.
         draws: `(resamples,)` of each, by the same names.
     """
     found = {}

@@ -68,8 +68,8 @@ class Heirs:
     Args:
         ledger: The study.
         cache: Folder of decoded images.
-        architectures: What shall be scored.
-        epochs: Of the fine-tune.
+        architectures: Architectures to score.
+        epochs: Number of epochs of the fine-tune.
         device: A torch device.
         tell: Told what is done.
 

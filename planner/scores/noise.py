@@ -26,7 +26,8 @@ class Noise:
     Attributes:
         std: Standard deviation of one training among repeats, in the target's unit.
         trainings: Mean number of trainings behind one target.
-        measures: What a perfect proxy, the noise-free target, would reach; intervals are those of the simulations.
+        measures: Measures that a perfect proxy, the noise-free target, would reach; intervals are those of the
+            simulations.
     """
 
     std: float
@@ -44,7 +45,7 @@ def measured_noise(target: FloatArray, spread: pd.DataFrame, z: IntArray | None,
         target: `(n,)` measured values, larger is better.
         spread: `n` rows: `variance` of one training, its degrees of `freedom`, `trainings` behind the target.
         z: `(n,)` codes of the MACs.
-        rng: Of the simulations.
+        rng: Generator of the simulations.
     """
     order = np.argsort(target, kind="stable")
     weight, squares = spread["freedom"].iloc[order], (spread["freedom"] * spread["variance"]).iloc[order]

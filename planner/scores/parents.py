@@ -45,7 +45,7 @@ def choose_parents(
         architectures: The children, of one base network.
         rule: Says in which steps widths shrink, and how far.
         classes: Outputs of the classifiers.
-        seed: Of the inheritance.
+        seed: Random seed of the inheritance.
         kept: Parents that are trained already: they come first, as they cost nothing.
 
     Returns:

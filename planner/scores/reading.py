@@ -9,8 +9,9 @@ import numpy as np
 
 from planner.errors import PlannerError
 from planner.scores.ranks import FEWEST_RANKED
-from planner.tables.cells import TableSource, finished, numbers, shares, words
+from planner.tables.cells import TableSource, numbers, shares, words
 from planner.tables.column_types import ANY, ColumnType, column_type
+from planner.tables.status import ok_rows
 from planner.text.documents import no_column
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def finite_numbers(
     left_out: dict[str, int] = {}
     frame = frame.reset_index(drop=True)
     if "status" in frame:
-        done = finished(frame["status"])
+        done = ok_rows(frame)
         others = words(frame["status"])[~done].fillna("missing").value_counts().sort_index()
         left_out = {f"status {status}": int(n) for status, n in others.items()}
         frame = frame[done]
@@ -83,12 +84,12 @@ def targets_of(
     """One row per architecture; with `variance` of one training, its `freedom` and `trainings` behind a target.
 
     Args:
-        numbers: Of all columns; with `_group`, the group's labels, where there is a group.
+        numbers: Numbers of all columns; with `_group`, the group's labels, where there is a group.
         target: The column, if one was named.
-        label: What the target is called in the answer.
+        label: Name of the target in the answer.
         repeats: Columns with repeated trainings.
         group: The column that tells which rows are repeats.
-        name: What messages call the table.
+        name: Name of the table in messages.
 
     Raises:
         PlannerError: If no row is a repeat of another, or the target is none of its repeats nor their mean.

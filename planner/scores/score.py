@@ -15,6 +15,7 @@ from planner.study.reader import Records
 from planner.tables.table import csv_text
 from planner.text.documents import write_own
 from sampler import Architecture
+from sampler.moves import stage_columns
 from trainer.zero_cost import zen_score
 
 if TYPE_CHECKING:
@@ -87,15 +88,8 @@ def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _architecture_of(row: dict[str, Any], base: str, stages: int) -> Architecture:
     """The architecture of a row of a study's table."""
-    numbers = range(1, stages + 1)
-    return Architecture(
-        base,
-        int(row["resolution"]),
-        int(row["stem"]),
-        tuple(int(row[f"width_{i}"]) for i in numbers),
-        tuple(int(row[f"depth_{i}"]) for i in numbers),
-        int(row["head"]),
-    )
+    widths, depths = (tuple(int(row[name]) for name in stage_columns(kind, stages)) for kind in ("width", "depth"))
+    return Architecture(base, int(row["resolution"]), int(row["stem"]), widths, depths, int(row["head"]))
 
 
 def read_scores(path: Path) -> dict[int, HeirScore]:

@@ -21,7 +21,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.searches.scoring import Found, Step, Tell
+from planner.searches.scoring import SearchResult, Step, Tell
 from planner.searches.widths import Widths, WidthVector, changes
 from sampler import Architecture
 from sampler.architecture import FloatArray, IntArray
@@ -48,7 +48,7 @@ class AdjustOptions:
         tolerance: How far the MACs may be from the budget, as a share of it.
         smallest: The fewest channels of a unit.
         divisor: Widths are multiples of it.
-        padding: Of zeros, where widths are per layer.
+        padding: Place of zeros, where widths are per layer.
 
     Raises:
         PlannerError: If a number is impossible.
@@ -117,7 +117,7 @@ def updated(
     """Widths after one adjustment, before the MACs are brought back.
 
     Args:
-        vector: What the widths are of; says the initial ones and what can be built.
+        vector: Network of the widths; says the initial ones and what can be built.
         widths: The `L` widths now.
         utilisation: Each unit's.
         t: Number of the adjustment, from 0.
@@ -199,7 +199,7 @@ def adjust(
     options: AdjustOptions | None = None,
     tell: Tell = lambda line: None,
     budget: int | None = None,
-) -> Found:
+) -> SearchResult:
     """The most accurate of the networks that adjustments lead through, all of them of one cost.
 
     Args:
@@ -268,7 +268,7 @@ class _Search:
         self.notes.append(f"iteration {len(self.steps)}: {text}")
         self.tell(self.notes[-1])
 
-    def found(self) -> Found:
+    def found(self) -> SearchResult:
         """The result.
 
         Raises:
@@ -278,4 +278,4 @@ class _Search:
         if not scored:
             raise PlannerError("the initial network's training diverged; lower the recipe's learning rate")
         best = max(scored, key=lambda step: step.accuracy or 0.0)
-        return Found("adjust", best.architecture, tuple(self.steps), tuple(self.notes))
+        return SearchResult("adjust", best.architecture, tuple(self.steps), tuple(self.notes))

@@ -27,7 +27,7 @@ from typing import TypeGuard
 
 from planner.errors import PlannerError
 from planner.searches.ladder import GreedyOptions, Pool, as_candidates, ladder_candidates, pool_of, targets
-from planner.searches.scoring import Candidate, Found, Scorer, Step, Tell
+from planner.searches.scoring import Candidate, Scorer, SearchResult, Step, Tell
 from planner.text.quantities import format_count
 from sampler import Architecture
 from sampler.architecture import IntArray, stack
@@ -45,7 +45,7 @@ def greedy(
     classes: int,
     tell: Tell,
     rank: Rank | None = None,
-) -> Found:
+) -> SearchResult:
     """Grows a network to a budget of MACs.
 
     The start is scored first, from scratch, since every other network inherits from it; its score decides nothing.
@@ -84,7 +84,7 @@ def greedy(
         offered |= {one.architecture for one in made}
         asked |= {one.architecture for one in few}
     closing = _closing(steps[-1], budget, len(asked), len(offered))
-    return Found("greedy", winners[-1], tuple(steps), (*notes, *closing))
+    return SearchResult("greedy", winners[-1], tuple(steps), (*notes, *closing))
 
 
 def _step(

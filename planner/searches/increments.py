@@ -34,14 +34,15 @@ class RbisOptions:
     """What the thesis leaves to its user.
 
     Attributes:
-        stages: What may move: numbers of stages from 1, and `"head"`. None for the last five of all stages and, where
-            the network has one, the head: stages 4 to 7 and the head of EfficientNet-B0, all that Table 5.1 moves.
+        stages: Parts that may move: numbers of stages from 1, and `"head"`. None for the last five of all stages and,
+            where the network has one, the head: stages 4 to 7 and the head of EfficientNet-B0, all that Table 5.1
+            moves.
             The head has a width only, so that a depth iteration has one mover fewer.
         picks: Stages that move in an iteration; a stage may be picked repeatedly.
-        keep: Of the combinations of an iteration, so many of the lowest cost are scored.
+        keep: Number of the combinations of an iteration, of the lowest cost, that are scored.
         width_growth: Share by which a picked width grows.
-        width_reading: Of what it is a share: of the width that the search started with, which reproduces the 104 and
-            384 channels of Table 5.1, or `"compounding"`, of the width so far.
+        width_reading: Whole that it is a share of: the width that the search started with, which reproduces the 104
+            and 384 channels of Table 5.1, or, `"compounding"`, the width so far.
         divisor: Widths go to the nearest multiple of it, halves up. None for the one of the base network's scaling
             rule; the thesis has 4.
         depth_step: Blocks by which a picked depth grows.

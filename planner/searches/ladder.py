@@ -38,7 +38,7 @@ class GreedyOptions:
         width_step: Channels; None for 2 where the base network costs less than 1 GMACs, and 4 for larger ones.
         depth_step: Blocks.
         ratios: P, the shares that depth takes.
-        reading: What a share is of: `increment`, the MACs to be added, or `literal`, the target as printed.
+        reading: Whole that a share is of: `increment`, the MACs to be added, or `literal`, the target as printed.
         tolerance_of: `final`, the budget T as printed, or `step`, the iteration's target T_i.
         shortlist: How many candidates of an iteration are scored, the best by a ranking; 0 for all.
 

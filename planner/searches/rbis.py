@@ -35,7 +35,7 @@ from planner.searches.increments import (
     in_words,
     notation,
 )
-from planner.searches.scoring import Candidate, Found, Scorer, Step, Tell
+from planner.searches.scoring import Candidate, Scorer, SearchResult, Step, Tell
 from sampler import Architecture, architecture_complexity, stack
 from sampler import base as base_named
 from sampler.architecture import Architectures, FloatArray, IntArray
@@ -56,7 +56,8 @@ def resolutions(
         start: The network that is swept.
         lowest: First size of the grid, in pixels.
         highest: Last size of the grid at most.
-        cost: What jumps, such as `LatencyModel.of`; None for the exact MACs of the base network, which need no sweep.
+        cost: Cost that jumps, such as `LatencyModel.of`; None for the exact MACs of the base network, which need no
+            sweep.
         step: Pixels between the grid's sizes.
         neighbours: Whether the sizes beside them on the grid are candidates, too.
 
@@ -92,7 +93,7 @@ def rbis(
     options: RbisOptions | None = None,
     classes: int = 1000,
     tell: Tell = lambda line: None,
-) -> Found:
+) -> SearchResult:
     """Steps 2 and 3: grows a network at each resolution and gives the most accurate that fits the budget.
 
     Args:
@@ -101,7 +102,7 @@ def rbis(
         cost: Cost of architectures.
         scorer: Accuracy of architectures, or a score in its place.
         resolutions: Sizes to search at, in pixels; see the function of that name.
-        options: What moves, and how far.
+        options: Parts that move, and how far.
         classes: Outputs of the classifier, for the MACs of the steps.
         tell: Told a line per iteration.
 
@@ -124,7 +125,7 @@ def rbis(
     if not ends:
         raise PlannerError(f"{start.base} could be scored at no resolution; {'; '.join(search.notes)}")
     best = max(ends, key=lambda end: (end.accuracy, -end.cost))
-    return Found("rbis", best.architecture, tuple(search.steps), tuple(dict.fromkeys(search.notes)))
+    return SearchResult("rbis", best.architecture, tuple(search.steps), tuple(dict.fromkeys(search.notes)))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Annotated
 from annotated_types import Ge, Gt
 from pydantic import PlainValidator, Strict, TypeAdapter
 
-from planner.searches.scoring import Found
+from planner.searches.scoring import SearchResult
 from planner.text.documents import Format, read_as, write_own
 from sampler import Architecture, architecture_from
 
@@ -45,7 +45,13 @@ class SearchRecord:
 
 
 def write_found(
-    folder: Path, found: Found, budget: float, classes: int, trainings: int, seconds: float, notes: Sequence[str] = ()
+    folder: Path,
+    found: SearchResult,
+    budget: float,
+    classes: int,
+    trainings: int,
+    seconds: float,
+    notes: Sequence[str] = (),
 ) -> Path:
     """Writes what a search found; the same search for the same budget is replaced.
 

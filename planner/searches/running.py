@@ -16,7 +16,7 @@ from planner.searches.greedy import GreedyOptions, Rank, greedy
 from planner.searches.increments import RbisOptions
 from planner.searches.probing import TrainedProbe
 from planner.searches.rbis import Cost, rbis, resolutions
-from planner.searches.scoring import Found, Scorer, Tell
+from planner.searches.scoring import Scorer, SearchResult, Tell
 from planner.searches.trained import TrainedScorer
 from planner.searches.widths import width_vector
 from planner.searches.zen import ZenScorer
@@ -43,9 +43,9 @@ class Search:
         start: Where it begins; an adjustment keeps its MACs unless there is a budget.
         budget: The most it may cost, in the unit of `cost`; None only where adjusting.
         settings: Values of the method's options, by name, as text.
-        cost: What the budget is of, in a search by RBIS; None for MACs.
+        cost: Cost that the budget limits, in a search by RBIS; None for MACs.
         sizes: Resolutions of RBIS, in pixels; by default those just before a jump within the study's bounds.
-        score: What ranks candidates of RBIS.
+        score: Score that ranks candidates of RBIS.
     """
 
     method: str
@@ -63,7 +63,7 @@ def as_score(name: str | None) -> _Score:
     return known.get(name or "", "accuracy")
 
 
-def run(search: Search, scorer: TrainedScorer, tell: Tell) -> Found:
+def run(search: Search, scorer: TrainedScorer, tell: Tell) -> SearchResult:
     """Runs a search, or goes on with one that was interrupted.
 
     Raises:
@@ -88,14 +88,14 @@ def _is_rbis(search: Search) -> bool:
     return search.method == "rbis"
 
 
-def _adjust(search: Search, scorer: TrainedScorer, classes: int, tell: Tell) -> Found:
+def _adjust(search: Search, scorer: TrainedScorer, classes: int, tell: Tell) -> SearchResult:
     options = _made(AdjustOptions, search.settings)
     vector = width_vector(search.start, classes, options.padding, options.smallest, options.divisor)
     probe = TrainedProbe(scorer, vector.architecture_of, options, scorer.resources.device.replace("auto", "cpu"))
     return adjust(vector, probe, options, tell, None if search.budget is None else round(search.budget))
 
 
-def _rbis(search: Search, budget: float, scorer: TrainedScorer, classes: int, tell: Tell) -> Found:
+def _rbis(search: Search, budget: float, scorer: TrainedScorer, classes: int, tell: Tell) -> SearchResult:
     space = scorer.ledger.space
     low, high = (round(space.resolution * r) for r in space.r)
     sizes = search.sizes or resolutions(search.start, low, min(high, scorer.ledger.settings.data.side), search.cost)

@@ -20,9 +20,9 @@ class Candidate:
     """An architecture that a search wants scored.
 
     Attributes:
-        architecture: What to score.
+        architecture: Network to score.
         parent: The architecture, scored before, whose weights it inherits and fine-tunes; None trains from scratch.
-        label: What it is in the search, such as `iteration 2: stage 3 +1 block`.
+        label: Place of it in the search, such as `iteration 2: stage 3 +1 block`.
     """
 
     architecture: Architecture
@@ -47,10 +47,10 @@ class Step:
         candidates: Distinct candidates that were considered.
         scored: Those of them that were scored.
         move: The move that was chosen, in words.
-        architecture: What it gave.
-        accuracy: Its score; None where it has none.
-        macs: Its exact MACs.
-        cost: Its cost in the search's unit.
+        architecture: Network that it gave.
+        accuracy: Score of that; None where it has none.
+        macs: Exact MACs of it.
+        cost: Cost of it in the search's unit.
     """
 
     iteration: int
@@ -71,14 +71,14 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search gives.
 
     Attributes:
         method: The search's name.
         architecture: The network it ends with.
-        steps: Its iterations, in order.
-        notes: What the user should know, a line each.
+        steps: Iterations of it, in order.
+        notes: Lines that the user should know.
     """
 
     method: str

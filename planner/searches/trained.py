@@ -36,7 +36,7 @@ class TrainedScorer:
         progress: Told of every epoch and ending.
         origin: Name of the search, which its trials carry.
         tell: Told what could not be scored.
-        epochs: Of the fine-tune of inherited weights.
+        epochs: Number of epochs of the fine-tune of inherited weights.
     """
 
     def __init__(

@@ -26,9 +26,9 @@ class WidthVector:
     """`L` widths of a network, the rest of which stays.
 
     Attributes:
-        names: What has each width, as `trainer.channel_units` names it.
+        names: Parts that have each width, as `trainer.channel_units` names it.
         initial: The widths to begin with, and to measure steps by.
-        levels: What can be built of each, ascending.
+        levels: Widths that can be built of each, ascending.
         macs_of: Exact MACs, `(n,)`, of `(n, L)` widths.
         architecture_of: The network of some widths.
     """
@@ -77,7 +77,7 @@ def width_vector(
     Args:
         architecture: Where to begin.
         classes: Outputs of the classifier.
-        padding: Of zeros, where widths are per layer: `"max"` or `"local"`.
+        padding: Place of zeros, where widths are per layer: `"max"` or `"local"`.
         smallest: The fewest channels.
         divisor: Widths are multiples of it.
 

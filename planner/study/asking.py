@@ -21,13 +21,15 @@ from planner.errors import PlannerError
 from planner.study.ledger import ASKER, Ledger
 from planner.study.storage import storage_errors
 from planner.study.trials import parameters
-from sampler import architecture_complexity
+from sampler import Architecture, architecture_complexity
 from sampler.checks import shown
 from trainer.engines.engine import write_observation
 from trainer.mending import told
-from trainer.observation import STATUSES, Observation
+from trainer.observation import STATUSES, EpochRecord, Observation
 from trainer.protocol import Job, checked_score
 
+# Types of a job's fields, which tools look for where a class that inherits them is defined.
+_FIELD_TYPES = (Architecture, EpochRecord)
 # Folders of the jobs that are asked for, by their trials' numbers, in the study's.
 _JOBS = "asked"
 

@@ -25,7 +25,7 @@ APART = 0.25
 SURPLUS = 4  # times as many are drawn as are wanted of those
 
 
-def drawn(
+def draw_design(
     space: SearchSpace,
     n: int,
     method: str,

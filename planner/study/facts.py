@@ -13,6 +13,7 @@ from typing_extensions import TypedDict  # pydantic reads typing's own from Pyth
 
 from planner.errors import InputError
 from planner.study.settings import first_problem
+from planner.tables.status import is_ok
 from sampler import architecture_from
 from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS
 
@@ -150,6 +151,6 @@ def problem_of_trial(trial: optuna.trial.FrozenTrial, base: str, stages: int) ->
         return f"its architecture is of {one['base']} in {len(one['widths'])} stages, the study is of {base}"
     if trial.state == TrialState.COMPLETE:
         told = [facts.get("accuracy"), float(facts["macs"])]
-        if facts.get("status") != "ok" or trial.values != told:
+        if not is_ok(facts) or trial.values != told:
             return f"its values are {trial.values}, its status, accuracy and MACs {facts.get('status')}, {told}"
     return None

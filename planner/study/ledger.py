@@ -24,8 +24,8 @@ from planner.study.patience import patient
 from planner.study.reader import Records
 from planner.study.rebuilding import ANOTHER_SEED, observations_in, rebuilt, was_there, what_is_left
 from planner.study.storage import name_values, new_study, storage_errors, storage_of, write_study
-from planner.study.trials import COSTS, architecture_of, parameters, recorded, training_of, widened
-from planner.study.urls import shown
+from planner.study.trials import COSTS, architecture_of, parameters, recorded, trial_training, widened
+from planner.study.urls import safe_url
 from planner.tables.table import ASKS
 from planner.text.documents import parse, read_text, write_own
 from sampler import Architecture, Architectures, architecture_complexity, architecture_from
@@ -73,7 +73,7 @@ class Ledger(Records):
             found = self._loaded(storage)
             if found is None:
                 if what_is_left(self.folder):
-                    raise self._missing(f"{shown(self.url)} has no study {self.folder.name}")
+                    raise self._missing(f"{safe_url(self.url)} has no study {self.folder.name}")
                 found = new_study(storage, self.folder.name, self.settings.seed)
         self._refuse_gaps(found)
         return found
@@ -403,11 +403,11 @@ class Ledger(Records):
 
     def training(self, number: int) -> Training:
         """The training of a trial."""
-        return training_of(number, self._frozen(number).user_attrs, self.settings, self.folder)
+        return trial_training(number, self._frozen(number).user_attrs, self.settings, self.folder)
 
     def pending_trainings(self) -> list[Training]:
         """What waits and what is being trained."""
-        return [training_of(one.number, one.user_attrs, self.settings, self.folder) for one in self._pending()]
+        return [trial_training(one.number, one.user_attrs, self.settings, self.folder) for one in self._pending()]
 
     def on_disk(self, number: int) -> Observation | None:
         """The observation that a worker wrote for a trial, or None.

@@ -16,7 +16,7 @@ from planner.errors import PlannerError
 from trainer.mending import told
 
 # Seconds that a process waits for another that is writing; 5 are the default.
-PATIENCE = 120
+BUSY_SECONDS = 120
 # Of a file that is copied while it changes.
 _COPIES = 10
 TABLES = {
@@ -171,7 +171,7 @@ def _connected(path: Path) -> sqlite3.Connection:
         wal = file.read(20)[18:] == WAL
     if not wal:
         uri = f"file:{quote(str(path.absolute()))}?mode=ro"
-        connection = sqlite3.connect(uri, uri=True, timeout=PATIENCE, check_same_thread=False)
+        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
         try:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
             return connection

@@ -15,8 +15,8 @@ from planner.study.locks import locks_of
 from planner.study.patience import patient
 from planner.study.rebuilding import was_there, what_is_left
 from planner.study.settings import StudySettings
-from planner.study.storage import NAMES, agree, driver_errors, storage_errors, storage_to_read, study_name
-from planner.study.urls import file_of, shown, with_driver
+from planner.study.storage import VALUE_NAMES, agree, driver_errors, storage_errors, storage_to_read, study_name
+from planner.study.urls import file_of, safe_url, with_driver
 
 if TYPE_CHECKING:
     import optuna
@@ -72,7 +72,7 @@ class OpenedLedger:
             return optuna.create_study(directions=["maximize", "minimize"])  # in memory, for a study that is new
         found = self._loaded(storage_to_read(self.url))
         if found is None:
-            raise self._missing(f"{shown(self.url)} has no study {self.folder.name}")
+            raise self._missing(f"{safe_url(self.url)} has no study {self.folder.name}")
         return found
 
     def _loaded(self, storage: Any) -> optuna.Study | None:
@@ -87,13 +87,13 @@ class OpenedLedger:
             others = [one.study_name for one in storage.get_all_studies()]
             if others and not self.settings.storage:
                 raise PlannerError(
-                    f"{shown(self.url)} holds the studies {', '.join(others[:3])}, and none of the folder's name; give "
-                    f"the folder {self.folder.name} the name of one of them"
+                    f"{safe_url(self.url)} holds the studies {', '.join(others[:3])}, and none of the folder's name; "
+                    f"give the folder {self.folder.name} the name of one of them"
                 ) from error
             return None
 
     def _damaged(self, what: str) -> PlannerError:
-        return damaged(self.file or shown(self.url), what)
+        return damaged(self.file or safe_url(self.url), what)
 
     def _missing(self, what: str) -> PlannerError:
         left, study = what_is_left(self.folder), self.folder.name
@@ -113,9 +113,9 @@ class OpenedLedger:
         import optuna
 
         wanted = [optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE]
-        if self.study.directions != wanted or self._metric_names() not in (None, NAMES):
+        if self.study.directions != wanted or self._metric_names() not in (None, VALUE_NAMES):
             raise PlannerError(
-                f"{shown(self.url)}: study {self.study.study_name} was not made by the planner (its values are not "
+                f"{safe_url(self.url)}: study {self.study.study_name} was not made by the planner (its values are not "
                 "accuracy and macs); name another --study, or another --storage"
             )
 

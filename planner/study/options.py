@@ -11,7 +11,7 @@ from planner.errors import PlannerError
 from planner.study.designs import APART
 from planner.study.folder import cache_of
 from planner.study.settings import StudySettings, checked
-from planner.study.urls import shown
+from planner.study.urls import safe_url
 from planner.study.windows import is_multiples, window_multiples
 from planner.text.quantities import format_count
 from sampler import base as base_named
@@ -38,7 +38,6 @@ class StudyOptions:
     Attributes:
         base: Name of the base network; `efficientnet_b0`.
         data: Source of the images, such as `imagefolder:PATH`; generated fractals.
-        trainer: Name of another trainer than that of images, which has its own data.
         classes: Outputs of the classifier, of a study whose images only the user's own training knows; else those of
             the images.
         skip_corrupt: Whether images that cannot be read are left out.
@@ -56,11 +55,11 @@ class StudyOptions:
         recipe: Name of the recipe; `fast`.
         seed: Random seed of designs and trainings; 0.
         storage: URL of an Optuna storage; SQLite in the study's folder.
+        trainer: Name of the trainer, as `trainer.trainers.trainer_named` takes it; the image trainer.
     """
 
     base: str | None = None
     data: str | None = None
-    trainer: str | None = None
     classes: int | None = None
     skip_corrupt: bool | None = None
     resolution: int | None = None
@@ -77,6 +76,7 @@ class StudyOptions:
     recipe: str | None = None
     seed: int | None = None
     storage: str | None = None
+    trainer: str | None = None
 
     @property
     def source(self) -> str | None:
@@ -112,15 +112,9 @@ def settings_of(folder: Path, options: StudyOptions, tell: Progress | None = Non
         _check_beside_trainer(options)
     if options.classes is not None:
         if options.data is not None:
-            what = "--trainer has its own data" if options.trainer else "images say how many classes they have"
-            other = "--data" if options.trainer else "--classes"
-            raise PlannerError(f"{what}; leave {other} out")
+            raise PlannerError("images say how many classes they have; leave --classes out")
         settings = _settings(options, {"classes": options.classes, "source": ""})
         return settings, [f"warning: {doubt}" for doubt in _bound_doubts(settings, options.r is not None)]
-    if options.trainer:
-        raise PlannerError(
-            f"--trainer {options.trainer} has its own data: say how many outputs its networks have, as --classes 10"
-        )
     settings = _settings(options, {"classes": _UNKNOWN_CLASSES})  # before images are decoded, which may take long
     data = load_images(source, settings.data.side, cache=cache_of(folder), progress=tell)
     doubts = [f"{data.source}: {note}" for note in data.notes]
@@ -151,7 +145,7 @@ def _settings(options: StudyOptions, images: dict[str, Any]) -> StudySettings:
     """Settings from options and from what is known of the images."""
     base = base_named(options.base or _BASE).name
     resolution = _RESOLUTION if options.resolution is None else options.resolution
-    usual = _SIDE if options.trainer is None else _MOST_R  # another trainer's data are as large as it likes
+    usual = _SIDE if options.classes is None else _MOST_R  # others' data are as large as they like
     side = round(usual * resolution) if options.side is None else options.side
     space = {
         "resolution": resolution,
@@ -204,7 +198,6 @@ def options_of(settings: StudySettings) -> StudyOptions:
     return StudyOptions(
         base=settings.base,
         data=settings.data.source,
-        trainer=settings.trainer,
         classes=settings.data.classes,
         resolution=space.resolution,
         side=settings.data.side,
@@ -220,6 +213,7 @@ def options_of(settings: StudySettings) -> StudyOptions:
         recipe=settings.recipe.name,
         seed=settings.seed,
         storage=settings.storage,
+        trainer=settings.trainer,
     )
 
 
@@ -272,4 +266,4 @@ def _typed(name: str, value: Any) -> str:
         return " ".join(_typed(name, one) for one in value)
     if isinstance(value, float):
         return f"{value:g}"
-    return shown(value) if name == "storage" and value else str(value) or "''"
+    return safe_url(value) if name == "storage" and value else str(value) or "''"

@@ -3,56 +3,99 @@
 Optuna makes an object of every parameter and attribute: of ten thousand trials, half a million, which takes most of
 the time of every command. What is read, and all that is written, is Optuna's own. Nobody here asks for parameters: a
 trial's attributes hold its architecture, of which they are a part.
+
+The one method that is replaced, and the tables, are Optuna's own affair, which it may change: where they are not as
+they are known here, nothing is replaced, and Optuna reads by itself; slower, and as right.
 """
 
 from __future__ import annotations
 
 import gc
+import inspect
 import json
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from optuna.exceptions import StorageInternalError
-from optuna.storages import RDBStorage
-from optuna.storages._rdb import models
-from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import func, literal, select
-from sqlalchemy.orm import Session
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial, TrialState
+    from sqlalchemy.orm import Session
 
 # Database systems limit how many values a query may list.
 _MOST_LISTED = 500
+# What is replaced takes these arguments, in the versions of Optuna that were tried.
+_METHOD = "_get_trials"
+_ARGUMENTS = ["study_id", "states", "included_trial_ids", "trial_id_greater_than"]
+_TABLES = (
+    *("TrialModel", "TrialValueModel", "TrialUserAttributeModel", "TrialSystemAttributeModel"),
+    "TrialIntermediateValueModel",
+)
 
 
-class DamagedError(StorageInternalError):
+class DamagedError(Exception):
     """Rows that no ledger can have."""
 
 
-class FastStorage(RDBStorage):
-    """The storage that Optuna makes of a URL, which reads many trials faster."""
+def read_fast(storage: Any) -> Any:
+    """Has a storage of Optuna's read trials fast, where that is known to give the same.
 
-    def _get_trials(
-        self,
-        study_id: int,
-        states: Container[TrialState] | None,
-        included_trial_ids: set[int],
-        trial_id_greater_than: int,
-    ) -> list[FrozenTrial]:
-        """Trials after one, and others by their ids: as Optuna's own gives them, but without parameters."""
-        trial = models.TrialModel
-        with _readable(), Session(self.engine) as session, _uncollected():
-            query = select(trial).where(trial.study_id == study_id).order_by(trial.trial_id)
-            if not included_trial_ids:
-                query = query.where(trial.trial_id > trial_id_greater_than)
-            found: Iterable[Any] = session.scalars(query)
-            rows = [
-                row
-                for row in found
-                if (row.trial_id > trial_id_greater_than or row.trial_id in included_trial_ids)
-                and (states is None or row.state in states)
-            ]
-            return _Parts(session, study_id, [row.trial_id for row in rows]).trials(rows)
+    Args:
+        storage: An `optuna.storages.RDBStorage`.
+
+    Returns:
+        The storage.
+    """
+    if _is_known(storage):
+
+        def trials(
+            study_id: int,
+            states: Container[TrialState] | None,
+            included_trial_ids: set[int],
+            trial_id_greater_than: int,
+        ) -> list[FrozenTrial]:
+            return _trials(storage.engine, study_id, states, included_trial_ids, trial_id_greater_than)
+
+        setattr(storage, _METHOD, trials)
+    return storage
+
+
+def _is_known(storage: Any) -> bool:
+    """Whether Optuna's storage and tables are as those that were tried."""
+    try:
+        from optuna.storages._rdb import models
+
+        arguments = list(inspect.signature(getattr(storage, _METHOD)).parameters)
+    except (ImportError, AttributeError):
+        return False
+    return arguments == _ARGUMENTS and all(hasattr(models, name) for name in _TABLES)
+
+
+def _trials(
+    engine: Any,
+    study_id: int,
+    states: Container[TrialState] | None,
+    included_trial_ids: set[int],
+    trial_id_greater_than: int,
+) -> list[FrozenTrial]:
+    """Trials after one, and others by their ids: as Optuna's own method gives them, but without parameters."""
+    from optuna.storages._rdb import models
+    from sqlalchemy import select
+    from sqlalchemy.orm import Session
+
+    trial = models.TrialModel
+    with _readable(), Session(engine) as session, _uncollected():
+        query = select(trial).where(trial.study_id == study_id).order_by(trial.trial_id)
+        if not included_trial_ids:
+            query = query.where(trial.trial_id > trial_id_greater_than)
+        found: Iterable[Any] = session.scalars(query)
+        rows = [
+            row
+            for row in found
+            if (row.trial_id > trial_id_greater_than or row.trial_id in included_trial_ids)
+            and (states is None or row.state in states)
+        ]
+        return _Parts(models, session, study_id, [row.trial_id for row in rows]).trials(rows)
 
 
 @contextmanager
@@ -79,17 +122,18 @@ def _uncollected() -> Iterator[None]:
 class _Parts:
     """What belongs to some trials, by their ids."""
 
-    def __init__(self, session: Session, study_id: int, ids: list[int]) -> None:
-        self.session, self.study_id, self.ids = session, study_id, ids
+    def __init__(self, models: Any, session: Session, study_id: int, ids: list[int]) -> None:
+        self.models, self.session, self.study_id, self.ids = models, session, study_id, ids
 
     def trials(self, rows: Sequence[Any]) -> list[FrozenTrial]:
         """The trials of rows of their table."""
+        from optuna.trial import FrozenTrial
+
         if not self.ids:
             return []
         values = self._values()
-        user, system = (
-            self._attributes(one) for one in (models.TrialUserAttributeModel, models.TrialSystemAttributeModel)
-        )
+        kinds = self.models.TrialUserAttributeModel, self.models.TrialSystemAttributeModel
+        user, system = (self._attributes(kind) for kind in kinds)
         steps = self._intermediate()
         return [
             FrozenTrial(
@@ -115,11 +159,13 @@ class _Parts:
 
     def _rows(self, table: Any, *columns: Any, grouped: bool = False) -> Iterable[Any]:
         """Rows of a table, each beginning with the id of its trial; `grouped`: one for each trial."""
+        from sqlalchemy import select
+
         query = select(table.trial_id, *columns)
         if len(self.ids) <= _MOST_LISTED:
             query = query.where(table.trial_id.in_(self.ids))
         else:
-            trial = models.TrialModel
+            trial = self.models.TrialModel
             query = query.join(trial, trial.trial_id == table.trial_id).where(trial.study_id == self.study_id)
             query = query.where(table.trial_id >= self.ids[0])
         if grouped:
@@ -127,7 +173,7 @@ class _Parts:
         return self.session.execute(query)
 
     def _values(self) -> dict[int, list[tuple[int, float]]]:
-        model = models.TrialValueModel
+        model = self.models.TrialValueModel
         values: dict[int, list[tuple[int, float]]] = defaultdict(list)
         for trial_id, objective, value, kind in self._select(model, "objective", "value", "value_type"):
             values[trial_id].append((objective, model.stored_repr_to_value(value, kind)))
@@ -138,6 +184,8 @@ class _Parts:
 
         Reading them as one text makes the objects share their keys.
         """
+        from sqlalchemy import func, literal
+
         key = func.replace(func.replace(table.key, "\\", "\\\\"), '"', '\\"')
         pair = literal('"').concat(key).concat('": ').concat(table.value_json)
         rows = list(self._rows(table, func.aggregate_strings(pair, ", "), grouped=True))
@@ -146,7 +194,7 @@ class _Parts:
         return {trial_id: found for (trial_id, _), found in zip(rows, objects, strict=True)}
 
     def _intermediate(self) -> dict[int, dict[int, float]]:
-        model = models.TrialIntermediateValueModel
+        model = self.models.TrialIntermediateValueModel
         found: dict[int, dict[int, float]] = defaultdict(dict)
         names = ("step", "intermediate_value", "intermediate_value_type")
         for trial_id, step, value, kind in self._select(model, *names):

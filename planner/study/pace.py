@@ -24,7 +24,7 @@ STEEPEST = 1.5
 _CAUTION, _LEAST = math.log(1.25), math.log(1.1)
 _MOST = 500  # trainings whose pairs are compared
 # Columns of a training's time: by the wall clock, of the processor, and how many threads shared the work.
-TIMES = ("seconds", "cpu_seconds", "threads")
+TIME_COLUMNS = ("seconds", "cpu_seconds", "threads")
 # Several threads wait for each other on a quiet machine too: crowded is what kept them busy less than half as usual.
 CROWDED = 0.5
 

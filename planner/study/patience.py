@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from planner.study.locks import Locks
 
-LONGEST, PAUSE = 60.0, 1.0  # seconds
+LONGEST_AWAY, PAUSE = 60.0, 1.0  # seconds
 
 
 class Patient(Protocol):
@@ -67,7 +67,7 @@ def again(act: Callable[[], _R], renew: Callable[[], None], tell: Callable[[str]
     Raises:
         Exception: The last error of a server that stays away; any other at once.
     """
-    ends, tries = time.monotonic() + LONGEST, 0
+    ends, tries = time.monotonic() + LONGEST_AWAY, 0
     while True:
         try:
             if tries:
@@ -77,7 +77,7 @@ def again(act: Callable[[], _R], renew: Callable[[], None], tell: Callable[[str]
             if not is_away(error) or time.monotonic() > ends:
                 raise
             if not tries:
-                tell(f"the ledger's server is away; asked again for {LONGEST:.0f} s")
+                tell(f"the ledger's server is away; asked again for {LONGEST_AWAY:.0f} s")
             tries += 1
         time.sleep(PAUSE)
 

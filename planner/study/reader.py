@@ -82,12 +82,13 @@ class Records(OpenedLedger):
 
     def card(self) -> Card:
         """What a notebook shows: settings, and what became of the trials; `planner status` tells where it stands."""
-        settings = self.settings
+        settings, own = self.settings, not self.settings.data.source  # its trainings are not the image trainer's
         facts = {
             "folder": str(self.folder),
             "base network": f"{settings.base} at {settings.space.resolution} px, {settings.data.classes} classes",
-            "images": settings.data.source,
-            "training": f"{settings.fidelity.epochs} epochs, recipe {settings.recipe.name}",
+            "images": settings.data.source or None,
+            "trainer": settings.trainer or None,
+            "training": f"{settings.fidelity.epochs} epochs" + ("" if own else f", recipe {settings.recipe.name}"),
             "trials": ", ".join(f"{n} {name}" for name, n in self.counts().items()),
         }
         return Card("Study", facts)

@@ -14,7 +14,7 @@ import numpy as np
 from planner.errors import PlannerError
 from planner.study.facts import problem_of
 from planner.study.settings import StudySettings
-from planner.study.trials import parameters, recorded, training_of, widened
+from planner.study.trials import parameters, recorded, trial_training, widened
 from planner.tables.table import ASKS
 from sampler.scaling import effective_multipliers
 from trainer.engines.engine import observation_path
@@ -86,7 +86,7 @@ def _read(
         if not one.asked:
             problem: str | None = "an older version's, which do not say all"
         elif (problem := problem_of(facts)) is None:
-            other = one.other_than(training_of(number, facts, settings, folder))
+            other = one.other_than(trial_training(number, facts, settings, folder))
             problem = other and f"of other settings than study.toml's: {other}"
     except (OSError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
         problem = str(error)

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import PlannerError
-from planner.study.ledger_file import PATIENCE, damaged, is_damage, reading
+from planner.study.ledger_file import BUSY_SECONDS, damaged, is_damage, reading
+from planner.study.optuna_rows import DamagedError, read_fast
 from planner.study.settings import StudySettings
-from planner.study.urls import file_of, shown
+from planner.study.urls import file_of, safe_url
 
 if TYPE_CHECKING:
     import optuna
 
-NAMES = ["accuracy", "macs"]  # what dashboards call the two values
+VALUE_NAMES = ["accuracy", "macs"]  # what dashboards call the two values
 # The attribute of a study in a shared storage that says what it is.
 SETTINGS = "settings"
 
@@ -32,24 +33,22 @@ def storage_errors(url: str) -> Iterator[None]:
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
-    from planner.study.optuna_rows import DamagedError
-
     try:
         yield
     except RuntimeError as error:
         if "table schema" not in str(error):  # Optuna's own words, for which it has no class
             raise
         raise PlannerError(
-            f"{shown(url)}: written by another version of Optuna; run `optuna storage upgrade --storage URL`, or use "
-            "the version that wrote it"
+            f"{safe_url(url)}: written by another version of Optuna; run `optuna storage upgrade --storage URL`, or "
+            "use the version that wrote it"
         ) from error
-    except (StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
+    except (DamagedError, StorageInternalError, SQLAlchemyError, sqlite3.Error) as error:
         drivers = _of_driver(error)
         if isinstance(error, DamagedError) or is_damage(drivers):
-            raise damaged(file_of(url) or shown(url), str(drivers or error)) from error
+            raise damaged(file_of(url) or safe_url(url), str(drivers or error)) from error
         reason = str(drivers or error.__cause__ or error).split("\n")[0]
         raise PlannerError(
-            f"{shown(url)}: the ledger refuses ({reason}); free space or mend the storage, "
+            f"{safe_url(url)}: the ledger refuses ({reason}); free space or mend the storage, "
             "then run the same command again"
         ) from error
 
@@ -77,7 +76,7 @@ def driver_errors(url: str) -> Iterator[None]:
         remedy = "install it with pip"
         if url.startswith("postgres"):
             remedy += ": pip install 'scaling-planner[postgres]'"
-        raise PlannerError(f"{shown(url)}: needs a driver that is not installed ({error}); {remedy}") from error
+        raise PlannerError(f"{safe_url(url)}: needs a driver that is not installed ({error}); {remedy}") from error
 
 
 def storage_of(url: str, made: bool = False) -> Any:
@@ -87,12 +86,12 @@ def storage_of(url: str, made: bool = False) -> Any:
         url: Of the storage.
         made: Whether its tables are there, so that none needs to be made.
     """
-    from planner.study.optuna_rows import FastStorage
+    from optuna.storages import RDBStorage
 
     # One that reads may be slow, on a busy machine: nobody gives up for that. A server may have been started again.
     sqlite = url.startswith("sqlite")
-    waits: dict[str, Any] = {"connect_args": {"timeout": PATIENCE}} if sqlite else {"pool_pre_ping": True}
-    return FastStorage(url, engine_kwargs=waits, skip_table_creation=made)
+    waits: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}} if sqlite else {"pool_pre_ping": True}
+    return read_fast(RDBStorage(url, engine_kwargs=waits, skip_table_creation=made))
 
 
 def storage_to_read(url: str) -> Any:
@@ -101,17 +100,16 @@ def storage_to_read(url: str) -> Any:
     Raises:
         PlannerError: If there is no ledger, or it is damaged.
     """
+    from optuna.storages import RDBStorage
     from sqlalchemy.pool import StaticPool
-
-    from planner.study.optuna_rows import FastStorage
 
     path = file_of(url)
     if path is not None:
         connection = reading(path)
         single = {"creator": lambda: connection, "poolclass": StaticPool}
-        return FastStorage(url, engine_kwargs=single, skip_table_creation=True)
+        return read_fast(RDBStorage(url, engine_kwargs=single, skip_table_creation=True))
     if not _has_tables(url):
-        raise PlannerError(f"{shown(url)}: no ledger is there; restore it, or queue trainings with `planner sample`")
+        raise PlannerError(f"{safe_url(url)}: no ledger is there; restore it, or queue trainings with `planner sample`")
     return storage_of(url, made=True)
 
 
@@ -149,7 +147,7 @@ def name_values(study: optuna.Study) -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names(NAMES)
+        study.set_metric_names(VALUE_NAMES)
 
 
 def write_study(path: Path, name: str, seed: int, trials: Sequence[optuna.trial.FrozenTrial]) -> None:

@@ -18,7 +18,7 @@ from planner.study.locks import FolderLock, alone, locks_of
 from planner.study.reader import Records
 from planner.study.settings import StudySettings, read_settings
 from planner.study.storage import storage_errors
-from planner.study.urls import shown, with_driver
+from planner.study.urls import safe_url, with_driver
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def rename(name: str, new: str) -> Path:
         _check_free(target)  # nobody made it meanwhile
         if settings.storage:
             raise PlannerError(
-                f"{folder}: its ledger in {shown(settings.storage)} keeps the name {name}; keep it here too"
+                f"{folder}: its ledger in {safe_url(settings.storage)} keeps the name {name}; keep it here too"
             )
         if len(names := _names(folder / "ledger.db")) > 1:
             raise PlannerError(f"{folder}: its ledger holds {len(names)} studies, of which it is the one of its name")
@@ -98,7 +98,7 @@ def remove(name: str) -> str:
             raise PlannerError(f"{gone}: {error.strerror}; what is left of {folder} is there") from error
     if last:
         LAST.unlink(missing_ok=True)
-    return f"its trainings in {shown(settings.storage)} stay there" if settings.storage else ""
+    return f"its trainings in {safe_url(settings.storage)} stay there" if settings.storage else ""
 
 
 def _check_free(target: Path) -> None:

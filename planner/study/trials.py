@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from planner.study.pace import TIMES, own_seconds
+from planner.study.pace import TIME_COLUMNS, own_seconds
 from planner.study.settings import StudySettings
+from planner.tables.status import is_ok, ok_rows
 from planner.tables.table import ASKS
 from sampler import Architecture, architecture_from
 from sampler import base as base_named
@@ -73,7 +74,7 @@ def trained(frame: pd.DataFrame, shorter: bool = False) -> pd.DataFrame:
         frame: Rows of trials.
         shorter: Also those that were trained as the study does, but for other epochs than its own.
     """
-    kept = (frame["status"] == "ok").to_numpy(dtype=bool)
+    kept = ok_rows(frame)
     if ASKS in frame:
         own = frame[ASKS].isna()
         if shorter:
@@ -101,7 +102,7 @@ def curves_of(
         settings: Of the study.
     """
     wanted, curves = _task(like, settings), []
-    for facts in (trial.user_attrs for trial in trials if trial.user_attrs.get("status") == "ok"):
+    for facts in (trial.user_attrs for trial in trials if is_ok(trial.user_attrs)):
         if _task(facts, settings) != wanted:
             continue
         scored = tuple(record["accuracy"] for record in facts.get("history", []) if record["accuracy"] is not None)
@@ -130,8 +131,8 @@ def work_of(facts: Mapping[str, Any], settings: StudySettings) -> float:
 
 def timings_of(trials: Sequence[optuna.trial.FrozenTrial], settings: StudySettings) -> tuple[FloatArray, FloatArray]:
     """What finished trainings say of the time: `(n,)` their work (`work_of`), and `(n,)` their own seconds of it."""
-    timed = [one.user_attrs for one in trials if one.user_attrs.get("status") == "ok" and one.user_attrs.get("seconds")]
-    columns = ([facts.get(name) for facts in timed] for name in TIMES)
+    timed = [one.user_attrs for one in trials if is_ok(one.user_attrs) and one.user_attrs.get("seconds")]
+    columns = ([facts.get(name) for facts in timed] for name in TIME_COLUMNS)
     seconds, cpu_seconds, threads = (np.array(values, dtype=np.float64) for values in columns)
     return np.array([work_of(facts, settings) for facts in timed]), own_seconds(seconds, cpu_seconds, threads)
 
@@ -220,7 +221,7 @@ def network_path(folder: Path, number: int) -> Path:
     return folder / "networks" / f"{number:06d}.safetensors"
 
 
-def training_of(number: int, facts: Mapping[str, Any], settings: StudySettings, folder: Path) -> Training:
+def trial_training(number: int, facts: Mapping[str, Any], settings: StudySettings, folder: Path) -> Training:
     """The training of a trial: the study's, but for what the trial asks for itself.
 
     Args:

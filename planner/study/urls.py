@@ -32,11 +32,11 @@ def with_driver(url: str) -> str:
 
 
 @cache
-def shown(url: str) -> str:
+def safe_url(url: str) -> str:
     """A storage's URL without its secrets, as the parser that opens it sees them.
 
     Example:
-        >>> shown("postgresql://me:pa/ss@host/planner?password=secret&sslmode=require")
+        >>> safe_url("postgresql://me:pa/ss@host/planner?password=secret&sslmode=require")
         'postgresql://me:***@host/planner?password=***&sslmode=require'
     """
     parsed = _parsed(url)
@@ -51,7 +51,7 @@ def shown(url: str) -> str:
 
 def has_secret(url: str) -> bool:
     """Whether a storage's URL holds what others must not see."""
-    return _HIDDEN in shown(url)
+    return _HIDDEN in safe_url(url)
 
 
 def check_url(url: str) -> None:
@@ -63,14 +63,14 @@ def check_url(url: str) -> None:
     parsed = _parsed(url)
     if parsed is None:
         raise PlannerError(
-            f"storage {shown(url)} is no URL; give one such as postgresql://user@host/database or sqlite:///FILE "
+            f"storage {safe_url(url)} is no URL; give one such as postgresql://user@host/database or sqlite:///FILE "
             "(@ : / in a password are written %40 %3A %2F)"
         )
     file = parsed.database or ""
     if parsed.get_backend_name() == "sqlite" and (
         file in ("", ":memory:") or file.startswith("file::memory:") or parsed.query.get("mode") == "memory"
     ):
-        raise PlannerError(f"storage {shown(url)} is in memory, and gone when the command ends; give sqlite:///FILE")
+        raise PlannerError(f"storage {safe_url(url)} is in memory, and gone when the command ends; give sqlite:///FILE")
 
 
 def _parsed(url: str) -> URL | None:

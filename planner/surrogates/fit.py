@@ -23,7 +23,7 @@ from planner.surrogates.mixture import fit_mixture, tuning_rows, weighed
 from planner.surrogates.rows import as_frame, noise_variances_of, numbers_in, study_inputs, with_indicators
 from planner.surrogates.surrogate import LINEAR_ERRORS, Surrogate
 from planner.surrogates.validate import HeldOutPredictions, cross_validated, errors_of, folds_of
-from planner.tables.cells import finished
+from planner.tables.status import ok_rows
 from planner.text.deferred import pd
 from planner.text.documents import shown
 from sampler.seeds import checked_seed
@@ -133,9 +133,7 @@ def used_rows(frame: pd.DataFrame, seed: int) -> list[int]:
     Raises:
         PlannerError: If fewer than two trainings are finished.
     """
-    used = np.arange(len(frame))
-    if "status" in frame:
-        used = used[finished(frame["status"])]
+    used = np.flatnonzero(ok_rows(frame))
     if len(used) < 2:
         raise PlannerError(f"{len(used)} finished trainings in the table; at least 2 are needed")
     if len(used) > MOST_FITTED_ROWS:

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from planner.errors import PlannerError
 from planner.surrogates.rows import column_of, numbers_in
-from planner.tables.cells import finished, read_cells, source_of
+from planner.tables.cells import read_cells, source_of
 from planner.tables.column_types import ANY, column_type
+from planner.tables.status import ok_rows
 from planner.text.documents import shown
 from sampler.architecture import FloatArray
 
@@ -45,6 +46,34 @@ def matrix_of(frame: pd.DataFrame, names: Sequence[str]) -> FloatArray:
     return matrix
 
 
+def columns_in(inputs: ArrayLike, cost: ArrayLike | None, names: Sequence[str], cost_name: str | None) -> FloatArray:
+    """`(n, k)` or `(n, k + 1)` numbers of arrays: the inputs, then the cost where a surrogate was fitted with one.
+
+    Args:
+        inputs: `(n, k)` numbers.
+        cost: `(n,)` costs, or None.
+        names: Names of the k inputs.
+        cost_name: Name of the cost, or None where the surrogate has none.
+
+    Raises:
+        PlannerError: If shapes are wrong, a value is not finite, or a cost is missing or too many.
+    """
+    matrix = np.asarray(inputs, dtype=np.float64)
+    if matrix.ndim != 2 or matrix.shape[1] != len(names):
+        raise PlannerError(f"inputs of shape {matrix.shape}; (n, {len(names)}) is wanted: {list(names)}")
+    if (cost is None) != (cost_name is None):
+        wanted = f"the cost {cost_name} is wanted" if cost is None else "it was fitted without a cost"
+        raise PlannerError(f"cost does not fit the surrogate: {wanted}")
+    if cost is not None:
+        costs = np.asarray(cost, dtype=np.float64)
+        if costs.shape != (len(matrix),):
+            raise PlannerError(f"cost of shape {costs.shape}; ({len(matrix)},) is wanted")
+        matrix = np.column_stack([matrix, costs])
+    if not np.isfinite(matrix).all():
+        raise PlannerError(f"inputs or cost hold {(~np.isfinite(matrix)).sum()} numbers that are not finite")
+    return matrix
+
+
 def without_logarithms(matrix: FloatArray, tried: FloatArray) -> None:
     """Moves columns below zero, in place, where the pool has values of which the rows tried let one take a logarithm.
 
@@ -67,5 +96,4 @@ def finished_in(observed: pd.DataFrame, target: str) -> NDArray[np.bool_]:
     """
     column = column_of(observed, target)
     values, _ = read_cells(column, source_of(observed).decimal, (column_type(target) or ANY).units)
-    ended = finished(observed["status"]) if "status" in observed else np.ones(len(observed), dtype=bool)
-    return np.asarray(np.isfinite(values) & ended, dtype=bool)
+    return np.asarray(np.isfinite(values) & ok_rows(observed), dtype=bool)

@@ -15,6 +15,7 @@ from planner.errors import PlannerError
 from planner.gaussian.mixture import Mixture
 from planner.gaussian.outside import Outside, sensitivity
 from planner.surrogates.calibration import deviation_scale, factor
+from planner.surrogates.pools import columns_in
 from planner.surrogates.record import surrogate_document, surrogate_fields
 from planner.surrogates.rows import as_frame, check_words, numbers_in
 from planner.text.deferred import pd
@@ -299,22 +300,7 @@ class Surrogate:
         return np.column_stack([numbers_in(frame, name) for name in names])
 
     def _columns(self, inputs: ArrayLike, cost: ArrayLike | None) -> FloatArray:
-        matrix = np.asarray(inputs, dtype=np.float64)
-        if matrix.ndim != 2 or matrix.shape[1] != len(self.inputs):
-            raise PlannerError(
-                f"inputs of shape {matrix.shape}; (n, {len(self.inputs)}) is wanted: {list(self.inputs)}"
-            )
-        if (cost is None) != (self.cost is None):
-            wanted = f"the cost {self.cost} is wanted" if cost is None else "it was fitted without a cost"
-            raise PlannerError(f"cost does not fit the surrogate: {wanted}")
-        if cost is not None:
-            costs = np.asarray(cost, dtype=np.float64)
-            if costs.shape != (len(matrix),):
-                raise PlannerError(f"cost of shape {costs.shape}; ({len(matrix)},) is wanted")
-            matrix = np.column_stack([matrix, costs])
-        if not np.isfinite(matrix).all():
-            raise PlannerError(f"inputs or cost hold {(~np.isfinite(matrix)).sum()} numbers that are not finite")
-        return matrix
+        return columns_in(inputs, cost, self.inputs, self.cost)
 
     def _warped(self, matrix: FloatArray, precision: type = np.float64) -> tuple[FloatArray, FloatArray]:
         return self.mixture.at(self.mixture.features.of(matrix).astype(precision, copy=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,12 +81,21 @@ def errors_of(held_out: HeldOutPredictions, problem: Problem, prefix: str = "") 
 
 
 def kendall(a: FloatArray, b: FloatArray) -> float | None:
-    """Kendall's tau-b; None with fewer than three rows or where a column is constant."""
-    from scipy.stats import kendalltau
+    """Kendall's tau-b of `(n,)` values; None with fewer than three rows or where a column is constant.
 
+    Concordant less discordant pairs, over the geometric mean of the pairs that differ in a and of those that differ in
+    b. Counted pair by pair: for the rows of a surrogate that takes less time than importing `scipy.stats` does.
+    """
     if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return None
-    return float(kendalltau(a, b).statistic)
+    balance, differing_a, differing_b = 0, 0, 0
+    for row in range(len(a) - 1):
+        signs_a, signs_b = np.sign(a[row + 1 :] - a[row]), np.sign(b[row + 1 :] - b[row])
+        balance += int(signs_a @ signs_b)
+        differing_a += int(np.count_nonzero(signs_a))
+        differing_b += int(np.count_nonzero(signs_b))
+    tau = balance / math.sqrt(differing_a) / math.sqrt(differing_b)
+    return min(1.0, max(-1.0, tau))  # rounding
 
 
 def coverage(held_out: HeldOutPredictions, level: float) -> float | None:

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 MISSING = frozenset(
     ("", "-", "--", "\u2013", "\u2014", "?", ".", "n.a.", "n/a", "#n/a", "na", "<na>", "nan", "nat", "none", "null")
 )  # fmt: skip
-# What trackers write of a training that came to its end: W&B and MLflow, Optuna, Slurm, and people.
-FINISHED = frozenset(("ok", "finished", "complete", "completed", "done", "success", "succeeded"))
 CELL = re.compile(
     r"([-+]?(?:\d[\d.,_'  \u00a0\u202f]*|[.,]\d+)(?:e[-+]?\d+)?)\s*([a-zµ%]*?)\s*(?:macs)?", re.IGNORECASE
 )
@@ -176,16 +174,6 @@ def shares(column: pd.Series, source: TableSource) -> tuple[pd.Series, bool]:
 def words(column: pd.Series) -> pd.Series:
     """A column as text; None where a cell is missing, or holds a word for that."""
     return column.astype(object).map(lambda value: None if is_missing(value) else str(value).strip())
-
-
-def finished(status: pd.Series) -> np.ndarray:
-    """`(n,)` bools: whether a training came to its end, by its status."""
-    return np.array([isinstance(word, str) and word.lower() in FINISHED for word in words(status)], dtype=bool)
-
-
-def ok_rows(frame: pd.DataFrame) -> np.ndarray:
-    """`(n,)` bools: which rows are of trainings that came to their end, by a column `status`; all without one."""
-    return finished(frame["status"]) if "status" in frame else np.ones(len(frame), dtype=bool)
 
 
 def is_missing(value: Any) -> bool:

@@ -25,12 +25,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import PlannerError
-from planner.tables.cells import FINISHED, TableSource, all_there, finished, harmless, numbers, shares, source_of, words
+from planner.tables.cells import TableSource, all_there, harmless, numbers, shares, source_of, words
 from planner.tables.column_types import SHARE, column_type
 from planner.tables.frames import check_columns, frame_of
 from planner.tables.multipliers import fill_multipliers
 from planner.tables.repeats import averaged_repeats
 from planner.tables.row_costs import check_costs
+from planner.tables.status import FINISHED, OK, ok_rows
 from planner.text.documents import no_column, write_out
 from sampler import BaseNetwork
 from sampler import base as base_named
@@ -143,7 +144,7 @@ def as_study(frame: pd.DataFrame) -> pd.DataFrame:
     """A frame from outside with the status `ok` in every finished row, as a study has it."""
     if "status" not in frame:
         return frame
-    return frame.assign(status=words(frame["status"]).mask(finished(frame["status"]), "ok"))
+    return frame.assign(status=words(frame["status"]).mask(ok_rows(frame), OK))
 
 
 def usable(frame: pd.DataFrame, sha256: str, name: str, base: str | None = None) -> Table:
@@ -199,10 +200,10 @@ def _trainings(frame: pd.DataFrame, source: TableSource, again: str) -> Training
     left_out: dict[str, int] = {}
     remarks: list[str] = []
     if "status" in frame:
-        done = finished(frame["status"])
+        done = ok_rows(frame)
         said = words(frame["status"])
         others = said[~done].fillna("no status")
-        read = said[done & (said != "ok").to_numpy()].value_counts().sort_index()
+        read = said[done & (said != OK).to_numpy()].value_counts().sort_index()
         if len(read):
             counts = ", ".join(f"{n} {status}" for status, n in read.items())
             remarks.append(f"status read as ok: {counts}")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from planner.errors import PlannerError
-from planner.study.designs import Design, drawn
+from planner.study.designs import Design, draw_design
 from planner.study.ledger import Ledger
 from planner.training.coordinator import Coordinator
 from planner.training.leftovers import remove_left
@@ -55,7 +55,7 @@ def queue(
         found = design(space, n=wanted, seed=seed, seen=ledger.tried())
     else:
         apart = ledger.settings.space.apart
-        found = drawn(space, wanted, method, seed, apart=apart, before=asked, seen=ledger.tried())
+        found = draw_design(space, wanted, method, seed, apart=apart, before=asked, seen=ledger.tried())
     ledger.enqueue(found, method, seeds)
     return len(found)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from planner.errors import PlannerError
-from planner.study.designs import Design, drawn
+from planner.study.designs import Design, draw_design
 from planner.study.folder import folder_of, remember
 from planner.study.ledger import Ledger
 from planner.study.locks import alone, make_folder
@@ -134,4 +134,4 @@ def _design(settings: StudySettings, wanted: Wanted) -> Architectures:
     space = replace(settings.search_space(), limits=tuple(wanted.limits))
     if wanted.design is not None:
         return wanted.design(space, n=wanted.n, seed=settings.seed, seen=None)
-    return drawn(space, wanted.n, wanted.method, settings.seed, apart=settings.space.apart)
+    return draw_design(space, wanted.n, wanted.method, settings.seed, apart=settings.space.apart)

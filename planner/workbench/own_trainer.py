@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from planner.errors import PlannerError
 from sampler.checks import shown
@@ -26,11 +26,6 @@ def trainer_name(trainer: str | Trainer) -> str:
     return name
 
 
-@contextmanager
-def known(trainer: str | Trainer | None) -> Iterator[None]:
-    """Has a function known by its name within a `with`; of a name or None nothing is to be done."""
-    if trainer is None or isinstance(trainer, str):
-        yield
-        return
-    with TRAINERS.temporarily(trainer_name(trainer), trainer):
-        yield
+def known_trainer(trainer: Trainer | None) -> AbstractContextManager[Any]:
+    """Has a function known by its name, as long as somebody may look for it; for None nothing."""
+    return nullcontext() if trainer is None else TRAINERS.temporarily(trainer_name(trainer), trainer)

@@ -13,11 +13,12 @@ import numpy as np
 
 from planner.compare.pictures import plain_ticks
 from planner.errors import PlannerError
-from planner.report.answers import RULES, answers_of, front_accuracy
+from planner.report.answers import REPORT_RULES, answers_of, front_accuracy
 from planner.report.curves import Band, bands_of
 from planner.report.numbers import calibration_of, time_of, trainings_of
 from planner.report.source import Source, of_study
 from planner.rules import compound
+from planner.tables.status import is_ok
 from planner.text.quantities import format_count
 from planner.workbench.study import Study
 from sampler import base as base_named
@@ -33,7 +34,7 @@ StageSize = Literal["width", "depth"]
 ShareKind = Literal["macs", "width", "depth"]
 _LABELS = {"r": "resolution multiplier r", "d": "depth multiplier d", "w": "width multiplier w"}
 _UNITS = {"width": "channels", "depth": "blocks", "macs": "share of the MACs"}
-_MARKERS = dict(zip(RULES, "^svxP", strict=True))
+_MARKERS = dict(zip(REPORT_RULES, "^svxP", strict=True))
 _LEARNED, _COPIED = "tab:blue", "tab:gray"
 _GROUPS = 5  # budgets side by side
 _ENDS = ("mean", "lower", "upper")
@@ -182,7 +183,7 @@ def time_spent(study: Study, *, ax: Axes | None = None) -> Axes:
     if not rows:
         raise PlannerError(f"{study.folder}: nobody recorded the seconds of these trainings")
     axes, names = _axes(ax), [f"{one['origin']}, {one['status']}" for one in rows]
-    colours = ["tab:green" if one["status"] == "ok" else "tab:red" for one in rows]
+    colours = ["tab:green" if is_ok(one) else "tab:red" for one in rows]
     axes.barh(range(len(rows)), [one["seconds"] / 3600 for one in rows], color=colours)
     axes.set_yticks(range(len(rows)), names)
     axes.invert_yaxis()

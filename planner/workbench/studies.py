@@ -8,7 +8,7 @@ from planner.study.opening import opened
 from planner.study.options import StudyOptions
 from planner.study.studies import Standing, standings
 from planner.training.making import make_study
-from planner.workbench.own_trainer import known, trainer_name
+from planner.workbench.own_trainer import known_trainer, trainer_name
 from planner.workbench.study import Study
 from trainer.protocol import Trainer
 
@@ -44,7 +44,7 @@ def create_study(
         load_if_exists: Whether a study of that name is opened instead, which what is said here may not change.
         base: Name of the base network; `efficientnet_b0` by default.
         trainer: What trains, if not the trainer of images: `FILE.py:NAME`, `package.module:NAME`, a registered name; or
-            a function of a job, which then trains in this process.
+            a function of a job, which then trains in this process. It has its own data, so that `classes` are needed.
         data: Source of the images: `imagefolder:PATH`, `npz:PATH`, `cifar10:PATH`; generated fractals by default.
         classes: Outputs of the classifier, of a study without images of ours: another trainer does its trainings, or
             they are asked for and told.
@@ -89,14 +89,15 @@ def create_study(
         seed=seed,
         storage=storage,
     )
-    folder = folder_of(name)
-    with known(trainer):
-        if make_study(name, options) is None:
-            if not load_if_exists:
-                raise PlannerError(f"{folder}: a study of that name is there; load_if_exists=True opens it")
-            opened(folder, options)
-            remember(folder)
-    return Study(folder, None if isinstance(trainer, str) else trainer)
+    folder, function = folder_of(name), None if isinstance(trainer, str) else trainer
+    with known_trainer(function):
+        made = make_study(name, options)
+    if made is None:
+        if not load_if_exists:
+            raise PlannerError(f"{folder}: a study of that name is there; load_if_exists=True opens it")
+        opened(folder, options)
+        remember(folder)
+    return Study(folder, function)
 
 
 def load_study(name: str | None = None, *, trainer: Trainer | None = None) -> Study:

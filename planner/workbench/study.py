@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -11,12 +11,12 @@ from typing import Any, Literal, overload
 from planner.advice.situation import Situation
 from planner.answers.answer import Answer
 from planner.answers.formula import Formula
+from planner.answers.formulas import fitted_formula
 from planner.compare.background import study_background
 from planner.compare.comparison import Comparison, compare_in
 from planner.compare.measuring import Trained
 from planner.errors import PlannerError
-from planner.fitting.fit import fit
-from planner.formulas.codec import dumps
+from planner.fitting.result import fit_study
 from planner.front import pareto
 from planner.proposers.queue import ProposalOptions, QueuedProposals, propose_for
 from planner.report.source import of_study
@@ -27,19 +27,17 @@ from planner.study.ledger import Ledger
 from planner.study.reader import Records
 from planner.study.settings import StudySettings, read_settings
 from planner.text.deferred import pd
-from planner.text.documents import write_own
 from planner.text.markup import Card, drawn
 from planner.text.quantities import budget_of
 from planner.training.loop import queue, train_queued
 from planner.training.progress import Listener
 from planner.training.resources import Resources
 from planner.workbench.notes import Notes
-from planner.workbench.own_trainer import trainer_name
+from planner.workbench.own_trainer import known_trainer, trainer_name
 from planner.workbench.reporting import check_path, write_report
 from sampler import Limit
 from sampler.checks import checked_whole, shown
 from trainer.protocol import Trainer
-from trainer.trainers import TRAINERS
 
 _MOST = 2**62  # of a whole number, where nothing else bounds it
 
@@ -125,7 +123,7 @@ class Study:
             self._queue(ledger, checked_whole("trials", trials, 1, _MOST), method, seeds, limits)
         where = resources or self._resources()
         where = where if hours is None else replace(where, hours=hours)
-        with self._trainer_known():
+        with self._trains():
             train_queued(ledger, cache_of(self.folder), where, progress or Notes())
         return self
 
@@ -133,20 +131,18 @@ class Study:
         """Where trainings run by default: a function of this process alone in this process."""
         return Resources() if self.trainer is None else Resources(engine="inline", device="cpu")
 
-    def _trainer_known(self) -> AbstractContextManager[Any]:
+    def _trains(self) -> AbstractContextManager[Any]:
         """Has the study's own function known by its name.
 
         Raises:
             PlannerError: If the study has neither images nor a trainer.
         """
-        if self.trainer is not None:
-            return TRAINERS.temporarily(self.settings.trainer, self.trainer)
         if not self.settings.trainer and not self.settings.data.source:
             raise PlannerError(
                 f"{self.folder}: neither images nor a trainer; ask for its trainings and tell what they gave, or make "
                 "a study with data= or trainer="
             )
-        return nullcontext()
+        return known_trainer(self.trainer)
 
     def _queue(self, ledger: Ledger, n: int, method: str, seeds: int = 1, limits: Sequence[Limit] = ()) -> None:
         if method not in DESIGNS:
@@ -243,14 +239,7 @@ class Study:
 
         Args and errors as `planner.fit`.
         """
-        formula = fit(self.records.table(), kind, share, seed, raw=raw, prior=prior)
-        write_own(self.formula_path, dumps(formula))
-        return formula
-
-    @property
-    def formula_path(self) -> Path:
-        """File of the study's formula."""
-        return self.folder / "formula.json"
+        return fit_study(self.records, kind, share, seed, raw, prior).formula
 
     @property
     def formula(self) -> Formula:
@@ -259,9 +248,7 @@ class Study:
         Raises:
             PlannerError: If none was, or its file is damaged.
         """
-        if not self.formula_path.is_file():
-            raise PlannerError(f"{self.folder}: no formula yet; fit one by study.fit(), or `planner fit`")
-        return Formula.load(self.formula_path)
+        return fitted_formula(self.name)
 
     @overload
     def predict(
@@ -354,7 +341,7 @@ class Study:
         macs, repeats = [budget_of(one) for one in given], checked_whole("seeds", seeds, 1, _MOST)
         where, listener = resources or self._resources(), progress or Notes()
         measure = Trained(ledger, cache_of(self.folder), where, listener, repeats, final, epochs)
-        with self._trainer_known():
+        with self._trains():
             return compare_in(
                 study_background(ledger, measure.epochs), measure, macs, methods, self.folder / "comparison.csv"
             )

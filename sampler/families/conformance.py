@@ -41,8 +41,24 @@ def check_family(family: Family, seed: int = 0) -> None:
         AssertionError: With one sentence that says what is wrong.
 
     Example:
-        >>> from sampler.families.convnext import CONVNEXT
-        >>> check_family(CONVNEXT)
+        >>> from sampler import BaseNetwork, Family, Stage, architecture_complexity, registered
+        >>> from sampler.families.parts import Block, Layer
+        >>> stages = (Stage("conv", kernel=3, stride=1, expansion=1.0, se_ratio=0.0, width=32, depth=4),)
+        >>> class Plain(Family):
+        ...     name = "plain"
+        ...     bases = {"four": BaseNetwork("four", "plain", 32, 16, stages, head=0, rule="inverse", stem_stride=2)}
+        ...
+        ...     def blocks(self, network, sizes, classes):
+        ...         stem, c, area = sizes.stem, sizes.widths[:, 0], (-(-sizes.resolution // 2)) ** 2
+        ...         alive = 3 * sizes.resolution**2 + 2 * (stem + c) * area
+        ...         yield Block("stem", [Layer("convolution", 27 * stem, stem, area, "batch")], alive)
+        ...         yield Block(1, [Layer("enter", stem * c, c, area, "batch")], alive)
+        ...         yield Block(1, [Layer("convolution", 9 * c * c, c, area, "batch")], alive, sizes.depths[:, 0])
+        ...         yield Block("head", [Layer("classifier", c * classes, classes, 1, bias=True)], alive)
+        >>> check_family(Plain())
+        >>> with registered(Plain()):
+        ...     architecture_complexity(Plain.bases["four"].architecture(), classes=10).macs
+        9679168
     """
     try:
         with _known(family):

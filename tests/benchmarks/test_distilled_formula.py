@@ -36,7 +36,7 @@ import pandas as pd
 import pytest
 
 from planner.fitting.curves import fit_curves
-from planner.fitting.distil import BUDGETS, distilled
+from planner.fitting.distil import DISTILLED_BUDGETS, distilled
 from planner.fitting.landscape import STEP, Landscape
 from planner.front import pareto
 from planner.surrogates.answer_model import answer_model
@@ -152,7 +152,7 @@ def gaps_of(table, one, kind, n, seed):
     networks, x = kind(table, one, model), rows[[*COLUMNS, "cost"]].to_numpy()
     low, high = np.clip(table["cost"].quantile([0.01, 0.99]), rows["cost"].min(), rows["cost"].max())
     asked = np.geomspace(*np.clip(table["cost"].quantile([0.05, 0.95]), low, high), ASKED)
-    knots = np.geomspace(low, high, BUDGETS)
+    knots = np.geomspace(low, high, DISTILLED_BUDGETS)
     rungs = np.geomspace(low, high, int(np.log(high / low) / RUNG) + 1)
     mean, std = model.surrogate.posterior_of(x[:, :-1], x[:, -1])
     drawn = distilled(landscape_of(networks, knots, rows), float(np.median(std)))

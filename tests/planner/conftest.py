@@ -1,7 +1,10 @@
 """Fixtures of the planner's tests."""
 
+import io
 import shutil
+import sqlite3
 import sys
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,21 @@ import pandas as pd
 import pytest
 
 B0_MACS = 385_814_752  # exact, at 224 px and 1000 classes
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hurried_ledgers():
+    """Ledgers do not wait for the disk at every commit: no test cuts the power, and a commit is 20 times as fast."""
+    from sqlalchemy import Engine, event
+
+    def hurry(connection, _):
+        if isinstance(connection, sqlite3.Connection):
+            with suppress(sqlite3.Error):  # of a damaged file, which is the test's own business
+                connection.execute("PRAGMA synchronous = OFF")
+
+    event.listen(Engine, "connect", hurry)
+    yield
+    event.remove(Engine, "connect", hurry)
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +91,25 @@ def refused(run):
         return err
 
     return line
+
+
+@pytest.fixture(scope="session")
+def made():
+    """A function: what `planner ARGS` prints in a folder, without a failure; for what is made once for many tests."""
+    from planner.cli import main
+
+    def printed(folder, *arguments):
+        said = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(io.StringIO()) as wrong:
+            patch.chdir(folder)
+            patch.setattr(sys, "argv", ["planner", *map(str, arguments)])
+            try:
+                main()
+            except SystemExit as error:
+                assert not error.code, wrong.getvalue()
+        return said.getvalue()
+
+    return printed
 
 
 @pytest.fixture(scope="session")

@@ -224,10 +224,11 @@ def zen_memory(mine):
 
 
 def formula_file(mine):
-    from planner.formulas.codec import load
+    from planner.answers.formula import Formula
+    from planner.formulas.codec import read_formula_file
     from planner.text.shipped import shipped_formula
 
-    return shipped_formula("efficientnet_b0"), lambda path: load(path)
+    return shipped_formula("efficientnet_b0"), lambda path: read_formula_file(path, Formula)
 
 
 def latency_model(mine):

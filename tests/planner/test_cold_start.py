@@ -107,8 +107,8 @@ def test_every_public_name_is_there():
 def test_every_public_name_of_the_sampler_is_there():
     import sampler
 
-    assert sampler.__all__ == list(sampler.PUBLIC)
-    for name, module in sampler.PUBLIC.items():
+    assert sampler.__all__ == list(sampler._PUBLIC)
+    for name, module in sampler._PUBLIC.items():
         assert getattr(sampler, name) is getattr(sys.modules[module], name)
     with pytest.raises(AttributeError, match="module 'sampler' has no attribute 'nope'; public names: RULES, Archi"):
         sampler.nope  # noqa: B018

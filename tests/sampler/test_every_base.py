@@ -15,8 +15,19 @@ from trainer.network import build
 # Ours by timm's names, except where timm's name carries a prefix, or timm has no such network.
 TIMM = {name: name for name in base_names() if "cifar" not in name and name != "s_ghostnet"}
 TIMM.update({name: f"tf_{name}" for name in base_names() if name.startswith("efficientnetv2")})
+# By default one base or a few of every kind of block, and the smallest of them; the others are slow.
+FEW = {
+    *("efficientnet_b0", "efficientnet_lite0", "efficientnetv2_b0", "tinynet_e", "mobilenetv2_100"),
+    *("mobilenetv3_large_100", "mobilenetv3_small_100", "mnasnet_100", "semnasnet_100", "regnetx_002", "regnety_008"),
+    *("resnet18", "resnet50", "resnet20_cifar", "ghostnet_100", "s_ghostnet", "convnext_atto", "convnext_tiny"),
+}
 RANDOM = 3
 CLASSES = 37
+
+
+def few(names):
+    """Parameters of the names, of which all but the few are slow."""
+    return [name if name in FEW else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 def on_meta(make):
@@ -32,7 +43,14 @@ def counted(module, resolution):
     return counter.get_total_flops() // 2, sum(p.numel() for p in module.parameters())
 
 
-@pytest.mark.parametrize("name", TIMM)
+def test_the_few_are_of_every_family_and_have_every_kind_of_block():
+    def kinds(names):
+        return {(base(name).family, stage.block) for name in names for stage in base(name).stages}
+
+    assert kinds(FEW) == kinds(base_names())
+
+
+@pytest.mark.parametrize("name", few(TIMM))
 def test_at_base_size_it_is_timms_network(name):
     network = base(name)
     theirs = on_meta(lambda: timm.create_model(TIMM[name]))
@@ -66,7 +84,7 @@ def check_random(name, kind, n, seed, by=counted):
 
 
 @pytest.mark.parametrize("kind", ["uniform", "stage"])
-@pytest.mark.parametrize("name", base_names())
+@pytest.mark.parametrize("name", few(base_names()))
 def test_random_architectures_are_counted_as_torch_counts_them(name, kind):
     check_random(name, kind, RANDOM, seed=0)
 

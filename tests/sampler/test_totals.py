@@ -15,6 +15,9 @@ from trainer.network import build
 
 ONE_OF_EACH = ["efficientnet_b0", "mobilenetv3_large_100", "efficientnetv2_b0", "resnet18", "resnet50"]
 ONE_OF_EACH += ["regnety_016", "ghostnet_100", "convnext_atto", "convnext_tiny"]
+# With these, every kind of network of every family; by default they are run, the larger ones are slow.
+FEW = {*ONE_OF_EACH, "efficientnet_lite0", "tinynet_e", "mobilenetv2_100", "mobilenetv3_small_100", "mnasnet_100"}
+FEW |= {"semnasnet_100", "regnetx_002", "resnet20_cifar", "s_ghostnet"}
 BYTES = {torch.float32: "float32", torch.float16: "float16"}
 
 
@@ -69,7 +72,9 @@ def check_random(name, n, seed):
         assert counted[row] == tracked(architecture, 37), architecture
 
 
-@pytest.mark.parametrize("name", base_names())
+@pytest.mark.parametrize(
+    "name", [name if name in FEW else pytest.param(name, marks=pytest.mark.slow) for name in base_names()]
+)
 def test_memory_is_what_is_alive_at_once_while_timms_module_runs(name):
     architecture = base(name).architecture()
     assert architecture_complexity(architecture).memory == tracked(architecture, 1000)

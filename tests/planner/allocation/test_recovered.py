@@ -11,7 +11,7 @@ from planner.allocation.allocate import allocate, curve_target
 from planner.allocation.search import best_at
 from planner.answers.formula import Formula
 from planner.fitting.fit import fit
-from planner.formulas.codec import dumps, loads
+from planner.formulas.codec import dumps, read_formula
 from sampler import SearchSpace, base, exact_limit, random_design, rule_named
 from sampler.complexity import base_macs, count
 from sampler.moves import Grid, column_names, from_rows
@@ -158,7 +158,7 @@ def test_the_search_finds_the_known_allocation_with_the_true_score(budget):
 
 
 def test_the_curves_survive_the_file(formula):
-    again = loads(dumps(formula))
+    again = read_formula(dumps(formula), Formula)
     assert dumps(again) == dumps(formula)
     for budget in BUDGETS:
         c = budget / BASE_MACS

@@ -9,8 +9,8 @@ import pytest
 from planner import PlannerError
 from planner.answers.formula import Formula
 from planner.answers.predict import answer_for, smooth_answer
-from planner.answers.words import differences
-from planner.formulas.budgets import within
+from planner.answers.words import integer_differences
+from planner.formulas.budgets import prediction_within
 from planner.rules import compound
 from sampler import Architecture, SearchSpace, architecture_complexity, exact_limit, random_design, stack
 from sampler.complexity import count
@@ -130,7 +130,7 @@ def test_the_reason_says_how_much_better_and_in_what(formula):
     gain = 100 * (answer.accuracy["mean"] - answer.formula.accuracy["mean"])
     assert gain > 0.5
     assert answer.reason.startswith(f"expected {answer.accuracy['mean']:.1%}, {gain:.1f} points above the formula's")
-    assert answer.reason.endswith(f": {differences(answer.architecture, answer.formula.architecture)}")
+    assert answer.reason.endswith(f": {integer_differences(answer.architecture, answer.formula.architecture)}")
 
 
 def test_a_formula_s_network_that_could_not_answer_is_said_to_be_none(formula):
@@ -161,7 +161,7 @@ def test_limits_are_kept_all_at_once(formula, drawn, macs, names):
 
 def test_limits_alone_are_not_kept_by_walking_along_the_formula(formula):
     limits = [exact_limit("params", 100e3)]
-    along, answer = within(formula, None, limits), formula.answer(None, limits)
+    along, answer = prediction_within(formula, None, limits), formula.answer(None, limits)
     assert answer.accuracy["mean"] - 0.01 > along.accuracy["mean"]
     assert answer.prediction.binding in ("params", "range") and answer.prediction.budget == answer.prediction.macs
 
@@ -326,12 +326,12 @@ def test_a_notebook_shows_the_answer_and_what_stands_beside_it(formula):
 
 def test_differences_are_named_the_largest_first_and_the_others_counted():
     one = Architecture(BASE, 30, 16, (16, 32, 64), (3, 1, 3), 0)
-    assert differences(one, one) == ""
+    assert integer_differences(one, one) == ""
     other = Architecture(BASE, 32, 16, (16, 32, 64), (3, 2, 3), 0)
-    assert differences(one, other) == "1 block instead of 2 in stage 2, 30 px instead of 32"
+    assert integer_differences(one, other) == "1 block instead of 2 in stage 2, 30 px instead of 32"
     far = Architecture(BASE, 32, 24, (24, 40, 72), (4, 4, 3), 0)
-    assert differences(one, far).endswith(" and 4 more integers")
-    assert differences(one, far).startswith("1 block instead of 4 in stage 2, ")
+    assert integer_differences(one, far).endswith(" and 4 more integers")
+    assert integer_differences(one, far).startswith("1 block instead of 4 in stage 2, ")
 
 
 @pytest.fixture

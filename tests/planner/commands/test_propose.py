@@ -114,13 +114,13 @@ def test_genetic_samplers_breed_from_the_ledger_s_trainings(mine):
 
 @pytest.mark.usefixtures("quick")
 def test_a_proposal_for_people_says_what_it_expects(run, mine):
-    code, out, err = run("propose", "-n", 2)
+    code, out, err = run("propose", "-n", 2, "--pool", 2000)
     assert (code, err) == (0, "")
     assert out.split()[:3] == ["MACs", "px", "r"]
     assert out.count("50.0%  40.0%..60.0% outside") == 2 and "+1 %" in out
     assert "bayes: largest expected gain in hypervolume per trial; chosen among" in out
     assert out.endswith("mine: 2 wait. Next: planner train --study mine\n")
-    assert "2 waiting or running were taken into account" in run("propose", "-n", 1)[1]
+    assert "2 waiting or running were taken into account" in run("propose", "-n", 1, "--pool", 2000)[1]
 
 
 def test_the_initial_design_is_queued_first_and_its_size_said(run, new, train):

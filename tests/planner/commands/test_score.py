@@ -1,19 +1,26 @@
 """`planner score`: cheap scores beside accuracies, resumed, and read by `planner audit`."""
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
 
 
+@pytest.fixture(scope="module")
+def trained_once(made, tmp_path_factory):
+    """The folder of a study of four tiny networks, each trained twice."""
+    folder = tmp_path_factory.mktemp("scored")
+    images = ("--data", "fractal:classes=2,train=50,validation=10", "--resolution", "32", "--window", "0.03", "0.3")
+    made(folder, "sample", "--study", "s", "--trials", "4", "--epochs", "1", "--seeds", "2", *images)
+    made(folder, "train", "--study", "s", "--workers", "1")
+    return folder
+
+
 @pytest.fixture
-def trained(run):
-    """A study of four tiny networks, each trained twice."""
-    made = ("--data", "fractal:classes=2,train=50,validation=10", "--resolution", "32", "--window", "0.03", "0.3")
-    code, _, err = run("sample", "--study", "s", "--trials", "4", "--epochs", "1", "--seeds", "2", *made)
-    assert code == 0, err
-    code, _, err = run("train", "--study", "s", "--workers", "1")
-    assert code == 0, err
+def trained(trained_once, run, tmp_path):
+    """`planner ARGS` where that study is."""
+    shutil.copytree(trained_once, tmp_path, dirs_exist_ok=True)
     return run
 
 

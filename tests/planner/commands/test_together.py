@@ -7,7 +7,8 @@ import click
 import pytest
 
 from planner.cli import COMMANDS
-from planner.commands.options import BUDGETS, RESOURCES
+from planner.commands.options import BUDGET_OPTIONS
+from planner.commands.resource_options import RESOURCES
 from planner.commands.scale import RULES_OWN
 
 # A command line, and the option that does nothing in it, with what it would need or what it stands beside.
@@ -96,7 +97,7 @@ def every_command():
 
 def test_the_rules_name_options_that_there_are():
     known = {option for command in every_command() for one in command.params for option in one.opts}
-    assert {*BUDGETS, *RESOURCES, *RULES_OWN} <= known
+    assert {*BUDGET_OPTIONS, *RESOURCES, *RULES_OWN} <= known
     for name in (*COMMANDS, "searching"):
         module = importlib.import_module(f"planner.commands.{name}")
         with open(module.__file__, encoding="utf-8") as file:

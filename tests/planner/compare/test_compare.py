@@ -26,7 +26,7 @@ from planner.fitting.fit import fit
 from planner.report.answers import answers_of
 from planner.rules import METHODS, compound
 from planner.searches.record import SearchRecord, read_found, write_found
-from planner.searches.scoring import Found
+from planner.searches.scoring import SearchResult
 from planner.study.folder import folder_of
 from planner.study.ledger import Ledger
 from planner.study.settings import StudySettings
@@ -486,7 +486,7 @@ def test_a_network_below_the_budget_is_kept_and_says_so(run, mine, trainings):
 def test_what_a_search_found_competes_and_is_charged_its_own_trainings(run, mine, trainings, tmp_path):
     folder = tmp_path / "results" / "mine" / "searches"
     one = contender("fast", BUDGET, study_background(mine, 3)).architecture
-    path = write_found(folder, Found("greedy", one, (), ("it stopped",)), BUDGET, 4, 17, 7200.0)
+    path = write_found(folder, SearchResult("greedy", one, (), ("it stopped",)), BUDGET, 4, 17, 7200.0)
     assert path.name == "greedy-5000000.json"
     (record,) = read_found(folder)
     assert (record.architecture, record.trainings, record.seconds, record.notes) == (one, 17, 7200.0, ("it stopped",))
@@ -502,7 +502,7 @@ def test_a_search_that_ended_off_the_budget_has_a_row_that_says_so(run, mine, tr
     folder = tmp_path / "results" / "mine" / "searches"
     one = scaled("efficientnet_b0", 48, 0.25, 0.25, rule="inverse")  # as small as a search may start
     macs = architecture_complexity(one, 4).macs
-    write_found(folder, Found("greedy", one, ()), BUDGET, 4, 3, 60.0)
+    write_found(folder, SearchResult("greedy", one, ()), BUDGET, 4, 3, 60.0)
     found = contender("greedy", BUDGET, study_background(mine, 3))
     assert found.architecture == one and found.error == macs / BUDGET - 1 < -0.01 and not found.at_budget
     code, out, _ = run("compare", "--flops", "5M", "--methods", "compound,greedy", "--seeds", 2)

@@ -127,15 +127,15 @@ def test_the_best_grid_point_is_the_one_that_loops_find(monkeypatch):
     seen = trainings(frame)
     monkeypatch.setattr(grid, "INDISTINCT", np.inf)  # no other anchor than the base network
     best = grid.search(score, seen, raw=False)
-    budgets = np.geomspace(seen.c.min(), seen.c.max(), grid.BUDGETS)
+    budgets = np.geomspace(seen.c.min(), seen.c.max(), grid.GRID_BUDGETS)
     scores = {}
     for i in range(-10, 41):
         for j in range(-10, 31 - i):
             a, g = i / 20, j / 40
             cells = [(c, c**g, c**a) for c in budgets]
             inside = all(
-                seen.r.min() * np.exp(-grid.NEAR) <= r <= seen.r.max() * np.exp(grid.NEAR)
-                and seen.d.min() * np.exp(-grid.NEAR) <= d <= seen.d.max() * np.exp(grid.NEAR)
+                seen.r.min() * np.exp(-grid.NEAR_TRAINING) <= r <= seen.r.max() * np.exp(grid.NEAR_TRAINING)
+                and seen.d.min() * np.exp(-grid.NEAR_TRAINING) <= d <= seen.d.max() * np.exp(grid.NEAR_TRAINING)
                 for _, r, d in cells
             )
             if inside:
@@ -148,7 +148,7 @@ def test_the_best_grid_point_is_the_one_that_loops_find(monkeypatch):
 
 def test_pairs_near_a_training_are_counted_and_with_raw_take_its_accuracy():
     # Flat but for one lucky training, which stands exactly where the rule (0.2, 0.2) has a budget.
-    budgets = np.geomspace(0.1, 10, grid.BUDGETS)
+    budgets = np.geomspace(0.1, 10, grid.GRID_BUDGETS)
     lucky = budgets[12]
     c = np.array([0.1, 10.0, lucky, 1.0, 1.0])
     r = np.array([0.5, 2.0, lucky**0.2, 0.1, 9.0])
@@ -169,12 +169,12 @@ def test_pairs_near_a_training_are_counted_and_with_raw_take_its_accuracy():
     ]
     near = sum(
         any(
-            max(abs(np.log(p / q)) for p, q in zip(place, row, strict=True)) < grid.NEAR
+            max(abs(np.log(p / q)) for p, q in zip(place, row, strict=True)) < grid.NEAR_TRAINING
             for row in zip(c, r, d, strict=True)
         )
         for place in places
     )
-    assert (best.near, best.pairs) == (near, best.points * grid.BUDGETS)
+    assert (best.near, best.pairs) == (near, best.points * grid.GRID_BUDGETS)
     assert near >= 1
     smooth = grid.search(flat, seen)
     assert smooth.score == 0.5 and smooth.near == near

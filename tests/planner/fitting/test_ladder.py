@@ -13,9 +13,9 @@ from planner import PlannerError
 from planner.answers.formula import Formula
 from planner.answers.search import best_networks
 from planner.fitting.fit import fit
-from planner.fitting.ladder import Records, with_ladder
+from planner.fitting.ladder import RecordNetworks, with_ladder
 from planner.formulas.branch import Branch
-from planner.formulas.codec import dumps, loads, signed
+from planner.formulas.codec import dumps, read_formula, signed
 from planner.formulas.document import formula_model
 from planner.formulas.rungs import rung_at
 from planner.formulas.trainings import trained_networks
@@ -212,8 +212,8 @@ def test_records_are_the_rows_that_beat_every_cheaper_one(networks):
     for place in sorted(range(200), key=lambda i: (macs[i], -scores[i], some.integers()[i].tolist())):
         if scores[place] > best:
             wanted, best = [*wanted, place], scores[place]
-    whole = Records.of(some, macs, scores)
-    halves = [Records.of(some.take(part), macs[part], scores[part]) for part in (slice(0, 90), slice(90, 200))]
+    whole = RecordNetworks.of(some, macs, scores)
+    halves = [RecordNetworks.of(some.take(part), macs[part], scores[part]) for part in (slice(0, 90), slice(90, 200))]
     for found in (whole, halves[0].among(halves[1])):
         assert (found.networks.integers() == some.take(wanted).integers()).all()
         assert found.macs.tolist() == macs[wanted].tolist() and found.scores.tolist() == scores[wanted].tolist()
@@ -221,7 +221,7 @@ def test_records_are_the_rows_that_beat_every_cheaper_one(networks):
 
 def test_the_file_keeps_the_ladder_and_answers_its_vectors(formula, written):
     assert read_as(formula_model(), written) == written
-    assert loads(json.dumps(written)).ladder == formula.ladder
+    assert read_formula(json.dumps(written), Formula).ladder == formula.ladder
     assert len(written["vectors"]) >= 8
     for vector in written["vectors"]:
         rung = rung_at(formula.ladder, vector["budget"])
@@ -259,7 +259,7 @@ def test_the_reference_studys_ladder_is_small_and_its_scores_never_fall(referenc
 def refusal(document):
     """The line with which a document is refused; None where it is read."""
     try:
-        loads(json.dumps(signed(document)), "f.json")
+        read_formula(json.dumps(signed(document)), Formula, "f.json")
     except PlannerError as error:
         assert "\n" not in str(error)
         return str(error)

@@ -13,7 +13,7 @@ from planner import Formula, PlannerError
 from planner.fitting.curves import fit_curves
 from planner.fitting.fit import fit
 from planner.fitting.transfer import log_likelihood
-from planner.formulas.codec import dumps, loads, signed
+from planner.formulas.codec import dumps, read_formula, signed
 from planner.gaussian.curve_fit import LOGLINEAR, fit_process
 
 BASE, B0_MACS = "efficientnet_b0", 385_814_752
@@ -135,7 +135,7 @@ def test_a_formula_with_a_prior_goes_through_its_file_and_plain_python(earlier, 
     formula = fit(frame_of(rule, 2, 6), prior=earlier[1])
     curve = formula.branches["shrink"].r
     assert curve.prior_weight > 0 and curve.prior is not None
-    again = loads(dumps(formula))
+    again = read_formula(dumps(formula), Formula)
     assert dumps(again) == dumps(formula)
     document = json.loads(dumps(formula))["branches"]["shrink"]["r"]
 
@@ -244,7 +244,7 @@ def test_a_damaged_prior_in_a_file_is_refused(earlier, change, words):
     document = json.loads(dumps(fit(frame_of(rule, 2, 6), prior=earlier[0])))
     document["branches"]["shrink"]["r"].update(change)
     with pytest.raises(PlannerError, match=words):
-        loads(json.dumps(signed(document)))
+        read_formula(json.dumps(signed(document)), Formula)
 
 
 def test_priors_nested_without_end_or_on_another_scale_are_refused(earlier):
@@ -254,8 +254,8 @@ def test_priors_nested_without_end_or_on_another_scale_are_refused(earlier):
         curve = curve | {"prior": curve, "prior_weight": 0.5}
     document["branches"]["shrink"]["r"] = curve
     with pytest.raises(PlannerError, match="priors nested deeper than 8"):
-        loads(json.dumps(signed(document)))
+        read_formula(json.dumps(signed(document)), Formula)
     curve = json.loads(dumps(earlier[0]))["branches"]["shrink"]["r"]
     document["branches"]["shrink"]["r"] = curve | {"prior": curve | {"output_scale": "identity"}, "prior_weight": 0.5}
     with pytest.raises(PlannerError, match="its prior are on different output scales"):
-        loads(json.dumps(signed(document)))
+        read_formula(json.dumps(signed(document)), Formula)

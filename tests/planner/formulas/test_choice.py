@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from planner import PlannerError
-from planner.formulas.budgets import within
+from planner.formulas.budgets import prediction_within
 from planner.formulas.choice import chosen
 from planner.text.quantities import format_count
 from sampler import exact_limit
@@ -31,7 +31,7 @@ def params(most):
 
 def answer(formulas, macs, limits=(), extrapolate=False):
     found = chosen(formulas, macs, limits, extrapolate)
-    return found.source, within(found.formula, found.macs, limits, extrapolate)
+    return found.source, prediction_within(found.formula, found.macs, limits, extrapolate)
 
 
 @pytest.mark.parametrize("name", ["params", "memory", "activations"])

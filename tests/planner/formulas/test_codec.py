@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from planner import PlannerError
 from planner.answers.formula import Formula
 from planner.formulas.branch import Branch
-from planner.formulas.codec import dumps, loads, signed
+from planner.formulas.codec import dumps, read_formula, signed
 from planner.gaussian.curve import Curve
 from planner.rules import compound
 from planner.text.shipped import shipped_formula
@@ -257,7 +257,7 @@ def test_the_digest_is_of_the_text_without_its_line(shipped_text):
 
 def test_a_file_set_otherwise_reads_the_same(document, shipped_text):
     for text in (json.dumps(document), json.dumps(document, indent=4), shipped_text.replace("\n", "\r\n")):
-        read = loads(text)
+        read = read_formula(text, Formula)
     assert dumps(read) == shipped_text
 
 
@@ -268,7 +268,7 @@ def test_random_edits_of_one_character_are_refused_or_mean_nothing(shipped_text,
         kept, new = rng.integers(2), rng.choice(list('0123456789.-+eE"{}[],: \nabz\\/N'))  # instead of, or before
         edited = shipped_text[:at] + new + shipped_text[at + int(1 - kept) :]
         try:
-            loads(edited)
+            read_formula(edited, Formula)
         except PlannerError as error:
             assert "\n" not in str(error)
         else:
@@ -318,7 +318,7 @@ def test_a_missing_value_is_refused_wherever_it_was(small):
 
 def refused_in_one_line(text):
     with pytest.raises(PlannerError) as error:
-        loads(text, "mine.json")
+        read_formula(text, Formula, "mine.json")
     message = str(error.value)
     assert message.startswith("mine.json: ") and "\n" not in message
     assert message.endswith(("; write it again with `planner fit --out`", "; fit the formula again"))
@@ -438,9 +438,9 @@ def test_any_damage_is_refused_or_harmless(document, changes):
             del inner[place[-1]]
     if changed != document:
         with pytest.raises(PlannerError):
-            loads(json.dumps(changed))
+            read_formula(json.dumps(changed), Formula)
     try:
-        formula = loads(json.dumps(signed(changed)), "mine.json")
+        formula = read_formula(json.dumps(signed(changed)), Formula, "mine.json")
     except PlannerError as error:
         assert str(error).startswith("mine.json: ") and "\n" not in str(error)
         return

@@ -10,7 +10,7 @@ from planner import PlannerError
 from planner.answers.formula import Formula
 from planner.answers.predict import answer_for
 from planner.commands.predict_show import show_answer
-from planner.formulas.budgets import within
+from planner.formulas.budgets import prediction_within
 from planner.formulas.codec import read_formula, signed
 from planner.text.shipped import reference_formula, shipped_formula
 from sampler import exact_limit
@@ -61,7 +61,7 @@ def used(formula):
     show_answer(answer, "a file")
     assert answer._repr_html_() and repr(answer)
     assert formula._repr_html_() and found._repr_html_() and repr(formula) and repr(found)
-    within(formula, None, [exact_limit("params", 3e6)])
+    prediction_within(formula, None, [exact_limit("params", 3e6)])
 
 
 def read_and_used(document):

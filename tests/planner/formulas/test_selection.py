@@ -41,7 +41,7 @@ class Known:
     def __init__(self):
         self.calls, self.errors, self.inputs = [], {"rmse": 0.0}, ["r", "d"]
 
-    def fit(self, frame, inputs, noise_variance, seed):
+    def fit(self, frame, inputs, target, cost, noise_variance, seed):
         self.calls.append((frame, inputs, noise_variance, seed))
         return self
 
@@ -143,7 +143,7 @@ def lucky(scattered, noise_variance=None):
     table = replace(as_table(scattered), noise_variance=noise_variance)
     table = replace(table, frame=table.frame.assign(repeats=1))
     found = selection.select(table, 0.2, 0)
-    return found.accuracy[1], selection.observed(table)[1], found.expected[1]
+    return found.accuracy[1], selection.observed_accuracy(table)[1], found.expected[1]
 
 
 def test_a_training_is_worth_something_between_what_it_reached_and_what_is_expected_of_it(scattered):

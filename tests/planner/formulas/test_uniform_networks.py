@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from planner.answers.formula import Formula
 from planner.fitting.fit import fit
 from planner.formulas import selection
-from planner.formulas.codec import dumps, loads
+from planner.formulas.codec import dumps, read_formula
 from planner.formulas.networks import integers_of, network_inputs, stages_varied
 from planner.tables.table import as_table
 from sampler import SearchSpace, base, random_design
@@ -87,7 +88,7 @@ def test_a_formula_s_surrogate_reads_integers_and_its_points_rebuild_what_was_tr
     formula = fit(trained(uniform, "r", "d").assign(trial=range(40)))
     assert {"resolution", "stem", "width_4", "head"} <= set(formula.surrogate.inputs)
     assert formula.provenance["stage_varied"][0] == 0
-    read = loads(dumps(formula))
+    read = read_formula(dumps(formula), Formula)
     assert read.front and read.non_dominated
     for point in (*read.front, *read.non_dominated):
         row = [point["resolution"], point["stem"], *point["widths"], *point["depths"], point["head"]]
@@ -104,7 +105,7 @@ def test_a_formula_whose_surrogate_reads_r_and_d_still_loads_and_predicts(unifor
     document = json.loads(dumps(fit(trained(uniform, *NAMES))))
     assert document["surrogate"]["inputs"] == ["r", "d"] and "answers" not in document
     monkeypatch.undo()
-    formula = loads(json.dumps(document))
+    formula = read_formula(json.dumps(document), Formula)
     assert formula.answers is None
     found = formula.predict(np.sqrt(np.prod(formula.macs_range))).accuracy
     assert found["of"] == "architecture" and found["lower"] < found["mean"] < found["upper"]

@@ -44,7 +44,7 @@ class TestConformanceWithTheSurrogateFromTheFirstTrial(Suites):
 
     @pytest.fixture
     def sampler(self, monkeypatch):
-        monkeypatch.setattr("planner.proposers.proposal.propose", nearest_to_the_best)
+        monkeypatch.setattr("planner.proposers.sampler.propose", nearest_to_the_best)
         return lambda: ExactCostSampler(any_cost, n_startup_trials=1, pool_size=50)
 
 
@@ -86,7 +86,7 @@ def run_trials(study, n, values=lambda params: (value_of(params), size_cost(para
 
 
 def test_the_same_seed_gives_the_same_trials_and_another_others(monkeypatch):
-    monkeypatch.setattr("planner.proposers.proposal.propose", nearest_to_the_best)
+    monkeypatch.setattr("planner.proposers.sampler.propose", nearest_to_the_best)
     one, again, other = (run_trials(study_of(ExactCostSampler(size_cost, seed=s, pool_size=50)), 14) for s in (3, 3, 4))
     assert one == again != other
     sampler = ExactCostSampler(size_cost, seed=3)
@@ -107,7 +107,7 @@ def test_the_surrogate_is_used_after_two_trials_for_each_coefficient(monkeypatch
         seen.append(len(observed))
         return nearest_to_the_best(observed, pool, n, **options)
 
-    monkeypatch.setattr("planner.proposers.proposal.propose", counted)
+    monkeypatch.setattr("planner.proposers.sampler.propose", counted)
     run_trials(study_of(ExactCostSampler(size_cost, seed=0, pool_size=50)), 15)
     assert seen == [12, 13, 14]  # 1 + 3 numbers + 2 of 3 categories = 6 coefficients
 
@@ -122,7 +122,7 @@ def test_directions_and_places_of_the_objectives_are_respected(monkeypatch, obje
         given.update(observed=observed)
         return [pool.index[0]]
 
-    monkeypatch.setattr("planner.proposers.proposal.propose", spying)
+    monkeypatch.setattr("planner.proposers.sampler.propose", spying)
     directions = (costly, cheap) if objective == 0 else (cheap, costly)
     study = study_of(ExactCostSampler(size_cost, seed=0, objective=objective, n_startup_trials=3), directions)
 
@@ -143,7 +143,7 @@ def test_running_trials_are_believed_and_failed_and_pruned_ones_left_alone(monke
         given.update(observed=observed, pool=pool)
         return [pool.index[0]]
 
-    monkeypatch.setattr("planner.proposers.proposal.propose", spying)
+    monkeypatch.setattr("planner.proposers.sampler.propose", spying)
     monkeypatch.setattr(module, "_believed", lambda observed, running, *_: observed.assign(believed=len(running)))
     grid = {"size": IntDistribution(1, 12)}
     study = study_of(ExactCostSampler(size_cost, seed=0, n_startup_trials=2))

@@ -79,8 +79,8 @@ def test_the_command_shows_both_and_the_formula_on_disk_decides(scattered, fitte
 
 
 def test_report_notebook_and_command_show_the_same(mine, run, monkeypatch):
-    monkeypatch.setattr("planner.report.answers.BUDGETS", 2)
-    monkeypatch.setattr("planner.report.answers.RULES", ("compound",))
+    monkeypatch.setattr("planner.report.answers.REPORT_BUDGETS", 2)
+    monkeypatch.setattr("planner.report.answers.REPORT_RULES", ("compound",))
     assert run("fit", "--study", "mine")[0] == 0
     command = json.loads(run("front", "--study", "mine", "--json")[1])
     source = of_study("mine")
@@ -89,8 +89,8 @@ def test_report_notebook_and_command_show_the_same(mine, run, monkeypatch):
         assert {one["trial"] for one in numbers["trainings"] if one[mark]} == trials(command[mark])
     formula = Formula.load(mine.folder / "formula.json")
     assert trials(formula.non_dominated) == trials(command["front"])
-    shown = [one._repr_html_().partition("<caption>Front</caption>")[2].count("<tr>") for one in (formula, mine)]
-    assert shown == [len(command["front"]) + 1] * 2
+    shown = formula._repr_html_().partition("<caption>Front</caption>")[2].count("<tr>")
+    assert shown == len(command["front"]) + 1
     page = page_of(numbers, source.formula, source.command)
     lines = re.findall(r'<path class="line front" d="M([^"]+)"', page)
     steps = max(lines, key=len).split("L")  # the other one is the legend's

@@ -57,8 +57,8 @@ def laddered_page(published, laddered, tmp_path_factory):
 def reported(published, formula, folder):
     formula.save(folder / "f.json")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("planner.report.answers.BUDGETS", 3)
-        patch.setattr("planner.report.answers.RULES", ("compound",))
+        patch.setattr("planner.report.answers.REPORT_BUDGETS", 3)
+        patch.setattr("planner.report.answers.REPORT_RULES", ("compound",))
         source = of_table(published, formula=str(folder / "f.json"))
         (folder / "report.html").write_text(page_of(numbers_of(source), source.formula, source.command))
     return folder / "report.html"

@@ -13,8 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from planner.advice.recommend import Advice
+from planner.answers.formula import Formula
 from planner.cli import cli
-from planner.formulas.codec import loads
+from planner.formulas.codec import read_formula
 from planner.formulas.rungs import Rung
 from planner.gaussian.curve import Curve
 from planner.report import plots
@@ -56,12 +57,12 @@ class Elements(HTMLParser):
 
 @pytest.fixture(autouse=True)
 def _few_budgets(monkeypatch):
-    monkeypatch.setattr("planner.report.answers.BUDGETS", 3)
+    monkeypatch.setattr("planner.report.answers.REPORT_BUDGETS", 3)
 
 
 @pytest.fixture
 def _compound_alone(monkeypatch):
-    monkeypatch.setattr("planner.report.answers.RULES", ("compound",))
+    monkeypatch.setattr("planner.report.answers.REPORT_RULES", ("compound",))
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +89,9 @@ def studied(ten_trained, tmp_path_factory):
     shutil.copytree(ten_trained, folder / "results" / "mine")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr("planner.report.answers.BUDGETS", 2)
-        patch.setattr("planner.report.answers.RULES", ("compound", "fast"))
-        patch.setattr("planner.advice.recommend.recommend", lambda situation: advice)
+        patch.setattr("planner.report.answers.REPORT_BUDGETS", 2)
+        patch.setattr("planner.report.answers.REPORT_RULES", ("compound", "fast"))
+        patch.setattr("planner.report.numbers.recommend", lambda situation: advice)
         done = CliRunner().invoke(cli, ["report", "--study", "mine", "--json"], catch_exceptions=False)
     return folder, json.loads(done.stdout)
 
@@ -141,7 +142,7 @@ def test_the_formula_in_the_page_is_the_file_that_fit_writes(reported, run, mine
     assert "fitted for this page" in reported[1] and "planner fit --study mine" in reported[1]
     assert run("fit", "--study", "mine")[0] == 0
     assert json.loads(inside) == json.loads((mine.folder / "formula.json").read_text())
-    assert loads(inside).base == "efficientnet_b0"
+    assert read_formula(inside, Formula).base == "efficientnet_b0"
     # With that file, which is of these trainings, there is nothing to doubt.
     source = of_study("mine")
     assert source.doubts == () and source.origin == "results/mine/formula.json"
@@ -399,8 +400,8 @@ def test_a_prediction_is_expected_what_its_own_multipliers_are(noisy):
 
 
 def test_a_table_whose_name_is_no_utf_8_is_reported(run, published, tmp_path, monkeypatch):
-    monkeypatch.setattr("planner.report.answers.BUDGETS", 2)
-    monkeypatch.setattr("planner.report.answers.RULES", ("compound",))
+    monkeypatch.setattr("planner.report.answers.REPORT_BUDGETS", 2)
+    monkeypatch.setattr("planner.report.answers.REPORT_RULES", ("compound",))
     name = os.fsdecode(b"caf\xe9.csv")
     shutil.copy(published, tmp_path / name)
     code, _, err = run("report", name)

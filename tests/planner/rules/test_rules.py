@@ -81,7 +81,7 @@ def test_a_pycls_string_scales_and_rounds_as_pycls_does(method, scale):
 
 def test_a_pycls_string_leaves_the_stem_of_a_network_without_head_convolution_alone():
     found = by_factor("fast", "regnety_016", 2)
-    assert (found.rounding, found.architecture.stem) == ("anynet", 32)
+    assert (found.rule, found.architecture.stem) == ("anynet", 32)
 
 
 def test_fast_scaling_of_a_regnet_scales_its_group_widths_as_pycls_does():
@@ -124,14 +124,14 @@ def test_compound_scaling_by_one_and_two_phi_has_the_stages_of_b2_and_b3():
 def test_compound_scaling_by_half_is_its_inverse_with_depths_to_nearest():
     found = by_factor("compound", "efficientnet_b0", 0.5)
     assert (found.r, found.d, found.w) == (pytest.approx(195 / 224), pytest.approx(1 / 1.2), pytest.approx(1 / 1.1))
-    assert (found.rounding, found.parameters["phi"]) == ("inverse", pytest.approx(-1))
+    assert (found.rule, found.parameters["phi"]) == ("inverse", pytest.approx(-1))
     assert found.architecture.depths == tuple(max(1, round(depth / 1.2)) for depth in base("efficientnet_b0").depths)
 
 
 def test_compound_scaling_of_fused_blocks_grows_to_the_published_stages():
     # EfficientNetV2-B2 has width 1.1, depth 1.2 (and 260 px).
     found = by_factor("compound", "efficientnetv2_b0", 2)
-    assert found.rounding == "efficientnetv2"
+    assert found.rule == "efficientnetv2"
     assert found.architecture.widths == (16, 32, 56, 104, 120, 208)
     assert found.architecture.depths == (2, 3, 3, 4, 6, 10)
     assert (found.architecture.stem, found.architecture.head) == (32, 1408)
@@ -301,7 +301,7 @@ def test_a_compound_formula_gives_its_constants(shipped):
 
 def test_resolution_classes_and_rounding_are_the_callers():
     found = at_budget("compound", "efficientnet_b0", 20e6, 96, 10, rule="free")
-    assert found.rounding == "free" and found.r == found.architecture.resolution / 96
+    assert found.rule == "free" and found.r == found.architecture.resolution / 96
     assert found.macs == architecture_complexity(found.architecture, 10).macs
     own = at_budget("compound", "efficientnet_b0", 20e6, 96, 10, exact=False)
     assert own.architecture.resolution == rule_named("inverse").pixels(96, 1.15 ** own.parameters["phi"])[0]

@@ -17,7 +17,7 @@ from planner import PlannerError
 from planner.study.ledger import Ledger
 from planner.study.locks import FolderLock, locks_of
 from planner.study.settings import StudySettings, write_settings
-from planner.study.urls import shown, with_driver
+from planner.study.urls import safe_url, with_driver
 from sampler import random_design
 
 PROGRAM = Path(__file__).with_name("closed_form_study.py")
@@ -219,7 +219,7 @@ def test_a_coordinator_outlives_a_server_that_is_away_for_seconds(study, server)
 
 @pytest.mark.slow
 def test_a_server_that_stays_away_is_one_line_without_the_password(study, server, monkeypatch):
-    monkeypatch.setattr("planner.study.patience.LONGEST", 1.5)
+    monkeypatch.setattr("planner.study.patience.LONGEST_AWAY", 1.5)
     one = study("one")
     with pytest.raises(PlannerError, match="the ledger refuses") as error:
         with one.coordinating():
@@ -239,8 +239,8 @@ def test_a_shared_storage_refuses_a_study_of_the_same_name_with_other_settings(t
 
 
 def test_a_password_is_not_shown():
-    assert shown("postgresql://me:secret@host:5432/mine") == "postgresql://me:***@host:5432/mine"
-    assert shown("sqlite:///results/mine/ledger.db") == "sqlite:///results/mine/ledger.db"
+    assert safe_url("postgresql://me:secret@host:5432/mine") == "postgresql://me:***@host:5432/mine"
+    assert safe_url("sqlite:///results/mine/ledger.db") == "sqlite:///results/mine/ledger.db"
 
 
 def test_only_postgresql_has_several_coordinators(tmp_path):
@@ -281,4 +281,4 @@ def test_a_second_process_on_sqlite_is_refused_and_told_what_would_allow_it(tmp_
     ],
 )
 def test_no_secret_of_a_url_is_shown(url, masked):
-    assert shown(url) == masked and "cret" not in shown(url)
+    assert safe_url(url) == masked and "cret" not in safe_url(url)

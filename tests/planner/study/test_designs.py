@@ -7,7 +7,7 @@ import pytest
 
 from planner import PlannerError
 from planner.formulas.stages import VARIED
-from planner.study.designs import APART, drawn
+from planner.study.designs import APART, draw_design
 from planner.study.opening import open_ledger
 from planner.study.settings import StudySettings, read_settings
 from planner.training.loop import queue
@@ -25,33 +25,33 @@ def apart_in(architectures, space=SPACE):
 
 @pytest.mark.parametrize("n", [3, 8, 24, 61])
 def test_a_quarter_of_a_stratified_design_scales_stages_apart(n):
-    found = drawn(SPACE, n, "stratified", 3, apart=APART)
+    found = draw_design(SPACE, n, "stratified", 3, apart=APART)
     assert len(found) == n and len({tuple(row) for row in found.integers()}) == n
     assert SPACE.inside(found)[0].all()
     assert apart_in(found) == -(-n // 4) >= VARIED * n
-    assert np.array_equal(found.integers(), drawn(SPACE, n, "stratified", 3, apart=APART).integers())
+    assert np.array_equal(found.integers(), draw_design(SPACE, n, "stratified", 3, apart=APART).integers())
 
 
 def test_the_share_is_that_of_all_that_was_drawn_however_few_at_a_time():
-    seen = drawn(SPACE, 1, "stratified", 0, apart=APART)
+    seen = draw_design(SPACE, 1, "stratified", 0, apart=APART)
     for before in range(1, 16):
-        more = drawn(SPACE, 1, "stratified", before, apart=APART, before=before, seen=seen)
+        more = draw_design(SPACE, 1, "stratified", before, apart=APART, before=before, seen=seen)
         seen = concatenate([seen, more])
     assert apart_in(seen) == 4
 
 
 def test_without_a_share_and_by_other_methods_a_design_is_what_it_was():
-    rows = drawn(SPACE, 12, "stratified", 5).integers()
+    rows = draw_design(SPACE, 12, "stratified", 5).integers()
     assert np.array_equal(rows, stratified_design(SPACE, 12, 5).integers())
-    rows = drawn(SPACE, 12, "random", 5, apart=APART).integers()
+    rows = draw_design(SPACE, 12, "random", 5, apart=APART).integers()
     assert np.array_equal(rows, random_design(SPACE, 12, 5).integers())
     stages = replace(SPACE, kind="stage")
-    rows = drawn(stages, 12, "stratified", 5, apart=APART).integers()
+    rows = draw_design(stages, 12, "stratified", 5, apart=APART).integers()
     assert np.array_equal(rows, stratified_design(stages, 12, 5).integers())
     held = replace(SPACE, d=(1.0, 1.0), w=(0.5, 0.5))
-    assert apart_in(drawn(held, 6, "stratified", 0, apart=APART), held) == 0
+    assert apart_in(draw_design(held, 6, "stratified", 0, apart=APART), held) == 0
     with pytest.raises(PlannerError, match="method best is unknown|method 'best' is unknown"):
-        drawn(SPACE, 3, "best", 0)
+        draw_design(SPACE, 3, "best", 0)
 
 
 def test_a_study_made_before_goes_on_with_the_design_it_began(mine):

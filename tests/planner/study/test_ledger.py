@@ -379,12 +379,23 @@ def test_a_file_where_the_export_belongs_to_a_folder_is_refused(ledger):
         ledger.export()
 
 
-@pytest.fixture
-def judged(make, tmp_path):
-    """A ledger with seven like curves to the end of some epochs, and a coordinator that stops early."""
-    ledger = make()
+@pytest.fixture(scope="module")
+def claimed_once(tmp_path_factory):
+    """The folder of a ledger of which forty architectures are claimed, made once, and eight like claims of them."""
+    folder = tmp_path_factory.mktemp("claimed") / "mine"
+    folder.mkdir()
+    ledger = Ledger(folder, StudySettings.model_validate(SETTINGS))
     ledger.enqueue(random_design(ledger.space, 40, seed=0), "random")
-    claimed = sorted((ledger.claim() for _ in range(40)), key=lambda one: ledger.macs_of(one[0]))[20:28]
+    claims = (ledger.claim() for _ in range(40))
+    return folder, sorted(claims, key=lambda one: ledger.macs_of(one[0]))[20:28]
+
+
+@pytest.fixture
+def judged(claimed_once, make, tmp_path):
+    """A ledger with seven like curves to the end of some epochs, and a coordinator that stops early."""
+    folder, claimed = claimed_once
+    shutil.copy(folder / "ledger.db", tmp_path / "mine" / "ledger.db")
+    ledger = make()
 
     def finish(asks=None, epochs=3):
         for place, (number, architecture, _) in enumerate(claimed[:7]):

@@ -1,6 +1,5 @@
 """Which row of a pool answers a budget: real tables where they are there, made-up ones for every sad state."""
 
-import json
 import math
 from pathlib import Path
 
@@ -10,39 +9,10 @@ import pytest
 
 import planner
 from planner import PlannerError
-from planner.surrogates.answer_model import FEWEST_DIFFERENT, AnswerModel, answer_model
-from planner.surrogates.optimism import choices
-from planner.surrogates.smooth import SmoothCurves
+from planner.surrogates.answer_model import FEWEST_DIFFERENT, answer_model
 
 INPUTS = ["width", "depth"]
 NATS = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "tables" / "nats_sss_cifar10.csv.gz"
-
-
-def accuracy(frame):
-    return 0.9 - 0.5 * frame["width"] ** -0.7 - 0.2 * frame["depth"] ** -1.0
-
-
-@pytest.fixture(scope="module")
-def pool():
-    """All networks of a small space, with made-up but exact costs."""
-    frame = pd.DataFrame([(w, d) for w in range(1, 13) for d in range(1, 7)], columns=INPUTS)
-    frame.index = [f"net{i}" for i in range(len(frame))]
-    return frame.assign(macs=frame["width"] ** 2 * frame["depth"] * 1000)
-
-
-@pytest.fixture(scope="module")
-def observed(pool):
-    some = pool.sample(24, random_state=0)
-    return some.assign(accuracy=accuracy(some))
-
-
-@pytest.fixture(scope="module")
-def model(observed):
-    return answer_model(observed, INPUTS)
-
-
-def matrix_of(frame):
-    return frame[[*INPUTS, "macs"]].to_numpy(dtype=float)
 
 
 def ask(observed, pool, budgets, **more):
@@ -58,7 +28,7 @@ def labels(observed, pool):
     return ask(observed, pool, BUDGETS)
 
 
-def test_answers_are_nearly_the_best_rows_within_their_budgets_and_never_beyond(labels, pool):
+def test_answers_are_nearly_the_best_rows_within_their_budgets_and_never_beyond(labels, pool, accuracy):
     truth = accuracy(pool)
     assert len(labels) == len(BUDGETS) and labels[1] == labels[2]
     for label, budget in zip(labels, (3_000, 20_000, 20_000, 100_000, 400_000), strict=True):
@@ -88,40 +58,8 @@ def test_rows_without_a_result_teach_nothing(observed, pool, labels):
     assert ask(with_failed, pool, BUDGETS) == labels
 
 
-def test_a_cautious_answer_takes_less_of_what_is_uncertain(model, pool):
-    matrix = matrix_of(pool)
-    off = model.scores(matrix) - model.scores(matrix, cautious=True)
-    own, _, deviations = model.own(matrix)
-    assert (off >= 0).all() and off[own] == pytest.approx(deviations)
-    other = np.setdiff1d(np.arange(len(pool)), own)
-    assert off[other] == pytest.approx(model.surrogate.outcomes(matrix)[1][other])
-
-
-def test_a_trained_row_counts_with_its_own_result_and_one_lucky_row_does_not_win(pool):
-    rng = np.random.default_rng(0)
-    some = pool.sample(40, random_state=0)
-    noisy = some.assign(accuracy=accuracy(some) + rng.normal(0, 0.01, len(some)))
-    lucky = noisy.index[noisy["macs"].between(20_000, 100_000)][0]
-    noisy.loc[lucky, "accuracy"] += 0.02
-    place = list(pool.index).index(lucky)
-    models = [answer_model(noisy, INPUTS, noise_variance=variance) for variance in (None, 1e-4, 0.0)]
-    unknown, told, exact = (each.scores(matrix_of(pool))[place] for each in models)
-    plain = models[0].surrogate.predict(pool)["mean"].iloc[place]
-    assert plain < unknown < exact and plain < told < exact
-    assert exact == pytest.approx(noisy["accuracy"][lucky], abs=2e-3)
-
-
-def test_repeats_of_one_row_count_as_one_with_their_mean(pool):
-    some = pool.sample(30, random_state=0)
-    twice = pd.concat([some, some]).assign(accuracy=lambda rows: accuracy(rows) + np.repeat([0.01, -0.01], 30))
-    model = answer_model(twice, INPUTS, noise_variance=1e-4)
-    assert len(model.tried) == 30
-    own, reached, _ = model.own(matrix_of(some))
-    assert own.tolist() == list(range(30)) and reached == pytest.approx(accuracy(some).to_numpy(), abs=9e-3)
-
-
 @pytest.mark.parametrize("rows", [1, 2, 4, FEWEST_DIFFERENT - 1])
-def test_with_too_few_rows_the_best_measured_one_within_the_budget_answers(pool, rows):
+def test_with_too_few_rows_the_best_measured_one_within_the_budget_answers(pool, rows, accuracy):
     some = pool[pool["macs"] > 5_000].sample(rows, random_state=3).assign(accuracy=lambda rows: accuracy(rows))
     budget = some["macs"].max()
     assert ask(some, pool, [budget]) == [some["accuracy"].idxmax()]
@@ -168,57 +106,6 @@ def test_what_cannot_be_answered_is_refused_in_one_line(observed, pool, more, to
     with pytest.raises(PlannerError, match=told) as refusal:
         planner.answer(**arguments)
     assert "\n" not in str(refusal.value)
-
-
-def test_a_model_survives_json_and_what_is_damaged_is_refused(model, pool):
-    matrix = matrix_of(pool)
-    document = json.loads(json.dumps(model.as_dict(), allow_nan=False))
-    again = AnswerModel.from_dict(document, model.surrogate)
-    assert again.scores(matrix).tolist() == model.scores(matrix).tolist()
-    assert [part.tolist() for part in again.expected(matrix)] == [part.tolist() for part in model.expected(matrix)]
-    assert again.doubt == model.doubt and again.as_dict() == document
-    for damage in (
-        {"pull": -1.0},
-        {"pull": "1"},
-        {"reached": document["reached"][1:]},
-        {"deviations": [-1.0] * len(document["deviations"])},
-        {"tried": []},
-        {"tried": [row[1:] for row in document["tried"]]},
-        {"curves": {**document["curves"], "spread": 0.0}},
-        {"curves": {**document["curves"], "coefficients": [[0.0, 0.0, 0.0]]}},
-        {"optimism": {**document["optimism"], "bias": -0.1}},
-        {"optimism": {**document["optimism"], "winners": 1.5}},
-        {"doubt": 3},
-    ):
-        with pytest.raises(PlannerError):
-            AnswerModel.from_dict(document | damage, model.surrogate)
-
-
-def test_the_expectation_at_an_answer_is_never_above_the_surrogates_and_its_interval_is_no_shorter(model, pool):
-    matrix = matrix_of(pool)
-    mean, lower, upper = model.expected(matrix)
-    plain = model.surrogate.intervals_of(matrix[:, :-1], matrix[:, -1])
-    own, reached, _ = model.own(matrix)
-    other = np.setdiff1d(np.arange(len(pool)), own)
-    assert (mean[other] <= plain[0][other]).all() and mean[own].tolist() == reached.tolist()
-    assert (upper - lower >= (plain[2] - plain[1]) - 1e-12).all() and (lower <= mean).all() and (mean <= upper).all()
-
-
-def test_choices_are_the_best_rows_by_definition():
-    rng = np.random.default_rng(0)
-    scores, cost = rng.random(9), rng.uniform(1, 100, 9)
-    best = {
-        max((row for row in range(9) if cost[row] <= budget * (1 + 1e-9)), key=lambda row: scores[row])
-        for budget in np.geomspace(cost.min(), cost.max(), 10)
-    }
-    assert choices(scores, cost).tolist() == sorted(best)
-
-
-def test_distances_from_curves_are_those_of_their_definition():
-    curves = SmoothCurves(math.log(10), 2.0, np.array([[1.0, -1.0], [0.5, 0.0], [0.0, 0.25]]))
-    cost, x = np.array([10.0, 10 * math.exp(2)]), np.array([[1.0, 0.0], [2.0, 1.0]])
-    assert curves.distances(x, cost) == pytest.approx([(0 + 1) / 2, (0.5**2 + 1.75**2) / 2])
-    assert SmoothCurves().distances(np.empty((2, 0)), cost).tolist() == [0, 0]
 
 
 @pytest.mark.skipif(not NATS.is_file(), reason="the shared tables are not here")

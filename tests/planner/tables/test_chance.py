@@ -10,7 +10,7 @@ from planner.answers.formula import Formula
 from planner.compare.rows import COLUMNS
 from planner.errors import PlannerError
 from planner.fitting.fit import fit
-from planner.formulas.codec import dumps, loads, signed
+from planner.formulas.codec import dumps, read_formula, signed
 from planner.tables.chance import guessing
 
 WORDS = "12 of 12 trainings are hardly better than guessing among 6 classes (16.7%)"
@@ -59,7 +59,7 @@ def test_a_file_that_is_older_than_the_key_says_it_too(at_chance):
     document = json.loads(dumps(fit(at_chance)))
     assert document.pop("warnings")
     del document["non_dominated"]
-    old = loads(json.dumps(signed(document)))
+    old = read_formula(json.dumps(signed(document)), Formula)
     assert "hardly better than guessing among 6 classes" in old.warnings[0] and old.non_dominated == ()
 
 
@@ -111,7 +111,7 @@ def test_equal_accuracies_at_the_level_of_chance_are_warned_of_and_not_refused(c
     frame = compound_frame(0.2, 0.3, 0.05, 0.9, rows=12).assign(accuracy=1 / 6, classes=6)
     formula = fit(frame)
     assert formula.warnings[0].startswith(WORDS) and len(formula.non_dominated) == 1
-    assert loads(dumps(formula)).warnings == formula.predict(100e6).formula.warnings == formula.warnings
+    assert read_formula(dumps(formula), Formula).warnings == formula.predict(100e6).formula.warnings == formula.warnings
 
 
 def test_a_direction_with_too_few_points_says_which_rows_it_left_out(run, compound_frame, tmp_path):

@@ -12,9 +12,10 @@ import pytest
 from planner import PlannerError, fit, fit_surrogate, propose
 from planner.latency.table import as_latency_table
 from planner.scores.audit import audit
-from planner.tables.cells import finished, is_missing, numbers, parsed, source_of
+from planner.tables.cells import is_missing, numbers, parsed, source_of
 from planner.tables.column_types import column_type
 from planner.tables.frames import read_frame
+from planner.tables.status import ok_rows
 from planner.tables.table import csv_text, front_rows, read_csv
 from planner.text.quantities import COUNT_SUFFIXES
 
@@ -152,9 +153,13 @@ def test_what_trackers_call_finished_is_read_as_ok_and_said(tmp_path, capsys, wo
 
 def test_a_status_may_be_missing_in_any_type_of_column():
     for missing in (None, np.nan, pd.NA, "-"):
-        assert finished(pd.Series(["ok", missing, "killed"], dtype=object)).tolist() == [True, False, False]
-    assert finished(pd.Series(["ok", None], dtype="string")).tolist() == [True, False]
-    assert finished(pd.Series(["ok", None], dtype="category")).tolist() == [True, False]
+        assert ok_rows(pd.DataFrame({"status": pd.Series(["ok", missing, "killed"], dtype=object)})).tolist() == [
+            True,
+            False,
+            False,
+        ]
+    assert ok_rows(pd.DataFrame({"status": pd.Series(["ok", None], dtype="string")})).tolist() == [True, False]
+    assert ok_rows(pd.DataFrame({"status": pd.Series(["ok", None], dtype="category")})).tolist() == [True, False]
 
 
 def test_columns_that_mean_nothing_are_said_and_the_likely_name_is_asked_for(tmp_path, capsys):

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from planner import PlannerError, fit
+from planner.tables.column_types import column_type
 from planner.tables.table import as_table, read_csv, usable
 from sampler import InputError, base, rule_named
+from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS
 from sampler.complexity import complexity
 from sampler.scaling import scale
 
@@ -275,6 +277,20 @@ def test_a_frame_is_as_good_as_a_file_and_stays_untouched(published):
     before = frame.copy()
     pd.testing.assert_frame_equal(as_table(frame).frame, read_csv(published).frame)
     pd.testing.assert_frame_equal(frame, before)
+
+
+@pytest.mark.parametrize(
+    ("column", "largest"), [("width_12", MAX_CHANNELS), ("depth_3", MAX_BLOCKS), ("resolution", MAX_PIXELS)]
+)
+def test_columns_of_integers_have_types_by_their_names(column, largest):
+    known = column_type(column)
+    assert known.whole and known.of_network and known.high == largest
+    assert column_type(f"x{column}") is column_type("loss_1") is column_type("width_01") is None
+
+
+def test_other_numbered_columns_tell_no_trainings_apart():
+    frame = repeated([[0.5, 0.7]]).assign(loss_1=[0.1, 0.2], note_2=["a", "b"])
+    assert len(usable(frame, "", "t").frame) == 1
 
 
 def test_a_frame_without_names_is_refused():

@@ -13,8 +13,9 @@ from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import TypedDict
 
 from planner import PlannerError
+from planner.answers.formula import Formula
 from planner.exports.given import read_given
-from planner.formulas.codec import dumps, load
+from planner.formulas.codec import dumps, read_formula_file
 from planner.study.settings import StudySettings, read_settings, write_settings
 from planner.text.documents import read_as, read_text
 from sampler import base
@@ -36,7 +37,7 @@ def test_a_byte_order_mark_is_no_part_of_a_text(toml, shipped, tmp_path):
     assert read_settings(path).data.side == 90
     formula = tmp_path / "f.json"
     formula.write_text(dumps(shipped), encoding="utf-8-sig")
-    assert dumps(load(formula)) == dumps(shipped)
+    assert dumps(read_formula_file(formula, Formula)) == dumps(shipped)
     network = asdict(base("resnet18").architecture())
     (tmp_path / "a.json").write_text(json.dumps(network), encoding="utf-8-sig")
     assert read_given(tmp_path / "a.json").architecture.base == "resnet18"

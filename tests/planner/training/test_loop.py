@@ -351,7 +351,7 @@ def test_a_server_that_is_away_for_a_moment_is_asked_again(monkeypatch):
 
 def test_a_server_that_stays_away_and_other_errors_are_not_asked_for_ever(monkeypatch):
     monkeypatch.setattr(patience, "PAUSE", 0.0)
-    monkeypatch.setattr(patience, "LONGEST", 0.01)
+    monkeypatch.setattr(patience, "LONGEST_AWAY", 0.01)
     with pytest.raises(PlannerError, match="the ledger refuses"):
         Remote(10**9).outer()
     tries = []

@@ -270,6 +270,9 @@ def test_a_function_of_this_process_trains_a_study(here, small):
     assert table["accuracy"].tolist() == pytest.approx([0.9 - 0.5 * (macs / 1e6) ** -0.3 for macs in table["macs"]])
     assert len((study.folder / "epochs.csv").read_text().splitlines()) == 1 + 3 * 4
     assert planner.load_study("own", trainer=quick).run(trials=5).records.counts()["ok"] == 5
+    assert planner.create_study("own", load_if_exists=True, trainer=quick, **small).trainer is quick
+    with pytest.raises(PlannerError, match="study own was made with --trainer quick, not slow"):
+        planner.create_study("own", load_if_exists=True, trainer=slow, **small)
     with pytest.raises(PlannerError, match="no trainer of this name is known in this process"):
         planner.load_study("own").run(trials=6)
     with pytest.raises(PlannerError, match="study own was made with quick, not slow; give that one"):
@@ -303,9 +306,9 @@ def test_a_trainer_that_cannot_be_named_is_refused(here, small, trainer):
 
 
 def test_another_trainer_has_its_own_data(here, small):
-    with pytest.raises(PlannerError, match="has its own data; leave --data out"):
+    with pytest.raises(PlannerError, match="--data has no effect beside --trainer"):
         planner.create_study("mine", trainer="train.py:train", data="fractal", **small)
-    with pytest.raises(PlannerError, match="say how many outputs its networks have, as --classes 10"):
+    with pytest.raises(PlannerError, match="say how many outputs networks have, such as --classes 10"):
         planner.create_study("mine", trainer="train.py:train", base="resnet18")
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from planner.allocation.allocate import Allocation, Option
-from planner.notebook import MOST_ROWS, front_table, shown
 from planner.surrogates.fit import fit_surrogate
+from planner.text.markup import MOST_POINTS
 
 HOSTILE = '<script>alert("x")</script><b>&amp;'
 
@@ -54,8 +54,8 @@ def test_a_formula_shows_what_it_covers_and_its_front(shipped):
     assert found.facts()["to shrink"].startswith(f"r ~ c^{law.value:.3f} ({law.lower:.2f} to {law.upper:.2f}), d ~ c^")
     assert "for twice the MACs: pixels x1.17, blocks x1.20, channels x1.13" in found.facts()["to enlarge"]
     points = [row for row in found.rows if len(row) == 6 and row[0] != "trial"]
-    assert len(points) == 2 * MOST_ROWS and found.captions[2] == f"Front ({MOST_ROWS} of 13)"
-    assert found.captions[1] == f"Selected for the fit ({MOST_ROWS} of 13)"
+    assert len(points) == 2 * MOST_POINTS and found.captions[2] == f"Front ({MOST_POINTS} of 13)"
+    assert found.captions[1] == f"Selected for the fit ({MOST_POINTS} of 13)"
     assert points[0][0] == "tinynet_e" and points[-1] == [
         "efficientnet_b7",
         "2.679",
@@ -141,15 +141,11 @@ def test_a_surrogate_shows_its_errors_beside_a_linear_models(published):
     assert len(Cells(bare._repr_html_()).captions) == 1 and repr(bare).endswith(": 14 rows)")
 
 
-def test_a_study_shows_what_became_of_its_trials_and_its_front(mine):
+def test_a_study_shows_what_became_of_its_trials(mine):
     found = Cells(mine._repr_html_())
     assert found.facts()["trials"] == "10 ok, 1 failed, 0 running, 0 waiting"
     assert repr(mine) == "Ledger(results/mine, efficientnet_b0: 10 ok, 1 failed, 0 running, 0 waiting)"
-    front = [row for row in found.rows if len(row) == 7][1:]
-    accuracies = [float(row[-1].rstrip("%")) for row in front]
-    assert front and accuracies == sorted(accuracies)
-    best = mine.table().frame["accuracy"].max()
-    assert front[-1][-1] == f"{best:.1%}"
+    assert found.captions == ["Study"] and found.facts()["folder"] == "results/mine"
 
 
 def test_a_study_without_trainings_shows_its_settings_alone(new):
@@ -165,12 +161,6 @@ def test_whatever_comes_from_files_is_escaped(shipped, new):
     assert "<script" not in text and "<b>" not in text
     new.settings.data.__dict__["source"] = HOSTILE
     assert Cells(new._repr_html_()).facts()["images"] == HOSTILE and "<script" not in new._repr_html_()
-
-
-def test_values_that_are_missing_are_dashes_and_facts_left_out():
-    rows = Cells(front_table("Front", [{"trial": 1, "macs": 2e6, "w": float("nan")}, {"trial": 2, "w": 0.5}])).rows
-    assert rows == [["trial", "w", "MACs"], ["1", "-", "2M"], ["2", "0.500", "-"]]
-    assert Cells(shown("x", {"a": None, "b": 0})).rows[1:] == [["b", "0"]]
 
 
 def test_colours_are_the_pages_own(shipped):

@@ -1,0 +1,85 @@
+"""Options that a study is made with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+import click
+
+from planner.commands.options import EPOCH_RANGE, PIXEL_RANGE, SEED
+from planner.commands.together import needs
+from planner.commands.types import Number, Whole
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def made_with(command: _F) -> _F:
+    """The options a study is made with, ready-made as `options`; later calls may leave them out."""
+
+    @wraps(command)
+    def asked(**given: Any) -> Any:
+        from planner.study.options import StudyOptions
+
+        said = {one.name: given.pop(one.name) for one in fields(StudyOptions)}
+        return command(options=StudyOptions(**said), **given)
+
+    asked = needs("--classes", "--trainer")(asked)
+    options = (
+        click.option("--base", metavar="NAME", help="Base network (see `planner bases`)."),
+        click.option(
+            "--data",
+            metavar="SOURCE",
+            help="fractal[:classes=20,..], npz:PATH, imagefolder:PATH, cifar10:PATH, cifar100:PATH; default fractal.",
+        ),
+        click.option(
+            "--skip-corrupt",
+            is_flag=True,
+            default=None,
+            help="Leave out images that cannot be read, instead of stopping.",
+        ),
+        click.option("--resolution", type=PIXEL_RANGE, help="Pixels of the base network here; 64 by default."),
+        click.option("--side", type=PIXEL_RANGE, help="Pixels images are decoded to; 1.4 x resolution."),
+        click.option(
+            "--window",
+            nargs=2,
+            metavar="LOW HIGH",
+            help="MACs of the networks: quantities (1M 10M), or multiples of the base's (0.03 1.05, the default).",
+        ),
+        click.option(
+            "--space", type=click.Choice(["uniform", "stage"]), help="One d and w for all stages, or per stage."
+        ),
+        *(
+            click.option(
+                f"--{one}",
+                nargs=2,
+                type=float,
+                metavar="LOW HIGH",
+                help=f"Bounds of {one}, equal ones to hold it; {usual} by default.",
+            )
+            for one, usual in (("r", "0.35 to what the images have"), ("d", "0.35 2.8"), ("w", "0.35 2.8"))
+        ),
+        click.option("--rule", metavar="NAME", help="Scaling rule: inverse (default), tinynet, free .."),
+        click.option("--epochs", type=EPOCH_RANGE, help="Epochs of a training; 3 by default."),
+        click.option("--share", type=Number(0, 1, min_open=True), help="Share of the images; all by default."),
+        click.option(
+            "--holdout",
+            type=Number(0, 0.9),
+            help="Share of the training images that scores; 0.2 by default. 0 scores on the validation images.",
+        ),
+        click.option("--recipe", metavar="NAME", help="Recipe: fast (default), tinynet, resnet, adjust, amplify."),
+        click.option("--seed", type=SEED, help="Of designs and trainings; 0 by default."),
+        click.option(
+            "--trainer",
+            metavar="FILE.py:NAME",
+            help="Train by a function of yours, a `planner` job in and a score out, instead of on images; also "
+            "package.module:NAME, or what an installed package offers.",
+        ),
+        click.option("--classes", type=Whole(2, 1_000_000), help="With --trainer: outputs of the networks."),
+        click.option("--storage", metavar="URL", help="Optuna storage; SQLite in the study's folder by default."),
+    )
+    for option in reversed(options):
+        asked = option(asked)
+    return cast(_F, asked)
