@@ -168,7 +168,8 @@ def _check_pause(make: MakeChecked, folder: Path) -> None:
     queue, engines = [(0, training)], list[Engine]()
 
     def pauses(event: Event) -> bool:
-        engines[0].pause()
+        if len(event.history) > 2:  # so that there is something to go on from
+            engines[0].pause()
         return False
 
     engines.append(make(replace(place, stops=pauses)))
