@@ -84,6 +84,9 @@ class Job:
     def report(self, epoch: int, score: float, loss: float | None = None) -> None:
         """Tells how good the network is after an epoch; kept at once, so that no kill loses it.
 
+        A trainer that writes checkpoints reports an epoch before its checkpoint says that it is done: a kill in between
+        then repeats the epoch and its report, instead of losing the report.
+
         Args:
             epoch: Epochs done, from 1 to `epochs`; each once, but again where a job began again before it.
             score: Score on data that was not trained on, in [0, 1]; higher is better.

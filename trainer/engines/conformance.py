@@ -52,8 +52,8 @@ def _trained(job: Job, seconds: float) -> None:
     done = json.loads(file.read_text()) if file.exists() else 0
     for epoch in range(done + 1, job.epochs + 1):
         time.sleep(seconds)
+        job.report(epoch, score_of(job.seed, epoch))  # first, so that a kill in between repeats and loses nothing
         write_atomically(file, json.dumps(epoch))
-        job.report(epoch, score_of(job.seed, epoch))
 
 
 def score_of(seed: int, epoch: int) -> float:
@@ -168,7 +168,8 @@ def _check_pause(make: MakeChecked, folder: Path) -> None:
     queue, engines = [(0, training)], list[Engine]()
 
     def pauses(event: Event) -> bool:
-        engines[0].pause()
+        if len(event.history) > 2:  # so that there is something to go on from
+            engines[0].pause()
         return False
 
     engines.append(make(replace(place, stops=pauses)))
