@@ -128,7 +128,7 @@ def test_an_extrapolation_says_so(run):
 
 
 def test_where_compound_scaling_has_no_answer_the_prediction_stands_alone(run, monkeypatch):
-    import planner.rules
+    from planner.answers import question
     from sampler import InputError
 
     class Hopeless:
@@ -137,7 +137,7 @@ def test_where_compound_scaling_has_no_answer_the_prediction_stands_alone(run, m
         def predict(self, *_, **__):
             raise InputError("no width at 32 px costs that")
 
-    monkeypatch.setattr(planner.rules, "compound", lambda *_: Hopeless())
+    monkeypatch.setattr(question, "compound", lambda *_: Hopeless())
     assert answer(run, "predict", "--flops", "200M")["compound"] is None
 
 

@@ -17,6 +17,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -270,9 +273,7 @@ def _check_code(family: ExportableFamily, network: BaseNetwork, architecture: Ar
     text = f"from typing import Any\n\nfrom torch import nn\n\n{code.constants()}{code.body()}"
     foreign = _imported(text) - {"timm", "torch", *sys.stdlib_module_names}
     assert not foreign, f"{architecture}: its code imports {', '.join(sorted(foreign))}"
-    space: dict[str, Any] = {}
-    exec(compile(f"from __future__ import annotations\n{text}", f"<code of {network.name}>", "exec"), space)
-    ours, theirs = _built(architecture), space["network"](num_classes=_CLASSES)
+    ours, theirs = _built(architecture), _module(text).network(num_classes=_CLASSES)
     shapes = [{key: value.shape for key, value in model.state_dict().items()} for model in (ours, theirs)]
     assert shapes[0] == shapes[1], f"{architecture}: its code builds another network"
     theirs.load_state_dict(ours.state_dict())
@@ -284,6 +285,18 @@ def _check_code(family: ExportableFamily, network: BaseNetwork, architecture: Ar
     grey = space["network"](num_classes=2, in_chans=1, drop_rate=0.1)
     shape = tuple(_outputs(grey, _pictures(architecture, channels=1)).shape)
     assert shape == (_IMAGES, 2), f"{architecture}: for grey pictures of 2 classes its code gives {shape}"
+
+
+def _module(text: str) -> Any:
+    """A module of some code, imported from a file as an exported one is."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "exported.py"
+        file.write_text(f"from __future__ import annotations\n{text}", encoding="utf-8")
+        spec = spec_from_file_location("exported_network", file)
+        assert spec is not None and spec.loader is not None
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return module
 
 
 def _imported(text: str) -> set[str]:
