@@ -281,7 +281,7 @@ SEARCH = """
 import json, sys, time
 from pathlib import Path
 import numpy as np
-from planner.searches.adjust import Probed, adjust
+from planner.searches.adjust import ProxyProbe, adjust
 from planner.searches.widths import width_vector
 from sampler import base
 
@@ -298,7 +298,7 @@ def probe(widths, label):
         known[widths] = {"widths": widths, "accuracy": numbers[0], "increases": numbers[1:]}
         with log.open("a") as file:
             file.write(json.dumps(known[widths]) + "\\n")
-    return Probed(known[widths]["accuracy"], tuple(known[widths]["increases"]))
+    return ProxyProbe(known[widths]["accuracy"], tuple(known[widths]["increases"]))
 
 found = adjust(vector, probe)
 result.write_text(json.dumps([found.architecture.layers, found.notes, [one.as_row() for one in found.steps]]))

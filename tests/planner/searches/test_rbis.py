@@ -483,7 +483,7 @@ def counted(monkeypatch):
         zen = float(sum(architecture.depths) + 1000 * seed)
         return zero_cost.ZeroCost(zen, 0.0, 1.0, 0.0, 0.0)
 
-    monkeypatch.setattr(zero_cost, "zen_score", zen_score)
+    monkeypatch.setattr("planner.searches.zen.zen_score", zen_score)
     return computed
 
 
@@ -528,7 +528,7 @@ def test_rbis_runs_on_zen_scores(counted):
 
 def test_importing_the_search_costs_no_torch():
     path = Path(__file__).parents[3]
-    code = "import sys, planner.searches.rbis, planner.searches.zen; print({'torch', 'pandas'} & set(sys.modules))"
+    code = "import sys, planner.searches.rbis, planner.searches.record; print({'torch', 'pandas'} & set(sys.modules))"
     environment = os.environ | {"PYTHONPATH": str(path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.strip() == "set()"
