@@ -96,7 +96,7 @@ def _check(name: str, value: Any) -> None:
     elif name in ("widths", "depths", "layers"):
         fine, wanted = isinstance(value, list) and all(type(one) is int for one in value), "a list of whole numbers"
     elif name == _KNOBS:
-        fine, wanted = isinstance(value, dict), "whole numbers by name"
+        fine, wanted = isinstance(value, dict), "an object of whole numbers by name"
     elif name in _SINCE:
         fine, wanted = isinstance(value, bool), "true or false"
     else:

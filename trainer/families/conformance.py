@@ -273,7 +273,8 @@ def _check_code(family: ExportableFamily, network: BaseNetwork, architecture: Ar
     text = f"from typing import Any\n\nfrom torch import nn\n\n{code.constants()}{code.body()}"
     foreign = _imported(text) - {"timm", "torch", *sys.stdlib_module_names}
     assert not foreign, f"{architecture}: its code imports {', '.join(sorted(foreign))}"
-    ours, theirs = _built(architecture), _module(text).network(num_classes=_CLASSES)
+    module = _module(text)
+    ours, theirs = _built(architecture), module.network(num_classes=_CLASSES)
     shapes = [{key: value.shape for key, value in model.state_dict().items()} for model in (ours, theirs)]
     assert shapes[0] == shapes[1], f"{architecture}: its code builds another network"
     theirs.load_state_dict(ours.state_dict())
@@ -282,7 +283,7 @@ def _check_code(family: ExportableFamily, network: BaseNetwork, architecture: Ar
     assert same, f"{architecture}: its code builds a network that computes something else"
     for name, kind in ((code.first, nn.Conv2d), (code.classifier, nn.Linear)):
         assert isinstance(theirs.get_submodule(name), kind), f"{architecture}: {name} is no {kind.__name__}"
-    grey = space["network"](num_classes=2, in_chans=1, drop_rate=0.1)
+    grey = module.network(num_classes=2, in_chans=1, drop_rate=0.1)
     shape = tuple(_outputs(grey, _pictures(architecture, channels=1)).shape)
     assert shape == (_IMAGES, 2), f"{architecture}: for grey pictures of 2 classes its code gives {shape}"
 

@@ -3,14 +3,14 @@
 import json
 
 import pytest
-from planner.settings import StudySettings
-from planner.store import Ledger
-from planner.table import ASKS
-from planner.trials import trained, trials_frame
 
 from planner import PlannerError
 from planner.exports.given import given, read_given
 from planner.rules import by_factor
+from planner.study.ledger import Ledger
+from planner.study.settings import StudySettings
+from planner.study.trials import trained, trials_frame
+from planner.tables.table import ASKS
 from sampler import architecture_complexity, base
 from sampler.complexity import count
 
@@ -60,7 +60,7 @@ def test_a_file_gives_a_network_with_group_widths_back(tmp_path, wider):
     assert read_given(path).architecture == wider
     assert read_given(path).macs == document["macs"]
     for wrong, message in (
-        ([16], "knobs is .*; an object of whole numbers is wanted"),
+        ([16], "knobs is .*; an object of whole numbers by name is wanted"),
         ({"group_width": [16, 16]}, "knob group_width has 2 values"),
         ({"heads": [2]}, "regnetx_002 has no knob 'heads'; its knobs: group_width"),
     ):
