@@ -125,7 +125,7 @@ class Asker:
 
         Args:
             number: Number of the trial.
-            score: What it reached, in [0, 1]; None unless the status is `ok`.
+            score: Score that it reached, in [0, 1]; None unless the status is `ok`.
             status: One of `trainer.observation.STATUSES`; `killed` queues it again.
             facts: Further fields of its `Observation`.
 

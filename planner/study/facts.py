@@ -134,7 +134,7 @@ def problem_of_trial(trial: optuna.trial.FrozenTrial, base: str, stages: int) ->
     """What is wrong with a trial of ours, in words; None for nothing.
 
     Args:
-        trial: As it is read.
+        trial: Trial as it is read.
         base: The study's base network.
         stages: How many that has.
     """

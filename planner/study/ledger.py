@@ -152,8 +152,8 @@ class Ledger(Records):
         """Queues architectures.
 
         Args:
-            architectures: What to train; `multipliers` hold r, d, w.
-            origin: What chose them, such as `stratified`.
+            architectures: Networks to train; `multipliers` hold r, d, w.
+            origin: Name of what chose them, such as `stratified`.
             seeds: How often to train each, from the study's seed upwards.
         """
         cost = count(architectures, self.settings.data.classes)
@@ -208,11 +208,11 @@ class Ledger(Records):
         """Queues one training that is not the study's own in everything.
 
         Args:
-            architecture: What to train; its r, d, w are the effective ones.
-            origin: What asks for it, such as `greedy`.
-            asks: What it has of its own: `epochs`, `recipe` (a name), `holdout`, `parent` (the trial whose kept network
+            architecture: Network to train; its r, d, w are the effective ones.
+            origin: Name of what asks for it, such as `greedy`.
+            asks: Wishes of its own: `epochs`, `recipe` (a name), `holdout`, `parent` (the trial whose kept network
                 it inherits from), `keep` (whether its network is kept).
-            seed: Of the training; the study's by default.
+            seed: Random seed of the training; the study's by default.
         """
         cost = architecture_complexity(architecture, self.settings.data.classes)
         sizes = architecture.resolution, architecture.depths, architecture.widths
@@ -249,7 +249,7 @@ class Ledger(Records):
         """Takes the oldest queued trial: its number, architecture and seed; None where the queue is empty.
 
         Args:
-            by: What takes it: the attribute that says whose it is.
+            by: Taker: the attribute that says whose it is.
         """
         from optuna.trial import TrialState
 
@@ -289,7 +289,7 @@ class Ledger(Records):
 
         Args:
             number: The trial.
-            observation: What came of it.
+            observation: Result of the training.
             again: Whether a training that diverged is tried once more, with another seed.
         """
         with self.locks.claiming():

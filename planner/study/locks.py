@@ -186,8 +186,8 @@ class PostgresLocks:
     """Several coordinators at once, by advisory locks of a PostgreSQL server.
 
     Args:
-        url: Of the storage.
-        study: Its name there.
+        url: URL of the storage.
+        study: Name of the study there.
     """
 
     def __init__(self, url: str, study: str) -> None:

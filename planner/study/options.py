@@ -96,7 +96,7 @@ def settings_of(folder: Path, options: StudyOptions, tell: Progress | None = Non
 
     Args:
         folder: The study's folder, which keeps the decoded images.
-        options: What the user asked for.
+        options: Options that the user gave.
         tell: Called with (what, done, total) while images are decoded.
 
     Returns:
@@ -229,8 +229,8 @@ def changed_option(study: str, settings: StudySettings, options: StudyOptions) -
 
     Args:
         study: The study's name.
-        settings: What it was made with.
-        options: What is said of it now.
+        settings: Settings that it was made with.
+        options: Options that are given now.
 
     Raises:
         PlannerError: If an option is impossible, whatever the study was made with.

@@ -63,7 +63,7 @@ class Pace:
 
     Attributes:
         level: Log seconds at one MAC.
-        slope: Of log seconds over log MACs; 1 where time is all arithmetic, less where there are fixed costs.
+        slope: Slope of log seconds over log MACs; 1 where time is all arithmetic, less where there are fixed costs.
         margin: Log of what is reserved over what is expected.
         lowest: Log MACs below which no time is saved: minus infinity where the slope was measured.
         rows: Trainings measured.

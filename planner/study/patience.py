@@ -19,7 +19,7 @@ class Patient(Protocol):
     Attributes:
         file: The ledger's file; None of one on a server.
         asking: Whether a `patient` method is at work.
-        locks: What guards the ledger.
+        locks: Locks that guard the ledger.
         tell: Told in one line what a user must know.
     """
 
@@ -57,7 +57,7 @@ def again(act: Callable[[], _R], renew: Callable[[], None], tell: Callable[[str]
     """Does something until its server answers, or it was away for too long.
 
     Args:
-        act: What is done.
+        act: Call that is made.
         renew: Done before every other try.
         tell: Told in one line that it waits.
 

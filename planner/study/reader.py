@@ -116,7 +116,7 @@ class Records(OpenedLedger):
         """The newest trial of everything that was asked for, by architecture and `asked_key`: number and status.
 
         Args:
-            seed: Of the trainings; the study's by default.
+            seed: Random seed of the trainings; the study's by default.
 
         Returns:
             Numbers and statuses; the status of what has not ended is None.

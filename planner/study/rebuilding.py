@@ -60,7 +60,7 @@ def rebuilt(
     Args:
         folder: The study's.
         settings: The study's.
-        ranges: Of the parameters.
+        ranges: Ranges of the parameters.
 
     Raises:
         PlannerError: If the observations do not say enough.

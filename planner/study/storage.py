@@ -83,7 +83,7 @@ def storage_of(url: str, made: bool = False) -> Any:
     """The storage of a URL, which reads fast.
 
     Args:
-        url: Of the storage.
+        url: URL of the storage.
         made: Whether its tables are there, so that none needs to be made.
     """
     from optuna.storages import RDBStorage
@@ -172,8 +172,8 @@ def write_study(path: Path, name: str, seed: int, trials: Sequence[optuna.trial.
 
     Args:
         path: The file.
-        name: Of the study.
-        seed: Of its sampler.
+        name: Name of the study.
+        seed: Random seed of its sampler.
         trials: Which it shall hold.
     """
     storage = storage_of(f"sqlite:///{path}")

@@ -26,8 +26,8 @@ class Standing:
     """How a study stands, as its folder says without being opened.
 
     Attributes:
-        name: Of the study.
-        base: Its base network; None where study.toml cannot be read.
+        name: Name of the study.
+        base: Base network; None where study.toml cannot be read.
         trained: Trainings that ended well; None where the ledger is elsewhere or cannot be read.
         waiting: Trainings queued or running; likewise.
         formula: Whether one was fitted.

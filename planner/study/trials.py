@@ -99,7 +99,7 @@ def curves_of(
     Args:
         trials: Finished ones.
         like: Attributes of that other trial: its epochs, recipe, hold-out and parent are theirs too.
-        settings: Of the study.
+        settings: Settings of the study.
     """
     wanted, curves = _task(like, settings), []
     for facts in (trial.user_attrs for trial in trials if is_ok(trial.user_attrs)):
@@ -226,7 +226,7 @@ def trial_training(number: int, facts: Mapping[str, Any], settings: StudySetting
 
     Args:
         number: The trial's.
-        facts: Its attributes.
+        facts: Attributes of the trial.
         settings: The study's.
         folder: The study's.
     """

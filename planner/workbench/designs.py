@@ -17,7 +17,7 @@ def equal_design(method: str, macs: float | None, start: Start | None = None) ->
     Args:
         method: `target`: r and d drawn; `grid`: compound scaling's; any other has no such design.
         macs: MACs of the networks; for `grid` None for twice those of what is scaled.
-        start: What `grid` scales; the base network by default.
+        start: Network that `grid` scales; the base network by default.
 
     Raises:
         PlannerError: If `target` has no MACs.

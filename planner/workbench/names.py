@@ -19,7 +19,7 @@ def load_formula(source: str | Path) -> Formula:
     """A formula that was saved, or one that ships.
 
     Args:
-        source: Its file, as `Formula.save` and `planner fit` write it; or the name of a base network for which one
+        source: File of the formula, as `Formula.save` and `planner fit` write it; or the name of a base network for which one
             ships: that of the reference study, or else of published networks.
 
     Raises:

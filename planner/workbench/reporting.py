@@ -18,7 +18,7 @@ class Report:
     """A page that was written.
 
     Attributes:
-        path: Its file.
+        path: File of the report.
         size: Size of the file, in bytes.
         numbers: All that it shows, in JSON's types.
     """
@@ -42,8 +42,8 @@ def write_report(source: Source, path: Path, own: bool) -> Report:
     """Writes a page.
 
     Args:
-        source: What it is about.
-        path: Its file.
+        source: Study or table that the report is about.
+        path: File of the report.
         own: Whether that is a file of ours, not one that a user named.
 
     Raises:

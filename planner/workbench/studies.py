@@ -43,7 +43,7 @@ def create_study(
         name: Name of the study.
         load_if_exists: Whether a study of that name is opened instead, which what is said here may not change.
         base: Name of the base network; `efficientnet_b0` by default.
-        trainer: What trains, if not the trainer of images: `FILE.py:NAME`, `package.module:NAME`, a registered name; or
+        trainer: The trainer, if not the trainer of images: `FILE.py:NAME`, `package.module:NAME`, a registered name; or
             a function of a job, which then trains in this process. It has its own data, so that `classes` are needed.
         data: Source of the images: `imagefolder:PATH`, `npz:PATH`, `cifar10:PATH`; generated fractals by default.
         classes: Outputs of the classifier, of a study without images of ours: another trainer does its trainings, or

@@ -107,7 +107,7 @@ class Study:
             hours: Only trainings begin that, by those measured, end within so many hours; None for no limit.
             method: `stratified`, `random` or `sobol`.
             seeds: Trainings of each architecture that is added.
-            limits: What those added may not pass, such as `sampler.exact_limit("params", 4e6)`.
+            limits: Limits that those added keep, such as `sampler.exact_limit("params", 4e6)`.
             resources: Where to train; on all cores or GPUs of this machine by default.
             progress: Told how the trainings go; lines on stderr of what is worth one by default.
 
@@ -187,14 +187,14 @@ class Study:
         """Records what came of a training that was asked for, as if the planner had done it.
 
         Args:
-            trial: What `ask` gave, or its number.
-            score: What it reached, in [0, 1], higher better; the last that the trial reported by default. None unless
+            trial: Trial that `ask` gave, or its number.
+            score: Score that it reached, in [0, 1], higher better; the last that the trial reported by default. None unless
                 the status is `ok`.
             status: `ok`; `diverged` or `out_of_memory`, which are not tried again; `killed`, which queues it again.
             loss: Loss on the scoring images, if known.
             seconds: Wall-clock seconds of the training, by which later ones are planned; 0 where nobody knows.
             device: Where it ran; the trial's device by default.
-            message: What went wrong, in one line.
+            message: Reason of a failure, in one line.
 
         Raises:
             PlannerError: If the trial is not being trained, somebody else trains it, or the result is impossible.
@@ -286,7 +286,7 @@ class Study:
         Args:
             budget: MACs of one image: a number, or a text such as `"3M"`; or several, which give a list. None where the
                 limits alone decide.
-            limits: What else must not be passed, such as `sampler.exact_limit("params", 4e6)`.
+            limits: Further limits, such as `sampler.exact_limit("params", 4e6)`.
             cautious: Whether the best lower bound of the accuracy is wanted, instead of the best mean.
             extrapolate: Whether to answer outside the range that was fitted.
             space: `"stage"` also for networks whose stages are scaled apart.
