@@ -23,6 +23,9 @@ What it rests on, for tables and trainings of your own:
     planner.ExactCostSampler(cost)   an Optuna sampler for two objectives of which one can be computed
     planner.propose(observed, pool, n, ..)  the rows of a pool to measure next
     planner.answer(observed, pool, budgets, ..)  for each budget the best row of a pool, by all that was measured
+    planner.register_family, register_torch_family, register_trainer, register_source, register_engine,
+    register_formula_kind, register_proposer, register_listener  parts of your own (see CONTRIBUTING.md)
+    planner.Stopped                  what ends a trainer's job early
     planner.PlannerError             whatever of these a caller can mend; one line says how
 """
 
@@ -38,21 +41,29 @@ if TYPE_CHECKING:
     from planner.answers.formula import Formula
     from planner.errors import PlannerError
     from planner.fitting.fit import fit
+    from planner.formulas.kinds import register_formula_kind
     from planner.formulas.prediction import Prediction
     from planner.proposers.proposal import propose
+    from planner.proposers.registry import register_proposer
     from planner.proposers.sampler import ExactCostSampler
     from planner.rules import at_budget
     from planner.study.asking import Trial
     from planner.surrogates.answer import answer
     from planner.surrogates.fit import fit_surrogate
     from planner.surrogates.surrogate import Surrogate
+    from planner.training.progress import register_listener
+    from planner.training.resources import register_engine
     from planner.workbench import plot
     from planner.workbench.names import bases, load_formula
     from planner.workbench.studies import create_study, list_studies, load_study
     from planner.workbench.study import Study
-    from sampler import Architecture, base
+    from sampler import Architecture, base, register_family
     from sampler.complexity import complexity
+    from trainer.families.registry import register_torch_family
+    from trainer.image_sources import register_source
     from trainer.network import build
+    from trainer.protocol import Stopped
+    from trainer.trainers import register_trainer
 
 # Before anything of `trainer` or `sampler` is imported: a user's own file of that name may come first on the path.
 own_modules.install()
@@ -64,6 +75,7 @@ PUBLIC = {
     "Formula": "planner.answers.formula",
     "PlannerError": "planner.errors",
     "Prediction": "planner.formulas.prediction",
+    "Stopped": "trainer.protocol",
     "Study": "planner.workbench.study",
     "Surrogate": "planner.surrogates.surrogate",
     "Trial": "planner.study.asking",
@@ -82,6 +94,14 @@ PUBLIC = {
     "load_study": "planner.workbench.studies",
     "plot": "planner.workbench.plot",
     "propose": "planner.proposers.proposal",
+    "register_engine": "planner.training.resources",
+    "register_family": "sampler",
+    "register_formula_kind": "planner.formulas.kinds",
+    "register_listener": "planner.training.progress",
+    "register_proposer": "planner.proposers.registry",
+    "register_source": "trainer.image_sources",
+    "register_torch_family": "trainer.families.registry",
+    "register_trainer": "trainer.trainers",
 }
 
 __all__ = [
@@ -90,6 +110,7 @@ __all__ = [
     "Formula",
     "PlannerError",
     "Prediction",
+    "Stopped",
     "Study",
     "Surrogate",
     "Trial",
@@ -108,6 +129,14 @@ __all__ = [
     "load_study",
     "plot",
     "propose",
+    "register_engine",
+    "register_family",
+    "register_formula_kind",
+    "register_listener",
+    "register_proposer",
+    "register_source",
+    "register_torch_family",
+    "register_trainer",
 ]
 
 

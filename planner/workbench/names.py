@@ -19,8 +19,8 @@ def load_formula(source: str | Path) -> Formula:
     """A formula that was saved, or one that ships.
 
     Args:
-        source: File of the formula, as `Formula.save` and `planner fit` write it; or the name of a base network for which one
-            ships: that of the reference study, or else of published networks.
+        source: File of the formula, as `Formula.save` and `planner fit` write it; or the name of a base network for
+            which one ships: that of the reference study, or else of published networks.
 
     Raises:
         PlannerError: If there is no such file, or it is damaged.

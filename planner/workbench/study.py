@@ -188,8 +188,8 @@ class Study:
 
         Args:
             trial: Trial that `ask` gave, or its number.
-            score: Score that it reached, in [0, 1], higher better; the last that the trial reported by default. None unless
-                the status is `ok`.
+            score: Score that it reached, in [0, 1], higher better; the last that the trial reported by default. None
+                unless the status is `ok`.
             status: `ok`; `diverged` or `out_of_memory`, which are not tried again; `killed`, which queues it again.
             loss: Loss on the scoring images, if known.
             seconds: Wall-clock seconds of the training, by which later ones are planned; 0 where nobody knows.
