@@ -55,7 +55,7 @@ def rmse(curve):
     return float(np.sqrt(np.mean((np.log(curve(DENSE)) - np.log(rule(DENSE))) ** 2)))
 
 
-@pytest.mark.parametrize("points", [5, 8])
+@pytest.mark.parametrize("points", [5, pytest.param(8, marks=pytest.mark.slow)])
 def test_a_right_prior_helps_where_there_are_few_new_trainings(priors, points):
     alone, helped, weights = [], [], []
     for seed in SEEDS:
@@ -69,7 +69,7 @@ def test_a_right_prior_helps_where_there_are_few_new_trainings(priors, points):
     assert np.mean(helped) < 0.75 * np.mean(alone)
 
 
-@pytest.mark.parametrize("points", [5, 15])
+@pytest.mark.parametrize("points", [pytest.param(5, marks=pytest.mark.slow), 15])
 def test_a_wrong_prior_gets_no_weight_and_does_no_harm(priors, points):
     alone, with_it, weights = [], [], []
     for seed in SEEDS:
