@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -157,13 +158,19 @@ def stop_after(epochs):
     return on_epoch
 
 
-@pytest.fixture
-def stopped(tmp_path):
-    """The checkpoint of a training that was stopped after its first epoch."""
-    path = tmp_path / "deep" / "state.pt"
+@pytest.fixture(scope="module")
+def stopped_once(tmp_path_factory):
+    """The folder of the checkpoint of a training that was stopped after its first epoch."""
+    path = tmp_path_factory.mktemp("stopped") / "deep" / "state.pt"
     with pytest.raises(_Stop):
         train(training(), DATA, on_epoch=stop_after(1), checkpoint=path)
-    return path
+    return path.parent
+
+
+@pytest.fixture
+def stopped(stopped_once, tmp_path):
+    """A copy of that checkpoint."""
+    return shutil.copytree(stopped_once, tmp_path / "deep") / "state.pt"
 
 
 def test_what_was_done_is_not_done_again(stopped):

@@ -81,7 +81,7 @@ def known(monkeypatch):
     return knows
 
 
-@pytest.mark.parametrize(("a", "g"), RULES)
+@pytest.mark.parametrize(("a", "g"), [*RULES[::3], *(pytest.param(*one, marks=pytest.mark.slow) for one in RULES[1:3])])
 def test_a_known_rule_is_given_back_to_a_thousandth(known, a, g):
     known(accuracy_of(a, g))
     found = fit(sampled(accuracy_of(a, g)), "compound").provenance["compound"]
@@ -91,7 +91,7 @@ def test_a_known_rule_is_given_back_to_a_thousandth(known, a, g):
     assert found["alpha"] * found["beta"] ** 2 * found["gamma"] ** 2 == pytest.approx(2)
 
 
-@pytest.mark.parametrize(("a", "g"), RULES[:2])
+@pytest.mark.parametrize(("a", "g"), [RULES[0], pytest.param(*RULES[1], marks=pytest.mark.slow)])
 def test_a_known_rule_is_given_back_by_a_gaussian_process_on_the_table(a, g):
     # The whole way, with a surrogate that has seen nothing but the trainings.
     from sklearn.gaussian_process import GaussianProcessRegressor
@@ -215,7 +215,7 @@ def anchored(a, g, anchor=THROUGH):
     return accuracy
 
 
-@pytest.mark.parametrize(("a", "g"), [(0.1, 0.3), (-0.2, 0.25), (0.5, -0.1)])
+@pytest.mark.parametrize(("a", "g"), [pytest.param(0.1, 0.3, marks=pytest.mark.slow), (-0.2, 0.25), (0.5, -0.1)])
 def test_a_rule_through_a_training_is_given_back_its_negative_exponents_too(known, tmp_path, a, g):
     truth = anchored(a, g)
     known(truth)

@@ -55,7 +55,7 @@ def rmse(curve):
     return float(np.sqrt(np.mean((np.log(curve(DENSE)) - np.log(rule(DENSE))) ** 2)))
 
 
-@pytest.mark.parametrize("points", [5, 8])
+@pytest.mark.parametrize("points", [5, pytest.param(8, marks=pytest.mark.slow)])
 def test_a_right_prior_helps_where_there_are_few_new_trainings(priors, points):
     alone, helped, weights = [], [], []
     for seed in SEEDS:
@@ -69,7 +69,7 @@ def test_a_right_prior_helps_where_there_are_few_new_trainings(priors, points):
     assert np.mean(helped) < 0.75 * np.mean(alone)
 
 
-@pytest.mark.parametrize("points", [5, 15])
+@pytest.mark.parametrize("points", [pytest.param(5, marks=pytest.mark.slow), 15])
 def test_a_wrong_prior_gets_no_weight_and_does_no_harm(priors, points):
     alone, with_it, weights = [], [], []
     for seed in SEEDS:
@@ -123,12 +123,23 @@ def frame_of(curve, seed, points, lowest=0.05):
     )
 
 
+@pytest.fixture(scope="module")
+def earlier_formula():
+    """A formula that was fitted to many trainings."""
+    return fit(frame_of(rule, 1, 19))
+
+
 @pytest.fixture
-def earlier(tmp_path):
-    """A formula that was fitted to many trainings, and its file."""
-    formula = fit(frame_of(rule, 1, 19))
-    formula.save(tmp_path / "earlier.json")
-    return formula, tmp_path / "earlier.json"
+def earlier(earlier_formula, tmp_path):
+    """That formula, and its file."""
+    earlier_formula.save(tmp_path / "earlier.json")
+    return earlier_formula, tmp_path / "earlier.json"
+
+
+@pytest.fixture(scope="module")
+def helped(earlier_formula):
+    """A formula that was fitted to few trainings, with that one as its prior."""
+    return fit(frame_of(rule, 2, 6), prior=earlier_formula)
 
 
 def test_a_formula_with_a_prior_goes_through_its_file_and_plain_python(earlier, tmp_path):
@@ -154,8 +165,8 @@ def test_a_formula_with_a_prior_goes_through_its_file_and_plain_python(earlier, 
         assert curve.mean(c)[0] == pytest.approx(expected + mean(own, math.log(c)), rel=1e-9)
 
 
-def test_the_exponent_far_away_is_the_slopes_together(earlier):
-    curve = fit(frame_of(rule, 2, 6), prior=earlier[0]).branches["shrink"].r
+def test_the_exponent_far_away_is_the_slopes_together(helped):
+    curve = helped.branches["shrink"].r
     assert curve.prior is not None
     far = np.log(curve([1e40, 1e41]))
     assert (far[1] - far[0]) / np.log(10) == pytest.approx(curve.far_exponent, abs=1e-6)
@@ -240,8 +251,8 @@ def test_priors_that_cannot_serve_are_refused(earlier, run, tmp_path, compound_f
         ({"prior": {}}, "shrink.r.prior"),
     ],
 )
-def test_a_damaged_prior_in_a_file_is_refused(earlier, change, words):
-    document = json.loads(dumps(fit(frame_of(rule, 2, 6), prior=earlier[0])))
+def test_a_damaged_prior_in_a_file_is_refused(helped, change, words):
+    document = json.loads(dumps(helped))
     document["branches"]["shrink"]["r"].update(change)
     with pytest.raises(PlannerError, match=words):
         read_formula(json.dumps(signed(document)), Formula)
