@@ -1,6 +1,5 @@
 """What other counters say, computed, compared with the counters themselves."""
 
-import sys
 import warnings
 
 import numpy as np
@@ -60,11 +59,3 @@ def test_every_other_counter_says_what_we_say_it_says(name, place, measure):
         said = others(architecture, classes=37)[place]
         image = torch.zeros(1, 3, architecture.resolution, architecture.resolution)
         assert said.value == measure(build(architecture, 37).eval(), image), (said.tool, architecture)
-
-
-def test_none_of_them_is_imported(run):
-    for module in ("thop", "ptflops"):
-        sys.modules.pop(module, None)
-    code, printed, _ = run("cost", "efficientnet_b0", "--explain")
-    assert code == 0 and "ptflops" in printed
-    assert not {"thop", "ptflops"} & set(sys.modules)

@@ -22,7 +22,7 @@ from planner.doctor.installed import (
     satisfies,
 )
 from planner.doctor.machine import LEAST_DISK, Check, machine_checks
-from planner.study import storage
+from planner.study import urls
 
 FEW = {"click": "click", "torch": "torch", "torchvision": "torchvision", "timm": "timm"}
 USAGE = namedtuple("USAGE", "total used free")
@@ -218,8 +218,8 @@ def test_any_driver_of_postgresql_will_do_and_every_extra_is_told(monkeypatch, d
     )
     found = {check.name: check.found for check in installed.extra_checks()}
     assert found["[postgres]"] == found["[slurm]"] == "there"
-    monkeypatch.setattr(storage, "find_spec", installed.importlib.util.find_spec)
-    assert storage.with_driver("postgresql://me@host/db") == f"postgresql+{driver}://me@host/db"
+    monkeypatch.setattr(urls, "find_spec", installed.importlib.util.find_spec)
+    assert urls.with_driver("postgresql://me@host/db") == f"postgresql+{driver}://me@host/db"
     assert found["[ray]"].endswith("pip install 'scaling-planner[ray]'")
     declared = set(metadata.metadata(installed.DISTRIBUTION).get_all("Provides-Extra")) - {"dev"}
     assert declared <= {name.strip("[]") for name in found}

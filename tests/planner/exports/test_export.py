@@ -212,8 +212,8 @@ def test_a_budget_takes_the_weights_that_its_study_kept(kept, run, monkeypatch, 
 
     ledger, one, _ = kept
     Formula.of(compound("efficientnet_b0", 64, 4)).save(tmp_path / "results" / "mine" / "formula.json")
-    within = question.within
-    monkeypatch.setattr(question, "within", lambda *given: replace(within(*given), architecture=one))
+    within = question.prediction_within
+    monkeypatch.setattr(question, "prediction_within", lambda *given: replace(within(*given), architecture=one))
     code, out, err = run("export", "--flops", "8M", "--to", "timm", "--study", "mine")
     assert code == 0 and "weights: study mine, trial 3" in out, err
     assert "trial 3" in (tmp_path / "efficientnet_b0_8m.py").read_text()
