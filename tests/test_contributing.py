@@ -38,7 +38,7 @@ def test_the_proposer_and_the_listener_of_the_page_keep_to_their_protocols(names
 
 
 def test_every_check_and_module_that_the_page_names_is_there():
-    for name in re.findall(r"`((?:planner|trainer|sampler)\.[\w.]+)`", PAGE):
+    for name in re.findall(r"`((?:planner|trainer|sampler)(?:\.\w+)+)`", PAGE):
         module, _, last = name.rpartition(".")
         found = import_module(name) if not last.startswith("check_") else getattr(import_module(module), last)
         assert found

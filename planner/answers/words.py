@@ -18,7 +18,7 @@ def integer_differences(one: Architecture, other: Architecture) -> str:
         >>> from dataclasses import replace
         >>> from sampler import base
         >>> b0 = base("efficientnet_b0").architecture()
-        >>> differences(replace(b0, resolution=192, depths=(1, 2, 2, 3, 3, 3, 1)), b0)
+        >>> integer_differences(replace(b0, resolution=192, depths=(1, 2, 2, 3, 3, 3, 1)), b0)
         '3 blocks instead of 4 in stage 6, 192 px instead of 224'
     """
     names = column_names(len(one.widths))

@@ -6,6 +6,7 @@ import importlib.util
 import keyword
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -61,12 +62,17 @@ def is_timm_model(name: str) -> bool:
         >>> is_timm_model("resnet50"), is_timm_model("resnet_50")
         (True, False)
     """
+    return name in _timm_names()
+
+
+@cache
+def _timm_names() -> frozenset[str]:
     timm = importlib.util.find_spec("timm")
     folders = [] if timm is None else timm.submodule_search_locations or []
-    made = re.compile(rf"^@register_model\s+def {re.escape(name)}\(", re.MULTILINE)
-    renamed = re.compile(rf"""['"]{re.escape(name)}['"]\s*:""")
+    names: set[str] = set()
     for file in (file for folder in folders for file in Path(folder, "models").glob("*.py")):
         text = file.read_text(encoding="utf-8")
-        if made.search(text) or renamed.search(text.partition("register_model_deprecations(__name__")[2]):
-            return True
-    return False
+        names.update(re.findall(r"^@register_model\s+def (\w+)\(", text, re.MULTILINE))
+        renamed = text.partition("register_model_deprecations(__name__")[2]
+        names.update(re.findall(r"""['"]([\w.-]+)['"]\s*:""", renamed))
+    return frozenset(names)

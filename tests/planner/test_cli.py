@@ -276,8 +276,13 @@ def test_milliseconds_are_a_budget_where_a_latency_model_is(run):
     assert code == 2 and "at most 1.01 ms latency cannot be kept: the smallest architecture of this formula has" in err
 
 
+FEW_IMAGES = ("--data", "fractal:classes=2,train=40,validation=20")
+
+
 def test_nothing_is_queued_that_passes_a_budget(run):
-    code, out, err = run("sample", "--study", "s", "--trials", "6", "--window", "0.03", "1", "--params", "1M")
+    code, out, err = run(
+        "sample", "--study", "s", *FEW_IMAGES, "--trials", "6", "--window", "0.03", "1", "--params", "1M"
+    )
     assert code == 0, err
     code, out, err = run("sample", "--study", "s", "--trials", "2", "--memory", "4MB", "--flops", "3M", "--json")
     assert code == 0, err
@@ -292,7 +297,7 @@ def test_nothing_is_queued_that_passes_a_budget(run):
 
 
 def test_the_bounds_of_the_multipliers_hold_for_every_architecture_and_are_the_study_s_own(run):
-    sample = ("sample", "--study", "s", "--trials", "5", "--window", "0.03", "0.5", "--w", "0.2", "0.6")
+    sample = ("sample", "--study", "s", *FEW_IMAGES, "--trials", "5", "--window", "0.03", "0.5", "--w", "0.2", "0.6")
     code, out, err = run(*sample, "--d", "0.4", "0.9", "--r", "0.6", "0.8")
     assert code == 0, err
     from planner.study.opening import open_ledger
