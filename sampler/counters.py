@@ -1,6 +1,6 @@
 """What other counters say of the same network, computed from our own count, and why.
 
-Compared with the tools themselves in tests/planner_tests/test_counters.py: torch 2.15, fvcore 0.1.5, thop 0.1.1,
+Compared with the tools themselves in tests/sampler/test_counters.py: torch 2.15, fvcore 0.1.5, thop 0.1.1,
 ptflops 0.7.5. None of them needs to be installed.
 """
 
