@@ -2,7 +2,6 @@
 
 import gc
 import json
-import multiprocessing
 import shutil
 import subprocess
 import sys
@@ -79,16 +78,13 @@ def test_no_two_askers_get_the_same(study):
     other.tell(second[0], 0.5)
 
 
-def _ask(place):
-    return [one.number for one in planner.load_study("mine").ask(3)]
-
-
 @pytest.mark.slow
 def test_processes_that_ask_at_the_same_time_share_the_queue(study):
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        asked = pool.map(_ask, range(4))
-    numbers = [number for some in asked for number in some]
-    ended = {one.number for one in open_ledger("mine")._finished()}  # askers of one process die one after the other
+    program = "import planner; print(*[one.number for one in planner.load_study('mine').ask(3)])"
+    command = [sys.executable, "-c", program]
+    asking = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    numbers = [int(number) for process in asking for number in process.communicate(timeout=120)[0].split()]
+    ended = {one.number for one in open_ledger("mine")._finished()}  # askers end one after the other
     assert len(numbers) == len(set(numbers)) == 12 and ended <= set(numbers)
 
 
