@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from planner.answers.formula import Formula
 from planner.errors import PlannerError
@@ -16,6 +17,7 @@ from planner.text.shipped import reference_formula, shipped_formula
 from sampler import Limit
 from sampler import base as base_named
 
+_F = TypeVar("_F", bound=FormulaCurves)
 _NO_FORMULA = (
     "none learned for {base} yet, so this is compound scaling with EfficientNet's constants; "
     "learn its own with `planner run --base {base}`"
@@ -88,11 +90,16 @@ def _known(base: str | None) -> Iterator[tuple[str, FormulaCurves]]:
         if base in (None, loaded.base):
             yield str(own), loaded
     name = base_named(base or "efficientnet_b0").name
+    yield from shipped_formulas(name, FormulaCurves)
+    if shipped_formula(name) is None:
+        yield _NO_FORMULA.format(base=name), compound(name)
+
+
+def shipped_formulas(name: str, kind: type[_F]) -> Iterator[tuple[str, _F]]:
+    """The formulas that ship for a base network, the reference study's first, and where each is from in words."""
     if (text := reference_formula(name)) is not None:
-        studied = read_formula(text, FormulaCurves, "the reference study's formula", shipped=True)
+        studied = read_formula(text, kind, "the reference study's formula", shipped=True)
         yield "shipped with the planner, learned in its reference study (results/reference)", studied
     if (text := shipped_formula(name)) is not None:
-        published = read_formula(text, FormulaCurves, "the shipped formula", shipped=True)
+        published = read_formula(text, kind, "the shipped formula", shipped=True)
         yield f"shipped with the planner, from published {name} networks", published
-    else:
-        yield _NO_FORMULA.format(base=name), compound(name)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from planner.answers.formula import Formula
-from planner.formulas.codec import read_formula
-from planner.text.shipped import reference_formula, shipped_formula
+from planner.answers.formulas import shipped_formulas
 from sampler import BaseNetwork, base, base_names
 
 
@@ -26,8 +25,6 @@ def load_formula(source: str | Path) -> Formula:
         PlannerError: If there is no such file, or it is damaged.
     """
     if isinstance(source, str) and source in base_names():
-        if (text := reference_formula(source)) is not None:
-            return read_formula(text, Formula, "the reference study's formula", shipped=True)
-        if (text := shipped_formula(source)) is not None:
-            return read_formula(text, Formula, "the shipped formula", shipped=True)
+        for _, formula in shipped_formulas(source, Formula):
+            return formula
     return Formula.load(source)
