@@ -63,7 +63,7 @@ class BaseNetwork:
         name: timm's model name where timm has the network.
         family: The family that counts and builds it (`"mbconv"`).
         resolution: Input side at base size, in pixels.
-        stem: Channels of the first convolution.
+        stem: Channels of the first convolution; 0 where the network has none that scales on its own.
         stages: The stages, input side first.
         head: Channels of the last 1x1 convolution; 0 where the network has none.
         rule: Name of the scaling rule that gives the published larger and smaller versions.
@@ -108,7 +108,7 @@ class Architecture:
     Attributes:
         base: Name of the base network.
         resolution: Input side, in pixels.
-        stem: Channels of the first convolution.
+        stem: Channels of the first convolution; 0 where the network has none that scales on its own.
         widths: Output channels of each stage.
         depths: Blocks of each stage.
         head: Channels of the last 1x1 convolution; 0 for none.
@@ -141,9 +141,9 @@ class Architecture:
         if len(self.widths) != len(self.depths):
             raise InputError(f"{len(self.widths)} widths and {len(self.depths)} depths: give one of each per stage")
         check_range("resolution", self.resolution, MAX_PIXELS)
-        for name, channels in (("stem", self.stem), ("widths", self.widths)):
-            check_range(name, channels, MAX_CHANNELS)
-        check_range("head", self.head, MAX_CHANNELS, smallest=0)
+        check_range("widths", self.widths, MAX_CHANNELS)
+        for name, channels in (("stem", self.stem), ("head", self.head)):
+            check_range(name, channels, MAX_CHANNELS, smallest=0)
         check_range("depths", self.depths, MAX_BLOCKS)
 
     def knob(self, name: str) -> tuple[int, ...] | None:

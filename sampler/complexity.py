@@ -183,11 +183,10 @@ def check(network: BaseNetwork, architectures: Architectures, classes: int) -> N
         raise InputError(f"classes is {shown(classes)}; one whole number is wanted")
     check_range("resolution", architectures.resolution, MAX_PIXELS)
     check_range("depths", architectures.depths, MAX_BLOCKS)
-    for name, channels in (
-        ("stem", architectures.stem),
-        ("widths", architectures.widths),
-    ):
-        check_range(name, channels, MAX_CHANNELS)
+    check_range("widths", architectures.widths, MAX_CHANNELS)
+    if not network.stem and architectures.stem.any():
+        raise InputError(f"{network.name} has no stem of its own; it must be 0, not {architectures.stem.max()}")
+    check_range("stem", architectures.stem, MAX_CHANNELS, smallest=1 if network.stem else 0)
     if not network.head and architectures.head.any():
         raise InputError(f"{network.name} has no head convolution; its head must be 0, not {architectures.head.max()}")
     check_range("head", architectures.head, MAX_CHANNELS, smallest=1 if network.head else 0)

@@ -6,6 +6,7 @@ of resolution, depth and width; a rule never changes the number of stages.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -30,6 +31,8 @@ from sampler.errors import InputError
 from sampler.families import family_of
 from sampler.families.registry import own_knobs
 
+# The rules of networks that say their own steps: the divisor of widths, the step of resolutions.
+_MULTIPLES = re.compile(r"multiples:([1-9]\d{0,4}):([1-9]\d{0,4})")
 MAX_MULTIPLIER = 1000.0
 # Where ranges of multipliers begin, and how often they are halved: to 1e-11.
 LEAST_MULTIPLIER, _HALVINGS = 1e-3, 40
@@ -49,6 +52,7 @@ class ScalingRule:
         head: `"scaled"` with w, `"fixed"`, or `"never_below"` its base size.
         resolution: `"nearest"` integer of base resolution times r, `"floor"`, or nearest `"multiple_of_4"`.
         smallest: The fewest channels of a stage, stem or head.
+        step: Resolutions are multiples of it.
     """
 
     name: str
@@ -59,6 +63,7 @@ class ScalingRule:
     head: Literal["scaled", "fixed", "never_below"]
     resolution: Literal["nearest", "floor", "multiple_of_4"]
     smallest: int = 8
+    step: int = 1
 
     def pixels(self, base_resolution: int, r: ArrayLike) -> IntArray:
         """`(n,)` input sides for `(n,)` resolution multipliers."""
@@ -68,6 +73,8 @@ class ScalingRule:
             return np.floor(exact + 1e-9).astype(np.int64)
         if self.resolution == "multiple_of_4":
             return 4 * np.rint(exact / 4).astype(np.int64)
+        if self.step > 1:
+            return self.step * np.maximum(np.rint(exact / self.step), 1).astype(np.int64)
         return np.rint(exact).astype(np.int64)
 
     def blocks(self, depth: int, d: FloatArray, end: bool = False) -> IntArray:
@@ -89,7 +96,7 @@ class ScalingRule:
 
     def stem_channels(self, network: BaseNetwork, w: FloatArray) -> IntArray:
         """`(n,)` channels of the first convolution."""
-        if self.stem == "fixed":
+        if self.stem == "fixed" or not network.stem:
             return np.full(len(w), network.stem, dtype=np.int64)
         scaled = self.channels(network.stem, w)
         return np.maximum(scaled, network.stem) if self.stem == "never_below" else scaled
@@ -126,11 +133,14 @@ RULES: dict[str, ScalingRule] = {
 
 
 def rule_named(name: str) -> ScalingRule:
-    """The scaling rule of that name.
+    """The scaling rule of that name; `multiples:8:16` has widths of multiples of 8, and resolutions of 16.
 
     Raises:
         InputError: If there is none; names them all.
     """
+    if isinstance(name, str) and (steps := _MULTIPLES.fullmatch(name)):
+        divisor, step = int(steps[1]), int(steps[2])
+        return ScalingRule(name, "round", divisor, False, "fixed", "fixed", "nearest", smallest=divisor, step=step)
     if not isinstance(name, str) or name not in RULES:
         raise InputError(f"scaling rule {shown(name)} is unknown; known rules: {', '.join(RULES)}")
     return RULES[name]
