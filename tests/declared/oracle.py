@@ -57,7 +57,8 @@ class Alive(TorchDispatchMode):
         if key not in self.weights:
             self.tensors[key].append(weakref.ref(tensor))
             if sum(side > 1 for side in tensor.shape) > 1 and not self.sizes[key]:
-                self.sizes[key] = tensor.untyped_storage().nbytes()
+                size = tensor.element_size()  # masks of booleans are numbers of the network's type, as all others
+                self.sizes[key] = tensor.untyped_storage().nbytes() // size * max(size, 4)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
@@ -84,7 +85,7 @@ def truth(spec, sizes):
     inputs = list(given.values()) if isinstance(given, dict) else list(given)
     with torch.no_grad(), Alive(buffers, inputs) as alive:
         forward()
-    held = sum(one.numel() * one.element_size() for one in module.buffers())
+    held = sum(one.numel() * max(one.element_size(), 4) for one in module.buffers())
     return flops.get_total_flops() // 2, params, alive.outputs, 4 * params + held + alive.most
 
 
