@@ -1,0 +1,1 @@
+"""Networks that a user declares, in torch."""
