@@ -7,7 +7,7 @@ of resolution, depth and width; a rule never changes the number of stages.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -144,6 +144,11 @@ def rule_named(name: str) -> ScalingRule:
     if not isinstance(name, str) or name not in RULES:
         raise InputError(f"scaling rule {shown(name)} is unknown; known rules: {', '.join(RULES)}")
     return RULES[name]
+
+
+def rules_of(network: BaseNetwork) -> Mapping[str, ScalingRule]:
+    """The rules by which versions of a network may have been made, by name: all, or its own steps where it has some."""
+    return RULES if network.rule in RULES else {network.rule: rule_named(network.rule)}
 
 
 def checked_multiplier(name: str, values: ArrayLike) -> FloatArray:
