@@ -14,9 +14,9 @@ import numpy as np
 from sampler import Architecture, BaseNetwork, base
 from sampler.architecture import stack
 from sampler.complexity import blocks_of
+from sampler.declared.description import BLOCK
 from sampler.families.mbconv import COPIES
 from sampler.families.parts import Block, Layer
-from sampler.declared.description import BLOCK
 
 # thop compares exact types: it knows torch's batch norm and linear layer, but not what timm derives from them.
 PLAIN_BATCH_NORM = ("residual", "ghost")

@@ -101,7 +101,7 @@ class Training:
     def _network(self) -> dict[str, str]:
         if self.network is None:
             return {}
-        declared = f"{self.network.function}\n{self.network.content}"
+        declared = json.dumps([self.network.function, self.network.beside])
         return {"network": hashlib.sha256(declared.encode()).hexdigest()}
 
 

@@ -24,8 +24,8 @@ from trainer.augment import CROP_MARGIN, Augmentation, seed_of
 from trainer.batches import DeviceImages, steps_per_epoch
 from trainer.channel_dropout import ChannelDropout
 from trainer.channel_units import units_of
-from trainer.declared.images import fit_colours
 from trainer.checkpoint import identity_of, read_checkpoint, write_checkpoint
+from trainer.declared.images import fit_colours
 from trainer.distillation import Distillation
 from trainer.images import ImageData
 from trainer.inheritance.stages import zero_init

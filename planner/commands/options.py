@@ -188,7 +188,7 @@ def latency_limit(milliseconds: float, path: Path) -> Limit:
         PlannerError: If there is no such model.
     """
     from planner.latency.model import LatencyModel
-    from sampler import Architecture, Limit
+    from sampler import Limit
 
     if not path.is_file():
         raise PlannerError(

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from planner.answers.answer import Answer
+from planner.commands.options import widths_words
 from planner.formulas.prediction import Prediction
 from planner.formulas.trainings import TrainedNetwork
-from planner.commands.options import widths_words
 from planner.text.quantities import format_cost, format_count
 from sampler import Architecture
 

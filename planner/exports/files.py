@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from planner.errors import PlannerError
 from planner.exports.network import ExportedNetwork
@@ -83,7 +83,9 @@ def _declared(network: ExportedNetwork, path: Path) -> dict[Path, str | nn.Modul
     """
     assert network.shipped is not None
     if not network.shipped.beside:
-        raise PlannerError(f"{network.title}: declared in a program; put its function into a file of its own, or --to onnx")
+        raise PlannerError(
+            f"{network.title}: declared in a program; put its function into a file of its own, or --to onnx"
+        )
     sources: dict[Path, str | nn.Module] = {path.parent / name: text for name, text in network.shipped.beside}
     for file, text in sources.items():
         if file.exists() and file.read_bytes() != str(text).encode():

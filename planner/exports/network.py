@@ -151,7 +151,10 @@ class ExportedNetwork:
 
     def _declared(self, shipped: ShippedNetwork) -> dict[str, Any]:
         """How a declared network is built without the planner's studies: its file, its function and what that takes."""
-        module, arguments = shipped.beside[0][0] if shipped.beside else "", arguments_of(self.architecture, self.classes)
+        module, arguments = (
+            shipped.beside[0][0] if shipped.beside else "",
+            arguments_of(self.architecture, self.classes),
+        )
         name = module.removesuffix(".py").replace("/", ".")
         call = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
         return {

@@ -1,31 +1,31 @@
-"""The declared network of a study: its folder keeps what it is and the user's file, and it never becomes another one.
+"""The declared network of a study: its folder keeps what it is and the user's files, and it never becomes another one.
 
-Reading a study needs neither the user's file nor torch; building its networks takes the folder's copy of the file.
+Reading a study needs neither the user's files nor torch; building its networks takes the folder's copies.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from planner.errors import PlannerError
-from planner.text.documents import parse, read_text, write_own
+from planner.text.documents import read_text, write_own
 from sampler import InputError
 from sampler.declared.description import NetworkDescription
 from sampler.declared.family import DeclaredFamily
 from sampler.families.protocol import Sizes
 from sampler.totals import layer_totals
-from trainer.declared.loading import ShippedNetwork, know_shipped, shipped_network
+from trainer.declared.loading import ShippedNetwork, files_named, know_shipped, shipped_network
+from trainer.declared.own_files import digest_of_files
 
 DESCRIPTION = "network.json"
+SOURCES = "network"  # the folder of the files' copies
 _LARGEST = 100_000_000  # bytes
 _FACTS = ("resolution", "widths", "depths", "knobs", "divisors", "step", "least", "channels", "images")
 _LONGEST = 60  # of a line that is shown
@@ -36,9 +36,9 @@ class NetworkSettings(BaseModel):
 
     Attributes:
         given: What the user named, such as `nets/mine.py:net`; "" for a function of a program.
-        file: Name of the folder's copy of the file; "" where there is none.
+        file: Name of the file, from the folder of its package; "" where there is none.
         function: Name of the function in it.
-        sha256: Digest of the file's bytes.
+        sha256: Digest of the file, and of those beside it that it imports.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,12 +46,6 @@ class NetworkSettings(BaseModel):
     file: str = ""
     function: str = ""
     sha256: str = ""
-
-    @property
-    def path(self) -> Path | None:
-        """The user's own file, wherever it is now; None where it was not named as a file."""
-        where, _, _ = self.given.rpartition(":")
-        return Path(where).expanduser() if where.endswith(".py") else None
 
 
 def network_settings(base: str, given: str | Callable[..., Any] | None) -> NetworkSettings | None:
@@ -64,10 +58,9 @@ def network_settings(base: str, given: str | Callable[..., Any] | None) -> Netwo
     shipped = shipped_network(base)
     if shipped is None:
         return None
-    named = given if isinstance(given, str) and ":" in given else ""
-    return NetworkSettings(
-        given=named, file=shipped.file, function=shipped.function, sha256=_sha256(shipped.content) if shipped.file else ""
-    )
+    files, named = dict(shipped.beside), given if isinstance(given, str) and ":" in given else ""
+    digest = digest_of_files(files) if files else ""
+    return NetworkSettings(given=named, file=next(iter(files), ""), function=shipped.function, sha256=digest)
 
 
 def keep_network(folder: Path, base: str) -> None:
@@ -81,8 +74,10 @@ def keep_network(folder: Path, base: str) -> None:
         return
     remedy = "free space or choose another folder"
     write_own(folder / DESCRIPTION, shipped.description, remedy)
-    if shipped.file:
-        write_own(folder / shipped.file, shipped.content, remedy)
+    for name, text in shipped.beside:
+        file = folder / SOURCES / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_own(file, text, remedy)
 
 
 def know_network(folder: Path, table: Any) -> None:
@@ -95,62 +90,71 @@ def know_network(folder: Path, table: Any) -> None:
     Raises:
         PlannerError: If the folder lacks something or was edited, or another network of its name is known already.
     """
-    file = table.get("file", "") if isinstance(table, dict) else None
-    if not isinstance(file, str) or Path(file).name != file:
+    if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
         return
     made = _kept(folder, table)
-    name = _name(made)
+    name = _described(made).name
     now = shipped_network(name)
-    if now is not None and (change := difference(made, now)):
-        raise PlannerError(
-            f"study {folder.name} was made with another network {name}: {change}; put that back, give the new network "
-            "another name, or take another --study"
-        )
-    if now is None or now != made:
+    if now is None:
         know_shipped(made)
+    elif change := difference(made, now):
+        raise _changed(folder, f"network {name}", change)
 
 
-def _kept(folder: Path, table: dict[str, Any]) -> ShippedNetwork:
+def check_given(folder: Path, settings: NetworkSettings | None, given: Any = None) -> None:
+    """Refuses to go on where the user's files were changed since the study was made; files that are gone are not.
+
+    Args:
+        folder: The study's folder.
+        settings: Where the network was declared; None for networks of ours.
+        given: What is named now; what was named then by default.
+
+    Raises:
+        PlannerError: Naming the first line that differs.
+    """
+    named = settings.given if settings and given is None else given
+    if settings is None or not isinstance(named, str) or ":" not in named:
+        return
+    try:
+        files = files_named(named)
+    except InputError:
+        if given is not None:
+            raise
+        return
+    if files and digest_of_files(files) != settings.sha256:
+        made = dict(_kept(folder, settings.model_dump()).beside)
+        raise _changed(folder, named.rpartition(":")[0], _first_difference(made, files) or "its files")
+
+
+def _changed(folder: Path, what: str, change: str) -> PlannerError:
+    return PlannerError(
+        f"{what} is not as it was when study {folder.name} was made with it: {change}; put that back, or take another "
+        "--study (and another name, where both are used at once)"
+    )
+
+
+def _kept(folder: Path, table: Mapping[str, str]) -> ShippedNetwork:
     """What a study's folder keeps of its network.
 
     Raises:
         PlannerError: If something is missing, damaged or edited.
     """
     remedy = "restore it from a copy of the study's folder"
-    path, file = folder / DESCRIPTION, table.get("file", "")
+    path, first, sources = folder / DESCRIPTION, table.get("file", ""), folder / SOURCES
     text = read_text(path, _LARGEST, "no description of the study's network", remedy)
     try:
-        NetworkDescription.from_json(parse(text))
+        description = NetworkDescription.from_json(json.loads(text))
     except (ValueError, RecursionError) as error:
         raise PlannerError(f"{path}: {str(error)[:200]}; {remedy}") from error
-    content = read_text(folder / file, _LARGEST, "not the file of the study's network", remedy) if file else ""
-    if file and _sha256(content) != table.get("sha256"):
-        raise PlannerError(f"{folder / file}: not as it was when the study was made (its digest differs); {remedy}")
-    return ShippedNetwork(file, str(table.get("function", "")), content, text)
-
-
-def check_file(folder: Path, settings: NetworkSettings | None) -> None:
-    """Refuses to train where the user's file was changed since the study was made; else has its folder's modules found.
-
-    Args:
-        folder: The study's folder.
-        settings: Where the network was declared; None for networks of ours.
-
-    Raises:
-        PlannerError: Naming the first line that differs.
-    """
-    path = settings.path if settings else None
-    if settings is None or path is None or not path.is_file():
-        return
-    now = path.read_text(encoding="utf-8", errors="replace")
-    if _sha256(now) != settings.sha256:
-        before = (folder / settings.file).read_text(encoding="utf-8")
-        raise PlannerError(
-            f"{path} was changed since study {folder.name} was made with it: {_first_line(before, now)}; put that "
-            "back, or take another --study"
-        )
-    if (beside := str(path.absolute().parent)) not in sys.path:
-        sys.path.append(beside)  # what it imports from there; last, so that it hides nothing that is installed
+    files = {}
+    if first:
+        others = sorted(one.relative_to(sources).as_posix() for one in sources.rglob("*.py"))
+        for name in dict.fromkeys([first, *others]):
+            files[name] = read_text(sources / name, _LARGEST, "no file of a network", remedy)
+        if digest_of_files(files) != table.get("sha256"):
+            raise PlannerError(f"{sources}: not the files that the study was made with; {remedy}")
+    name = PurePosixPath(first).name
+    return ShippedNetwork(name, description.source.function, files.get(first, ""), text, tuple(files.items()))
 
 
 def difference(made: ShippedNetwork, now: ShippedNetwork) -> str:
@@ -161,29 +165,32 @@ def difference(made: ShippedNetwork, now: ShippedNetwork) -> str:
     before, after = _described(made), _described(now)
     for name in _FACTS:
         if (was := _shown(getattr(before, name))) != (new := _shown(getattr(after, name))):
-            return f"its {name} were {was}, not {new}"
+            return f"{name} {was} became {new}"
     if made.function != now.function:
-        return f"it was function {made.function!r}, not {now.function!r}"
-    if made.content != now.content:
-        return _first_line(made.content, now.content)
-    was, new = _costs(before), _costs(after)
-    return "" if was == new else f"at base size it cost {was[0]:,} MACs and {was[1]:,} params, not {new[0]:,} and {new[1]:,}"
+        return f"function {made.function} became {now.function}"
+    if made.beside and now.beside and (change := _first_difference(dict(made.beside), dict(now.beside))):
+        return change
+    (macs, params, *others), (new_macs, new_params, *new_others) = _costs(before), _costs(after)
+    if (macs, params, others) == (new_macs, new_params, new_others):
+        return ""
+    return f"{macs:,} MACs and {params:,} params at base size became {new_macs:,} and {new_params:,}"
 
 
-def _first_line(before: str, after: str) -> str:
-    """The first line that differs, by its number."""
-    old, new = before.splitlines(), after.splitlines()
-    at = next((i for i, (one, other) in enumerate(zip(old, new, strict=False)) if one != other), min(len(old), len(new)))
-    was, now = (repr(lines[at].strip()[:_LONGEST]) if at < len(lines) else "nothing" for lines in (old, new))
-    return f"line {at + 1} was {was}, not {now}"
+def _first_difference(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """The first line that differs, by its file and number; "" where none does."""
+    for name in dict.fromkeys([*before, *after]):
+        old, new = before.get(name, "").splitlines(), after.get(name, "").splitlines()
+        if old == new:
+            continue
+        pairs = enumerate(zip(old, new, strict=False))
+        at = next((i for i, (one, other) in pairs if one != other), min(len(old), len(new)))
+        was, now = (repr(lines[at].strip()[:_LONGEST]) if at < len(lines) else "nothing" for lines in (old, new))
+        return f"line {at + 1} of {name}, {was}, became {now}"
+    return "" if dict(before) == dict(after) else "the ends of its lines"
 
 
 def _described(network: ShippedNetwork) -> NetworkDescription:
     return NetworkDescription.from_json(json.loads(network.description))
-
-
-def _name(network: ShippedNetwork) -> str:
-    return _described(network).name
 
 
 def _shown(value: Any) -> str:
@@ -209,7 +216,3 @@ def _costs(network: NetworkDescription) -> tuple[int, ...]:
         for row in range(3)
         for name in ("macs", "params")
     )
-
-
-def _sha256(content: str) -> str:
-    return hashlib.sha256(content.encode()).hexdigest()

@@ -10,7 +10,7 @@ from pathlib import Path
 from planner.errors import PlannerError
 from planner.study.designs import Design, draw_design
 from planner.study.ledger import Ledger
-from planner.study.network import check_file
+from planner.study.network import check_given
 from planner.training.coordinator import Coordinator
 from planner.training.leftovers import remove_left
 from planner.training.progress import LISTENERS, Listener, Listeners
@@ -117,7 +117,7 @@ def _trained(ledger: Ledger, cache: Path, resources: Resources, progress: Listen
     if not counts["waiting"] and not ledger.elsewhere():
         return found
     settings = ledger.settings
-    check_file(ledger.folder, settings.network)
+    check_given(ledger.folder, settings.network)
     if not settings.trainer:
         check_images(settings.base)
     task = task_named(settings.trainer)

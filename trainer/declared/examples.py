@@ -76,7 +76,9 @@ def _given(make: Callable[[int], Any], resolution: int, name: str) -> Example:
         made = make(resolution)
     except Exception as error:  # whatever the user's function does
         what = " ".join(str(error).split())[:200]
-        raise InputError(f"{name}: its input fails for {resolution} ({type(error).__name__}: {what}); mend it") from error
+        raise InputError(
+            f"{name}: its input fails for {resolution} ({type(error).__name__}: {what}); mend it"
+        ) from error
     named = dict(made) if isinstance(made, Mapping) else {}
     positional = () if named else tuple(made) if isinstance(made, tuple | list) else (made,)
     example = Example(positional, named, images=False)

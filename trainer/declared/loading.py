@@ -122,6 +122,25 @@ def _named(name: str, tell: Tell) -> BaseNetwork:
     return _know(description, _Origin(place, imported, tuple(files.items())))
 
 
+def files_named(given: str) -> dict[str, str]:
+    """Texts of the files of a network that is named as `FILE.py:NAME` or `package.module:NAME`, its own first.
+
+    Raises:
+        InputError: If the file cannot be read, or there is no such module.
+    """
+    path, root = _place(given)
+    return {} if path is None else own_files(path, root)
+
+
+def _place(name: str) -> tuple[Path | None, Path]:
+    """The file of a name and the folder that its imports begin at; None where the module has no file."""
+    where, asked = name.rpartition(":")[0], f"--base {name}"
+    path = read_file(Path(where), asked)[0] if where.endswith(".py") else file_of_module(where, asked)
+    if path is None:
+        return None, Path()
+    return path, path.parent if where.endswith(".py") else root_of(path, where)
+
+
 def _declared(name: str, files: dict[str, str]) -> Declaration:
     """What the function of a name declares; its file is imported."""
     first = next(iter(files), "")
