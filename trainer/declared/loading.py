@@ -107,12 +107,10 @@ def _offered(name: str) -> str:
 
 
 def _named(name: str, tell: Tell) -> BaseNetwork:
-    where, _, function = name.rpartition(":")
-    asked = f"--base {name}"
-    path = read_file(Path(where), asked)[0] if where.endswith(".py") else file_of_module(where, asked)
+    path, root = _place(name)
     if path is None:
         return _of_declaration(_declared(name, {}), tell)
-    files = own_files(path, path.parent if where.endswith(".py") else root_of(path, where))
+    files, function = own_files(path, root), name.rpartition(":")[2]
     source = Source(path.name, function, digest_of_files(files))
     place = str(path), function
     if (known := _known_as(place, source)) is not None:
