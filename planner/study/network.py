@@ -208,7 +208,8 @@ def _costs(network: NetworkDescription) -> tuple[int, ...]:
     wider = [[width * times for width in network.widths] for times in (1, 1, 2)]
     deeper = [[depth + more for depth in network.depths] for more in (0, 1, 0)]
     pixels = [network.resolution, network.resolution + network.step, network.resolution]
-    sizes = Sizes(*(np.array(one, dtype=np.int64) for one in (pixels, [0, 0, 0], wider, deeper, [0, 0, 0])))
+    none = np.zeros(len(pixels), dtype=np.int64)
+    sizes = Sizes(np.array(pixels), none, np.array(wider), np.array(deeper), none)
     blocks = list(DeclaredFamily(network).blocks(network.base(), sizes, classes=10))
     sums = [layer_totals(block.layers) for block in blocks]
     return tuple(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sampler.architecture import BaseNetwork, IntArray
-from sampler.declared.description import NetworkDescription
+from sampler.declared.description import Counts, NetworkDescription
 from sampler.declared.expressions import Evaluation, Expression
 from sampler.declared.spec import followers
 from sampler.errors import InputError
