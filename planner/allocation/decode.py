@@ -113,7 +113,8 @@ def _grid(network: BaseNetwork, rule: ScalingRule, target: Target) -> Grid:
     """All widths there are, at the target's depths and about its resolution."""
     low, high = int(target.resolution * (1 - FAR)), int(np.ceil(target.resolution * (1 + FAR)))
     widest = [int(WIDEST * width) for width in (network.stem, *network.widths)]
-    lowest = [max(low, network.stride), *[1] * len(widest), *target.depths, min(1, network.head)]
+    lowest = [max(low, network.stride), min(1, network.stem), *[1] * len(network.stages), *target.depths]
+    lowest.append(min(1, network.head))
     head = int(WIDEST * network.head)
     return Grid.between(network, rule, lowest, [max(high, network.stride), *widest, *target.depths, head])
 

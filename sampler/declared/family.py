@@ -10,7 +10,8 @@ import numpy as np
 
 from sampler.architecture import BaseNetwork, IntArray
 from sampler.declared.description import Counts, NetworkDescription
-from sampler.declared.expressions import Evaluation
+from sampler.declared.expressions import Evaluation, Expression
+from sampler.declared.spec import followers
 from sampler.errors import InputError
 from sampler.families.parts import Block, Layer
 from sampler.families.protocol import Family, Sizes
@@ -64,8 +65,7 @@ class DeclaredFamily(Family):
             named |= {f"{kind}_{i + 1}": np.ascontiguousarray(columns[:, i]) for i in range(columns.shape[1])}
         for name, columns in sizes.knobs.items():
             named |= {f"{name}_{i + 1}": np.ascontiguousarray(columns[:, i]) for i in range(columns.shape[1])}
-        counts = self.description.counts
-        return with_followers(counts, named) if counts else named
+        return with_followers(followers(self.description.knobs, len(self.description.widths)), named)
 
     def widths(self, network: BaseNetwork, wanted: IntArray) -> IntArray:
         """Widths, moved to the nearest multiples of their stages' divisors (of two as near, the even multiple)."""
@@ -85,6 +85,19 @@ class DeclaredFamily(Family):
         """Values at base."""
         return {name: knob.base for name, knob in self.description.knobs.items()}
 
+    def knob_grids(self, network: BaseNetwork) -> Mapping[str, tuple[int, ...]]:
+        """The values of the knobs that have several."""
+        return {name: knob.values for name, knob in self.description.knobs.items() if len(knob.values) > 1}
+
+    def followed(self, network: BaseNetwork, sizes: Sizes) -> Mapping[str, IntArray]:
+        """Values by the knobs' own rules, at base where they have none."""
+        found, named = dict(super().followed(network, sizes)), self.variables(replace(sizes, knobs={}), 1)
+        for name, columns in self.description.knob_columns().items():
+            for i, column in enumerate(columns):
+                if column in named:
+                    found[name][:, i] = named[column]
+        return found
+
     def with_knobs(self, network: BaseNetwork, knobs: Mapping[str, tuple[int, ...]]) -> BaseNetwork:
         """The base network itself: knobs are the architecture's, and none of them is in the table."""
         super().with_knobs(network, {name: one for name, one in knobs.items() if name not in self.description.knobs})
@@ -101,10 +114,10 @@ class DeclaredFamily(Family):
         return 1.01 * sum(largest) + 8 * float(np.max(of(counts["alive"]), initial=0))
 
 
-def with_followers(counts: Counts, variables: Mapping[str, Any]) -> dict[str, Any]:
+def with_followers(follows: Mapping[str, Expression], variables: Mapping[str, Any]) -> dict[str, Any]:
     """Variables and the knobs that follow them, where they do not say."""
     of = Evaluation([], variables)
-    return {**{name: of(how) for name, how in counts["follows"].items() if name not in variables}, **variables}
+    return {**{name: of(how) for name, how in follows.items() if name not in variables}, **variables}
 
 
 def know_declared(description: NetworkDescription, tracer: Tracer | None = None, anew: bool = False) -> BaseNetwork:

@@ -86,6 +86,15 @@ class Family(Protocol):
         """The further whole numbers of a base network's table, one per stage or one for all; none by default."""
         return {}
 
+    def knob_grids(self, network: BaseNetwork) -> Mapping[str, tuple[int, ...]]:
+        """The values that knobs may have, ascending, by the names of those that a search may move; none by default."""
+        return {}
+
+    def followed(self, network: BaseNetwork, sizes: Sizes) -> Mapping[str, IntArray]:
+        """`(n, k)` values of the knobs where architectures do not say: those of the table by default."""
+        n = len(sizes.resolution)
+        return {name: np.tile(np.array(one, dtype=np.int64), (n, 1)) for name, one in self.knobs(network).items()}
+
     def with_knobs(self, network: BaseNetwork, knobs: Mapping[str, tuple[int, ...]]) -> BaseNetwork:
         """The base network with other further whole numbers in its table; those that are not given stay.
 
