@@ -68,10 +68,18 @@ class DeclaredFamily(Family):
         return with_followers(followers(self.description.knobs, len(self.description.widths)), named)
 
     def widths(self, network: BaseNetwork, wanted: IntArray) -> IntArray:
-        """Widths, moved to the nearest multiples of their stages' divisors."""
+        """Widths, moved to the nearest multiples of their stages' divisors (of two as near, the even multiple)."""
         divisors = np.array(self.description.divisors)
-        moved: IntArray = np.maximum((2 * wanted + divisors) // (2 * divisors), 1) * divisors
+        moved: IntArray = np.rint(np.maximum(wanted, divisors) / divisors).astype(np.int64) * divisors
         return moved
+
+    def width_steps(self, network: BaseNetwork) -> tuple[int, ...]:
+        """The stages' divisors."""
+        return self.description.divisors
+
+    def counts(self, network: BaseNetwork, classes: int) -> Counts | None:
+        """Those derived, where there are any."""
+        return self.description.counts
 
     def knobs(self, network: BaseNetwork) -> Mapping[str, tuple[int, ...]]:
         """Values at base."""
