@@ -93,13 +93,17 @@ def load_network(given: Any, tell: Tell = silent) -> BaseNetwork:
         return _of_declaration(declaration_of(given), tell)
     if ":" in given and given not in known_bases():
         return _named(given, tell)
-    if given not in known_bases() and (value := _offered(given)):
+    if given not in known_bases() and (value := offered_network(given)):
         return _named(value, tell)
     return base(given)
 
 
-def _offered(name: str) -> str:
-    """The function that an installed package offers by a name; "" where none does."""
+def offered_network(name: str) -> str:
+    """The function that an installed package offers by a name, as `package.module:NAME`; "" where none does.
+
+    Raises:
+        InputError: If several do.
+    """
     found = sorted({point.value for point in entry_points(group=_GROUP, name=name)})
     if len(found) > 1:
         raise InputError(f"network {name!r} is given by {' and '.join(found)}; uninstall all but one")
