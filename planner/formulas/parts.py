@@ -2,8 +2,8 @@
 
 A network is a list of parts: the stem, the stages, the head. A part is a run of blocks at one width; what a block is,
 and how a product becomes an integer, is in `sampler.families.terms`. Where a family has no terms, as Ghost networks
-have none, a network has no parts. One whose costs are plain expressions has none either, but sizes: the same runs without
-their blocks.
+have none, a network has no parts. One whose costs are plain expressions has none either, but sizes: the same runs,
+without their blocks.
 """
 
 from __future__ import annotations
@@ -55,9 +55,7 @@ def _sizes(network: BaseNetwork, rule: ScalingRule, blocks: list[list[JsonObject
             "width": whole(stage.width, "nearest", rule.divisor, rule.guard, rule.smallest, group=step),
             "depth": _depth(stage.depth, rule, index in (0, last)),
         }
-        for index, (stage, step) in enumerate(
-            zip(network.stages, family_of(network).width_steps(network), strict=True)
-        )
+        for index, (stage, step) in enumerate(zip(network.stages, family_of(network).width_steps(network), strict=True))
     ]
     ends = (_end(network.stem, rule, rule.stem, len(blocks[0])), _end(network.head, rule, rule.head, len(blocks[-1])))
     return [ends[0], *stages, ends[1]]
