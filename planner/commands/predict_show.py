@@ -112,4 +112,5 @@ def _nudges(prediction: Prediction) -> str:
         parts.append(f"resolution {prediction.pixels_nudged:+d} px")
     if prediction.stage_nudged is not None:
         parts.append(f"stage {prediction.stage_nudged + 1} {prediction.channels_nudged:+d} channels")
+    parts += prediction.finer
     return ", ".join(parts)

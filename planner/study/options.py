@@ -147,7 +147,9 @@ def _settings(options: StudyOptions, images: dict[str, Any]) -> StudySettings:
     resolution = _RESOLUTION if options.resolution is None else options.resolution
     usual = _SIDE if options.classes is None else _MOST_R  # others' data are as large as they like
     side = round(usual * resolution) if options.side is None else options.side
-    space = {
+    own = base_named(base).rule
+    space: dict[str, Any] = {
+        **({"rule": own} if rule_named(own).stepped else {}),
         "resolution": resolution,
         "r": (0.35, min(_MOST_R, side / resolution)),
         "apart": 0.0 if options.space == "stage" else APART,

@@ -100,7 +100,7 @@ def _by_the_rule(frame: pd.DataFrame, network: BaseNetwork, columns: Sequence[st
     share = blocks.sum(axis=1) / sum(network.depths)
     shares = whole & np.isclose(d, share, rtol=1e-9) & (share != 1)  # the base network's own d is 1
     rules = frame["rule"].fillna(network.rule).to_numpy() if "rule" in frame else np.full(len(frame), network.rule)
-    for rule in {str(name) for name in rules[shares]} & set(RULES):
+    for rule in {str(name) for name in rules[shares]} & {*RULES, network.rule}:
         rows = np.flatnonzero(shares & (rules == rule))
         low, high = depth_ranges(network, rule_named(rule), blocks[rows].astype(np.int64))
         # One block is the fewest, whatever d: below some d a stage changes no more.

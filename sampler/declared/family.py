@@ -73,10 +73,6 @@ class DeclaredFamily(Family):
         moved: IntArray = np.rint(np.maximum(wanted, divisors) / divisors).astype(np.int64) * divisors
         return moved
 
-    def width_steps(self, network: BaseNetwork) -> tuple[int, ...]:
-        """The stages' divisors."""
-        return self.description.divisors
-
     def counts(self, network: BaseNetwork, classes: int) -> Counts | None:
         """Those derived, where there are any."""
         return self.description.counts
@@ -84,6 +80,19 @@ class DeclaredFamily(Family):
     def knobs(self, network: BaseNetwork) -> Mapping[str, tuple[int, ...]]:
         """Values at base."""
         return {name: knob.base for name, knob in self.description.knobs.items()}
+
+    def knob_grids(self, network: BaseNetwork) -> Mapping[str, tuple[int, ...]]:
+        """The values of the knobs that have several."""
+        return {name: knob.values for name, knob in self.description.knobs.items() if len(knob.values) > 1}
+
+    def followed(self, network: BaseNetwork, sizes: Sizes) -> Mapping[str, IntArray]:
+        """Values by the knobs' own rules, at base where they have none."""
+        found, named = dict(super().followed(network, sizes)), self.variables(replace(sizes, knobs={}), 1)
+        for name, columns in self.description.knob_columns().items():
+            for i, column in enumerate(columns):
+                if column in named:
+                    found[name][:, i] = named[column]
+        return found
 
     def with_knobs(self, network: BaseNetwork, knobs: Mapping[str, tuple[int, ...]]) -> BaseNetwork:
         """The base network itself: knobs are the architecture's, and none of them is in the table."""

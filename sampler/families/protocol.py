@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from sampler.architecture import BaseNetwork, IntArray
 from sampler.errors import InputError
 from sampler.families.parts import Block
@@ -84,6 +86,15 @@ class Family(Protocol):
         """The further whole numbers of a base network's table, one per stage or one for all; none by default."""
         return {}
 
+    def knob_grids(self, network: BaseNetwork) -> Mapping[str, tuple[int, ...]]:
+        """The values that knobs may have, ascending, by the names of those that a search may move; none by default."""
+        return {}
+
+    def followed(self, network: BaseNetwork, sizes: Sizes) -> Mapping[str, IntArray]:
+        """`(n, k)` values of the knobs where architectures do not say: those of the table by default."""
+        n = len(sizes.resolution)
+        return {name: np.tile(np.array(one, dtype=np.int64), (n, 1)) for name, one in self.knobs(network).items()}
+
     def with_knobs(self, network: BaseNetwork, knobs: Mapping[str, tuple[int, ...]]) -> BaseNetwork:
         """The base network with other further whole numbers in its table; those that are not given stay.
 
@@ -115,10 +126,6 @@ class Family(Protocol):
         A reader of the formula file counts with them. None, as is the default, where there are none.
         """
         return None
-
-    def width_steps(self, network: BaseNetwork) -> tuple[int, ...]:
-        """What the width of each stage is a multiple of, whatever the rule; group widths by default, or 1."""
-        return tuple(stage.group_width or 1 for stage in network.stages)
 
     def layer_blocks(
         self, network: BaseNetwork, architecture: LayeredArchitecture, layers: IntArray, classes: int
