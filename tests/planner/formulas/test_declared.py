@@ -173,7 +173,9 @@ def test_a_ladder_of_networks_with_knobs_is_read_and_counted(plain, declared, de
         assert set(rung["knobs"]) == {"heads"}
         assert plain["answer"](document, rung["macs"]) == rung
         assert plain["count"](document, rung) == rung["macs"]
-    said = "return input[0].ladder.map((rung) => [evaluate.answer(input[0], rung.macs), evaluate.count(input[0], rung)])"
+    said = (
+        "return input[0].ladder.map((rung) => [evaluate.answer(input[0], rung.macs), evaluate.count(input[0], rung)])"
+    )
     assert in_node(said, document) == [[rung, rung["macs"]] for rung in document["ladder"]]
     assert document["vectors"][-1]["ladder"]["knobs"] == document["ladder"][-1]["knobs"] or document["vectors"][-1]
     document["ladder"][0]["knobs"] = {"weather": [1]}
@@ -310,7 +312,9 @@ def test_the_file_of_a_network_that_is_traced_says_no_macs_and_needs_the_users_f
     said = in_node("return evaluate(input[0], input[1])", document, vector["budget"])
     assert said["w"] is None and said["r"] == pytest.approx(vector["r"], rel=1e-9)
     know_declared(replace(description, derived={"traces": 1}), None, anew=True)
-    with pytest.raises(PlannerError, match="traced is counted by tracing each architecture, which needs its file; name"):
+    with pytest.raises(
+        PlannerError, match="traced is counted by tracing each architecture, which needs its file; name"
+    ):
         read_formula(text, Formula)
 
 
