@@ -211,7 +211,9 @@ def _check_steps(network: BaseNetwork, architectures: Architectures) -> None:
     rows, stages = np.nonzero(built != architectures.widths)
     if len(rows):
         given, near = (int(part[rows[0], stages[0]]) for part in (architectures.widths, built))
-        raise InputError(f"stage {stages[0] + 1} of {network.name} cannot be {given} wide; {near} is the nearest it can")
+        raise InputError(
+            f"stage {stages[0] + 1} of {network.name} cannot be {given} wide; {near} is the nearest it can"
+        )
 
 
 def _check_knobs(network: BaseNetwork, architectures: Architectures) -> None:

@@ -144,7 +144,8 @@ def trained_networks(formula: FormulaCurves) -> Architectures | None:
         else:
             return None
     integers = np.column_stack(rows)
-    if not (0 <= integers.min() and integers.max() <= MAX_CHANNELS and (integers[:, :-1] >= 1).all()):
+    s = len(formula.network.stages)
+    if not (0 <= integers.min() and integers.max() <= MAX_CHANNELS and (integers[:, 2 : 2 + 2 * s] >= 1).all()):
         raise PlannerError(
             "the trainings that this formula's answers hold are of no networks; write it again: planner fit"
         )
