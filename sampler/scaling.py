@@ -158,11 +158,6 @@ def rule_named(name: str) -> ScalingRule:
     return RULES[name]
 
 
-def known_rule(name: Any) -> bool:
-    """Whether there is a scaling rule of that name."""
-    return isinstance(name, str) and (name in RULES or _MULTIPLES.fullmatch(name) is not None)
-
-
 def check_rule(network: BaseNetwork, rule: ScalingRule) -> None:
     """Refuses a rule whose widths or resolutions a network with steps of its own does not have.
 
@@ -174,20 +169,14 @@ def check_rule(network: BaseNetwork, rule: ScalingRule) -> None:
     own = rule_named(network.rule)
     if not rule.stepped or rule.step % own.step or rule.divisor % own.divisor:
         raise InputError(
-            f"{network.name} keeps its own steps (widths of {own.divisor}, resolutions of {own.step}, rule {own.name}); "
-            f"rule {rule.name} has others: leave it out"
+            f"{network.name} keeps its own steps (widths of {own.divisor}, resolutions of {own.step}); rule {rule.name} "
+            f"has others: leave it out, or say {own.name}"
         )
 
 
 def own_steps(network: BaseNetwork) -> bool:
     """Whether a network says itself of what its widths and resolutions are multiples."""
     return network.rule.startswith(_OWN_STEPS)
-
-
-def width_steps(network: BaseNetwork) -> tuple[int, ...]:
-    """Of what the widths of each stage are multiples, in a network that has steps of its own."""
-    narrowest = buildable(network, np.ones((1, len(network.stages)), dtype=np.int64))[0]
-    return tuple(narrowest.tolist())
 
 
 def check_resolution(network: BaseNetwork, resolution: ArrayLike) -> None:
@@ -202,6 +191,11 @@ def check_resolution(network: BaseNetwork, resolution: ArrayLike) -> None:
     if (wrong := sides[sides % step != 0]).size:
         near = max(round(int(wrong[0]) / step) * step, network.stride)
         raise InputError(f"{network.name} takes resolutions of multiples of {step}, not {wrong[0]}; take {near}")
+
+
+def known_rule(name: Any) -> bool:
+    """Whether there is a scaling rule of that name."""
+    return isinstance(name, str) and (name in RULES or _MULTIPLES.fullmatch(name) is not None)
 
 
 def checked_multiplier(name: str, values: ArrayLike) -> FloatArray:

@@ -25,6 +25,7 @@ from planner.surrogates.answer_model import AnswerModel
 from planner.tables.table import Table
 from planner.text.deferred import pd
 from sampler import RULES
+from sampler.scaling import known_rule
 from sampler import base as base_named
 from sampler.architecture import FloatArray
 
@@ -152,7 +153,7 @@ def rule_of_most(points: pd.DataFrame, base_name: str) -> str:
         return base_named(base_name).rule
     counts = points["rule"].value_counts()
     rule = min(counts[counts == counts.max()].index)
-    if rule not in RULES:
+    if not known_rule(rule):
         raise PlannerError(f"scaling rule {rule!r} in the table is unknown; known rules: {', '.join(RULES)}")
     return str(rule)
 

@@ -23,7 +23,7 @@ from sampler import RULES, Architecture, BaseNetwork, rule_named, stack
 from sampler.architecture import Architectures, FloatArray, IntArray
 from sampler.complexity import blocks_of
 from sampler.moves import column_names, from_rows
-from sampler.scaling import ScalingRule
+from sampler.scaling import ScalingRule, own_steps
 from sampler.totals import by_part
 from sampler.uniform import uniform_rows
 
@@ -151,7 +151,7 @@ def uniform_in(frame: pd.DataFrame, network: BaseNetwork, rule_name: str) -> np.
         return np.ones(len(frame), dtype=bool)
     rules = frame["rule"].fillna("").to_numpy() if "rule" in frame else np.full(len(frame), "")
     uniform = np.zeros(len(frame), dtype=bool)
-    for name in sorted({*rules} - {""}) + ([rule_name, *RULES] if "" in rules else []):
+    for name in sorted({*rules} - {""}) + ([rule_name, *([] if own_steps(network) else RULES)] if "" in rules else []):
         asked = (rules == name) | (rules == "")
         uniform |= asked & uniform_rows(network, rule_named(name), architectures)
     return uniform

@@ -145,7 +145,8 @@ def trained_networks(formula: FormulaCurves) -> Architectures | None:
         else:
             return None
     integers = np.column_stack(rows)
-    least = [1, min(formula.network.stem, 1), *[1] * (integers.shape[1] - 3), 0]
+    least = np.ones(integers.shape[1])
+    least[[1, 2 + 2 * len(formula.network.stages)]] = min(formula.network.stem, 1), 0  # there may be none of these ends
     if not ((integers >= least).all() and integers.max() <= MAX_CHANNELS):
         raise PlannerError(
             "the trainings that this formula's answers hold are of no networks; write it again: planner fit"

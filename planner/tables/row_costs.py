@@ -241,6 +241,7 @@ def _check_narrowest(frame: pd.DataFrame, network: BaseNetwork, classes: int, so
     given = [name for name in frame if name in (*widths, "rule", "stem", "head")]
     narrow = frame.drop(columns=given).assign(w=LEAST_WIDTH)
     said, rule = frame["macs"].to_numpy(dtype=np.float64), RULES["free"]
+    rule = rule_named(network.rule) if own_steps(network) else rule
     least = _costs(narrow, network, rule, classes)[:, 0]
     below = said < least
     if not below.any():
