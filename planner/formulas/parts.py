@@ -12,7 +12,7 @@ from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS, BaseNetwo
 from sampler.families import family_of
 from sampler.families.protocol import overrides
 from sampler.families.terms import JsonObject, Rounding, whole
-from sampler.scaling import ScalingRule, own_steps, width_steps
+from sampler.scaling import ScalingRule, own_steps
 
 RESOLUTIONS: dict[str, tuple[Rounding, int]] = {
     "nearest": ("even", 1),
@@ -47,9 +47,8 @@ def sizes_of(network: BaseNetwork, rule: ScalingRule, classes: int) -> list[Json
 def _sizes(network: BaseNetwork, rule: ScalingRule, blocks: list[list[JsonObject]]) -> list[JsonObject]:
     """How the widths and depths of stem, stages and head become integers."""
     last, own = len(network.stages) - 1, own_steps(network)
-    steps = width_steps(network) if own else [stage.group_width or 1 for stage in network.stages]
     stages = []
-    for index, (stage, step) in enumerate(zip(network.stages, steps, strict=True)):
+    for index, (stage, step) in enumerate(zip(network.stages, family_of(network).width_steps(network), strict=True)):
         least = max(rule.smallest, step) if own else rule.smallest  # a group may have fewer channels than others
         width = whole(stage.width, "nearest", rule.divisor, rule.guard, least, group=step)
         stages.append({"width": width, "depth": _depth(stage.depth, rule, index in (0, last))})

@@ -73,6 +73,10 @@ class DeclaredFamily(Family):
         moved: IntArray = np.rint(np.maximum(wanted, divisors) / divisors).astype(np.int64) * divisors
         return moved
 
+    def width_steps(self, network: BaseNetwork) -> tuple[int, ...]:
+        """The stages' divisors."""
+        return self.description.divisors
+
     def counts(self, network: BaseNetwork, classes: int) -> Counts | None:
         """Those derived, where there are any."""
         return self.description.counts

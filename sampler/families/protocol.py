@@ -127,6 +127,10 @@ class Family(Protocol):
         """
         return None
 
+    def width_steps(self, network: BaseNetwork) -> tuple[int, ...]:
+        """What the width of each stage is a multiple of, whatever the rule; group widths by default, or 1."""
+        return tuple(stage.group_width or 1 for stage in network.stages)
+
     def layer_blocks(
         self, network: BaseNetwork, architecture: LayeredArchitecture, layers: IntArray, classes: int
     ) -> Iterator[Block]:

@@ -211,4 +211,4 @@ def _check(family: Family) -> None:
             raise InputError(f"base network {name!r} is already known in family {_bases[name].family!r}; rename yours")
 
 
-_METHODS = ("blocks", "widths", "knobs", "with_knobs", "macs_bound", "terms", "counts", "layer_blocks")
+_METHODS = ("blocks", "widths", "knobs", "with_knobs", "macs_bound", "terms", "counts", "width_steps", "layer_blocks")
