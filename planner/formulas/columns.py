@@ -32,8 +32,7 @@ def check_reads(formula: FormulaRecord) -> None:
 
 def columns_of(formula: FormulaRecord, architectures: Architectures) -> dict[str, FloatArray]:
     """Every number of architectures that a surrogate may read, by name."""
-    knobs = {name: values.shape[1] for name, values in architectures.knobs.items()}
-    names = column_names(len(formula.network.stages), knobs)
+    names = column_names(len(formula.network.stages))
     columns: dict[str, Any] = dict(zip(names, architectures.integers().T.astype(np.float64), strict=True))
     columns |= dict(zip("rdw", architectures.multipliers.T, strict=True))
     counted = count(architectures, formula.classes)
