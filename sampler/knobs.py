@@ -1,4 +1,4 @@
-"""Further whole numbers of architectures, such as heads: the values they may have, and what they are where none is said."""
+"""Further whole numbers of architectures, such as heads: the values they may have, and what they are unless one says."""
 
 from __future__ import annotations
 

@@ -36,8 +36,9 @@ from planner.text.markup import Card, drawn
 from sampler import Architecture, Architectures, rule_named
 from sampler import base as base_named
 from sampler.architecture import FloatArray, stack
+from sampler.families import family_of
 from sampler.moves import stage_columns
-from sampler.scaling import buildable, width_steps
+from sampler.scaling import buildable
 from trainer.faults import reach
 from trainer.files import write_atomically
 from trainer.mending import told
@@ -270,7 +271,8 @@ class Records(OpenedLedger):
         rule = rule_named(self.space.rule)
         steps = {"resolution": rule.step}
         if rule.stepped:
-            own = width_steps(self.space.network)
+            network = self.space.network
+            own = family_of(network).width_steps(network)
             steps |= dict(zip(stage_columns("width", len(own)), own, strict=True))
         return {
             name: IntDistribution(
