@@ -216,4 +216,15 @@ def _check(family: Family) -> None:
             raise InputError(f"base network {name!r} is already known in family {_bases[name].family!r}; rename yours")
 
 
-_METHODS = ("blocks", "widths", "knobs", "knob_values", "with_knobs", "macs_bound", "terms", "layer_blocks")
+_METHODS = (
+    "blocks",
+    "widths",
+    "knobs",
+    "knob_values",
+    "with_knobs",
+    "macs_bound",
+    "terms",
+    "counts",
+    "width_steps",
+    "layer_blocks",
+)
