@@ -10,7 +10,8 @@ import numpy as np
 
 from sampler.architecture import BaseNetwork, IntArray
 from sampler.declared.description import Counts, NetworkDescription
-from sampler.declared.expressions import Evaluation
+from sampler.declared.expressions import Evaluation, Expression
+from sampler.declared.spec import followers
 from sampler.errors import InputError
 from sampler.families.parts import Block, Layer
 from sampler.families.protocol import Family, Sizes
@@ -65,7 +66,8 @@ class DeclaredFamily(Family):
         for name, columns in sizes.knobs.items():
             named |= {f"{name}_{i + 1}": np.ascontiguousarray(columns[:, i]) for i in range(columns.shape[1])}
         counts = self.description.counts
-        return with_followers(counts, named) if counts else named
+        follows = counts["follows"] if counts else followers(self.description.knobs, sizes.widths.shape[1])
+        return with_followers(follows, named)
 
     def widths(self, network: BaseNetwork, wanted: IntArray) -> IntArray:
         """Widths, moved to the nearest multiples of their stages' divisors (of two as near, the even multiple)."""
@@ -85,6 +87,14 @@ class DeclaredFamily(Family):
         """Values at base."""
         return {name: knob.base for name, knob in self.description.knobs.items()}
 
+    def knob_values(self, network: BaseNetwork, sizes: Sizes) -> Mapping[str, IntArray]:
+        """`(n, k)` values of all knobs, those that follow sizes where architectures do not say."""
+        named, n = self.variables(sizes, 1), len(sizes.resolution)
+        return {
+            name: np.stack([np.broadcast_to(np.asarray(named[one], dtype=np.int64), (n,)) for one in columns], axis=1)
+            for name, columns in self.description.knob_columns().items()
+        }
+
     def with_knobs(self, network: BaseNetwork, knobs: Mapping[str, tuple[int, ...]]) -> BaseNetwork:
         """The base network itself: knobs are the architecture's, and none of them is in the table."""
         super().with_knobs(network, {name: one for name, one in knobs.items() if name not in self.description.knobs})
@@ -101,10 +111,10 @@ class DeclaredFamily(Family):
         return 1.01 * sum(largest) + 8 * float(np.max(of(counts["alive"]), initial=0))
 
 
-def with_followers(counts: Counts, variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Variables and the knobs that follow them, where they do not say."""
+def with_followers(follows: Mapping[str, Expression], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables and the knobs' columns that follow them, where they do not say."""
     of = Evaluation([], variables)
-    return {**{name: of(how) for name, how in counts["follows"].items() if name not in variables}, **variables}
+    return {**{name: of(how) for name, how in follows.items() if name not in variables}, **variables}
 
 
 def know_declared(description: NetworkDescription, tracer: Tracer | None = None, anew: bool = False) -> BaseNetwork:

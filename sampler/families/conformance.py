@@ -246,9 +246,8 @@ def _check_knobs(case: _Case) -> None:
     several = case.architectures()
     followed = family.knob_values(network, sizes_of(several))
     case.require(set(followed) == set(knobs), f"knobs are {sorted(knobs)}, but values are given of {sorted(followed)}")
-    told = count(replace(several, knobs=followed), _CLASSES)
-    plain = count(several, _CLASSES)
-    same = all(np.array_equal(getattr(told, cost), getattr(plain, cost)) for cost in _COUNTS)
+    both = count(several, _CLASSES), count(replace(several, knobs=followed), _CLASSES)
+    same = all(np.array_equal(*(getattr(one, cost) for one in both)) for cost in _COUNTS)
     case.require(same, "architectures that say the knobs that they would have are counted otherwise")
 
 
