@@ -146,6 +146,11 @@ def rule_named(name: str) -> ScalingRule:
     return RULES[name]
 
 
+def known_rule(name: Any) -> bool:
+    """Whether there is a scaling rule of that name."""
+    return isinstance(name, str) and (name in RULES or _MULTIPLES.fullmatch(name) is not None)
+
+
 def checked_multiplier(name: str, values: ArrayLike) -> FloatArray:
     """The values as float64, all finite and within (0, 1000].
 

@@ -6,8 +6,8 @@ function solve(formula, budget) {
   const reader = typeof evaluate === "undefined" ? require("./evaluator.js").evaluate : evaluate;
   for (const { r, d } of Object.values(formula.branches)) for (const { kernel = "rbf" } of [r, d]) if (kernel !== "rbf")
     throw new RangeError(`curves of kind ${kernel} are unknown here; ask planner predict`);
-  const { c, r, d, resolution, branch, whole, channelsAt, build } = reader.network(formula, budget);
-  const { parts, resolution: { least: stride, most: MAX_PIXELS } } = branch, half = Math.floor(stride / 2);
+  const { c, r, d, resolution, branch, parts, whole, channelsAt, build } = reader.network(formula, budget);
+  const { resolution: { least: stride, most: MAX_PIXELS } } = branch, half = Math.floor(stride / 2);
   const NARROWEST = 0.001, WIDEST = 64, HALVINGS = 40, NEAR = 0.08, FAR = 0.5, STEP_PENALTY = 0.05, TOLERANCE = 0.01;
   const MAX_MULTIPLIER = 1000, stages = formula.base.network.stages;
   const grouped = (n) => n.toLocaleString("en-US", { maximumFractionDigits: 0 });

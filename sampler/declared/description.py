@@ -46,7 +46,7 @@ class Knob:
 
     Attributes:
         base: Values at base size: one for the network, or one for each stage.
-        values: Values that it may have, ascending.
+        values: Values that it may have, ascending: one where it is fixed, none where it only follows.
         follows: Its value where an architecture does not say, as an expression of `width`, `depth` (of its stage; of
             the first for the whole network) and `resolution`; None where it stays what it is at base.
     """
@@ -136,12 +136,12 @@ class NetworkDescription:
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
             raise InputError(f"no description of a network ({SCHEMA}); declare it again from its file")
         try:
-            facts = {name: value for name, value in document.items() if name != "schema"}
-            knobs = {
+            facts: dict[str, Any] = {name: value for name, value in document.items() if name != "schema"}
+            facts["knobs"] = {
                 name: Knob(tuple(one["base"]), tuple(one["values"]), one["follows"])
-                for name, one in facts.pop("knobs").items()
+                for name, one in facts["knobs"].items()
             }
-            lists = {name: tuple(facts.pop(name)) for name in ("widths", "divisors", "depths")}
-            return cls(knobs=knobs, source=Source(**facts.pop("source")), **lists, **facts)
+            facts |= {name: tuple(facts[name]) for name in ("widths", "divisors", "depths")}
+            return cls(**facts | {"source": Source(**facts["source"])})
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"a damaged description of a network ({error}); declare it again from its file") from error

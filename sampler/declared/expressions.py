@@ -118,7 +118,7 @@ def _cycle(x: Any, values: Sequence[int]) -> Any:
 
 
 def _whole(condition: Any) -> Any:
-    return condition + 0 if isinstance(condition, np.ndarray | np.generic) else int(condition)
+    return condition.astype(np.int64) if isinstance(condition, np.ndarray | np.generic) else int(condition)
 
 
 _LISTS = ("table", "cycle")
@@ -146,7 +146,8 @@ def evaluated(cells: Sequence[Expression], expression: Expression, variables: Ma
     """`(n,)` int64 values of one expression.
 
     Example:
-        >>> evaluated([["//", "width_1", 64]], ["*", ["cell", 0], "depth_1"], {"width_1": np.array([128]), "depth_1": 3})
+        >>> variables = {"width_1": np.array([128]), "depth_1": 3}
+        >>> evaluated([["//", "width_1", 64]], ["*", ["cell", 0], "depth_1"], variables)
         array([6])
     """
     return np.asarray(Evaluation(cells, variables)(expression), dtype=np.int64)

@@ -14,7 +14,7 @@ from sampler.declared.expressions import Evaluation
 from sampler.errors import InputError
 from sampler.families.parts import Block, Layer
 from sampler.families.protocol import Family, Sizes
-from sampler.families.registry import known_bases, register_family, unregister_family
+from sampler.families.registry import family_of, known_bases, register_family, unregister_family
 
 # Counts every architecture by itself: sizes, knobs, classes -> (n, 5) macs, params, activations, alive, int64s.
 Tracer = Callable[[Sizes, int], IntArray]
@@ -46,7 +46,7 @@ class DeclaredFamily(Family):
 
         alive, int64s = filled(counts["alive"]), filled(counts["int64s"])
         for part in counts["parts"]:
-            macs, params, activations = (filled(part[name]) for name in ("macs", "params", "activations"))  # type: ignore[literal-required]
+            macs, params, activations = (filled(part[name]) for name in ("macs", "params", "activations"))
             yield _block(part["part"], macs, params, activations, alive, int64s)
 
     def _traced(self, sizes: Sizes, classes: int) -> Block:
@@ -68,10 +68,18 @@ class DeclaredFamily(Family):
         return with_followers(counts, named) if counts else named
 
     def widths(self, network: BaseNetwork, wanted: IntArray) -> IntArray:
-        """Widths, moved to the nearest multiples of their stages' divisors."""
+        """Widths, moved to the nearest multiples of their stages' divisors (of two as near, the even multiple)."""
         divisors = np.array(self.description.divisors)
-        moved: IntArray = np.maximum((2 * wanted + divisors) // (2 * divisors), 1) * divisors
+        moved: IntArray = np.rint(np.maximum(wanted, divisors) / divisors).astype(np.int64) * divisors
         return moved
+
+    def width_steps(self, network: BaseNetwork) -> tuple[int, ...]:
+        """The stages' divisors."""
+        return self.description.divisors
+
+    def counts(self, network: BaseNetwork, classes: int) -> Counts | None:
+        """Those derived, where there are any."""
+        return self.description.counts
 
     def knobs(self, network: BaseNetwork) -> Mapping[str, tuple[int, ...]]:
         """Values at base."""
@@ -130,8 +138,6 @@ def declared_family(name: str) -> DeclaredFamily:
     Raises:
         InputError: If there is no declared network of this name.
     """
-    from sampler.families.registry import family_of
-
     network = known_bases().get(name)
     family = family_of(network) if network is not None else None
     if not isinstance(family, DeclaredFamily):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sampler.architecture import BaseNetwork, IntArray
 from sampler.errors import InputError
@@ -121,6 +121,17 @@ class Family(Protocol):
             InputError: If they are no products of sizes, as is the default.
         """
         raise InputError(f"{network.name}: family {self.name} gives no terms; only the planner itself can count it")
+
+    def counts(self, network: BaseNetwork, classes: int) -> Mapping[str, Any] | None:
+        """What the network costs as plain expressions (`sampler.declared.description.Counts`), where it is no terms.
+
+        A reader of the formula file counts with them. None, as is the default, where there are none.
+        """
+        return None
+
+    def width_steps(self, network: BaseNetwork) -> tuple[int, ...]:
+        """What the width of each stage is a multiple of, whatever the rule; group widths by default, or 1."""
+        return tuple(stage.group_width or 1 for stage in network.stages)
 
     def layer_blocks(
         self, network: BaseNetwork, architecture: LayeredArchitecture, layers: IntArray, classes: int
