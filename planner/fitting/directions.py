@@ -25,9 +25,9 @@ from planner.surrogates.answer_model import AnswerModel
 from planner.tables.table import Table
 from planner.text.deferred import pd
 from sampler import RULES
-from sampler.scaling import known_rule
 from sampler import base as base_named
 from sampler.architecture import FloatArray
+from sampler.scaling import known_rule
 
 DIRECTIONS: tuple[Direction, ...] = ("shrink", "enlarge")
 

@@ -79,7 +79,7 @@ class SpaceSettings(BaseModel):
     """Which architectures may be drawn: bounds of r, d, w over the base network, and the window of MACs.
 
     `apart` is the share of a uniform study's stratified designs that scales every stage on its own; 0 in studies that
-    were made before there was one.
+    were made before there was one. `knobs` are drawn from their values, too; without it all follow their rules.
     """
 
     model_config = CLOSED
@@ -91,6 +91,7 @@ class SpaceSettings(BaseModel):
     r: Bounds = BOUNDS
     d: Bounds = BOUNDS
     w: Bounds = BOUNDS
+    knobs: list[str] = []
 
 
 class _Table:
@@ -149,9 +150,9 @@ class StudySettings(BaseModel):
         """The search space of these settings."""
         return SearchSpace(base=self.base, classes=self.data.classes, **self.space.model_dump(exclude={"apart"}))
 
-    def left_out(self) -> set[str]:
-        """Names of settings that are not written, because an older version's study has none: without a trainer."""
-        return set() if self.trainer else {"trainer"}
+    def left_out(self) -> dict[str, Any]:
+        """Settings that are not written, because an older version's study has none: without a trainer, or knobs."""
+        return {**({} if self.trainer else {"trainer": True}), **({} if self.space.knobs else {"space": {"knobs"}})}
 
     def data_spec(self, cache: Path) -> DataSpec:
         """The images of these settings, decoded into `cache`."""
