@@ -7,7 +7,7 @@ of resolution, depth and width; a rule never changes the number of stages.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -158,6 +158,16 @@ def rule_named(name: str) -> ScalingRule:
     return RULES[name]
 
 
+def rules_of(network: BaseNetwork) -> Mapping[str, ScalingRule]:
+    """The rules by which versions of a network may have been made, by name: all, or its own steps where it has some."""
+    return RULES if network.rule in RULES else {network.rule: rule_named(network.rule)}
+
+
+def known_rule(name: Any) -> bool:
+    """Whether there is a scaling rule of that name."""
+    return isinstance(name, str) and (name in RULES or _MULTIPLES.fullmatch(name) is not None)
+
+
 def check_rule(network: BaseNetwork, rule: ScalingRule) -> None:
     """Refuses a rule whose widths or resolutions a network with steps of its own does not have.
 
@@ -191,11 +201,6 @@ def check_resolution(network: BaseNetwork, resolution: ArrayLike) -> None:
     if (wrong := sides[sides % step != 0]).size:
         near = max(round(int(wrong[0]) / step) * step, network.stride)
         raise InputError(f"{network.name} takes resolutions of multiples of {step}, not {wrong[0]}; take {near}")
-
-
-def known_rule(name: Any) -> bool:
-    """Whether there is a scaling rule of that name."""
-    return isinstance(name, str) and (name in RULES or _MULTIPLES.fullmatch(name) is not None)
 
 
 def checked_multiplier(name: str, values: ArrayLike) -> FloatArray:

@@ -19,6 +19,7 @@ from sampler import base as base_named
 from sampler.architecture import FloatArray, stack
 from sampler.knobs import knob_sizes, with_own_knobs
 from sampler.moves import column_names, stage_columns
+from trainer.declared.loading import shipped_network
 from trainer.observation import Observation, Training
 from trainer.recipe import recipe_named
 
@@ -254,6 +255,7 @@ def trial_training(number: int, facts: Mapping[str, Any], settings: StudySetting
         facts.get("seed", settings.seed),
         trainer=settings.trainer,
         classes=settings.data.classes if settings.trainer else 0,
+        network=shipped_network(settings.base),
     )
     if "epochs" in asks:
         training = replace(training, fidelity=replace(training.fidelity, epochs=asks["epochs"]))

@@ -16,14 +16,14 @@ import numpy as np
 from planner.errors import PlannerError
 from planner.tables.cells import TableSource
 from planner.text.quantities import format_count
-from sampler import RULES, BaseNetwork, ScalingRule, rule_named
+from sampler import BaseNetwork, ScalingRule, rule_named
 from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS, Architectures, FloatArray, IntArray
 from sampler.complexity import count
 from sampler.errors import InputError
 from sampler.families.residual import has_layers
 from sampler.knobs import knobs_among, with_own_knobs
 from sampler.moves import stage_columns
-from sampler.scaling import buildable, own_steps, scale
+from sampler.scaling import buildable, rules_of, scale
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,9 +118,8 @@ def exact_costs(frame: pd.DataFrame, network: BaseNetwork, classes: int) -> Cost
 def by_rule(frame: pd.DataFrame, network: BaseNetwork) -> list[tuple[list[ScalingRule], IntArray]]:
     """The rules that may have made rows, and these rows' places: one rule where they name it, and else all."""
     names = frame["rule"].fillna("").astype(str).to_numpy() if "rule" in frame else np.full(len(frame), "")
-    own = rule_named(network.rule)
-    every = [own] if own_steps(network) else [own, *RULES.values()]
-    known = {own.name: own} if own_steps(network) else RULES
+    known = rules_of(network)
+    every = [known[network.rule], *known.values()]
     return [([known[name]] if name in known else every, np.flatnonzero(names == name)) for name in np.unique(names)]
 
 
@@ -253,8 +252,7 @@ def _check_narrowest(frame: pd.DataFrame, network: BaseNetwork, classes: int, so
     widths = stage_columns("width", len(network.stages))
     given = [name for name in frame if name in (*widths, "rule", "stem", "head")]
     narrow = frame.drop(columns=given).assign(w=LEAST_WIDTH)
-    said, rule = frame["macs"].to_numpy(dtype=np.float64), RULES["free"]
-    rule = rule_named(network.rule) if own_steps(network) else rule
+    said, rule = frame["macs"].to_numpy(dtype=np.float64), rules_of(network).get("free", rule_named(network.rule))
     least = _costs(narrow, network, rule, classes)[:, 0]
     below = said < least
     if not below.any():

@@ -10,7 +10,8 @@ import numpy as np
 
 from sampler.architecture import BaseNetwork, IntArray
 from sampler.declared.description import Counts, NetworkDescription
-from sampler.declared.expressions import Evaluation
+from sampler.declared.expressions import Evaluation, Expression
+from sampler.declared.spec import followers
 from sampler.errors import InputError
 from sampler.families.parts import Block, Layer
 from sampler.families.protocol import Family, Sizes
@@ -64,8 +65,7 @@ class DeclaredFamily(Family):
             named |= {f"{kind}_{i + 1}": np.ascontiguousarray(columns[:, i]) for i in range(columns.shape[1])}
         for name, columns in sizes.knobs.items():
             named |= {f"{name}_{i + 1}": np.ascontiguousarray(columns[:, i]) for i in range(columns.shape[1])}
-        counts = self.description.counts
-        return with_followers(counts, named) if counts else named
+        return with_followers(followers(self.description.knobs, len(self.description.widths)), named)
 
     def widths(self, network: BaseNetwork, wanted: IntArray) -> IntArray:
         """Widths, moved to the nearest multiples of their stages' divisors (of two as near, the even multiple)."""
@@ -114,10 +114,10 @@ class DeclaredFamily(Family):
         return 1.01 * sum(largest) + 8 * float(np.max(of(counts["alive"]), initial=0))
 
 
-def with_followers(counts: Counts, variables: Mapping[str, Any]) -> dict[str, Any]:
+def with_followers(follows: Mapping[str, Expression], variables: Mapping[str, Any]) -> dict[str, Any]:
     """Variables and the knobs that follow them, where they do not say."""
     of = Evaluation([], variables)
-    return {**{name: of(how) for name, how in counts["follows"].items() if name not in variables}, **variables}
+    return {**{name: of(how) for name, how in follows.items() if name not in variables}, **variables}
 
 
 def know_declared(description: NetworkDescription, tracer: Tracer | None = None, anew: bool = False) -> BaseNetwork:
