@@ -14,10 +14,11 @@ import numpy as np
 from planner.errors import PlannerError
 from planner.formulas.branch import Branch, Direction
 from planner.formulas.curve_files import curve_in, curve_out, in_our_terms, kind_curve_in
+from planner.formulas.declared import costs_out, known_network
 from planner.formulas.document import COUNTING, FORMULA_SCHEMA, formula_model
 from planner.formulas.formula import FormulaCurves
 from planner.formulas.kinds import FORMULA_KINDS, FormulaKind
-from planner.formulas.parts import parts_of, resolution_of
+from planner.formulas.parts import parts_of, resolution_of, sizes_of
 from planner.formulas.rungs import ladder_in
 from planner.formulas.stages import stages_in, stages_out
 from planner.formulas.vectors import disagreement, vectors_of
@@ -25,11 +26,13 @@ from planner.surrogates.answer_model import AnswerModel
 from planner.surrogates.surrogate import Surrogate
 from planner.tables.chance import warning_of
 from planner.text.documents import Format, number, read_as, shown
-from sampler import RULES, BaseNetwork, base_names
+from sampler import BaseNetwork, ScalingRule, base_names, rule_named
+from sampler.scaling import known_rule
 
 _F = TypeVar("_F", bound=FormulaCurves)
 
 _DIRECTIONS: tuple[Direction, ...] = ("shrink", "enlarge")
+_BUILDING = ("resolution", "parts", "sizes")
 LARGEST_ERROR = 10.0  # of a share between 0 and 1, however badly a curve was fitted
 LARGEST_END = 1e6  # of a range of pixels, channels or blocks
 
@@ -45,7 +48,11 @@ def dumps(formula: FormulaCurves) -> str:
     document = {
         "schema": FORMULA_SCHEMA,
         "counting": COUNTING,
-        "base": {"name": formula.base, "network": asdict(network), "macs": formula.base_macs},
+        "base": {
+            "name": formula.base,
+            "network": {**asdict(network), **costs_out(network, formula.classes)},
+            "macs": formula.base_macs,
+        },
         "classes": formula.classes,
         "kind": formula.kind,
         "branches": {
@@ -108,9 +115,10 @@ def _checked(document: dict[str, Any], kind: type[_F], shipped: bool) -> _F:
         read_as(formula_model(), in_our_terms(document))
     if signed(document)["sha256"] != document["sha256"]:
         raise PlannerError("it was changed after it was written (its sha256 is another)")
-    formula = _formula_in(document, kind)
-    if problem := disagreement(formula, document["vectors"]):
-        raise PlannerError(problem)
+    with known_network(document["base"]):
+        formula = _formula_in(document, kind)
+        if problem := disagreement(formula, document["vectors"]):
+            raise PlannerError(problem)
     return formula
 
 
@@ -172,7 +180,9 @@ def _formula_in(document: dict[str, Any], kind: type[_F]) -> _F:
     if formula.accuracy is not None and not np.isfinite(formula.accuracy.precision).all():
         raise PlannerError("the accuracy has no variance: its points repeat without noise")
     _check_accuracy(formula)
-    if not _same(network, asdict(formula.network)):
+    costs = costs_out(formula.network, formula.classes)
+    declared = {"declared": network["declared"]} if "declared" in network and "declared" in costs else {}
+    if not _same(network, {**asdict(formula.network), **costs, **declared}):  # of that what was derived how may differ
         raise PlannerError(f"its table of {name} is not this version's")
     macs = formula.at().base_macs
     if formula.base_macs != macs:
@@ -181,8 +191,9 @@ def _formula_in(document: dict[str, Any], kind: type[_F]) -> _F:
         formula = replace(formula, ladder=ladder_in(document["ladder"], formula.network, formula.classes))
     for direction, branch in formula.branches.items():
         ours = _building(branch, formula.network, formula.classes)
-        if not all(_same(document["branches"][direction][key], value) for key, value in ours.items()):
-            raise PlannerError(f"resolution or parts of {direction} are not this version's")
+        theirs = {key: value for key, value in document["branches"][direction].items() if key in _BUILDING}
+        if not _same(theirs, ours):
+            raise PlannerError(f"{' or '.join(ours)} of {direction} are not this version's")
     return formula
 
 
@@ -226,7 +237,7 @@ def _same(theirs: Any, ours: Any) -> bool:
 
 def _branch_out(branch: Branch, network: BaseNetwork, classes: int, kind: FormulaKind) -> dict[str, Any]:
     document = {
-        "rule": asdict(RULES[branch.rule]),
+        "rule": _rule_out(rule_named(branch.rule)),
         "c_range": list(branch.c_range),
         "r": curve_out(branch.r, kind),
         "d": curve_out(branch.d, kind),
@@ -239,13 +250,20 @@ def _branch_out(branch: Branch, network: BaseNetwork, classes: int, kind: Formul
 
 def _building(branch: Branch, network: BaseNetwork, classes: int) -> dict[str, Any]:
     """What a reader without the planner needs in order to build and to count."""
-    rule = RULES[branch.rule]
-    return {"resolution": resolution_of(network, rule), "parts": parts_of(network, rule, classes)}
+    rule = rule_named(branch.rule)
+    built = {"resolution": resolution_of(network, rule), "parts": parts_of(network, rule, classes)}
+    sizes = sizes_of(network, rule, classes)
+    return {**built, "sizes": sizes} if sizes else built
+
+
+def _rule_out(rule: ScalingRule) -> dict[str, Any]:
+    """A rule, in JSON's types; its step where it has one."""
+    return {name: value for name, value in asdict(rule).items() if name != "step" or value != 1}
 
 
 def _branch_in(document: dict[str, Any], name: str, stages: int, kind: FormulaKind) -> Branch:
     rule = document["rule"]
-    if rule["name"] not in RULES or asdict(RULES[rule["name"]]) != rule:
+    if not known_rule(rule["name"]) or _rule_out(rule_named(rule["name"])) != rule:
         raise PlannerError(f"scaling rule {shown(rule['name'])} of {name} is not this version's")
     low, high = document["c_range"]
     if low > high:

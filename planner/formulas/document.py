@@ -30,6 +30,7 @@ _Above = Annotated[float, Gt(0)]
 _NotBelow = Annotated[float, Ge(0)]
 _Share = Annotated[float, Ge(0), Le(1)]
 _Channels = Annotated[list[_Counted], MinLen(1)]
+_Expression = int | str | list[Any]  # see CountsDocument
 _Fitted = Annotated[list[float], MaxLen(1000)]
 _Scale = Literal["identity", "log"]
 _End = Literal["scaled", "fixed", "never_below"]
@@ -77,6 +78,80 @@ class StageDocument(TypedDict):
     se_ratios: list[_NotBelow]
 
 
+class PartCountsDocument(TypedDict):
+    """What the stem, a stage or the head costs."""
+
+    part: _Counted | Literal["stem", "head"]
+    """The number of a stage, from 1."""
+    macs: _Expression
+    params: _Expression
+    activations: _Expression
+
+
+class CountsDocument(TypedDict):
+    """What a network costs whose costs are no products of sizes: whole numbers as expressions of its integers.
+
+    An expression is a whole number; the name of a variable (resolution, classes, width_1 .., depth_1 .., a knob's
+    columns as heads_1, index inside a sum); or a list of what is done and to what: [cell, i] is the i-th cell, from 0;
+    [+, ..], [*, ..], [max, ..], [min, ..], [-, a, b]; [//, a, b] the quotient rounded down and [%, a, b] what is left;
+    [==, a, b], [!=, a, b], [<, a, b], [>=, a, b] are 1 or 0; [round, x, n, m] is x n / m to the nearest, halves to the
+    even one; [divisible, x, n, m, k, g] is x n / m to the nearest multiple of k, halves up, at least k, and where g is
+    1 and that is below 9/10 of x n / m, k more; [table, x, keys, values] is the value beside the key x; [sum, first,
+    last, body] is body's sum over index = first .. last; [cycle, x, values] is values[x % their number].
+    """
+
+    follows: dict[str, _Expression]
+    """Knobs' columns, where a network has no such knob of its own: by the other variables."""
+    cells: list[_Expression]
+    """Shared expressions, each of earlier ones."""
+    parts: Annotated[list[PartCountsDocument], MinLen(1)]
+    """The network costs their sum."""
+    alive: _Expression
+    """Elements of its type alive at once, at most: memory is bytes of one times these and the params, and 8 int64s."""
+    int64s: _Expression
+
+
+class KnobDocument(TypedDict):
+    """A further whole number of a declared network."""
+
+    base: _Channels
+    """One, or one for each stage."""
+    values: list[_Counted]
+    """Those that it may have."""
+    follows: _Expression | None
+    """Its value where nobody says, of width, depth and resolution; null where it stays what it is at base."""
+
+
+class SourceDocument(TypedDict):
+    """Where a declared network is from."""
+
+    file: str
+    function: str
+    sha256: str
+
+
+class DeclaredDocument(TypedDict):
+    """A network that a user's function declares, but for its counts."""
+
+    schema: Literal["planner-network/1"]
+    name: str
+    resolution: _Counted
+    least: _Counted
+    """Least resolution."""
+    step: _Counted
+    """Of resolutions."""
+    widths: _Channels
+    divisors: _Channels
+    depths: _Channels
+    knobs: dict[str, KnobDocument]
+    images: bool
+    """Whether it takes images and gives one score per class."""
+    channels: _Counted
+    source: SourceDocument
+    derived: dict[str, Any]
+    """How its counts were found."""
+
+
 class NetworkDocument(TypedDict):
     """The base network's table."""
 
@@ -86,10 +161,14 @@ class NetworkDocument(TypedDict):
     rule: str
     resolution: _Counted
     """In pixels: what r multiplies."""
-    stem: _Counted
+    stem: _Natural
     stem_stride: _Counted
     head: _Natural
     stages: Annotated[list[StageDocument], MinLen(1)]
+    counts: NotRequired[CountsDocument]
+    """What it costs, where that is no parts."""
+    declared: NotRequired[DeclaredDocument]
+    """Of a network of a user's."""
 
 
 class BaseDocument(TypedDict):
@@ -112,6 +191,8 @@ class RuleDocument(TypedDict):
     head: _End
     resolution: Literal["nearest", "floor", "multiple_of_4"]
     smallest: _Counted
+    step: NotRequired[_Counted]
+    """Resolutions are multiples of it; 1 where it is not said."""
 
 
 class WholeDocument(TypedDict):
@@ -151,13 +232,18 @@ class BlockDocument(TypedDict):
     after: pixels; changed: 1 where c_in and c_out differ, else 0)."""
 
 
-class PartDocument(TypedDict):
-    """The stem, a stage or the head."""
+class SizeDocument(TypedDict):
+    """How large the stem, a stage or the head is."""
 
     width: WholeDocument
     """Channels from w."""
     depth: WholeDocument
     """Blocks from d."""
+
+
+class PartDocument(SizeDocument):
+    """The stem, a stage or the head."""
+
     blocks: Annotated[list[BlockDocument], MinLen(1)]
     """The first block, the second and so on; the last stands for all further ones."""
 
@@ -182,7 +268,9 @@ class BranchDocument(TypedDict):
     """Pixels from r."""
     parts: list[PartDocument]
     """The stem, the stages, the head, input side first: what a reader needs to count MACs. Empty for a GhostNet, whose
-    hidden channels are no product."""
+    hidden channels are no product, and where the base network has counts."""
+    sizes: NotRequired[list[SizeDocument]]
+    """Where the base network has counts: the stem, the stages, the head."""
     stages: NotRequired[StagesDocument]
 
 
@@ -198,11 +286,13 @@ class IntegersDocument(TypedDict):
     """A network, and its exact MACs."""
 
     resolution: _Counted
-    stem: _Counted
+    stem: _Natural
     widths: _Channels
     depths: _Channels
     head: _Natural
     macs: _Counted
+    knobs: NotRequired[dict[str, _Channels]]
+    """Further whole numbers where they are not the base network's, one or one for each stage."""
 
 
 class RungDocument(IntegersDocument):
@@ -232,7 +322,8 @@ class VectorDocument(TypedDict):
     """What r, d and w round to."""
     answer: IntegersDocument | None
     """The planner's answer, within 1 % of the budget: the resolution moved by pixels, or a stage by a step, where that
-    is needed; null where nothing comes so near."""
+    is needed; null where nothing comes so near. A network with coarse steps of its own never costs more, may move in
+    all its whole numbers, and comes as near as it can."""
     ladder: NotRequired[IntegersDocument | None]
     """The answer of the ladder, where the file has one; null below its first rung."""
 
@@ -252,6 +343,7 @@ class PointDocument(TypedDict):
     widths: NotRequired[list[_Counted]]
     depths: NotRequired[list[_Counted]]
     head: NotRequired[_Natural]
+    knobs: NotRequired[dict[str, _Channels]]
     trial: NotRequired[int | str]
 
 

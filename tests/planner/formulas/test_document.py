@@ -20,6 +20,7 @@ from planner.text.documents import read_as
 from planner.text.shipped import reference_formula, shipped_formula
 from sampler import RULES
 from sampler.architecture import BaseNetwork, Stage
+from sampler.declared.description import Counts, Knob, NetworkDescription, Source
 from sampler.scaling import ScalingRule
 
 
@@ -30,11 +31,11 @@ def schema():
 
 
 @pytest.fixture(scope="module")
-def documents(published):
-    """Shipped, fitted and published formulas, as files hold them."""
+def documents(published, declared_formula):
+    """Shipped, fitted and published formulas, and one of a declared network, as files hold them."""
     fitted, published_rule = fit(published, "tinynet").at(96, 10), compound("resnet18")
     texts = [f("efficientnet_b0") for f in (shipped_formula, reference_formula)]
-    return [json.loads(text) for text in (*texts, dumps(fitted), dumps(published_rule))]
+    return [json.loads(text) for text in (*texts, *map(dumps, (fitted, published_rule, declared_formula)))]
 
 
 def test_the_shipped_schema_is_the_one_that_is_made_of_the_model():
@@ -52,8 +53,13 @@ def test_the_schema_says_its_draft_and_what_it_is_of(schema):
 
 def test_the_schema_has_the_codes_fields(schema):
     defined = schema["$defs"]
-    for name, record in (("Network", BaseNetwork), ("Stage", Stage), ("Rule", ScalingRule)):
-        assert set(defined[f"{name}Document"]["required"]) == {one.name for one in fields(record)}
+    records = {"Network": BaseNetwork, "Stage": Stage, "Rule": ScalingRule, "Declared": NetworkDescription}
+    apart = {"Network": {"counts", "declared"}, "Declared": {"schema"}}
+    for name, record in {**records, "Knob": Knob, "Source": Source}.items():
+        has = {one.name for one in fields(record)} - ({"counts"} if name == "Declared" else set())
+        assert set(defined[f"{name}Document"]["properties"]) - apart.get(name, set()) == has
+    assert set(defined["CountsDocument"]["properties"]) == set(get_type_hints(Counts))
+    assert "step" not in defined["RuleDocument"]["required"]  # files that are older than it
     names = {one.name for one in fields(Curve)}
     assert set(get_type_hints(module.CurveDocument)) == names | {"kernel"}
     assert set(schema["properties"]["kind"]["enum"]) == set(OUR_KINDS)

@@ -19,7 +19,7 @@ from planner.formulas.parts import parts_of, resolution_of
 from planner.formulas.rungs import Rung, rung_at
 from planner.gaussian.curve import Curve, power_law
 from planner.rules import compound
-from sampler import RULES, base, base_names
+from sampler import RULES, base, base_names, rule_named
 from sampler.complexity import base_macs, count
 from sampler.scaling import scale
 from sampler.solve import width_brackets
@@ -27,7 +27,7 @@ from sampler.solve import width_brackets
 ROOT = Path(__file__).resolve().parents[3]
 EVALUATOR = ROOT / "planner" / "formulas" / "evaluator.js"
 EACH = 125  # random budgets of each formula: 1,000 of eight
-LINES, SCRIPT_LINES = 34, 38
+LINES, SCRIPT_LINES = 68, 71
 INTEGERS = ("resolution", "stem", "widths", "depths", "head", "macs")
 
 
@@ -60,8 +60,8 @@ def laddered(formula):
 
 
 @pytest.fixture(scope="module")
-def formulas(shipped, published, compound_frame):
-    """Formulas of every kind, of one direction and of both, at other sizes, and of four families."""
+def formulas(shipped, published, compound_frame, declared_formula):
+    """Formulas of every kind, of one direction and of both, at other sizes, of four families and a declared network."""
     return {
         "shipped": shipped,
         "tinynet, 96 px, 10 classes": fit(published, "tinynet").at(96, 10),
@@ -75,6 +75,8 @@ def formulas(shipped, published, compound_frame):
         "regnet": follows("regnety_008", "pycls", 0.2, 0.25, (1.0, 12.0), "enlarge"),
         "convnext": follows("convnext_nano", "inverse", 0.25, 0.2, (0.05, 1.0)),
         "resnet": follows("resnet50", "inverse", 0.25, 0.2, (0.05, 1.0)),
+        "declared": declared_formula,
+        "declared, 64 px, 7 classes": declared_formula.at(64, 7),
         "cifar": laddered(follows("resnet20_cifar", "free", 0.2, 0.3, (0.1, 1.0))),
     }
 
@@ -142,12 +144,12 @@ def answers_of_library(formula, budgets):
     answers = []
     for one, budget in zip(c, budgets, strict=True):
         branch = formula.branch(one)
-        rule = RULES[branch.rule]
+        rule = rule_named(branch.rule)
         r, d = branch.r(one)[0], branch.d(one)[0]
         side = max(int(rule.pixels(formula.resolution, r)[0]), formula.network.stride)
         answers.append({"c": one, "r": r, "d": d, "resolution": side, "budget": budget, "rule": rule})
-    for rule in RULES.values():
-        rows = [row for row in answers if row["rule"] is rule]
+    for rule in {row["rule"] for row in answers}:
+        rows = [row for row in answers if row["rule"] == rule]
         if rows:
             sides, d, asked = (np.array([row[key] for row in rows]) for key in ("resolution", "d", "budget"))
             # The bisection compares element by element, and so takes a budget for each row as well as one for all.
@@ -220,9 +222,7 @@ def test_the_library_answers_the_vectors_of_its_file_to_the_integer(formulas, do
     for name, document in documents.items():
         for vector in document["vectors"][::5]:
             answer = formulas[name].predict(vector["budget"], extrapolate=True)
-            found = {**{key: getattr(answer.architecture, key) for key in INTEGERS[:-1]}, "macs": answer.macs}
-            wanted = vector["answer"]
-            assert {**found, "widths": list(found["widths"]), "depths": list(found["depths"])} == wanted, name
+            assert {**answer.architecture.as_dict(), "macs": answer.macs} == vector["answer"], name
             assert abs(answer.macs / vector["budget"] - 1) <= 0.01
 
 
@@ -240,7 +240,7 @@ def test_a_vectors_width_is_the_widest_that_the_budget_affords(formulas, documen
     for name, document in documents.items():
         formula = formulas[name]
         for vector in document["vectors"]:
-            rule, before = RULES[formula.branch(vector["c"]).rule], vector["before_nudge"]
+            rule, before = rule_named(formula.branch(vector["c"]).rule), vector["before_nudge"]
             wider = scale(formula.network, rule, before["resolution"], vector["d"], vector["w"] * (1 + 1e-9))
             assert before["macs"] <= vector["budget"] < count(wider, formula.classes).macs[0], name
 
