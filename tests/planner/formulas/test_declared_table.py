@@ -20,6 +20,7 @@ def studied(declared, declared_table, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_table_gives_a_formula_answers_and_a_report(declared, studied, run):
     code, out, told = run("fit", studied / "table.csv", "--out", studied / "f.json")
     assert code == 0, told
