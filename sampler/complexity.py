@@ -35,12 +35,12 @@ from sampler.architecture import (
 from sampler.bases import base as base_named
 from sampler.checks import checked_name, shown
 from sampler.errors import InputError
-from sampler.families import Family, Sizes, family_of
+from sampler.families import Family, family_of
 from sampler.families.parts import Block
-from sampler.families.protocol import overrides
+from sampler.families.protocol import overrides, sizes_of
 from sampler.families.registry import check_table
 from sampler.layered import LayeredArchitecture
-from sampler.scaling import ScalingRule, rule_named, scale
+from sampler.scaling import ScalingRule, buildable, check_resolution, own_steps, rule_named, scale
 from sampler.totals import memory, totals
 
 # What can be counted alone: a base network, by its name or itself, or an architecture.
@@ -135,18 +135,6 @@ def blocks_of(network: BaseNetwork, architectures: Architectures, classes: int) 
     return blocks if overrides(family, "macs_bound") else _bounded(blocks, family)
 
 
-def sizes_of(architectures: Architectures) -> Sizes:
-    """The sizes of architectures, as families take them."""
-    return Sizes(
-        architectures.resolution,
-        architectures.stem,
-        architectures.widths,
-        architectures.depths,
-        architectures.head,
-        architectures.knobs,
-    )
-
-
 def _bounded(blocks: Iterator[Block], family: Family) -> Iterator[Block]:
     """The blocks, of which no layer says its own MACs: the usual bound knows only weights times pixels.
 
@@ -194,7 +182,26 @@ def check(network: BaseNetwork, architectures: Architectures, classes: int) -> N
     smallest = int(architectures.resolution.min(initial=MAX_PIXELS))
     if smallest < network.stride:
         raise InputError(f"{smallest} px is below {network.name}'s stride of {network.stride}; use at least that")
+    _check_steps(network, architectures)
     _check_int64(network, architectures)
+
+
+def _check_steps(network: BaseNetwork, architectures: Architectures) -> None:
+    """Refuses resolutions and widths between the steps of a network that has its own.
+
+    Raises:
+        InputError: Naming the first.
+    """
+    if not own_steps(network):
+        return
+    check_resolution(network, architectures.resolution)
+    built = buildable(network, architectures.widths)
+    rows, stages = np.nonzero(built != architectures.widths)
+    if len(rows):
+        given, near = (int(part[rows[0], stages[0]]) for part in (architectures.widths, built))
+        raise InputError(
+            f"stage {stages[0] + 1} of {network.name} cannot be {given} wide; {near} is the nearest it can"
+        )
 
 
 def _check_knobs(network: BaseNetwork, architectures: Architectures) -> None:

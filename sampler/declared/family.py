@@ -105,6 +105,27 @@ class DeclaredFamily(Family):
         """Values at base."""
         return {name: knob.base for name, knob in self.description.knobs.items()}
 
+    def knob_grids(self, network: BaseNetwork) -> Mapping[str, tuple[int, ...]]:
+        """The values of the knobs that have several."""
+        return {name: knob.values for name, knob in self.description.knobs.items() if len(knob.values) > 1}
+
+    def followed(self, network: BaseNetwork, sizes: Sizes) -> Mapping[str, IntArray]:
+        """Values by the knobs' own rules, at base where they have none."""
+        found, named = dict(super().followed(network, sizes)), self.variables(replace(sizes, knobs={}), 1)
+        for name, columns in self.description.knob_columns().items():
+            for i, column in enumerate(columns):
+                if column in named:
+                    found[name][:, i] = named[column]
+        return found
+
+    def knob_values(self, network: BaseNetwork, sizes: Sizes) -> Mapping[str, IntArray]:
+        """`(n, k)` values of all knobs, those that follow sizes where architectures do not say."""
+        named, n = self.variables(sizes, 1), len(sizes.resolution)
+        return {
+            name: np.stack([np.broadcast_to(np.asarray(named[one], dtype=np.int64), (n,)) for one in columns], axis=1)
+            for name, columns in self.description.knob_columns().items()
+        }
+
     def with_knobs(self, network: BaseNetwork, knobs: Mapping[str, tuple[int, ...]]) -> BaseNetwork:
         """The base network itself: knobs are the architecture's, and none of them is in the table."""
         super().with_knobs(network, {name: one for name, one in knobs.items() if name not in self.description.knobs})

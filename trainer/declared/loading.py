@@ -111,12 +111,10 @@ def offered_network(name: str) -> str:
 
 
 def _named(name: str, tell: Progress) -> BaseNetwork:
-    where, _, function = name.rpartition(":")
-    asked = f"--base {name}"
-    path = read_file(Path(where), asked)[0] if where.endswith(".py") else file_of_module(where, asked)
+    path, root = _place(name)
     if path is None:
         return _of_declaration(_declared(name, {}), tell)
-    files = own_files(path, path.parent if where.endswith(".py") else root_of(path, where))
+    files, function = own_files(path, root), name.rpartition(":")[2]
     source = Source(path.name, function, digest_of_files(files))
     place = str(path), function
     if (known := _known_as(place, source)) is not None:
@@ -124,6 +122,25 @@ def _named(name: str, tell: Progress) -> BaseNetwork:
     imported = functools.cache(lambda: _checked(_declared(name, files).spec, source, name))
     description = kept_description(source) or _derived(imported(), tell)
     return _know(description, _Origin(place, imported, tuple(files.items())))
+
+
+def files_named(given: str) -> dict[str, str]:
+    """Texts of the files of a network that is named as `FILE.py:NAME` or `package.module:NAME`, its own first.
+
+    Raises:
+        InputError: If the file cannot be read, or there is no such module.
+    """
+    path, root = _place(given)
+    return {} if path is None else own_files(path, root)
+
+
+def _place(name: str) -> tuple[Path | None, Path]:
+    """The file of a name and the folder that its imports begin at; None where the module has no file."""
+    where, asked = name.rpartition(":")[0], f"--base {name}"
+    path = read_file(Path(where), asked)[0] if where.endswith(".py") else file_of_module(where, asked)
+    if path is None:
+        return None, Path()
+    return path, path.parent if where.endswith(".py") else root_of(path, where)
 
 
 def _declared(name: str, files: dict[str, str]) -> Declaration:
