@@ -89,6 +89,7 @@ def _is_rbis(search: Search) -> bool:
 
 
 def _adjust(search: Search, scorer: TrainedScorer, classes: int, tell: Tell) -> SearchResult:
+    check_units(search.start)
     options = _made(AdjustOptions, search.settings)
     vector = width_vector(search.start, classes, options.padding, options.smallest, options.divisor)
     probe = TrainedProbe(scorer, vector.architecture_of, options, scorer.resources.device.replace("auto", "cpu"))

@@ -129,7 +129,7 @@ def check_given(folder: Path, settings: NetworkSettings | None, given: Any = Non
 def _changed(folder: Path, what: str, change: str) -> PlannerError:
     return PlannerError(
         f"{what} is not as it was when study {folder.name} was made with it: {change}; put that back, or take another "
-        "--study (and another name, where both are used at once)"
+        "--study"
     )
 
 
