@@ -35,9 +35,9 @@ from sampler.architecture import (
 from sampler.bases import base as base_named
 from sampler.checks import checked_name, shown
 from sampler.errors import InputError
-from sampler.families import Family, Sizes, family_of
+from sampler.families import Family, family_of
 from sampler.families.parts import Block
-from sampler.families.protocol import overrides
+from sampler.families.protocol import overrides, sizes_of
 from sampler.families.registry import check_table
 from sampler.layered import LayeredArchitecture
 from sampler.scaling import ScalingRule, buildable, check_resolution, own_steps, rule_named, scale
@@ -133,18 +133,6 @@ def blocks_of(network: BaseNetwork, architectures: Architectures, classes: int) 
     family = family_of(network)
     blocks = family.blocks(network, sizes_of(architectures), classes)
     return blocks if overrides(family, "macs_bound") else _bounded(blocks, family)
-
-
-def sizes_of(architectures: Architectures) -> Sizes:
-    """The sizes of architectures, as families take them."""
-    return Sizes(
-        architectures.resolution,
-        architectures.stem,
-        architectures.widths,
-        architectures.depths,
-        architectures.head,
-        architectures.knobs,
-    )
 
 
 def _bounded(blocks: Iterator[Block], family: Family) -> Iterator[Block]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from sampler.architecture import BaseNetwork, IntArray
+from sampler.architecture import Architectures, BaseNetwork, IntArray
 from sampler.errors import InputError
 from sampler.families.parts import Block
 from sampler.families.terms import JsonObject
@@ -98,12 +98,22 @@ class Family(Protocol):
     def with_knobs(self, network: BaseNetwork, knobs: Mapping[str, tuple[int, ...]]) -> BaseNetwork:
         """The base network with other further whole numbers in its table; those that are not given stay.
 
+        Itself, where its knobs follow sizes (`knob_values`) and are only an architecture's, not the table's.
+
         Raises:
             InputError: If the family has no such knob; none has any by default.
         """
         if knobs:
             raise InputError(f"{network.name}: family {self.name} has no knob {', '.join(knobs)}; leave it out")
         return network
+
+    def knob_values(self, network: BaseNetwork, sizes: Sizes) -> Mapping[str, IntArray]:
+        """`(n, k)` values of all knobs: what architectures say, and where they do not, what follows from their sizes.
+
+        By default the latter are those of the table; a family whose knobs follow sizes gives its own.
+        """
+        own = {name: np.tile(np.array(values), (len(sizes.widths), 1)) for name, values in self.knobs(network).items()}
+        return {name: sizes.knobs.get(name, values) for name, values in own.items()}
 
     def macs_bound(self, network: BaseNetwork, sizes: Sizes) -> float:
         """What the MACs of no architecture exceed, as a float that cannot overflow and needs no count.
@@ -146,6 +156,18 @@ class Family(Protocol):
             InputError: If the base network has no free widths per layer, as is the default, or a number is impossible.
         """
         raise no_layers(network)
+
+
+def sizes_of(architectures: Architectures) -> Sizes:
+    """The sizes of architectures, as families take them."""
+    return Sizes(
+        architectures.resolution,
+        architectures.stem,
+        architectures.widths,
+        architectures.depths,
+        architectures.head,
+        architectures.knobs,
+    )
 
 
 def overrides(family: Family, method: str) -> bool:
