@@ -25,6 +25,7 @@ from planner.surrogates.fit import fit_surrogate
 from sampler import Architecture
 from sampler.architecture import stack
 from sampler.complexity import count
+from trainer.channel_units import check_units
 
 if TYPE_CHECKING:
     from planner.study.ledger import Ledger
