@@ -6,7 +6,8 @@ Reading a study needs neither the user's files nor torch; building its networks 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,8 +21,9 @@ from sampler import InputError
 from sampler.declared.description import NetworkDescription
 from sampler.declared.family import DeclaredFamily
 from sampler.families.protocol import Sizes
+from sampler.families.registry import known_bases
 from sampler.totals import layer_totals
-from trainer.declared.loading import ShippedNetwork, files_named, know_shipped, shipped_network
+from trainer.declared.loading import ShippedNetwork, files_named, forget_network, know_shipped, shipped_network
 from trainer.declared.own_files import digest_of_files
 
 DESCRIPTION = "network.json"
@@ -155,6 +157,17 @@ def _kept(folder: Path, table: Mapping[str, str]) -> ShippedNetwork:
             raise PlannerError(f"{sources}: not the files that the study was made with; {remedy}")
     name = PurePosixPath(first).name
     return ShippedNetwork(name, description.source.function, files.get(first, ""), text, tuple(files.items()))
+
+
+@contextmanager
+def passing() -> Iterator[None]:
+    """Networks that become known meanwhile are unknown again afterwards: those of studies that are only looked at."""
+    before = set(known_bases())
+    try:
+        yield
+    finally:
+        for name in set(known_bases()) - before:
+            forget_network(name)
 
 
 def difference(made: ShippedNetwork, now: ShippedNetwork) -> str:
