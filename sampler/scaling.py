@@ -179,20 +179,14 @@ def check_rule(network: BaseNetwork, rule: ScalingRule) -> None:
     own = rule_named(network.rule)
     if not rule.stepped or rule.step % own.step or rule.divisor % own.divisor:
         raise InputError(
-            f"{network.name} keeps its own steps (widths of {own.divisor}, resolutions of {own.step}, rule {own.name}); "
-            f"rule {rule.name} has others: leave it out"
+            f"{network.name} keeps its own steps (widths of {own.divisor}, resolutions of {own.step}); "
+            f"rule {rule.name} has others: leave it out, or say {own.name}"
         )
 
 
 def own_steps(network: BaseNetwork) -> bool:
     """Whether a network says itself of what its widths and resolutions are multiples."""
     return network.rule.startswith(_OWN_STEPS)
-
-
-def width_steps(network: BaseNetwork) -> tuple[int, ...]:
-    """Of what the widths of each stage are multiples, in a network that has steps of its own."""
-    narrowest = buildable(network, np.ones((1, len(network.stages)), dtype=np.int64))[0]
-    return tuple(narrowest.tolist())
 
 
 def check_resolution(network: BaseNetwork, resolution: ArrayLike) -> None:

@@ -229,10 +229,11 @@ def _in_steps(
         found += [_solved(one, row) for one in candidates if (row := one.dearest(budget)) is not None]
         if reach == NEAR:
             start = _start(network, rule, resolution, depth, budget, classes)
-            finer, enough = _finer(network, rule, start, budget, classes, tolerance, resolution)
-            if enough:
-                return finer[0]
-            found += finer
+            finer = spent_near(network, rule, start, budget, classes, tolerance)
+            if finer is not None:
+                found.append(replace(finer, pixels_nudged=finer.architecture.resolution - resolution))
+                if finer.macs >= (1 - tolerance) * budget:
+                    return found[-1]
     if found:
         return max(found, key=lambda one: one.macs)
     raise InputError(
@@ -241,29 +242,41 @@ def _in_steps(
     )
 
 
-def _finer(
+def spent_near(
     network: BaseNetwork,
     rule: ScalingRule,
-    start: Architectures,
+    near: Architectures,
     budget: float,
     classes: int,
-    tolerance: float,
-    asked: int,
-) -> tuple[list[SolvedWidth], bool]:
-    """The least moved network within the tolerance, and that it is one; else the dearest of each round."""
+    tolerance: float = TOLERANCE,
+) -> SolvedWidth | None:
+    """The network nearest to one, of those that cost at most the budget, and less by the tolerance at most.
+
+    Args:
+        network: The base network, which has steps of its own.
+        rule: These steps.
+        near: The one network, without knobs.
+        budget: MACs.
+        classes: Outputs of the classifier.
+        tolerance: Largest distance below the budget, as a share of it.
+
+    Returns:
+        Where there is none, the dearest below; None where everything costs more.
+    """
     hit: tuple[float, Nearby, int] | None = None
-    below: list[SolvedWidth] = []
-    for nearby in finer_networks(network, rule, start, budget, classes):
+    below: tuple[int, Nearby, int] | None = None
+    for nearby in finer_networks(network, rule, near, budget, classes):
         good = np.flatnonzero(nearby.macs >= (1 - tolerance) * budget)
         if len(good):
             row = int(good[np.lexsort([-nearby.macs[good], nearby.moved[good]])[0]])
             if hit is None or nearby.moved[row] < hit[0]:
                 hit = float(nearby.moved[row]), nearby, row
-        elif len(nearby.macs):
-            below.append(_moved(nearby, int(np.argmax(nearby.macs)), start[0], asked))
+        elif len(nearby.macs) and (below is None or nearby.macs.max() > below[0]):
+            below = int(nearby.macs.max()), nearby, int(np.argmax(nearby.macs))
         if hit is not None and (hit[0] <= SMALL_MOVE or nearby.last):
             break
-    return ([_moved(hit[1], hit[2], start[0], asked)], True) if hit is not None else (below, False)
+    found = hit or below
+    return None if found is None else _moved(found[1], found[2], near[0])
 
 
 def _start(
@@ -283,7 +296,7 @@ def _legal(network: BaseNetwork, rule: ScalingRule, resolution: int) -> int:
     return max(round(resolution / rule.step) * rule.step, network.stride)
 
 
-def _moved(nearby: Nearby, row: int, start: Architecture, asked: int) -> SolvedWidth:
+def _moved(nearby: Nearby, row: int, start: Architecture) -> SolvedWidth:
     """A network near the start, and what moved, in words."""
     one = nearby.architectures[row]
     pairs = zip(start.depths, one.depths, start.widths, one.widths, strict=True)
@@ -293,7 +306,7 @@ def _moved(nearby: Nearby, row: int, start: Architecture, asked: int) -> SolvedW
         words += [f"stage {stage} {wider - channels:+d} channels"] * (wider != channels)
     words += [f"{name} {' '.join(map(str, values))}" for name, values in one.knobs.items()]
     w = float(nearby.architectures.multipliers[row, 2])
-    return SolvedWidth(one, int(nearby.macs[row]), w, one.resolution - asked, finer=tuple(words))
+    return SolvedWidth(one, int(nearby.macs[row]), w, one.resolution - start.resolution, finer=tuple(words))
 
 
 def _within_reach(

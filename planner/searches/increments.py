@@ -18,7 +18,8 @@ import numpy as np
 from planner.errors import PlannerError
 from sampler import Architecture, BaseNetwork, rule_named
 from sampler import base as base_named
-from sampler.scaling import buildable, own_steps, width_steps
+from sampler.families import family_of
+from sampler.scaling import buildable, own_steps
 
 Mover = int | Literal["head"]
 IncrementKind = Literal["width", "depth"]
@@ -166,7 +167,9 @@ class Increments:
         widths[0, mover - 1] = width
         # A family that cannot build the width has the nearest, which may be the width there was.
         if own_steps(self.network):  # of coarse steps of its own at least one
-            widths[0, mover - 1] = max(width, one.widths[mover - 1] + width_steps(self.network)[mover - 1])
+            widths[0, mover - 1] = max(
+                width, one.widths[mover - 1] + family_of(self.network).width_steps(self.network)[mover - 1]
+            )
         return replace(one, widths=tuple(buildable(self.network, widths)[0].tolist()))
 
 

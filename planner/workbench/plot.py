@@ -16,7 +16,7 @@ from planner.errors import PlannerError
 from planner.report.answers import REPORT_RULES, answers_of, front_accuracy
 from planner.report.curves import Band, bands_of
 from planner.report.numbers import calibration_of, time_of, trainings_of
-from planner.report.source import Source, of_study
+from planner.report.source import ReportSource, of_study
 from planner.rules import compound
 from planner.tables.status import is_ok
 from planner.text.quantities import format_count
@@ -131,7 +131,7 @@ def stage_shares(study: Study, what: ShareKind = "macs", *, ax: Axes | None = No
     networks = learned[:: max(1, (len(learned) - 1) // (_GROUPS - 1))]
     rows = [_spent(one, what) for one in networks]
     stages = [f"stage {i + 1}" for i in range(len(base_named(study.settings.base).stages))]
-    parts = stages if what == "depth" else ["stem", *stages, "head"]
+    parts = stages if len(rows[0]) == len(stages) else ["stem", *stages, "head"]
     width = 0.8 / len(rows)
     for place, (row, one) in enumerate(zip(rows, networks, strict=True)):
         at = np.arange(len(row)) + (place - (len(rows) - 1) / 2) * width
@@ -191,7 +191,7 @@ def time_spent(study: Study, *, ax: Axes | None = None) -> Axes:
     return axes
 
 
-def _source(study: Study) -> Source:
+def _source(study: Study) -> ReportSource:
     """What a report of the study reads.
 
     Raises:
@@ -202,7 +202,7 @@ def _source(study: Study) -> Source:
     return of_study(study.name)
 
 
-def _formula(source: Source) -> Any:
+def _formula(source: ReportSource) -> Any:
     """The formula of a report.
 
     Raises:
@@ -226,7 +226,7 @@ def _scatter(axes: Axes, points: Sequence[tuple[float, float]], marker: str, lab
         axes.plot(*zip(*points, strict=True), marker, markersize=4, label=label, **style)
 
 
-def _published(axes: Axes, source: Source) -> None:
+def _published(axes: Axes, source: ReportSource) -> None:
     """What published rules are expected to reach, with 90 % intervals."""
     answers = [one for one in answers_of(source)[0] if one["accuracy"]]
     for rule, marker in _MARKERS.items():
@@ -239,7 +239,7 @@ def _published(axes: Axes, source: Source) -> None:
             )
 
 
-def _grown(axes: Axes, source: Source, name: str, points: Sequence[tuple[float, float, bool]]) -> None:
+def _grown(axes: Axes, source: ReportSource, name: str, points: Sequence[tuple[float, float, bool]]) -> None:
     """A quantity over c: the trainings, the learned curve with its band, and compound scaling's."""
     formula, table = _formula(source), source.table
     reference = bands_of(compound(table.base, table.resolution, table.classes), formula.c_range)
@@ -269,7 +269,8 @@ def _spent(one: dict[str, Any], what: str) -> list[float]:
     """What each part of a network has."""
     if what == "macs":
         return [part / sum(one["part_macs"]) for part in one["part_macs"]]
-    return one["depths"] if what == "depth" else [one["stem"], *one["widths"], one["head"]]
+    ends = what == "width" and (one["stem"] or one["head"])
+    return [one["stem"], *one["widths"], one["head"]] if ends else one[f"{what}s"]
 
 
 def _check(name: str, value: Any, known: Sequence[str]) -> None:

@@ -10,6 +10,8 @@ As a test of one's own:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -82,7 +84,7 @@ def _drawn(description: NetworkDescription, rng: np.random.Generator) -> Archite
 def _compare(spec: NetworkSpec, description: NetworkDescription, architecture: Architecture) -> None:
     model = build(architecture, _CLASSES).eval()  # its parameters are compared there
     args, kwargs = _example(spec, architecture.resolution)
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), _unfused(), FlopCounterMode(display=False) as counter:
         found = model(*args, **kwargs)
     macs, wanted = architecture_complexity(architecture, _CLASSES).macs, counter.get_total_flops() // 2
     assert macs == wanted, f"{macs:,} MACs are counted of {architecture}, which does {wanted:,}"
@@ -90,6 +92,17 @@ def _compare(spec: NetworkSpec, description: NetworkDescription, architecture: A
         shape = tuple(found.shape)
         assert shape == (1, _CLASSES), f"{architecture} takes images and gives {shape}, not (1, {_CLASSES}) scores"
     _check_again(model, build(architecture, _CLASSES), architecture)
+
+
+@contextmanager
+def _unfused() -> Iterator[None]:
+    """Has torch's transformer layers run operation by operation: what is fused cannot be counted."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def _check_again(model: nn.Module, again: nn.Module, architecture: Architecture) -> None:
