@@ -130,7 +130,9 @@ class Tracing:
         if not self.told or found is None:
             return
         facts = found.derived
-        how = f"closed terms, equal to {facts['checked']} traces of random sizes" if found.counts else "traced each time"
+        how = (
+            f"closed terms, equal to {facts['checked']} traces of random sizes" if found.counts else "traced each time"
+        )
         what = f"{network.name}: {how}; {facts['traces']} traces, {facts['seconds']} s"
         print(f"{what}; {facts['why']}" if "why" in facts else what, file=sys.stderr, flush=True)
 

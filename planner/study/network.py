@@ -6,6 +6,7 @@ Reading a study needs neither the user's files nor torch; building its networks 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -197,9 +198,20 @@ def _first_difference(before: Mapping[str, str], after: Mapping[str, str]) -> st
             continue
         pairs = enumerate(zip(old, new, strict=False))
         at = next((i for i, (one, other) in pairs if one != other), min(len(old), len(new)))
-        was, now = (repr(lines[at].strip()[:_LONGEST]) if at < len(lines) else "nothing" for lines in (old, new))
+        was, now = (lines[at].strip() if at < len(lines) else "" for lines in (old, new))
+        same = len(os.path.commonprefix([was, now]))
+        was, now = (_from(text, same) for text in (was, now))
         return f"line {at + 1} of {name}, {was}, became {now}"
     return "" if dict(before) == dict(after) else "the ends of its lines"
+
+
+def _from(line: str, same: int) -> str:
+    """A line as it is shown: where it is long, from a little before what differs."""
+    if not line:
+        return "nothing"
+    start = max(0, same - _LONGEST // 3) if len(line) > _LONGEST else 0
+    shown = line[start : start + _LONGEST]
+    return f"'{'..' * (start > 0)}{shown}{'..' * (start + len(shown) < len(line))}'"
 
 
 def _described(network: ShippedNetwork) -> NetworkDescription:

@@ -95,15 +95,17 @@ def edited(before, after):
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [
-        ("nn.ReLU()", "nn.SiLU()", "became 'layers += [nn.Conv2d"),
+        ("nn.ReLU()", "nn.SiLU()", "(width), nn.ReLU()]', became "),
         ("widths=(16, 32)", "widths=(16, 48)", "widths 16 32 became 16 48"),
         ("depths=(1, 2)", "depths=(2, 2)", "depths 1 2 became 2 2"),
         ("resolution=32", "resolution=64", "resolution 32 became 64"),
     ],
 )
-def test_a_changed_file_that_is_named_again_is_refused_with_the_difference(study, refused, before, after, told):
+def test_a_changed_file_that_is_named_again_is_refused_with_the_difference(study, run, before, after, told):
     edited(before, after)
-    line = refused("sample", *MADE)
+    code, _, err = run("sample", *MADE)
+    assert code == 2 and err.startswith("net: closed terms, equal to 2 traces of random sizes; 4 traces, 0.5 s\n")
+    (line,) = err.splitlines()[1:]
     assert "is not as it was when study mine was made with it" in line and told in line
 
 
@@ -163,13 +165,14 @@ def test_a_function_of_a_program_alone_is_trained_in_its_process(declared):
     assert planner.load_study("b").settings.network == study.settings.network
 
 
-def test_other_images_than_the_image_trainers_are_refused_before_anything_is_made(declared, refused):
+def test_other_images_than_the_image_trainers_are_refused_before_anything_is_made(declared, run):
     edited("step=4)", "step=4, channels=5)")
-    assert "its images have 5 channels" in refused("sample", *MADE)
+    assert "its images have 5 channels" in run("sample", *MADE)[2]
     declared()
     edited("channels=5)", "input=lambda r: __import__('torch').zeros(1, 3, r, r))")
-    line = refused("sample", *MADE)
-    assert "the image trainer wants (n, classes) scores of (n, 3, r, r) images, and its input is its own" in line
+    code, _, err = run("sample", *MADE)
+    assert code == 2
+    assert "the image trainer wants (n, classes) scores of (n, 3, r, r) images, and its input is its own" in err
     assert not (Path("results") / "mine").exists()
 
 
