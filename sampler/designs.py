@@ -171,9 +171,9 @@ def _related(rng: np.random.Generator, k: int, space: SearchSpace) -> FloatArray
     points = rng.random((k, space.dimensions))
     if space.kind == "uniform":
         return points
-    stages = (space.dimensions - 1) // 2
+    stages = len(space.network.stages)
     spread = rng.random((k, 1)) ** 2
-    for columns in (slice(1, 1 + stages), slice(1 + stages, None)):
+    for columns in (slice(1, 1 + stages), slice(1 + stages, 1 + 2 * stages)):
         centre = rng.random((k, 1)) ** rng.choice([1.0, 3.0], (k, 1))  # the small end is the rare one
         points[:, columns] = centre + spread * (points[:, columns] - centre)
     return points

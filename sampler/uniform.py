@@ -64,7 +64,8 @@ class UniformGrid:
         """
         depths, widths = (_ends(ranges, stage_columns(kind, len(network.stages))) for kind in ("depth", "width"))
         low, high = ranges.get("resolution", tuple(network.resolution * bound for bound in BOUNDS))
-        r = max(low - 4, 1) / network.resolution, max(high + 4, 1) / network.resolution  # rules round to 4 at most
+        far = max(4, rule.step)  # rules round to 4 at most, but for those with a step
+        r = max(low - far, 1) / network.resolution, max(high + far, 1) / network.resolution
         d = _multipliers(depth_ranges, network, rule, *depths, MAX_BLOCKS)
         w = _multipliers(width_ranges, network, rule, *widths, MAX_CHANNELS)
         grid = _between(network, rule, r, d, w)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from planner.commands.options import EPOCH_RANGE, PIXEL_RANGE, SEED
+from planner.commands.options import EPOCH_RANGE, PIXEL_RANGE, SEED, Base
 from planner.commands.together import needs
 from planner.commands.types import Number, Whole
 
@@ -28,7 +28,11 @@ def made_with(command: _F) -> _F:
 
     asked = needs("--classes", "--trainer")(asked)
     options = (
-        click.option("--base", metavar="NAME", help="Base network (see `planner bases`)."),
+        click.option(
+            "--base",
+            type=Base(typed=True),
+            help="Base network (see `planner bases`), or one of yours: mynet.py:net (docs/networks.md).",
+        ),
         click.option(
             "--data",
             metavar="SOURCE",

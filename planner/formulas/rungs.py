@@ -75,7 +75,7 @@ def _network_in(one: _Document, place: str, network: BaseNetwork) -> Architectur
         raise PlannerError(f"{place}.accuracy is {one['accuracy']}, outside its own interval")
     try:
         shape = (one["resolution"], one["stem"], tuple(one["widths"]), tuple(one["depths"]), one["head"])
-        return Architecture(network.name, *shape)
+        return Architecture(network.name, *shape).with_knobs(one.get("knobs", {}))
     except PlannerError as error:
         raise PlannerError(f"{place} cannot be built: {error}") from error
 

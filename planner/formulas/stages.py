@@ -19,11 +19,11 @@ import numpy as np
 
 from planner.errors import PlannerError
 from planner.gaussian.curve import Curve
-from sampler import RULES, Architecture, BaseNetwork, rule_named, stack
+from sampler import Architecture, BaseNetwork, rule_named, stack
 from sampler.architecture import Architectures, FloatArray, IntArray
 from sampler.complexity import blocks_of
 from sampler.moves import column_names, from_rows
-from sampler.scaling import ScalingRule
+from sampler.scaling import ScalingRule, rules_of
 from sampler.totals import by_part
 from sampler.uniform import uniform_rows
 
@@ -100,7 +100,7 @@ def part_macs(network: BaseNetwork, architectures: Architectures, classes: int) 
     parts = by_part(blocks_of(network, architectures, classes))
     keys: list[str | int] = ["stem", *range(1, len(network.stages) + 1), "head"]
     n = len(architectures)
-    return np.stack([np.broadcast_to(parts[key].macs, (n,)) for key in keys], axis=1)
+    return np.stack([np.broadcast_to(parts[key].macs if key in parts else 0, (n,)) for key in keys], axis=1)
 
 
 def shares_of(network: BaseNetwork, one: Architecture, classes: int) -> dict[str, float]:
@@ -151,7 +151,7 @@ def uniform_in(frame: pd.DataFrame, network: BaseNetwork, rule_name: str) -> np.
         return np.ones(len(frame), dtype=bool)
     rules = frame["rule"].fillna("").to_numpy() if "rule" in frame else np.full(len(frame), "")
     uniform = np.zeros(len(frame), dtype=bool)
-    for name in sorted({*rules} - {""}) + ([rule_name, *RULES] if "" in rules else []):
+    for name in sorted({*rules} - {""}) + ([rule_name, *rules_of(network)] if "" in rules else []):
         asked = (rules == name) | (rules == "")
         uniform |= asked & uniform_rows(network, rule_named(name), architectures)
     return uniform

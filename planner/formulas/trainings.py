@@ -120,7 +120,8 @@ class TrainedNetworks:
         if not point.keys() >= INTEGERS:
             return None
         widths, depths = tuple(point["widths"]), tuple(point["depths"])
-        return Architecture(self.formula.base, point["resolution"], point["stem"], widths, depths, point["head"])
+        shape = point["resolution"], point["stem"], widths, depths, point["head"]
+        return Architecture(self.formula.base, *shape).with_knobs(point.get("knobs", {}))
 
     def _same(self, point: Mapping[str, Any], macs: int, pixels: int) -> bool:
         """Whether a point is of a network with these MACs and pixels; r is as drawn, pixels are as rounded."""
@@ -144,7 +145,9 @@ def trained_networks(formula: FormulaCurves) -> Architectures | None:
         else:
             return None
     integers = np.column_stack(rows)
-    if not (0 <= integers.min() and integers.max() <= MAX_CHANNELS and (integers[:, :-1] >= 1).all()):
+    least = np.ones(integers.shape[1])
+    least[[1, 2 + 2 * len(formula.network.stages)]] = min(formula.network.stem, 1), 0  # there may be none of these ends
+    if not ((integers >= least).all() and integers.max() <= MAX_CHANNELS):
         raise PlannerError(
             "the trainings that this formula's answers hold are of no networks; write it again: planner fit"
         )

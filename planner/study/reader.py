@@ -36,6 +36,8 @@ from planner.text.markup import Card, drawn
 from sampler import Architecture, Architectures, rule_named
 from sampler import base as base_named
 from sampler.architecture import FloatArray, stack
+from sampler.families import family_of
+from sampler.moves import stage_columns
 from sampler.scaling import buildable
 from trainer.faults import reach
 from trainer.files import write_atomically
@@ -266,7 +268,15 @@ class Records(OpenedLedger):
 
         corners = self.space.decode(np.array([[0.0] * self.space.dimensions, [1.0] * self.space.dimensions]))
         low, high = parameters(corners[0]), parameters(corners[1])
-        step = rule_named(self.space.rule).divisor
+        rule = rule_named(self.space.rule)
+        steps = {"resolution": rule.step}
+        if rule.stepped:
+            network = self.space.network
+            own = family_of(network).width_steps(network)
+            steps |= dict(zip(stage_columns("width", len(own)), own, strict=True))
         return {
-            name: IntDistribution(low[name], high[name], step=step if name.startswith("width") else 1) for name in low
+            name: IntDistribution(
+                low[name], high[name], step=steps.get(name, rule.divisor if name.startswith("width") else 1)
+            )
+            for name in low
         }

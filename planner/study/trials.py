@@ -17,6 +17,7 @@ from planner.tables.table import ASKS
 from sampler import Architecture, architecture_from
 from sampler import base as base_named
 from sampler.architecture import FloatArray
+from trainer.declared.loading import shipped_network
 from trainer.observation import Observation, Training
 from trainer.recipe import recipe_named
 
@@ -239,6 +240,7 @@ def trial_training(number: int, facts: Mapping[str, Any], settings: StudySetting
         facts.get("seed", settings.seed),
         trainer=settings.trainer,
         classes=settings.data.classes if settings.trainer else 0,
+        network=shipped_network(settings.base),
     )
     if "epochs" in asks:
         training = replace(training, fidelity=replace(training.fidelity, epochs=asks["epochs"]))

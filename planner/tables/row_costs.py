@@ -16,13 +16,13 @@ import numpy as np
 from planner.errors import PlannerError
 from planner.tables.cells import TableSource
 from planner.text.quantities import format_count
-from sampler import RULES, BaseNetwork, ScalingRule
+from sampler import BaseNetwork, ScalingRule, rule_named
 from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS, Architectures, FloatArray, IntArray
 from sampler.complexity import count
 from sampler.errors import InputError
 from sampler.families.residual import has_layers
 from sampler.moves import stage_columns
-from sampler.scaling import buildable, scale
+from sampler.scaling import buildable, rules_of, scale
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,8 +117,9 @@ def exact_costs(frame: pd.DataFrame, network: BaseNetwork, classes: int) -> Cost
 def by_rule(frame: pd.DataFrame, network: BaseNetwork) -> list[tuple[list[ScalingRule], IntArray]]:
     """The rules that may have made rows, and these rows' places: one rule where they name it, and else all."""
     names = frame["rule"].fillna("").astype(str).to_numpy() if "rule" in frame else np.full(len(frame), "")
-    every = [RULES[network.rule], *RULES.values()]
-    return [([RULES[name]] if name in RULES else every, np.flatnonzero(names == name)) for name in np.unique(names)]
+    known = rules_of(network)
+    every = [known[network.rule], *known.values()]
+    return [([known[name]] if name in known else every, np.flatnonzero(names == name)) for name in np.unique(names)]
 
 
 def _best(counted: list[FloatArray], frame: pd.DataFrame, rows: IntArray) -> FloatArray:
@@ -238,7 +239,7 @@ def _check_narrowest(frame: pd.DataFrame, network: BaseNetwork, classes: int, so
     widths = stage_columns("width", len(network.stages))
     given = [name for name in frame if name in (*widths, "rule", "stem", "head")]
     narrow = frame.drop(columns=given).assign(w=LEAST_WIDTH)
-    said, rule = frame["macs"].to_numpy(dtype=np.float64), RULES["free"]
+    said, rule = frame["macs"].to_numpy(dtype=np.float64), rules_of(network).get("free", rule_named(network.rule))
     least = _costs(narrow, network, rule, classes)[:, 0]
     below = said < least
     if not below.any():

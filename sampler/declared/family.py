@@ -35,7 +35,12 @@ class DeclaredFamily(Family):
         self.bases = {description.name: description.base()}
 
     def blocks(self, network: BaseNetwork, sizes: Sizes, classes: int) -> Iterator[Block]:
-        """One block for the stem, for each stage and for the head."""
+        """One block for the stem, for each stage and for the head.
+
+        Raises:
+            InputError: If a resolution or width lies between the steps, or a knob has a value that it may not have.
+        """
+        self._check_legal(sizes)
         counts, n = self.description.counts, len(sizes.resolution)
         if counts is None:
             yield self._traced(sizes, classes)
@@ -49,6 +54,21 @@ class DeclaredFamily(Family):
         for part in counts["parts"]:
             macs, params, activations = (filled(part[name]) for name in ("macs", "params", "activations"))
             yield _block(part["part"], macs, params, activations, alive, int64s)
+
+    def _check_legal(self, sizes: Sizes) -> None:
+        one = self.description
+        _check_multiple(f"{one.name}: resolution", sizes.resolution, one.step)
+        for stage, (divisor, widths) in enumerate(zip(one.divisors, sizes.widths.T, strict=True), start=1):
+            _check_multiple(f"{one.name}: width of stage {stage}", widths, divisor)
+        if not sizes.knobs:
+            return
+        following = self.variables(replace(sizes, knobs={}), 1)
+        for name, values in sizes.knobs.items():
+            for column, given in zip(one.knob_columns()[name], values.T, strict=True):
+                wrong = ~np.isin(given, one.knobs[name].values) & (given != following[column])
+                if wrong.any():
+                    may = ", ".join(map(str, one.knobs[name].values)) or "nothing but what it follows"
+                    raise InputError(f"{one.name}: {name} is {given[wrong][0]}; it may be {may}")
 
     def _traced(self, sizes: Sizes, classes: int) -> Block:
         if self.tracer is None:
@@ -65,9 +85,7 @@ class DeclaredFamily(Family):
             named |= {f"{kind}_{i + 1}": np.ascontiguousarray(columns[:, i]) for i in range(columns.shape[1])}
         for name, columns in sizes.knobs.items():
             named |= {f"{name}_{i + 1}": np.ascontiguousarray(columns[:, i]) for i in range(columns.shape[1])}
-        counts = self.description.counts
-        follows = counts["follows"] if counts else followers(self.description.knobs, sizes.widths.shape[1])
-        return with_followers(follows, named)
+        return with_followers(followers(self.description.knobs, len(self.description.widths)), named)
 
     def widths(self, network: BaseNetwork, wanted: IntArray) -> IntArray:
         """Widths, moved to the nearest multiples of their stages' divisors (of two as near, the even multiple)."""
@@ -86,6 +104,19 @@ class DeclaredFamily(Family):
     def knobs(self, network: BaseNetwork) -> Mapping[str, tuple[int, ...]]:
         """Values at base."""
         return {name: knob.base for name, knob in self.description.knobs.items()}
+
+    def knob_grids(self, network: BaseNetwork) -> Mapping[str, tuple[int, ...]]:
+        """The values of the knobs that have several."""
+        return {name: knob.values for name, knob in self.description.knobs.items() if len(knob.values) > 1}
+
+    def followed(self, network: BaseNetwork, sizes: Sizes) -> Mapping[str, IntArray]:
+        """Values by the knobs' own rules, at base where they have none."""
+        found, named = dict(super().followed(network, sizes)), self.variables(replace(sizes, knobs={}), 1)
+        for name, columns in self.description.knob_columns().items():
+            for i, column in enumerate(columns):
+                if column in named:
+                    found[name][:, i] = named[column]
+        return found
 
     def knob_values(self, network: BaseNetwork, sizes: Sizes) -> Mapping[str, IntArray]:
         """`(n, k)` values of all knobs, those that follow sizes where architectures do not say."""
@@ -111,8 +142,16 @@ class DeclaredFamily(Family):
         return 1.01 * sum(largest) + 8 * float(np.max(of(counts["alive"]), initial=0))
 
 
+def _check_multiple(what: str, values: IntArray, step: int) -> None:
+    wrong = values % step != 0
+    if wrong.any():
+        value = int(values[wrong][0])
+        near = " or ".join(str(one) for one in (value // step * step, (value // step + 1) * step) if one)
+        raise InputError(f"{what} is {value}, no multiple of {step}; take {near}")
+
+
 def with_followers(follows: Mapping[str, Expression], variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Variables and the knobs' columns that follow them, where they do not say."""
+    """Variables and the knobs that follow them, where they do not say."""
     of = Evaluation([], variables)
     return {**{name: of(how) for name, how in follows.items() if name not in variables}, **variables}
 

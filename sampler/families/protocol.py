@@ -10,6 +10,7 @@ import numpy as np
 
 from sampler.architecture import Architectures, BaseNetwork, IntArray
 from sampler.errors import InputError
+from sampler.families.kinds import check_kinds
 from sampler.families.parts import Block
 from sampler.families.terms import JsonObject
 from sampler.layered import LayeredArchitecture
@@ -86,6 +87,15 @@ class Family(Protocol):
         """The further whole numbers of a base network's table, one per stage or one for all; none by default."""
         return {}
 
+    def knob_grids(self, network: BaseNetwork) -> Mapping[str, tuple[int, ...]]:
+        """The values that knobs may have, ascending, by the names of those that a search may move; none by default."""
+        return {}
+
+    def followed(self, network: BaseNetwork, sizes: Sizes) -> Mapping[str, IntArray]:
+        """`(n, k)` values of the knobs where architectures do not say: those of the table by default."""
+        n = len(sizes.resolution)
+        return {name: np.tile(np.array(one, dtype=np.int64), (n, 1)) for name, one in self.knobs(network).items()}
+
     def with_knobs(self, network: BaseNetwork, knobs: Mapping[str, tuple[int, ...]]) -> BaseNetwork:
         """The base network with other further whole numbers in its table; those that are not given stay.
 
@@ -112,6 +122,18 @@ class Family(Protocol):
         The default is for convolutions and linear layers; a family whose layers say their own MACs gives its own.
         """
         return convolutional_bound(network, sizes)
+
+    def check(self, network: BaseNetwork) -> None:
+        """Refuses a table of stages that its blocks cannot be; by default one that its base networks say nothing of.
+
+        Raises:
+            InputError: Naming the base network, the value and what is wanted.
+        """
+        variants = {base.variant for base in self.bases.values()}
+        if network.variant not in variants:
+            known = ", ".join(repr(name) for name in sorted(variants))
+            raise InputError(f"{network.name}: variant {network.variant!r} is unknown; known: {known}")
+        check_kinds(network, sorted({stage.block for base in self.bases.values() for stage in base.stages}))
 
     def terms(self, network: BaseNetwork, classes: int) -> Terms:
         """A base network's blocks as plain data.
@@ -180,7 +202,8 @@ def convolutional_bound(network: BaseNetwork, sizes: Sizes) -> float:
     """Twice what a full 3 x 3 convolution or an expansion and a projection cost in every block, whichever is more."""
     widest = float(max(sizes.widths.max(), sizes.stem.max()))
     expansion = max(max(stage.expansion, *stage.expansions, 1.0) for stage in network.stages)
+    depthwise = float(max(7, *(stage.kernel for stage in network.stages))) ** 2
     blocks = float(sizes.depths.max()) * len(network.stages)
     area = float(sizes.resolution.max()) ** 2
     head = float(sizes.head.max()) * widest * area
-    return max(4 * expansion, 18.0) * widest * (widest + 49) * blocks * area + head
+    return max(4 * expansion, 18.0) * widest * (widest + depthwise) * blocks * area + head
