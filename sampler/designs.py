@@ -120,6 +120,10 @@ def target_design(
         InputError: If the space is per stage, or holds too few.
     """
     check_space(space, seen)
+    if space.knobs:
+        raise InputError(
+            f"a target design solves one width; knobs follow their rules: leave {', '.join(space.knobs)} out"
+        )
     if space.kind != "uniform":
         raise InputError("a target design solves one width for all stages; it needs a uniform space")
     rng = np.random.default_rng(_checked_count(n, seed))

@@ -52,6 +52,12 @@ def column_names(stages: int, knobs: Mapping[str, int] = _NO_KNOBS) -> tuple[str
     return ("resolution", "stem", *stage_columns("width", stages), *stage_columns("depth", stages), "head", *further)
 
 
+def integer_names(network: BaseNetwork) -> tuple[str, ...]:
+    """The columns of integers of a network, those of all its knobs that may vary among them."""
+    own = family_of(network).knobs(network)
+    return column_names(len(network.stages), {name: len(own[name]) for name in knob_grids(network)})
+
+
 def effective(network: BaseNetwork, architectures: Architectures) -> Architectures:
     """The same architectures with the multipliers that they amount to, over the network's own resolution."""
     given = architectures

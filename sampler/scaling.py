@@ -179,8 +179,8 @@ def check_rule(network: BaseNetwork, rule: ScalingRule) -> None:
     own = rule_named(network.rule)
     if not rule.stepped or rule.step % own.step or rule.divisor % own.divisor:
         raise InputError(
-            f"{network.name} keeps its own steps (widths of {own.divisor}, resolutions of {own.step}); rule {rule.name} "
-            f"has others: leave it out, or say {own.name}"
+            f"{network.name} keeps its own steps (widths of {own.divisor}, resolutions of {own.step}); "
+            f"rule {rule.name} has others: leave it out, or say {own.name}"
         )
 
 

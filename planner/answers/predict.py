@@ -25,6 +25,7 @@ from planner.formulas.trainings import TrainedNetwork
 from sampler import Architecture, Limit, rule_named, stack
 from sampler.architecture import Architectures, FloatArray
 from sampler.complexity import count
+from sampler.knobs import stack_alike
 from sampler.moves import effective
 from sampler.scaling import own_steps
 from sampler.solve import TOLERANCE, spent_near
@@ -168,7 +169,10 @@ def _starts(asked: Question) -> Architectures | None:
     known += [one.architecture for one in (asked.formula_answer, asked.published) if one is not None]
     if not known:
         return None
-    starts = stack(known)
+    starts = stack_alike(asked.formula.network, known, asked.formula.knobs)
+    if set(starts.knobs) != set(asked.formula.knobs):  # moved to meet the budget, of trainings that varied none
+        known = [one for one in known if not one.knobs]
+        starts = stack(known)
     starts = starts.take(asked.formula.answers.in_range(asked.matrix(starts)))
     return starts if len(starts) else None
 

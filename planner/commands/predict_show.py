@@ -57,6 +57,8 @@ def show_network(name: str, prediction: Prediction) -> None:
     click.echo(f"  resolution  {one.resolution} px  (r {prediction.r:.3f}, d {prediction.d:.3f}, w {prediction.w:.3f})")
     click.echo(f"  depths      {' '.join(str(depth) for depth in one.depths)}")
     click.echo(f"  widths      {widths_words(one)}")
+    for knob, values in one.knobs.items():
+        click.echo(f"  {knob:10s}  {' '.join(map(str, values))}")
     off = 100 * (prediction.macs / prediction.budget - 1)
     click.echo(f"  MACs        {prediction.macs:,} ({off:+.2f} % of the budget), params {prediction.params:,}")
     for kind, cost in prediction.costs.items():
@@ -96,7 +98,8 @@ def _trained(best: TrainedNetwork) -> str:
 
 def _integers(one: Architecture) -> str:
     depths, widths = (" ".join(map(str, numbers)) for numbers in (one.depths, one.widths))
-    return f"{one.resolution} px, depths {depths}, widths {widths}"
+    knobs = "".join(f", {name} {' '.join(map(str, values))}" for name, values in one.knobs.items())
+    return f"{one.resolution} px, depths {depths}, widths {widths}{knobs}"
 
 
 def _accuracy(accuracy: Mapping[str, Any]) -> str:

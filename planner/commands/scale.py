@@ -182,5 +182,7 @@ def show_one(name: str, answer: RuleAnswer) -> None:
     click.echo(f"  resolution  {one.resolution} px  (r {answer.r:.3f}, d {answer.d:.3f}, w {answer.w:.3f})")
     click.echo(f"  depths      {' '.join(str(depth) for depth in one.depths)}")
     click.echo(f"  widths      {widths_words(one)}")
+    for knob, values in one.knobs.items():
+        click.echo(f"  {knob:10s}  {' '.join(map(str, values))}")
     off = f"{100 * answer.error:+.2f} % of the budget"
     click.echo(f"  MACs        {answer.macs:,} ({off}), params {answer.params:,}")

@@ -14,6 +14,7 @@ from planner.formulas.formula import FormulaCurves
 from sampler import Architecture, Limit, stack
 from sampler.architecture import MAX_CHANNELS, Architectures
 from sampler.complexity import count
+from sampler.knobs import knobs_among
 from sampler.limits import within
 from sampler.moves import column_names, from_rows
 
@@ -97,6 +98,8 @@ class TrainedNetworks:
         """The training of a network, or None where it was not trained."""
         if self.networks is None:
             return None
+        if set(one.knobs) != set(self.networks.knobs):
+            return None
         same = np.flatnonzero((self.networks.integers() == stack([one]).integers()).all(axis=1))
         return self._of_row(int(same[0])) if len(same) else None
 
@@ -135,8 +138,9 @@ def trained_networks(formula: FormulaCurves) -> Architectures | None:
         return None
     columns = dict(zip(model.surrogate.inputs, model.tried.T, strict=False))
     ranges = formula.provenance.get("ranges", {})
+    knobs = knobs_among(formula.network, {*ranges, *columns})
     rows = []
-    for name in column_names(len(formula.network.stages)):
+    for name in column_names(len(formula.network.stages), knobs):
         low, high = ranges.get(name, (0.0, -1.0))
         if name in columns:
             rows.append(columns[name])
@@ -151,4 +155,4 @@ def trained_networks(formula: FormulaCurves) -> Architectures | None:
         raise PlannerError(
             "the trainings that this formula's answers hold are of no networks; write it again: planner fit"
         )
-    return from_rows(formula.network, np.rint(integers).astype(np.int64))
+    return from_rows(formula.network, np.rint(integers).astype(np.int64), knobs)

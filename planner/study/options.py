@@ -58,6 +58,7 @@ class StudyOptions:
         seed: Random seed of designs and trainings; 0.
         storage: URL of an Optuna storage; SQLite in the study's folder.
         trainer: Name of the trainer, as `trainer.trainers.trainer_named` takes it; the image trainer.
+        vary: Names of the knobs that are drawn, too; none.
     """
 
     base: str | Callable[..., Any] | None = None
@@ -79,6 +80,7 @@ class StudyOptions:
     seed: int | None = None
     storage: str | None = None
     trainer: str | None = None
+    vary: tuple[str, ...] | None = None
 
     @property
     def source(self) -> str | None:
@@ -158,6 +160,7 @@ def _settings(options: StudyOptions, images: dict[str, Any]) -> StudySettings:
         "r": (0.35, min(_MOST_R, side / resolution)),
         "apart": 0.0 if options.space == "stage" else APART,
         **_renamed(options, rule="rule", r="r", d="d", w="w", space="kind"),
+        **({"knobs": sorted(options.vary)} if options.vary else {}),
     }
     if options.window is not None:
         space["window"] = window_multiples(options.window, network.name, resolution, images["classes"])
@@ -221,6 +224,7 @@ def options_of(settings: StudySettings) -> StudyOptions:
         seed=settings.seed,
         storage=settings.storage,
         trainer=settings.trainer,
+        vary=tuple(space.knobs),
     )
 
 

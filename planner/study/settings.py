@@ -80,7 +80,7 @@ class SpaceSettings(BaseModel):
     """Which architectures may be drawn: bounds of r, d, w over the base network, and the window of MACs.
 
     `apart` is the share of a uniform study's stratified designs that scales every stage on its own; 0 in studies that
-    were made before there was one.
+    were made before there was one. `knobs` are drawn from their values, too; without it all follow their rules.
     """
 
     model_config = CLOSED
@@ -92,6 +92,7 @@ class SpaceSettings(BaseModel):
     r: Bounds = BOUNDS
     d: Bounds = BOUNDS
     w: Bounds = BOUNDS
+    knobs: list[str] = []
 
 
 class _Table:
@@ -151,9 +152,10 @@ class StudySettings(BaseModel):
         """The search space of these settings."""
         return SearchSpace(base=self.base, classes=self.data.classes, **self.space.model_dump(exclude={"apart"}))
 
-    def left_out(self) -> set[str]:
-        """Names of settings that are not written, because an older version's study has none."""
-        return {name for name in ("trainer", "network") if not getattr(self, name)}
+    def left_out(self) -> dict[str, Any]:
+        """Settings that are not written, because an older version's study has none."""
+        without: dict[str, Any] = {name: True for name in ("trainer", "network") if not getattr(self, name)}
+        return without if self.space.knobs else {**without, "space": {"knobs"}}
 
     def data_spec(self, cache: Path) -> DataSpec:
         """The images of these settings, decoded into `cache`."""

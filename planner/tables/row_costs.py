@@ -8,7 +8,7 @@ cent (they count norms, activations, pooling), which is told and taken; what no 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +21,7 @@ from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS, Architect
 from sampler.complexity import count
 from sampler.errors import InputError
 from sampler.families.residual import has_layers
+from sampler.knobs import knobs_among, with_own_knobs
 from sampler.moves import stage_columns
 from sampler.scaling import buildable, rules_of, scale
 
@@ -178,7 +179,19 @@ def networks_in(frame: pd.DataFrame, network: BaseNetwork, rule: ScalingRule) ->
     widths, depths = buildable(network, whole[:, 3 : 3 + stages]), whole[:, 3 + stages :]
     large = pixels >= network.stride  # smaller ones are none that could be built
     networks = Architectures(network.name, pixels, whole[:, 1], widths, depths, head)
-    return known[large], networks.take(large)
+    return known[large], _with_knobs(networks, frame.iloc[known], network).take(large)
+
+
+def _with_knobs(networks: Architectures, frame: pd.DataFrame, network: BaseNetwork) -> Architectures:
+    """The networks with the knobs that rows say; in rows that say none of one it follows its rule."""
+    sizes = knobs_among(network, frame.columns)
+    if not sizes:
+        return networks
+    told, knobs = with_own_knobs(network, networks, list(sizes)), {}
+    for name, size in sizes.items():
+        given = _columns(frame, stage_columns(name, size))
+        knobs[name] = np.where(np.isfinite(given), given, told.knobs[name]).astype(np.int64)
+    return replace(networks, knobs=knobs)
 
 
 def macs_of(networks: Architectures, classes: int) -> FloatArray:

@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sampler.architecture import BaseNetwork, IntArray, Stage
-from sampler.errors import InputError
 from sampler.checks import checked_name, checked_number
+from sampler.errors import InputError
 from sampler.families.kinds import BlockKind, check_ends, check_stages
 from sampler.families.parts import Block, Layer, projection, squeeze_channels, strided
 from sampler.families.protocol import Family, Sizes, Terms, by_name

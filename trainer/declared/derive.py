@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from sampler.declared.description import Counts, NetworkDescription, PartCounts
-from sampler.declared.expressions import INDEX, Evaluation
+from sampler.declared.expressions import Evaluation
 from sampler.declared.spec import NetworkSpec, followers
 from sampler.errors import InputError
 from trainer.declared.explained import SEQUENCES, Meaning, Meanings, UnexplainedError
-from trainer.declared.legal import Levels, learned, point_of, sizes_text
+from trainer.declared.legal import learned, point_of, sizes_text
 from trainer.declared.moments import alive
 from trainer.declared.structure import DeeperError, Entry, StructureError, Template
 from trainer.declared.terms import Part, Sum, parts_of, with_cells

@@ -85,7 +85,7 @@ def _affine(x: IntArray, y: IntArray) -> Iterator[Expression]:
 
 
 def _strided(x: IntArray, y: IntArray) -> Iterator[Expression]:
-    """times * ((x + c) // s) + plus, and ((a x + c) // s)."""
+    """Times * ((x + c) // s) + plus, and ((a x + c) // s)."""
     if len(x) < 2 or y[-1] == y[0] or (np.diff(y) < 0).any():
         return
     step = int(np.gcd.reduce(y - y[0]))
@@ -142,7 +142,7 @@ def _quadratic(x: IntArray, y: IntArray) -> Iterator[Expression]:
 
 
 def _rounded(x: IntArray, y: IntArray) -> Iterator[Expression]:
-    """x times a ratio to a multiple of a divisor, or to the nearest whole number."""
+    """X times a ratio to a multiple of a divisor, or to the nearest whole number."""
     if len(x) < 3 or (y <= 0).any() or (x <= 0).any():
         return
     common = int(np.gcd.reduce(y))

@@ -7,7 +7,6 @@ is left out; where many are left, those that are never the largest in many rando
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -19,7 +18,7 @@ from trainer.declared.explained import Meaning, Meanings
 from trainer.declared.forms import substituted
 from trainer.declared.structure import Entry, Group, Row, Template
 from trainer.declared.synthesis import Rows, names_in
-from trainer.declared.terms import Product, how_often, product, summed
+from trainer.declared.terms import Product, product, summed
 from trainer.declared.tracing import EIGHT, Point, Trace
 
 _FEW = 24  # moments that are kept without asking which are ever the largest

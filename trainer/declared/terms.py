@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from sampler.declared.description import PartCounts
 from sampler.declared.expressions import INDEX, Expression
 from trainer.declared.alignment import common_prefix
-from trainer.declared.explained import Meaning
 from trainer.declared.structure import Entry, Group, Template
 from trainer.declared.synthesis import names_in
 
