@@ -55,9 +55,7 @@ def _sizes(network: BaseNetwork, rule: ScalingRule, blocks: list[list[JsonObject
             "width": whole(stage.width, "nearest", rule.divisor, rule.guard, rule.smallest, group=step),
             "depth": _depth(stage.depth, rule, index in (0, last)),
         }
-        for index, (stage, step) in enumerate(
-            zip(network.stages, family_of(network).width_steps(network), strict=True)
-        )
+        for index, (stage, step) in enumerate(zip(network.stages, family_of(network).width_steps(network), strict=True))
     ]
     ends = (_end(network.stem, rule, rule.stem, len(blocks[0])), _end(network.head, rule, rule.head, len(blocks[-1])))
     return [ends[0], *stages, ends[1]]

@@ -266,5 +266,7 @@ def _check(family: Family) -> None:
             raise InputError(f"base network {name!r} is already known in family {_bases[name].family!r}; rename yours")
 
 
-_METHODS = ("blocks", "widths", "knobs", "with_knobs", "macs_bound", "check", "terms", "counts", "width_steps")
-_METHODS += ("layer_blocks",)
+_METHODS = (
+    *("blocks", "widths", "knobs", "with_knobs", "macs_bound", "check", "terms", "counts", "width_steps"),
+    "layer_blocks",
+)

@@ -32,11 +32,14 @@ def variant_of(named: Mapping[str, V], text: str) -> V:
     Raises:
         InputError: If it is neither, or says something impossible.
     """
-    return named[text] if text in named else _read(tuple(named), type(named[""]), text)
+    if text in named:
+        return named[text]
+    variant: V = _read(tuple(named), type(named[""]), text)
+    return variant
 
 
 @lru_cache(maxsize=256)
-def _read(names: tuple[str, ...], kind: type[V], text: str) -> V:
+def _read(names: tuple[str, ...], kind: Any, text: str) -> Any:
     try:
         told = json.loads(text)
     except ValueError:

@@ -92,10 +92,12 @@ def _rows(columns: Mapping[str, Any], keys: Keys, like: BaseNetwork | None) -> l
             raise InputError(f"{keys.place}: stages.{number}: there are stages 1 to {len(rows)}")
         rows[int(number) - 1] = dict(row)
     if not rows:
-        raise InputError(f"{keys.place}: stages are missing; give one [[stages]] table each, or like = \"...\"")
+        raise InputError(f'{keys.place}: stages are missing; give one [[stages]] table each, or like = "..."')
     for name, values in columns.items():
         if not isinstance(values, list) or len(values) != len(rows):
-            raise InputError(f"{keys.place}: {name} is {shown(values)}; a list of one per stage ({len(rows)}) is wanted")
+            raise InputError(
+                f"{keys.place}: {name} is {shown(values)}; a list of one per stage ({len(rows)}) is wanted"
+            )
         for number, (row, value) in enumerate(zip(rows, values, strict=True), start=1):
             if _COLUMNS[name] in row:
                 raise InputError(f"{keys.place}: {_COLUMNS[name]} of stage {number} is given twice, in {name} too")

@@ -20,12 +20,12 @@ class _Detail:
     """A key beside the stages.
 
     Attributes:
-        field: Field of the family's variant that it says.
+        name: Field of the family's variant that it says.
         kind: Kind of value.
         words: What each word stands for, where it is one of several.
     """
 
-    field: str
+    name: str
     kind: str
     words: Mapping[str, Any] = field(default_factory=dict)
 
@@ -148,7 +148,7 @@ def variant_in(form: Form, keys: Keys, like: BaseNetwork | None, stages: int) ->
     told = {}
     for key, detail in form.details.items():
         if key in keys:
-            told[detail.field] = keys.choice(key, detail.words) if detail.words else keys.take(key)
+            told[detail.name] = keys.choice(key, detail.words) if detail.words else keys.take(key)
     if "no_skip" in told:  # users count from 1
         told["no_skip"] = [number - 1 for number in told["no_skip"]]
     if not form.variants:

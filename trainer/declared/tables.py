@@ -88,14 +88,15 @@ def know_stage_table(facts: Mapping[str, Any]) -> BaseNetwork:
         InputError: If it is none, cannot be built, or its name is another network's.
     """
     try:
-        stages = [
-            Stage(**{key: tuple(value) if isinstance(value, list) else value for key, value in stage.items()})
-            for stage in facts["stages"]
-        ]
-        network = BaseNetwork(**{**facts, "stages": tuple(stages)})
+        network = BaseNetwork(**{**facts, "stages": tuple(_stage(stage) for stage in facts["stages"])})
     except (TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{shown(facts)} is no table of a base network ({error})") from error
     return _known(network)
+
+
+def _stage(facts: Mapping[str, Any]) -> Stage:
+    values: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in facts.items()}
+    return Stage(**values)
 
 
 def _known(network: BaseNetwork) -> BaseNetwork:
