@@ -13,6 +13,7 @@ A study, from nothing to a network:
 What it rests on, for tables and trainings of your own:
 
     planner.bases(), planner.base(name)  the base networks
+    planner.network(resolution=, ..) a decorator: your own function declares a base network (docs/networks.md)
     planner.complexity(base, ..)     exact MACs, params, activations and memory; of an architecture or a list, too
     planner.build(architecture)      a torch module made of timm's blocks
     planner.fit(table, ..)           a formula; `.predict("200M")`, `.save(path)`
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from planner.workbench.study import Study
     from sampler import Architecture, base, register_family
     from sampler.complexity import complexity
+    from trainer.declared.declaring import network
     from trainer.families.registry import register_torch_family
     from trainer.image_sources import register_source
     from trainer.network import build
@@ -92,6 +94,7 @@ PUBLIC = {
     "list_studies": "planner.workbench.studies",
     "load_formula": "planner.workbench.names",
     "load_study": "planner.workbench.studies",
+    "network": "trainer.declared.declaring",
     "plot": "planner.workbench.plot",
     "propose": "planner.proposers.proposal",
     "register_engine": "planner.training.resources",
@@ -102,6 +105,16 @@ PUBLIC = {
     "register_source": "trainer.image_sources",
     "register_torch_family": "trainer.families.registry",
     "register_trainer": "trainer.trainers",
+}
+
+# The argument of some that names a base network: a function that `network` decorates, or its file, will do as well.
+NAMING = {
+    "at_budget": "base",
+    "base": "name",
+    "complexity": "base",
+    "create_study": "base",
+    "fit": "base",
+    "load_formula": "source",
 }
 
 __all__ = [
@@ -127,6 +140,7 @@ __all__ = [
     "list_studies",
     "load_formula",
     "load_study",
+    "network",
     "plot",
     "propose",
     "register_engine",
@@ -151,6 +165,9 @@ def __getattr__(name: str) -> Any:
         return own_modules.planner_error()
     own_modules.refuse_others()
     module = import_module(PUBLIC[name])
+    if name in NAMING:
+        named: Any = import_module("planner.workbench.networks").naming(getattr(module, name), NAMING[name])
+        return named
     return module if name == "plot" else getattr(module, name)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from sampler import Architecture, BaseNetwork, base
 from sampler.architecture import stack
 from sampler.complexity import blocks_of
+from sampler.declared.description import BLOCK
 from sampler.families.mbconv import mbconv_variant
 from sampler.families.parts import Block, Layer
 
@@ -39,6 +40,8 @@ class Said:
 def others(architecture: Architecture, classes: int = 1000) -> list[Said]:
     """What four other tools count for one image through an architecture in evaluation mode.
 
+    Of a declared network only what torch counts: what the others add depends on its layers.
+
     Example:
         >>> from sampler import base
         >>> [said.value for said in others(base("efficientnet_b0").architecture())]
@@ -48,6 +51,9 @@ def others(architecture: Architecture, classes: int = 1000) -> list[Said]:
     blocks = list(blocks_of(network, stack([architecture]), classes))
     layers = [(layer, _times(block)) for block in blocks for layer in block.layers]
     macs = sum(times * _macs(layer) for layer, times in layers if layer.computes)
+    torch_count = Said("torch FlopCounterMode", 2 * macs, "a multiply and an add are two")
+    if network.stages[0].block == BLOCK:
+        return [torch_count]
     batch = sum(times * _outputs(layer) for layer, times in layers if layer.norm == "batch")
     layer_norm = sum(times * _outputs(layer) for layer, times in layers if layer.norm == "layer")
     biased = sum(times * _outputs(layer) for layer, times in layers if layer.bias)
@@ -57,7 +63,7 @@ def others(architecture: Architecture, classes: int = 1000) -> list[Said]:
     if network.family == "ghost":
         seen = batch - _outputs(blocks[-1].layers[0])  # timm's own class again
     return [
-        Said("torch FlopCounterMode", 2 * macs, "a multiply and an add are two"),
+        torch_count,
         Said(
             "fvcore FlopCountAnalysis",
             macs + 2 * batch + 5 * layer_norm + features * pixels,

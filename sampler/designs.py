@@ -120,6 +120,10 @@ def target_design(
         InputError: If the space is per stage, or holds too few.
     """
     check_space(space, seen)
+    if space.knobs:
+        raise InputError(
+            f"a target design solves one width; knobs follow their rules: leave {', '.join(space.knobs)} out"
+        )
     if space.kind != "uniform":
         raise InputError("a target design solves one width for all stages; it needs a uniform space")
     rng = np.random.default_rng(_checked_count(n, seed))
@@ -171,9 +175,9 @@ def _related(rng: np.random.Generator, k: int, space: SearchSpace) -> FloatArray
     points = rng.random((k, space.dimensions))
     if space.kind == "uniform":
         return points
-    stages = (space.dimensions - 1) // 2
+    stages = len(space.network.stages)
     spread = rng.random((k, 1)) ** 2
-    for columns in (slice(1, 1 + stages), slice(1 + stages, None)):
+    for columns in (slice(1, 1 + stages), slice(1 + stages, 1 + 2 * stages)):
         centre = rng.random((k, 1)) ** rng.choice([1.0, 3.0], (k, 1))  # the small end is the rare one
         points[:, columns] = centre + spread * (points[:, columns] - centre)
     return points

@@ -66,6 +66,10 @@ def grid_design(
         8
     """
     check_space(space, seen)
+    if space.knobs:
+        raise InputError(
+            f"a grid design solves one width; knobs follow their rules: leave {', '.join(space.knobs)} out"
+        )
     if space.kind != "uniform":
         raise InputError("a grid design solves one width for all stages; it needs a uniform space")
     if checked_whole("n", n, -(2**62), 2**62) < 1:

@@ -3,14 +3,14 @@
 What searches over integers are made of (greedy ones, RBIS, the allocation of a budget to stages). Everything is
 vectorised over architectures, as rows of their integers:
 
-    column   0            1      2 .. s + 1   s + 2 .. 2 s + 1   2 s + 2
-             resolution   stem   widths       depths             head
+    column   0            1      2 .. s + 1   s + 2 .. 2 s + 1   2 s + 2   2 s + 3 ..
+             resolution   stem   widths       depths             head      knobs that are moved too
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -20,11 +20,14 @@ from numpy.typing import ArrayLike, NDArray
 from sampler.architecture import MAX_CHANNELS, Architectures, BaseNetwork, IntArray
 from sampler.complexity import blocks_of, count
 from sampler.errors import InputError
-from sampler.scaling import ScalingRule, buildable, effective_multipliers, rule_named
+from sampler.families import family_of
+from sampler.knobs import knob_grids
+from sampler.scaling import ScalingRule, buildable, check_rule, effective_multipliers, own_steps, rule_named
 from sampler.space import SearchSpace
 
-Kind = Literal["width", "depth", "resolution", "ends"]
+Kind = Literal["width", "depth", "resolution", "knob", "ends"]
 KINDS: tuple[Kind, ...] = ("width", "depth", "resolution")
+_MOVED: tuple[Kind, ...] = (*KINDS, "knob")
 _STEPS = (1, 2)  # of the grid: divisors of a width, blocks
 _PIXELS = (1, 2, 4, 8)
 # A rise of the MACs over the resolution is a jump if it has this share of the largest rise within a stride.
@@ -47,6 +50,19 @@ def column_names(stages: int, knobs: Mapping[str, int] = _NO_KNOBS) -> tuple[str
     """
     further = [column for name in sorted(knobs) for column in stage_columns(name, knobs[name])]
     return ("resolution", "stem", *stage_columns("width", stages), *stage_columns("depth", stages), "head", *further)
+
+
+def integer_names(network: BaseNetwork) -> tuple[str, ...]:
+    """The columns of integers of a network, those of all its knobs that may vary among them."""
+    own = family_of(network).knobs(network)
+    return column_names(len(network.stages), {name: len(own[name]) for name in knob_grids(network)})
+
+
+def effective(network: BaseNetwork, architectures: Architectures) -> Architectures:
+    """The same architectures with the multipliers that they amount to, over the network's own resolution."""
+    given = architectures
+    multipliers = effective_multipliers(network, given.resolution, given.depths, given.widths)
+    return replace(given, multipliers=multipliers)
 
 
 def stage_columns(kind: str, stages: int) -> tuple[str, ...]:
@@ -111,56 +127,88 @@ class Grid:
         levels: The values of each column, ascending.
         follow: Whether the stem follows the first stage's width and the head the last's, as in `scale_stages`; else
             they are as free as a stage's width.
+        knobs: How many columns each knob has that is moved, by its name.
     """
 
     network: BaseNetwork
     rule: ScalingRule
     levels: tuple[IntArray, ...]
     follow: bool = True
+    knobs: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, space: SearchSpace, follow: bool = True) -> Grid:
         """The grid between the smallest and the largest architecture of a space."""
         corners = replace(space, kind="stage") if space.kind != "stage" else space
         ends = corners.decode(np.array([[0.0], [1.0]]).repeat(corners.dimensions, axis=1)).integers()
-        return cls.between(space.network, rule_named(space.rule), ends[0], ends[1], follow)
+        return cls.between(space.network, rule_named(space.rule), ends[0], ends[1], follow, space.knobs)
 
     @classmethod
     def between(
-        cls, network: BaseNetwork, rule: ScalingRule, lowest: ArrayLike, highest: ArrayLike, follow: bool = True
+        cls,
+        network: BaseNetwork,
+        rule: ScalingRule,
+        lowest: ArrayLike,
+        highest: ArrayLike,
+        follow: bool = True,
+        knobs: Sequence[str] = (),
     ) -> Grid:
-        """The grid between two rows of `3 + 2 s` integers, both included where they are buildable.
+        """The grid between two rows of integers, both included where they are buildable.
+
+        Args:
+            network: The base network, of `s` stages.
+            rule: Makes the steps.
+            lowest: `3 + 2 s` integers, and those of the knobs that are moved.
+            highest: As many.
+            follow: Whether stem and head follow the stages.
+            knobs: Names of the knobs that are moved.
 
         Raises:
             InputError: If nothing buildable lies between them; names the column.
         """
-        stages, names = len(network.stages), column_names(len(network.stages))
+        check_rule(network, rule)
+        own = {name: len(family_of(network).knobs(network)[name]) for name in knobs}
+        stages, names = len(network.stages), column_names(len(network.stages), own)
+        head = 2 + 2 * stages
         levels = []
         for column, (low, high) in enumerate(zip(np.asarray(lowest), np.asarray(highest), strict=True)):
             values = np.arange(int(low), int(high) + 1)
             if column == 0:
-                values = values[(values >= network.stride) & (values % _pixel_step(rule) == 0)]
-            elif not 2 + stages <= column < 2 + 2 * stages and not (column == len(names) - 1 and not network.head):
-                values = values[(values % rule.divisor == 0) & (values >= narrowest(network, rule))]
+                values = rule.sides(network, low, high)
+            elif column > head:
+                kind, _ = stage_of_column(names[column]) or ("", 0)
+                values = np.array([one for one in knob_grids(network)[kind] if low <= one <= high], dtype=np.int64)
+            elif not 2 + stages <= column < head and not (column == head and not network.head):
+                if not rule.stepped:  # each stage of others has a divisor of its own
+                    values = values[(values % rule.divisor == 0) & (values >= narrowest(network, rule))]
                 values = _buildable_column(network, values, column - 2)
                 values = values[(values >= low) & (values <= high)]
             # A stem or head that a rule fixes need not be a multiple of anything.
-            if not len(values) and low == high:
+            if not len(values) and low == high and not (rule.stepped and column not in (1, head)):
                 values = np.array([int(low)])
             if not len(values):
                 raise InputError(f"no buildable {names[column]} lies between {low} and {high}; widen its bounds")
             levels.append(values.astype(np.int64))
-        return cls(network, rule, tuple(levels), follow)
+        return cls(network, rule, tuple(levels), follow, own)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns."""
-        return column_names(len(self.network.stages))
+        return column_names(len(self.network.stages), self.knobs)
+
+    @property
+    def head(self) -> int:
+        """The head's column."""
+        return 2 + 2 * len(self.network.stages)
+
+    def networks(self, rows: IntArray) -> Architectures:
+        """The `(n,)` architectures of rows; their multipliers are the effective ones."""
+        return from_rows(self.network, rows, self.knobs)
 
     @property
     def free(self) -> list[int]:
         """The columns that do not follow others."""
-        ends = {1, len(self.levels) - 1} if self.follow else set()
+        ends = {1, self.head} if self.follow else set()
         return [column for column in range(len(self.levels)) if column not in ends]
 
     @property
@@ -224,7 +272,7 @@ class Grid:
         head = self.rule.head_channels(network, rows[:, last] / network.stages[-1].width)
         result = rows.copy()
         both = np.ones((len(rows), 2), dtype=bool) if moved is None else moved
-        result[both[:, 0], 1], result[both[:, 1], -1] = stem[both[:, 0]], head[both[:, 1]]
+        result[both[:, 0], 1], result[both[:, 1], self.head] = stem[both[:, 0]], head[both[:, 1]]
         return result
 
     def enumerated(self) -> IntArray:
@@ -257,14 +305,15 @@ class Move:
 
 
 def moves_of(
-    grid: Grid, kinds: Iterable[Kind] = KINDS, steps: Sequence[int] = _STEPS, pixels: Sequence[int] = _PIXELS
+    grid: Grid, kinds: Iterable[Kind] = _MOVED, steps: Sequence[int] = _STEPS, pixels: Sequence[int] = _PIXELS
 ) -> list[Move]:
     """The moves of a grid, up and down.
 
     Args:
         grid: Integers there are to move between.
         kinds: `width` and `depth` of one stage; `resolution`, by `pixels` and to the sizes just before a jump of the
-            MACs; `ends`: the stem's and the head's channels, where they do not follow.
+            MACs; `knob`: one number of a knob that the grid moves; `ends`: the stem's and the head's channels, where
+            they do not follow.
         steps: Steps of widths and depths, in values of the grid.
         pixels: Steps of the resolution, in values of the grid.
     """
@@ -272,7 +321,8 @@ def moves_of(
     wanted: set[str] = set(kinds)
     columns = list(range(2, 2 + stages)) if "width" in wanted else []
     columns += list(range(2 + stages, 2 + 2 * stages)) if "depth" in wanted else []
-    columns += [1, 2 + 2 * stages] if "ends" in wanted and not grid.follow else []
+    columns += [1, grid.head] if "ends" in wanted and not grid.follow else []
+    columns += list(range(grid.head + 1, len(grid.levels))) if "knob" in wanted else []
     moves = [Move(column, grid.levels[column], sign * step) for column in columns for step in steps for sign in (1, -1)]
     if "resolution" in wanted:
         moves += [Move(0, grid.levels[0], sign * step) for step in pixels for sign in (1, -1)]
@@ -311,7 +361,7 @@ def moved(
 def neighbours(
     architectures: Architectures,
     space: SearchSpace | Grid,
-    kinds: Iterable[Kind] = KINDS,
+    kinds: Iterable[Kind] = _MOVED,
     steps: Sequence[int] = _STEPS,
     pixels: Sequence[int] = _PIXELS,
     pairs: bool = False,
@@ -329,7 +379,7 @@ def neighbours(
         pairs: Whether two columns move at once, one up and one down, so that the cost may stay.
 
     Raises:
-        InputError: If the architectures have knobs, which no move knows.
+        InputError: If the architectures have knobs that the grid does not move.
 
     Example:
         >>> from sampler import SearchSpace, base, stack
@@ -340,11 +390,15 @@ def neighbours(
     grid = space if isinstance(space, Grid) else Grid.of(space)
     moves = moves_of(grid, kinds, steps, pixels)
     up, down = [move for move in moves if move.steps > 0], [move for move in moves if move.steps < 0]
-    if architectures.knobs:
-        raise InputError(f"{', '.join(architectures.knobs)} cannot be moved; give architectures without knobs")
+    if set(architectures.knobs) != set(grid.knobs):
+        raise InputError(
+            f"{', '.join(architectures.knobs) or 'no knob'} cannot be moved; give architectures without knobs"
+            if not grid.knobs
+            else f"architectures with {', '.join(grid.knobs)} of their own are wanted; `with_own_knobs` gives them"
+        )
     rows = architectures.integers()
     near = moved(grid, rows, up, down)[0] if pairs else moved(grid, rows, moves)[0]
-    return from_rows(grid.network, near)
+    return grid.networks(near)
 
 
 def just_before_jumps(network: BaseNetwork, lowest: int, highest: int) -> IntArray:
@@ -355,6 +409,8 @@ def just_before_jumps(network: BaseNetwork, lowest: int, highest: int) -> IntArr
         >>> just_before_jumps(base("efficientnet_b0"), 224, 304).tolist()
         [224, 240, 256, 272, 288, 304]
     """
+    if own_steps(network):  # what its stride is nobody knows
+        return np.empty(0, dtype=np.int64)
     reach = network.stride
     sides = np.arange(max(network.stride, lowest - reach), highest + reach + 2)
     rows = network.architecture()
@@ -383,10 +439,6 @@ def narrowest(network: BaseNetwork, rule: ScalingRule) -> int:
             continue
         return channels
     raise AssertionError(f"no width of {network.name} can be built")
-
-
-def _pixel_step(rule: ScalingRule) -> int:
-    return 4 if rule.resolution == "multiple_of_4" else 1
 
 
 def _buildable_column(network: BaseNetwork, values: IntArray, stage: int) -> IntArray:

@@ -7,7 +7,7 @@ of resolution, depth and width; a rule never changes the number of stages.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -32,7 +32,8 @@ from sampler.families import family_of
 from sampler.families.registry import own_knobs
 
 # The rules of networks that say their own steps: the divisor of widths, the step of resolutions.
-_MULTIPLES = re.compile(r"multiples:([1-9]\d{0,4}):([1-9]\d{0,4})")
+_OWN_STEPS = "multiples:"
+_MULTIPLES = re.compile(rf"{_OWN_STEPS}([1-9]\d{{0,4}}):([1-9]\d{{0,4}})")
 MAX_MULTIPLIER = 1000.0
 # Where ranges of multipliers begin, and how often they are halved: to 1e-11.
 LEAST_MULTIPLIER, _HALVINGS = 1e-3, 40
@@ -74,8 +75,19 @@ class ScalingRule:
         if self.resolution == "multiple_of_4":
             return 4 * np.rint(exact / 4).astype(np.int64)
         if self.step > 1:
-            return self.step * np.maximum(np.rint(exact / self.step), 1).astype(np.int64)
+            return self.step * np.clip(np.rint(exact / self.step), 1, MAX_PIXELS // self.step).astype(np.int64)
         return np.rint(exact).astype(np.int64)
+
+    @property
+    def stepped(self) -> bool:
+        """Whether these are the steps of one network, which no other rule keeps (`multiples:8:16`)."""
+        return self.name.startswith(_OWN_STEPS)
+
+    def sides(self, network: BaseNetwork, low: float, high: float) -> IntArray:
+        """`(n,)` resolutions between two, both included, that the rule can give for a network, ascending."""
+        step = 4 if self.resolution == "multiple_of_4" else self.step
+        first, last = max(int(np.ceil(low)), network.stride), min(int(np.floor(high)), MAX_PIXELS)
+        return np.arange(-(-first // step) * step, last + 1, step, dtype=np.int64)
 
     def blocks(self, depth: int, d: FloatArray, end: bool = False) -> IntArray:
         """`(n,)` depths of one stage; `end` says that it is the network's first or last."""
@@ -146,9 +158,49 @@ def rule_named(name: str) -> ScalingRule:
     return RULES[name]
 
 
+def rules_of(network: BaseNetwork) -> Mapping[str, ScalingRule]:
+    """The rules by which versions of a network may have been made, by name: all, or its own steps where it has some."""
+    return RULES if network.rule in RULES else {network.rule: rule_named(network.rule)}
+
+
 def known_rule(name: Any) -> bool:
     """Whether there is a scaling rule of that name."""
     return isinstance(name, str) and (name in RULES or _MULTIPLES.fullmatch(name) is not None)
+
+
+def check_rule(network: BaseNetwork, rule: ScalingRule) -> None:
+    """Refuses a rule whose widths or resolutions a network with steps of its own does not have.
+
+    Raises:
+        InputError: Naming the network's own rule.
+    """
+    if network.rule == rule.name or not own_steps(network):
+        return
+    own = rule_named(network.rule)
+    if not rule.stepped or rule.step % own.step or rule.divisor % own.divisor:
+        raise InputError(
+            f"{network.name} keeps its own steps (widths of {own.divisor}, resolutions of {own.step}); "
+            f"rule {rule.name} has others: leave it out, or say {own.name}"
+        )
+
+
+def own_steps(network: BaseNetwork) -> bool:
+    """Whether a network says itself of what its widths and resolutions are multiples."""
+    return network.rule.startswith(_OWN_STEPS)
+
+
+def check_resolution(network: BaseNetwork, resolution: ArrayLike) -> None:
+    """Refuses resolutions between the steps of a network that has its own.
+
+    Raises:
+        InputError: Naming the first, and the nearest that it has.
+    """
+    if not own_steps(network):
+        return
+    step, sides = rule_named(network.rule).step, np.atleast_1d(np.asarray(resolution))
+    if (wrong := sides[sides % step != 0]).size:
+        near = max(round(int(wrong[0]) / step) * step, network.stride)
+        raise InputError(f"{network.name} takes resolutions of multiples of {step}, not {wrong[0]}; take {near}")
 
 
 def checked_multiplier(name: str, values: ArrayLike) -> FloatArray:
@@ -207,6 +259,7 @@ def scale(
         >>> scale(base("efficientnet_b0"), rule_named("efficientnet"), 240, depth=1.1)[0].depths
         (2, 3, 3, 4, 4, 5, 2)
     """
+    check_rule(network, rule)
     pixels, d, w = np.broadcast_arrays(
         np.atleast_1d(np.asarray(resolution, dtype=np.int64)),
         checked_multiplier("depth", depth),
@@ -241,6 +294,7 @@ def scale_stages(
         The `n` architectures; their effective multipliers are total blocks over the base's, and the
         geometric mean of the width ratios.
     """
+    check_rule(network, rule)
     d = np.atleast_2d(checked_multiplier("depth", depths))
     w = np.atleast_2d(checked_multiplier("width", widths))
     pixels = np.atleast_1d(np.asarray(resolution, dtype=np.int64))

@@ -24,7 +24,8 @@ from sampler.architecture import (
 from sampler.checks import checked_number, checked_whole, is_number, shown
 from sampler.complexity import count
 from sampler.errors import InputError
-from sampler.scaling import ScalingRule, buildable, one_multiplier, scale
+from sampler.finest import Nearby, finer_networks
+from sampler.scaling import LEAST_MULTIPLIER, ScalingRule, buildable, one_multiplier, own_steps, scale
 
 WIDEST = 64.0  # times the base width: 80,000 channels in EfficientNet's head
 _HALVINGS = 40  # of the bracket of w: to 1e-12, far below one channel
@@ -34,6 +35,7 @@ NEAR = 0.08  # of the resolution: a nudge that hardly changes the answer
 STEP_PENALTY = 0.05  # as if the resolution had moved by this share
 FAR = 0.5  # of the resolution: where r and d ask for more than the narrowest network affords
 TOLERANCE = 0.01
+SMALL_MOVE = 0.5  # sum of logarithms: of finer networks, one that is nearer is not looked for
 _MOST_MACS = 1e300  # whole numbers beyond have no float
 
 
@@ -48,6 +50,7 @@ class SolvedWidth:
         pixels_nudged: Pixels the resolution moved away from the one asked for.
         stage_nudged: Index of the stage whose width moved away from the rule's, or None.
         channels_nudged: Channels by which it moved.
+        finer: What else moved, in words, where a network's steps are too coarse for a width.
     """
 
     architecture: Architecture
@@ -56,6 +59,7 @@ class SolvedWidth:
     pixels_nudged: int = 0
     stage_nudged: int | None = None
     channels_nudged: int = 0
+    finer: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +80,10 @@ class _Candidates:
         if not len(good):
             return None
         return int(good[np.lexsort([np.abs(error[good]), self.moved[good]])[0]])
+
+    def dearest(self, budget: float) -> int | None:
+        """The row that costs most of those within a budget."""
+        return int(np.argmax(np.where(self.macs <= budget, self.macs, -1))) if (self.macs <= budget).any() else None
 
 
 def width_brackets(
@@ -149,6 +157,10 @@ def solve_width(
     Within the tolerance an architecture at or below the budget is taken before one above it; among those the one
     that moved least: pixels and, rather, no step of the MACs' staircase over the resolution; one stage's width.
 
+    A network that has steps of its own never costs more than the budget. Where no width comes within the tolerance,
+    several stages' widths and depths, and knobs, move too (`sampler.finest`); where nothing does, it is the dearest of
+    all these networks.
+
     Args:
         network: The base network.
         rule: How multipliers become integers.
@@ -176,6 +188,8 @@ def solve_width(
     checked_number("the tolerance", tolerance, 0, 1)
     if resolution < network.stride:
         raise InputError(f"{resolution} px is below {network.name}'s stride of {network.stride}; use at least that")
+    if own_steps(network):
+        return _in_steps(network, rule, resolution, depth, budget, classes, tolerance)
     tried: list[_Candidates] = []
     for reach in (NEAR, FAR):
         candidates = _within_reach(network, rule, resolution, reach, depth, budget, classes)
@@ -187,6 +201,112 @@ def solve_width(
             if rows:
                 return _solved(*min(rows, key=lambda pair: pair[0].moved[pair[1]]))
     raise InputError(_nothing_near(tried, resolution, depth, budget))
+
+
+def _in_steps(
+    network: BaseNetwork,
+    rule: ScalingRule,
+    resolution: int,
+    depth: float,
+    budget: float,
+    classes: int,
+    tolerance: float,
+) -> SolvedWidth:
+    """`solve_width` of a network that has steps of its own.
+
+    Raises:
+        InputError: If not even the smallest network costs so little.
+    """
+    found: list[SolvedWidth] = []
+    for reach in (NEAR, FAR):
+        try:
+            candidates = _within_reach(network, rule, resolution, reach, depth, budget, classes)
+        except InputError:  # no width costs so much; a depth, or a larger image, may
+            candidates = []
+        rows = [(one, row) for one in candidates if (row := one.best(budget, -tolerance, 0.0)) is not None]
+        if rows:
+            return _solved(*min(rows, key=lambda pair: pair[0].moved[pair[1]]))
+        found += [_solved(one, row) for one in candidates if (row := one.dearest(budget)) is not None]
+        if reach == NEAR:
+            start = _start(network, rule, resolution, depth, budget, classes)
+            finer = spent_near(network, rule, start, budget, classes, tolerance)
+            if finer is not None:
+                found.append(replace(finer, pixels_nudged=finer.architecture.resolution - resolution))
+                if finer.macs >= (1 - tolerance) * budget:
+                    return found[-1]
+    if found:
+        return max(found, key=lambda one: one.macs)
+    raise InputError(
+        f"no network of {network.name} costs as little as {budget:,.0f} MACs; give a larger budget, or a smaller "
+        "base network"
+    )
+
+
+def spent_near(
+    network: BaseNetwork,
+    rule: ScalingRule,
+    near: Architectures,
+    budget: float,
+    classes: int,
+    tolerance: float = TOLERANCE,
+) -> SolvedWidth | None:
+    """The network nearest to one, of those that cost at most the budget, and less by the tolerance at most.
+
+    Args:
+        network: The base network, which has steps of its own.
+        rule: These steps.
+        near: The one network, without knobs.
+        budget: MACs.
+        classes: Outputs of the classifier.
+        tolerance: Largest distance below the budget, as a share of it.
+
+    Returns:
+        Where there is none, the dearest below; None where everything costs more.
+    """
+    hit: tuple[float, Nearby, int] | None = None
+    below: tuple[int, Nearby, int] | None = None
+    for nearby in finer_networks(network, rule, near, budget, classes):
+        good = np.flatnonzero(nearby.macs >= (1 - tolerance) * budget)
+        if len(good):
+            row = int(good[np.lexsort([-nearby.macs[good], nearby.moved[good]])[0]])
+            if hit is None or nearby.moved[row] < hit[0]:
+                hit = float(nearby.moved[row]), nearby, row
+        elif len(nearby.macs) and (below is None or nearby.macs.max() > below[0]):
+            below = int(nearby.macs.max()), nearby, int(np.argmax(nearby.macs))
+        if hit is not None and (hit[0] <= SMALL_MOVE or nearby.last):
+            break
+    found = hit or below
+    return None if found is None else _moved(found[1], found[2], near[0])
+
+
+def _start(
+    network: BaseNetwork, rule: ScalingRule, resolution: int, depth: float, budget: float, classes: int
+) -> Architectures:
+    """The network of about this resolution and depth with the width that the budget allows, or the narrowest."""
+    side = _legal(network, rule, resolution)
+    try:
+        w = width_brackets(network, rule, side, depth, budget, classes)[0]
+    except InputError:  # no width costs so much
+        w = np.array([WIDEST])
+    return scale(network, rule, side, depth, np.where(np.isnan(w), LEAST_MULTIPLIER, w))
+
+
+def _legal(network: BaseNetwork, rule: ScalingRule, resolution: int) -> int:
+    """The nearest resolution that the rule can give."""
+    return max(round(resolution / rule.step) * rule.step, network.stride)
+
+
+def _moved(nearby: Nearby, row: int, start: Architecture) -> SolvedWidth:
+    """A network near the start, and what moved, in words."""
+    one = nearby.architectures[row]
+    pairs = zip(start.depths, one.depths, start.widths, one.widths, strict=True)
+    words = []
+    for stage, (blocks, deeper, channels, wider) in enumerate(pairs, start=1):
+        words += [f"stage {stage} {deeper - blocks:+d} block{'s' * (abs(deeper - blocks) > 1)}"] * (deeper != blocks)
+        words += [f"stage {stage} {wider - channels:+d} channels"] * (wider != channels)
+    words += [f"{name} {' '.join(map(str, values))}" for name, values in one.knobs.items()]
+    w = float(nearby.architectures.multipliers[row, 2])
+    return SolvedWidth(one, int(nearby.macs[row]), w, one.resolution - start.resolution, finer=tuple(words))
 
 
 def _within_reach(
@@ -201,6 +321,8 @@ def _within_reach(
     """The widths nearest the budget at every resolution within reach, and the same with one stage nudged."""
     low, high = int(resolution * (1 - reach)), int(np.ceil(resolution * (1 + reach)))
     sides = np.arange(max(network.stride, low), min(high, MAX_PIXELS) + 1)
+    if own_steps(network):
+        sides = rule.sides(network, min(low, _legal(network, rule, resolution)), high)
     candidates = _at_width_steps(network, rule, sides, depth, budget, classes, resolution)
     return [candidates, _one_stage_nudged(network, candidates, rule, classes)]
 
@@ -221,8 +343,8 @@ def _at_width_steps(
     architectures = scale(network, rule, pixels, depth, w)
     still = np.zeros(len(pixels), dtype=np.int64)
     # MACs jump where the feature maps of the last two strides grow: pixels that pass such a step are ill spent.
-    half = network.stride // 2
-    passed = np.abs(-(-pixels // half) + wanted // -half)
+    half = max(network.stride // 2, 1)
+    passed = np.abs(-(-pixels // half) + wanted // -half) * (not own_steps(network))
     moved = np.abs(pixels - wanted) / wanted + STEP_PENALTY * passed
     return _Candidates(architectures, count(architectures, classes).macs, moved, pixels - wanted, still - 1, still)
 

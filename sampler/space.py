@@ -24,8 +24,10 @@ from sampler.bases import base
 from sampler.checks import checked_whole, is_number, shown
 from sampler.complexity import base_macs, count
 from sampler.errors import InputError
+from sampler.families import family_of
+from sampler.knobs import check_varied, drawn_values, knob_grids
 from sampler.limits import Limit, within
-from sampler.scaling import rule_named, scale, scale_stages
+from sampler.scaling import check_resolution, check_rule, own_steps, rule_named, scale, scale_stages
 
 SpaceKind = Literal["uniform", "stage"]
 SHRINK_WINDOW = (0.03, 1.05)  # TinyNet section 3.2, in base MACs
@@ -49,6 +51,7 @@ class SearchSpace:
         d: Lowest and highest depth multiplier.
         w: Lowest and highest width multiplier.
         limits: Further costs that an architecture may not pass.
+        knobs: Names of the knobs that are drawn, too, from their values; others follow their rules.
 
     Raises:
         InputError: If bounds are not ordered and positive, or a name is unknown.
@@ -64,9 +67,13 @@ class SearchSpace:
     d: tuple[float, float] = BOUNDS
     w: tuple[float, float] = BOUNDS
     limits: tuple[Limit, ...] = ()
+    knobs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        rule_named(self.rule)
+        network = base(self.base)
+        if own_steps(network) and self.rule == SearchSpace.rule:
+            object.__setattr__(self, "rule", network.rule)
+        check_rule(network, rule_named(self.rule))
         checked_whole("resolution", self.resolution, 1, MAX_PIXELS)
         checked_whole("classes", self.classes, 1, MAX_CHANNELS)
         if self.kind not in get_args(SpaceKind):
@@ -80,6 +87,9 @@ class SearchSpace:
             if not (0 < low < high < np.inf or (held and 0 < low < np.inf)):
                 equal = "" if name == "window" else "; equal ones hold it"
                 raise InputError(f"{name} must be two rising positive numbers, got {low:g} and {high:g}{equal}")
+        check_resolution(network, self.resolution)
+        check_varied(network, self.knobs)
+        object.__setattr__(self, "knobs", tuple(sorted(self.knobs)))
         smallest = self.network.stride / self.resolution
         if self.r[1] < smallest:
             raise InputError(
@@ -107,18 +117,42 @@ class SearchSpace:
 
     @property
     def dimensions(self) -> int:
-        """Length of a point: 3, or 1 and two per stage."""
+        """Length of a point: 3, or 1 and two per stage; and the numbers of the knobs that are drawn."""
+        return self.shape_dimensions + sum(self.knob_columns.values())
+
+    @property
+    def shape_dimensions(self) -> int:
+        """Length of a point without its knobs."""
         return 3 if self.kind == "uniform" else 1 + 2 * len(self.network.stages)
+
+    @property
+    def knob_columns(self) -> dict[str, int]:
+        """How many numbers each knob that is drawn has; a uniform space draws one for all stages."""
+        own = family_of(self.network).knobs(self.network) if self.knobs else {}
+        return {name: 1 if self.kind == "uniform" else len(own[name]) for name in self.knobs}
 
     def decode(self, points: FloatArray) -> Architectures:
         """Architectures at `(n, dimensions)` points of the unit cube, whatever they cost."""
         stages = 1 if self.kind == "uniform" else len(self.network.stages)
         rule = rule_named(self.rule)
         pixels = np.maximum(rule.pixels(self.resolution, _between(self.r, points[:, 0])), self.network.stride)
-        d, w = _between(self.d, points[:, 1 : 1 + stages]), _between(self.w, points[:, 1 + stages :])
+        shape = points[:, : self.shape_dimensions]
+        d, w = _between(self.d, shape[:, 1 : 1 + stages]), _between(self.w, shape[:, 1 + stages :])
         if self.kind == "uniform":
-            return scale(self.network, rule, pixels, d[:, 0], w[:, 0])
-        return scale_stages(self.network, rule, pixels, d, w)
+            found = scale(self.network, rule, pixels, d[:, 0], w[:, 0])
+        else:
+            found = scale_stages(self.network, rule, pixels, d, w)
+        return replace(found, knobs=self._drawn_knobs(points)) if self.knobs else found
+
+    def _drawn_knobs(self, points: FloatArray) -> dict[str, IntArray]:
+        """`(n, k)` values of the knobs at points, whose last coordinates they are."""
+        own, grids = family_of(self.network).knobs(self.network), knob_grids(self.network)
+        knobs, start = {}, self.shape_dimensions
+        for name, columns in self.knob_columns.items():
+            drawn = drawn_values(points[:, start : start + columns], grids[name])
+            knobs[name] = np.ascontiguousarray(np.broadcast_to(drawn, (len(points), len(own[name]))))
+            start += columns
+        return knobs
 
     def inside(self, architectures: Architectures) -> tuple[np.ndarray, IntArray]:
         """`(n,)` bools, whether each costs what the window and the limits allow, and the `(n,)` MACs."""

@@ -7,12 +7,15 @@ by bisection, down to neighbouring floating-point numbers: there is no multiplie
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, Architectures, BaseNetwork, FloatArray, IntArray
+from sampler.families import family_of
+from sampler.knobs import knob_grids, knobs_among
 from sampler.moves import stage_columns
 from sampler.scaling import MAX_MULTIPLIER, ScalingRule, depth_ranges, rule_named, scale, width_ranges
 from sampler.space import BOUNDS, SearchSpace
@@ -35,6 +38,8 @@ class UniformGrid:
         channels: `(c, s + 2)` channels of the stem, the stages and the head.
         d: `(b,)` a depth multiplier of each row of blocks.
         w: `(c,)` a width multiplier of each row of channels.
+        knobs: `(e, k)` values of the knobs that vary, by name; one value of a row for all stages. `e` is the same for
+            all; without any, networks are no more than the products above.
     """
 
     network: BaseNetwork
@@ -43,11 +48,13 @@ class UniformGrid:
     channels: IntArray
     d: FloatArray
     w: FloatArray
+    knobs: Mapping[str, IntArray] = field(default_factory=dict)
 
     @classmethod
     def of(cls, space: SearchSpace) -> UniformGrid:
-        """What a space's bounds of r, d and w hold, whatever it costs."""
-        return _between(space.network, rule_named(space.rule), space.r, space.d, space.w, _NARROWEST)
+        """What a space's bounds of r, d and w hold, and its knobs' values, whatever it costs."""
+        found = _between(space.network, rule_named(space.rule), space.r, space.d, space.w, _NARROWEST)
+        return replace(found, knobs=_knob_rows(space.network, space.knobs, {}))
 
     @classmethod
     def between(cls, network: BaseNetwork, rule: ScalingRule, ranges: Ranges) -> UniformGrid:
@@ -58,13 +65,15 @@ class UniformGrid:
             rule: How products become integers.
             ranges: Lowest and highest integer by the column's name (`sampler.moves.column_names`), both included; a
                 multiplier none of whose columns is named has the bounds of a usual space, and other names are ignored.
+                A knob varies where its columns are named.
 
         Returns:
             The grid; of size 0 where there is nothing.
         """
         depths, widths = (_ends(ranges, stage_columns(kind, len(network.stages))) for kind in ("depth", "width"))
         low, high = ranges.get("resolution", tuple(network.resolution * bound for bound in BOUNDS))
-        r = max(low - 4, 1) / network.resolution, max(high + 4, 1) / network.resolution  # rules round to 4 at most
+        far = max(4, rule.step)  # rules round to 4 at most, but for those with a step
+        r = max(low - far, 1) / network.resolution, max(high + far, 1) / network.resolution
         d = _multipliers(depth_ranges, network, rule, *depths, MAX_BLOCKS)
         w = _multipliers(width_ranges, network, rule, *widths, MAX_CHANNELS)
         grid = _between(network, rule, r, d, w)
@@ -73,18 +82,24 @@ class UniformGrid:
         ends = (_ends(ranges, [name]) for name in ("stem", "head"))
         stem, head = (_inside(grid.channels[:, [at]], *end) for at, end in zip((0, -1), ends, strict=True))
         channels = stem & head & _inside(grid.channels[:, 1:-1], *widths)
-        return cls(
-            network, grid.pixels[pixels], grid.depths[blocks], grid.channels[channels], grid.d[blocks], grid.w[channels]
-        )
+        knobs = _knob_rows(network, list(knobs_among(network, ranges)), ranges)
+        channels_of, w_of = grid.channels[channels], grid.w[channels]
+        return cls(network, grid.pixels[pixels], grid.depths[blocks], channels_of, grid.d[blocks], w_of, knobs)
 
     @property
     def size(self) -> int:
         """How many networks there are."""
-        return len(self.pixels) * len(self.depths) * len(self.channels)
+        return len(self.pixels) * len(self.depths) * len(self.channels) * self.choices
+
+    @property
+    def choices(self) -> int:
+        """How many choices of the knobs' values there are."""
+        return len(next(iter(self.knobs.values()))) if self.knobs else 1
 
     def take(self, numbers: IntArray) -> Architectures:
         """The `(n,)` networks of these numbers; their multipliers are of the roundings."""
-        i, j, k = np.unravel_index(numbers, (len(self.pixels), len(self.depths), len(self.channels)))
+        shape = len(self.pixels), len(self.depths), len(self.channels), self.choices
+        i, j, k, choice = np.unravel_index(numbers, shape)
         pixels, channels = self.pixels[i], self.channels[k]
         return Architectures(
             self.network.name,
@@ -94,7 +109,19 @@ class UniformGrid:
             self.depths[j],
             channels[:, -1],
             np.column_stack([pixels / self.network.resolution, self.d[j], self.w[k]]),
+            {name: values[choice] for name, values in self.knobs.items()},
         )
+
+
+def _knob_rows(network: BaseNetwork, names: Sequence[str], ranges: Ranges) -> dict[str, IntArray]:
+    """`(e, k)` all choices of values of knobs within ranges, the same in all of a knob's columns."""
+    own, grids = family_of(network).knobs(network), knob_grids(network)
+    levels = []
+    for name in names:
+        low, high = _ends(ranges, stage_columns(name, len(own[name])))
+        levels.append([value for value in grids[name] if low.max() <= value <= high.min()])
+    many = np.array(list(product(*levels)), dtype=np.int64).reshape(-1, max(len(names), 1))
+    return {name: np.repeat(many[:, [i]], len(own[name]), axis=1) for i, name in enumerate(names)}
 
 
 def roundings(

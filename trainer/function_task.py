@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sampler import Architectures, InputError, architecture_complexity
 from trainer import pausing
+from trainer.declared.loading import know_shipped
 from trainer.files import write_atomically
 from trainer.observation import DataSpec, EpochRecord, Observation, Status, Training
 from trainer.protocol import Conditions, Job, NoScore, Stopped, Trainer, TrainerError, checked_score
@@ -48,6 +49,8 @@ class FunctionTask:
 
     def observe(self, training: Training, conditions: Conditions) -> Observation:
         """Does one training, as `TrainingTask` says."""
+        if training.network is not None:
+            know_shipped(training.network)
         trainer = trainer_named(self.name)
         with ExitStack() as stack:
             folder = conditions.checkpoint or Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -7,6 +7,7 @@ from pathlib import Path
 import trainer
 from sampler import Architectures, InputError
 from trainer import pausing
+from trainer.declared.loading import know_shipped
 from trainer.engines.placement import training_bytes
 from trainer.image_data import ImageData
 from trainer.images import load_images
@@ -57,6 +58,8 @@ def observe_images(training: Training, images: ImageData, conditions: Conditions
     """Does one training on images that are there, as `ImagesTask.observe` does."""
     import torch
 
+    if training.network is not None:
+        know_shipped(training.network)
     torch.set_num_threads(conditions.threads)
     weights = trainer.inherited_weights(training, len(images.classes)) if training.parent else None
     keep = Path(training.keep) if training.keep else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sampler import Architecture, architecture_from
+from trainer.declared.loading import ShippedNetwork
 from trainer.recipe import Recipe
 
 Status = Literal["ok", "stopped", "diverged", "out_of_memory", "killed"]
@@ -61,6 +63,7 @@ class Training:
         trainer: Name of the trainer, as `trainer.trainers.trainer_named` takes it; "" for the image trainer. Any other
             has its own data and recipe.
         classes: Outputs of the classifier, for another trainer; the image trainer's data say it themselves.
+        network: What a process needs to build a network that the user declared; None for networks of ours.
     """
 
     architecture: Architecture
@@ -72,6 +75,7 @@ class Training:
     keep: str = ""
     trainer: str = ""
     classes: int = 0
+    network: ShippedNetwork | None = None
 
     def facts(self) -> dict[str, Any]:
         """What was asked for beside architecture, fidelity and seed, in JSON's types; wherever the study's folder is.
@@ -81,14 +85,24 @@ class Training:
         data = {"source": self.data.source, "side": self.data.side, "holdout": self.data.holdout}
         kept = {"parent": Path(self.parent).stem, "keep": Path(self.keep).stem}
         other = {"trainer": self.trainer} if self.trainer else {}
-        return {"recipe": asdict(self.recipe), "data": data, **kept, **other}
+        return {"recipe": asdict(self.recipe), "data": data, **kept, **other, **self._network()}
 
     def key(self) -> dict[str, Any]:
-        """All fields by their names, in JSON's types, but for what only another trainer has, where it has none."""
+        """All fields by their names, in JSON's types, but for what only another trainer has, where it has none.
+
+        Of a declared network its digest; nothing where there is none.
+        """
         asked = asdict(self)
         if not self.trainer:
             del asked["trainer"], asked["classes"]
-        return asked
+        del asked["network"]
+        return asked | self._network()
+
+    def _network(self) -> dict[str, str]:
+        if self.network is None:
+            return {}
+        declared = json.dumps([self.network.function, self.network.beside])
+        return {"network": hashlib.sha256(declared.encode()).hexdigest()}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sampler import InputError
+from trainer.declared.examples import Example
 
 if TYPE_CHECKING:
     import torch
@@ -27,29 +28,38 @@ def check_onnx(what: str) -> None:
         raise InputError(f"{what} needs {', '.join(missing)}: pip install 'scaling-planner[onnx]'")
 
 
-def onnx_proto(module: nn.Module, images: torch.Tensor, any_batch: bool = False) -> Any:
+def onnx_proto(module: nn.Module, example: Example, any_batch: bool = False) -> Any:
     """The graph of a module in eval mode, as an `onnx.ModelProto`.
 
     Args:
-        module: Takes `images`, gives one tensor.
-        images: An example, whose resolution is built in; of two or more where any batch shall do.
+        module: Takes the example, gives tensors.
+        example: An example, whose sizes are built in; of two or more images where any batch shall do.
         any_batch: Whether the number of images stays open; else it is built in too.
     """
     import torch
 
-    shapes = ({0: torch.export.Dim("batch")},) if any_batch else None
+    names: dict[str, Any] = {"input_names": [_INPUT], "output_names": [_OUTPUT]} if example.images else {}
+    if any_batch and example.images:
+        names["dynamic_shapes"] = ({0: torch.export.Dim("batch")},)
     with torch.inference_mode(False), torch.no_grad():
         program = torch.onnx.export(
             module,
-            (images.clone(),),
-            input_names=[_INPUT],
-            output_names=[_OUTPUT],
-            dynamic_shapes=shapes,
+            tuple(one.clone() for one in example.positional),
+            kwargs={name: one.clone() for name, one in example.named.items()} or None,
             dynamo=True,
             verbose=False,
+            **names,
         )
     assert program is not None
     return program.model_proto
+
+
+def output_tensors(outputs: Any) -> list[torch.Tensor]:
+    """The tensors of what a network gives, in the order in which a graph has them."""
+    import torch
+    from torch.utils import _pytree
+
+    return [one for one in _pytree.tree_leaves(outputs) if isinstance(one, torch.Tensor)]
 
 
 def onnx_session(model: bytes, threads: int) -> Any:

@@ -25,6 +25,7 @@ from trainer.batches import DeviceImages, steps_per_epoch
 from trainer.channel_dropout import ChannelDropout
 from trainer.channel_units import units_of
 from trainer.checkpoint import identity_of, read_checkpoint, write_checkpoint
+from trainer.declared.images import fit_colours
 from trainer.distillation import Distillation
 from trainer.images import ImageData
 from trainer.inheritance.stages import zero_init
@@ -335,6 +336,7 @@ def prepared(training: Training, classes: int, total_steps: int, weights: Weight
     """
     recipe = training.recipe
     model = build(training.architecture, classes, recipe.dropout)
+    fit_colours(model, training.architecture.base)
     if weights is not None:
         model.load_state_dict(weights)
     elif recipe.zero_init:

@@ -14,6 +14,8 @@ import torch
 from torch import nn
 
 from sampler import Architecture, InputError, base
+from trainer.declared.examples import Example, example_of
+from trainer.declared.images import described
 from trainer.network import build
 from trainer.onnx_graph import check_onnx, onnx_proto, onnx_session
 
@@ -23,6 +25,7 @@ DataType = Literal["float32", "float16", "bfloat16"]
 Forward = Callable[[int], Callable[[], None]]
 
 MOST_GRAPHS = 10_000
+IMAGE_DIMENSIONS = 4  # (n, channels, r, r)
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Setting:
 
     def key(self, architecture: Architecture) -> Architecture:
         """What is built for an architecture: eager modules serve every resolution, the others are made for one."""
-        if self.runtime != "torch":
+        if self.runtime != "torch" or described(architecture.base):  # which may be built for its resolution
             return architecture
         return replace(architecture, resolution=base(architecture.base).resolution)
 
@@ -126,18 +129,18 @@ def make_forward(architecture: Architecture, setting: Setting, classes: int) -> 
         module = build(architecture, classes).eval()
     module.to(getattr(torch, setting.dtype))
     if setting.runtime == "onnxruntime":
-        return _onnx_forward(module, architecture.resolution, setting)
+        return _onnx_forward(module, architecture, setting)
     module.to(setting.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run: Callable[..., Any] = torch.compile(module, dynamic=False) if setting.runtime == "compile" else module
     # Without its argument it waits for the current device, which is the first one.
     wait = partial(torch.get_device_module(setting.device).synchronize, setting.device)
 
     def forward(resolution: int) -> Callable[[], None]:
-        images = _images(resolution, setting)
+        example = _example(architecture, resolution, setting)
         wait()
 
         def one_pass() -> None:
-            run(images)
+            example.given_to(run)
             wait()
 
         return one_pass
@@ -145,19 +148,32 @@ def make_forward(architecture: Architecture, setting: Setting, classes: int) -> 
     return forward
 
 
-def _onnx_forward(module: nn.Module, resolution: int, setting: Setting) -> Forward:
+def _onnx_forward(module: nn.Module, architecture: Architecture, setting: Setting) -> Forward:
     """A session whose graph has the resolution and the batch built in."""
-    images = _images(resolution, setting)
-    session = onnx_session(onnx_proto(module, images).SerializeToString(), setting.threads)
-    feed = {session.get_inputs()[0].name: images.numpy()}
+    example = _example(architecture, architecture.resolution, setting)
+    session = onnx_session(onnx_proto(module, example).SerializeToString(), setting.threads)
+    names = (one.name for one in session.get_inputs())
+    feed = {name: one.numpy() for name, one in zip(names, example.tensors, strict=True)}
     return lambda _: lambda: session.run(None, feed)
 
 
-def _images(resolution: int, setting: Setting) -> torch.Tensor:
-    generator = torch.Generator(setting.device).manual_seed(0)
-    shape = (setting.batch, 3, resolution, resolution)
-    images = torch.rand(shape, generator=generator, device=setting.device).to(getattr(torch, setting.dtype))
-    return images if setting.runtime == "onnxruntime" else images.to(memory_format=torch.channels_last)
+def _example(architecture: Architecture, resolution: int, setting: Setting) -> Example:
+    """What a forward pass is given, on its device and of its type; images channels last where torch runs them.
+
+    Raises:
+        InputError: If a network whose input is its own is asked for another batch.
+    """
+    example = example_of(base(architecture.base), resolution, setting.batch)
+    if setting.batch > 1 and not example.images:
+        raise InputError(f"{architecture.base}: its input is its own, and no batch of images; take --batch 1")
+
+    def placed(one: torch.Tensor) -> torch.Tensor:
+        one = one.to(setting.device, getattr(torch, setting.dtype) if one.is_floating_point() else one.dtype)
+        kept = setting.runtime == "onnxruntime" or one.ndim != IMAGE_DIMENSIONS
+        return one if kept else one.to(memory_format=torch.channels_last)
+
+    named = {name: placed(one) for name, one in example.named.items()}
+    return Example(tuple(map(placed, example.positional)), named, example.images)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from planner.study.reader import Records
 from planner.study.trials import trained
 from planner.tables.status import ok_rows
 from sampler.architecture import FloatArray
+from sampler.knobs import knob_sizes
 from sampler.moves import column_names
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ class Situation:
     @property
     def integers(self) -> list[str]:
         """Names of the columns that say what an architecture is."""
-        return list(column_names(len(self.ledger.space.network.stages)))
+        space = self.ledger.space
+        return list(column_names(len(space.network.stages), knob_sizes(space.network, space.knobs)))
 
     @cached_property
     def outlook(self) -> Any:

@@ -29,7 +29,8 @@ from planner.text.quantities import budget_of
 from sampler import Limit, rule_named, stack
 from sampler.architecture import Architectures, FloatArray
 from sampler.checks import shown
-from sampler.moves import from_rows
+from sampler.knobs import stack_alike
+from sampler.moves import effective
 
 Way = Literal["both", "curves"]
 _HALVINGS = 10  # of the range of log MACs, where limits decide
@@ -174,7 +175,15 @@ def _by_search(
         starts.append(prediction_within(formula, budget, limits, extrapolate).architecture)
     except PlannerError:
         pass  # no uniform architecture costs the budget: the search has starts of its own
-    found = best_at(budget, score, grid, stack(starts) if starts else None, limits, formula.classes, seed=seed)
+    found = best_at(
+        budget,
+        score,
+        grid,
+        stack_alike(formula.network, starts, formula.knobs) if starts else None,
+        limits,
+        formula.classes,
+        seed=seed,
+    )
     option = _option(formula, prediction_of(formula, budget, found.architecture, limits), posterior)
     whole = "all" if found.exhaustive else "the best found of"
     return replace(option, notes=(f"{whole} {found.scored:,} architectures scored", *_rests_on(formula)))
@@ -190,7 +199,7 @@ def _option(formula: FormulaCurves, prediction: Prediction, posterior: Belief | 
     shares = shares_of(formula.network, prediction.architecture, formula.classes)
     if posterior is None:
         return Option(prediction, shares)  # no expectation either: what the surrogate says of stages is not believed
-    alone = from_rows(formula.network, stack([prediction.architecture]).integers())
+    alone = effective(formula.network, stack([prediction.architecture]))
     mean, std = posterior(alone)
     bounds = at_bounds(taught(formula, prediction.rule), alone)
     return Option(prediction, shares, float(mean[0]), float(std[0]), bounds)

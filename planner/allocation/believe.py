@@ -12,6 +12,7 @@ from planner.formulas.formula import FormulaCurves
 from planner.formulas.stages import VARIED
 from sampler import SearchSpace, rule_named
 from sampler.architecture import Architectures, BaseNetwork, FloatArray
+from sampler.knobs import knobs_among
 from sampler.moves import Grid, stage_of_column
 
 NO_SEARCH = "no search: "
@@ -78,13 +79,14 @@ def stage_grid(network: BaseNetwork, rule_name: str, ranges: Mapping[str, tuple[
     Raises:
         InputError: If nothing buildable is within; names the column.
     """
-    usual = Grid.of(SearchSpace(network.name, network.resolution, rule=rule_name, kind="stage"))
+    knobs = tuple(knobs_among(network, ranges))
+    usual = Grid.of(SearchSpace(network.name, network.resolution, rule=rule_name, kind="stage", knobs=knobs))
     lowest, highest = [], []
     for name, levels in zip(usual.columns, usual.levels, strict=True):
         low, high = ranges.get(name, (levels[0], levels[-1]))
         lowest.append(int(np.ceil(low)))
         highest.append(int(np.floor(high)))
-    return Grid.between(network, rule_named(rule_name), lowest, highest)
+    return Grid.between(network, rule_named(rule_name), lowest, highest, knobs=knobs)
 
 
 def at_bounds(grid: Grid, architectures: Architectures) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from sampler import Limit
 from sampler.architecture import Architectures, FloatArray, IntArray
 from sampler.complexity import count
 from sampler.limits import within
-from sampler.moves import Grid, from_rows, moved, moves_of, unique_rows
+from sampler.moves import Grid, moved, moves_of, unique_rows
 from sampler.seeds import checked_seed
 
 NetworkScores = Callable[[Architectures], FloatArray]
@@ -70,10 +70,10 @@ class Climbs:
         """The numbers of rows that are on the grid, cost the budget and keep to the limits."""
         found: IntArray = np.flatnonzero(self.on_grid(rows))
         if len(found):
-            macs = count(from_rows(self.grid.network, rows[found]), self.classes).macs
+            macs = count(self.grid.networks(rows[found]), self.classes).macs
             found = found[(macs >= self.costs[0]) & (macs <= self.costs[1])]
         if len(found) and self.limits:
-            found = found[within(from_rows(self.grid.network, rows[found]), self.classes, self.limits)]
+            found = found[within(self.grid.networks(rows[found]), self.classes, self.limits)]
         return found
 
     def on_grid(self, rows: IntArray) -> NDArray[np.bool_]:
@@ -85,7 +85,7 @@ class Climbs:
         keys = [row.tobytes() for row in rows]
         new = [number for number, key in enumerate(keys) if key not in self.known]
         if new:
-            values = np.asarray(self.score(from_rows(self.grid.network, rows[new])), dtype=np.float64)
+            values = np.asarray(self.score(self.grid.networks(rows[new])), dtype=np.float64)
             for number, value in zip(new, np.where(np.isfinite(values), values, -np.inf), strict=True):
                 self.known[keys[number]] = float(value)
         return np.array([self.known[key] for key in keys])
@@ -163,7 +163,7 @@ class Climbs:
         many = np.repeat(rows, len(factors), axis=0).astype(np.float64)
         many[:, 2 : 2 + len(self.grid.network.stages)] *= np.tile(factors, len(rows))[:, None]
         near = self.grid.nearest(many)
-        off = np.abs(np.log(count(from_rows(self.grid.network, near), self.classes).macs / self.costs[1]))
+        off = np.abs(np.log(count(self.grid.networks(near), self.classes).macs / self.costs[1]))
         result = []
         for part, distances in zip(np.split(near, len(rows)), np.split(off, len(rows)), strict=True):
             row = part[int(np.argmin(distances))]
@@ -208,7 +208,7 @@ def climbed(
     best = np.argsort(-scores, kind="stable")[: min(n, int((scores > -np.inf).sum()))]
     keys = list(search.known)
     integers = np.frombuffer(b"".join(keys[one] for one in best), dtype=np.int64)
-    return from_rows(grid.network, integers.reshape(-1, len(grid.levels))), scores[best]
+    return grid.networks(integers.reshape(-1, len(grid.levels))), scores[best]
 
 
 def iterated(search: Climbs, rows: IntArray, patience: int = KICKS) -> tuple[IntArray, float]:

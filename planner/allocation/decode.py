@@ -19,8 +19,8 @@ from sampler import Architecture, BaseNetwork, InputError
 from sampler.architecture import FloatArray, IntArray
 from sampler.complexity import count
 from sampler.moves import Grid, from_rows, moved, moves_of
-from sampler.scaling import ScalingRule, buildable
-from sampler.solve import FAR, NEAR, TOLERANCE, WIDEST
+from sampler.scaling import ScalingRule, buildable, own_steps
+from sampler.solve import FAR, NEAR, TOLERANCE, WIDEST, spent_near
 
 ITERATIONS = 12
 _STEP = 1.2  # of one width, for the elasticities; far enough that roundings do not hide them
@@ -84,10 +84,15 @@ def decode_shares(
         classes: Outputs of the classifier.
         tolerance: Largest distance from the budget, as a share of it; at or below it is taken before above.
 
+    A network that has steps of its own never costs more than the budget; where no widths come within the tolerance,
+    other numbers move too (`sampler.solve.spent_near`).
+
     Raises:
         InputError: If nothing near comes within the tolerance; says what comes nearest.
     """
     grid = _grid(network, rule, target)
+    if own_steps(network):
+        return _in_steps(grid, target, budget, classes, tolerance)
     nearest: float = np.inf
     best: IntArray | None = None
     for far, rows in _tiers(grid, target, budget, classes):
@@ -109,11 +114,28 @@ def decode_shares(
     )
 
 
+def _in_steps(grid: Grid, target: Target, budget: float, classes: int, tolerance: float) -> _StageWidths:
+    """`decode_shares` of a network that has steps of its own."""
+    network, below = grid.network, grid.followed(np.array([[levels[0] for levels in grid.levels]]))
+    for _, rows in _tiers(grid, target, budget, classes):
+        macs = count(from_rows(network, rows), classes).macs
+        good = (macs <= budget) & (macs >= (1 - tolerance) * budget)
+        if good.any():
+            return _polished(grid, rows[good], target, (1 - tolerance) * budget, budget, classes)
+        kept = np.concatenate([below, rows[macs <= budget]])
+        below = kept[[int(np.argmax(count(from_rows(network, kept), classes).macs))]]
+    found = spent_near(network, grid.rule, from_rows(network, below), budget, classes, tolerance)
+    if found is None:
+        raise InputError(f"no network of {network.name} costs as little as {budget:,.0f} MACs; give a larger budget")
+    return _StageWidths(found.architecture, found.macs, found.architecture.resolution - target.resolution)
+
+
 def _grid(network: BaseNetwork, rule: ScalingRule, target: Target) -> Grid:
     """All widths there are, at the target's depths and about its resolution."""
     low, high = int(target.resolution * (1 - FAR)), int(np.ceil(target.resolution * (1 + FAR)))
     widest = [int(WIDEST * width) for width in (network.stem, *network.widths)]
-    lowest = [max(low, network.stride), *[1] * len(widest), *target.depths, min(1, network.head)]
+    lowest = [max(low, network.stride), min(1, network.stem), *[1] * len(network.stages), *target.depths]
+    lowest.append(min(1, network.head))
     head = int(WIDEST * network.head)
     return Grid.between(network, rule, lowest, [max(high, network.stride), *widest, *target.depths, head])
 

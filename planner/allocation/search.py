@@ -15,7 +15,7 @@ from planner.errors import PlannerError
 from sampler import Architecture, Limit
 from sampler.architecture import Architectures
 from sampler.complexity import count
-from sampler.moves import Grid, from_rows
+from sampler.moves import Grid
 from sampler.seeds import checked_seed
 from sampler.solve import TOLERANCE
 
@@ -87,6 +87,6 @@ def best_at(
         row, value = rows[int(np.argmax(values))], float(values.max())
     else:
         row, value = iterated(search, rows)
-    one = from_rows(grid.network, row[None, :])
+    one = grid.networks(row[None, :])
     macs = int(count(one, classes).macs[0])
     return _BestNetwork(one[0], value, macs, len(search.known), exhaustive)

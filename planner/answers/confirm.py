@@ -24,7 +24,8 @@ from planner.training.loop import train_queued
 from planner.training.progress import Listener
 from planner.training.resources import Resources
 from sampler import Architecture, Limit, stack
-from sampler.moves import column_names, from_rows
+from sampler.knobs import knob_sizes, stack_alike, with_own_knobs
+from sampler.moves import column_names, effective
 
 ORIGIN = "confirm"
 # The same training as the study's own: a trial of the study, or one whose network is kept besides.
@@ -103,7 +104,8 @@ def confirm(
     networks = [one.architecture for one in found]
     with ledger.queueing():
         if missing := [one for one in networks if not _attempts(ledger, one)]:
-            ledger.enqueue(from_rows(ledger.space.network, stack(missing).integers()), ORIGIN)
+            network = ledger.space.network
+            ledger.enqueue(effective(network, stack_alike(network, missing)), ORIGIN)
     if _waiting(ledger, networks):
         train_queued(ledger, cache, resources, progress)
     if left := _waiting(ledger, networks):
@@ -127,8 +129,9 @@ def _waiting(ledger: Ledger, networks: Sequence[Architecture]) -> int:
 def _measured(ledger: Ledger, answer: Answer) -> Confirmation:
     """What the study's own trainings of a network reached, whatever their seeds."""
     rows = trained(ledger.frame())
-    columns = list(column_names(len(ledger.space.network.stages)))
-    integers = stack([answer.architecture]).integers()[0]
+    network, varied = ledger.space.network, ledger.space.knobs
+    columns = list(column_names(len(network.stages), knob_sizes(network, varied)))
+    integers = with_own_knobs(network, stack([answer.architecture]), varied).integers()[0]
     same = rows[(rows[columns].to_numpy(dtype=np.int64) == integers).all(axis=1)]
     accuracy = float(same["accuracy"].mean()) if len(same) else None
     return Confirmation(answer, tuple(int(number) for number in same["trial"]), accuracy)

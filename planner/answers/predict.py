@@ -22,9 +22,13 @@ from planner.formulas.columns import check_reads
 from planner.formulas.formula import FormulaCurves
 from planner.formulas.prediction import Prediction
 from planner.formulas.trainings import TrainedNetwork
-from sampler import Limit, stack
+from sampler import Architecture, Limit, rule_named, stack
 from sampler.architecture import Architectures, FloatArray
-from sampler.solve import TOLERANCE
+from sampler.complexity import count
+from sampler.knobs import stack_alike
+from sampler.moves import effective
+from sampler.scaling import own_steps
+from sampler.solve import TOLERANCE, spent_near
 
 __all__ = ["Answer", "answer_for", "smooth_answer"]
 
@@ -57,7 +61,7 @@ def answer_for(
     """
     asked = asked_for(formula, macs, limits, cautious, extrapolate, space)
     why = asked.doubt
-    found = [] if why else _searched(asked, n)
+    found = [] if why else _spending(asked, n) if own_steps(formula.network) and asked.macs else _searched(asked, n)
     if not found:
         return [_by_formula(asked, why or NOTHING_INSIDE)]
     return [_answer(asked, one) for one in found]
@@ -88,11 +92,53 @@ def _by_formula(asked: Question, why: str) -> Answer:
     return _beside(asked, Answer(prediction, by, reason, _left(asked, prediction)))
 
 
-def _searched(asked: Question, n: int) -> list[FoundNetwork]:
-    """The best networks by the model of answers, the best first; none where nothing keeps to the budgets."""
+def _spending(asked: Question, n: int) -> list[FoundNetwork]:
+    """The best networks of those that spend the budget to 1 %, and after them the best that do not.
+
+    Networks with coarse steps leave gaps between budgets; where no uniform one spends the budget, one with finer
+    numbers near the best does.
+    """
+    spent = (1 - TOLERANCE) * asked.most
+    every = _searched(asked, n)
+    if asked.limits and every:  # another budget may be the one that decides
+        return every
+    found = _searched(asked, n, spent)
+    if not found and (one := _finer(asked, every, spent)) is not None:
+        found = [one]
+    known = {one.architecture for one in found}
+    return [*found, *(one for one in every if one.architecture not in known)][:n]
+
+
+def _finer(asked: Question, every: Sequence[FoundNetwork], spent: float) -> FoundNetwork | None:
+    """The network near the best, or else the formula's, that spends the budget; None where none does."""
+    formula, smooth = asked.formula, asked.formula_answer
+    rule, found = rule_named(formula.branch(asked.most / formula.base_macs).rule), list[Architecture]()
+    if every and not every[0].architecture.knobs:
+        near = spent_near(formula.network, rule, stack([every[0].architecture]), asked.most, formula.classes)
+        found += [near.architecture] if near is not None and near.macs >= spent else []
+    found += [smooth.architecture] if smooth is not None and spent <= smooth.macs <= asked.most else []
+    if not found:
+        return None
+    scores = [float(formula.answers.scores(asked.matrix(stack([one])), asked.cautious)[0]) for one in found]
+    inside = [bool(formula.answers.in_range(asked.matrix(stack([one])))[0]) for one in found]
+    best = max(range(len(found)), key=lambda i: (inside[i], scores[i]))
+    one = effective(formula.network, stack([found[best]]))
+    r, d, w = one.multipliers[0].tolist()
+    macs = int(count(one, formula.classes).macs[0])
+    return FoundNetwork(found[best], scores[best], macs, {}, (r, d, w), exhaustive=False)
+
+
+def _searched(asked: Question, n: int, least: float = 0.0) -> list[FoundNetwork]:
+    """The best networks by the model of answers, the best first; none where nothing keeps to the budgets.
+
+    Args:
+        asked: What was asked.
+        n: Number of networks.
+        least: Fewest MACs.
+    """
     formula, model = asked.formula, asked.formula.answers
     check_reads(formula)
-    least = float(model.tried[:, -1].min())
+    least = max(least, float(model.tried[:, -1].min()))
 
     def score(architectures: Architectures) -> FloatArray:
         matrix = asked.matrix(architectures)
@@ -123,7 +169,10 @@ def _starts(asked: Question) -> Architectures | None:
     known += [one.architecture for one in (asked.formula_answer, asked.published) if one is not None]
     if not known:
         return None
-    starts = stack(known)
+    starts = stack_alike(asked.formula.network, known, asked.formula.knobs)
+    if set(starts.knobs) != set(asked.formula.knobs):  # moved to meet the budget, of trainings that varied none
+        known = [one for one in known if not one.knobs]
+        starts = stack(known)
     starts = starts.take(asked.formula.answers.in_range(asked.matrix(starts)))
     return starts if len(starts) else None
 
@@ -144,7 +193,9 @@ def _beside(asked: Question, answer: Answer) -> Answer:
     out = beyond(answer.architecture, asked.ranges)
     notes = list(asked.notes)
     if answer.by in ("search", "training") and answer.left > TOLERANCE:
-        notes.append(f"leaves {answer.left:.1%} of the budget: dearer networks are expected to reach less")
+        coarse = own_steps(asked.formula.network) and not asked.limits
+        why = "no network comes nearer" if coarse else "dearer networks are expected to reach less"
+        notes.append(f"leaves {answer.left:.1%} of the budget: {why}")
     if out:
         notes.append(f"outside what was trained: {outside_words(answer.architecture, out, asked.ranges)}")
     return replace(

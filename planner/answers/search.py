@@ -27,7 +27,7 @@ from sampler.architecture import Architectures, BaseNetwork, FloatArray, concate
 from sampler.checks import checked_name, checked_whole, is_number, shown
 from sampler.complexity import count
 from sampler.limits import within
-from sampler.moves import Grid, from_rows, unique_rows
+from sampler.moves import Grid, effective, unique_rows
 
 _Kind = Literal["uniform", "stage"]
 _KINDS: tuple[_Kind, ...] = ("uniform", "stage")
@@ -152,9 +152,9 @@ class NetworkSearch:
         """The starts with their scores."""
         starts = self.starts
         if starts is None or not len(starts):
-            return from_rows(self.network, np.empty((0, 3 + 2 * len(self.network.stages)), dtype=np.int64)), np.empty(0)
+            return self._uniform.networks.take(np.empty(0, dtype=np.int64)), np.empty(0)
         if np.isnan(starts.multipliers).any():
-            starts = from_rows(self.network, starts.integers())
+            starts = effective(self.network, starts)
         scores = np.asarray(self.score(starts), dtype=np.float64)
         return starts, np.where(np.isfinite(scores), scores, -np.inf)
 
@@ -175,7 +175,7 @@ class NetworkSearch:
             numbers, scores = self._whole_grid.best(macs, limits, n)
             return self._whole_grid.networks.take(numbers), scores
         top = np.array([[levels[-1] for levels in self._grid.levels]])
-        dearest = float(count(from_rows(self.network, self._grid.followed(top)), self.classes).macs[0])
+        dearest = float(count(self._grid.networks(self._grid.followed(top)), self.classes).macs[0])
         return climbed(min(macs, dearest), self.score, self._grid, near, limits, self.classes, self.seed, n)
 
     def _nothing(self, macs: float, limits: Sequence[Limit]) -> str:
@@ -183,7 +183,7 @@ class NetworkSearch:
         smallest = [self._uniform.networks.smallest(), self._given[0]]
         if self.kind == "stage":
             lowest = self._grid.followed(np.array([[levels[0] for levels in self._grid.levels]]))
-            smallest.append(from_rows(self.network, lowest[self._grid.spanned(lowest)]))
+            smallest.append(self._grid.networks(lowest[self._grid.spanned(lowest)]))
         every = concatenate(smallest)
         if not len(every):
             return f"no network of {self.network.name} has all its integers within the ranges; widen them"

@@ -52,6 +52,7 @@ def command(classes: int, dtype: str, explain: bool, json_: bool, **options: Any
         "widths": list(architecture.widths),
         "depths": list(architecture.depths),
         "head": architecture.head,
+        **({"knobs": knobs} if (knobs := _knobs(architecture, classes)) else {}),
         "rule": options["rule"] or base_named(architecture.base).rule,
         "classes": classes,
         "dtype": dtype,
@@ -65,6 +66,25 @@ def command(classes: int, dtype: str, explain: bool, json_: bool, **options: Any
     show(answer)
 
 
+def _knobs(architecture: Architecture, classes: int) -> dict[str, list[int]]:
+    """Further whole numbers of a declared network, its own or as they follow; nothing of others."""
+    import numpy as np
+
+    from sampler.architecture import stack
+    from sampler.declared.family import declared_family
+    from sampler.families.protocol import Sizes
+    from trainer.declared.images import described
+
+    if (network := described(architecture.base)) is None:
+        return {}
+    one = stack([architecture])
+    sizes = Sizes(one.resolution, one.stem, one.widths, one.depths, one.head, one.knobs)
+    values = declared_family(architecture.base).variables(sizes, classes)
+    return {
+        knob: [int(np.max(values[column])) for column in columns] for knob, columns in network.knob_columns().items()
+    }
+
+
 def _explained(architecture: Architecture, classes: int) -> dict[str, Any]:
     """Counts per part of the network, and other counters' totals, in JSON's types."""
     import numpy as np
@@ -73,6 +93,7 @@ def _explained(architecture: Architecture, classes: int) -> dict[str, Any]:
     from sampler.architecture import stack
     from sampler.complexity import blocks_of
     from sampler.counters import others
+    from sampler.declared.description import BLOCK as DECLARED
     from sampler.totals import by_part
 
     network = base_named(architecture.base)
@@ -82,12 +103,13 @@ def _explained(architecture: Architecture, classes: int) -> dict[str, Any]:
     for number, (width, depth) in enumerate(zip(architecture.widths, architecture.depths, strict=True), start=1):
         widths[number], depths[number] = width, depth
     sides = {block.part: isqrt(_pixels(block)) for block in blocks}
+    counted = network.stages[0].block != DECLARED
     parts = [
         {
             "part": f"stage {part}" if isinstance(part, int) else part,
             "blocks": depths.get(part, 1),
             "width": widths[part],
-            "side": sides[part],
+            "side": sides[part] if counted else None,  # nobody knows what a foreign network's maps are
             **{name: int(np.max(getattr(total, name))) for name in COUNTS},
         }
         for part, total in by_part(blocks).items()
@@ -103,9 +125,12 @@ def _pixels(block: Block) -> int:
 def show(answer: dict[str, Any]) -> None:
     """Prints an answer for people."""
     click.echo(f"{answer['base']} at {answer['resolution']} px, {answer['classes']} classes, rule {answer['rule']}")
-    click.echo(f"  stem {answer['stem']}, head {answer['head']}")
+    if answer["stem"] or answer["head"]:
+        click.echo(f"  stem {answer['stem']}, head {answer['head']}")
     for name in ("widths", "depths"):
         click.echo(f"  {name:12s}{' '.join(str(value) for value in answer[name])}")
+    for name, values in answer.get("knobs", {}).items():
+        click.echo(f"  {name:12s}{' '.join(map(str, values))}")
     for name in COUNTS:
         click.echo(f"  {name:12s}{answer[name]:,}")
     click.echo(f"  {'memory':12s}{answer['memory']:,} bytes in {answer['dtype']}, one image")
@@ -115,7 +140,7 @@ def show(answer: dict[str, Any]) -> None:
     rows = [
         [
             one["part"],
-            *(str(one[name]) for name in ("blocks", "width", "side")),
+            *(str(one[name] or "-") for name in ("blocks", "width", "side")),
             f"{one['macs']:,}",
             f"{one['macs'] / answer['macs']:.1%}",
             f"{one['params']:,}",

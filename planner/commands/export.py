@@ -151,7 +151,12 @@ def _show(network: ExportedNetwork, files: list[Path], to: str) -> None:
     click.echo(f"weights: {_UNTRAINED if network.training is None else network.training.words}")
     click.echo(f"written: {', '.join(str(file) for file in files)}")
     name = files[0].stem
-    if to == "onnx":
+    if network.shipped is not None:
+        if to == "torch":
+            click.echo("in Python, beside these files (also in the .json):")
+            for line in network.config()["declared"]["load"]:
+                click.echo(f"  {line}")
+    elif to == "onnx":
         mean, std = (" ".join(f"{value:g}" for value in values) for values in (network.mean, network.std))
         click.echo(f"its images: RGB of 0 to 1, less {mean}, over {std}; equal to torch to 1e-4 of the largest output")
     else:

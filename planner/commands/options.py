@@ -20,7 +20,7 @@ from sampler.seeds import LARGEST_SEED
 if TYPE_CHECKING:
     from planner.study.ledger import Ledger
     from planner.tables.table import Table
-    from sampler import Limit
+    from sampler import Architecture, Limit
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -51,6 +51,29 @@ class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic only since
             self.fail(str(error), param, ctx)
 
 
+class Base(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.5
+    """A base network: a name, or where the user declared one, which is then known by its name.
+
+    Args:
+        typed: Whether what was typed is kept, and not the network's name.
+    """
+
+    name = "NAME|FILE.py:NAME"
+
+    def __init__(self, typed: bool = False) -> None:
+        self.typed = typed
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name of the network, which may take some seconds the first time that it is named."""
+        from planner.commands.progress import Tracing
+        from trainer.declared.loading import load_network
+
+        with Tracing() as tracing:
+            network = load_network(value, tracing)
+        return str(value) if self.typed else network.name
+
+
+BASE = Base()
 LATENCY_FILE = "results/latency.json"
 MOST_NUMBERS = 1000
 MOST_BUDGETS = 100
@@ -85,7 +108,7 @@ study = click.option("--study", metavar="NAME", help="The study, a folder in res
 def describing(command: _F) -> _F:
     """The argument and the options that describe one architecture, as `sampler.scaled` takes them, and its classes."""
     options = (
-        click.argument("name", metavar="BASE"),
+        click.argument("name", metavar="BASE", type=BASE),
         click.option(
             "--resolution", type=int, metavar="PX", help="Input side in pixels; the base network's by default."
         ),
@@ -195,7 +218,7 @@ def table_of(table: str | None, study_name: str | None, base: str | None = None)
 def applied(command: _F) -> _F:
     """Adds the options by which a formula is applied: base network, its resolution and classes, and how far."""
     options = (
-        click.option("--base", metavar="NAME", help="Base network; efficientnet_b0 by default."),
+        click.option("--base", type=BASE, help="Base network; efficientnet_b0 by default."),
         click.option(
             "--base-resolution", type=int, metavar="PX", help="Apply the formula to the base network at this side."
         ),
@@ -215,6 +238,12 @@ def warn_of_guessing(ledger: Ledger) -> None:
 
     if why := guessing(trained(ledger.frame())["accuracy"], ledger.settings.data.classes):
         click.echo(f"warning: {why}; make another study with more --epochs or images", err=True)
+
+
+def widths_words(one: Architecture) -> str:
+    """The widths of an architecture in a line, and its stem's and head's where it has them."""
+    ends = f"  (stem {one.stem}, head {one.head})" if one.stem or one.head else ""
+    return f"{' '.join(map(str, getattr(one, 'layers', one.widths)))}{ends}"
 
 
 def echo_first(warnings: Sequence[str], err: bool = False) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from planner.answers.answer import Answer
+from planner.commands.options import widths_words
 from planner.formulas.prediction import Prediction
 from planner.formulas.trainings import TrainedNetwork
 from planner.text.quantities import format_cost, format_count
@@ -55,7 +56,9 @@ def show_network(name: str, prediction: Prediction) -> None:
     click.echo(f"{name}:")
     click.echo(f"  resolution  {one.resolution} px  (r {prediction.r:.3f}, d {prediction.d:.3f}, w {prediction.w:.3f})")
     click.echo(f"  depths      {' '.join(str(depth) for depth in one.depths)}")
-    click.echo(f"  widths      {' '.join(str(width) for width in one.widths)}  (stem {one.stem}, head {one.head})")
+    click.echo(f"  widths      {widths_words(one)}")
+    for knob, values in one.knobs.items():
+        click.echo(f"  {knob:10s}  {' '.join(map(str, values))}")
     off = 100 * (prediction.macs / prediction.budget - 1)
     click.echo(f"  MACs        {prediction.macs:,} ({off:+.2f} % of the budget), params {prediction.params:,}")
     for kind, cost in prediction.costs.items():
@@ -95,7 +98,8 @@ def _trained(best: TrainedNetwork) -> str:
 
 def _integers(one: Architecture) -> str:
     depths, widths = (" ".join(map(str, numbers)) for numbers in (one.depths, one.widths))
-    return f"{one.resolution} px, depths {depths}, widths {widths}"
+    knobs = "".join(f", {name} {' '.join(map(str, values))}" for name, values in one.knobs.items())
+    return f"{one.resolution} px, depths {depths}, widths {widths}{knobs}"
 
 
 def _accuracy(accuracy: Mapping[str, Any]) -> str:
@@ -112,4 +116,5 @@ def _nudges(prediction: Prediction) -> str:
         parts.append(f"resolution {prediction.pixels_nudged:+d} px")
     if prediction.stage_nudged is not None:
         parts.append(f"stage {prediction.stage_nudged + 1} {prediction.channels_nudged:+d} channels")
+    parts += prediction.finer
     return ", ".join(parts)

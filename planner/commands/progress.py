@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 from planner.text.quantities import format_count
 from trainer.observation import Observation
@@ -98,6 +98,33 @@ def patience(what: str, first: float = _PATIENCE) -> Iterator[None]:
     finally:
         ended.set()
         teller.join()
+
+
+class Tracing:
+    """Progress of deriving what a declared network costs, on stderr; at the end what it took, where it took anything.
+
+    A context manager, and called with (what, done, total).
+    """
+
+    def __init__(self) -> None:
+        self.what, self.traces, self.began = "", 0, 0.0
+
+    def __enter__(self) -> Self:
+        self.began = time.monotonic()
+        return self
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Shows how far it is, where somebody looks on."""
+        self.what, self.traces = what, max(self.traces, done)
+        if sys.stderr.isatty():
+            print(f"\r{what}: {done}/{total}\033[K", end="", file=sys.stderr, flush=True)
+
+    def __exit__(self, *_: object) -> None:
+        if not self.what:
+            return
+        if sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr)
+        print(f"{self.what}: {self.traces} traces, {time.monotonic() - self.began:.1f} s", file=sys.stderr, flush=True)
 
 
 def decoding(what: str, done: int, total: int) -> None:

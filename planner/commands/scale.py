@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import EPOCH_RANGE, Quantity, as_json, echo_json
+from planner.commands.options import BASE, EPOCH_RANGE, Quantity, as_json, echo_json, widths_words
 from planner.commands.resource_options import RESOURCES
 from planner.commands.searching import search_on_ledger, searching
 from planner.commands.together import needs, refuse
@@ -32,7 +32,7 @@ RULES_OWN = ("--scale", "--pure", "--alpha", "--beta", "--gamma", "--formula", "
 )
 @needs("--pure", "--flops")
 @needs("--latency-model", "--latency")
-@click.argument("base", metavar="BASE")
+@click.argument("base", metavar="BASE", type=BASE)
 @click.option(
     "--method",
     required=True,
@@ -181,6 +181,8 @@ def show_one(name: str, answer: RuleAnswer) -> None:
     click.echo(f"{name}:")
     click.echo(f"  resolution  {one.resolution} px  (r {answer.r:.3f}, d {answer.d:.3f}, w {answer.w:.3f})")
     click.echo(f"  depths      {' '.join(str(depth) for depth in one.depths)}")
-    click.echo(f"  widths      {' '.join(str(width) for width in one.widths)}  (stem {one.stem}, head {one.head})")
+    click.echo(f"  widths      {widths_words(one)}")
+    for knob, values in one.knobs.items():
+        click.echo(f"  {knob:10s}  {' '.join(map(str, values))}")
     off = f"{100 * answer.error:+.2f} % of the budget"
     click.echo(f"  MACs        {answer.macs:,} ({off}), params {answer.params:,}")

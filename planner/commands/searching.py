@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from planner.commands.options import EPOCH_RANGE, LATENCY_FILE, Quantity, echo_json, integers, study
+from planner.commands.options import EPOCH_RANGE, LATENCY_FILE, Quantity, echo_json, integers, study, widths_words
 from planner.commands.options import latency_limit as limit_of
 from planner.commands.resource_options import resources
 from planner.commands.together import refuse
@@ -234,9 +234,7 @@ def _show(found: SearchResult, scorer: TrainedScorer, seconds: float, paths: tup
         click.echo(f"{step.iteration:3d}  {format_count(step.macs):>8s} MACs  {accuracy:>8s}  {step.move}")
     click.echo(f"{found.method}: {one.base} at {one.resolution} px")
     click.echo(f"  depths  {' '.join(map(str, one.depths))}")
-    click.echo(
-        f"  widths  {' '.join(map(str, getattr(one, 'layers', one.widths)))}  (stem {one.stem}, head {one.head})"
-    )
+    click.echo(f"  widths  {widths_words(one)}")
     for note in found.notes:
         click.echo(f"  {note}")
     click.echo(f"{len(scorer.trials)} trainings, {seconds / 3600:.2g} h; {', '.join(map(str, paths))}")

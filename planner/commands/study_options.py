@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from planner.commands.options import EPOCH_RANGE, PIXEL_RANGE, SEED
+from planner.commands.options import EPOCH_RANGE, PIXEL_RANGE, SEED, Base
 from planner.commands.together import needs
 from planner.commands.types import Number, Whole
 
@@ -28,7 +28,11 @@ def made_with(command: _F) -> _F:
 
     asked = needs("--classes", "--trainer")(asked)
     options = (
-        click.option("--base", metavar="NAME", help="Base network (see `planner bases`)."),
+        click.option(
+            "--base",
+            type=Base(typed=True),
+            help="Base network (see `planner bases`), or one of yours: mynet.py:net (docs/networks.md).",
+        ),
         click.option(
             "--data",
             metavar="SOURCE",
@@ -62,6 +66,13 @@ def made_with(command: _F) -> _F:
             for one, usual in (("r", "0.35 to what the images have"), ("d", "0.35 2.8"), ("w", "0.35 2.8"))
         ),
         click.option("--rule", metavar="NAME", help="Scaling rule: inverse (default), tinynet, free .."),
+        click.option(
+            "--vary",
+            metavar="KNOB",
+            multiple=True,
+            callback=lambda _, __, given: tuple(sorted(given)) or None,
+            help="A knob of the base network that is drawn from its values, too; others follow their rules. Repeat it.",
+        ),
         click.option("--epochs", type=EPOCH_RANGE, help="Epochs of a training; 3 by default."),
         click.option("--share", type=Number(0, 1, min_open=True), help="Share of the images; all by default."),
         click.option(

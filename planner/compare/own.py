@@ -26,6 +26,7 @@ from planner.text.quantities import format_count
 from sampler import Architecture, BaseNetwork, architecture_complexity, rule_named, solve_width, stratified_design
 from sampler import base as base_named
 from sampler.complexity import count
+from sampler.knobs import knobs_among
 from sampler.moves import column_names, from_rows
 from sampler.solve import TOLERANCE
 
@@ -155,7 +156,8 @@ def _known(background: Background) -> pd.DataFrame:
 
 def _networks(frame: pd.DataFrame, background: Background) -> Any:
     network = base_named(background.base)
-    return from_rows(network, frame[list(column_names(len(network.stages)))].to_numpy(dtype=np.int64))
+    knobs = knobs_among(network, frame.columns)
+    return from_rows(network, frame[list(column_names(len(network.stages), knobs))].to_numpy(dtype=np.int64), knobs)
 
 
 def _trained(background: Background) -> set[Architecture]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ from planner.errors import PlannerError
 from planner.text.quantities import format_count
 from sampler import Architecture, BaseNetwork, architecture_complexity
 from sampler import base as base_named
+from trainer.declared.images import described
+from trainer.declared.loading import ShippedNetwork, shipped_network
+from trainer.declared.torch_family import arguments_of
 from trainer.image_data import MEAN, STD
 from trainer.network import build
 from trainer.weights import load_network
@@ -68,6 +72,11 @@ class ExportedNetwork:
         return base_named(self.architecture.base)
 
     @property
+    def shipped(self) -> ShippedNetwork | None:
+        """The files of a declared network; None of networks of ours."""
+        return shipped_network(self.architecture.base)
+
+    @property
     def mean(self) -> tuple[float, ...]:
         """What the trainer takes out of each channel of an image of 0 to 1."""
         return MEAN
@@ -110,25 +119,55 @@ class ExportedNetwork:
         """Everything that a user of the weights has to know, in JSON's types."""
         from importlib.metadata import version
 
-        cost, side = architecture_complexity(self.architecture, self.classes), self.architecture.resolution
-        training = self.training
+        cost, training = architecture_complexity(self.architecture, self.classes), self.training
         return {
             "schema": _SCHEMA,
             "name": self.name,
             "architecture": asdict(self.architecture),
             "classes": self.classes,
-            "input": {
-                "shape": [3, side, side],
-                "channels": "RGB",
-                "range": [0, 1],
-                "mean": list(self.mean),
-                "std": list(self.std),
-                "crop": "the central square",
-            },
+            "input": self._input(),
+            **({"declared": self._declared(shipped)} if (shipped := self.shipped) else {}),
             "macs": cost.macs,
             "params": cost.params,
             "trained": training and {"study": training.study, "trial": training.trial, "accuracy": training.accuracy},
             "versions": {name: version(name) for name in ("timm", "torch")},
+        }
+
+    def _input(self) -> dict[str, Any]:
+        """What the network takes."""
+        network, side = described(self.architecture.base), self.architecture.resolution
+        if network is not None and not network.images:
+            return {"size": side, "like": "what the function that declares the network says as its input"}
+        channels = 3 if network is None else network.channels
+        kinds = {1: "the mean of RGB, less mean and over std of each", 3: "RGB"}
+        return {
+            "shape": [channels, side, side],
+            "channels": kinds.get(channels, f"{channels}"),
+            "range": [0, 1],
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "crop": "the central square",
+        }
+
+    def _declared(self, shipped: ShippedNetwork) -> dict[str, Any]:
+        """How a declared network is built without the planner's studies: its file, its function and what that takes."""
+        module, arguments = (
+            shipped.beside[0][0] if shipped.beside else "",
+            arguments_of(self.architecture, self.classes),
+        )
+        name = module.removesuffix(".py").replace("/", ".")
+        call = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+        return {
+            "file": module,
+            "function": shipped.function,
+            "sha256": {file: hashlib.sha256(text.encode()).hexdigest() for file, text in shipped.beside},
+            "arguments": arguments,
+            "load": [
+                f"from {name} import {shipped.function}",
+                "from safetensors.torch import load_file",
+                f"model = {shipped.function}({call})",
+                f'model.load_state_dict(load_file("{self.name}.safetensors"))',
+            ],
         }
 
 

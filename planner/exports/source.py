@@ -97,6 +97,8 @@ def code_of(network: ExportedNetwork) -> TimmCode:
     """
     family = torch_family_of(network.base)
     if not isinstance(family, ExportableFamily):
+        if network.shipped is not None:
+            raise lacking(network.base, "timm_code", "--to timm writes", "export it with --to torch or --to onnx")
         raise lacking(network.base, "timm_code", "--to timm and --to torch write", "export it with --to onnx")
     return family.timm_code(network.base, network.architecture)
 

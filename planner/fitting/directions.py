@@ -24,9 +24,9 @@ from planner.gaussian.curve_fit import LOGLINEAR, fit_process
 from planner.surrogates.answer_model import AnswerModel
 from planner.tables.table import Table
 from planner.text.deferred import pd
-from sampler import RULES
 from sampler import base as base_named
 from sampler.architecture import FloatArray
+from sampler.scaling import rules_of
 
 DIRECTIONS: tuple[Direction, ...] = ("shrink", "enlarge")
 
@@ -152,8 +152,9 @@ def rule_of_most(points: pd.DataFrame, base_name: str) -> str:
         return base_named(base_name).rule
     counts = points["rule"].value_counts()
     rule = min(counts[counts == counts.max()].index)
-    if rule not in RULES:
-        raise PlannerError(f"scaling rule {rule!r} in the table is unknown; known rules: {', '.join(RULES)}")
+    known = rules_of(base_named(base_name))
+    if rule not in known:
+        raise PlannerError(f"scaling rule {rule!r} in the table is unknown; known rules: {', '.join(known)}")
     return str(rule)
 
 

@@ -13,8 +13,9 @@ from planner.fitting.landscape import SPENT, ColumnRanges, ScoredNetworks, netwo
 from planner.formulas.protocol import FormulaCurve
 from planner.formulas.uniform_networks import rows_read
 from planner.surrogates.answer_model import AnswerModel
-from sampler import Architecture, BaseNetwork, rule_named, solve_width, stack
+from sampler import Architecture, BaseNetwork, rule_named, solve_width
 from sampler.architecture import Architectures, FloatArray
+from sampler.knobs import stack_alike
 
 # Every second budget is asked, in folds that leave out each fourth of those: its neighbours lie twice as far from it as
 # any budget lies from those that the formula saw.
@@ -80,7 +81,7 @@ class Task:
         known = [k for k, one in enumerate(found) if one is not None]
         scores = np.full(len(c), np.nan)
         if known:
-            scores[known] = self.scores(stack([one for one in found if one is not None]))
+            scores[known] = self.scores(stack_alike(self.network, [one for one in found if one is not None]))
         lost: FloatArray = self.best(networks, budgets) - scores
         return lost
 

@@ -42,7 +42,7 @@ from planner.text.deferred import pd
 from sampler import base as base_named
 from sampler.architecture import FloatArray
 from sampler.checks import checked_number, shown
-from sampler.moves import column_names
+from sampler.moves import integer_names
 from sampler.seeds import checked_seed
 
 SMALLEST_ERROR = 1e-6  # of a training that makes no mistake: its log must be finite
@@ -181,7 +181,7 @@ def _errors(selection: FitSelection, directions: Directions) -> dict[str, float]
 def _answers(table: Table, selection: FitSelection, seed: int) -> AnswerModel | None:
     """What chooses the answer to a budget: where the surrogate reads integers, so that it can tell networks apart."""
     surrogate = selection.surrogate
-    if surrogate is None or not set(surrogate.inputs) <= set(column_names(len(base_named(table.base).stages))):
+    if surrogate is None or not set(surrogate.inputs) <= set(integer_names(base_named(table.base))):
         return None
     rows, noise = learned_rows(len(table.frame), seed), noise_variances(table)
     noise = None if noise is None else noise[rows]
@@ -284,7 +284,7 @@ def _provenance(table: Table, selection: FitSelection, seed: int, share: float) 
     return {
         "rows": len(table.frame),
         "stage_varied": [stages_varied(table), len(table.frame)],  # so many rows scaled stages apart, of so many
-        "ranges": column_ranges(table.frame, len(base_named(table.base).stages)),
+        "ranges": column_ranges(table.frame, base_named(table.base)),
         "left_out": table.left_out,
         "table_sha256": table.sha256,
         "seed": seed,

@@ -22,7 +22,7 @@ from sampler import BaseNetwork
 from sampler.architecture import Architectures, FloatArray, IntArray
 from sampler.complexity import count
 from sampler.moves import column_names
-from sampler.scaling import ScalingRule, scale
+from sampler.scaling import ScalingRule, own_steps, scale
 from sampler.solve import STEP_PENALTY
 
 _Score = Callable[[Architectures], FloatArray]
@@ -76,12 +76,13 @@ class ScoredNetworks:
     def _layer(self, rows: slice, u: FloatArray) -> FloatArray:
         """`(i, m)` scores at one budget, by log r and blocks; blocks that cost too much count as the worst."""
         layer = np.full((len(u), len(self.depths)), self.scores[rows].min())
-        wanted, half = self.network.resolution * np.exp(u)[:, None], self.network.stride // 2
+        wanted, half = self.network.resolution * np.exp(u)[:, None], max(self.network.stride // 2, 1)
+        penalty = 0.0 if own_steps(self.network) else STEP_PENALTY
         for cell in np.unique(self.cell[rows]):
             mine = np.flatnonzero(self.cell[rows] == cell)
             pixels = self.pixels[rows][mine]
             passed = np.abs(np.ceil(pixels / half) - np.ceil(wanted / half))
-            moved = np.abs(pixels - wanted) / wanted + STEP_PENALTY * passed
+            moved = np.abs(pixels - wanted) / wanted + penalty * passed
             layer[:, cell] = self.scores[rows][mine[moved.argmin(axis=1)]]
         return layer
 
@@ -151,7 +152,10 @@ def networks_within(
         macs: Smallest and largest MACs; what costs less or more is left out.
     """
     low, high = ranges.get("resolution", (network.resolution, network.resolution))
-    pixels = _thinned(np.arange(max(int(low), network.stride), int(high) + 1, dtype=np.float64), MOST_PIXELS)
+    sides = np.arange(max(int(low), network.stride), int(high) + 1)
+    if own_steps(network):
+        sides = rule.sides(network, low, high)
+    pixels = _thinned(sides.astype(np.float64), MOST_PIXELS)
     depths, d = _roundings(network, rule, ranges, "depth")
     _, w = _roundings(network, rule, ranges, "width")
     w = _thinned(w, MOST_WIDTHS)

@@ -11,6 +11,9 @@ import numpy as np
 from planner.front import pareto
 from planner.tables.table import Table
 from planner.text.deferred import pd
+from sampler.families.registry import known_bases
+from sampler.knobs import knobs_among
+from sampler.moves import stage_columns
 
 _MOST_LISTED = 500  # points of the front that a formula's file holds
 _POINT = ("c", "r", "d", "w", "accuracy", "expected")  # of a training, besides its integers
@@ -38,10 +41,20 @@ def training_point(row: pd.Series) -> dict[str, Any]:
         names = [str(name) for name in row.index if re.fullmatch(rf"{kind}_\d+", str(name))]
         if names and _known(row, names):
             point[f"{kind}s"] = [int(row[name]) for name in names]
+    if knobs := _knobs(row):
+        point["knobs"] = knobs
     trial = row.get("trial")
     if trial is not None and trial == trial:  # a missing one is None or NaN
         point["trial"] = trial if isinstance(trial, str) else int(trial)
     return point
+
+
+def _knobs(row: pd.Series) -> dict[str, list[int]]:
+    """The knobs that a row says of its network."""
+    known = known_bases().get(row.get("base"))
+    sizes = {} if known is None else knobs_among(known, row.index)
+    names = {name: stage_columns(name, size) for name, size in sizes.items()}
+    return {name: [int(row[one]) for one in columns] for name, columns in names.items() if _known(row, columns)}
 
 
 def _known(row: pd.Series, names: Sequence[str]) -> bool:

@@ -15,7 +15,8 @@ from sampler import BaseNetwork, ScalingRule, rule_named, scale
 from sampler import base as base_named
 from sampler.architecture import MAX_PIXELS, FloatArray, IntArray
 from sampler.complexity import count
-from sampler.moves import column_names
+from sampler.knobs import knob_grids, with_own_knobs
+from sampler.moves import integer_names
 from sampler.solve import width_brackets
 
 
@@ -65,7 +66,8 @@ class ScaledScore:
         # The bisection compares row by row, and so takes a budget for each.
         w, _ = width_brackets(self.network, self.rule, pixels, d, c * self.base_macs, self.classes)  # type: ignore[arg-type]
         networks = scale(self.network, self.rule, pixels, d, np.where(np.isnan(w), NARROWEST, w))
-        integers = dict(zip(column_names(len(self.network.stages)), networks.integers().T, strict=True))
+        told = with_own_knobs(self.network, networks, sorted(knob_grids(self.network)))
+        integers = dict(zip(integer_names(self.network), told.integers().T, strict=True))
         return {**integers, "w": networks.multipliers[:, 2], "macs": count(networks, self.classes).macs}
 
     def _pixels(self, r: FloatArray) -> IntArray:

@@ -70,6 +70,7 @@ class ScaledNetwork(BudgetedNetwork):
         pixels_nudged: Pixels that the resolution was moved to meet the budget.
         stage_nudged: Index of the stage whose width was moved to meet the budget, or None.
         channels_nudged: Channels by which it was moved.
+        finer: Sizes that moved beside these, in words, where no width of a network with coarse steps meets the budget.
     """
 
     r: float
@@ -79,8 +80,10 @@ class ScaledNetwork(BudgetedNetwork):
     pixels_nudged: int = 0
     stage_nudged: int | None = None
     channels_nudged: int = 0
+    finer: tuple[str, ...] = ()
 
     def integers(self) -> dict[str, Any]:
         """As a `BudgetedNetwork`'s, and what it was made of."""
         own = ("r", "d", "w", "rule", "pixels_nudged", "stage_nudged", "channels_nudged")
-        return {**super().integers(), **{name: getattr(self, name) for name in own}}
+        finer = {"finer": list(self.finer)} if self.finer else {}
+        return {**super().integers(), **{name: getattr(self, name) for name in own}, **finer}

@@ -11,7 +11,7 @@ from planner.formulas.limits import largest, passed, priced
 from planner.formulas.prediction import Prediction
 from planner.text.quantities import format_cost
 from sampler import Architecture, Limit, architecture_complexity, stack
-from sampler.moves import from_rows
+from sampler.moves import effective
 
 # Of the range of log MACs: to about 0.1 % of a budget over a range of four decades.
 _HALVINGS = 14
@@ -63,7 +63,7 @@ def prediction_of(
         limits: Costs that it must not pass.
         pixels_nudged: Pixels its resolution was moved to meet the budget.
     """
-    alone = from_rows(formula.network, stack([one]).integers())
+    alone = effective(formula.network, stack([one]))
     cost = architecture_complexity(one, formula.classes)
     r, d, w = alone.multipliers[0].tolist()
     c = budget / formula.base_macs

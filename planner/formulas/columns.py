@@ -10,8 +10,9 @@ from planner.errors import PlannerError
 from planner.formulas.record import FormulaRecord
 from sampler.architecture import Architectures, FloatArray
 from sampler.complexity import count
+from sampler.knobs import knob_grids, with_own_knobs
 from sampler.limits import EXACT
-from sampler.moves import column_names
+from sampler.moves import integer_names
 
 
 def check_reads(formula: FormulaRecord) -> None:
@@ -21,7 +22,7 @@ def check_reads(formula: FormulaRecord) -> None:
         PlannerError: Naming it.
     """
     surrogate, cost = formula.surrogate, getattr(formula.surrogate, "cost", None)
-    known = {*column_names(len(formula.network.stages)), "r", "d", "w", "c", *EXACT}
+    known = {*integer_names(formula.network), "r", "d", "w", "c", *EXACT}
     missing = [name for name in (*surrogate.inputs, *([cost] if cost else [])) if name not in known]
     if missing:
         raise PlannerError(
@@ -32,8 +33,10 @@ def check_reads(formula: FormulaRecord) -> None:
 
 def columns_of(formula: FormulaRecord, architectures: Architectures) -> dict[str, FloatArray]:
     """Every number of architectures that a surrogate may read, by name."""
-    names = column_names(len(formula.network.stages))
-    columns: dict[str, Any] = dict(zip(names, architectures.integers().T.astype(np.float64), strict=True))
+    network = formula.network
+    told = with_own_knobs(network, architectures, sorted(knob_grids(network)))
+    names = integer_names(network)
+    columns: dict[str, Any] = dict(zip(names, told.integers().T.astype(np.float64), strict=True))
     columns |= dict(zip("rdw", architectures.multipliers.T, strict=True))
     counted = count(architectures, formula.classes)
     columns |= {name: np.asarray(getattr(counted, name), dtype=np.float64) for name in EXACT}

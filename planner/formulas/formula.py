@@ -89,6 +89,7 @@ class FormulaCurves(FormulaRecord):
             pixels_nudged=solved.pixels_nudged,
             stage_nudged=solved.stage_nudged,
             channels_nudged=solved.channels_nudged,
+            finer=solved.finer,
         )
 
 

@@ -53,11 +53,12 @@ def with_integers(table: Table) -> Table:
 def integers_of(table: Table) -> dict[str, IntArray]:
     """The `(n,)` integers of a table's networks, by column; nothing where they are not known."""
     network, frame = _network(table), table.frame
-    names = column_names(len(network.stages))
     given = architectures_of(frame, network, rule_named(network.rule))
     if given is None:
         exact = _exact(table)
+        names = column_names(len(network.stages))
         return {} if exact is None else dict(zip(names, exact.T, strict=True))
+    names = column_names(len(network.stages), {name: values.shape[1] for name, values in given.knobs.items()})
     found = dict(zip(names, given.integers().T, strict=True))
     if (macs_of(given, table.classes) == frame["macs"]).all():
         return found

@@ -15,6 +15,7 @@ from sampler import BaseNetwork, base
 from sampler.architecture import MAX_CHANNELS, MAX_PIXELS
 from sampler.checks import checked_whole
 from sampler.complexity import base_macs
+from sampler.knobs import knobs_among
 
 # Less MACs than any network has: a number whose unit was forgotten.
 _UNITLESS = 10_000
@@ -72,6 +73,11 @@ class FormulaRecord:
     def network(self) -> BaseNetwork:
         """The base network, at this formula's resolution."""
         return replace(base(self.base), resolution=self.resolution)
+
+    @property
+    def knobs(self) -> tuple[str, ...]:
+        """Names of the knobs that the trainings varied; others follow their rules."""
+        return tuple(knobs_among(self.network, self.provenance.get("ranges", {})))
 
     @property
     def c_range(self) -> tuple[float, float]:

@@ -13,8 +13,9 @@ from itertools import pairwise
 from typing import Any
 
 from planner.errors import PlannerError
-from sampler import Architecture, BaseNetwork, architecture_complexity, stack
+from sampler import Architecture, BaseNetwork, architecture_complexity
 from sampler.complexity import count
+from sampler.knobs import stack_alike
 
 _Document = dict[str, Any]
 
@@ -59,7 +60,7 @@ def ladder_in(documents: list[_Document], network: BaseNetwork, classes: int) ->
     networks = [_network_in(one, f"ladder[{index}]", network) for index, one in enumerate(documents)]
     ladder = tuple(
         Rung(network, macs, one["accuracy"], one["lower"], one["upper"])
-        for one, network, macs in zip(documents, networks, _macs_of(networks, classes), strict=True)
+        for one, network, macs in zip(documents, networks, _macs_of(network, networks, classes), strict=True)
     )
     for index, (document, rung) in enumerate(zip(documents, ladder, strict=True)):
         if rung.macs != document["macs"]:
@@ -75,16 +76,16 @@ def _network_in(one: _Document, place: str, network: BaseNetwork) -> Architectur
         raise PlannerError(f"{place}.accuracy is {one['accuracy']}, outside its own interval")
     try:
         shape = (one["resolution"], one["stem"], tuple(one["widths"]), tuple(one["depths"]), one["head"])
-        return Architecture(network.name, *shape)
+        return Architecture(network.name, *shape).with_knobs(one.get("knobs", {}))
     except PlannerError as error:
         raise PlannerError(f"{place} cannot be built: {error}") from error
 
 
-def _macs_of(networks: Sequence[Architecture], classes: int) -> list[int]:
+def _macs_of(network: BaseNetwork, networks: Sequence[Architecture], classes: int) -> list[int]:
     """The exact MACs of networks, counted together: one by one takes as long as all else of reading a file."""
     if len({(len(one.widths), len(one.depths)) for one in networks}) == 1:
         try:
-            return [int(macs) for macs in count(stack(networks), classes).macs]
+            return [int(macs) for macs in count(stack_alike(network, networks), classes).macs]
         except PlannerError:
             pass  # which of them it is, counting each says
     found = []

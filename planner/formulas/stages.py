@@ -12,18 +12,19 @@ Stem and head are no parts of it: the rule makes them follow the first and the l
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from planner.errors import PlannerError
 from planner.gaussian.curve import Curve
-from sampler import RULES, Architecture, BaseNetwork, rule_named, stack
+from sampler import Architecture, BaseNetwork, rule_named, stack
 from sampler.architecture import Architectures, FloatArray, IntArray
 from sampler.complexity import blocks_of
-from sampler.moves import column_names, from_rows
-from sampler.scaling import ScalingRule
+from sampler.knobs import knobs_among
+from sampler.moves import column_names, from_rows, stage_columns
+from sampler.scaling import ScalingRule, rules_of
 from sampler.totals import by_part
 from sampler.uniform import uniform_rows
 
@@ -100,12 +101,12 @@ def part_macs(network: BaseNetwork, architectures: Architectures, classes: int) 
     parts = by_part(blocks_of(network, architectures, classes))
     keys: list[str | int] = ["stem", *range(1, len(network.stages) + 1), "head"]
     n = len(architectures)
-    return np.stack([np.broadcast_to(parts[key].macs, (n,)) for key in keys], axis=1)
+    return np.stack([np.broadcast_to(parts[key].macs if key in parts else 0, (n,)) for key in keys], axis=1)
 
 
 def shares_of(network: BaseNetwork, one: Architecture, classes: int) -> dict[str, float]:
     """Of an architecture's MACs, the share of each part: `stem`, `1` .., `head`; they sum up to 1."""
-    parts = part_macs(network, from_rows(network, stack([one]).integers()), classes)[0]
+    parts = part_macs(network, stack([one]), classes)[0]
     names = ["stem", *(str(i + 1) for i in range(len(network.stages))), "head"]
     return dict(zip(names, (parts / parts.sum()).tolist(), strict=True))
 
@@ -133,7 +134,18 @@ def architectures_of(frame: pd.DataFrame, network: BaseNetwork, rule: ScalingRul
     for name in ends:
         if name in frame and np.isfinite(frame[name].to_numpy(dtype=np.float64)).all():
             ends[name] = frame[name].to_numpy(dtype=np.int64)
-    return from_rows(network, np.column_stack([rows[:, 0], ends["stem"], rows[:, 1:], ends["head"]]))
+    found = from_rows(network, np.column_stack([rows[:, 0], ends["stem"], rows[:, 1:], ends["head"]]))
+    return replace(found, knobs=_knobs_of(frame, network))
+
+
+def _knobs_of(frame: pd.DataFrame, network: BaseNetwork) -> dict[str, IntArray]:
+    """`(n, k)` values of the knobs that a table says of all its rows."""
+    found = {}
+    for name, size in knobs_among(network, frame.columns).items():
+        values = frame[list(stage_columns(name, size))].to_numpy(dtype=np.float64, na_value=np.nan)
+        if np.isfinite(values).all() and (values >= 1).all():
+            found[name] = np.rint(values).astype(np.int64)
+    return found
 
 
 def evenly(frame: pd.DataFrame) -> pd.DataFrame:
@@ -151,7 +163,7 @@ def uniform_in(frame: pd.DataFrame, network: BaseNetwork, rule_name: str) -> np.
         return np.ones(len(frame), dtype=bool)
     rules = frame["rule"].fillna("").to_numpy() if "rule" in frame else np.full(len(frame), "")
     uniform = np.zeros(len(frame), dtype=bool)
-    for name in sorted({*rules} - {""}) + ([rule_name, *RULES] if "" in rules else []):
+    for name in sorted({*rules} - {""}) + ([rule_name, *rules_of(network)] if "" in rules else []):
         asked = (rules == name) | (rules == "")
         uniform |= asked & uniform_rows(network, rule_named(name), architectures)
     return uniform
@@ -193,9 +205,10 @@ def stage_curves(
     return StageCurves(tuple(curves["share"]), tuple(curves["depth"]), tuple(curves["width"])), errors
 
 
-def column_ranges(frame: pd.DataFrame, stages: int) -> dict[str, list[float]]:
+def column_ranges(frame: pd.DataFrame, network: BaseNetwork) -> dict[str, list[float]]:
     """The smallest and the largest value of each column of integers that a table has: where it knows anything."""
-    found = {name: frame[name].to_numpy(dtype=np.float64) for name in column_names(stages) if name in frame}
+    names = column_names(len(network.stages), knobs_among(network, frame.columns))
+    found = {name: frame[name].to_numpy(dtype=np.float64) for name in names if name in frame}
     return {
         name: [float(values.min()), float(values.max())] for name, values in found.items() if np.isfinite(values).all()
     }

@@ -14,6 +14,7 @@ from planner.formulas.formula import FormulaCurves
 from sampler import Architecture, Limit, stack
 from sampler.architecture import MAX_CHANNELS, Architectures
 from sampler.complexity import count
+from sampler.knobs import knobs_among
 from sampler.limits import within
 from sampler.moves import column_names, from_rows
 
@@ -97,6 +98,8 @@ class TrainedNetworks:
         """The training of a network, or None where it was not trained."""
         if self.networks is None:
             return None
+        if set(one.knobs) != set(self.networks.knobs):
+            return None
         same = np.flatnonzero((self.networks.integers() == stack([one]).integers()).all(axis=1))
         return self._of_row(int(same[0])) if len(same) else None
 
@@ -120,7 +123,8 @@ class TrainedNetworks:
         if not point.keys() >= INTEGERS:
             return None
         widths, depths = tuple(point["widths"]), tuple(point["depths"])
-        return Architecture(self.formula.base, point["resolution"], point["stem"], widths, depths, point["head"])
+        shape = point["resolution"], point["stem"], widths, depths, point["head"]
+        return Architecture(self.formula.base, *shape).with_knobs(point.get("knobs", {}))
 
     def _same(self, point: Mapping[str, Any], macs: int, pixels: int) -> bool:
         """Whether a point is of a network with these MACs and pixels; r is as drawn, pixels are as rounded."""
@@ -134,8 +138,9 @@ def trained_networks(formula: FormulaCurves) -> Architectures | None:
         return None
     columns = dict(zip(model.surrogate.inputs, model.tried.T, strict=False))
     ranges = formula.provenance.get("ranges", {})
+    knobs = knobs_among(formula.network, {*ranges, *columns})
     rows = []
-    for name in column_names(len(formula.network.stages)):
+    for name in column_names(len(formula.network.stages), knobs):
         low, high = ranges.get(name, (0.0, -1.0))
         if name in columns:
             rows.append(columns[name])
@@ -144,8 +149,10 @@ def trained_networks(formula: FormulaCurves) -> Architectures | None:
         else:
             return None
     integers = np.column_stack(rows)
-    if not (0 <= integers.min() and integers.max() <= MAX_CHANNELS and (integers[:, :-1] >= 1).all()):
+    least = np.ones(integers.shape[1])
+    least[[1, 2 + 2 * len(formula.network.stages)]] = min(formula.network.stem, 1), 0  # there may be none of these ends
+    if not ((integers >= least).all() and integers.max() <= MAX_CHANNELS):
         raise PlannerError(
             "the trainings that this formula's answers hold are of no networks; write it again: planner fit"
         )
-    return from_rows(formula.network, np.rint(integers).astype(np.int64))
+    return from_rows(formula.network, np.rint(integers).astype(np.int64), knobs)

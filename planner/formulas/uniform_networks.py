@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 
 from planner.errors import PlannerError
+from sampler import base
 from sampler.architecture import Architectures, BaseNetwork, FloatArray, IntArray
 from sampler.complexity import chunks, count
-from sampler.moves import Grid, column_names, from_rows
+from sampler.knobs import knobs_among, with_own_knobs
+from sampler.moves import Grid, column_names
 from sampler.scaling import rule_named
 from sampler.uniform import UniformGrid
 
@@ -53,7 +56,7 @@ class UniformNetworks:
         self.grid, self.classes = grid, classes
         self.macs: IntArray = np.empty(0, dtype=np.int64)
         self._numbers: IntArray = np.empty(0, dtype=np.int64)
-        self._pairs = np.arange(len(grid.depths) * len(grid.channels))
+        self._pairs = np.arange(len(grid.depths) * len(grid.channels) * grid.choices)
         self._sides = np.zeros(len(self._pairs), dtype=np.int64)  # of each pair: resolutions listed
         self._listed = 0.0
 
@@ -114,11 +117,11 @@ class GridNetworks:
     """All architectures of a small grid of integers, following stems and heads between their ends too."""
 
     def __init__(self, grid: Grid, classes: int) -> None:
-        self.network = grid.network
+        self.grid = grid
         rows = grid.enumerated()
         rows = rows[grid.spanned(rows)]
         parts = chunks(len(rows), NETWORK_CHUNK)
-        counted = [count(from_rows(grid.network, rows[part]), classes).macs for part in parts]
+        counted = [count(grid.networks(rows[part]), classes).macs for part in parts]
         macs = np.concatenate([np.empty(0, dtype=np.int64), *counted])
         order = np.argsort(macs, kind="stable")
         self._rows, self.macs = rows[order], macs[order]
@@ -129,7 +132,7 @@ class GridNetworks:
 
     def take(self, numbers: IntArray) -> Architectures:
         """Those of these numbers."""
-        return from_rows(self.network, self._rows[numbers])
+        return self.grid.networks(self._rows[numbers])
 
     def smallest(self) -> Architectures:
         """The one with the fewest MACs; none where there is none."""
@@ -137,9 +140,15 @@ class GridNetworks:
 
 
 def rows_read(inputs: Sequence[str], networks: Architectures, classes: int) -> FloatArray:
-    """`(n, k + 1)` what a model of answers reads of networks: the integers of these names, exact MACs last."""
-    names = column_names(networks.widths.shape[1])
-    columns = networks.integers()[:, [names.index(name) for name in inputs]]
+    """`(n, k + 1)` what a model of answers reads of networks: the integers of these names, exact MACs last.
+
+    A knob that a network does not say is what it follows to.
+    """
+    network = base(networks.base)
+    known = knobs_among(network, inputs)
+    told = with_own_knobs(network, networks, list(known)) if known else replace(networks, knobs={})
+    names = column_names(networks.widths.shape[1], known)
+    columns = told.integers()[:, [names.index(name) for name in inputs]]
     return np.column_stack([columns, count(networks, classes).macs]).astype(np.float64)
 
 

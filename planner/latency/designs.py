@@ -10,7 +10,7 @@ import numpy as np
 
 from planner.errors import PlannerError
 from planner.study.windows import window_multiples
-from sampler import Architecture, SearchSpace, base, stratified_design
+from sampler import Architecture, SearchSpace, base, rule_named, stratified_design
 from sampler.architecture import MAX_CHANNELS, MAX_PIXELS, check_range
 from sampler.scaling import buildable
 
@@ -37,13 +37,17 @@ class Sweep:
 def resolution_sweep(one: Architecture, start: int | None, stop: int | None, step: int) -> Sweep:
     """The same network at resolutions `start`, `start + step`, .. up to `stop`.
 
+    The step is rounded up to what the network's resolutions are multiples of.
+
     Without a start it begins at 0.75 of the architecture's resolution (but not below the network's stride), without
     a stop it ends at 1.5 of it; both are brought onto the grid that holds the architecture's own.
 
     Raises:
         InputError: If the range is empty or impossible.
     """
-    stride = base(one.base).stride
+    network = base(one.base)
+    stride, own = network.stride, rule_named(network.rule).step
+    step = -(-step // own) * own
     low, high = (one.resolution + step * int((share - 1) * one.resolution / step) for share in AROUND)
     low += step * max(0, -((low - stride) // step))
     sizes = _grid("resolution", low if start is None else start, high if stop is None else stop, step, MAX_PIXELS)

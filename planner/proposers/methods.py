@@ -20,7 +20,7 @@ from planner.proposers.registry import PROPOSERS
 from planner.study.trials import trained
 from planner.tables.table import ASKS
 from sampler import Architectures, SearchSpace
-from sampler import base as base_named
+from sampler.knobs import knob_sizes
 from sampler.moves import column_names, from_rows
 
 if TYPE_CHECKING:
@@ -52,8 +52,9 @@ def front_architectures(rows: pd.DataFrame, space: SearchSpace) -> Architectures
     if rows.empty:
         return None
     kept = rows[non_dominated_mask(as_losses(rows["accuracy"], rows["macs"]))]
-    names = list(column_names(len(base_named(space.base).stages)))
-    return from_rows(space.network, kept[names].to_numpy(dtype=np.int64))
+    sizes = knob_sizes(space.network, space.knobs)
+    names = list(column_names(len(space.network.stages), sizes))
+    return from_rows(space.network, kept[names].to_numpy(dtype=np.int64), sizes)
 
 
 def noise_variance(ledger: Records) -> float | None:

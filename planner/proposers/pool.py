@@ -85,7 +85,8 @@ def architectures_frame(architectures: Architectures, space: SearchSpace) -> pd.
         space: Says what c and r are measured against, and the classes.
 
     Returns:
-        `n` rows: base, base_resolution, classes, resolution, stem, width_1.., depth_1.., head, c, r, d, w and costs.
+        `n` rows: base, base_resolution, classes, resolution, stem, width_1.., depth_1.., head, c, r, d, w, costs, and
+        the knobs that the architectures say.
     """
     import pandas as pd
 
@@ -107,8 +108,18 @@ def architectures_frame(architectures: Architectures, space: SearchSpace) -> pd.
             "params": cost.params,
             "activations": cost.activations,
             "memory": cost.memory,
+            **knob_columns(architectures),
         }
     )
+
+
+def knob_columns(architectures: Architectures) -> dict[str, IntArray]:
+    """`(n,)` values of the knobs that architectures say, by column."""
+    return {
+        column: values[:, i]
+        for name, values in sorted(architectures.knobs.items())
+        for i, column in enumerate(stage_columns(name, values.shape[1]))
+    }
 
 
 def _uniform(space: SearchSpace, n: int, rng: np.random.Generator, tried: Architectures | None) -> Architectures:
@@ -169,11 +180,12 @@ def _alike(rng: np.random.Generator, k: int, space: SearchSpace) -> FloatArray:
 
     Stages drawn independently are never all small, and so would leave the cheap end of the window empty.
     """
-    stages = (space.dimensions - 1) // 2
+    stages = len(space.network.stages)
     centre = np.repeat(rng.random((k, 2)) ** rng.choice([1.0, 3.0], (k, 1)), stages, axis=1)
     far = rng.random((k, 1)) ** 2
     drawn = rng.random((k, space.dimensions))
-    drawn[:, 1:] = centre + far * (drawn[:, 1:] - centre)
+    sizes = slice(1, 1 + 2 * stages)
+    drawn[:, sizes] = centre + far * (drawn[:, sizes] - centre)
     return drawn
 
 

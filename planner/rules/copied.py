@@ -15,6 +15,7 @@ from planner.text.quantities import format_count
 from planner.text.shipped import shipped_formula
 from sampler import BaseNetwork, architecture_complexity, rule_named, scale
 from sampler.complexity import base_macs
+from sampler.scaling import own_steps
 from sampler.solve import TOLERANCE
 
 PUBLISHED = "efficientnet_b0"  # whose published networks the shipped formula was fitted to
@@ -69,9 +70,16 @@ def scaled_by_formula(
 
 
 def copied(formula: FormulaCurves, network: BaseNetwork, classes: int) -> FormulaCurves:
-    """The r and d of a formula for another base network, at its resolution: c stays relative."""
+    """The r and d of a formula for another base network, at its resolution: c stays relative.
+
+    A network that has steps of its own rounds by these.
+    """
+    branches = formula.branches
+    if own_steps(network):
+        branches = {name: replace(branch, rule=network.rule) for name, branch in branches.items()}
     return replace(
         formula,
+        branches=branches,
         base=network.name,
         resolution=network.resolution,
         classes=classes,

@@ -28,6 +28,7 @@ from planner.rules.scaled import RuleAnswer
 from planner.rules.staircase import ScaledNetworks, uniform_family
 from sampler import Architecture, BaseNetwork, ScalingRule, architecture_complexity, rule_named, solve_width
 from sampler.families import family_of, without_usual_knobs
+from sampler.scaling import own_steps
 
 METHODS = {
     "compound": "EfficientNet's: depth, width and resolution at alpha^phi, beta^phi and gamma^phi",
@@ -152,7 +153,7 @@ def _rounding(method: str, network: BaseNetwork, share: float) -> str:
     """The scaling rule that a method rounds with."""
     if method == "compound":
         return network.rule if share > 1 else shrinking_rule(network)
-    if method in ("width", "resolution"):
+    if method in ("width", "resolution") or own_steps(network):
         return network.rule
     if method in ("depth", "resnet-rs"):
         return shrinking_rule(network)

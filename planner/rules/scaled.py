@@ -43,6 +43,7 @@ class RuleAnswer(ScaledNetwork):
             pixels_nudged=solved.pixels_nudged,
             stage_nudged=solved.stage_nudged,
             channels_nudged=solved.channels_nudged,
+            finer=solved.finer,
             pure=self,
         )
 
@@ -65,7 +66,7 @@ class RuleAnswer(ScaledNetwork):
             words.append(f"resolution {self.pixels_nudged:+d} px")
         if self.stage_nudged is not None:
             words.append(f"stage {self.stage_nudged + 1} {self.channels_nudged:+d} channels")
-        return words
+        return [*words, *self.finer]
 
     def as_dict(self) -> dict[str, Any]:
         """Everything a reader needs to build the network, in JSON's types."""

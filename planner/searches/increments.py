@@ -18,7 +18,8 @@ import numpy as np
 from planner.errors import PlannerError
 from sampler import Architecture, BaseNetwork, rule_named
 from sampler import base as base_named
-from sampler.scaling import buildable
+from sampler.families import family_of
+from sampler.scaling import buildable, own_steps
 
 Mover = int | Literal["head"]
 IncrementKind = Literal["width", "depth"]
@@ -44,7 +45,7 @@ class RbisOptions:
         width_reading: Whole that it is a share of: the width that the search started with, which reproduces the 104
             and 384 channels of Table 5.1, or, `"compounding"`, the width so far.
         divisor: Widths go to the nearest multiple of it, halves up. None for the one of the base network's scaling
-            rule; the thesis has 4.
+            rule; the thesis has 4. Where the network has steps of its own, a pick is at least one of them.
         depth_step: Blocks by which a picked depth grows.
         inherit: Whether candidates inherit the weights of the network that they grew from; the thesis trains each
             from scratch.
@@ -165,6 +166,10 @@ class Increments:
         widths = np.array([one.widths], dtype=np.int64)
         widths[0, mover - 1] = width
         # A family that cannot build the width has the nearest, which may be the width there was.
+        if own_steps(self.network):  # of coarse steps of its own at least one
+            widths[0, mover - 1] = max(
+                width, one.widths[mover - 1] + family_of(self.network).width_steps(self.network)[mover - 1]
+            )
         return replace(one, widths=tuple(buildable(self.network, widths)[0].tolist()))
 
 

@@ -17,7 +17,7 @@ from planner.errors import PlannerError
 from planner.searches.growth import Grown, Growth, by_resolution, by_stage
 from planner.searches.scoring import Candidate
 from planner.text.quantities import format_count
-from sampler import Architecture
+from sampler import Architecture, rule_named
 from sampler import base as base_named
 from sampler.architecture import IntArray, stack
 from sampler.moves import from_rows, unique_rows
@@ -34,7 +34,7 @@ class GreedyOptions:
     Attributes:
         iterations: N, the steps of the ladder. The paper gives no number; six is ours.
         tolerance: delta: how far a candidate's MACs may be from the target, as a share of what `tolerance_of` says.
-        resolution_step: Pixels.
+        resolution_step: Pixels; rounded up to what the network's resolutions are multiples of.
         width_step: Channels; None for 2 where the base network costs less than 1 GMACs, and 4 for larger ones.
         depth_step: Blocks.
         ratios: P, the shares that depth takes.
@@ -78,7 +78,10 @@ class GreedyOptions:
 
     def growth(self, start: Architecture, classes: int) -> Growth:
         """The steps from a base network."""
-        growth = Growth(base_named(start.base), classes, self.resolution_step, self.width_step or 1, self.depth_step)
+        network = base_named(start.base)
+        own = rule_named(network.rule).step  # of a network that has steps of its own; else 1
+        pixels = -(-self.resolution_step // own) * own
+        growth = Growth(network, classes, pixels, self.width_step or 1, self.depth_step)
         if self.width_step is not None:
             return growth
         large = growth.macs(stack([start]).integers())[0] >= LARGE
@@ -146,8 +149,9 @@ def pool_of(
     ]
     known = growth.macs(rows)
     pool = _within(rows, parts, target, slack) or _below(rows, known, parts, target, slack)
+    own = rule_named(growth.network.rule).step
     step = growth.resolution_step // 2
-    while pool is None and step:
+    while pool is None and step >= own and step % own == 0:
         parts = [by_resolution(replace(growth, resolution_step=step), rows, target)]
         pool = _within(rows, parts, target, slack) or _below(rows, known, parts, target, slack)
         pool, step = pool and pool._replace(rule="finer"), step // 2

@@ -36,15 +36,17 @@ from planner.searches.increments import (
     notation,
 )
 from planner.searches.scoring import Candidate, Scorer, SearchResult, Step, Tell
-from sampler import Architecture, architecture_complexity, stack
+from sampler import Architecture, architecture_complexity, rule_named, stack
 from sampler import base as base_named
 from sampler.architecture import Architectures, FloatArray, IntArray
 from sampler.moves import just_before_jumps
+from sampler.scaling import own_steps
 
 __all__ = ["Cost", "RbisOptions", "rbis", "resolutions"]
 
 # Of `n` architectures, `(n,)`: MACs, or milliseconds.
 Cost = Callable[[Architectures], FloatArray | IntArray]
+MOST_SIZES = 8  # candidates where no jump chooses them
 
 
 def resolutions(
@@ -61,6 +63,9 @@ def resolutions(
         step: Pixels between the grid's sizes.
         neighbours: Whether the sizes beside them on the grid are candidates, too.
 
+    Where the network has steps of its own, the grid has no finer ones, and without a cost its sizes are candidates, 8
+    of them at most.
+
     Raises:
         InputError: If the range is empty or impossible, or holds no jump.
 
@@ -71,8 +76,14 @@ def resolutions(
     """
     if step < 1 or lowest + step >= highest:
         raise PlannerError(f"no size lies between {lowest} and {highest} px by steps of {step}; widen the range")
+    network = base_named(start.base)
+    own = rule_named(network.rule).step  # of a network that has steps of its own; else 1
+    step, lowest = -(-step // own) * own, max(-(-lowest // own) * own, network.stride if own > 1 else 1)
     grid = list(range(lowest, highest + 1, step))
-    if cost is None:
+    if cost is None and own_steps(network):  # nobody knows its strides: every step may be a jump
+        inner = grid[1:-1]
+        found = [inner[i] for i in sorted({i * len(inner) // MOST_SIZES for i in range(MOST_SIZES)})] if inner else []
+    elif cost is None:
         jumps = just_before_jumps(base_named(start.base), lowest, highest)
         before = {lowest + (int(jump) - lowest) // step * step for jump in jumps}
         found = [size for size in grid[1:-1] if size in before]

@@ -49,7 +49,7 @@ class Trial(Job):
     @property
     def params(self) -> dict[str, int]:
         """Resolution, `width_1` .. and `depth_1` .. of the stages, as a table of the study names them."""
-        return parameters(self.architecture)
+        return parameters(self.architecture, sorted(self.architecture.knobs))
 
 
 class Asker:

@@ -34,7 +34,7 @@ class ArchitectureFacts(TypedDict):
 
     base: str
     resolution: Annotated[int, Field(ge=1, le=MAX_PIXELS)]
-    stem: Channels
+    stem: Annotated[int, Field(ge=0, le=MAX_CHANNELS)]
     widths: Annotated[list[Channels], Field(min_length=1)]
     depths: list[Annotated[int, Field(ge=1, le=MAX_BLOCKS)]]
     head: Annotated[int, Field(ge=0, le=MAX_CHANNELS)]

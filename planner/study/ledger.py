@@ -224,7 +224,7 @@ class Ledger(Records):
 
     def _enqueue(self, architecture: Architecture, attributes: dict[str, Any]) -> None:
         self.study.enqueue_trial(
-            parameters(architecture),
+            parameters(architecture, self.space.knobs),
             user_attrs={**attributes, "architecture": asdict(architecture), "rule": self.settings.space.rule},
         )
 
@@ -278,7 +278,10 @@ class Ledger(Records):
         Raises:
             PlannerError: If they are not its architecture's.
         """
-        found, wanted = trial.system_attrs.get("fixed_params"), parameters(architecture_of(trial.user_attrs))
+        found, wanted = (
+            trial.system_attrs.get("fixed_params"),
+            parameters(architecture_of(trial.user_attrs), self.space.knobs),
+        )
         if found != wanted:
             raise self._damaged(f"trial {trial.number}: fixed_params is {found!r:.60}")
         return wanted

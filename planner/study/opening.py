@@ -9,6 +9,7 @@ from typing import TypeVar
 from planner.errors import PlannerError
 from planner.study.folder import existing, folder_of, remember
 from planner.study.ledger import Ledger
+from planner.study.network import check_given
 from planner.study.options import StudyOptions, changed_option
 from planner.study.reader import Records
 from planner.study.settings import StudySettings, read_settings
@@ -49,6 +50,7 @@ def opened(folder: Path, options: StudyOptions) -> Ledger:
         PlannerError: If an option says something else than the study was made with.
     """
     settings = read_settings(folder / "study.toml")
+    check_given(folder, settings.network, options.base)
     changed = changed_option(folder.name, settings, options)
     if not changed:
         return Ledger(folder, settings)

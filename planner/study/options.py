@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,15 @@ from typing import Any
 from planner.errors import PlannerError
 from planner.study.designs import APART
 from planner.study.folder import cache_of
+from planner.study.network import network_settings
 from planner.study.settings import StudySettings, checked
 from planner.study.urls import safe_url
 from planner.study.windows import is_multiples, window_multiples
 from planner.text.quantities import format_count
-from sampler import base as base_named
 from sampler import rule_named
 from sampler.complexity import base_macs
+from trainer.declared.images import check_images
+from trainer.declared.loading import load_network
 from trainer.image_data import ImageData, Progress, fitted_labels
 from trainer.images import load_images, skipping
 from trainer.pictures import first_names
@@ -36,19 +38,19 @@ class StudyOptions:
     """What is asked of a study; None where nothing is said, which is as a new study has it by default.
 
     Attributes:
-        base: Name of the base network; `efficientnet_b0`.
+        base: The base network, as `trainer.declared.loading.load_network` takes it; `efficientnet_b0`.
         data: Source of the images, such as `imagefolder:PATH`; generated fractals.
         classes: Outputs of the classifier, of a study whose images only the user's own training knows; else those of
             the images.
         skip_corrupt: Whether images that cannot be read are left out.
-        resolution: Pixels of the base network here; 64.
+        resolution: Pixels of the base network here; 64, or a declared network's own.
         side: Pixels that images are decoded to; 1.4 x resolution.
         window: Lowest and highest MACs: quantities (`1M`), or multiples of the base network's (`0.03`).
         space: `uniform` (one d and w for all stages) or `stage`.
         r: Lowest and highest resolution multiplier.
         d: Lowest and highest depth multiplier.
         w: Lowest and highest width multiplier.
-        rule: Name of the scaling rule; `inverse`.
+        rule: Name of the scaling rule; `inverse`, or a declared network's own.
         epochs: Epochs of a training; 3.
         share: Share of the images; all.
         holdout: Share of the training images that scores; 0.2.
@@ -56,9 +58,10 @@ class StudyOptions:
         seed: Random seed of designs and trainings; 0.
         storage: URL of an Optuna storage; SQLite in the study's folder.
         trainer: Name of the trainer, as `trainer.trainers.trainer_named` takes it; the image trainer.
+        vary: Names of the knobs that are drawn, too; none.
     """
 
-    base: str | None = None
+    base: str | Callable[..., Any] | None = None
     data: str | None = None
     classes: int | None = None
     skip_corrupt: bool | None = None
@@ -77,6 +80,7 @@ class StudyOptions:
     seed: int | None = None
     storage: str | None = None
     trainer: str | None = None
+    vary: tuple[str, ...] | None = None
 
     @property
     def source(self) -> str | None:
@@ -115,6 +119,7 @@ def settings_of(folder: Path, options: StudyOptions, tell: Progress | None = Non
             raise PlannerError("images say how many classes they have; leave --classes out")
         settings = _settings(options, {"classes": options.classes, "source": ""})
         return settings, [f"warning: {doubt}" for doubt in _bound_doubts(settings, options.r is not None)]
+    check_images(load_network(options.base or _BASE).name)
     settings = _settings(options, {"classes": _UNKNOWN_CLASSES})  # before images are decoded, which may take long
     data = load_images(source, settings.data.side, cache=cache_of(folder), progress=tell)
     doubts = [f"{data.source}: {note}" for note in data.notes]
@@ -143,20 +148,25 @@ def _check_beside_trainer(options: StudyOptions) -> None:
 
 def _settings(options: StudyOptions, images: dict[str, Any]) -> StudySettings:
     """Settings from options and from what is known of the images."""
-    base = base_named(options.base or _BASE).name
-    resolution = _RESOLUTION if options.resolution is None else options.resolution
+    network = load_network(options.base or _BASE)
+    declared = network_settings(network.name, options.base)
+    usual_side = _RESOLUTION if declared is None else network.resolution
+    resolution = usual_side if options.resolution is None else options.resolution
     usual = _SIDE if options.classes is None else _MOST_R  # others' data are as large as they like
     side = round(usual * resolution) if options.side is None else options.side
-    space = {
+    space: dict[str, Any] = {
+        **({"rule": network.rule} if rule_named(network.rule).stepped else {}),
         "resolution": resolution,
         "r": (0.35, min(_MOST_R, side / resolution)),
         "apart": 0.0 if options.space == "stage" else APART,
         **_renamed(options, rule="rule", r="r", d="d", w="w", space="kind"),
+        **({"knobs": sorted(options.vary)} if options.vary else {}),
     }
     if options.window is not None:
-        space["window"] = window_multiples(options.window, base, resolution, images["classes"])
+        space["window"] = window_multiples(options.window, network.name, resolution, images["classes"])
     document = {
-        "base": base,
+        "base": network.name,
+        "network": declared,
         **_renamed(options, seed="seed", storage="storage", trainer="trainer"),
         "data": {"side": side, **_renamed(options, holdout="holdout"), **images},
         "space": space,
@@ -214,6 +224,7 @@ def options_of(settings: StudySettings) -> StudyOptions:
         seed=settings.seed,
         storage=settings.storage,
         trainer=settings.trainer,
+        vary=tuple(space.knobs),
     )
 
 
@@ -235,7 +246,9 @@ def changed_option(study: str, settings: StudySettings, options: StudyOptions) -
     Raises:
         PlannerError: If an option is impossible, whatever the study was made with.
     """
-    for name, known in (("base", base_named), ("rule", rule_named), ("recipe", recipe_named)):
+    if options.base is not None:
+        options = replace(options, base=load_network(options.base).name)
+    for name, known in (("rule", rule_named), ("recipe", recipe_named)):
         if (value := getattr(options, name)) is not None:
             known(value)  # refuses names that nobody knows, before they are compared
     made = options_of(settings)

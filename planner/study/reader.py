@@ -35,7 +35,10 @@ from planner.tables.table import ASKS, Table, csv_text, frame_sha256, usable
 from planner.text.markup import Card, drawn
 from sampler import Architecture, Architectures, rule_named
 from sampler import base as base_named
-from sampler.architecture import FloatArray, stack
+from sampler.architecture import FloatArray
+from sampler.families import family_of
+from sampler.knobs import stack_alike
+from sampler.moves import stage_columns
 from sampler.scaling import buildable
 from trainer.faults import reach
 from trainer.files import write_atomically
@@ -46,20 +49,28 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def _stacked(trials: Sequence[optuna.trial.FrozenTrial]) -> Architectures | None:
-    """The architectures of trials, of others than stages what their stages amount to; None where there is none."""
+def _stacked(trials: Sequence[optuna.trial.FrozenTrial], varied: Sequence[str]) -> Architectures | None:
+    """The architectures of trials, of others than stages what their stages amount to; None where there is none.
+
+    Args:
+        trials: Trials of one study.
+        varied: Names of the knobs that the study varies: all architectures have these, and no others.
+    """
     found = [architecture_of(trial.user_attrs) for trial in trials]
     plain = [
         one
         if type(one) is Architecture
-        else Architecture(one.base, one.resolution, one.stem, one.widths, one.depths, one.head)
+        else Architecture(one.base, one.resolution, one.stem, one.widths, one.depths, one.head).with_knobs(
+            {name: values for name, values in one.knobs.items() if name in varied}
+        )
         for one in found
     ]
     if not plain:
         return None
-    stacked = stack(plain)
-    if any(one.knobs for one in found):  # their widths move to where the base network's blocks can have them
-        stacked = replace(stacked, widths=buildable(base_named(stacked.base), stacked.widths))
+    network = base_named(plain[0].base)
+    stacked = stack_alike(network, plain, varied)
+    if any(set(one.knobs) - set(varied) for one in found):  # widths move to where the base network's blocks have them
+        stacked = replace(stacked, widths=buildable(network, stacked.widths))
     return stacked
 
 
@@ -198,11 +209,12 @@ class Records(OpenedLedger):
             otherwise: Also those that were only asked for as the study does not train: fine-tunes, fewer epochs.
         """
         trials = self._trials()
-        return _stacked([one for one in trials if otherwise or not asked_apart(one.user_attrs)])
+        varied = self.space.knobs
+        return _stacked([one for one in trials if otherwise or not asked_apart(one.user_attrs, varied)], varied)
 
     def pending(self) -> Architectures | None:
         """What waits and what is being trained; None where there is nothing."""
-        return _stacked(self._pending())
+        return _stacked(self._pending(), self.space.knobs)
 
     def pending_epochs(self) -> list[int]:
         """The epochs of each of `pending`."""
@@ -265,8 +277,16 @@ class Records(OpenedLedger):
         from optuna.distributions import IntDistribution
 
         corners = self.space.decode(np.array([[0.0] * self.space.dimensions, [1.0] * self.space.dimensions]))
-        low, high = parameters(corners[0]), parameters(corners[1])
-        step = rule_named(self.space.rule).divisor
+        low, high = (parameters(corners[end], self.space.knobs) for end in (0, 1))
+        rule = rule_named(self.space.rule)
+        steps = {"resolution": rule.step}
+        if rule.stepped:
+            network = self.space.network
+            own = family_of(network).width_steps(network)
+            steps |= dict(zip(stage_columns("width", len(own)), own, strict=True))
         return {
-            name: IntDistribution(low[name], high[name], step=step if name.startswith("width") else 1) for name in low
+            name: IntDistribution(
+                low[name], high[name], step=steps.get(name, rule.divisor if name.startswith("width") else 1)
+            )
+            for name in low
         }

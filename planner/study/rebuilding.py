@@ -16,6 +16,8 @@ from planner.study.facts import problem_of
 from planner.study.settings import StudySettings
 from planner.study.trials import parameters, recorded, trial_training, widened
 from planner.tables.table import ASKS
+from sampler import base as base_named
+from sampler.knobs import knobs_among
 from sampler.scaling import effective_multipliers
 from trainer.engines.engine import observation_path
 from trainer.observation import Observation
@@ -162,7 +164,8 @@ def _trial(
 ) -> optuna.trial.FrozenTrial:
     from optuna.trial import TrialState, create_trial
 
-    params, good = parameters(one.architecture), one.status == "ok"
+    varied = list(knobs_among(base_named(one.architecture.base), ranges))
+    params, good = parameters(one.architecture, varied), one.status == "ok"
     return create_trial(
         state=TrialState.COMPLETE if good else TrialState.FAIL,
         values=[one.accuracy or 0.0, float(one.macs)] if good else None,

@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from planner.errors import PlannerError
+from planner.study.network import NetworkSettings, know_network
 from planner.study.ranges import MOST_EPOCHS, SIDES
 from planner.study.urls import check_url, has_secret
 from planner.text.documents import read_text, shown, write_own
@@ -79,7 +80,7 @@ class SpaceSettings(BaseModel):
     """Which architectures may be drawn: bounds of r, d, w over the base network, and the window of MACs.
 
     `apart` is the share of a uniform study's stratified designs that scales every stage on its own; 0 in studies that
-    were made before there was one.
+    were made before there was one. `knobs` are drawn from their values, too; without it all follow their rules.
     """
 
     model_config = CLOSED
@@ -91,6 +92,7 @@ class SpaceSettings(BaseModel):
     r: Bounds = BOUNDS
     d: Bounds = BOUNDS
     w: Bounds = BOUNDS
+    knobs: list[str] = []
 
 
 class _Table:
@@ -129,6 +131,7 @@ class StudySettings(BaseModel):
 
     model_config = CLOSED
     base: str = "efficientnet_b0"
+    network: NetworkSettings | None = None  # of a declared base network
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     storage: str = ""
     trainer: str = ""  # "" for the image trainer
@@ -149,9 +152,10 @@ class StudySettings(BaseModel):
         """The search space of these settings."""
         return SearchSpace(base=self.base, classes=self.data.classes, **self.space.model_dump(exclude={"apart"}))
 
-    def left_out(self) -> set[str]:
-        """Names of settings that are not written, because an older version's study has none: without a trainer."""
-        return set() if self.trainer else {"trainer"}
+    def left_out(self) -> dict[str, Any]:
+        """Settings that are not written, because an older version's study has none."""
+        without: dict[str, Any] = {name: True for name in ("trainer", "network") if not getattr(self, name)}
+        return without if self.space.knobs else {**without, "space": {"knobs"}}
 
     def data_spec(self, cache: Path) -> DataSpec:
         """The images of these settings, decoded into `cache`."""
@@ -159,14 +163,18 @@ class StudySettings(BaseModel):
 
 
 def read_settings(path: Path) -> StudySettings:
-    """Reads `study.toml`.
+    """Reads `study.toml`, and makes the study's declared network known, if it has one.
 
     Raises:
-        PlannerError: If it is missing, not TOML, or a value is unknown or impossible; names the value.
+        PlannerError: If it is missing, not TOML, or a value is unknown or impossible; names the value. Or its declared
+            network is not the one that is known already.
     """
     text = read_text(path, _LARGEST, "no settings of a study", "name another --study, or make one with `planner run`")
     try:
-        return checked(tomllib.loads(text), str(path))
+        document = tomllib.loads(text)
+        if "network" in document:
+            know_network(path.parent, document["network"])
+        return checked(document, str(path))
     except RecursionError as error:
         raise PlannerError(f"{path}: nested too deeply for settings; mend it") from error
     except ValueError as error:  # also of numbers too long to be read

@@ -195,7 +195,7 @@ def agree(study: optuna.Study, settings: StudySettings, write: bool) -> None:
     Raises:
         PlannerError: Naming what differs.
     """
-    without: dict[str, Any] = {"storage": True, "data": {"source"}, **dict.fromkeys(settings.left_out(), True)}
+    without: dict[str, Any] = {"storage": True, "data": {"source"}, "network": {"given"}, **settings.left_out()}
     ours = _flat(settings.model_dump(mode="json", exclude=without))
     theirs = study.user_attrs.get(SETTINGS)
     if theirs is None:

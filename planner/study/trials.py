@@ -16,7 +16,10 @@ from planner.tables.status import is_ok, ok_rows
 from planner.tables.table import ASKS
 from sampler import Architecture, architecture_from
 from sampler import base as base_named
-from sampler.architecture import FloatArray
+from sampler.architecture import FloatArray, stack
+from sampler.knobs import knob_sizes, with_own_knobs
+from sampler.moves import column_names, stage_columns
+from trainer.declared.loading import shipped_network
 from trainer.observation import Observation, Training
 from trainer.recipe import recipe_named
 
@@ -58,13 +61,16 @@ def trials_frame(trials: Sequence[optuna.trial.FrozenTrial], settings: StudySett
     """Finished trials as rows, in the columns of `planner.tables.table`."""
     import pandas as pd
 
-    columns = _columns(len(base_named(settings.base).stages))
+    network = base_named(settings.base)
+    knobs = column_names(len(network.stages), knob_sizes(network, settings.space.knobs))[3 + 2 * len(network.stages) :]
+    columns = _columns(len(network.stages), knobs)
     frame = pd.DataFrame([_row(trial, settings, columns) for trial in trials], columns=columns)
     # Studies that are older than these columns give the table, and its digest, that their formulas were fitted on.
     columns = [name for name in columns if name not in NEWER or frame[name].notna().any()]
     frame = frame[columns]
     # Whole numbers stay whole where a row has none (a killed training has no epochs).
-    return frame.astype({name: "Int64" for name in columns if name in _WHOLE or name.startswith(("width_", "depth_"))})
+    whole = {*_WHOLE, *knobs}
+    return frame.astype({name: "Int64" for name in columns if name in whole or name.startswith(("width_", "depth_"))})
 
 
 def trained(frame: pd.DataFrame, shorter: bool = False) -> pd.DataFrame:
@@ -137,13 +143,13 @@ def timings_of(trials: Sequence[optuna.trial.FrozenTrial], settings: StudySettin
     return np.array([work_of(facts, settings) for facts in timed]), own_seconds(seconds, cpu_seconds, threads)
 
 
-def _columns(stages: int) -> list[str]:
+def _columns(stages: int, knobs: Sequence[str]) -> list[str]:
     numbers = range(1, stages + 1)
     return [
         *("trial", "status", "base", "rule", "origin", "base_resolution", "classes", "resolution", "stem"),
         *(f"width_{i}" for i in numbers),
         *(f"depth_{i}" for i in numbers),
-        *("head", "r", "d", "w", *COSTS, "accuracy", "loss"),
+        *("head", *knobs, "r", "d", "w", *COSTS, "accuracy", "loss"),
         *(
             "epochs",
             "data_share",
@@ -170,9 +176,9 @@ def _row(trial: optuna.trial.FrozenTrial, settings: StudySettings, columns: Sequ
         "proxy_resolution": settings.data.side,
         "stem": architecture.stem,
         "head": architecture.head,
-        **parameters(architecture),
+        **parameters(architecture, settings.space.knobs),
         **{name: facts[name] for name in columns if name in facts},
-        ASKS: asked_apart(facts),
+        ASKS: asked_apart(facts, settings.space.knobs),
     }
 
 
@@ -181,20 +187,30 @@ def asked_key(asks: Mapping[str, Any]) -> str:
     return json.dumps(dict(asks), sort_keys=True)
 
 
-def asked_apart(facts: dict[str, Any]) -> str | None:
-    """In what a trial was not the study's, such as `epochs=2 parent=7` or `group_width=16,16`; None where it was."""
+def asked_apart(facts: dict[str, Any], varied: Sequence[str] = ()) -> str | None:
+    """In what a trial was not the study's, such as `epochs=2 parent=7` or `group_width=16,16`; None where it was.
+
+    Args:
+        facts: Attributes of the trial.
+        varied: Names of the knobs that the study varies.
+    """
     apart = {name: value for name, value in facts.get(ASKS, {}).items() if name in _APART}
     # Networks with other group widths are no points of the study's space, and their integers are no row of its table.
     knobs = facts.get("architecture", {}).get("knobs", {})
-    apart.update({name: ",".join(map(str, values)) for name, values in knobs.items()})
+    apart.update({name: ",".join(map(str, values)) for name, values in knobs.items() if name not in varied})
     return " ".join(f"{name}={value}" for name, value in sorted(apart.items())) or None
 
 
-def parameters(architecture: Architecture) -> dict[str, int]:
-    """A trial's parameters: the resolution and the per-stage integers."""
+def parameters(architecture: Architecture, varied: Sequence[str] = ()) -> dict[str, int]:
+    """A trial's parameters: the resolution, the per-stage integers, and those of the knobs that the study varies."""
     widths = {f"width_{i}": width for i, width in enumerate(architecture.widths, start=1)}
     depths = {f"depth_{i}": depth for i, depth in enumerate(architecture.depths, start=1)}
-    return {"resolution": architecture.resolution, **widths, **depths}
+    knobs: dict[str, int] = {}
+    if varied:  # one that the architecture does not say follows its rule
+        told = with_own_knobs(base_named(architecture.base), stack([architecture]), varied)[0].knobs
+        for name in varied:
+            knobs |= dict(zip(stage_columns(name, len(told[name])), told[name], strict=True))
+    return {"resolution": architecture.resolution, **widths, **depths, **knobs}
 
 
 def widened(
@@ -239,6 +255,7 @@ def trial_training(number: int, facts: Mapping[str, Any], settings: StudySetting
         facts.get("seed", settings.seed),
         trainer=settings.trainer,
         classes=settings.data.classes if settings.trainer else 0,
+        network=shipped_network(settings.base),
     )
     if "epochs" in asks:
         training = replace(training, fidelity=replace(training.fidelity, epochs=asks["epochs"]))

@@ -53,7 +53,7 @@ SHARE = ColumnType(0, 100, units={"%": 0.01}, said="a number from 0 to 1 (or all
 MULTIPLIER = ColumnType(LEAST_MULTIPLIER, MAX_MULTIPLIER)
 _PIXELS = ColumnType(1, MAX_PIXELS, whole=True, units={"px": 1.0}, of_network=True)
 _CHANNELS = ColumnType(1, MAX_CHANNELS, whole=True, of_network=True)
-_HEAD = ColumnType(0, MAX_CHANNELS, whole=True, of_network=True)
+_ENDS = ColumnType(0, MAX_CHANNELS, whole=True, of_network=True)
 _BLOCKS = ColumnType(1, MAX_BLOCKS, whole=True, of_network=True)
 _SECONDS = ColumnType(0, 1e10, units={"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0})
 LATENCY = ColumnType(0, 1e9, above=True, units=MILLISECONDS)
@@ -68,9 +68,9 @@ _COLUMNS: dict[str, ColumnType] = {
     **dict.fromkeys("rdw", MULTIPLIER),
     "resolution": _PIXELS,
     **dict.fromkeys(("base_resolution", "proxy_resolution"), ColumnType(1, MAX_PIXELS, whole=True, units={"px": 1.0})),
-    "stem": _CHANNELS,
+    "stem": _ENDS,
     "classes": ColumnType(1, MAX_CHANNELS, whole=True),
-    "head": _HEAD,
+    "head": _ENDS,
     "epochs": ColumnType(0, 1e6),
     "data_share": ColumnType(0, 1, above=True, units={"%": 0.01}),
     "seed": ColumnType(0, 1e20),

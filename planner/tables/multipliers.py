@@ -10,10 +10,10 @@ import numpy as np
 from planner.errors import PlannerError
 from planner.tables.cells import TableSource, all_there, cell_refusal
 from planner.tables.column_types import column_type
-from sampler import RULES, BaseNetwork, rule_named
+from sampler import BaseNetwork, rule_named
 from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS
 from sampler.moves import stage_columns
-from sampler.scaling import depth_ranges
+from sampler.scaling import depth_ranges, rules_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +100,7 @@ def _by_the_rule(frame: pd.DataFrame, network: BaseNetwork, columns: Sequence[st
     share = blocks.sum(axis=1) / sum(network.depths)
     shares = whole & np.isclose(d, share, rtol=1e-9) & (share != 1)  # the base network's own d is 1
     rules = frame["rule"].fillna(network.rule).to_numpy() if "rule" in frame else np.full(len(frame), network.rule)
-    for rule in {str(name) for name in rules[shares]} & set(RULES):
+    for rule in {str(name) for name in rules[shares]} & set(rules_of(network)):
         rows = np.flatnonzero(shares & (rules == rule))
         low, high = depth_ranges(network, rule_named(rule), blocks[rows].astype(np.int64))
         # One block is the fewest, whatever d: below some d a stage changes no more.

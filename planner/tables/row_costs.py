@@ -8,7 +8,7 @@ cent (they count norms, activations, pooling), which is told and taken; what no 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,13 +16,14 @@ import numpy as np
 from planner.errors import PlannerError
 from planner.tables.cells import TableSource
 from planner.text.quantities import format_count
-from sampler import RULES, BaseNetwork, ScalingRule
+from sampler import BaseNetwork, ScalingRule, rule_named
 from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS, Architectures, FloatArray, IntArray
 from sampler.complexity import count
 from sampler.errors import InputError
 from sampler.families.residual import has_layers
+from sampler.knobs import knobs_among, with_own_knobs
 from sampler.moves import stage_columns
-from sampler.scaling import buildable, scale
+from sampler.scaling import buildable, rules_of, scale
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,8 +118,9 @@ def exact_costs(frame: pd.DataFrame, network: BaseNetwork, classes: int) -> Cost
 def by_rule(frame: pd.DataFrame, network: BaseNetwork) -> list[tuple[list[ScalingRule], IntArray]]:
     """The rules that may have made rows, and these rows' places: one rule where they name it, and else all."""
     names = frame["rule"].fillna("").astype(str).to_numpy() if "rule" in frame else np.full(len(frame), "")
-    every = [RULES[network.rule], *RULES.values()]
-    return [([RULES[name]] if name in RULES else every, np.flatnonzero(names == name)) for name in np.unique(names)]
+    known = rules_of(network)
+    every = [known[network.rule], *known.values()]
+    return [([known[name]] if name in known else every, np.flatnonzero(names == name)) for name in np.unique(names)]
 
 
 def _best(counted: list[FloatArray], frame: pd.DataFrame, rows: IntArray) -> FloatArray:
@@ -177,7 +179,19 @@ def networks_in(frame: pd.DataFrame, network: BaseNetwork, rule: ScalingRule) ->
     widths, depths = buildable(network, whole[:, 3 : 3 + stages]), whole[:, 3 + stages :]
     large = pixels >= network.stride  # smaller ones are none that could be built
     networks = Architectures(network.name, pixels, whole[:, 1], widths, depths, head)
-    return known[large], networks.take(large)
+    return known[large], _with_knobs(networks, frame.iloc[known], network).take(large)
+
+
+def _with_knobs(networks: Architectures, frame: pd.DataFrame, network: BaseNetwork) -> Architectures:
+    """The networks with the knobs that rows say; in rows that say none of one it follows its rule."""
+    sizes = knobs_among(network, frame.columns)
+    if not sizes:
+        return networks
+    told, knobs = with_own_knobs(network, networks, list(sizes)), {}
+    for name, size in sizes.items():
+        given = _columns(frame, stage_columns(name, size))
+        knobs[name] = np.where(np.isfinite(given), given, told.knobs[name]).astype(np.int64)
+    return replace(networks, knobs=knobs)
 
 
 def macs_of(networks: Architectures, classes: int) -> FloatArray:
@@ -238,7 +252,7 @@ def _check_narrowest(frame: pd.DataFrame, network: BaseNetwork, classes: int, so
     widths = stage_columns("width", len(network.stages))
     given = [name for name in frame if name in (*widths, "rule", "stem", "head")]
     narrow = frame.drop(columns=given).assign(w=LEAST_WIDTH)
-    said, rule = frame["macs"].to_numpy(dtype=np.float64), RULES["free"]
+    said, rule = frame["macs"].to_numpy(dtype=np.float64), rules_of(network).get("free", rule_named(network.rule))
     least = _costs(narrow, network, rule, classes)[:, 0]
     below = said < least
     if not below.any():

@@ -10,12 +10,14 @@ from pathlib import Path
 from planner.errors import PlannerError
 from planner.study.designs import Design, draw_design
 from planner.study.ledger import Ledger
+from planner.study.network import check_given
 from planner.training.coordinator import Coordinator
 from planner.training.leftovers import remove_left
 from planner.training.progress import LISTENERS, Listener, Listeners
 from planner.training.resources import ENGINES, MakeEngine, Resources
 from sampler import Limit
 from sampler.seeds import offset_seed
+from trainer.declared.images import check_images
 from trainer.faults import reach
 from trainer.mending import told
 from trainer.tasks import task_named
@@ -115,6 +117,9 @@ def _trained(ledger: Ledger, cache: Path, resources: Resources, progress: Listen
     if not counts["waiting"] and not ledger.elsewhere():
         return found
     settings = ledger.settings
+    check_given(ledger.folder, settings.network)
+    if not settings.trainer:
+        check_images(settings.base)
     task = task_named(settings.trainer)
     task.prepare(settings.data_spec(cache), settings.data.fingerprint, ledger.folder.name)
     coordinator = Coordinator(ledger, cache, resources, engine, progress, task)

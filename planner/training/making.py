@@ -13,6 +13,7 @@ from planner.study.designs import Design, draw_design
 from planner.study.folder import folder_of, remember
 from planner.study.ledger import Ledger
 from planner.study.locks import alone, make_folder
+from planner.study.network import keep_network
 from planner.study.opening import opened
 from planner.study.options import StudyOptions, settings_of
 from planner.study.settings import StudySettings, write_settings
@@ -119,6 +120,7 @@ def _made(
         ledger = Ledger(folder, settings)
         if not settings.storage and any(ledger.counts().values()):
             raise PlannerError(f"{folder}: a ledger without its study.toml; put that back, or take another --study")
+        keep_network(folder, settings.base)
         write_settings(folder / "study.toml", settings)
     except BaseException:
         if new:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from planner.errors import PlannerError
 from planner.study.folder import existing, folder_of, remember
 from planner.study.opening import opened
@@ -30,6 +32,7 @@ def create_study(
     d: tuple[float, float] | None = None,
     w: tuple[float, float] | None = None,
     rule: str | None = None,
+    vary: Sequence[str] | None = None,
     epochs: int | None = None,
     share: float | None = None,
     holdout: float | None = None,
@@ -56,7 +59,8 @@ def create_study(
         r: Lowest and highest resolution multiplier; equal ones hold it.
         d: Lowest and highest depth multiplier.
         w: Lowest and highest width multiplier.
-        rule: Name of the scaling rule; `inverse` by default.
+        rule: Name of the scaling rule; `inverse` by default, or the one that a declared network has.
+        vary: Names of the knobs that are drawn from their values, too; others follow their rules.
         epochs: Epochs of a training; 3 by default.
         share: Share of the images, in (0, 1]; all by default.
         holdout: Share of the training images that scores, in [0, 0.9]; 0.2 by default.
@@ -82,6 +86,7 @@ def create_study(
         d=d,
         w=w,
         rule=rule,
+        vary=None if vary is None else tuple(sorted(vary)),
         epochs=epochs,
         share=share,
         holdout=holdout,

@@ -116,7 +116,8 @@ class NetworkDescription:
             Stage(BLOCK, 1, 1, 1.0, 0.0, width, depth) for width, depth in zip(self.widths, self.depths, strict=True)
         )
         rule = f"multiples:{min(self.divisors)}:{self.step}"
-        return BaseNetwork(self.name, self.family, self.resolution, 0, tuple(stages), 0, rule, stem_stride=self.least)
+        least = -(-self.least // self.step) * self.step
+        return BaseNetwork(self.name, self.family, self.resolution, 0, tuple(stages), 0, rule, stem_stride=least)
 
     def knob_columns(self) -> dict[str, tuple[str, ...]]:
         """The columns of each knob."""

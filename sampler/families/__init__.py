@@ -19,6 +19,7 @@ from sampler.families.registry import (
 )
 from sampler.families.regnet import REGNET
 from sampler.families.residual import RESIDUAL
+from sampler.families.vit import VIT
 
 __all__ = [
     "Family",
@@ -35,5 +36,5 @@ __all__ = [
     "without_usual_knobs",
 ]
 
-for _family in (MBCONV, REGNET, RESIDUAL, GHOST, CONVNEXT):
+for _family in (MBCONV, REGNET, RESIDUAL, GHOST, CONVNEXT, VIT):
     register_family(_family)

@@ -12,12 +12,12 @@ import numpy as np
 
 from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS, Architecture, Architectures, BaseNetwork, stack
 from sampler.bases import base
-from sampler.complexity import Complexity, architecture_complexity, blocks_of, count, sizes_of
+from sampler.complexity import Complexity, architecture_complexity, blocks_of, count
 from sampler.errors import InputError
-from sampler.families.protocol import Family, overrides
+from sampler.families.protocol import Family, overrides, sizes_of
 from sampler.families.registry import family_names, family_of, network_of, registered
 from sampler.families.terms import JsonObject
-from sampler.scaling import rule_named, scale, scale_stages
+from sampler.scaling import ScalingRule, rule_named, scale, scale_stages
 from sampler.totals import totals
 
 _COUNTS = ("macs", "params", "activations", "memory")
@@ -94,7 +94,12 @@ class _Case:
         network, shape = self.network, (_ROWS, len(self.network.stages))
         pixels = self.rng.integers(network.stride, 4 * network.stride + 9, _ROWS)
         times = self.rng.uniform(0.7, 2.0, (2, *shape))
-        return scale_stages(network, rule_named(network.rule), pixels, times[0], times[1])
+        return scale_stages(network, self.rule, pixels - pixels % self.rule.step, times[0], times[1])
+
+    @property
+    def rule(self) -> ScalingRule:
+        """The base network's own rule."""
+        return rule_named(self.network.rule)
 
     def require(self, kept: bool, sentence: str) -> None:
         """Says what is wrong with the base network, unless it is kept."""
@@ -172,7 +177,7 @@ def _check_monotone(case: _Case) -> None:
         costs = bool((deeper.macs > few.macs).all() and (deeper.params > few.params).all())
         case.require(costs, f"a block more in stage {stage + 1} costs nothing")
     w = np.sort(case.rng.uniform(0.7, 2.0, _ROWS))
-    wider = count(scale(network, rule_named(network.rule), network.resolution, 1.0, w), _CLASSES)
+    wider = count(scale(network, case.rule, network.resolution, 1.0, w), _CLASSES)
     for name in _COUNTS[:3]:
         case.require(bool((np.diff(getattr(wider, name)) >= 0).all()), f"wider networks have fewer {name}")
 
@@ -229,6 +234,8 @@ def _check_knobs(case: _Case) -> None:
         case.require(told.macs == architecture_complexity(own).macs, f"its own {name} changes its MACs")
         twice = own.with_knobs({name: tuple(2 * value for value in values)})
         table = network_of(twice)
+        if table is network:  # its knobs are an architecture's alone
+            continue
         widths = family.widths(table, np.array([network.widths]))[0].tolist()
         wider = replace(twice, widths=tuple(widths))
         plain = stack([wider.with_knobs({})])
@@ -236,6 +243,12 @@ def _check_knobs(case: _Case) -> None:
         counted = architecture_complexity(wider, _CLASSES)
         same = all(int(getattr(total, cost)[0]) == getattr(counted, cost) for cost in _COUNTS[:3])
         case.require(same, f"other {name} count otherwise in a table")
+    several = case.architectures()
+    followed = family.knob_values(network, sizes_of(several))
+    case.require(set(followed) == set(knobs), f"knobs are {sorted(knobs)}, but values are given of {sorted(followed)}")
+    both = count(several, _CLASSES), count(replace(several, knobs=followed), _CLASSES)
+    same = all(np.array_equal(*(getattr(one, cost) for one in both)) for cost in _COUNTS)
+    case.require(same, "architectures that say the knobs that they would have are counted otherwise")
 
 
 def _check_overflow(case: _Case) -> None:
@@ -266,7 +279,7 @@ def _enlarged(case: _Case, r: float, w: float, d: float) -> Architecture:
     wanted = np.array([[int(width * w * 0.999 if w > 1 else width) for width in network.widths]])
     return Architecture(
         network.name,
-        int(network.resolution * r),
+        int(network.resolution * r) // case.rule.step * case.rule.step,
         int(network.stem * w),
         tuple(case.family.widths(network, wanted)[0].tolist()),
         tuple(int(depth * d) for depth in network.depths),

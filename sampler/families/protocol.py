@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from sampler.architecture import BaseNetwork, IntArray
+import numpy as np
+
+from sampler.architecture import Architectures, BaseNetwork, IntArray
 from sampler.errors import InputError
 from sampler.families.kinds import check_kinds
 from sampler.families.parts import Block
@@ -85,8 +87,19 @@ class Family(Protocol):
         """The further whole numbers of a base network's table, one per stage or one for all; none by default."""
         return {}
 
+    def knob_grids(self, network: BaseNetwork) -> Mapping[str, tuple[int, ...]]:
+        """The values that knobs may have, ascending, by the names of those that a search may move; none by default."""
+        return {}
+
+    def followed(self, network: BaseNetwork, sizes: Sizes) -> Mapping[str, IntArray]:
+        """`(n, k)` values of the knobs where architectures do not say: those of the table by default."""
+        n = len(sizes.resolution)
+        return {name: np.tile(np.array(one, dtype=np.int64), (n, 1)) for name, one in self.knobs(network).items()}
+
     def with_knobs(self, network: BaseNetwork, knobs: Mapping[str, tuple[int, ...]]) -> BaseNetwork:
         """The base network with other further whole numbers in its table; those that are not given stay.
+
+        Itself, where its knobs follow sizes (`knob_values`) and are only an architecture's, not the table's.
 
         Raises:
             InputError: If the family has no such knob; none has any by default.
@@ -94,6 +107,14 @@ class Family(Protocol):
         if knobs:
             raise InputError(f"{network.name}: family {self.name} has no knob {', '.join(knobs)}; leave it out")
         return network
+
+    def knob_values(self, network: BaseNetwork, sizes: Sizes) -> Mapping[str, IntArray]:
+        """`(n, k)` values of all knobs: what architectures say, and where they do not, what follows from their sizes.
+
+        By default the latter are those of the table; a family whose knobs follow sizes gives its own.
+        """
+        own = {name: np.tile(np.array(values), (len(sizes.widths), 1)) for name, values in self.knobs(network).items()}
+        return {name: sizes.knobs.get(name, values) for name, values in own.items()}
 
     def macs_bound(self, network: BaseNetwork, sizes: Sizes) -> float:
         """What the MACs of no architecture exceed, as a float that cannot overflow and needs no count.
@@ -148,6 +169,18 @@ class Family(Protocol):
             InputError: If the base network has no free widths per layer, as is the default, or a number is impossible.
         """
         raise no_layers(network)
+
+
+def sizes_of(architectures: Architectures) -> Sizes:
+    """The sizes of architectures, as families take them."""
+    return Sizes(
+        architectures.resolution,
+        architectures.stem,
+        architectures.widths,
+        architectures.depths,
+        architectures.head,
+        architectures.knobs,
+    )
 
 
 def overrides(family: Family, method: str) -> bool:

@@ -8,10 +8,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from sampler.architecture import Architecture, BaseNetwork
+from sampler.architecture import Architecture, BaseNetwork, stack
 from sampler.checks import shown
 from sampler.errors import InputError
-from sampler.families.protocol import Family, Sizes, overrides
+from sampler.families.protocol import Family, Sizes, overrides, sizes_of
 
 _GROUP = "scaling_planner.families"  # of the entry points by which installed packages offer families
 _F = TypeVar("_F", bound="Family | type[Family]")
@@ -217,13 +217,18 @@ def own_knobs(network: BaseNetwork) -> dict[str, tuple[int, ...]]:
 
 
 def without_usual_knobs(architecture: Architecture) -> Architecture:
-    """The same architecture without the knobs that are as in its base network."""
+    """The same architecture without the knobs that are as in its base network, or as they follow from its sizes."""
     if not architecture.knobs:
         return architecture
-    network = network_of(architecture.with_knobs({}))
-    usual = family_of(network).knobs(network)
+    plain = architecture.with_knobs({})
+    network = network_of(plain)
+    usual = family_of(network).knob_values(network, sizes_of(stack([plain])))
     return architecture.with_knobs(
-        {name: values for name, values in architecture.knobs.items() if values != usual.get(name)}
+        {
+            name: values
+            for name, values in architecture.knobs.items()
+            if name not in usual or values != tuple(usual[name][0].tolist())
+        }
     )
 
 
@@ -267,6 +272,17 @@ def _check(family: Family) -> None:
 
 
 _METHODS = (
-    *("blocks", "widths", "knobs", "with_knobs", "macs_bound", "check", "terms", "counts", "width_steps"),
+    "blocks",
+    "check",
+    "widths",
+    "width_steps",
+    "knobs",
+    "knob_grids",
+    "followed",
+    "knob_values",
+    "with_knobs",
+    "macs_bound",
+    "terms",
+    "counts",
     "layer_blocks",
 )

@@ -34,7 +34,8 @@ def variant_of(named: Mapping[str, V], text: str) -> V:
     """
     if text in named:
         return named[text]
-    variant: V = _read(tuple(named), type(named[""]), text)
+    kind: Any = type(named[""])
+    variant: V = _read(tuple(named), kind, text)
     return variant
 
 
@@ -47,10 +48,10 @@ def _read(names: tuple[str, ...], kind: Any, text: str) -> Any:
     if not isinstance(told, dict):
         known = ", ".join(repr(name) for name in sorted(names))
         raise InputError(f"variant {shown(text)} is unknown; known: {known}")
-    return made(kind, told)
+    return variant_made(kind, told)
 
 
-def made(kind: type[V], told: Mapping[str, Any]) -> V:
+def variant_made(kind: type[V], told: Mapping[str, Any]) -> V:
     """A dataclass of what is told as JSON; every field has a default, whose type the value must have.
 
     Raises:

@@ -19,7 +19,7 @@ _HEAD = {"name": TEXT, "like": TEXT, "family": TEXT, "resolution": WHOLE, "rule"
 _HEAD |= {"stem.channels": WHOLE, "stem.stride": WHOLE, "head.channels": WHOLE}
 
 
-def read_table(text: str, place: str, usual_name: str) -> BaseNetwork:
+def table_network(text: str, place: str, usual_name: str) -> BaseNetwork:
     """The base network that a table says.
 
     Args:

@@ -11,7 +11,7 @@ from sampler.families.convnext import CONVNEXT_VARIANTS
 from sampler.families.mbconv_variants import MBCONV_VARIANTS
 from sampler.families.regnet import REGNET_VARIANTS
 from sampler.families.residual import RESIDUAL_VARIANTS
-from sampler.families.variants import ACTIVATIONS, IN_PLACE, made, variant_of, variant_text
+from sampler.families.variants import ACTIVATIONS, IN_PLACE, variant_made, variant_of, variant_text
 from trainer.declared.table_keys import NUMBER, SWITCH, TEXT, WHOLE, WHOLES, Keys
 
 
@@ -159,7 +159,7 @@ def variant_in(form: Form, keys: Keys, like: BaseNetwork | None, stages: int) ->
         usual["no_skip"] = [index for index in usual["no_skip"] if index < stages]
         usual["relu_stages"] = min(usual["relu_stages"], stages)
     try:
-        return variant_text(form.variants, made(type(form.variants[""]), {**usual, **told}))
+        return variant_text(form.variants, variant_made(type(form.variants[""]), {**usual, **told}))
     except InputError as error:
         raise InputError(f"{keys.place}: {error}") from error
 

@@ -17,7 +17,7 @@ import numpy as np
 from sampler import BaseNetwork, InputError, Stage, rule_named, scale
 from sampler.checks import shown
 from sampler.families.registry import check_base, joined_bases, know_base
-from trainer.declared.table_file import read_table
+from trainer.declared.table_file import table_network
 
 TABLE_SUFFIX = ".toml"
 _LARGEST = 1_000_000  # bytes of a file
@@ -51,7 +51,7 @@ def know_table_text(text: str, file: str, place: str = "") -> BaseNetwork:
         InputError: As `load_table`.
     """
     place = place or file
-    network = read_table(text, place, Path(file).stem)
+    network = table_network(text, place, Path(file).stem)
     try:
         known = _known(network)
     except InputError as error:

@@ -107,7 +107,7 @@ def _random_architectures(network: BaseNetwork, n: int, seed: int) -> Iterator[A
         pixels = rng.integers(network.stride, max(2 * network.stride, 16), 1)
         d, w = rng.uniform(0.3, 1.2, (1, len(network.stages))), rng.uniform(0.2, 0.6, (1, len(network.stages)))
         try:
-            architecture = scale_stages(network, rule, pixels, d, w)[0]
+            architecture = scale_stages(network, rule, pixels - pixels % rule.step, d, w)[0]
             architecture_complexity(architecture, _CLASSES)
         except InputError:  # too narrow for the family
             continue

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from importlib.metadata import entry_points
 
 from sampler import BaseNetwork, InputError
-from trainer.families import convnext, ghost, mbconv, regnet, residual
+from trainer.families import convnext, ghost, mbconv, regnet, residual, vit
 from trainer.families.protocol import TorchFamily
 
 # Installed packages give families by entry points of this group, named as the family.
@@ -19,6 +19,7 @@ _families: dict[str, TorchFamily] = {
     "residual": residual.ResidualFamily(),
     "ghost": ghost.GhostFamily(),
     "convnext": convnext.ConvNeXtFamily(),
+    "vit": vit.ViTFamily(),
 }
 
 

@@ -1,0 +1,90 @@
+"""Networks of `tests/networks` as a stranger declares them: derived, counted by us, held against torch."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from trainer.declared.derive import traced
+
+import planner
+from sampler.architecture import Architecture, stack
+from sampler.complexity import count
+from sampler.declared.expressions import Evaluation
+from sampler.declared.family import know_declared
+from sampler.declared.spec import followers, network_spec
+
+FOLDER = Path(__file__).parents[1] / "networks"
+# The ten of the issue, and those that nobody named.
+NAMED = ("gpt", "timm_vit", "timm_swin", "unet", "yolo", "dscnn", "tcn", "mixer", "timm_convnextv2", "timm_densenet")
+OTHERS = tuple(sorted({file.stem for file in FOLDER.glob("*.py")} - {*NAMED, "conftest"}))
+COUNTS = ("macs", "params", "activations", "memory")
+
+
+def module_at(file):
+    """A module of a file anywhere, imported anew."""
+    found = importlib.util.spec_from_file_location(f"network_{Path(file).stem}", file)
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def spec_of(file):
+    """What the file declares."""
+    specs = []
+
+    def network(**options):
+        def keep(function):
+            specs.append(network_spec(function, **options))
+            return function
+
+        return keep
+
+    stand_in = ModuleType("planner")
+    stand_in.network = network
+    sys.modules["planner"], before = stand_in, planner
+    try:
+        module_at(file)
+    finally:
+        sys.modules["planner"] = before
+    return specs[0]
+
+
+def knobs_of(spec, sizes, given):
+    """Every knob as a function takes it: those given, and those that follow."""
+    of = Evaluation(
+        [],
+        {f"{kind}_{i + 1}": value for kind in ("width", "depth") for i, value in enumerate(sizes[f"{kind}s"])}
+        | {"resolution": sizes["resolution"]},
+    )
+    columns = {column: int(of(how)) for column, how in followers(spec.knobs, len(spec.widths)).items()}
+    values = {}
+    for name, knob in spec.knobs.items():
+        mine = given.get(name, tuple(columns[f"{name}_{i + 1}"] for i in range(len(knob.base))))
+        values[name] = mine if len(mine) > 1 else mine[0]
+    return values
+
+
+def counted(spec, description, draws):
+    """`(n, 4)` counts as we give them, of configurations as `oracle.drawn` makes them."""
+    network = know_declared(description, lambda sizes, classes: traced(spec, sizes, classes), anew=True)
+    rows = np.empty((len(draws), 4), dtype=np.int64)
+    for row, (sizes, knobs, classes) in enumerate(draws):
+        one = Architecture(network.name, sizes["resolution"], 0, sizes["widths"], sizes["depths"], 0)
+        found = count(stack([one.with_knobs(knobs) if knobs else one]), classes)
+        rows[row] = [getattr(found, name)[0] for name in COUNTS]
+    return rows
+
+
+def wrong(spec, description, truth, draws):
+    """Where our counts are not torch's: a line each."""
+    lines = []
+    for (sizes, knobs, classes), ours in zip(draws, counted(spec, description, draws), strict=True):
+        theirs = truth(spec, {**sizes, "classes": classes, **knobs_of(spec, sizes, knobs)})
+        lines += [
+            f"{name}: ours {mine}, torch's {real} at {sizes} {knobs} classes={classes}"
+            for name, mine, real in zip(COUNTS, ours.tolist(), theirs, strict=True)
+            if mine != real
+        ]
+    return lines
