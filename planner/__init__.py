@@ -107,6 +107,16 @@ PUBLIC = {
     "register_trainer": "trainer.trainers",
 }
 
+# The argument of some that names a base network: a function that `network` decorates, or its file, will do as well.
+NAMING = {
+    "at_budget": "base",
+    "base": "name",
+    "complexity": "base",
+    "create_study": "base",
+    "fit": "base",
+    "load_formula": "source",
+}
+
 __all__ = [
     "Architecture",
     "ExactCostSampler",
@@ -155,6 +165,9 @@ def __getattr__(name: str) -> Any:
         return own_modules.planner_error()
     own_modules.refuse_others()
     module = import_module(PUBLIC[name])
+    if name in NAMING:
+        named: Any = import_module("planner.workbench.networks").naming(getattr(module, name), NAMING[name])
+        return named
     return module if name == "plot" else getattr(module, name)
 
 

@@ -14,7 +14,7 @@ per cent where there are any), and torch itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias
 
@@ -240,6 +240,7 @@ def complexity(
     rule: str | None = None,
     classes: int = 1000,
     dtype: str = "float32",
+    knobs: Mapping[str, ArrayLike] | None = None,
 ) -> Complexity:
     """Exact complexity of scaled versions of a base network, or of architectures.
 
@@ -255,6 +256,8 @@ def complexity(
         rule: How multipliers become integers; the base network's own rule by default.
         classes: Outputs of the classifier.
         dtype: Type of the numbers in memory: float32, float16 or bfloat16.
+        knobs: Further whole numbers of the network by name, where they are not its own: one number, one for each of
+            those that the knob has, `(k,)`, or `(n, k)`; `(n,)` where the knob is one number.
 
     Returns:
         Ints where all arguments are scalars or single lists, int64 arrays of `n` otherwise; for a list as `base`, in
@@ -273,7 +276,7 @@ def complexity(
     """
     if not isinstance(base, str | BaseNetwork):
         scaled = np.ndim(width) or np.ndim(depth) or width != 1 or depth != 1
-        if scaled or any(value is not None for value in (resolution, widths, depths, rule)):
+        if scaled or any(value is not None for value in (resolution, widths, depths, rule, knobs)):
             raise InputError(
                 "an architecture has its sizes; leave resolution, width, depth and rule out, or give names"
             )
@@ -281,12 +284,35 @@ def complexity(
     network = _known(base)
     chosen = rule_named(network.rule if rule is None else rule)
     pixels = network.resolution if resolution is None else resolution
+    further, several = _knob_rows(network, {} if knobs is None else knobs)
     scalar = all(np.ndim(value) == 0 for value in (pixels, width, depth)) and all(
         value is None or np.ndim(value) == 1 for value in (widths, depths)
     )
     check_range("resolution", pixels, MAX_PIXELS)
-    result = _count_scaled(network, chosen, pixels, width, depth, widths, depths, classes, dtype)
-    return result.scalars() if scalar else result
+    result = _count_scaled(network, chosen, pixels, width, depth, widths, depths, further, classes, dtype)
+    return result.scalars() if scalar and not several else result
+
+
+def _knob_rows(network: BaseNetwork, knobs: Any) -> tuple[dict[str, IntArray], bool]:
+    """Knobs as `(1, k)` or `(n, k)` whole numbers, and whether one of them is given for several networks.
+
+    Raises:
+        InputError: If the network has no such knob, or it is given otherwise.
+    """
+    if not isinstance(knobs, Mapping):
+        raise InputError(f"knobs are {shown(knobs)}; whole numbers by name are wanted")
+    known, found, several = family_of(network).knobs(network), {}, False
+    for name, given in knobs.items():
+        if name not in known:
+            raise InputError(f"{network.name} has no knob {shown(name)}; its knobs: {', '.join(known) or 'none'}")
+        check_range(f"knob {name}", given, MAX_CHANNELS)
+        values, k = np.asarray(given, dtype=np.int64), len(known[name])
+        alone = values.ndim == 0 or values.shape == (k,)
+        rows = values.reshape(-1, 1) if k == 1 and values.ndim == 1 else np.atleast_2d(values)
+        if rows.ndim != 2 or rows.shape[1] not in {k, 1 if values.ndim == 0 else k}:
+            raise InputError(f"knob {name} of {network.name} is {k} numbers, not {values.shape[-1]}")
+        found[name], several = np.broadcast_to(rows, (len(rows), k)), several or not alone
+    return found, several
 
 
 def _count_given(given: object, classes: int, dtype: str) -> Complexity:
@@ -332,7 +358,7 @@ def _known(given: object) -> BaseNetwork:
 def _foreign(given: object) -> InputError:
     return InputError(
         f"{type(given).__name__} {shown(given)} is no network of the planner's: name one of `planner bases`, or "
-        "give planner.base(name), an architecture, or a list of these"
+        "give planner.base(name), a function that planner.network decorates, an architecture, or a list of these"
     )
 
 
@@ -344,6 +370,7 @@ def _count_scaled(
     depth: ArrayLike,
     widths: ArrayLike | None,
     depths: ArrayLike | None,
+    knobs: Mapping[str, IntArray],
     classes: int,
     dtype: str,
 ) -> Complexity:
@@ -357,7 +384,7 @@ def _count_scaled(
     columns = [np.atleast_1d(np.asarray(value)) for value in (pixels, depth, width)]
     if any(part.ndim > 1 for part in columns) or any(part is not None and part.ndim > 2 for part in lists):
         raise InputError("resolution, width and depth are numbers or (n,), widths and depths (s,) or (n, s)")
-    lengths = {len(part) for part in [*columns, *lists] if part is not None} - {1}
+    lengths = {len(part) for part in [*columns, *lists, *knobs.values()] if part is not None} - {1}
     if len(lengths) > 1:
         raise InputError(f"arguments of {' and '.join(map(str, sorted(lengths)))} rows; give one length, or one value")
     n = lengths.pop() if lengths else 1
@@ -369,7 +396,9 @@ def _count_scaled(
             part if given is None else np.broadcast_to(given, (n, given.shape[1]))[rows]
             for part, given in zip((scaled.widths, scaled.depths), lists, strict=True)
         )
-        replaced = Architectures(network.name, scaled.resolution, scaled.stem, channels, blocks, scaled.head)
+        sizes = scaled.resolution, scaled.stem, channels, blocks, scaled.head
+        further = {name: np.broadcast_to(part, (n, part.shape[1]))[rows] for name, part in knobs.items()}
+        replaced = Architectures(network.name, *sizes, knobs=further)
         counted.append(count(replaced, classes, dtype))
     return _joined(counted)
 

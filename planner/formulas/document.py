@@ -322,7 +322,8 @@ class VectorDocument(TypedDict):
     """What r, d and w round to."""
     answer: IntegersDocument | None
     """The planner's answer, within 1 % of the budget: the resolution moved by pixels, or a stage by a step, where that
-    is needed; null where nothing comes so near."""
+    is needed; null where nothing comes so near. A network with coarse steps of its own never costs more, may move in
+    all its whole numbers, and comes as near as it can."""
     ladder: NotRequired[IntegersDocument | None]
     """The answer of the ladder, where the file has one; null below its first rung."""
 

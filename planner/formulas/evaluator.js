@@ -37,7 +37,7 @@ evaluate.count = ({ base, classes }, { resolution, widths, depths, knobs = {} },
     if (kind !== "sum") return kinds[kind](...parts.map((one, i) => (lists && i ? one : value(one, known))));
     let sum = 0;
     for (let index = value(parts[0], known), last = value(parts[1], known); index <= last; index++)
-      sum += value(parts[2], Object.assign(known, { index }));
+      sum += value(parts[2], { ...known, index });
     return sum;
   };
   const given = { resolution, classes }, columns = Object.entries({ width: widths, depth: depths, ...knobs });

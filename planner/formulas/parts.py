@@ -2,8 +2,8 @@
 
 A network is a list of parts: the stem, the stages, the head. A part is a run of blocks at one width; what a block is,
 and how a product becomes an integer, is in `sampler.families.terms`. Where a family has no terms, as Ghost networks
-have none, a network has no parts. One whose costs are plain expressions has none either, but sizes: the same runs without
-their blocks.
+have none, a network has no parts. One whose costs are plain expressions has none either, but sizes: the same runs,
+without their blocks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS, BaseNetwo
 from sampler.families import family_of
 from sampler.families.protocol import overrides
 from sampler.families.terms import JsonObject, Rounding, whole
-from sampler.scaling import ScalingRule
+from sampler.scaling import ScalingRule, own_steps
 
 RESOLUTIONS: dict[str, tuple[Rounding, int]] = {
     "nearest": ("even", 1),
@@ -41,22 +41,17 @@ def sizes_of(network: BaseNetwork, rule: ScalingRule, classes: int) -> list[Json
     """The widths and depths of stem, stages and head under a scaling rule, where expressions say what they cost."""
     if family_of(network).counts(network, classes) is None:
         return []
-    sizes = _sizes(network, rule, [[], *([] for _ in network.stages), []])
-    for size, step in zip(sizes[1:-1], family_of(network).width_steps(network), strict=True):
-        size["width"]["least"] = max(size["width"]["least"], step)  # no width is part of a step
-    return sizes
+    return _sizes(network, rule, [[], *([] for _ in network.stages), []])
 
 
 def _sizes(network: BaseNetwork, rule: ScalingRule, blocks: list[list[JsonObject]]) -> list[JsonObject]:
     """How the widths and depths of stem, stages and head become integers."""
-    last = len(network.stages) - 1
-    stages = [
-        {
-            "width": whole(stage.width, "nearest", rule.divisor, rule.guard, rule.smallest, group=step),
-            "depth": _depth(stage.depth, rule, index in (0, last)),
-        }
-        for index, (stage, step) in enumerate(zip(network.stages, family_of(network).width_steps(network), strict=True))
-    ]
+    last, own = len(network.stages) - 1, own_steps(network)
+    stages = []
+    for index, (stage, step) in enumerate(zip(network.stages, family_of(network).width_steps(network), strict=True)):
+        least = max(rule.smallest, step) if own else rule.smallest  # a group may have fewer channels than others
+        width = whole(stage.width, "nearest", rule.divisor, rule.guard, least, group=step)
+        stages.append({"width": width, "depth": _depth(stage.depth, rule, index in (0, last))})
     ends = (_end(network.stem, rule, rule.stem, len(blocks[0])), _end(network.head, rule, rule.head, len(blocks[-1])))
     return [ends[0], *stages, ends[1]]
 

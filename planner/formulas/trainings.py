@@ -123,8 +123,8 @@ class TrainedNetworks:
         if not point.keys() >= INTEGERS:
             return None
         widths, depths = tuple(point["widths"]), tuple(point["depths"])
-        one = Architecture(self.formula.base, point["resolution"], point["stem"], widths, depths, point["head"])
-        return one.with_knobs(point.get("knobs", {}))
+        shape = point["resolution"], point["stem"], widths, depths, point["head"]
+        return Architecture(self.formula.base, *shape).with_knobs(point.get("knobs", {}))
 
     def _same(self, point: Mapping[str, Any], macs: int, pixels: int) -> bool:
         """Whether a point is of a network with these MACs and pixels; r is as drawn, pixels are as rounded."""
@@ -149,8 +149,9 @@ def trained_networks(formula: FormulaCurves) -> Architectures | None:
         else:
             return None
     integers = np.column_stack(rows)
-    s = len(formula.network.stages)
-    if not (0 <= integers.min() and integers.max() <= MAX_CHANNELS and (integers[:, 2 : 2 + 2 * s] >= 1).all()):
+    least = np.ones(integers.shape[1])
+    least[[1, 2 + 2 * len(formula.network.stages)]] = min(formula.network.stem, 1), 0  # there may be none of these ends
+    if not ((integers >= least).all() and integers.max() <= MAX_CHANNELS):
         raise PlannerError(
             "the trainings that this formula's answers hold are of no networks; write it again: planner fit"
         )

@@ -29,13 +29,15 @@
   const nudges = (found) => [
     ...(found.pixels_nudged ? [`resolution ${signed(found.pixels_nudged)} px`] : []),
     ...(found.stage_nudged === null ? [] : [`stage ${found.stage_nudged + 1} ${signed(found.channels_nudged)} channels`]),
+    ...(found.coarse ? ["planner predict, which moves further numbers, comes nearer"] : []),
   ];
+  const widths = ({ widths, stem, head }) => widths.join(" ") + (stem || head ? ` (stem ${stem}, head ${head})` : "");
   const network = (budget) => {
     const found = solve(formula, budget), solved = found.w !== null, needed = "needs planner predict";
     return {
       resolution: `${found.resolution} px`,
       depths: solved ? found.depths.join(" ") : needed,
-      widths: solved ? `${found.widths.join(" ")} (stem ${found.stem}, head ${found.head})` : needed,
+      widths: solved ? widths(found) : needed,
       macs: solved ? `${found.macs.toLocaleString("en-US")} (${signed(100 * (found.macs / budget - 1), 2)} % of the budget)` : "-",
       nudged: solved ? nudges(found).join(", ") || "nothing" : needed,
       multipliers: `c ${digits(found.c, 4)}, r ${found.r.toFixed(3)}, d ${found.d.toFixed(3)}, w ${solved ? found.w.toFixed(3) : "-"}`,
@@ -54,7 +56,7 @@
     return {
       resolution: `${rung.resolution} px`,
       depths: rung.depths.join(" "),
-      widths: `${rung.widths.join(" ")} (stem ${rung.stem}, head ${rung.head})`,
+      widths: widths(rung) + Object.entries(rung.knobs ?? {}).map(([name, values]) => `; ${name} ${values.join(" ")}`).join(""),
       macs: `${rung.macs.toLocaleString("en-US")} (${signed(100 * (rung.macs / budget - 1), 2)} % of the budget)`,
       accuracy: `${percent(rung.accuracy)} (${percent(rung.lower)} to ${percent(rung.upper)}, 90 %)`,
       difference: smooth ? `the answer is expected to reach about ${Math.abs(gain).toFixed(1)} points ${more} than the formula's network` : "not known",

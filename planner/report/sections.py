@@ -104,18 +104,28 @@ def _cells(laddered: bool) -> str:
 
 def _ladder(numbers: Numbers) -> str:
     """Every rung of the ladder, for those who want no slider."""
+    ladder = numbers["ladder"]
+    ends = [name for name in ("stem", "head") if any(one[name] for one in ladder)]
+    ends += ["knobs"] if any("knobs" in one for one in ladder) else []
     rows = [
         [
             f"{one['macs']:,}",
             one["resolution"],
             *(" ".join(map(str, one[name])) for name in ("depths", "widths")),
-            *(one["stem"], one["head"], percent(one["accuracy"])),
+            *(_knobs(one) if name == "knobs" else one[name] for name in ends),
+            percent(one["accuracy"]),
             f"{percent(one['lower'])} to {percent(one['upper'])}",
         ]
-        for one in numbers["ladder"]
+        for one in ladder
     ]
-    header = ("from MACs", "px", "depths", "widths", "stem", "head", "expected", "90 %")
-    return html_table("The answer to a budget is the last one whose MACs are within it", header, rows, texts=(2, 3, 7))
+    header = ("from MACs", "px", "depths", "widths", *ends, "expected", "90 %")
+    told = "The answer to a budget is the last one whose MACs are within it"
+    return html_table(told, header, rows, texts=(2, 3, len(header) - 1))
+
+
+def _knobs(one: Numbers) -> str:
+    """The further whole numbers of a network, in words."""
+    return "; ".join(f"{name} {' '.join(map(str, values))}" for name, values in one.get("knobs", {}).items())
 
 
 def advice_section(numbers: Numbers) -> str:
@@ -235,8 +245,10 @@ def parts_section(numbers: Numbers) -> str:
         return ""
     stages = [f"stage {i + 1}" for i in range(len(learned[0]["widths"]))]
     ends, short = ["stem", *stages, "head"], [str(i + 1) for i in range(len(stages))]
+    there = [i for i in range(len(ends)) if any(one["part_macs"][i] for one in learned)]
+    named = [["stem", *short, "head"][i] for i in there]
     drawn = (
-        ("macs", "share of the MACs (%)", _share, ["stem", *short, "head"]),
+        ("macs", "share of the MACs (%)", lambda one, i: _share(one, there[i]), named),
         ("width", "width (channels)", lambda one, i: float(one["widths"][i]), short),
         ("depth", "depth (blocks)", lambda one, i: float(one["depths"][i]), short),
     )
@@ -253,6 +265,7 @@ def parts_section(numbers: Numbers) -> str:
         ]
         for one in learned
         for i, name in enumerate(ends)
+        if i in there
     ]
     listed = html_table(
         "Parts of the learned networks", ("budget", "part", "MACs", "share", "width", "depth"), rows, (1,)
@@ -275,7 +288,7 @@ def _share(one: Numbers, i: int) -> float:
 def _size(one: Numbers, i: int) -> list[Any]:
     """Width and depth of a part: stem, stages, head."""
     if i == 0:
-        return [one["stem"], None]
+        return [one["stem"] or None, None]
     if i == len(one["part_macs"]) - 1:
-        return [one["head"], None]
+        return [one["head"] or None, None]
     return [one["widths"][i - 1], one["depths"][i - 1]]

@@ -214,7 +214,7 @@ class Records(OpenedLedger):
 
     def pending(self) -> Architectures | None:
         """What waits and what is being trained; None where there is nothing."""
-        return _stacked(self._pending())
+        return _stacked(self._pending(), self.space.knobs)
 
     def pending_epochs(self) -> list[int]:
         """The epochs of each of `pending`."""

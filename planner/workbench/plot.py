@@ -131,7 +131,7 @@ def stage_shares(study: Study, what: ShareKind = "macs", *, ax: Axes | None = No
     networks = learned[:: max(1, (len(learned) - 1) // (_GROUPS - 1))]
     rows = [_spent(one, what) for one in networks]
     stages = [f"stage {i + 1}" for i in range(len(base_named(study.settings.base).stages))]
-    parts = stages if what == "depth" else ["stem", *stages, "head"]
+    parts = stages if len(rows[0]) == len(stages) else ["stem", *stages, "head"]
     width = 0.8 / len(rows)
     for place, (row, one) in enumerate(zip(rows, networks, strict=True)):
         at = np.arange(len(row)) + (place - (len(rows) - 1) / 2) * width
@@ -269,7 +269,8 @@ def _spent(one: dict[str, Any], what: str) -> list[float]:
     """What each part of a network has."""
     if what == "macs":
         return [part / sum(one["part_macs"]) for part in one["part_macs"]]
-    return one["depths"] if what == "depth" else [one["stem"], *one["widths"], one["head"]]
+    ends = what == "width" and (one["stem"] or one["head"])
+    return [one["stem"], *one["widths"], one["head"]] if ends else one[f"{what}s"]
 
 
 def _check(name: str, value: Any, known: Sequence[str]) -> None:

@@ -84,10 +84,11 @@ class Evaluation:
         if end - start > _MOST_STEPS:
             raise InputError(f"a sum of {end - start} blocks is too long; check the depths given")
         total: Any = 0
+        outer = self._variables
         for index in range(start, end + 1):
-            self._variables[INDEX] = index
+            self._variables = {**outer, INDEX: index}
             total = total + self(body) * ((low <= index) & (index <= high))
-        self._variables.pop(INDEX, None)
+        self._variables = outer
         return total
 
 

@@ -35,7 +35,12 @@ class DeclaredFamily(Family):
         self.bases = {description.name: description.base()}
 
     def blocks(self, network: BaseNetwork, sizes: Sizes, classes: int) -> Iterator[Block]:
-        """One block for the stem, for each stage and for the head."""
+        """One block for the stem, for each stage and for the head.
+
+        Raises:
+            InputError: If a resolution or width lies between the steps, or a knob has a value that it may not have.
+        """
+        self._check_legal(sizes)
         counts, n = self.description.counts, len(sizes.resolution)
         if counts is None:
             yield self._traced(sizes, classes)
@@ -49,6 +54,21 @@ class DeclaredFamily(Family):
         for part in counts["parts"]:
             macs, params, activations = (filled(part[name]) for name in ("macs", "params", "activations"))
             yield _block(part["part"], macs, params, activations, alive, int64s)
+
+    def _check_legal(self, sizes: Sizes) -> None:
+        one = self.description
+        _check_multiple(f"{one.name}: resolution", sizes.resolution, one.step)
+        for stage, (divisor, widths) in enumerate(zip(one.divisors, sizes.widths.T, strict=True), start=1):
+            _check_multiple(f"{one.name}: width of stage {stage}", widths, divisor)
+        if not sizes.knobs:
+            return
+        following = self.variables(replace(sizes, knobs={}), 1)
+        for name, values in sizes.knobs.items():
+            for column, given in zip(one.knob_columns()[name], values.T, strict=True):
+                wrong = ~np.isin(given, one.knobs[name].values) & (given != following[column])
+                if wrong.any():
+                    may = ", ".join(map(str, one.knobs[name].values)) or "nothing but what it follows"
+                    raise InputError(f"{one.name}: {name} is {given[wrong][0]}; it may be {may}")
 
     def _traced(self, sizes: Sizes, classes: int) -> Block:
         if self.tracer is None:
@@ -98,6 +118,14 @@ class DeclaredFamily(Family):
                     found[name][:, i] = named[column]
         return found
 
+    def knob_values(self, network: BaseNetwork, sizes: Sizes) -> Mapping[str, IntArray]:
+        """`(n, k)` values of all knobs, those that follow sizes where architectures do not say."""
+        named, n = self.variables(sizes, 1), len(sizes.resolution)
+        return {
+            name: np.stack([np.broadcast_to(np.asarray(named[one], dtype=np.int64), (n,)) for one in columns], axis=1)
+            for name, columns in self.description.knob_columns().items()
+        }
+
     def with_knobs(self, network: BaseNetwork, knobs: Mapping[str, tuple[int, ...]]) -> BaseNetwork:
         """The base network itself: knobs are the architecture's, and none of them is in the table."""
         super().with_knobs(network, {name: one for name, one in knobs.items() if name not in self.description.knobs})
@@ -112,6 +140,14 @@ class DeclaredFamily(Family):
         of = Evaluation(counts["cells"], named)
         largest = [float(np.max(of(part["macs"]), initial=0)) for part in counts["parts"]]
         return 1.01 * sum(largest) + 8 * float(np.max(of(counts["alive"]), initial=0))
+
+
+def _check_multiple(what: str, values: IntArray, step: int) -> None:
+    wrong = values % step != 0
+    if wrong.any():
+        value = int(values[wrong][0])
+        near = " or ".join(str(one) for one in (value // step * step, (value // step + 1) * step) if one)
+        raise InputError(f"{what} is {value}, no multiple of {step}; take {near}")
 
 
 def with_followers(follows: Mapping[str, Expression], variables: Mapping[str, Any]) -> dict[str, Any]:

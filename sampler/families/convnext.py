@@ -9,13 +9,40 @@ a 1x1 convolution.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from sampler.architecture import BaseNetwork, IntArray, Stage
+from sampler.checks import checked_name, checked_number
+from sampler.families.kinds import BlockKind, check_ends, check_stages
 from sampler.families.parts import Block, Layer
 from sampler.families.protocol import Family, Sizes, Terms, by_name
 from sampler.families.terms import Factors, JsonObject, block_terms, classifier_terms, stem_terms
+from sampler.families.variants import ACTIVATIONS, variant_of
+
+
+@dataclass(frozen=True)
+class ConvNeXtVariant:
+    """What a network's table cannot say, and what changes no count.
+
+    Attributes:
+        conv_mlp: Whether blocks have 1x1 convolutions where the others have linear layers.
+        activation: Name in `torch.nn` of what stands between a block's two.
+        norm_epsilon: Number that layer norm adds to a variance.
+    """
+
+    conv_mlp: bool = False
+    activation: str = "GELU"
+    norm_epsilon: float = 1e-6
+
+    def __post_init__(self) -> None:
+        checked_name("activation", self.activation, ACTIVATIONS)
+        checked_number("norm_epsilon", self.norm_epsilon, 1e-12, 1)
+
+
+CONVNEXT_VARIANTS = {"": ConvNeXtVariant(), "conv_mlp": ConvNeXtVariant(conv_mlp=True)}
+_KINDS = {"convnext": BlockKind(expansion=4)}
 
 
 def _convnext(size: str, width: int, depths: tuple[int, int, int, int], variant: str = "") -> BaseNetwork:
@@ -96,6 +123,12 @@ class _ConvNeXt(Family):
         patch = network.stem_stride
         stem = stem_terms(patch, kernel=patch, padded=False)
         return Terms(stem, [_stage_terms(stage) for stage in network.stages], classifier_terms(classes))
+
+    def check(self, network: BaseNetwork) -> None:
+        """Refuses a table that cannot be built."""
+        variant_of(CONVNEXT_VARIANTS, network.variant)
+        check_stages(network, _KINDS)
+        check_ends(network, stem_strides=range(1, 33))
 
 
 CONVNEXT = _ConvNeXt()

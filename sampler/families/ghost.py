@@ -19,6 +19,8 @@ from dataclasses import replace
 import numpy as np
 
 from sampler.architecture import BaseNetwork, FloatArray, IntArray, Stage
+from sampler.errors import InputError
+from sampler.families.kinds import BlockKind, check_ends, check_stages
 from sampler.families.parts import Block, Layer, runs, strided
 from sampler.families.protocol import Family, Sizes, by_name
 
@@ -27,6 +29,7 @@ _FEATURES = 1280
 # Side of the depthwise kernel that makes a module's cheap half, squared.
 _CHEAP_AREA = 9
 _DIVISOR = 4
+_KINDS = {"ghost": BlockKind(squeezes=True, lists=True)}
 
 
 def _stage(kernel: int, stride: int, width: int, hidden: tuple[int, ...], se_ratios: tuple[float, ...] = ()) -> Stage:
@@ -111,6 +114,16 @@ class _Ghost(Family):
             Layer("classifier", _FEATURES * classes, classes, 1, bias=True),
         ]
         yield Block("head", layers, held + inputs + 2 * head * area)
+
+    def check(self, network: BaseNetwork) -> None:
+        """Refuses a table that cannot be built."""
+        if network.variant:
+            raise InputError(f"{network.name}: variant {network.variant!r} is unknown; known: ''")
+        check_stages(network, _KINDS)
+        check_ends(network, stem_strides=(2,), head=True)
+        for number, stage in enumerate(network.stages, start=1):
+            if {len(listed) for listed in (stage.expansions, stage.se_ratios) if listed} - {stage.depth}:
+                raise InputError(f"{network.name}: stage {number}: {stage.depth} expansions or se_ratios are wanted")
 
 
 GHOST = _Ghost()

@@ -79,6 +79,15 @@ def strided(side: IntArray, stride: int) -> IntArray:
     return side if stride == 1 else -(-side // stride)
 
 
+def projection(stage: Stage, c_in: IntArray, c_out: IntArray, area_out: IntArray) -> Layer:
+    """The 1x1 convolution in the shortcut of a stage's first block, where the stride or the width changes."""
+    if stage.stride > 1:
+        return Layer("shortcut", c_in * c_out, c_out, area_out, "batch")
+    present = (c_in != c_out).astype(np.int64)
+    channels = present * c_out
+    return Layer("shortcut", c_in * channels, channels, area_out, "batch", present=present)
+
+
 def runs(stage: Stage, depth: IntArray) -> list[tuple[int, IntArray | None]]:
     """Runs of equal blocks of a stage: the index of each one's first block, and how often `(n,)` it comes.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from sampler.architecture import Architectures, BaseNetwork, IntArray
 from sampler.errors import InputError
+from sampler.families.kinds import check_kinds
 from sampler.families.parts import Block
 from sampler.families.terms import JsonObject
 from sampler.layered import LayeredArchitecture
@@ -122,6 +123,18 @@ class Family(Protocol):
         """
         return convolutional_bound(network, sizes)
 
+    def check(self, network: BaseNetwork) -> None:
+        """Refuses a table of stages that its blocks cannot be; by default one that its base networks say nothing of.
+
+        Raises:
+            InputError: Naming the base network, the value and what is wanted.
+        """
+        variants = {base.variant for base in self.bases.values()}
+        if network.variant not in variants:
+            known = ", ".join(repr(name) for name in sorted(variants))
+            raise InputError(f"{network.name}: variant {network.variant!r} is unknown; known: {known}")
+        check_kinds(network, sorted({stage.block for base in self.bases.values() for stage in base.stages}))
+
     def terms(self, network: BaseNetwork, classes: int) -> Terms:
         """A base network's blocks as plain data.
 
@@ -189,7 +202,8 @@ def convolutional_bound(network: BaseNetwork, sizes: Sizes) -> float:
     """Twice what a full 3 x 3 convolution or an expansion and a projection cost in every block, whichever is more."""
     widest = float(max(sizes.widths.max(), sizes.stem.max()))
     expansion = max(max(stage.expansion, *stage.expansions, 1.0) for stage in network.stages)
+    depthwise = float(max(7, *(stage.kernel for stage in network.stages))) ** 2
     blocks = float(sizes.depths.max()) * len(network.stages)
     area = float(sizes.resolution.max()) ** 2
     head = float(sizes.head.max()) * widest * area
-    return max(4 * expansion, 18.0) * widest * (widest + 49) * blocks * area + head
+    return max(4 * expansion, 18.0) * widest * (widest + depthwise) * blocks * area + head

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
+
+import numpy as np
 
 from sampler.architecture import Architecture, BaseNetwork, stack
 from sampler.checks import shown
 from sampler.errors import InputError
-from sampler.families.protocol import Family, overrides, sizes_of
+from sampler.families.protocol import Family, Sizes, overrides, sizes_of
 
 _GROUP = "scaling_planner.families"  # of the entry points by which installed packages offer families
 _F = TypeVar("_F", bound="Family | type[Family]")
@@ -17,6 +19,7 @@ _T = TypeVar("_T")
 
 _families: dict[str, Family] = {}
 _bases: dict[str, BaseNetwork] = {}
+_joined: dict[str, BaseNetwork] = {}  # of those the tables that joined a family after it was registered
 _loaded: list[str] = []  # the groups of entry points that were read
 
 
@@ -54,8 +57,72 @@ def unregister_family(name: str) -> None:
     """
     if name not in _families:
         raise InputError(f"family {shown(name)} is unknown; known families: {', '.join(_families)}")
-    for base in _families.pop(name).bases:
+    joined = [base for base, network in _joined.items() if network.family == name]
+    for base in [*_families.pop(name).bases, *joined]:
         del _bases[base]
+        _joined.pop(base, None)
+
+
+def know_base(network: BaseNetwork) -> BaseNetwork:
+    """Makes a table of stages known as a base network of its family, until the program ends.
+
+    Args:
+        network: The table; the same one again is fine.
+
+    Returns:
+        The base network of that name.
+
+    Raises:
+        InputError: If the table cannot be built at base size, or its name is taken by another one.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from sampler import base
+        >>> know_base(replace(base("resnet18"), name="efficientnet_b0"))
+        Traceback (most recent call last):
+            ...
+        sampler.errors.PlannerError: efficientnet_b0 is known already, with another table; give yours another name
+    """
+    known = _bases.get(network.name)
+    if known is None:
+        check_base(network)
+        _bases[network.name] = _joined[network.name] = network
+    elif known != network:
+        raise InputError(f"{network.name} is known already, with another table; give yours another name")
+    return _bases[network.name]
+
+
+def forget_base(name: str) -> None:
+    """Makes a table that `know_base` made known unknown again.
+
+    Raises:
+        InputError: If it did not.
+    """
+    if name not in _joined:
+        raise InputError(f"{shown(name)} is no table that joined a family; there are {', '.join(_joined) or 'none'}")
+    del _joined[name], _bases[name]
+
+
+def joined_bases() -> Mapping[str, BaseNetwork]:
+    """The base networks that `know_base` made known."""
+    return _joined
+
+
+def check_base(network: BaseNetwork) -> None:
+    """Refuses a table of stages that its family cannot build at base size.
+
+    Raises:
+        InputError: With what is wrong.
+    """
+    family = family_of(network)
+    family.check(network)
+    if network.resolution < network.stride:
+        raise InputError(f"{network.name}: {network.resolution} px is below its stride of {network.stride}")
+    one = network.architecture()
+    resolution, stem, head = (np.array([number]) for number in (one.resolution, one.stem, one.head))
+    sizes = Sizes(resolution, stem, np.array([one.widths]), np.array([one.depths]), head)
+    for _ in family.blocks(network, sizes, 1000):  # which refuses widths that do not divide, or leave no channel
+        pass
 
 
 @contextmanager
@@ -130,25 +197,13 @@ def network_of(architecture: Architecture) -> BaseNetwork:
 
 
 def check_table(network: BaseNetwork) -> None:
-    """Refuses a table that its family does not know: kinds of blocks, or a variant, that none of its base networks has.
+    """Refuses a table that its family cannot build, whatever its sizes.
 
     Raises:
-        InputError: Naming the kind or the variant.
+        InputError: Naming what is wrong.
     """
-    if network is _bases.get(network.name):
-        return
-    known = family_of(network).bases.values()
-    variants = {base.variant for base in known}
-    if network.variant not in variants:
-        raise InputError(f"{network.name}: variant {network.variant!r} is unknown; known: {_listed(variants)}")
-    kinds = {stage.block for base in known for stage in base.stages}
-    for stage in network.stages:
-        if stage.block not in kinds:
-            raise InputError(f"{network.name}: block {stage.block!r} is unknown; known: {_listed(kinds)}")
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(repr(name) for name in sorted(names))
+    if network is not _bases.get(network.name):
+        family_of(network).check(network)
 
 
 def own_knobs(network: BaseNetwork) -> dict[str, tuple[int, ...]]:
@@ -218,9 +273,12 @@ def _check(family: Family) -> None:
 
 _METHODS = (
     "blocks",
+    "check",
     "widths",
     "width_steps",
     "knobs",
+    "knob_grids",
+    "followed",
     "knob_values",
     "with_knobs",
     "macs_bound",

@@ -1,7 +1,7 @@
 """RegNetX and RegNetY, 200 MMACs to 32 GMACs (Radosavovic et al. 2020, https://arxiv.org/abs/2003.13678).
 
-As timm builds them: bottleneck ratio 1, every stage's first block with stride 2 and a projected shortcut,
-squeeze-excite reduced from a block's input channels, no head convolution. A block's layers are reduce (1x1),
+As timm builds them: bottleneck ratio 1, every stage's first block with stride 2 and a projected shortcut (which only a
+table of stride 1 and equal widths has not), squeeze-excite reduced from a block's input channels, no head convolution. A block's layers are reduce (1x1),
 spatial (3x3, in groups), squeeze and excite, expand (1x1), as in a bottleneck of any ratio, and shortcut (1x1).
 Notation, all int64 of shape (n,):
 
@@ -15,18 +15,23 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sampler.architecture import BaseNetwork, IntArray, Stage
+from sampler.checks import checked_name, checked_number
 from sampler.errors import InputError
-from sampler.families.parts import Block, Layer, squeeze_channels, strided
+from sampler.families.kinds import BlockKind, check_ends, check_stages
+from sampler.families.parts import Block, Layer, projection, squeeze_channels, strided
 from sampler.families.protocol import Family, Sizes, Terms, by_name
 from sampler.families.terms import Factors, JsonObject, block_terms, channel_terms, classifier_terms, stem_terms, whole
+from sampler.families.variants import IN_PLACE, variant_of
 
 GROUP_WIDTH = "group_width"  # the name of its knob
 MULTIPLE = 8
+_KINDS = {"bottleneck": BlockKind(kernel=3, expansion=1, squeezes=True, groups=True)}
+_STAGES = 4
 # depth, w0, wa, wm and group width, of https://github.com/facebookresearch/pycls/tree/main/configs/dds_baselines.
 X_PARAMETERS = {
     "regnetx_002": (13, 24, 36.44, 2.49, 8),
@@ -56,6 +61,26 @@ Y_PARAMETERS = {
     "regnety_160": (18, 200, 106.23, 2.48, 112),
     "regnety_320": (20, 232, 115.89, 2.53, 232),
 }
+
+
+@dataclass(frozen=True)
+class RegNetVariant:
+    """What a network's table cannot say, and what changes no count.
+
+    Attributes:
+        activation: Name in `torch.nn` of what follows every convolution that has an activation.
+        norm_epsilon: Number that batch norm adds to a variance.
+    """
+
+    activation: str = "ReLU"
+    norm_epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        checked_name("activation", self.activation, IN_PLACE)
+        checked_number("norm_epsilon", self.norm_epsilon, 1e-12, 1)
+
+
+REGNET_VARIANTS = {"": RegNetVariant()}
 
 
 def compatible(widths: IntArray, group_width: IntArray) -> IntArray:
@@ -158,9 +183,10 @@ class _RegNet(Family):
             held = image + c_in * area  # as is the stage's input until the stage is done
             # The next layer's norm runs before a layer's output is let go, its own input and output alive too.
             reduced, outputs = c_out * area, c_out * area_out
-            layers = regnet_layers(stage, c_in, c_out, c_group, area, area_out, projects=True)
+            layers = regnet_layers(stage, c_in, c_out, c_group, area, area_out)
+            layers.append(projection(stage, c_in, c_out, area_out))
             yield Block(index + 1, layers, held + reduced + np.maximum(reduced, 2 * outputs))
-            layers = regnet_layers(stage, c_out, c_out, c_group, area_out, area_out, projects=False)
+            layers = regnet_layers(stage, c_out, c_out, c_group, area_out, area_out)
             yield Block(index + 1, layers, held + 4 * outputs, depths[:, index] - 1)
             c_in, area = c_out, area_out
         yield Block("head", [Layer("classifier", c_in * classes, classes, 1, bias=True)], image + c_in * area)
@@ -185,6 +211,14 @@ class _RegNet(Family):
         stages = [_stage_terms(stage) for stage in network.stages]
         return Terms(stem_terms(network.stem_stride), stages, classifier_terms(classes))
 
+    def check(self, network: BaseNetwork) -> None:
+        """Refuses a table that cannot be built."""
+        variant_of(REGNET_VARIANTS, network.variant)
+        check_stages(network, _KINDS)
+        check_ends(network, stem_strides=(2,), stages=_STAGES)
+        if len({stage.se_ratio for stage in network.stages}) > 1:
+            raise InputError(f"{network.name}: its stages differ in se_ratio; a RegNet has one for all")
+
 
 REGNET = _RegNet()
 
@@ -196,9 +230,8 @@ def regnet_layers(
     c_group: IntArray,
     area_in: IntArray,
     area_out: IntArray,
-    projects: bool,
 ) -> list[Layer]:
-    """The layers of one block of a stage, for `n` architectures.
+    """The layers of one block of a stage but its shortcut, for `n` architectures.
 
     Args:
         stage: For its squeeze-excite ratio.
@@ -207,7 +240,6 @@ def regnet_layers(
         c_group: Channels per group.
         area_in: Pixels before the block.
         area_out: Pixels after it.
-        projects: Whether the shortcut is a 1x1 convolution, as in a stage's first block.
 
     Raises:
         InputError: If the input is so narrow that squeeze-excite would have no channel.
@@ -222,8 +254,6 @@ def regnet_layers(
         weights = c_out * c_se
         layers += [Layer("squeeze", weights, c_se, 1, bias=True), Layer("excite", weights, c_out, 1, bias=True)]
     layers.append(Layer("expand", c_out * c_out, c_out, area_out, "batch"))
-    if projects:
-        layers.append(Layer("shortcut", pointwise, c_out, area_out, "batch"))
     return layers
 
 
@@ -264,5 +294,5 @@ def _stage_terms(stage: Stage) -> list[JsonObject]:
     if stage.se_ratio:
         channels.append(channel_terms("c_se", "c_in", whole(stage.se_ratio, "even")))
         layers.append([2, "c_out", "c_se"])
-    shortcut: Factors = ["c_in", "c_out", "after"]
+    shortcut: Factors = ["c_in", "c_out", "after", *([] if stage.stride > 1 else ["changed"])]
     return [block_terms([*layers, shortcut], channels, stage.stride), block_terms(layers, channels)]

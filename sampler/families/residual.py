@@ -15,15 +15,61 @@ Notation, all int64 of shape (n,):
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from sampler.architecture import MAX_CHANNELS, MAX_PIXELS, BaseNetwork, IntArray, Stage, check_range
+from sampler.checks import checked_name, checked_number
 from sampler.errors import InputError
-from sampler.families.parts import Block, Layer, strided
+from sampler.families.kinds import BlockKind, check_ends, check_stages
+from sampler.families.parts import Block, Layer, projection, strided
 from sampler.families.protocol import Family, Sizes, Terms, by_name, no_layers
 from sampler.families.terms import Factors, JsonObject, block_terms, channel_terms, classifier_terms, stem_terms, whole
+from sampler.families.variants import IN_PLACE, variant_of
 from sampler.layered import PADDINGS, LayeredArchitecture
+
+_KINDS = {"basic": BlockKind(kernel=3, expansion=1), "bottleneck": BlockKind(kernel=3)}
+# timm's class takes the hidden channels of a bottleneck in 64ths of its width.
+_HIDDEN_PARTS = 64
+
+
+@dataclass(frozen=True)
+class ResidualVariant:
+    """What a network's table cannot say.
+
+    Attributes:
+        stem_kernel: Side of the first convolution's kernel, in pixels.
+        stem_pool: Whether a 3x3 max pool of stride 2 follows it.
+        shortcut: How a shortcut comes to another side or width: `"projected"` by a 1x1 convolution, or `"padded"` with
+            zero channels after it was subsampled.
+        activation: Name in `torch.nn` of what follows the norms and the sums.
+        norm_epsilon: Number that batch norm adds to a variance.
+    """
+
+    stem_kernel: int = 7
+    stem_pool: bool = True
+    shortcut: str = "projected"
+    activation: str = "ReLU"
+    norm_epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if not (0 < self.stem_kernel < _HIDDEN_PARTS and self.stem_kernel % 2):
+            raise InputError(f"stem_kernel is {self.stem_kernel}; an odd number of pixels below 64 is wanted")
+        checked_name("shortcut", self.shortcut, ("projected", "padded"))
+        checked_name("activation", self.activation, IN_PLACE)
+        checked_number("norm_epsilon", self.norm_epsilon, 1e-12, 1)
+
+    @property
+    def pools(self) -> int:
+        """Stride of what follows the first convolution."""
+        return 2 if self.stem_pool else 1
+
+
+RESIDUAL_VARIANTS = {
+    "": ResidualVariant(),
+    "cifar": ResidualVariant(stem_kernel=3, stem_pool=False, shortcut="padded"),
+}
 
 
 def _resnet(name: str, block: str, depths: tuple[int, ...]) -> BaseNetwork:
@@ -83,7 +129,7 @@ class _Residual(Family):
             held = image + c_in * area  # as is the stage's input until the stage is done
             outputs = c_out * area_out
             layers = residual_layers(stage, c_in, c_mid, c_out, area, area_out)
-            if network.variant == "cifar":
+            if residual_variant(network).shortcut == "padded":
                 pools = stage.stride > 1
                 pooling = max_pooling(held + outputs, c_in * area_out) if pools else None
                 alive = zero_padded_alive(c_in, c_mid, c_out, c_out, area_out, pools)
@@ -99,9 +145,24 @@ class _Residual(Family):
 
     def terms(self, network: BaseNetwork, classes: int) -> Terms:
         """Its blocks as plain data."""
-        pool = block_terms([], stride=2)
-        stem = stem_terms(1) if network.variant == "cifar" else [*stem_terms(2, kernel=7), pool]
+        variant = residual_variant(network)
+        stem = stem_terms(network.stem_stride // variant.pools, kernel=variant.stem_kernel)
+        if variant.stem_pool:
+            stem.append(block_terms([], stride=2))
         return Terms(stem, [_stage_terms(network, stage) for stage in network.stages], classifier_terms(classes))
+
+    def check(self, network: BaseNetwork) -> None:
+        """Refuses a table that cannot be built."""
+        variant = residual_variant(network)
+        check_stages(network, _KINDS)
+        check_ends(network, stem_strides=(variant.pools, 2 * variant.pools))
+        if len({(stage.block, stage.expansion) for stage in network.stages}) > 1:
+            raise InputError(f"{network.name}: its stages differ in block or expansion; a ResNet has one for all")
+        stage = network.stages[0]
+        if _HIDDEN_PARTS * stage.expansion % 1:
+            raise InputError(f"{network.name}: expansion {stage.expansion:g} is not in 64ths, as 0.25 is")
+        if variant.shortcut == "padded" and stage.block != "basic":
+            raise InputError(f"{network.name}: only blocks 'basic' have padded shortcuts; project them")
 
     def layer_blocks(
         self, network: BaseNetwork, architecture: LayeredArchitecture, layers: IntArray, classes: int
@@ -113,6 +174,11 @@ class _Residual(Family):
 
 
 RESIDUAL = _Residual()
+
+
+def residual_variant(network: BaseNetwork) -> ResidualVariant:
+    """What the table of a network of this family does not say."""
+    return variant_of(RESIDUAL_VARIANTS, network.variant)
 
 
 def layer_blocks(
@@ -168,8 +234,14 @@ def projects(network: BaseNetwork, stride: int) -> bool:
 
 
 def has_layers(network: BaseNetwork) -> bool:
-    """Whether the network can have one width per layer: whether it is a ResNet of basic blocks."""
-    return network.family == "residual" and all(stage.block == "basic" for stage in network.stages)
+    """Whether the network can have one width per layer: whether it is a ResNet of basic blocks, ImageNet's or CIFAR's."""
+    blocks = all(stage.block == "basic" for stage in network.stages)
+    return network.family == "residual" and blocks and has_usual_stem(network)
+
+
+def has_usual_stem(network: BaseNetwork) -> bool:
+    """Whether the network has a stem, activations and shortcuts of ImageNet's ResNets, or of CIFAR's."""
+    return (network.variant, network.stem_stride) in (("", 4), ("cifar", 1))
 
 
 def check_layers(
@@ -213,28 +285,18 @@ def check_layered(network: BaseNetwork, architecture: LayeredArchitecture, class
 
 def stem_block(network: BaseNetwork, resolution: IntArray, stem: IntArray) -> Block:
     """The first convolution: CIFAR's 3x3, or the 7x7 of stride 2 before a max pool of stride 2."""
-    cifar = network.variant == "cifar"
-    kernel, stride = (3, 1) if cifar else (7, 2)
-    side = strided(resolution, stride)
+    variant = residual_variant(network)
+    side = strided(resolution, network.stem_stride // variant.pools)
     area, area_pooled = side * side, strided(side, 2) ** 2
     image, outputs = 3 * resolution * resolution, stem * area
-    layer = Layer("convolution", 3 * kernel * kernel * stem, stem, area, "batch")
-    pooling = None if cifar else max_pooling(image + outputs, stem * area_pooled)
+    layer = Layer("convolution", 3 * variant.stem_kernel**2 * stem, stem, area, "batch")
+    pooling = max_pooling(image + outputs, stem * area_pooled) if variant.stem_pool else None
     return Block("stem", [layer], image + 2 * outputs, pooling=pooling)
 
 
 def max_pooling(alive: IntArray, outputs: IntArray) -> tuple[IntArray, IntArray]:
     """A `Block.pooling`: of so many outputs, with so many elements alive beside them."""
     return alive + outputs, outputs
-
-
-def projection(stage: Stage, c_in: IntArray, c_out: IntArray, area_out: IntArray) -> Layer:
-    """The 1x1 convolution in the shortcut of a stage's first block, where the stride or the width changes."""
-    if stage.stride > 1:
-        return Layer("shortcut", c_in * c_out, c_out, area_out, "batch")
-    present = (c_in != c_out).astype(np.int64)
-    channels = present * c_out
-    return Layer("shortcut", c_in * channels, channels, area_out, "batch", present=present)
 
 
 def head_block(image: IntArray, c_in: IntArray, area: IntArray, classes: int) -> Block:
@@ -307,5 +369,5 @@ def _stage_terms(network: BaseNetwork, stage: Stage) -> list[JsonObject]:
     ]
     layers: list[Factors] = basic if stage.block == "basic" else bottleneck
     shortcuts: list[Factors] = [["c_in", "c_out", "after", *([] if stage.stride > 1 else ["changed"])]]
-    first = layers if network.variant == "cifar" else layers + shortcuts
+    first = layers if residual_variant(network).shortcut == "padded" else layers + shortcuts
     return [block_terms(first, channels, stage.stride), block_terms(layers, channels)]

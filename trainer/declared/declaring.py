@@ -78,6 +78,11 @@ def network(
     return decorate
 
 
+def declares(thing: object) -> bool:
+    """Whether something is a function that declares a network."""
+    return isinstance(getattr(thing, _MARK, None), Declaration)
+
+
 def declaration_of(function: object) -> Declaration:
     """What a decorated function declares, with the name by which its file has it.
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from sampler import BaseNetwork, InputError, base
 from sampler.checks import shown
@@ -25,9 +25,9 @@ from trainer.declared.kept import keep_description, kept_description
 from trainer.declared.own_files import digest_of_files, own_files, root_of
 from trainer.declared.torch_family import DeclaredTorchFamily
 from trainer.families.registry import register_torch_family
+from trainer.image_data import Progress
 from trainer.user_code import file_of_module, named_object, prefer_folder, read_file
 
-Tell: TypeAlias = Callable[[str, int, int], None]
 _GROUP = "scaling_planner.networks"  # of the entry points by which installed packages offer networks
 _derive = DeferredModule("trainer.declared.derive")
 
@@ -74,7 +74,7 @@ def silent(what: str, done: int, total: int) -> None:
     """Tells nobody how far it is."""
 
 
-def load_network(given: Any, tell: Tell = silent) -> BaseNetwork:
+def load_network(given: Any, tell: Progress = silent) -> BaseNetwork:
     """The base network that is meant, known by its name from now on. A declared one is derived, once per file.
 
     Args:
@@ -93,20 +93,24 @@ def load_network(given: Any, tell: Tell = silent) -> BaseNetwork:
         return _of_declaration(declaration_of(given), tell)
     if ":" in given and given not in known_bases():
         return _named(given, tell)
-    if given not in known_bases() and (value := _offered(given)):
+    if given not in known_bases() and (value := offered_network(given)):
         return _named(value, tell)
     return base(given)
 
 
-def _offered(name: str) -> str:
-    """The function that an installed package offers by a name; "" where none does."""
+def offered_network(name: str) -> str:
+    """The function that an installed package offers by a name, as `package.module:NAME`; "" where none does.
+
+    Raises:
+        InputError: If several do.
+    """
     found = sorted({point.value for point in entry_points(group=_GROUP, name=name)})
     if len(found) > 1:
         raise InputError(f"network {name!r} is given by {' and '.join(found)}; uninstall all but one")
     return found[0] if found else ""
 
 
-def _named(name: str, tell: Tell) -> BaseNetwork:
+def _named(name: str, tell: Progress) -> BaseNetwork:
     path, root = _place(name)
     if path is None:
         return _of_declaration(_declared(name, {}), tell)
@@ -156,7 +160,7 @@ def _checked(spec: NetworkSpec, source: Source, name: str) -> NetworkSpec:
     return replace(spec, source=source)
 
 
-def _of_declaration(declaration: Declaration, tell: Tell) -> BaseNetwork:
+def _of_declaration(declaration: Declaration, tell: Progress) -> BaseNetwork:
     spec = declaration.spec
     place = getattr(spec.factory, "__module__", ""), spec.source.function
     before = _origins.get(spec.name)
@@ -173,7 +177,7 @@ def _is_of(description: NetworkDescription, spec: NetworkSpec) -> bool:
     return all(getattr(description, name) == getattr(spec, name) for name in names)
 
 
-def _derived(spec: NetworkSpec, tell: Tell) -> NetworkDescription:
+def _derived(spec: NetworkSpec, tell: Progress) -> NetworkDescription:
     found: NetworkDescription = replace(_derive.derive(spec, tell), source=spec.source)
     # As it is read again: lists, where there were tuples.
     description = NetworkDescription.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False)))
@@ -202,6 +206,17 @@ def _know(description: NetworkDescription, origin: _Origin, anew: bool = False) 
         register_torch_family(description.family, family)
     _origins[description.name] = origin
     return network
+
+
+def spec_of_network(name: str) -> NetworkSpec:
+    """What was declared of a network that is known; its file is imported where nobody has yet.
+
+    Raises:
+        InputError: If no declared network is known by this name, or its file cannot be imported.
+    """
+    if name not in _origins:
+        raise InputError(f"no declared network is called {shown(name)}")
+    return _origins[name].spec()
 
 
 def shipped_network(name: str) -> ShippedNetwork | None:

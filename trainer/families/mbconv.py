@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sampler import Architecture, BaseNetwork, Stage
+from sampler.families.mbconv import mbconv_variant
+from sampler.families.mbconv_variants import MBCONV_VARIANTS, MBConvVariant
 from trainer.families.protocol import BlockEnds, ChannelRoles, Parts, StageParts
 from trainer.families.timm_code import TimmCode
 
@@ -16,38 +17,8 @@ if TYPE_CHECKING:
 _TIMM_BLOCKS = {"ds": "ds", "mb": "ir", "er": "er", "cn": "cn"}
 
 
-@dataclass(frozen=True)
-class Variant:
-    """What a network's table cannot say, and what changes no count.
-
-    Attributes:
-        activation: Name in `torch.nn` of what follows every convolution that has an activation.
-        norm_epsilon: Number that batch norm adds to a variance.
-        padding: timm's word: `""` for symmetric, `"same"` for TensorFlow's.
-        relu_stages: How many of the first stages have ReLU all the same.
-        no_skip: Indices of stages that never have a skip connection.
-        skip_convolutions: Whether blocks of one convolution have a skip connection where they can.
-        pooled_head: Whether pooling comes before the head's convolution, as in MobileNetV3.
-    """
-
-    activation: str
-    norm_epsilon: float = 1e-5
-    padding: str = ""
-    relu_stages: int = 0
-    no_skip: tuple[int, ...] = ()
-    skip_convolutions: bool = False
-    pooled_head: bool = False
-
-
-VARIANTS = {
-    "": Variant("SiLU"),
-    "relu6": Variant("ReLU6"),
-    "efficientnetv2": Variant("SiLU", norm_epsilon=1e-3, padding="same", skip_convolutions=True),
-    "mobilenetv3_large": Variant("Hardswish", relu_stages=3, pooled_head=True),
-    "mobilenetv3_small": Variant("Hardswish", relu_stages=2, pooled_head=True),
-    "mnasnet_b1": Variant("ReLU", no_skip=(0, 6)),
-    "mnasnet_a1": Variant("ReLU", no_skip=(0,)),
-}
+# Squeeze-excite of timm's two classes, as their functions below have it.
+_USUAL = {pooled: MBCONV_VARIANTS["mobilenetv3_large" if pooled else ""].squeeze for pooled in (False, True)}
 
 
 class MBConvFamily:
@@ -59,14 +30,14 @@ class MBConvFamily:
 
     def timm_code(self, network: BaseNetwork, architecture: Architecture) -> TimmCode:
         """The code of an architecture: every stage in timm's notation, as its widths are final."""
-        variant = VARIANTS[network.variant]
+        variant = mbconv_variant(network)
         stages = [
             _repeated(_stage_words(variant, index, stage, width, depth))
             for index, (stage, width, depth) in enumerate(
                 zip(network.stages, architecture.widths, architecture.depths, strict=True)
             )
         ]
-        arguments = {
+        arguments: dict[str, Any] = {
             "stem": architecture.stem,
             "stages": stages,
             "head": architecture.head,
@@ -74,8 +45,14 @@ class MBConvFamily:
             "norm_epsilon": variant.norm_epsilon,
             "padding": variant.padding,
         }
-        build = mobilenetv3 if variant.pooled_head else efficientnet
-        return TimmCode((build,), arguments, "conv_stem", "classifier", features="dict(flatten_sequential=True)")
+        functions: tuple[Callable[..., Any], ...] = (mobilenetv3 if variant.pooled_head else efficientnet,)
+        if (variant.squeeze, network.stem_stride) != (_USUAL[variant.pooled_head], 2):
+            of, divisor, gate, activation = variant.squeeze
+            arguments |= {"stem_stride": network.stem_stride, "pooled_head": variant.pooled_head}
+            arguments |= {"squeeze_of": of, "squeeze_divisor": divisor}
+            arguments |= {"squeeze_gate": gate, "squeeze_activation": activation}
+            functions = (mbconv_of_table,)
+        return TimmCode(functions, arguments, "conv_stem", "classifier", features="dict(flatten_sequential=True)")
 
     def parts(self, model: Any, architecture: Architecture) -> Parts:
         """The parts of a network; MobileNetV3's tail has no norm."""
@@ -121,7 +98,7 @@ def _ends(block: nn.Module) -> BlockEnds | None:
     return None
 
 
-def _stage_words(variant: Variant, index: int, stage: Stage, width: int, depth: int) -> list[str]:
+def _stage_words(variant: MBConvVariant, index: int, stage: Stage, width: int, depth: int) -> list[str]:
     """A stage in timm's notation, one word per block."""
     end = f"_c{width}"
     if index < variant.relu_stages:
@@ -134,9 +111,16 @@ def _stage_words(variant: Variant, index: int, stage: Stage, width: int, depth: 
     ratios = stage.se_ratios or (stage.se_ratio,)
     start = f"{_TIMM_BLOCKS[stage.block]}_r1_k{stage.kernel}_s{stage.stride}"  # timm strides the first block only
     return [
-        f"{start}_e{expansions[min(block, len(expansions) - 1)]:g}_se{ratios[min(block, len(ratios) - 1)]:g}{end}"
+        f"{start}_e{_shortest(expansions[min(block, len(expansions) - 1)])}"
+        f"_se{_shortest(ratios[min(block, len(ratios) - 1)])}{end}"
         for block in range(depth)
     ]
+
+
+def _shortest(number: float) -> str:
+    """The shortest text that timm reads as exactly this number."""
+    text = f"{number:g}"
+    return text if float(text) == number else repr(number)
 
 
 def _repeated(words: list[str]) -> list[str]:
@@ -197,3 +181,59 @@ def mobilenetv3(
         se_layer=partial(SqueezeExcite, gate_layer="hard_sigmoid", force_act_layer=nn.ReLU, rd_round_fn=round_channels),
         **kwargs,
     )
+
+
+def mbconv_of_table(
+    stem: int,
+    stages: list[list[str]],
+    head: int,
+    activation: str,
+    norm_epsilon: float,
+    padding: str,
+    stem_stride: int,
+    pooled_head: bool,
+    squeeze_of: str,
+    squeeze_divisor: int,
+    squeeze_gate: str,
+    squeeze_activation: str,
+    **kwargs: Any,
+) -> Any:
+    """An EfficientNet, or MobileNetV3 where its head is pooled, with another squeeze-excite or stem than timm's."""
+    from functools import partial
+
+    from timm.layers import create_conv2d
+    from timm.models._efficientnet_blocks import SqueezeExcite
+    from timm.models._efficientnet_builder import decode_arch_def, efficientnet_init_weights, round_channels
+    from timm.models.efficientnet import EfficientNet
+    from timm.models.mobilenetv3 import MobileNetV3
+    from torch import nn
+
+    blocks = decode_arch_def(stages)
+    of_hidden = squeeze_of == "hidden"
+    if of_hidden and not pooled_head:
+        for block in (block for stage in blocks for block in stage if block.get("se_ratio")):
+            block["se_ratio"] *= block.get("exp_ratio", 1.0)  # by which timm's class will divide
+    squeeze = partial(
+        SqueezeExcite,
+        gate_layer=getattr(nn, squeeze_gate),
+        force_act_layer=getattr(nn, squeeze_activation) if squeeze_activation else None,
+        rd_round_fn=round_channels if squeeze_divisor == 8 else None,
+    )
+    kind: Any = partial(MobileNetV3, se_from_exp=of_hidden) if pooled_head else EfficientNet
+    model = kind(
+        block_args=blocks,
+        stem_size=stem,
+        num_features=head,
+        round_chs_fn=partial(round_channels, divisor=1, round_limit=0.0),
+        pad_type=padding,
+        act_layer=getattr(nn, activation),
+        norm_layer=partial(nn.BatchNorm2d, eps=norm_epsilon),
+        se_layer=squeeze,
+        **kwargs,
+    )
+    if stem_stride == 1:
+        model.conv_stem = create_conv2d(model.conv_stem.in_channels, stem, 3, stride=1, padding=padding)
+        for info in model.feature_info:
+            info["reduction"] //= 2
+        efficientnet_init_weights(model)
+    return model

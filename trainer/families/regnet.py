@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sampler import Architecture, BaseNetwork
-from sampler.families.regnet import GROUP_WIDTH, group_widths
+from sampler.families.regnet import GROUP_WIDTH, REGNET_VARIANTS, group_widths
+from sampler.families.variants import variant_of
 from trainer.families.protocol import BlockEnds, ChannelRoles, Parts, StageParts
 from trainer.families.timm_code import TimmCode
 
@@ -47,6 +48,10 @@ class RegNetFamily:
             for stage, width, depth, group in rows
         ]
         arguments = {"stem": architecture.stem, "se_ratio": network.stages[0].se_ratio, "stages": stages}
+        if network.variant not in REGNET_VARIANTS:
+            variant = variant_of(REGNET_VARIANTS, network.variant)
+            arguments |= {"activation": variant.activation, "norm_epsilon": variant.norm_epsilon}
+            return TimmCode((given_regnet, regnet_of_variant), arguments, "stem.conv", "head.fc")
         return TimmCode((given_regnet,), arguments, "stem.conv", "head.fc")
 
     def parts(self, model: Any, architecture: Architecture) -> Parts:
@@ -105,3 +110,15 @@ def given_regnet(stem: int, se_ratio: float, stages: list[dict[str, Any]], **kwa
             return stages, super()._get_stage_args(*args, **options)[1]
 
     return GivenRegNet(RegNetCfg(stem_width=stem, se_ratio=se_ratio), **kwargs)
+
+
+def regnet_of_variant(
+    stem: int, se_ratio: float, stages: list[dict[str, Any]], activation: str, norm_epsilon: float, **kwargs: Any
+) -> nn.Module:
+    """A RegNet of these stages with another activation or epsilon than timm's."""
+    from functools import partial
+
+    from torch import nn
+
+    norm = partial(nn.BatchNorm2d, eps=norm_epsilon)
+    return given_regnet(stem, se_ratio, stages, act_layer=getattr(nn, activation), norm_layer=norm, **kwargs)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sampler import Architecture, BaseNetwork, LayeredArchitecture, base
-from sampler.families.residual import check_layers, projects
+from sampler.families.residual import check_layers, has_usual_stem, projects, residual_variant
 from trainer.families.protocol import BlockEnds, ChannelRoles, Parts, StageParts
 from trainer.families.timm_code import TimmCode
 
@@ -38,6 +38,9 @@ class ResidualFamily:
         """The code of an architecture, block by block where timm's class cannot have it."""
         if isinstance(architecture, LayeredArchitecture):
             return _layers_code(network, architecture.stem, architecture.layers, architecture.padding)
+        usual = network.variant == "cifar" or [stage.stride for stage in network.stages] == [1, 2, 2, 2]
+        if not (usual and has_usual_stem(network)):
+            return _table_code(network, architecture)
         if network.variant == "cifar":
             rows = zip(architecture.widths, architecture.depths, strict=True)
             layers = [[width] * 2 * depth for width, depth in rows]
@@ -57,7 +60,7 @@ class ResidualFamily:
     def parts(self, model: Any, architecture: Architecture) -> Parts:
         """The parts of a network; CIFAR's shortcuts into a stage pad with zero channels."""
         runs = (getattr(model, f"layer{index + 1}") for index in range(len(architecture.depths)))
-        padded = base(architecture.base).variant == "cifar"
+        padded = residual_variant(base(architecture.base)).shortcut == "padded"
         return Parts([model.conv1, model.bn1], [StageParts(list(run), padded=padded) for run in runs], [model.fc])
 
     def channels(self) -> ChannelRoles:
@@ -79,6 +82,26 @@ class ResidualFamily:
         from timm.models.resnet import BasicBlock, Bottleneck
 
         return {BasicBlock: "downsample", Bottleneck: "downsample"}
+
+
+def _table_code(network: BaseNetwork, architecture: Architecture) -> TimmCode:
+    """The code of a network that neither timm's class can be, nor CIFAR's."""
+    variant, stage = residual_variant(network), network.stages[0]
+    arguments = {
+        "stem": architecture.stem,
+        "stem_kernel": variant.stem_kernel,
+        "stem_stride": network.stem_stride // variant.pools,
+        "stem_pool": variant.stem_pool,
+        "block": stage.block,
+        "widths": architecture.widths,
+        "depths": architecture.depths,
+        "strides": tuple(stage.stride for stage in network.stages),
+        "base_width": int(64 * stage.expansion),
+        "shortcuts": variant.shortcut,
+        "activation": variant.activation,
+        "norm_epsilon": variant.norm_epsilon,
+    }
+    return TimmCode((zero_padding, resnet_of_table), arguments, "conv1", "fc")
 
 
 def _ends(block: nn.Module) -> BlockEnds | None:
@@ -239,6 +262,65 @@ def resnet_of_blocks(
     model.global_pool = SelectAdaptivePool2d(flatten=True)
     model.drop = nn.Dropout(drop_rate)
     model.fc = nn.Linear(stages[-1][-1][3], num_classes)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):  # as timm's ResNet
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return model
+
+
+def resnet_of_table(
+    stem: int,
+    stem_kernel: int,
+    stem_stride: int,
+    stem_pool: bool,
+    block: str,
+    widths: tuple[int, ...],
+    depths: tuple[int, ...],
+    strides: tuple[int, ...],
+    base_width: int,
+    shortcuts: str,
+    activation: str,
+    norm_epsilon: float,
+    num_classes: int,
+    in_chans: int = 3,
+    drop_rate: float = 0.0,
+) -> Any:
+    """A ResNet of timm's blocks, with any stem, strides and number of stages."""
+    from functools import partial
+
+    from timm.layers import SelectAdaptivePool2d
+    from timm.models.resnet import BasicBlock, Bottleneck, downsample_conv
+    from torch import nn
+
+    class WidthBottleneck(Bottleneck):
+        expansion = 1
+
+    kind: Any = WidthBottleneck if block == "bottleneck" else BasicBlock
+    norm, activate = partial(nn.BatchNorm2d, eps=norm_epsilon), getattr(nn, activation)
+    model: Any = nn.Sequential()
+    model.conv1 = nn.Conv2d(in_chans, stem, stem_kernel, stem_stride, stem_kernel // 2, bias=False)
+    model.bn1 = norm(stem)
+    model.act1 = activate(inplace=True)
+    if stem_pool:
+        model.maxpool = nn.MaxPool2d(3, 2, 1)
+    c_in = stem
+    for number, (width, depth, stage_stride) in enumerate(zip(widths, depths, strides), start=1):
+        blocks = []
+        for index in range(depth):
+            stride, shortcut = (1 if index else stage_stride), None
+            if shortcuts == "projected" and (stride > 1 or c_in != width):
+                shortcut = downsample_conv(c_in, width, kernel_size=1, stride=stride, norm_layer=norm)
+            elif stride > 1 or c_in != width:
+                shortcut = zero_padding(c_in, width, nn.MaxPool2d(1, 2) if stride > 1 else None)
+            made = kind(
+                c_in, width, stride, shortcut, base_width=base_width, act_layer=activate, norm_layer=norm
+            )
+            blocks.append(made)
+            c_in = width
+        model.add_module(f"layer{number}", nn.Sequential(*blocks))
+    model.global_pool = SelectAdaptivePool2d(flatten=True)
+    model.drop = nn.Dropout(drop_rate)
+    model.fc = nn.Linear(c_in, num_classes)
     for module in model.modules():
         if isinstance(module, nn.Conv2d):  # as timm's ResNet
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

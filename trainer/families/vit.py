@@ -36,7 +36,8 @@ class ViTFamily:
             "heads": int(knobs[HEADS][0, 0]),
             "mlp": int(knobs[MLP][0, 0]),
         }
-        return TimmCode((vision_transformer,), arguments, "patch_embed.proj", "head", features="dict(feature_cls='getter')")
+        features = f"dict(out_indices={min(3, arguments['depth'])}, feature_cls='getter')"  # of the last blocks
+        return TimmCode((vision_transformer,), arguments, "patch_embed.proj", "head", features=features)
 
 
 # --- code that an export writes ---

@@ -28,7 +28,7 @@ def test_the_function_gets_whole_numbers_tuples_and_the_knobs_as_they_follow_or_
         seen.append((resolution, widths, depths, classes, heads, kernel))
         return module(resolution, widths, depths, classes)
 
-    base = declared(net, knobs={"heads": {"follows": "width / 8"}, "kernel": (3, 5)})
+    base = declared(net, knobs={"heads": {"follows": "width / 8", "values": (1, 4)}, "kernel": (3, 5)})
     assert sampler.base("plain") is base
     build(base.architecture(), classes=5)
     build(base.architecture().with_knobs({"heads": 4}), classes=5)

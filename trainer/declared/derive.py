@@ -1,0 +1,353 @@
+"""From what a user declared to exact closed terms: trace, explain, check, trace where it was wrong, until it is right.
+
+Nothing is believed that did not equal at least fifty traces of random architectures which nobody had looked at before.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from sampler.declared.description import Counts, NetworkDescription, PartCounts
+from sampler.declared.expressions import Evaluation
+from sampler.declared.spec import NetworkSpec, followers
+from sampler.errors import InputError
+from trainer.declared.explained import SEQUENCES, Meaning, Meanings, UnexplainedError
+from trainer.declared.legal import learned, point_of, sizes_text
+from trainer.declared.moments import alive
+from trainer.declared.structure import DeeperError, Entry, StructureError, Template
+from trainer.declared.terms import Part, Sum, parts_of, with_cells
+from trainer.declared.tracing import EIGHT, IllegalError, Point, Trace, trace
+
+CHECKED = 50  # random architectures whose costs must be equal
+_FIRST, _ROUNDS, _DOUBTS = 12, 12, 14
+_SAMPLE = 3000
+Tell = Callable[[str, int, int], None]
+
+
+class NoClosedFormError(Exception):
+    """No closed terms were found; says why in one line."""
+
+
+def _silent(what: str, done: int, of: int) -> None:
+    """Tells nobody."""
+
+
+def derive(spec: NetworkSpec, tell: Tell = _silent) -> NetworkDescription:
+    """What a network costs, as exact closed terms where there are any.
+
+    Args:
+        spec: What was declared.
+        tell: Called with what is being done, how much of it is done, and of how much.
+
+    Raises:
+        InputError: If the network cannot be built, ignores what it is given, or costs something else each time.
+    """
+    return Derivation(spec, tell).description()
+
+
+class Derivation:
+    """One network's derivation."""
+
+    def __init__(self, spec: NetworkSpec, tell: Tell = _silent) -> None:
+        self.spec, self.tell, self.random = spec, tell, random.Random(0)
+        self.stages = len(spec.widths)
+        self.known: dict[tuple[int, ...], Trace] = {}
+        self.points: list[dict[str, int]] = []
+        self.traces: list[Trace] = []
+        self.made = 0
+        self.started = time.perf_counter()
+        self.templates: dict[str, Template] = {}
+        self.most = [3] * self.stages
+
+    def trace(self, point: Point) -> Trace:
+        """The trace of a point, made once."""
+        key = tuple(point[name] for name in sorted(point))
+        if key not in self.known:
+            self.known[key] = trace(self.spec, point)
+            self.made += 1
+        return self.known[key]
+
+    def description(self) -> NetworkDescription:
+        """The network, derived."""
+        self.tell("sizes that can be built", 0, CHECKED)
+        self.levels = learned(self.spec, self.trace, self.random)
+        self._check_same()
+        why = ""
+        counts: Counts | None = None
+        try:
+            counts = self._closed()
+        except (NoClosedFormError, StructureError) as error:
+            why = str(error)
+        return self._described(counts, why)
+
+    def _described(self, counts: Counts | None, why: str) -> NetworkDescription:
+        spec, levels = self.spec, self.levels
+        derived: dict[str, Any] = {
+            "traces": self.made,
+            "seconds": round(time.perf_counter() - self.started, 1),
+            "checked": CHECKED if counts else 0,
+            "torch": torch.__version__,
+            "how": "closed" if counts else "traced",
+        }
+        if why:
+            derived["why"] = why
+        return NetworkDescription(
+            spec.name, spec.resolution, levels.least, levels.step, spec.widths, levels.divisors, spec.depths,
+            dict(spec.knobs), self._gives_scores(), spec.channels, spec.source, counts, derived,
+        )  # fmt: skip
+
+    def _gives_scores(self) -> bool:
+        """Whether it takes images and gives one score per class."""
+        if self.spec.input is not None:
+            return False
+        shapes = [trace_.result for trace_ in (self.trace(point_of(self.spec, {"classes": n})) for n in (10, 7))]
+        return shapes == [((1, 10),), ((1, 7),)]
+
+    def _check_same(self) -> None:
+        """Refuses a network whose cost is not the same twice.
+
+        Raises:
+            InputError: If it is not.
+        """
+        point = point_of(self.spec, {})
+        self._same(point, self.trace(point))
+
+    def _same(self, point: Point, before: Trace) -> None:
+        again = trace(self.spec, point)
+        self.made += 1
+        if again.counts() != before.counts():
+            raise InputError(
+                f"network {self.spec.name} costs {before.counts()[0]:,} MACs and {before.counts()[1]:,} params once, "
+                f"{again.counts()[0]:,} and {again.counts()[1]:,} the next time, at {sizes_text(self.spec, point)}; "
+                "let what it builds follow its sizes alone (no random choices)"
+            )
+
+    # ---- traces
+    def _add(self, point: dict[str, int]) -> bool:
+        """Looks at a point; whether it can be built."""
+        try:
+            found = self.trace(point)
+        except IllegalError:
+            return False
+        self.points.append(point)
+        self.traces.append(found)
+        self._observe(len(self.traces) - 1)
+        return True
+
+    def _observe(self, number: int) -> None:
+        depths = self._depths(self.points[number])
+        try:
+            for name, template in self.templates.items():
+                template.observe(number, getattr(self.traces[number], name), depths)
+        except DeeperError as error:
+            self._deepen(error.stage)
+            self._learn_structure()
+
+    def _depths(self, point: Point) -> list[int]:
+        return [point[f"depth_{i}"] for i in range(1, self.stages + 1)]
+
+    def _deepen(self, stage: int) -> None:
+        self.most[stage - 1] += 2
+        if self.most[stage - 1] > 9:
+            raise NoClosedFormError(f"the blocks of stage {stage} follow no order")
+
+    def _learn_structure(self) -> None:
+        """Templates from traces of few blocks; then all traces so far are taken in."""
+        while True:
+            try:
+                self._templates()
+                for number in range(len(self.traces)):
+                    depths = self._depths(self.points[number])
+                    for name, template in self.templates.items():
+                        template.observe(number, getattr(self.traces[number], name), depths)
+                return
+            except DeeperError as error:
+                self._deepen(error.stage)
+
+    def _templates(self) -> None:
+        base = {f"depth_{i}": most for i, most in enumerate(self.most, 1)}
+        odd = {
+            f"width_{i}": width + self.levels.divisors[i - 1] * (2 * i - 1)
+            for i, width in enumerate(self.spec.widths, 1)
+        }
+        try:
+            full = self.trace(self.levels.at(**base, **odd))
+        except IllegalError:
+            odd = {}
+            full = self.trace(self.levels.at(**base))
+        shorter = [
+            [self.trace(self.levels.at(**{**base, **odd, f"depth_{i}": d})) for d in range(most - 1, 0, -1)]
+            for i, most in enumerate(self.most, 1)
+        ]
+        self.templates = {
+            name: Template(
+                getattr(full, name), [[getattr(one, name) for one in traces] for traces in shorter], self.most
+            )
+            for name in SEQUENCES
+        }
+        self.structural = {tuple(sorted(self.levels.at(**{**base, **odd}).items()))}
+
+    def _first_points(self) -> list[dict[str, int]]:
+        """Each variable moved alone, from the base and from another architecture; and random ones."""
+        values, depth = self.levels.values, {f"depth_{i}": most for i, most in enumerate(self.most, 1)}
+        found = []
+        odd = {
+            f"width_{i}": values[f"width_{i}"][len(values[f"width_{i}"]) // 3 + i]
+            for i in range(1, self.stages + 1)
+            if len(values[f"width_{i}"]) > 3 + 2 * i
+        }
+        knobs = {name: point for name, point in self.levels.at().items() if name.split("_")[0] in self.spec.knobs}
+        for centre in ({**depth, **knobs}, {**depth, **odd}):
+            found.append(self.levels.at(**centre))
+            for name, some in values.items():
+                moves = [one for one in (some[0], some[-1], some[len(some) // 2]) if one != found[0].get(name)]
+                if name.startswith("depth"):
+                    moves = [1, 2, self.most[int(name[6:]) - 1] + 1]
+                for value in moves if centre is found[0] else moves[:2]:
+                    found.append({**self.levels.at(**centre), name: value})
+        return [*found, *(self.levels.drawn(self.random) for _ in range(_FIRST))]
+
+    # ---- terms
+    def _closed(self) -> Counts:
+        """Closed terms that passed the check.
+
+        Raises:
+            NoClosedFormError: If there are none.
+            StructureError: If its structure is none that templates have.
+        """
+        self._learn_structure()
+        for point in self._first_points():
+            self._add(point)
+            self.tell("tracing", len(self.traces), len(self.traces) + CHECKED)
+        self.meanings = Meanings(sorted(self.points[0]))
+        self._check_all_matter()
+        sample = [self.levels.drawn(self.random, 8) for _ in range(_SAMPLE)]
+        failed: Exception | None = None
+        for _ in range(_ROUNDS):
+            try:
+                counts = self._explained(sample)
+                failed = None
+            except UnexplainedError as error:
+                if failed is not None and str(failed) == str(error):
+                    break
+                failed = error
+                for _ in range(_FIRST):
+                    self._add(self.levels.drawn(self.random, 6))
+                continue
+            if self._passes(counts):
+                return counts
+        raise NoClosedFormError(str(failed) if failed else "every expression found was wrong somewhere")
+
+    def _explained(self, sample: Sequence[Point]) -> Counts:
+        counts = self._terms(sample)
+        for _ in range(_DOUBTS):
+            doubtful = [p for p in self.meanings.doubtful(sample) if tuple(p[n] for n in sorted(p)) not in self.known]
+            if not doubtful or not any(self._add(dict(point)) for point in doubtful[:3][:1]):
+                break
+            counts = self._terms(sample)
+        return counts
+
+    def _terms(self, sample: Sequence[Point]) -> Counts:
+        templates = self.templates
+        groups = sorted({entry.group for template in templates.values() for entry in template.entries()})
+        self.meanings.set_traces(self.points, groups, self.stages)
+        means: dict[Entry, Meaning] = {}
+        for name in SEQUENCES:
+            for entry in templates[name].entries():
+                if entry.seen:
+                    means[entry] = self.meanings.of(entry)
+        sums: dict[tuple[Part, str], Sum] = {}
+        for name in ("ops", "params"):
+            where = parts_of(templates[name], self.stages)
+            for entry, part in where.items():
+                if entry in means:
+                    self._count(sums, part, name, entry, means[entry])
+        buffers = sums.pop(("buffers", "buffer"), Sum()).expression()
+        int64s = sums.pop(("buffers", EIGHT), Sum()).expression()
+        most = alive(templates["storages"], self.meanings, means, self.traces, sample)
+        parts: list[PartCounts] = [
+            {
+                "part": part,
+                "macs": sums.get((part, "macs"), Sum()).expression(),
+                "params": sums.get((part, "params"), Sum()).expression(),
+                "activations": sums.get((part, "activations"), Sum()).expression(),
+            }
+            for part in ("stem", *range(1, self.stages + 1), "head")
+        ]
+        cells, parts, further = with_cells(parts, ["+", most, buffers] if buffers != 0 else most, int64s)
+        return {
+            "follows": followers(self.spec.knobs, self.stages),
+            "cells": cells,
+            "parts": parts,
+            "alive": further[0],
+            "int64s": further[1],
+        }
+
+    @staticmethod
+    def _count(sums: dict[tuple[Part, str], Sum], part: Part, name: str, entry: Entry, meaning: Meaning) -> None:
+        def add(where: Part, measure: str, factors: Sequence[Any]) -> None:
+            sums.setdefault((where, measure), Sum()).add(entry.group, [meaning.present, *factors])
+
+        if name == "ops":
+            add(part, "macs", meaning.dims)
+            add(part, "activations", meaning.result)
+        elif entry.token.kind == "param":
+            add(part, "params", meaning.dims)
+        else:
+            add("buffers", entry.token.kind, meaning.dims)
+
+    def _check_all_matter(self) -> None:
+        """Refuses a network that ignores one of its sizes.
+
+        Raises:
+            InputError: Naming it.
+        """
+        counted = [one.counts() for one in self.traces]
+        names = [name for name in self.levels.values if name != "classes"]
+        for name in names:
+            seen: dict[tuple[int, ...], set[tuple[int, ...]]] = {}
+            several = set()
+            for point, counts in zip(self.points, counted, strict=True):
+                key = tuple(value for other, value in sorted(point.items()) if other != name)
+                seen.setdefault(key, set()).add(counts)
+                several.add(point[name])
+            if len(several) > 1 and all(len(one) == 1 for one in seen.values()):
+                raise InputError(
+                    f"network {self.spec.name} ignores {name.replace('_', ' of stage ')}: its costs are the same at "
+                    f"{min(several)} and {max(several)}; let the function use it, or leave it out"
+                )
+
+    def _passes(self, counts: Counts) -> bool:
+        """Whether terms equal fifty traces that were not looked at; where not, these are looked at."""
+        right = wrong = tried = 0
+        while right < CHECKED and wrong < 3 and tried < 4 * CHECKED:
+            tried += 1
+            point = self.levels.drawn(self.random, 8 if tried % 3 == 0 else 5)
+            try:
+                found = self.trace(point)
+            except IllegalError:
+                continue
+            self.tell("checking", right, CHECKED)
+            if values_at(counts, point) == found.counts():
+                right += 1
+                continue
+            self._same(point, found)
+            wrong += 1
+            self._add(point)
+        return not wrong
+
+
+def values_at(counts: Counts, point: Point) -> tuple[int, ...]:
+    """MACs, params, activations, elements alive and eight-byte elements of one architecture."""
+    of = Evaluation(counts["cells"], {name: np.array([value]) for name, value in point.items()})
+    totals = [
+        sum(int(np.asarray(of(part[name])).ravel()[0]) for part in counts["parts"])  # type: ignore[literal-required]
+        for name in ("macs", "params", "activations")
+    ]
+    return (*totals, *(int(np.asarray(of(counts[name])).ravel()[0]) for name in ("alive", "int64s")))  # type: ignore[literal-required]

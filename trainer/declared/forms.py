@@ -1,0 +1,195 @@
+"""Functions of one whole number that the sizes of networks are: what fits some points, the simplest first.
+
+A form is an expression of `"x"`. Where strides, roundings and paddings leave several that fit, all are given, so that
+a further trace can tell.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+
+import numpy as np
+
+from sampler.architecture import IntArray
+from sampler.declared.expressions import Evaluation, Expression
+
+X = "x"
+_RATIOS = sorted({Fraction(n, d) for d in (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32) for n in range(1, 12 * d + 1)})
+_DIVISORS = (1, 2, 4, 8, 16, 32, 64)
+_PERIODS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 112, 128)
+_OFFSETS = (0, 1, 2, 3, 4, 5, 8)  # class tokens, registers
+_STRIDES = sorted(
+    {*range(2, 65), *(2**k for k in range(1, 10)), *(7 * 2**k for k in range(8)), *range(72, 512, 8)},
+    key=lambda s: (min(s // (s & -s), 9) // 2, s),  # powers of two first
+)
+
+
+def forms(x: IntArray, y: IntArray, thorough: bool = True) -> list[Expression]:
+    """Expressions of `"x"` that are `y` everywhere.
+
+    Args:
+        x: `(n,)` values, ascending, each once.
+        y: `(n,)` what they give.
+        thorough: Whether to look for roundings and thresholds too.
+    """
+    found = _fitting([*_affine(x, y), *_conditions(x, y)], x, y)
+    if not found or len(x) < 8:
+        found += _fitting(_strided(x, y), x, y)
+    if thorough and not found:
+        found = _fitting([*_powers(x, y), *_quadratic(x, y)], x, y)
+    if thorough:
+        found += _fitting(_rounded(x, y), x, y)
+        found = found or _fitting(_bounded(x, y), x, y)
+    return found
+
+
+def _fitting(some: Iterable[Expression], x: IntArray, y: IntArray) -> list[Expression]:
+    return [one for one in some if fits(one, x, y)]
+
+
+def fits(form: Expression, x: IntArray, y: IntArray) -> bool:
+    """Whether a form is `y` everywhere."""
+    return bool(np.array_equal(np.broadcast_to(Evaluation([], {X: x})(form), y.shape), y))
+
+
+def substituted(form: Expression, expression: Expression, name: str = X) -> Expression:
+    """A form of another expression than `name`."""
+    if form == name:
+        return expression
+    if isinstance(form, list):
+        plain = form[0] in ("table", "cycle")
+        inner = (one if plain and at else substituted(one, expression, name) for at, one in enumerate(form[1:]))
+        return [form[0], *inner]
+    return form
+
+
+def scaled(expression: Expression, times: int = 1, over: int = 1, plus: int = 0) -> Expression:
+    """(expression * times + plus) // over, written short."""
+    if times != 1:
+        expression = ["*", expression, times]
+    if plus:
+        expression = ["+", expression, plus]
+    return ["//", expression, over] if over != 1 else expression
+
+
+def _affine(x: IntArray, y: IntArray) -> Iterator[Expression]:
+    if len(x) < 2:
+        return
+    slope = Fraction(int(y[-1] - y[0]), int(x[-1] - x[0]))
+    start = int(y[0]) - slope * int(x[0])
+    over = math.lcm(slope.denominator, start.denominator)
+    if slope and over <= 4096 and (len(x) > 2 or start == 0 or over == 1):
+        yield scaled(X, int(slope * over), over, int(start * over))
+
+
+def _strided(x: IntArray, y: IntArray) -> Iterator[Expression]:
+    """Times * ((x + c) // s) + plus, and ((a x + c) // s)."""
+    if len(x) < 2 or y[-1] == y[0] or (np.diff(y) < 0).any():
+        return
+    step = int(np.gcd.reduce(y - y[0]))
+    for times in {1, step}:
+        plus = int(y[0] % times) if times > 1 else 0
+        if times > 1 and plus and plus > times // 2:
+            plus -= times
+        for a, s, low, high in _intervals(x, (y - plus) // times):
+            usual = [c for c in (0, s - 1, s // 2) if low <= c <= high]
+            near = 0 if low <= 0 <= high else (low if low > 0 else high)
+            for c in dict.fromkeys([*usual, near, low, high]):
+                yield scaled(scaled(X, a, s, c), times, 1, plus)
+
+
+def _intervals(x: IntArray, y: IntArray) -> Iterator[tuple[int, int, int, int]]:
+    """Strides and the least and largest offset with which ((a x + c) // s) is y; the simplest first."""
+    for a in (1, 2, 3, 5, 7):
+        for s in _STRIDES:
+            if math.gcd(a, s) != 1 or (a > 1 and s > 64):
+                continue
+            low, high = int((y * s - a * x).max()), int((y * s + s - 1 - a * x).min())
+            if low <= high and -4 * s <= low and high <= 4 * s:
+                yield a, s, low, high
+
+
+def _powers(x: IntArray, y: IntArray) -> Iterator[Expression]:
+    """Squares and cubes of simpler ones, and a few more: tokens."""
+    for power in (2, 3):
+        for plus in _OFFSETS:
+            root = np.rint(np.maximum(y - plus, 0) ** (1 / power)).astype(np.int64)
+            if np.array_equal(root**power, y - plus) and root[0] != root[-1]:
+                for one in [*_affine(x, root), *_strided(x, root)]:
+                    yield scaled(["*", *[one] * power], plus=plus)
+        step = int(np.gcd.reduce(y))
+        if step > 1:
+            root = np.rint((y // step) ** (1 / power)).astype(np.int64)
+            if np.array_equal(root**power * step, y) and root[0] != root[-1]:
+                for one in [*_affine(x, root), *_strided(x, root)]:
+                    yield scaled(["*", *[one] * power], step)
+
+
+def _quadratic(x: IntArray, y: IntArray) -> Iterator[Expression]:
+    if len(x) < 5:
+        return
+    a, b, c = (int(x[i]) for i in (0, len(x) // 2, -1))
+    fa, fb, fc = (Fraction(int(y[i])) for i in (0, len(x) // 2, -1))
+    second = ((fc - fa) / (c - a) - (fb - fa) / (b - a)) / (c - b)
+    first = (fb - fa) / (b - a) - second * (a + b)
+    start = fa - first * a - second * a * a
+    over = math.lcm(second.denominator, first.denominator, start.denominator)
+    if second and over <= 2**16:
+        linear = scaled(X, int(second * over), 1, int(first * over))
+        yield scaled(["*", X, linear], 1, over, int(start * over))
+
+
+def _rounded(x: IntArray, y: IntArray) -> Iterator[Expression]:
+    """X times a ratio to a multiple of a divisor, or to the nearest whole number."""
+    if len(x) < 3 or (y <= 0).any() or (x <= 0).any():
+        return
+    common = int(np.gcd.reduce(y))
+    for divisor in _DIVISORS[::-1]:
+        if common % divisor:
+            continue
+        low, high = (
+            float(((y - 1.01 * divisor) / x).max()),
+            float(((y + 1.01 * divisor) / x)[y > divisor].min(initial=1e9)),
+        )
+        for ratio in _RATIOS:
+            if low <= ratio <= high:
+                n, m = ratio.numerator, ratio.denominator
+                if divisor == 1:
+                    yield ["round", X, n, m]
+                yield from (["divisible", X, n, m, divisor, guard] for guard in (1, 0))
+
+
+def _conditions(x: IntArray, y: IntArray) -> Iterator[Expression]:
+    """One value here, another there."""
+    values = np.unique(y)
+    if len(values) != 2 or len(x) < 2:
+        return
+    low, high = int(values[0]), int(values[1])
+
+    def chosen(condition: Expression, up: bool) -> Expression:
+        rise = high - low if up else low - high
+        return scaled(condition, rise, 1, low if up else high)
+
+    up = y == high
+    for which, there in ((True, up), (False, ~up)):
+        edges = np.flatnonzero(there[1:] != there[:-1])
+        if len(edges) == 1 and there[-1]:
+            at = int(edges[0])
+            for edge in dict.fromkeys([int(x[at + 1]), int(x[at]) + 1]):
+                yield chosen([">=", X, edge], which)
+        if there.sum() == 1 and len(x) > 2:
+            yield chosen(["==", X, int(x[there][0])], which)
+        for period in _PERIODS:
+            left = np.unique(x[there] % period)
+            if len(left) == 1 and not np.isin(x[~there] % period, left).any() and len(x) > 4:
+                yield chosen(["==", ["%", X, period], int(left[0])], which)
+
+
+def _bounded(x: IntArray, y: IntArray) -> Iterator[Expression]:
+    """At least, or at most, some number."""
+    for kind, edge, free in (("max", int(y.min()), y > y.min()), ("min", int(y.max()), y < y.max())):
+        if 3 <= free.sum() < len(x):
+            for one in forms(x[free], y[free]):
+                yield [kind, one, edge]
