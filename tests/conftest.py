@@ -1,5 +1,6 @@
 """Declared networks written by hand, whose widths, resolutions and knobs go in coarse steps."""
 
+import numpy as np
 import pytest
 
 from sampler.declared.description import Knob, NetworkDescription
@@ -66,3 +67,52 @@ def coarse():
     yield {one.name: know_declared(one) for one in described}
     for one in described:
         unregister_family(one.family)
+
+
+# What a tester allows, by hand: (step of resolutions, least, steps of widths, values of knobs).
+LEGAL = {
+    "coarse_vit": (16, 16, (64,), {}),
+    "coarse_mlp_vit": (16, 16, (64,), {"mlp": set(range(128, 3073, 128))}),
+    "coarse_tokens": (8, 8, (96,), {}),
+    "coarse_two": (32, 32, (16, 24), {"kernel": {1, 3, 5, 7}}),
+    "coarse_three": (8, 16, (8, 16, 24), {}),
+}
+
+
+def check_legal(architectures):
+    """Every number is one that its network may have."""
+    step, least, widths, knobs = LEGAL[architectures.base]
+    assert (architectures.resolution % step == 0).all() and (architectures.resolution >= least).all()
+    assert (architectures.widths % np.array(widths) == 0).all() and (architectures.widths > 0).all()
+    assert (architectures.depths >= 1).all()
+    assert not architectures.stem.any() and not architectures.head.any()
+    for name, values in architectures.knobs.items():
+        assert set(values.ravel().tolist()) <= knobs[name]
+
+
+def macs_by_hand(name, resolution, widths, depths, knobs, classes=10):
+    """The MACs of one network, written out."""
+    if name in ("coarse_vit", "coarse_mlp_vit", "coarse_tokens"):
+        patch = 8 if name == "coarse_tokens" else 16
+        tokens, (width,), (depth,) = (resolution // patch) ** 2, widths, depths
+        mlp = knobs.get("mlp", (4 * width,))[0]
+        block = tokens * (4 * width * width + 2 * width * mlp) + 2 * tokens * tokens * width
+        return tokens * width * 3 * patch**2 + depth * block + width * classes
+    total, before = 0, 3
+    for i, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+        area = (resolution // 2 ** (i + 1)) ** 2 * knobs.get("kernel", (3,) * len(widths))[i] ** 2
+        total += area * (before * width + (depth - 1) * width * width)
+        before = width
+    return total + before * classes
+
+
+@pytest.fixture(scope="session", name="check_legal")
+def check_legal_of():
+    """A function that looks whether all numbers of architectures are legal."""
+    return check_legal
+
+
+@pytest.fixture(scope="session", name="macs_by_hand")
+def macs_by_hand_of():
+    """A function that counts one network, written out."""
+    return macs_by_hand
