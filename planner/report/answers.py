@@ -11,7 +11,7 @@ from planner.formulas.columns import columns_of
 from planner.formulas.formula import FormulaCurves
 from planner.formulas.prediction import Prediction
 from planner.formulas.stages import part_macs
-from planner.report.source import Source
+from planner.report.source import ReportSource
 from planner.rules import RuleAnswer, at_budget, compound
 from sampler.architecture import FloatArray
 from sampler.knobs import stack_alike
@@ -22,14 +22,14 @@ _LEARNED = "learned"
 REPORT_RULES = ("compound", "fast", "resnet-rs", "regnet", "tinynet")
 
 
-def budgets_of(source: Source) -> list[int]:
+def budgets_of(source: ReportSource) -> list[int]:
     """Whole MACs, evenly spaced in their logarithm, over what the formula or else the table has seen."""
     macs = source.table.frame["macs"]
     low, high = source.formula.macs_range if source.formula else (float(macs.min()), float(macs.max()))
     return sorted({round(one) for one in np.geomspace(low, high, REPORT_BUDGETS).tolist()})
 
 
-def answers_of(source: Source) -> tuple[list[dict[str, Any]], list[str]]:
+def answers_of(source: ReportSource) -> tuple[list[dict[str, Any]], list[str]]:
     """Every rule's network for every budget, in JSON's types; and which rules gave none, in words."""
     found: list[tuple[str, Prediction | RuleAnswer]] = []
     missing: list[str] = []
@@ -50,7 +50,7 @@ def answers_of(source: Source) -> tuple[list[dict[str, Any]], list[str]]:
     return _listed(source, found), missing
 
 
-def _listed(source: Source, found: list[tuple[str, Prediction | RuleAnswer]]) -> list[dict[str, Any]]:
+def _listed(source: ReportSource, found: list[tuple[str, Prediction | RuleAnswer]]) -> list[dict[str, Any]]:
     """Answers with their costs, their parts and their expected accuracies."""
     if not found:
         return []
@@ -74,7 +74,7 @@ def _listed(source: Source, found: list[tuple[str, Prediction | RuleAnswer]]) ->
     return listed
 
 
-def _expected(source: Source, columns: dict[str, FloatArray]) -> list[dict[str, Any]] | None:
+def _expected(source: ReportSource, columns: dict[str, FloatArray]) -> list[dict[str, Any]] | None:
     """Accuracies with 90 % intervals, and whether the inputs lie within those of the trainings."""
     surrogate = source.surrogate
     if surrogate is None:
