@@ -13,8 +13,8 @@ from planner.formulas.prediction import Prediction
 from planner.formulas.stages import part_macs
 from planner.report.source import ReportSource
 from planner.rules import RuleAnswer, at_budget, compound
-from sampler import Architecture, stack
-from sampler.architecture import FloatArray, IntArray
+from sampler.architecture import FloatArray
+from sampler.knobs import stack_alike
 
 REPORT_BUDGETS = 9
 _LEARNED = "learned"
@@ -57,7 +57,8 @@ def _listed(source: ReportSource, found: list[tuple[str, Prediction | RuleAnswer
     table = source.table
     # Any formula of the base network at this size knows how to count; this one is always there.
     carrier = compound(table.base, table.resolution, table.classes)
-    parts, columns = _counted(carrier, [answer.architecture for _, answer in found])
+    architectures = stack_alike(carrier.network, [answer.architecture for _, answer in found])
+    parts, columns = part_macs(carrier.network, architectures, table.classes), columns_of(carrier, architectures)
     # A surrogate was taught the multipliers before rounding.
     columns |= {name: np.array([getattr(answer, name) for _, answer in found]) for name in "rdw"}
     accuracies = _expected(source, columns)
@@ -71,21 +72,6 @@ def _listed(source: ReportSource, found: list[tuple[str, Prediction | RuleAnswer
         numbers |= {name: getattr(answer, name) for name in "rdw"}
         listed.append(numbers | {"accuracy": accuracies[i] if accuracies else None})
     return listed
-
-
-def _counted(carrier: FormulaCurves, networks: list[Architecture]) -> tuple[IntArray, dict[str, FloatArray]]:
-    """`(n, s + 2)` MACs of the parts of networks, and all numbers that a surrogate may read; NaN for others' knobs."""
-    alike: dict[tuple[str, ...], list[int]] = {}
-    for row, one in enumerate(networks):
-        alike.setdefault(tuple(one.knobs), []).append(row)
-    parts = np.zeros((len(networks), len(carrier.network.stages) + 2), dtype=np.int64)
-    columns: dict[str, FloatArray] = {}
-    for rows in alike.values():
-        together = stack([networks[row] for row in rows])
-        parts[rows] = part_macs(carrier.network, together, carrier.classes)
-        for name, values in columns_of(carrier, together).items():
-            columns.setdefault(name, np.full(len(networks), np.nan))[rows] = values
-    return parts, columns
 
 
 def _expected(source: ReportSource, columns: dict[str, FloatArray]) -> list[dict[str, Any]] | None:

@@ -228,17 +228,6 @@ def declared_names() -> list[str]:
     return list(_origins)
 
 
-def spec_of_network(name: str) -> NetworkSpec:
-    """What was declared of a network that is known; its file is imported where nobody has yet.
-
-    Raises:
-        InputError: If no declared network is known by this name, or its file cannot be imported.
-    """
-    if name not in _origins:
-        raise InputError(f"no declared network is called {shown(name)}")
-    return _origins[name].spec()
-
-
 def shipped_network(name: str) -> ShippedNetwork | None:
     """What to send of a declared network to another process; None for all others.
 
