@@ -28,7 +28,7 @@ from trainer.declared.loading import ShippedNetwork, files_named, forget_network
 from trainer.declared.own_files import digest_of_files
 
 DESCRIPTION = "network.json"
-SOURCES = "network"  # the folder of the files' copies
+OWN_FILES = "network"  # the folder of the files' copies
 _LARGEST = 100_000_000  # bytes
 _FACTS = ("resolution", "widths", "depths", "knobs", "divisors", "step", "least", "channels", "images")
 _LONGEST = 60  # of a line that is shown
@@ -38,7 +38,7 @@ class NetworkSettings(BaseModel):
     """Where a study's base network was declared; networks of ours have none of it.
 
     Attributes:
-        given: What the user named, such as `nets/mine.py:net`; "" for a function of a program.
+        given: Name that the user gave, such as `nets/mine.py:net`; "" for a function of a program.
         file: Name of the file, from the folder of its package; "" where there is none.
         function: Name of the function in it.
         sha256: Digest of the file, and of those beside it that it imports.
@@ -56,7 +56,7 @@ def network_settings(base: str, given: str | Callable[..., Any] | None) -> Netwo
 
     Args:
         base: Name of the base network, which is known.
-        given: What the user gave for it.
+        given: Name or function that the user gave for it.
     """
     shipped = shipped_network(base)
     if shipped is None:
@@ -78,7 +78,7 @@ def keep_network(folder: Path, base: str) -> None:
     remedy = "free space or choose another folder"
     write_own(folder / DESCRIPTION, shipped.description, remedy)
     for name, text in shipped.beside:
-        file = folder / SOURCES / name
+        file = folder / OWN_FILES / name
         file.parent.mkdir(parents=True, exist_ok=True)
         write_own(file, text, remedy)
 
@@ -110,7 +110,7 @@ def check_given(folder: Path, settings: NetworkSettings | None, given: Any = Non
     Args:
         folder: The study's folder.
         settings: Where the network was declared; None for networks of ours.
-        given: What is named now; what was named then by default.
+        given: Name that is given now; the one given then by default.
 
     Raises:
         PlannerError: Naming the first line that differs.
@@ -143,7 +143,7 @@ def _kept(folder: Path, table: Mapping[str, str]) -> ShippedNetwork:
         PlannerError: If something is missing, damaged or edited.
     """
     remedy = "restore it from a copy of the study's folder"
-    path, first, sources = folder / DESCRIPTION, table.get("file", ""), folder / SOURCES
+    path, first, sources = folder / DESCRIPTION, table.get("file", ""), folder / OWN_FILES
     text = read_text(path, _LARGEST, "no description of the study's network", remedy)
     try:
         description = NetworkDescription.from_json(json.loads(text))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from planner import PlannerError
-from planner.study.network import DESCRIPTION, SOURCES
+from planner.study.network import DESCRIPTION, OWN_FILES
 from planner.study.opening import open_ledger
 from planner.study.settings import read_settings
 from planner.study.studies import standings
@@ -53,7 +53,7 @@ def test_the_folder_says_where_the_network_is_from_and_keeps_it(study):
         "function": "net",
     }
     assert document["space"]["rule"] == "multiples:8:4" and document["space"]["resolution"] == 32
-    assert (study / SOURCES / "mine.py").read_text() == Path("mine.py").read_text()
+    assert (study / OWN_FILES / "mine.py").read_text() == Path("mine.py").read_text()
     assert json.loads((study / DESCRIPTION).read_text())["widths"] == [16, 32]
 
 
@@ -135,7 +135,7 @@ def test_a_changed_file_does_not_keep_anybody_from_reading(study, run):
 
 
 def test_an_edited_copy_is_refused(study, refused):
-    copy = study / SOURCES / "mine.py"
+    copy = study / OWN_FILES / "mine.py"
     copy.write_text(copy.read_text() + "\n# one more line\n")
     assert "not the files that the study was made with" in refused("train", "--study", "mine")
 
@@ -167,7 +167,7 @@ def test_a_function_of_a_program_alone_is_trained_in_its_process(declared):
     space = {"__name__": "__main__"}
     exec(Path("mine.py").read_text(), space)
     study = create_study("b", base=space["net"], data=IMAGES[1], epochs=1, window=("0.05", "2"))
-    assert study.settings.network.file == "" and not (study.folder / SOURCES).exists()
+    assert study.settings.network.file == "" and not (study.folder / OWN_FILES).exists()
     study.run(1, resources=Resources(engine="inline", device="cpu"))
     assert study.records.counts()["ok"] == 1
     assert load_study("b").settings.network == study.settings.network
