@@ -81,7 +81,7 @@ def known_network(document: Mapping[str, Any]) -> Iterator[None]:
 
 @contextmanager
 def _known_table(name: str, network: Mapping[str, Any]) -> Iterator[None]:
-    """Makes a table of known blocks known that nobody here knows by its name; only while a block runs where that fails."""
+    """Makes a table of known blocks known where its name is not; only while a block runs where that fails."""
     if network["name"] != name or network["family"] not in FORMS or name in base_names():
         yield
         return
