@@ -22,7 +22,7 @@ from sampler import InputError
 from sampler.declared.description import NetworkDescription
 from sampler.declared.family import DeclaredFamily
 from sampler.families.protocol import Sizes
-from sampler.families.registry import known_bases
+from sampler.families.registry import forget_base, joined_bases, known_bases
 from sampler.totals import layer_totals
 from trainer.declared.loading import ShippedNetwork, files_named, forget_network, know_shipped, shipped_network
 from trainer.declared.own_files import digest_of_files
@@ -171,6 +171,8 @@ def passing() -> Iterator[None]:
         yield
     finally:
         for name in set(known_bases()) - before:
+            if name in joined_bases():
+                forget_base(name)
             forget_network(name)
 
 
