@@ -61,7 +61,7 @@ def laddered(formula):
 
 @pytest.fixture(scope="module")
 def formulas(shipped, published, compound_frame, declared_formula):
-    """Formulas of every kind, of one direction and of both, at other sizes, of four families and a declared network."""
+    """Formulas of every kind, of one direction and of both, at other sizes, of five families and a declared network."""
     return {
         "shipped": shipped,
         "tinynet, 96 px, 10 classes": fit(published, "tinynet").at(96, 10),
@@ -75,6 +75,7 @@ def formulas(shipped, published, compound_frame, declared_formula):
         "regnet": follows("regnety_008", "pycls", 0.2, 0.25, (1.0, 12.0), "enlarge"),
         "convnext": follows("convnext_nano", "inverse", 0.25, 0.2, (0.05, 1.0)),
         "resnet": follows("resnet50", "inverse", 0.25, 0.2, (0.05, 1.0)),
+        "vit": follows("vit_small_patch16", "multiples:64:16", 0.25, 0.2, (0.1, 1.0)),
         "declared": declared_formula,
         "declared, 64 px, 7 classes": declared_formula.at(64, 7),
         "cifar": laddered(follows("resnet20_cifar", "free", 0.2, 0.3, (0.1, 1.0))),
@@ -245,7 +246,7 @@ def test_a_vectors_width_is_the_widest_that_the_budget_affords(formulas, documen
             assert before["macs"] <= vector["budget"] < count(wider, formula.classes).macs[0], name
 
 
-@pytest.mark.parametrize("name", [name for name in base_names() if base(name).family != "ghost"])
+@pytest.mark.parametrize("name", [name for name in base_names() if base(name).family not in ("ghost", "vit")])
 def test_parts_count_every_base_network_under_every_rule_to_the_unit(name, plain):
     rng = np.random.default_rng(len(name))
     network = base(name)
