@@ -15,12 +15,11 @@ from sampler import Architecture, BaseNetwork, base
 from sampler.architecture import stack
 from sampler.complexity import blocks_of
 from sampler.declared.description import BLOCK
-from sampler.families.mbconv import COPIES
+from sampler.families.mbconv import mbconv_variant
 from sampler.families.parts import Block, Layer
 
 # thop compares exact types: it knows torch's batch norm and linear layer, but not what timm derives from them.
 PLAIN_BATCH_NORM = ("residual", "ghost")
-OWN_LINEAR = ("mobilenetv3_large", "mobilenetv3_small")
 # Of families: networks that do not pool, and whose attention is one function of torch's, which only torch counts.
 ATTENTIVE = ("vit",)
 
@@ -113,11 +112,12 @@ def _thop_drops(network: BaseNetwork, blocks: Sequence[Block]) -> tuple[int, str
     dropped: list[Layer] = []
     if network.family in PLAIN_BATCH_NORM:
         reasons.append("adds 4 per element of a torch batch norm, none for timm's own norms")
-    if network.variant == COPIES:
+    mbconv = mbconv_variant(network) if network.family == "mbconv" else None
+    if mbconv is not None and mbconv.copies:
         reasons.append("misses timm's TensorFlow-padded convolutions")
         dropped.append(blocks[0].layers[0])
         dropped += [_strided(block) for block in blocks[1:-1] if block.repeats is None and _strides(network, block)]
-    if network.variant in OWN_LINEAR or network.family == "ghost":
+    if network.family == "ghost" or (mbconv is not None and mbconv.pooled_head):
         reasons.append("misses timm's own linear layer")
         dropped.append(blocks[-1].layers[-1])
     if network.family in ATTENTIVE:

@@ -22,7 +22,7 @@ def naming(function: _F, argument: str) -> _F:
 
     Args:
         function: Function.
-        argument: Its argument that names a network: there, or in a list there, may be a function that
+        argument: Name of the argument that names a network: there, or in a list there, may be a function that
             `planner.network` decorates, `FILE.py:NAME`, `package.module:NAME`, or what an installed package offers.
     """
     position = list(inspect.signature(function).parameters).index(argument)
