@@ -70,6 +70,7 @@ class Base(click.ParamType):  # type: ignore[type-arg]  # generic only since cli
 
         with Tracing() as tracing:
             network = load_network(value, tracing)
+        tracing.done(network)
         return str(value) if self.typed else network.name
 
 

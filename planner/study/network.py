@@ -6,7 +6,9 @@ Reading a study needs neither the user's files nor torch; building its networks 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard
@@ -20,8 +22,9 @@ from sampler import InputError
 from sampler.declared.description import NetworkDescription
 from sampler.declared.family import DeclaredFamily
 from sampler.families.protocol import Sizes
+from sampler.families.registry import known_bases
 from sampler.totals import layer_totals
-from trainer.declared.loading import ShippedNetwork, files_named, know_shipped, shipped_network
+from trainer.declared.loading import ShippedNetwork, files_named, forget_network, know_shipped, shipped_network
 from trainer.declared.own_files import digest_of_files
 from trainer.declared.tables import TABLE_SUFFIX
 
@@ -130,7 +133,7 @@ def check_given(folder: Path, settings: NetworkSettings | None, given: Any = Non
 def _changed(folder: Path, what: str, change: str) -> PlannerError:
     return PlannerError(
         f"{what} is not as it was when study {folder.name} was made with it: {change}; put that back, or take another "
-        "--study (and another name, where both are used at once)"
+        "--study"
     )
 
 
@@ -158,6 +161,17 @@ def _kept(folder: Path, table: Mapping[str, str]) -> ShippedNetwork:
             raise PlannerError(f"{sources}: not the files that the study was made with; {remedy}")
     name = PurePosixPath(first).name
     return ShippedNetwork(name, function, files.get(first, ""), text, tuple(files.items()))
+
+
+@contextmanager
+def passing() -> Iterator[None]:
+    """Networks that become known meanwhile are unknown again afterwards: those of studies that are only looked at."""
+    before = set(known_bases())
+    try:
+        yield
+    finally:
+        for name in set(known_bases()) - before:
+            forget_network(name)
 
 
 def difference(made: ShippedNetwork, now: ShippedNetwork) -> str:
@@ -190,7 +204,9 @@ def _first_difference(before: Mapping[str, str], after: Mapping[str, str]) -> st
             continue
         pairs = enumerate(zip(old, new, strict=False))
         at = next((i for i, (one, other) in pairs if one != other), min(len(old), len(new)))
-        was, now = (repr(lines[at].strip()[:_LONGEST]) if at < len(lines) else "nothing" for lines in (old, new))
+        was, now = (lines[at].strip() if at < len(lines) else "" for lines in (old, new))
+        same = len(os.path.commonprefix([was, now]))
+        was, now = (_from(text, same) for text in (was, now))
         return f"line {at + 1} of {name}, {was}, became {now}"
     return "" if dict(before) == dict(after) else "the ends of its lines"
 
@@ -198,6 +214,15 @@ def _first_difference(before: Mapping[str, str], after: Mapping[str, str]) -> st
 def _names_files(given: Any) -> TypeGuard[str]:
     """Whether what was given names a file: `FILE.toml`, or `FILE.py:NAME` and the like."""
     return isinstance(given, str) and (":" in given or given.endswith(TABLE_SUFFIX))
+
+
+def _from(line: str, same: int) -> str:
+    """A line as it is shown: where it is long, from a little before what differs."""
+    if not line:
+        return "nothing"
+    start = max(0, same - _LONGEST // 3) if len(line) > _LONGEST else 0
+    shown = line[start : start + _LONGEST]
+    return f"'{'..' * (start > 0)}{shown}{'..' * (start + len(shown) < len(line))}'"
 
 
 def _described(network: ShippedNetwork) -> NetworkDescription:

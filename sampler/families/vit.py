@@ -13,6 +13,7 @@ int64 of shape (n,):
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,6 +93,14 @@ class _ViT(Family):
         """`(n, 1)` heads of 64 channels, and four times the channels inside the MLP, where architectures do not say."""
         follow = {HEADS: np.maximum(sizes.widths // _HEAD_WIDTH, 1), MLP: _MLP_RATIO * sizes.widths}
         return {name: sizes.knobs.get(name, values) for name, values in follow.items()}
+
+    def knob_grids(self, network: BaseNetwork) -> Mapping[str, tuple[int, ...]]:
+        """Channels inside the MLP: multiples of 64, up to what ViT-Base has twice over."""
+        return {MLP: tuple(range(_HEAD_WIDTH, 2 * _MLP_RATIO * _WIDTHS["base"] + 1, _HEAD_WIDTH))}
+
+    def followed(self, network: BaseNetwork, sizes: Sizes) -> Mapping[str, IntArray]:
+        """`(n, 1)` heads of 64 channels, and four times the channels inside the MLP."""
+        return self.knob_values(network, replace(sizes, knobs={}))
 
     def with_knobs(self, network: BaseNetwork, knobs: Mapping[str, tuple[int, ...]]) -> BaseNetwork:
         """The base network itself: its knobs follow the width, and are an architecture's."""

@@ -58,6 +58,7 @@ class Derivation:
         self.spec, self.tell, self.random = spec, tell, random.Random(0)
         self.stages = len(spec.widths)
         self.known: dict[tuple[int, ...], Trace] = {}
+        self.names: list[str] = []  # of the variables, in the order of the keys of those known
         self.points: list[dict[str, int]] = []
         self.traces: list[Trace] = []
         self.made = 0
@@ -67,7 +68,8 @@ class Derivation:
 
     def trace(self, point: Point) -> Trace:
         """The trace of a point, made once."""
-        key = tuple(point[name] for name in sorted(point))
+        self.names = sorted(point)
+        key = tuple(point[name] for name in self.names)
         if key not in self.known:
             self.known[key] = trace(self.spec, point)
             self.made += 1
@@ -94,6 +96,7 @@ class Derivation:
             "checked": CHECKED if counts else 0,
             "torch": torch.__version__,
             "how": "closed" if counts else "traced",
+            "outputs": [list(shape) for shape in self.trace(point_of(spec, {"classes": 10})).result],  # of ten classes
         }
         if why:
             derived["why"] = why
@@ -191,26 +194,18 @@ class Derivation:
             )
             for name in SEQUENCES
         }
-        self.structural = {tuple(sorted(self.levels.at(**{**base, **odd}).items()))}
 
     def _first_points(self) -> list[dict[str, int]]:
-        """Each variable moved alone, from the base and from another architecture; and random ones."""
-        values, depth = self.levels.values, {f"depth_{i}": most for i, most in enumerate(self.most, 1)}
-        found = []
-        odd = {
-            f"width_{i}": values[f"width_{i}"][len(values[f"width_{i}"]) // 3 + i]
-            for i in range(1, self.stages + 1)
-            if len(values[f"width_{i}"]) > 3 + 2 * i
-        }
-        knobs = {name: point for name, point in self.levels.at().items() if name.split("_")[0] in self.spec.knobs}
-        for centre in ({**depth, **knobs}, {**depth, **odd}):
-            found.append(self.levels.at(**centre))
-            for name, some in values.items():
-                moves = [one for one in (some[0], some[-1], some[len(some) // 2]) if one != found[0].get(name)]
-                if name.startswith("depth"):
-                    moves = [1, 2, self.most[int(name[6:]) - 1] + 1]
-                for value in moves if centre is found[0] else moves[:2]:
-                    found.append({**self.levels.at(**centre), name: value})
+        """Each variable moved alone from one architecture; and random ones."""
+        values = self.levels.values
+        centre = self.levels.drawn(self.random)
+        centre |= {f"depth_{i}": most for i, most in enumerate(self.most, 1)}
+        found = [centre]
+        for name, some in values.items():
+            moves = self.random.sample(some, min(3, len(some)))
+            if name.startswith("depth"):
+                moves = [1, 2, self.most[int(name[6:]) - 1] + 1]
+            found += [{**centre, name: value} for value in moves if value != centre[name]]
         return [*found, *(self.levels.drawn(self.random) for _ in range(_FIRST))]
 
     # ---- terms
@@ -222,6 +217,8 @@ class Derivation:
             StructureError: If its structure is none that templates have.
         """
         self._learn_structure()
+        for key in list(self.known):  # those that said which sizes can be built
+            self._add(dict(zip(self.names, key, strict=True)))
         for point in self._first_points():
             self._add(point)
             self.tell("tracing", len(self.traces), len(self.traces) + CHECKED)

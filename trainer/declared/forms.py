@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import islice
 
 import numpy as np
 
@@ -16,7 +17,9 @@ from sampler.architecture import IntArray
 from sampler.declared.expressions import Evaluation, Expression
 
 X = "x"
+_MOST = 12  # forms of a kind
 _RATIOS = sorted({Fraction(n, d) for d in (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32) for n in range(1, 12 * d + 1)})
+_SHARES = np.array([float(one) for one in _RATIOS])
 _DIVISORS = (1, 2, 4, 8, 16, 32, 64)
 _PERIODS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 112, 128)
 _OFFSETS = (0, 1, 2, 3, 4, 5, 8)  # class tokens, registers
@@ -46,7 +49,7 @@ def forms(x: IntArray, y: IntArray, thorough: bool = True) -> list[Expression]:
 
 
 def _fitting(some: Iterable[Expression], x: IntArray, y: IntArray) -> list[Expression]:
-    return [one for one in some if fits(one, x, y)]
+    return list(islice((one for one in some if fits(one, x, y)), _MOST))
 
 
 def fits(form: Expression, x: IntArray, y: IntArray) -> bool:
@@ -153,12 +156,11 @@ def _rounded(x: IntArray, y: IntArray) -> Iterator[Expression]:
             float(((y - 1.01 * divisor) / x).max()),
             float(((y + 1.01 * divisor) / x)[y > divisor].min(initial=1e9)),
         )
-        for ratio in _RATIOS:
-            if low <= ratio <= high:
-                n, m = ratio.numerator, ratio.denominator
-                if divisor == 1:
-                    yield ["round", X, n, m]
-                yield from (["divisible", X, n, m, divisor, guard] for guard in (1, 0))
+        near = [_RATIOS[i] for i in np.flatnonzero((low <= _SHARES) & (high >= _SHARES))]
+        for n, m in sorted(((one.numerator, one.denominator) for one in near), key=lambda one: one[1]):
+            if divisor == 1:
+                yield ["round", X, n, m]
+            yield from (["divisible", X, n, m, divisor, guard] for guard in (1, 0))
 
 
 def _conditions(x: IntArray, y: IntArray) -> Iterator[Expression]:
@@ -191,5 +193,6 @@ def _bounded(x: IntArray, y: IntArray) -> Iterator[Expression]:
     """At least, or at most, some number."""
     for kind, edge, free in (("max", int(y.min()), y > y.min()), ("min", int(y.max()), y < y.max())):
         if 3 <= free.sum() < len(x):
-            for one in forms(x[free], y[free]):
+            some = (x[free], y[free])
+            for one in _fitting([*_affine(*some), *_strided(*some), *_rounded(*some)], *some):
                 yield [kind, one, edge]

@@ -37,10 +37,11 @@ def check_images(name: str) -> None:
         return
     remedy = "train it by a function of yours, as --trainer FILE.py:NAME --classes N"
     if not network.images:
-        gives = network.derived.get("output", "something else")
+        shapes = [tuple(one) for one in network.derived.get("outputs", ())]
+        gives = f"its output for 10 classes is {' and '.join(map(str, shapes)) or 'something else'}"
+        other = "its input is its own" if shapes == [(1, 10)] else gives
         raise InputError(
-            f"{name}: the image trainer takes (n, 3, r, r) images to (n, classes) scores, and its output is {gives}; "
-            f"{remedy}"
+            f"{name}: the image trainer wants (n, classes) scores of (n, 3, r, r) images, and {other}; {remedy}"
         )
     if network.channels not in (GREY, COLOURS):
         raise InputError(f"{name}: its images have {network.channels} channels, and those of data sets 3; {remedy}")

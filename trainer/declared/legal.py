@@ -156,7 +156,8 @@ def _divisor(spec: NetworkSpec, stage: int, legal: Callable[[int], bool]) -> int
     width = spec.widths[stage - 1]
     for times in _TIMES:
         divisor = spec.divisor * times
-        if width % divisor == 0 and legal(width + divisor) and (width <= divisor or legal(width - divisor)):
+        others = [w for w in (width + n * divisor for n in (1, -1, 2, 3, 5)) if w > 0]
+        if width % divisor == 0 and all(map(legal, others)):
             return divisor
     raise InputError(
         f"network {spec.name} cannot be built with a width of stage {stage} near {width} other than that, as "

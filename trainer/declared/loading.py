@@ -19,7 +19,7 @@ from sampler.declared.description import NetworkDescription, Source
 from sampler.declared.family import declared_family, know_declared
 from sampler.declared.spec import NetworkSpec
 from sampler.deferred import DeferredModule
-from sampler.families.registry import known_bases
+from sampler.families.registry import forget_base, known_bases, unregister_family
 from trainer.declared.declaring import Declaration, declaration_of
 from trainer.declared.kept import keep_description, kept_description
 from trainer.declared.own_files import digest_of_files, own_files, root_of
@@ -32,7 +32,7 @@ from trainer.declared.tables import (
     table_text,
 )
 from trainer.declared.torch_family import DeclaredTorchFamily
-from trainer.families.registry import register_torch_family
+from trainer.families.registry import register_torch_family, unregister_torch_family
 from trainer.image_data import Progress
 from trainer.user_code import file_of_module, named_object, prefer_folder, read_file
 
@@ -91,8 +91,9 @@ def load_network(given: Any, tell: Progress = silent) -> BaseNetwork:
     """The base network that is meant, known by its name from now on. A declared one is derived, once per file.
 
     Args:
-        given: Name of a base network; `FILE.toml`, a table of known blocks; `FILE.py:NAME` or `package.module:NAME`, a function that `planner.network`
-            decorates; that function; what it declares; or a base network, which is given back.
+        given: Name of a base network; `FILE.toml`, a table of known blocks; `FILE.py:NAME` or `package.module:NAME`, a
+            function that `planner.network` decorates; that function; what it declares; or a base network, which is
+            given back.
         tell: Called with (what, done, total) while a network is derived.
 
     Raises:
@@ -197,6 +198,11 @@ def _is_of(description: NetworkDescription, spec: NetworkSpec) -> bool:
 
 
 def _derived(spec: NetworkSpec, tell: Progress) -> NetworkDescription:
+    if spec.name in known_bases() and spec.name not in _origins:
+        raise InputError(
+            f"network {spec.name!r}: a base network has that name already; give yours another, as "
+            "planner.network(.., name=..)"
+        )
     found: NetworkDescription = replace(_derive.derive(spec, tell), source=spec.source)
     # As it is read again: lists, where there were tuples.
     description = NetworkDescription.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False)))
@@ -227,15 +233,21 @@ def _know(description: NetworkDescription, origin: _Origin, anew: bool = False) 
     return network
 
 
-def spec_of_network(name: str) -> NetworkSpec:
-    """What was declared of a network that is known; its file is imported where nobody has yet.
+def forget_network(name: str) -> None:
+    """Makes a declared network, or a table's, unknown again; one that is not known is fine."""
+    if stage_table(name) is not None:
+        forget_base(name)
+    if name in _origins:
+        del _origins[name]
+        family = declared_family(name).name
+        unregister_family(family)
+        unregister_torch_family(family)
+        del _families[family]
 
-    Raises:
-        InputError: If no declared network is known by this name, or its file cannot be imported.
-    """
-    if name not in _origins:
-        raise InputError(f"no declared network is called {shown(name)}")
-    return _origins[name].spec()
+
+def declared_names() -> list[str]:
+    """Names of the declared networks that this process knows."""
+    return list(_origins)
 
 
 def shipped_network(name: str) -> ShippedNetwork | None:

@@ -28,12 +28,17 @@ from torch.utils.flop_counter import flop_registry
 
 from sampler.declared.spec import NetworkSpec
 from sampler.errors import InputError
+from trainer.declared.shapes import Shapes
 
 Point = Mapping[str, int]  # values of the variables of expressions, by name
 EIGHT = "int64s"  # in kinds of storages: its elements have eight bytes
 _aten = torch.ops.aten
+_shapes = Shapes()
 _CONVOLUTIONS = (_aten.convolution, _aten._convolution)
-_UNDRAWN = ("normal_", "uniform_", "trunc_normal_", "kaiming_normal_", "erfinv_", "orthogonal_")
+_DRAWS = frozenset(
+    "normal_ uniform_ trunc_normal_ kaiming_normal_ kaiming_uniform_ xavier_uniform_ orthogonal_".split()
+)
+_FILLS = frozenset("erfinv_ mul_ add_ sub_ div_ clamp_ clamp_min_ clamp_max_ fill_ zero_ copy_".split())
 
 
 class Event(NamedTuple):
@@ -91,8 +96,10 @@ class _Undrawn(TorchFunctionMode):
     """Leaves parameters undrawn: nobody looks at them."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func.__name__ in _UNDRAWN:
-            return args[0] if args else (kwargs.get("tensor") if "tensor" in kwargs else kwargs["input"])
+        given = args[0] if args else (kwargs or {}).get("tensor")
+        if isinstance(given, torch.Tensor):
+            if func.__name__ in _DRAWS or (func.__name__ in _FILLS and given.is_meta):
+                return given
         return func(*args, **(kwargs or {}))
 
 
@@ -106,7 +113,7 @@ class _Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        out = func(*args, **kwargs)
+        out = _shapes(func, args, kwargs)
         counted = flop_registry.get(func._overloadpacket)
         path = self.paths[-1] if self.paths else ""
         if counted is not None:
