@@ -83,6 +83,7 @@ class Derivation:
         """The network, derived."""
         self.tell("sizes that can be built", 0, CHECKED)
         self.levels = learned(self.spec, self.trace, self.random)
+        self.spec = self.levels.spec
         self._check_same()
         why = ""
         counts: Counts | None = None

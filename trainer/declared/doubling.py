@@ -28,7 +28,7 @@ def power_of_two(exponent: Expression, most: int = _MOST) -> Expression:
 
 
 def doubling(name: str, x: IntArray, y: IntArray) -> Iterator[Expression]:
-    """times * 2^min(x, c) + plus, that are `y` at all `x`, which ascend."""
+    """What grows as times * 2^min(x, c) + plus and is `y` at all `x`, which ascend."""
     if len(x) < 4 or x[0] < 0 or x[-1] > _MOST or y[-1] == y[0]:
         return
     changes = np.flatnonzero(np.diff(y)) + 1

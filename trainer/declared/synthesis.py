@@ -174,7 +174,9 @@ class _Search:
             return self._as_known([self.by_value[values.tobytes()]])
         two = len(np.unique(values)) == 2
         ways: list[Callable[[IntArray], Iterator[Expression]]] = [self._of_one]
-        ways += [self._compared] if two else [self._of_known, self._paired, self._halved, self._linear, self._joined_known]
+        ways += (
+            [self._compared] if two else [self._of_known, self._paired, self._halved, self._linear, self._joined_known]
+        )
         for way in ways:
             if found := list(way(values)):
                 return self._as_known(found)
