@@ -22,14 +22,14 @@ from sampler import InputError
 from sampler.declared.description import NetworkDescription
 from sampler.declared.family import DeclaredFamily
 from sampler.families.protocol import Sizes
-from sampler.families.registry import known_bases
+from sampler.families.registry import forget_base, joined_bases, known_bases
 from sampler.totals import layer_totals
 from trainer.declared.loading import ShippedNetwork, files_named, forget_network, know_shipped, shipped_network
 from trainer.declared.own_files import digest_of_files
 from trainer.declared.tables import TABLE_SUFFIX
 
 DESCRIPTION = "network.json"
-SOURCES = "network"  # the folder of the files' copies
+OWN_FILES = "network"  # the folder of the files' copies
 _LARGEST = 100_000_000  # bytes
 _FACTS = ("resolution", "widths", "depths", "knobs", "divisors", "step", "least", "channels", "images")
 _LONGEST = 60  # of a line that is shown
@@ -39,7 +39,7 @@ class NetworkSettings(BaseModel):
     """Where a study's base network was declared; networks of ours have none of it.
 
     Attributes:
-        given: What the user named, such as `nets/mine.py:net`; "" for a function of a program.
+        given: Name that the user gave, such as `nets/mine.py:net`; "" for a function of a program.
         file: Name of the file, from the folder of its package; "" where there is none.
         function: Name of the function in it.
         sha256: Digest of the file, and of those beside it that it imports.
@@ -57,7 +57,7 @@ def network_settings(base: str, given: str | Callable[..., Any] | None) -> Netwo
 
     Args:
         base: Name of the base network, which is known.
-        given: What the user gave for it.
+        given: Name or function that the user gave for it.
     """
     shipped = shipped_network(base)
     if shipped is None:
@@ -79,7 +79,7 @@ def keep_network(folder: Path, base: str) -> None:
     remedy = "free space or choose another folder"
     write_own(folder / DESCRIPTION, shipped.description, remedy)
     for name, text in shipped.beside:
-        file = folder / SOURCES / name
+        file = folder / OWN_FILES / name
         file.parent.mkdir(parents=True, exist_ok=True)
         write_own(file, text, remedy)
 
@@ -111,7 +111,7 @@ def check_given(folder: Path, settings: NetworkSettings | None, given: Any = Non
     Args:
         folder: The study's folder.
         settings: Where the network was declared; None for networks of ours.
-        given: What is named now; what was named then by default.
+        given: Name that is given now; the one given then by default.
 
     Raises:
         PlannerError: Naming the first line that differs.
@@ -144,7 +144,7 @@ def _kept(folder: Path, table: Mapping[str, str]) -> ShippedNetwork:
         PlannerError: If something is missing, damaged or edited.
     """
     remedy = "restore it from a copy of the study's folder"
-    path, first, sources = folder / DESCRIPTION, table.get("file", ""), folder / SOURCES
+    path, first, sources = folder / DESCRIPTION, table.get("file", ""), folder / OWN_FILES
     text = read_text(path, _LARGEST, "no description of the study's network", remedy)
     try:
         described = json.loads(text)
@@ -171,6 +171,8 @@ def passing() -> Iterator[None]:
         yield
     finally:
         for name in set(known_bases()) - before:
+            if name in joined_bases():
+                forget_base(name)
             forget_network(name)
 
 
@@ -211,11 +213,6 @@ def _first_difference(before: Mapping[str, str], after: Mapping[str, str]) -> st
     return "" if dict(before) == dict(after) else "the ends of its lines"
 
 
-def _names_files(given: Any) -> TypeGuard[str]:
-    """Whether what was given names a file: `FILE.toml`, or `FILE.py:NAME` and the like."""
-    return isinstance(given, str) and (":" in given or given.endswith(TABLE_SUFFIX))
-
-
 def _from(line: str, same: int) -> str:
     """A line as it is shown: where it is long, from a little before what differs."""
     if not line:
@@ -223,6 +220,11 @@ def _from(line: str, same: int) -> str:
     start = max(0, same - _LONGEST // 3) if len(line) > _LONGEST else 0
     shown = line[start : start + _LONGEST]
     return f"'{'..' * (start > 0)}{shown}{'..' * (start + len(shown) < len(line))}'"
+
+
+def _names_files(given: Any) -> TypeGuard[str]:
+    """Whether what was given names a file: `FILE.toml`, or `FILE.py:NAME` and the like."""
+    return isinstance(given, str) and (":" in given or given.endswith(TABLE_SUFFIX))
 
 
 def _described(network: ShippedNetwork) -> NetworkDescription:

@@ -142,10 +142,9 @@ def _step(spec: NetworkSpec, legal: Callable[[int], bool]) -> int:
 
 
 def _least(spec: NetworkSpec, step: int, legal: Callable[[int], bool]) -> int:
-    low = max(step, -(-spec.resolution // 8 // step) * step)
-    if low >= spec.resolution or legal(low):
-        return min(low, spec.resolution)
-    high = spec.resolution
+    if legal(step):
+        return step
+    low, high = step, spec.resolution
     while high - low > step:
         middle = (low + high) // 2 // step * step
         low, high = (low, middle) if legal(middle) else (middle, high)

@@ -6,7 +6,8 @@ numbers (`Event.dims`), which is what expressions are found for.
 
 Memory: feature maps are tensors' storages other than the module's own, each alive from the operation that makes it
 until nothing refers to it, as Python frees them; the input lives from the start. An element of eight bytes (indices) is
-told from others; all others count as one element of the network's own type each, masks of booleans too.
+told from others; all others count as one element of the network's own type each, masks of booleans too. Vectors (one
+side above 1 at most: squeeze-excite's, scores) are not counted, as in `sampler.complexity`.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Trace:
 
     def counts(self) -> tuple[int, int, int, int, int]:
         """MACs, params, activations, elements alive at once (eight bytes are two), eight-byte elements of buffers."""
-        sizes = [math.prod(one.dims) * (2 if one.kind.endswith(EIGHT) else 1) for one in self.storages]
+        sizes = [math.prod(one.dims) * is_map(one) * (2 if one.kind.endswith(EIGHT) else 1) for one in self.storages]
         alive = max((sum(sizes[at] for at in moment) for moment in self.moments), default=0)
         of = {
             kind: sum(math.prod(one.dims) for one in self.params if one.kind == kind)
@@ -86,6 +87,11 @@ class Trace:
         macs = sum(math.prod(one.dims) for one in self.ops)
         activations = sum(math.prod(one.result) for one in self.ops)
         return macs, of["param"], activations, alive + of["buffer"], of[EIGHT]
+
+
+def is_map(storage: Event) -> bool:
+    """Whether a storage counts: one with one side above 1 at most is a vector, and does not."""
+    return sum(side > 1 for side in storage.dims) > 1
 
 
 class IllegalError(Exception):
