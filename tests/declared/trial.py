@@ -6,7 +6,6 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-from trainer.declared.derive import traced
 
 import planner
 from sampler.architecture import Architecture, stack
@@ -14,6 +13,7 @@ from sampler.complexity import count
 from sampler.declared.expressions import Evaluation
 from sampler.declared.family import know_declared
 from sampler.declared.spec import followers, network_spec
+from trainer.declared.derive import traced
 
 FOLDER = Path(__file__).parents[1] / "networks"
 # The ten of the issue, and those that nobody named.
