@@ -3,6 +3,7 @@
 import pytest
 
 from sampler import InputError
+from trainer.declared.derive import derive
 
 # For each broken file, words of the refusal: what is wrong, and where or how to mend it.
 WORDS = {
@@ -28,7 +29,7 @@ WORDS = {
 @pytest.mark.parametrize("name", WORDS)
 def test_a_broken_network_is_refused_in_one_line_with_its_cause(trial, name):
     with pytest.raises(InputError) as refusal:
-        trial.derive(trial.spec_of(trial.FOLDER / "broken" / f"{name}.py"))
+        derive(trial.spec_of(trial.FOLDER / "broken" / f"{name}.py"))
     line = str(refusal.value)
     assert "\n" not in line and len(line) < 500
     missing = [word for word in WORDS[name] if word.lower() not in line.lower()]

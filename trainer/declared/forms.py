@@ -125,7 +125,7 @@ def _powers(x: IntArray, y: IntArray) -> Iterator[Expression]:
                     yield scaled(["*", *[one] * power], plus=plus)
         step = int(np.gcd.reduce(y))
         if step > 1:
-            root = np.rint((y // step) ** (1 / power)).astype(np.int64)
+            root = np.rint(np.maximum(y // step, 0) ** (1 / power)).astype(np.int64)
             if np.array_equal(root**power * step, y) and root[0] != root[-1]:
                 for one in [*_affine(x, root), *_strided(x, root)]:
                     yield scaled(["*", *[one] * power], step)
