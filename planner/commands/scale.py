@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import BASE, EPOCH_RANGE, Quantity, as_json, echo_json, widths_words
+from planner.commands.options import BASE_NETWORK, EPOCH_RANGE, Quantity, as_json, echo_json, widths_words
 from planner.commands.resource_options import RESOURCES
 from planner.commands.searching import search_on_ledger, searching
 from planner.commands.together import needs, refuse
@@ -32,7 +32,7 @@ RULES_OWN = ("--scale", "--pure", "--alpha", "--beta", "--gamma", "--formula", "
 )
 @needs("--pure", "--flops")
 @needs("--latency-model", "--latency")
-@click.argument("base", metavar="BASE", type=BASE)
+@click.argument("base", metavar="BASE", type=BASE_NETWORK)
 @click.option(
     "--method",
     required=True,

@@ -92,6 +92,7 @@ def grow_stage(
         if position < len(parent.blocks):
             _grow_block(transfer, parent.blocks[position], block, inputs, outputs)
         else:
+            _check_passes(block)
             _silence(block)
         inputs = outputs
     return outputs
@@ -161,6 +162,25 @@ def skip_of(block: nn.Module) -> Skip:
     if not getattr(block, "has_skip", True):
         return "no skip connection"
     return "a convolution beside it" if layers(_shortcut(block)) else "a plain skip connection"
+
+
+def after_sum(block: nn.Module) -> nn.Module:
+    """What a block of timm's does to the sum of both its paths."""
+    named = (getattr(block, name, None) for name in ("act3", "act2"))
+    return next((module for module in named if isinstance(module, nn.Module)), nn.Identity())
+
+
+def _check_passes(block: nn.Module) -> None:
+    """Refuses a further block that would change what it is given, though its layers add nothing.
+
+    Raises:
+        InputError: If its activation changes what such an activation made.
+    """
+    activation = after_sum(block)
+    if not isinstance(activation, nn.Identity | nn.ReLU | nn.ReLU6):
+        raise InputError(
+            f"its blocks end with {type(activation).__name__}, so one more would change the outputs; keep its depth"
+        )
 
 
 def _shortcut(block: nn.Module) -> nn.Module:
