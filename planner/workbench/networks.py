@@ -51,4 +51,6 @@ def _is_declared(given: Any) -> bool:
         return declares(given)
     if given in known_bases():
         return False
-    return given.endswith(TABLE_SUFFIX) or _PLACE.fullmatch(given) is not None or (given.isidentifier() and bool(offered_network(given)))
+    if given.endswith(TABLE_SUFFIX) or _PLACE.fullmatch(given):
+        return True
+    return given.isidentifier() and bool(offered_network(given))

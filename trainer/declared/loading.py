@@ -19,7 +19,7 @@ from sampler.declared.description import NetworkDescription, Source
 from sampler.declared.family import declared_family, know_declared
 from sampler.declared.spec import NetworkSpec
 from sampler.deferred import DeferredModule
-from sampler.families.registry import known_bases, unregister_family
+from sampler.families.registry import forget_base, joined_bases, known_bases, unregister_family
 from trainer.declared.declaring import Declaration, declaration_of
 from trainer.declared.kept import keep_description, kept_description
 from trainer.declared.own_files import digest_of_files, own_files, root_of
@@ -91,8 +91,9 @@ def load_network(given: Any, tell: Progress = silent) -> BaseNetwork:
     """The base network that is meant, known by its name from now on. A declared one is derived, once per file.
 
     Args:
-        given: Name of a base network; `FILE.toml`, a table of known blocks; `FILE.py:NAME` or `package.module:NAME`, a function that `planner.network`
-            decorates; that function; what it declares; or a base network, which is given back.
+        given: Name of a base network; `FILE.toml`, a table of known blocks; `FILE.py:NAME` or `package.module:NAME`, a
+            function that `planner.network` decorates; that function; what it declares; or a base network, which is
+            given back.
         tell: Called with (what, done, total) while a network is derived.
 
     Raises:
@@ -233,7 +234,9 @@ def _know(description: NetworkDescription, origin: _Origin, anew: bool = False) 
 
 
 def forget_network(name: str) -> None:
-    """Makes a declared network unknown again; one that is not known is fine."""
+    """Makes a declared network, or a table's, unknown again; one that is not known is fine."""
+    if name in joined_bases():
+        forget_base(name)
     if name in _origins:
         del _origins[name]
         family = declared_family(name).name

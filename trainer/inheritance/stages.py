@@ -179,7 +179,7 @@ def _check_passes(block: nn.Module) -> None:
     activation = after_sum(block)
     if not isinstance(activation, nn.Identity | nn.ReLU | nn.ReLU6):
         raise InputError(
-            f"its blocks end with {type(activation).__name__}, so that one more would change the outputs; keep its depth"
+            f"its blocks end with {type(activation).__name__}, so one more would change the outputs; keep its depth"
         )
 
 
