@@ -58,10 +58,14 @@ class Base(click.ParamType):  # type: ignore[type-arg]  # generic only since cli
         typed: Whether what was typed is kept, and not the network's name.
     """
 
-    name = "NAME|FILE.py:NAME"
+    name = "network"
 
     def __init__(self, typed: bool = False) -> None:
         self.typed = typed
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """What help shows for it."""
+        return "NAME|FILE.py:NAME"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The name of the network, which may take some seconds the first time that it is named."""

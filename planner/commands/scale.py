@@ -77,7 +77,7 @@ def command(
     json_: bool,
     **options: Any,
 ) -> None:
-    """Scales the base network BASE by a published rule or search, and counts the result exactly.
+    """Scales the base network BASE (or yours, FILE.py:NAME) by a published rule or search; counts the result exactly.
 
     With --flops the answer is within 1 % of the budget, as networks must be that are compared: where rounding
     leaves the rule farther from it, the width is solved anew, and the rule's own answer stands beside it.
