@@ -10,6 +10,7 @@ is not there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations, product
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS, Architectures, BaseNetwork, FloatArray, IntArray
 from sampler.complexity import count
+from sampler.errors import InputError
 from sampler.families import family_of
 from sampler.knobs import knob_grids, with_own_knobs
 from sampler.moves import Grid
@@ -51,6 +53,8 @@ def finer_networks(
 ) -> Iterator[Nearby]:
     """Networks that cost at most a budget, round by round farther from one; in each round those with knobs come last.
 
+    Of a network that is counted by tracing each architecture there is the first round alone.
+
     Args:
         network: The base network.
         rule: The steps of its widths and resolutions.
@@ -58,14 +62,15 @@ def finer_networks(
         budget: MACs.
         classes: Outputs of the classifier.
     """
-    knobs = sorted(knob_grids(network))
-    starts = [near, *([with_own_knobs(network, near, knobs)] if knobs else [])]
+    knobs = _costly_knobs(network, near, classes)
+    starts = [near, *([_on_grids(network, near, knobs)] if knobs else [])]
     searches = [_Search(_grid(network, rule, one), one.integers()[0], budget, classes) for one in starts]
-    for reach, together in ROUNDS:
+    traced = family_of(network).counts(network, classes) is None  # too slow to count by the thousand
+    for reach, together in ROUNDS[:1] if traced else ROUNDS:
         for search in searches:
             last = (reach, together) == ROUNDS[-1] and search is searches[-1]
             yield search.at(search.around(reach, together))._replace(last=last)
-    for search in searches:
+    for search in () if traced else searches:
         yield search.at(search.everything())
 
 
@@ -168,6 +173,27 @@ def _larger(network: BaseNetwork, row: IntArray) -> IntArray:
     shape = np.array([own.resolution, own.stem, *own.widths, *own.depths, own.head], dtype=np.int64)
     larger: IntArray = np.maximum(row[: len(shape)], shape)
     return larger
+
+
+def _costly_knobs(network: BaseNetwork, near: Architectures, classes: int) -> list[str]:
+    """Names of the knobs of which the MACs of a network depend."""
+    found = []
+    for name, values in sorted(knob_grids(network).items()):
+        size = family_of(network).knobs(network)[name]
+        ends = [replace(near, knobs={name: np.full((1, len(size)), value)}) for value in (values[0], values[-1])]
+        try:
+            changed = len({int(count(one, classes).macs[0]) for one in ends}) > 1
+        except InputError:  # traced, and one of its values goes with other sizes only
+            changed = False
+        found += [name] * changed
+    return found
+
+
+def _on_grids(network: BaseNetwork, near: Architectures, knobs: Sequence[str]) -> Architectures:
+    """The network with these knobs of its own, each at the nearest of its values: what it follows to may be none."""
+    told, grids = with_own_knobs(network, near, knobs), knob_grids(network)
+    places = {name: [[_place(np.array(grids[name]), value) for value in told.knobs[name][0]]] for name in knobs}
+    return replace(told, knobs={name: np.array(grids[name], dtype=np.int64)[places[name]] for name in knobs})
 
 
 def _place(levels: IntArray, value: int) -> int:

@@ -99,9 +99,8 @@ def _spending(asked: Question, n: int) -> list[FoundNetwork]:
     numbers near the best does.
     """
     spent = (1 - TOLERANCE) * asked.most
-    found = (
-        [] if asked.limits else _searched(asked, n, spent)
-    )  # with limits, another budget may be the one that decides
+    # With limits, another budget may be the one that decides.
+    found = [] if asked.limits else _searched(asked, n, spent)
     if len(found) == n:
         return found
     every = _searched(asked, n)

@@ -21,7 +21,7 @@ from sampler.families import family_of, unregister_family
 from sampler.families.registry import forget_base, known_bases
 from sampler.moves import stage_columns
 from trainer.declared.table_forms import FORMS
-from trainer.declared.tables import know_stage_table
+from trainer.declared.tables import know_table_of_formula
 
 # How many values each kind of expression is of: at least, at most.
 _MANY = 1_000
@@ -85,7 +85,7 @@ def _known_table(name: str, network: Mapping[str, Any]) -> Iterator[None]:
     if network["name"] != name or network["family"] not in FORMS or name in base_names():
         yield
         return
-    know_stage_table({key: network[key] for key in _TABLE if key in network})
+    know_table_of_formula({key: network[key] for key in _TABLE if key in network})
     try:
         yield
     except BaseException:

@@ -30,6 +30,7 @@ __all__ = ["derive", "traced"]
 CHECKED = 50  # random architectures whose costs must be equal
 _FIRST, _ROUNDS, _DOUBTS = 12, 12, 14
 _SAMPLE = 3000
+_LARGER = (2, 4, 8)
 Tell = Callable[[str, int, int], None]
 
 
@@ -82,6 +83,7 @@ class Derivation:
         """The network, derived."""
         self.tell("sizes that can be built", 0, CHECKED)
         self.levels = learned(self.spec, self.trace, self.random)
+        self.spec = self.levels.spec
         self._check_same()
         why = ""
         counts: Counts | None = None
@@ -182,13 +184,12 @@ class Derivation:
             f"width_{i}": width + self.levels.divisors[i - 1] * (2 * i - 1)
             for i, width in enumerate(self.spec.widths, 1)
         }
-        try:
-            full = self.trace(self.levels.at(**base, **odd))
-        except IllegalError:
-            odd = {}
-            full = self.trace(self.levels.at(**base))
+        # Deep blocks may need a larger input than the base's, and widths that are unlike may be none.
+        larger = [{"resolution": times * self.spec.resolution} for times in _LARGER]
+        moved = self._legal([{**base, **more, **some} for more in ({}, *larger) for some in (odd, {})])
+        full = self.trace(self.levels.at(**moved))
         shorter = [
-            [self.trace(self.levels.at(**{**base, **odd, f"depth_{i}": d})) for d in range(most - 1, 0, -1)]
+            [self.trace(self.levels.at(**{**moved, f"depth_{i}": d})) for d in range(most - 1, 0, -1)]
             for i, most in enumerate(self.most, 1)
         ]
         self.templates = {
@@ -197,6 +198,20 @@ class Derivation:
             )
             for name in SEQUENCES
         }
+
+    def _legal(self, some: Sequence[dict[str, int]]) -> dict[str, int]:
+        """The first of some moves from the base that can be built.
+
+        Raises:
+            NoClosedFormError: If none can.
+        """
+        for moved in some:
+            try:
+                self.trace(self.levels.at(**moved))
+                return moved
+            except IllegalError as error:
+                why = error
+        raise NoClosedFormError(f"no network of depths {self.most} can be built ({why})")
 
     def _first_points(self) -> list[dict[str, int]]:
         """Each variable moved alone from one architecture; and random ones."""

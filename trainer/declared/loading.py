@@ -19,7 +19,7 @@ from sampler.declared.description import NetworkDescription, Source
 from sampler.declared.family import declared_family, know_declared
 from sampler.declared.spec import NetworkSpec
 from sampler.deferred import DeferredModule
-from sampler.families.registry import forget_base, known_bases, unregister_family
+from sampler.families.registry import forget_base, joined_bases, known_bases, unregister_family
 from trainer.declared.declaring import Declaration, declaration_of
 from trainer.declared.kept import keep_description, kept_description
 from trainer.declared.own_files import digest_of_files, own_files, root_of
@@ -235,7 +235,7 @@ def _know(description: NetworkDescription, origin: _Origin, anew: bool = False) 
 
 def forget_network(name: str) -> None:
     """Makes a declared network, or a table's, unknown again; one that is not known is fine."""
-    if stage_table(name) is not None:
+    if name in joined_bases():
         forget_base(name)
     if name in _origins:
         del _origins[name]

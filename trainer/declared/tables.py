@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 # Of known tables by name: file, text, and where that was.
 _texts: dict[str, tuple[str, str, str]] = {}
+# Names of those known from a formula alone, whose resolution may be the formula's own.
+_of_formulas: set[str] = set()
 
 
 def load_table(path: str | Path) -> BaseNetwork:
@@ -63,13 +65,13 @@ def know_table_text(text: str, file: str, place: str = "") -> BaseNetwork:
 
 
 def stage_table(name: str) -> dict[str, Any] | None:
-    """A base network that came as a table, as plain JSON; None for all others.
+    """A base network that came as a table, as plain JSON; None for all others, and for what only a formula tells.
 
     Args:
         name: Name of the base network.
     """
     network = joined_bases().get(name)
-    if network is None:
+    if network is None or name in _of_formulas:
         return None
     facts: dict[str, Any] = json.loads(json.dumps(asdict(network)))
     return facts
@@ -101,6 +103,13 @@ def know_stage_table(facts: Mapping[str, Any], file: tuple[str, str] | None = No
     return known
 
 
+def know_table_of_formula(facts: Mapping[str, Any]) -> BaseNetwork:
+    """As `know_stage_table`; the table itself may take its place, where that differs in nothing but its resolution."""
+    known = know_stage_table(facts)
+    _of_formulas.add(known.name)
+    return known
+
+
 def _stage(facts: Mapping[str, Any]) -> Stage:
     values: dict[str, Any] = {key: tuple(one) if isinstance(one, list) else one for key, one in facts.items()}
     return Stage(**values)
@@ -109,12 +118,17 @@ def _stage(facts: Mapping[str, Any]) -> Stage:
 def _known(network: BaseNetwork, anew: bool) -> BaseNetwork:
     if not _NAME.fullmatch(network.name):
         raise InputError(f"name {shown(network.name)} cannot be one; give letters, digits, '_', '-' and '.'")
+    known = joined_bases().get(network.name)
+    if known is not None and network.name in _of_formulas:
+        anew = anew or replace(known, resolution=network.resolution) == network
     if network.name not in known_bases() or anew:
         check_base(network)
         _check_rule(network)
-        if anew and network.name in joined_bases():
+        if anew and known is not None:
             forget_base(network.name)
-    return know_base(network)
+    made = know_base(network)
+    _of_formulas.discard(network.name)
+    return made
 
 
 def _check_rule(network: BaseNetwork) -> None:
