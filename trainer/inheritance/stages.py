@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sampler import Architecture, InputError, base
+from sampler import Architecture, BaseNetwork, InputError, base
 from trainer.families.protocol import ChannelGrowth, InheritableFamily, Parts, StageParts, lacking
 from trainer.families.registry import torch_family_of
 from trainer.inheritance.layers import SHORTCUTS, WeightTransfer, layers
@@ -24,6 +24,11 @@ _SPACES: dict[ChannelGrowth, Callable[[np.random.Generator, int, int], ChannelMa
     "multiples": multiples,
 }
 Skip = Literal["no skip connection", "a plain skip connection", "a convolution beside it"]
+
+
+def inheritable(network: BaseNetwork) -> bool:
+    """Whether networks of a base network's family tell their parts, so that weights can be inherited."""
+    return isinstance(torch_family_of(network), InheritableFamily)
 
 
 def network_parts(model: nn.Module, architecture: Architecture) -> Parts:
@@ -105,7 +110,7 @@ def zero_init(model: nn.Module, architecture: Architecture) -> None:
     that says so comes once in a process.
     """
     network = base(architecture.base)
-    if isinstance(torch_family_of(network), InheritableFamily):
+    if inheritable(network):
         silence_residual_blocks(model, architecture)
     else:
         _say_left_out(network.name, network.family)
