@@ -55,13 +55,17 @@ def counted(spec, description, draws):
 
 
 def wrong(spec, description, truth, draws):
-    """Where our counts are not torch's: a line each."""
-    lines = []
+    """Where our counts are not torch's: a line each. What torch cannot build is left out, a fifth at most."""
+    lines, refused = [], 0
     for (sizes, knobs, classes), ours in zip(draws, counted(spec, description, draws), strict=True):
-        theirs = truth(spec, {**sizes, "classes": classes, **knobs_of(spec, sizes, knobs)})
+        try:
+            theirs = truth(spec, {**sizes, "classes": classes, **knobs_of(spec, sizes, knobs)})
+        except (RuntimeError, ValueError, AssertionError):  # such as more levels than an image can be halved
+            refused += 1
+            continue
         lines += [
             f"{name}: ours {mine}, torch's {real} at {sizes} {knobs} classes={classes}"
             for name, mine, real in zip(COUNTS, ours.tolist(), theirs, strict=True)
             if mine != real
         ]
-    return lines
+    return lines if 5 * refused <= len(draws) else [f"{refused} of {len(draws)} cannot be built"]
