@@ -77,7 +77,10 @@ class Two(nn.Module):
 
 
 @planner.network(
-    resolution=6, widths=(8,), depths=(1,), input=lambda n: {"tokens": torch.randint(10, (1, n)), "places": torch.rand(1, n, 4)}
+    resolution=6,
+    widths=(8,),
+    depths=(1,),
+    input=lambda n: {"tokens": torch.randint(10, (1, n)), "places": torch.rand(1, n, 4)},
 )
 def two(resolution, widths, depths, classes):
     return Two(widths[0], classes)

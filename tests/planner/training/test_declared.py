@@ -1,4 +1,4 @@
-"""Declared networks on other machines: what a training carries is enough to build them, and no file of the user's is."""
+"""Declared networks on other machines: a training carries enough to build them, and no file of the user is there."""
 
 import importlib.util
 import os
