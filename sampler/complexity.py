@@ -9,7 +9,8 @@ evaluation mode, every number of the same type. It is the weights, the batch nor
 feature maps alive at once, the image included. A feature map lives while a running function of the forward pass
 still refers to it, as in torch, so a stage's input is alive until the stage is done. Not in it: vectors of one
 number per channel (squeeze-excite's), what convolutions need to work in (reordered copies of weights or images, some
-per cent where there are any), and torch itself.
+per cent where there are any), and torch itself. Attention is two products and a softmax, whose scores are feature
+maps; torch's fused attention never keeps them whole, and needs less.
 """
 
 from __future__ import annotations

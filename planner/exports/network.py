@@ -74,7 +74,8 @@ class ExportedNetwork:
     @property
     def shipped(self) -> ShippedNetwork | None:
         """The files of a declared network; None of networks of ours."""
-        return shipped_network(self.architecture.base)
+        shipped = shipped_network(self.architecture.base)
+        return None if shipped is None or shipped.is_table else shipped  # a table's family writes its code
 
     @property
     def mean(self) -> tuple[float, ...]:

@@ -11,6 +11,7 @@ import pytest
 from sampler.architecture import Architectures
 from sampler.complexity import count
 from sampler.declared.family import know_declared
+from trainer.declared.derive import derive
 
 TESTS = Path(__file__).parents[1]
 FILES = sorted({file.stem for file in (TESTS / "networks").glob("*.py")} - {"conftest"})
@@ -44,7 +45,7 @@ def test_a_strangers_network_is_derived_and_counted(name):
     oracle, trial = helper("oracle"), helper("trial")
     spec = trial.spec_of(TESTS / "networks" / f"{name}.py")
     start = time.perf_counter()
-    description = trial.derive(spec)
+    description = derive(spec)
     derived_s = time.perf_counter() - start
 
     draws = list(oracle.drawn(description, TRIED, seed=2, ties=0.2))

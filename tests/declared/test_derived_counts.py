@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from sampler import architecture_complexity, base
+from trainer.declared.derive import derive
 from trainer.network import build
 
 # Quick to derive and to trace; the others are slow tests.
@@ -32,7 +33,7 @@ def derived(trial):
     def of(name):
         if name not in known:
             spec = trial.spec_of(trial.FOLDER / f"{name}.py")
-            known[name] = spec, trial.derive(spec)
+            known[name] = spec, derive(spec)
         return known[name]
 
     return of

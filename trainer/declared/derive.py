@@ -21,12 +21,17 @@ from trainer.declared.explained import SEQUENCES, Meaning, Meanings, Unexplained
 from trainer.declared.legal import learned, point_of, sizes_text
 from trainer.declared.moments import alive
 from trainer.declared.structure import DeeperError, Entry, StructureError, Template
+from trainer.declared.synthesis import names_in
 from trainer.declared.terms import Part, Sum, parts_of, with_cells
+from trainer.declared.traced import traced
 from trainer.declared.tracing import EIGHT, IllegalError, Point, Trace, trace
 
+__all__ = ["derive", "traced"]
 CHECKED = 50  # random architectures whose costs must be equal
 _FIRST, _ROUNDS, _DOUBTS = 12, 12, 14
 _SAMPLE = 3000
+_LARGER = (2, 4, 8)
+_AGAIN = 6  # traces that are made again where no closed form was found: cost by chance has none
 Tell = Callable[[str, int, int], None]
 
 
@@ -79,6 +84,7 @@ class Derivation:
         """The network, derived."""
         self.tell("sizes that can be built", 0, CHECKED)
         self.levels = learned(self.spec, self.trace, self.random)
+        self.spec = self.levels.spec
         self._check_same()
         why = ""
         counts: Counts | None = None
@@ -86,6 +92,8 @@ class Derivation:
             counts = self._closed()
         except (NoClosedFormError, StructureError) as error:
             why = str(error)
+            for point, before in list(zip(self.points, self.traces, strict=True))[-_AGAIN:]:
+                self._same(point, before)
         return self._described(counts, why)
 
     def _described(self, counts: Counts | None, why: str) -> NetworkDescription:
@@ -179,13 +187,12 @@ class Derivation:
             f"width_{i}": width + self.levels.divisors[i - 1] * (2 * i - 1)
             for i, width in enumerate(self.spec.widths, 1)
         }
-        try:
-            full = self.trace(self.levels.at(**base, **odd))
-        except IllegalError:
-            odd = {}
-            full = self.trace(self.levels.at(**base))
+        # Deep blocks may need a larger input than the base's, and widths that are unlike may be none.
+        larger = [{"resolution": times * self.spec.resolution} for times in _LARGER]
+        moved = self._legal([{**base, **more, **some} for more in ({}, *larger) for some in (odd, {})])
+        full = self.trace(self.levels.at(**moved))
         shorter = [
-            [self.trace(self.levels.at(**{**base, **odd, f"depth_{i}": d})) for d in range(most - 1, 0, -1)]
+            [self.trace(self.levels.at(**{**moved, f"depth_{i}": d})) for d in range(most - 1, 0, -1)]
             for i, most in enumerate(self.most, 1)
         ]
         self.templates = {
@@ -195,17 +202,36 @@ class Derivation:
             for name in SEQUENCES
         }
 
+    def _legal(self, some: Sequence[dict[str, int]]) -> dict[str, int]:
+        """The first of some moves from the base that can be built.
+
+        Raises:
+            NoClosedFormError: If none can.
+        """
+        for moved in some:
+            try:
+                self.trace(self.levels.at(**moved))
+                return moved
+            except IllegalError as error:
+                why = error
+        raise NoClosedFormError(f"no network of depths {self.most} can be built ({why})")
+
     def _first_points(self) -> list[dict[str, int]]:
         """Each variable moved alone from one architecture; and random ones."""
         values = self.levels.values
         centre = self.levels.drawn(self.random)
         centre |= {f"depth_{i}": most for i, most in enumerate(self.most, 1)}
         found = [centre]
+        followers_ = {n for n in centre if n.rsplit("_", 1)[0] in self.spec.knobs}
+        free = {n: value for n, value in centre.items() if n not in followers_ or n in values}
+        if free == centre:
+            free = {n: value for n, value in self.levels.drawn(self.random).items() if n in values}
         for name, some in values.items():
             moves = self.random.sample(some, min(3, len(some)))
             if name.startswith("depth"):
                 moves = [1, 2, self.most[int(name[6:]) - 1] + 1]
             found += [{**centre, name: value} for value in moves if value != centre[name]]
+            found += [self.levels.at(**{**free, name: value}) for value in moves[:2]]
         return [*found, *(self.levels.drawn(self.random) for _ in range(_FIRST))]
 
     # ---- terms
@@ -238,6 +264,7 @@ class Derivation:
                     self._add(self.levels.drawn(self.random, 6))
                 continue
             if self._passes(counts):
+                self._check_none_ignored(counts)
                 return counts
         raise NoClosedFormError(str(failed) if failed else "every expression found was wrong somewhere")
 
@@ -254,11 +281,7 @@ class Derivation:
         templates = self.templates
         groups = sorted({entry.group for template in templates.values() for entry in template.entries()})
         self.meanings.set_traces(self.points, groups, self.stages)
-        means: dict[Entry, Meaning] = {}
-        for name in SEQUENCES:
-            for entry in templates[name].entries():
-                if entry.seen:
-                    means[entry] = self.meanings.of(entry)
+        means = self._means([e for name in SEQUENCES for e in templates[name].entries() if e.seen])
         sums: dict[tuple[Part, str], Sum] = {}
         for name in ("ops", "params"):
             where = parts_of(templates[name], self.stages)
@@ -286,6 +309,27 @@ class Derivation:
             "int64s": further[1],
         }
 
+    def _means(self, entries: Sequence[Entry]) -> dict[Entry, Meaning]:
+        """What entries' numbers are: later ones may explain earlier ones, so that those are asked again.
+
+        Raises:
+            UnexplainedError: If one is explained by nothing.
+        """
+        found: dict[Entry, Meaning] = {}
+        left = list(entries)
+        while left:
+            again: list[Entry] = []
+            for entry in left:
+                try:
+                    found[entry] = self.meanings.of(entry)
+                except UnexplainedError as error:
+                    again.append(entry)
+                    why = error
+            if len(again) == len(left):
+                raise why
+            left = again
+        return found
+
     @staticmethod
     def _count(sums: dict[tuple[Part, str], Sum], part: Part, name: str, entry: Entry, meaning: Meaning) -> None:
         def add(where: Part, measure: str, factors: Sequence[Any]) -> None:
@@ -309,16 +353,36 @@ class Derivation:
         names = [name for name in self.levels.values if name != "classes"]
         for name in names:
             seen: dict[tuple[int, ...], set[tuple[int, ...]]] = {}
-            several = set()
+            moved: dict[tuple[int, ...], set[int]] = {}
             for point, counts in zip(self.points, counted, strict=True):
                 key = tuple(value for other, value in sorted(point.items()) if other != name)
                 seen.setdefault(key, set()).add(counts)
-                several.add(point[name])
-            if len(several) > 1 and all(len(one) == 1 for one in seen.values()):
-                raise InputError(
-                    f"network {self.spec.name} ignores {name.replace('_', ' of stage ')}: its costs are the same at "
-                    f"{min(several)} and {max(several)}; let the function use it, or leave it out"
-                )
+                moved.setdefault(key, set()).add(point[name])
+            if max(map(len, moved.values())) > 1 and all(len(one) == 1 for one in seen.values()):
+                raise self._ignored(name)
+
+    def _check_none_ignored(self, counts: Counts) -> None:
+        """Refuses a network of which a size is in no term.
+
+        Raises:
+            InputError: Naming it.
+        """
+        whole = ["+", *counts["cells"], counts["alive"], counts["int64s"]]
+        named = names_in([*whole, *(part[m] for part in counts["parts"] for m in ("macs", "params", "activations"))])  # type: ignore[literal-required]
+        for name in self.levels.values:
+            if name != "classes" and name not in named:
+                raise self._ignored(name)
+
+    def _ignored(self, name: str) -> InputError:
+        what, _, stage = name.rpartition("_") if name != "resolution" else (name, "", "")
+        several = f" of stage {stage}" if what in ("width", "depth") or len(self._base_of(what)) > 1 else ""
+        return InputError(
+            f"network {self.spec.name} ignores {what}{several}: its costs are the same whatever it is; let the "
+            "function use it, or leave it out"
+        )
+
+    def _base_of(self, name: str) -> tuple[int, ...]:
+        return self.spec.knobs[name].base if name in self.spec.knobs else ()
 
     def _passes(self, counts: Counts) -> bool:
         """Whether terms equal fifty traces that were not looked at; where not, these are looked at."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from sampler.architecture import IntArray
 from sampler.declared.expressions import Evaluation, Expression
+from trainer.declared.doubling import doubling
 
 X = "x"
 _MOST = 12  # forms of a kind
@@ -41,7 +42,7 @@ def forms(x: IntArray, y: IntArray, thorough: bool = True) -> list[Expression]:
     if not found or len(x) < 8:
         found += _fitting(_strided(x, y), x, y)
     if thorough and not found:
-        found = _fitting([*_powers(x, y), *_quadratic(x, y)], x, y)
+        found = _fitting([*doubling(X, x, y), *_powers(x, y), *_quadratic(x, y)], x, y)
     if thorough:
         found += _fitting(_rounded(x, y), x, y)
         found = found or _fitting(_bounded(x, y), x, y)
@@ -124,7 +125,7 @@ def _powers(x: IntArray, y: IntArray) -> Iterator[Expression]:
                     yield scaled(["*", *[one] * power], plus=plus)
         step = int(np.gcd.reduce(y))
         if step > 1:
-            root = np.rint((y // step) ** (1 / power)).astype(np.int64)
+            root = np.rint(np.maximum(y // step, 0) ** (1 / power)).astype(np.int64)
             if np.array_equal(root**power * step, y) and root[0] != root[-1]:
                 for one in [*_affine(x, root), *_strided(x, root)]:
                     yield scaled(["*", *[one] * power], step)

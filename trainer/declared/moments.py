@@ -19,7 +19,7 @@ from trainer.declared.forms import substituted
 from trainer.declared.structure import Entry, Group, Row, Template
 from trainer.declared.synthesis import Rows, names_in
 from trainer.declared.terms import Product, product, summed
-from trainer.declared.tracing import EIGHT, Point, Trace
+from trainer.declared.tracing import EIGHT, Point, Trace, is_map
 
 _FEW = 24  # moments that are kept without asking which are ever the largest
 _NEARLY = 0.97
@@ -85,8 +85,9 @@ def _moment(
         for position in traces[number].moments[entry.at[keys[at]]]:
             other, block = places[number][position]
             one = _size(other, block, means[other], entry, k, keys[at], traces, meanings)
-            sizes.setdefault(one.key, product(one.others))
-            here[one.key] += one.times
+            if one.times:
+                sizes.setdefault(one.key, product(one.others))
+                here[one.key] += one.times
         counted.append(here)
     terms: Terms = {}
     for key, size in sizes.items():
@@ -106,7 +107,7 @@ def _size(
     meanings: Meanings,
 ) -> Product:
     """The size of a storage as seen from an entry's block: one made some blocks before, or before the stage's last."""
-    dims = meaning.dims
+    dims = [*meaning.dims, *_map_where(other, meaning)]
     if any(INDEX in names_in(one) for one in dims):
         if other.group.stage == entry.group.stage:
             seen: Expression = INDEX if block == k else ["-", INDEX, k - block]
@@ -116,6 +117,16 @@ def _size(
             seen = ["-", seen, depth - block] if depth != block else seen
         dims = [substituted(one, seen, INDEX) for one in dims]
     return Product([*dims, 2] if other.token.kind.endswith(EIGHT) else dims)
+
+
+def _map_where(entry: Entry, meaning: Meaning) -> list[Expression]:
+    """1 where a storage is no vector and 0 where it is; nothing where it never is one."""
+    seen = {is_map(event) for event in entry.seen.values()}
+    if len(seen) < 2:
+        return [] if True in seen else [0]
+    wide = [one if isinstance(one, int) else [">=", one, 2] for one in meaning.dims if one != 1]
+    sides: list[Expression] = [int(one > 1) if isinstance(one, int) else one for one in wide]
+    return [[">=", ["+", *sides], 2]]
 
 
 def _pruned(found: list[tuple[Entry, Terms]], means: Mapping[Entry, Meaning]) -> list[tuple[Entry, Terms]]:

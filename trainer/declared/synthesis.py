@@ -18,6 +18,7 @@ import numpy as np
 from sampler.architecture import IntArray
 from sampler.declared.expressions import INDEX, Evaluation, Expression
 from sampler.errors import InputError
+from trainer.declared.doubling import halving
 from trainer.declared.forms import forms, scaled, substituted
 from trainer.declared.tracing import Point
 
@@ -173,7 +174,9 @@ class _Search:
             return self._as_known([self.by_value[values.tobytes()]])
         two = len(np.unique(values)) == 2
         ways: list[Callable[[IntArray], Iterator[Expression]]] = [self._of_one]
-        ways += [self._compared] if two else [self._of_known, self._paired, self._linear, self._joined_known]
+        ways += (
+            [self._compared] if two else [self._of_known, self._paired, self._halved, self._linear, self._joined_known]
+        )
         for way in ways:
             if found := list(way(values)):
                 return self._as_known(found)
@@ -260,6 +263,13 @@ class _Search:
                     if np.array_equal((z + w - 1) // w, values):
                         yield ["//", ["+", c.expression, d.expression, -1], d.expression]
                         return
+
+    def _halved(self, values: IntArray) -> Iterator[Expression]:
+        """Explained vectors that double or halve with every block."""
+        counts = [n for n in sorted(self.names) if n == INDEX or n.startswith("depth_")]
+        exponents: list[tuple[Expression, IntArray]] = [(n, self.rows.variables[n][self.there]) for n in counts]
+        known = [(one.expression, vector) for one, vector in zip(self.known, self.vectors, strict=True)]
+        yield from halving(known[:_MOST_PAIRED], exponents, values)
 
     def _linear(self, values: IntArray) -> Iterator[Expression]:
         """Sums of the variables, and of products of two, with whole or broken factors."""

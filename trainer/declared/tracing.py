@@ -6,13 +6,15 @@ numbers (`Event.dims`), which is what expressions are found for.
 
 Memory: feature maps are tensors' storages other than the module's own, each alive from the operation that makes it
 until nothing refers to it, as Python frees them; the input lives from the start. An element of eight bytes (indices) is
-told from others; all others count as one element of the network's own type each, masks of booleans too.
+told from others; all others count as one element of the network's own type each, masks of booleans too. Vectors (one
+side above 1 at most: squeeze-excite's, scores) are not counted, as in `sampler.complexity`.
 """
 
 from __future__ import annotations
 
 import gc
 import math
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -77,7 +79,7 @@ class Trace:
 
     def counts(self) -> tuple[int, int, int, int, int]:
         """MACs, params, activations, elements alive at once (eight bytes are two), eight-byte elements of buffers."""
-        sizes = [math.prod(one.dims) * (2 if one.kind.endswith(EIGHT) else 1) for one in self.storages]
+        sizes = [math.prod(one.dims) * is_map(one) * (2 if one.kind.endswith(EIGHT) else 1) for one in self.storages]
         alive = max((sum(sizes[at] for at in moment) for moment in self.moments), default=0)
         of = {
             kind: sum(math.prod(one.dims) for one in self.params if one.kind == kind)
@@ -88,8 +90,19 @@ class Trace:
         return macs, of["param"], activations, alive + of["buffer"], of[EIGHT]
 
 
+def is_map(storage: Event) -> bool:
+    """Whether a storage counts: one with one side above 1 at most is a vector, and does not."""
+    return sum(side > 1 for side in storage.dims) > 1
+
+
 class IllegalError(Exception):
-    """A configuration that cannot be built or run; says why in one line."""
+    """A configuration that cannot be built or run; says why in one line.
+
+    Attributes:
+        runs: Whether it could be built, and fails as it runs.
+    """
+
+    runs = False
 
 
 class _Undrawn(TorchFunctionMode):
@@ -200,7 +213,9 @@ def trace(spec: NetworkSpec, point: Point) -> Trace:
     except (InputError, IllegalError):
         raise
     except Exception as error:
-        raise IllegalError(_reason(error)) from error
+        illegal = IllegalError(_reason(error))
+        illegal.runs = any(frame.name == "_ran" for frame in traceback.extract_tb(error.__traceback__))
+        raise illegal from error
     finally:
         if enabled:
             gc.enable()
@@ -220,14 +235,18 @@ def _traced(spec: NetworkSpec, point: Point) -> Trace:
         given = example_input(spec, point["resolution"])
         with _Recorder(found, paths, own) as recorder:
             recorder.made("", "input", given)
-            if isinstance(given, Mapping):
-                out = model(**given)
-            elif isinstance(given, tuple):
-                out = model(*given)
-            else:
-                out = model(given)
+            out = _ran(model, given)
     found.result = tuple(tuple(one.shape) for one in _tensors(out))
+    if out is None:
+        raise InputError(f"network {spec.name}: its forward gives None; return what it computes")
     return found
+
+
+def _ran(model: nn.Module, given: Any) -> Any:
+    """What a module gives for its example input."""
+    if isinstance(given, Mapping):
+        return model(**given)
+    return model(*given) if isinstance(given, tuple) else model(given)
 
 
 def example_input(spec: NetworkSpec, resolution: int) -> Any:

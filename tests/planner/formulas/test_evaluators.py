@@ -15,7 +15,7 @@ from planner.answers.formula import Formula
 from planner.fitting.fit import fit
 from planner.formulas.branch import Branch
 from planner.formulas.codec import dumps
-from planner.formulas.parts import parts_of, resolution_of, sizes_of
+from planner.formulas.parts import parts_of, resolution_of, rounded_sizes
 from planner.formulas.rungs import Rung, rung_at
 from planner.gaussian.curve import Curve, power_law
 from planner.rules import compound
@@ -273,7 +273,7 @@ def test_counts_count_every_transformer_to_the_unit(name, plain):
         side = plain["whole"](r, resolution_of(network, rule))
         assert side == max(rule.pixels(network.resolution, r)[0], network.stride)
         ours = scale(network, rule, side, d, w)
-        sizes, formula = sizes_of(network, rule, classes), {"base": {"network": said}, "classes": classes}
+        sizes, formula = rounded_sizes(network, rule, classes), {"base": {"network": said}, "classes": classes}
         found = plain["build"](sizes, side, d, w, formula)
         assert found["macs"] == count(ours, classes).macs[0]
         assert (tuple(found["widths"]), tuple(found["depths"])) == (ours[0].widths, ours[0].depths)
