@@ -163,7 +163,10 @@ def _grid(network: BaseNetwork, rule: ScalingRule, near: Architectures) -> Grid:
     knobs, grids = sorted(near.knobs), knob_grids(network)
     columns = [name for name in knobs for _ in family_of(network).knobs(network)[name]]
     ends = ([grids[name][end] for name in columns] for end in (0, -1))
-    low, high = ([*shape, *further] for shape, further in zip((least, highest), ends, strict=True))
+    low, high = (
+        np.array([*shape.tolist(), *further], dtype=np.int64)
+        for shape, further in zip((np.array(least), highest), ends, strict=True)
+    )
     return Grid.between(network, rule, low, high, knobs=knobs)
 
 

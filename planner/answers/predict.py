@@ -135,7 +135,7 @@ def _searched(asked: Question, n: int, least: float = 0.0) -> list[FoundNetwork]
     """The best networks by the model of answers, the best first; none where nothing keeps to the budgets.
 
     Args:
-        asked: What was asked.
+        asked: Budget, limits and formula.
         n: Number of networks.
         least: Fewest MACs.
     """
