@@ -97,7 +97,7 @@ def check_counts(counts: Mapping[str, Any], stages: int) -> None:
     """Refuses counts whose expressions nobody could evaluate.
 
     Args:
-        counts: As `sampler.declared.description.Counts`, in the shape that the schema says.
+        counts: A `sampler.declared.description.Counts`, in the shape that the schema says.
         stages: How many stages the network has.
 
     Raises:
