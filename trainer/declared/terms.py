@@ -116,7 +116,9 @@ def parts_of(template: Template, stages: int) -> dict[Entry, Part]:
         if entry.group.stage:
             found[entry] = entry.group.stage
         else:
-            found |= {entry: stage for stage, path in own.items() if _within(entry.path, path)}
+            for stage, path in own.items():
+                if _within(entry.path, path):
+                    found[entry] = stage
     known = [at for at, entry in enumerate(entries) if entry in found]
     for at, entry in enumerate(entries):
         if entry in found:

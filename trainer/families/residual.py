@@ -312,9 +312,7 @@ def resnet_of_table(
                 shortcut = downsample_conv(c_in, width, kernel_size=1, stride=stride, norm_layer=norm)
             elif stride > 1 or c_in != width:
                 shortcut = zero_padding(c_in, width, nn.MaxPool2d(1, 2) if stride > 1 else None)
-            made = kind(
-                c_in, width, stride, shortcut, base_width=base_width, act_layer=activate, norm_layer=norm
-            )
+            made = kind(c_in, width, stride, shortcut, base_width=base_width, act_layer=activate, norm_layer=norm)
             blocks.append(made)
             c_in = width
         model.add_module(f"layer{number}", nn.Sequential(*blocks))
