@@ -16,15 +16,15 @@ _MOST = 40  # the largest exponent: more is past any size
 Vector = tuple[Expression, IntArray]
 
 
-def power_of_two(exponent: Expression, most: int = _MOST) -> Expression:
-    """Two to the power of an expression from 0 to `most`, and what it is at the ends beyond them.
+def power_of_two(exponent: Expression, more: int = 0, most: int = _MOST) -> Expression:
+    """Two to the power of an expression from 0 to `most`, and some more; what it is at the ends beyond them.
 
     Example:
-        >>> power_of_two("index", 2)
+        >>> power_of_two("index", most=2)
         ['table', ['max', 0, ['min', 'index', 2]], [0, 1, 2], [1, 2, 4]]
     """
     keys = list(range(most + 1))
-    return ["table", ["max", 0, ["min", exponent, most]], keys, [2**key for key in keys]]
+    return ["table", ["max", 0, ["min", exponent, most]], keys, [2 ** max(key + more, 0) for key in keys]]
 
 
 def doubling(name: str, x: IntArray, y: IntArray) -> Iterator[Expression]:
@@ -39,7 +39,8 @@ def doubling(name: str, x: IntArray, y: IntArray) -> Iterator[Expression]:
             times = rise // over
             plus = int(y[0]) - times * int(powers[0])
             if np.array_equal(times * powers + plus, y):
-                scaled: Expression = ["*", power_of_two(name, most), times] if times != 1 else power_of_two(name, most)
+                power = power_of_two(name, most=most)
+                scaled: Expression = ["*", power, times] if times != 1 else power
                 yield ["+", scaled, plus] if plus else scaled
 
 
@@ -57,7 +58,7 @@ def halving(known: Sequence[Vector], exponents: Sequence[Vector], values: IntArr
             moved = vector + plus
             if moved.min(initial=0) < 0 or moved.max(initial=0) > _MOST:
                 continue
-            power, of = 2**moved, power_of_two(["+", exponent, plus] if plus else exponent)
+            power, of = 2**moved, power_of_two(exponent, plus)
             for expression, one in known:
                 if expression == exponent or (one < 0).any() or one.max() > 2**20:
                     continue

@@ -121,6 +121,11 @@ def learned(spec: NetworkSpec, tracer: Tracer, random: random.Random) -> Levels:
     return _joint(Levels(spec, step, least, divisors), tracer, random)
 
 
+def base_refused(spec: NetworkSpec, error: IllegalError) -> InputError:
+    """The refusal of a network that cannot be built or run at its base size."""
+    return InputError(f"network {spec.name} cannot be built or run at its base size: {_hint(spec, error)}")
+
+
 def _hint(spec: NetworkSpec, error: IllegalError) -> str:
     """Why the base cannot be built or run, and what to do."""
     text = str(error)
