@@ -18,7 +18,7 @@ from sampler.declared.expressions import Evaluation
 from sampler.declared.spec import NetworkSpec, followers
 from sampler.errors import InputError
 from trainer.declared.explained import SEQUENCES, Meaning, Meanings, UnexplainedError
-from trainer.declared.legal import learned, point_of, sizes_text
+from trainer.declared.legal import base_refused, learned, point_of, sizes_text
 from trainer.declared.moments import alive
 from trainer.declared.structure import DeeperError, Entry, StructureError, Template
 from trainer.declared.synthesis import names_in
@@ -138,7 +138,8 @@ class Derivation:
         self.made += 1
         if again.counts() != before.counts():
             raise InputError(
-                f"network {self.spec.name} does not cost the same twice: {before.counts()[0]:,} MACs and {before.counts()[1]:,} params once, "
+                f"network {self.spec.name} does not cost the same twice: "
+                f"{before.counts()[0]:,} MACs and {before.counts()[1]:,} params once, "
                 f"{again.counts()[0]:,} and {again.counts()[1]:,} the next time, at {sizes_text(self.spec, point)}; "
                 "let what it builds follow its sizes alone (no random choices)"
             )

@@ -101,9 +101,7 @@ def learned(spec: NetworkSpec, tracer: Tracer, random: random.Random) -> Levels:
     try:
         tracer(point_of(spec, {}))
     except IllegalError as error:
-        raise InputError(
-            f"network {spec.name} cannot be built or run at its base size: {_hint(spec, error)}"
-        ) from error
+        raise base_refused(spec, error) from error
 
     def legal(**moved: int) -> bool:
         try:
