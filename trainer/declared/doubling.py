@@ -13,7 +13,7 @@ from sampler.architecture import IntArray
 from sampler.declared.expressions import Expression
 
 _MOST = 40  # the largest exponent: more is past any size
-Vector = tuple[Expression, IntArray]
+_Vector = tuple[Expression, IntArray]
 
 
 def power_of_two(exponent: Expression, more: int = 0, most: int = _MOST) -> Expression:
@@ -44,13 +44,13 @@ def doubling(name: str, x: IntArray, y: IntArray) -> Iterator[Expression]:
                 yield ["+", scaled, plus] if plus else scaled
 
 
-def halving(known: Sequence[Vector], exponents: Sequence[Vector], values: IntArray) -> Iterator[Expression]:
+def halving(known: Sequence[_Vector], exponents: Sequence[_Vector], values: IntArray) -> Iterator[Expression]:
     """Known vectors divided or multiplied by two to the power of one of some exponents, or of the sum of two.
 
     Args:
         known: Expressions and what they are.
-        exponents: Likewise.
-        values: What is wanted.
+        exponents: Expressions and their values, from 0.
+        values: Values that are wanted.
     """
     sums = [(["+", a, b], x + y) for i, (a, x) in enumerate(exponents) for b, y in exponents[:i]]
     for exponent, vector in (*exponents, *sums):
