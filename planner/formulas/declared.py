@@ -20,7 +20,7 @@ from sampler.declared.family import DeclaredFamily, know_declared
 from sampler.families import family_of, unregister_family
 from sampler.families.registry import forget_base, known_bases
 from sampler.moves import stage_columns
-from trainer.declared.table_forms import FORMS
+from trainer.declared.table_forms import TABLE_FORMS
 from trainer.declared.tables import know_table_of_formula
 
 # How many values each kind of expression is of: at least, at most.
@@ -82,7 +82,7 @@ def known_network(document: Mapping[str, Any]) -> Iterator[None]:
 @contextmanager
 def _known_table(name: str, network: Mapping[str, Any]) -> Iterator[None]:
     """Makes a table of known blocks known where its name is not; only while a block runs where that fails."""
-    if network["name"] != name or network["family"] not in FORMS or name in base_names():
+    if network["name"] != name or network["family"] not in TABLE_FORMS or name in base_names():
         yield
         return
     know_table_of_formula({key: network[key] for key in _TABLE if key in network})
@@ -97,7 +97,7 @@ def check_counts(counts: Mapping[str, Any], stages: int) -> None:
     """Refuses counts whose expressions nobody could evaluate.
 
     Args:
-        counts: As `sampler.declared.description.Counts`, in the shape that the schema says.
+        counts: A `sampler.declared.description.Counts`, in the shape that the schema says.
         stages: How many stages the network has.
 
     Raises:

@@ -83,7 +83,7 @@ def test_the_largest_values_allowed_are_allowed():
 
 def test_an_input_error_is_a_value_error():
     with pytest.raises(ValueError, match="stem must be between"):
-        Architecture(**{**GOOD, "stem": 0})
+        Architecture(**{**GOOD, "stem": -1})
 
 
 def test_an_architecture_cannot_be_changed():

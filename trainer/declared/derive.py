@@ -18,7 +18,7 @@ from sampler.declared.expressions import Evaluation
 from sampler.declared.spec import NetworkSpec, followers
 from sampler.errors import InputError
 from trainer.declared.explained import SEQUENCES, Meaning, Meanings, UnexplainedError
-from trainer.declared.legal import learned, point_of, sizes_text
+from trainer.declared.legal import base_refused, learned, point_of, sizes_text
 from trainer.declared.moments import alive
 from trainer.declared.structure import DeeperError, Entry, StructureError, Template
 from trainer.declared.synthesis import names_in
@@ -32,6 +32,7 @@ _FIRST, _ROUNDS, _DOUBTS = 12, 12, 14
 _SAMPLE = 3000
 _LARGER = (2, 4, 8)
 _AGAIN = 6  # traces that are made again where no closed form was found: cost by chance has none
+_SECONDS = 150  # of the processor, after which architectures are traced one by one
 Tell = Callable[[str, int, int], None]
 
 
@@ -67,7 +68,7 @@ class Derivation:
         self.points: list[dict[str, int]] = []
         self.traces: list[Trace] = []
         self.made = 0
-        self.started = time.perf_counter()
+        self.started, self.deadline = time.perf_counter(), time.process_time() + _SECONDS
         self.templates: dict[str, Template] = {}
         self.most = [3] * self.stages
 
@@ -83,9 +84,9 @@ class Derivation:
     def description(self) -> NetworkDescription:
         """The network, derived."""
         self.tell("sizes that can be built", 0, CHECKED)
+        self._check_same()
         self.levels = learned(self.spec, self.trace, self.random)
         self.spec = self.levels.spec
-        self._check_same()
         why = ""
         counts: Counts | None = None
         try:
@@ -127,14 +128,18 @@ class Derivation:
             InputError: If it is not.
         """
         point = point_of(self.spec, {})
-        self._same(point, self.trace(point))
+        try:
+            self._same(point, self.trace(point))
+        except IllegalError as error:
+            raise base_refused(self.spec, error) from error
 
     def _same(self, point: Point, before: Trace) -> None:
         again = trace(self.spec, point)
         self.made += 1
         if again.counts() != before.counts():
             raise InputError(
-                f"network {self.spec.name} costs {before.counts()[0]:,} MACs and {before.counts()[1]:,} params once, "
+                f"network {self.spec.name} does not cost the same twice: "
+                f"{before.counts()[0]:,} MACs and {before.counts()[1]:,} params once, "
                 f"{again.counts()[0]:,} and {again.counts()[1]:,} the next time, at {sizes_text(self.spec, point)}; "
                 "let what it builds follow its sizes alone (no random choices)"
             )
@@ -316,18 +321,24 @@ class Derivation:
             UnexplainedError: If one is explained by nothing.
         """
         found: dict[Entry, Meaning] = {}
-        left = list(entries)
+        left, self.meanings.thorough = list(entries), False
         while left:
             again: list[Entry] = []
             for entry in left:
+                if time.process_time() > self.deadline:
+                    raise NoClosedFormError(f"no closed form in {_SECONDS} seconds")
                 try:
                     found[entry] = self.meanings.of(entry)
+                    self.meanings.thorough = False  # it may make others easy
                 except UnexplainedError as error:
                     again.append(entry)
                     why = error
             if len(again) == len(left):
-                raise why
+                if self.meanings.thorough:
+                    raise why
+                self.meanings.thorough = True
             left = again
+        self.meanings.thorough = True
         return found
 
     @staticmethod

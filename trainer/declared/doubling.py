@@ -13,18 +13,18 @@ from sampler.architecture import IntArray
 from sampler.declared.expressions import Expression
 
 _MOST = 40  # the largest exponent: more is past any size
-Vector = tuple[Expression, IntArray]
+_Vector = tuple[Expression, IntArray]
 
 
-def power_of_two(exponent: Expression, most: int = _MOST) -> Expression:
-    """Two to the power of an expression from 0 to `most`, and what it is at the ends beyond them.
+def power_of_two(exponent: Expression, more: int = 0, most: int = _MOST) -> Expression:
+    """Two to the power of an expression from 0 to `most`, and some more; what it is at the ends beyond them.
 
     Example:
-        >>> power_of_two("index", 2)
+        >>> power_of_two("index", most=2)
         ['table', ['max', 0, ['min', 'index', 2]], [0, 1, 2], [1, 2, 4]]
     """
     keys = list(range(most + 1))
-    return ["table", ["max", 0, ["min", exponent, most]], keys, [2**key for key in keys]]
+    return ["table", ["max", 0, ["min", exponent, most]], keys, [2 ** max(key + more, 0) for key in keys]]
 
 
 def doubling(name: str, x: IntArray, y: IntArray) -> Iterator[Expression]:
@@ -39,17 +39,18 @@ def doubling(name: str, x: IntArray, y: IntArray) -> Iterator[Expression]:
             times = rise // over
             plus = int(y[0]) - times * int(powers[0])
             if np.array_equal(times * powers + plus, y):
-                scaled: Expression = ["*", power_of_two(name, most), times] if times != 1 else power_of_two(name, most)
+                power = power_of_two(name, most=most)
+                scaled: Expression = ["*", power, times] if times != 1 else power
                 yield ["+", scaled, plus] if plus else scaled
 
 
-def halving(known: Sequence[Vector], exponents: Sequence[Vector], values: IntArray) -> Iterator[Expression]:
+def halving(known: Sequence[_Vector], exponents: Sequence[_Vector], values: IntArray) -> Iterator[Expression]:
     """Known vectors divided or multiplied by two to the power of one of some exponents, or of the sum of two.
 
     Args:
         known: Expressions and what they are.
-        exponents: Likewise.
-        values: What is wanted.
+        exponents: Expressions and their values, from 0.
+        values: Values that are wanted.
     """
     sums = [(["+", a, b], x + y) for i, (a, x) in enumerate(exponents) for b, y in exponents[:i]]
     for exponent, vector in (*exponents, *sums):
@@ -57,7 +58,7 @@ def halving(known: Sequence[Vector], exponents: Sequence[Vector], values: IntArr
             moved = vector + plus
             if moved.min(initial=0) < 0 or moved.max(initial=0) > _MOST:
                 continue
-            power, of = 2**moved, power_of_two(["+", exponent, plus] if plus else exponent)
+            power, of = 2**moved, power_of_two(exponent, plus)
             for expression, one in known:
                 if expression == exponent or (one < 0).any() or one.max() > 2**20:
                     continue

@@ -57,7 +57,7 @@ class Meanings:
         self.rows: dict[Group, tuple[list[Row], Rows]] = {}
         self.kept: dict[object, Known] = {}  # by the entry and the number's place in it
         self.open: dict[str, Known] = {}  # those with other expressions that fit as well
-        self.number = 0
+        self.thorough = True  # whether to look for what takes long to find
 
     def set_traces(self, points: Sequence[Point], groups: Sequence[Group], stages: int) -> None:
         """Takes the points of all traces, for all groups."""
@@ -112,7 +112,7 @@ class Meanings:
                 known = Known(refit, known.names, known.others)
                 self.explainer.remember(known)
             else:
-                known = self.explainer.explain(rows, there, values)
+                known = self.explainer.explain(rows, there, values, self.thorough)
         if known is None:
             names = rows.follows(values, there)
             varied = names or frozenset(rows.names) - {INDEX}

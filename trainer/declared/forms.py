@@ -15,9 +15,10 @@ import numpy as np
 
 from sampler.architecture import IntArray
 from sampler.declared.expressions import Evaluation, Expression
-from trainer.declared.doubling import doubling
+from trainer.declared.doubling import doubling, power_of_two
 
 X = "x"
+_LARGEST_POWER = 40
 _MOST = 12  # forms of a kind
 _RATIOS = sorted({Fraction(n, d) for d in (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32) for n in range(1, 12 * d + 1)})
 _SHARES = np.array([float(one) for one in _RATIOS])
@@ -38,14 +39,14 @@ def forms(x: IntArray, y: IntArray, thorough: bool = True) -> list[Expression]:
         y: `(n,)` what they give.
         thorough: Whether to look for roundings and thresholds too.
     """
-    found = _fitting([*_affine(x, y), *_conditions(x, y)], x, y)
+    found = _fitting([*_affine(x, y), *_conditions(x, y), *_exponential(x, y)], x, y)
     if not found or len(x) < 8:
         found += _fitting(_strided(x, y), x, y)
     if thorough and not found:
         found = _fitting([*doubling(X, x, y), *_powers(x, y), *_quadratic(x, y)], x, y)
     if thorough:
         found += _fitting(_rounded(x, y), x, y)
-        found = found or _fitting(_bounded(x, y), x, y)
+        found = found or _fitting([*_cyclic(x, y), *_bounded(x, y)], x, y)
     return found
 
 
@@ -86,6 +87,26 @@ def _affine(x: IntArray, y: IntArray) -> Iterator[Expression]:
     over = math.lcm(slope.denominator, start.denominator)
     if slope and over <= 4096 and (len(x) > 2 or start == 0 or over == 1):
         yield scaled(X, int(slope * over), over, int(start * over))
+
+
+def _exponential(x: IntArray, y: IntArray) -> Iterator[Expression]:
+    """Times * 2^x + plus: dilations, repeated strides."""
+    if len(x) < 3 or x[0] < 0 or x[-1] > _LARGEST_POWER:
+        return
+    powers = 2**x
+    slope = Fraction(int(y[-1] - y[0]), int(powers[-1] - powers[0]))
+    start = int(y[0]) - slope * int(powers[0])
+    if slope and start.denominator == 1:
+        yield scaled(power_of_two(X), slope.numerator, slope.denominator, int(start) * slope.denominator)
+
+
+def _cyclic(x: IntArray, y: IntArray) -> Iterator[Expression]:
+    """Values that come again, every so many."""
+    for period in range(2, 7):
+        if len(x) < period + 2 or len(np.unique(x % period)) < period:
+            continue
+        values = [int(y[x % period == left][0]) for left in range(period)]
+        yield ["cycle", X, values]
 
 
 def _strided(x: IntArray, y: IntArray) -> Iterator[Expression]:
@@ -195,5 +216,6 @@ def _bounded(x: IntArray, y: IntArray) -> Iterator[Expression]:
     for kind, edge, free in (("max", int(y.min()), y > y.min()), ("min", int(y.max()), y < y.max())):
         if 3 <= free.sum() < len(x):
             some = (x[free], y[free])
-            for one in _fitting([*_affine(*some), *_strided(*some), *_rounded(*some)], *some):
+            ways = [*_affine(*some), *_exponential(*some), *_strided(*some), *_rounded(*some)]
+            for one in _fitting(ways, *some):
                 yield [kind, one, edge]

@@ -101,9 +101,7 @@ def learned(spec: NetworkSpec, tracer: Tracer, random: random.Random) -> Levels:
     try:
         tracer(point_of(spec, {}))
     except IllegalError as error:
-        raise InputError(
-            f"network {spec.name} cannot be built or run at its base size: {_hint(spec, error)}"
-        ) from error
+        raise base_refused(spec, error) from error
 
     def legal(**moved: int) -> bool:
         try:
@@ -119,6 +117,11 @@ def learned(spec: NetworkSpec, tracer: Tracer, random: random.Random) -> Levels:
         for i in range(1, len(spec.widths) + 1)  # type: ignore[misc]
     )
     return _joint(Levels(spec, step, least, divisors), tracer, random)
+
+
+def base_refused(spec: NetworkSpec, error: IllegalError) -> InputError:
+    """The refusal of a network that cannot be built or run at its base size."""
+    return InputError(f"network {spec.name} cannot be built or run at its base size: {_hint(spec, error)}")
 
 
 def _hint(spec: NetworkSpec, error: IllegalError) -> str:

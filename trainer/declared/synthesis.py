@@ -18,7 +18,7 @@ import numpy as np
 from sampler.architecture import IntArray
 from sampler.declared.expressions import INDEX, Evaluation, Expression
 from sampler.errors import InputError
-from trainer.declared.doubling import halving
+from trainer.declared.doubling import halving, power_of_two
 from trainer.declared.forms import forms, scaled, substituted
 from trainer.declared.tracing import Point
 
@@ -114,14 +114,18 @@ class Explainer:
 
     def __init__(self, variables: Sequence[str]) -> None:
         self.pool: dict[str, Known] = {name: Known(name, frozenset((name,))) for name in (*variables, INDEX)}
+        for name in (INDEX, *(one for one in variables if one.startswith("depth_"))):
+            for more in (0, 1, 2, -1):
+                self.remember(Known(power_of_two(name, more), frozenset((name,))))
 
-    def explain(self, rows: Rows, there: IntArray, values: IntArray) -> Known | None:
+    def explain(self, rows: Rows, there: IntArray, values: IntArray, thorough: bool = True) -> Known | None:
         """What numbers are.
 
         Args:
             rows: The rows.
             there: Positions of those in which the numbers were seen.
             values: The numbers.
+            thorough: Whether to look for what takes long to find, too.
         """
         if (values == values[0]).all():
             return Known(int(values[0]))
@@ -132,7 +136,7 @@ class Explainer:
             varying = frozenset(n for n in everything if len(np.unique(rows.variables[n][there])) > 1)
             tries.append(varying)
         for some in tries:
-            found = _Search(self, rows, there, some).explain(values, depth=1)
+            found = _Search(self, rows, there, some, thorough).explain(values, int(thorough))
             if found is not None:
                 self.remember(found)
                 return found
@@ -147,7 +151,10 @@ class Explainer:
 class _Search:
     """A search for what numbers are, of some variables alone."""
 
-    def __init__(self, explainer: Explainer, rows: Rows, there: IntArray, names: frozenset[str]) -> None:
+    def __init__(
+        self, explainer: Explainer, rows: Rows, there: IntArray, names: frozenset[str], thorough: bool
+    ) -> None:
+        self.thorough = thorough
         self.explainer, self.rows, self.there, self.names = explainer, rows, there, names
         self.known: list[Known] = []
         vectors: list[IntArray] = []
@@ -174,15 +181,14 @@ class _Search:
             return self._as_known([self.by_value[values.tobytes()]])
         two = len(np.unique(values)) == 2
         ways: list[Callable[[IntArray], Iterator[Expression]]] = [self._of_one]
-        ways += (
-            [self._compared] if two else [self._of_known, self._paired, self._halved, self._linear, self._joined_known]
-        )
+        ways += [self._compared] if two else [self._paired, self._of_known, self._halved, self._linear]
+        ways += [self._joined_known] if self.thorough and not two else []
         for way in ways:
             if found := list(way(values)):
                 return self._as_known(found)
         if depth and not two:
             return self._left_over(values, depth)
-        return self._both(values) if two else None
+        return self._both(values) if two and self.thorough else None
 
     @staticmethod
     def _as_known(found: list[Expression]) -> Known:
@@ -312,7 +318,7 @@ class _Search:
                 names = self.rows.follows(rest, self.there)
                 if not names or not names < self.names:
                     continue
-                found = _Search(self.explainer, self.rows, self.there, names).explain(rest, depth - 1)
+                found = _Search(self.explainer, self.rows, self.there, names, False).explain(rest, depth - 1)
                 if found is not None:
                     return self._as_known([join(one) for one in (found.expression, *found.others)])
         return None

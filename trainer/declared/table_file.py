@@ -8,15 +8,15 @@ from typing import Any
 
 from sampler import BaseNetwork, InputError, Stage, base
 from sampler.checks import shown
-from trainer.declared.table_forms import EXPANSIONS, FORMS, Form, detail_keys, pools, variant_in
-from trainer.declared.table_keys import NUMBERS, TABLES, TEXT, WHOLE, Keys
+from trainer.declared.table_forms import EXPANSIONS, TABLE_FORMS, TableForm, detail_keys, pools, variant_in
+from trainer.declared.table_keys import NUMBERS, STAGE_TABLES, TEXT, WHOLE_NUMBER, Keys
 
-_STAGE = {"block": TEXT, "kernel": WHOLE, "stride": WHOLE, "expansion": NUMBERS, "se_ratio": NUMBERS}
-_STAGE |= {"width": WHOLE, "depth": WHOLE, "group_width": WHOLE}
+_STAGE = {"block": TEXT, "kernel": WHOLE_NUMBER, "stride": WHOLE_NUMBER, "expansion": NUMBERS, "se_ratio": NUMBERS}
+_STAGE |= {"width": WHOLE_NUMBER, "depth": WHOLE_NUMBER, "group_width": WHOLE_NUMBER}
 # Columns: the same of all stages, in lists of one per stage.
 _COLUMNS = {f"{key}s": key for key in _STAGE}
-_HEAD = {"name": TEXT, "like": TEXT, "family": TEXT, "resolution": WHOLE, "rule": TEXT, "stages": TABLES}
-_HEAD |= {"stem.channels": WHOLE, "stem.stride": WHOLE, "head.channels": WHOLE}
+_HEAD = {"name": TEXT, "like": TEXT, "family": TEXT, "resolution": WHOLE_NUMBER, "rule": TEXT, "stages": STAGE_TABLES}
+_HEAD |= {"stem.channels": WHOLE_NUMBER, "stem.stride": WHOLE_NUMBER, "head.channels": WHOLE_NUMBER}
 
 
 def table_network(text: str, place: str, usual_name: str) -> BaseNetwork:
@@ -36,12 +36,12 @@ def table_network(text: str, place: str, usual_name: str) -> BaseNetwork:
         raise InputError(f"{place}: not TOML ({error}); mend that line") from error
     like = _like(told.get("like"), place)
     family = told.get("family", like.family if like else None)
-    if not isinstance(family, str) or family not in FORMS:
+    if not isinstance(family, str) or family not in TABLE_FORMS:
         was = "is missing" if family is None else f"{shown(family)} is unknown"
-        raise InputError(f"{place}: family {was}; known: {', '.join(FORMS)} (or like = a known base network)")
+        raise InputError(f"{place}: family {was}; known: {', '.join(TABLE_FORMS)} (or like = a known base network)")
     if like and like.family != family:
         raise InputError(f"{place}: {like.name} is of family {like.family!r}, not {family!r}; leave family out")
-    form = FORMS[family]
+    form = TABLE_FORMS[family]
     columns = dict.fromkeys(_COLUMNS, "")
     keys = Keys(
         {key: value for key, value in told.items() if key not in columns},
@@ -75,8 +75,8 @@ def _like(name: Any, place: str) -> BaseNetwork | None:
         network = base(name)
     except InputError as error:
         raise InputError(f"{place}: like: {error}") from error
-    if network.family not in FORMS:
-        raise InputError(f"{place}: like: {name} is of family {network.family!r}; known: {', '.join(FORMS)}")
+    if network.family not in TABLE_FORMS:
+        raise InputError(f"{place}: like: {name} is of family {network.family!r}; known: {', '.join(TABLE_FORMS)}")
     return network
 
 
@@ -105,7 +105,7 @@ def _rows(columns: Mapping[str, Any], keys: Keys, like: BaseNetwork | None) -> l
     return rows
 
 
-def _stage(row: Mapping[str, Any], form: Form, like: BaseNetwork | None, number: int, place: str) -> Stage:
+def _stage(row: Mapping[str, Any], form: TableForm, like: BaseNetwork | None, number: int, place: str) -> Stage:
     keys = Keys(row, f"{place}: stage {number}", _STAGE)
     usual: dict[str, Any] = {"se_ratio": 0, "group_width": 0, **form.stage}
     if like and number <= len(like.stages):

@@ -12,7 +12,7 @@ from sampler.families.mbconv_variants import MBCONV_VARIANTS
 from sampler.families.regnet import REGNET_VARIANTS
 from sampler.families.residual import RESIDUAL_VARIANTS
 from sampler.families.variants import ACTIVATIONS, IN_PLACE, variant_made, variant_of, variant_text
-from trainer.declared.table_keys import NUMBER, SWITCH, TEXT, WHOLE, WHOLES, Keys
+from trainer.declared.table_keys import ONE_NUMBER, SWITCH, TEXT, WHOLE_NUMBER, WHOLES, Keys
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class _Detail:
     Attributes:
         name: Field of the family's variant that it says.
         kind: Kind of value.
-        words: What each word stands for, where it is one of several.
+        words: Meaning of each word, where it is one of several.
     """
 
     name: str
@@ -31,7 +31,7 @@ class _Detail:
 
 
 @dataclass(frozen=True)
-class Form:
+class TableForm:
     """A family's tables.
 
     Attributes:
@@ -59,21 +59,21 @@ def _named(names: tuple[str, ...]) -> dict[str, str]:
     return {name: name for name in names}
 
 
-_EPSILON = {"norm_epsilon": _Detail("norm_epsilon", NUMBER)}
+_EPSILON = {"norm_epsilon": _Detail("norm_epsilon", ONE_NUMBER)}
 _IN_PLACE = {"activation": _Detail("activation", TEXT, _named(IN_PLACE)), **_EPSILON}
 _ANY = {"activation": _Detail("activation", TEXT, _named(ACTIVATIONS)), **_EPSILON}
-FORMS: dict[str, Form] = {
-    "mbconv": Form(
+TABLE_FORMS: dict[str, TableForm] = {
+    "mbconv": TableForm(
         MBCONV_VARIANTS,
         {
             **_ANY,
             "padding": _Detail("padding", TEXT, {"symmetric": "", "same": "same"}),
-            "relu_stages": _Detail("relu_stages", WHOLE),
+            "relu_stages": _Detail("relu_stages", WHOLE_NUMBER),
             "no_skip": _Detail("no_skip", WHOLES),
             "skip_convolutions": _Detail("skip_convolutions", SWITCH),
             "head.pooled": _Detail("pooled_head", SWITCH),
             "squeeze_excite.of": _Detail("squeeze_of", TEXT, _named(("input", "hidden"))),
-            "squeeze_excite.divisor": _Detail("squeeze_divisor", WHOLE),
+            "squeeze_excite.divisor": _Detail("squeeze_divisor", WHOLE_NUMBER),
             "squeeze_excite.gate": _Detail("squeeze_gate", TEXT, _named(("Sigmoid", "Hardsigmoid"))),
             "squeeze_excite.activation": _Detail(
                 "squeeze_activation", TEXT, {"the block's": "", **_named(ACTIVATIONS)}
@@ -84,11 +84,11 @@ FORMS: dict[str, Form] = {
         stem_stride=2,
         head=True,
     ),
-    "residual": Form(
+    "residual": TableForm(
         RESIDUAL_VARIANTS,
         {
             **_IN_PLACE,
-            "stem.kernel": _Detail("stem_kernel", WHOLE),
+            "stem.kernel": _Detail("stem_kernel", WHOLE_NUMBER),
             "stem.pool": _Detail("stem_pool", SWITCH),
             "shortcut": _Detail("shortcut", TEXT, _named(("projected", "padded"))),
         },
@@ -96,7 +96,7 @@ FORMS: dict[str, Form] = {
         stage={"kernel": 3, "stride": 1},
         stem_stride=2,
     ),
-    "regnet": Form(
+    "regnet": TableForm(
         REGNET_VARIANTS,
         _IN_PLACE,
         norm="batch",
@@ -104,14 +104,14 @@ FORMS: dict[str, Form] = {
         stem_stride=2,
         rule="pycls",
     ),
-    "convnext": Form(
+    "convnext": TableForm(
         CONVNEXT_VARIANTS,
         {**_ANY, "pointwise": _Detail("conv_mlp", TEXT, {"linear": False, "convolution": True})},
         norm="layer",
         stage={"block": "convnext", "kernel": 7, "stride": 1, "expansion": 4},
         stem_stride=4,
     ),
-    "ghost": Form(
+    "ghost": TableForm(
         {},
         {},
         norm="batch",
@@ -126,12 +126,12 @@ FORMS: dict[str, Form] = {
 EXPANSIONS = {"ds": 1, "cn": 1, "basic": 1, "bottleneck": 0.25}
 
 
-def detail_keys(form: Form) -> dict[str, str]:
+def detail_keys(form: TableForm) -> dict[str, str]:
     """The kinds of values of the keys beside the stages, by key."""
     return {"norm": TEXT, **{key: detail.kind for key, detail in form.details.items()}}
 
 
-def variant_in(form: Form, keys: Keys, like: BaseNetwork | None, stages: int) -> str:
+def variant_in(form: TableForm, keys: Keys, like: BaseNetwork | None, stages: int) -> str:
     """The variant that a table says, as a base network has it.
 
     Args:
@@ -164,6 +164,6 @@ def variant_in(form: Form, keys: Keys, like: BaseNetwork | None, stages: int) ->
         raise InputError(f"{keys.place}: {error}") from error
 
 
-def pools(form: Form, variant: str) -> int:
+def pools(form: TableForm, variant: str) -> int:
     """Stride of what follows the stem's convolution."""
     return int(getattr(variant_of(form.variants, variant), "pools", 1)) if form.variants else 1

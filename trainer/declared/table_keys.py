@@ -18,9 +18,9 @@ _WANTED: dict[str, Callable[[Any], bool]] = {
     "a list of whole numbers": lambda value: isinstance(value, list) and all(type(one) is int for one in value),
     "[[stages]] or [stages.2] tables": lambda value: all(isinstance(one, dict) for one in _members(value)),
 }
-NUMBER, NUMBERS = "a number", "a number, or a list of one per block"
-WHOLE, WHOLES = "a whole number", "a list of whole numbers"
-TEXT, SWITCH, TABLES = "text", "true or false", "[[stages]] or [stages.2] tables"
+ONE_NUMBER, NUMBERS = "a number", "a number, or a list of one per block"
+WHOLE_NUMBER, WHOLES = "a whole number", "a list of whole numbers"
+TEXT, SWITCH, STAGE_TABLES = "text", "true or false", "[[stages]] or [stages.2] tables"
 
 
 def _members(value: Any) -> list[Any]:
@@ -37,7 +37,7 @@ class Keys:
 
     Args:
         told: Values by key; those of tables within are taken as `"stem.channels"`.
-        place: What errors begin with: the file, and in it the stage.
+        place: Beginning of errors: the file, and in it the stage.
         known: The keys that there are.
 
     Raises:

@@ -20,7 +20,7 @@ from sampler.families.registry import check_base, forget_base, joined_bases
 from sampler.families.variants import variant_text
 from sampler.scaling import scale_stages
 from trainer.declared.loading import know_shipped, load_network, shipped_network
-from trainer.declared.table_forms import FORMS
+from trainer.declared.table_forms import TABLE_FORMS
 from trainer.declared.tables import know_stage_table, know_table_text, load_table, stage_table, table_text
 from trainer.families.conformance import check_torch_family
 from trainer.inherit import refusal
@@ -151,10 +151,10 @@ def test_forty_architectures_of_a_table_cost_exactly_what_torch_builds(text):
 
 
 def test_the_page_has_a_full_example_of_every_family():
-    assert {Path(name).stem for name in EXAMPLES} == {*FORMS, "narrow"}
+    assert {Path(name).stem for name in EXAMPLES} == {*TABLE_FORMS, "narrow"}
     full = [text for name, text in EXAMPLES.items() if name != "narrow.toml"]
     assert not any("like" in text for text in full)
-    assert {know_table_text(text, f"t{i}.toml").family for i, text in enumerate(full)} == set(FORMS)
+    assert {know_table_text(text, f"t{i}.toml").family for i, text in enumerate(full)} == set(TABLE_FORMS)
 
 
 @pytest.mark.parametrize("name", ["mobilenetv2.toml", "resnet.toml", "regnet.toml", "convnext.toml"])
@@ -166,7 +166,7 @@ def test_a_table_keeps_all_that_is_promised_of_families(name):
 def test_all_that_a_known_network_is_can_be_said_in_a_table(tmp_path):
     for name in base_names():
         network = base(name)
-        if network.family not in FORMS or network.family == "ghost":  # which says a ratio that no block has
+        if network.family not in TABLE_FORMS or network.family == "ghost":  # which says a ratio that no block has
             continue
         path = tmp_path / "mine.toml"
         path.write_text(written(network))
@@ -175,7 +175,7 @@ def test_all_that_a_known_network_is_can_be_said_in_a_table(tmp_path):
 
 def written(network):
     """A network as a table that says everything."""
-    variants = FORMS[network.family].variants
+    variants = TABLE_FORMS[network.family].variants
     said = json.loads(network.variant) if network.variant not in variants else None
     assert said is None
     variant = variants[network.variant]
@@ -357,5 +357,5 @@ def test_a_variant_of_a_formula_file_is_checked_as_a_table_is():
 
 
 def test_a_variant_that_has_a_name_is_called_by_it():
-    variants = FORMS["mbconv"].variants
+    variants = TABLE_FORMS["mbconv"].variants
     assert all(variant_text(variants, variant) == name for name, variant in variants.items())
