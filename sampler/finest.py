@@ -10,8 +10,8 @@ What is wanted is the network itself with the real width that would spend the bu
     moved^2 = log^2 of r's ratio + means over the stages of log^2 of the depths' and of the widths' ratios
               + for each knob that is fixed, log^2 of its ratio to what it follows to
 
-The nearest of those that spend the budget to 1 % is taken, in rounds: no number moves by more than a factor of 1.25, then
-of 1.5, then of 2, or by one step of its grid where that is more. Farther away networks are absurd (one block where
+The nearest of those that spend the budget to 1 % is taken, in rounds: no number moves by more than a factor of 1.25,
+then of 1.5, then of 2, or by one step of its grid where that is more. Farther away networks are absurd (one block where
 twelve were asked for), and leaving some per cent of a budget is better: then the one within these factors is taken of
 which `left + moved^2 / 2` is least, with `left` the share of the budget that it leaves. (So a number that moves by a
 factor of 1.5 weighs like 8 % of the budget; accuracy falls with the square of the first, in proportion to the second.)
@@ -285,7 +285,9 @@ def _with_one_knob(network: BaseNetwork, near: Architectures, classes: int) -> l
             continue
         grid = np.array(values, dtype=np.int64)
         own = grid[np.abs(grid - follows[name][0][:, None]).argmin(axis=1)][None]
-        ends = [replace(near, knobs={**near.knobs, name: np.full_like(own, value)}) for value in values[:: len(values) - 1]]
+        ends = [
+            replace(near, knobs={**near.knobs, name: np.full_like(own, value)}) for value in values[:: len(values) - 1]
+        ]
         try:
             costly = len({int(count(one, classes).macs[0]) for one in ends}) > 1
         except InputError:  # one of its values goes with other sizes only

@@ -13,15 +13,22 @@ from sampler.complexity import complexity, count
 from sampler.knobs import knob_grids, with_own_knobs
 from sampler.moves import Grid, just_before_jumps, moved, moves_of, neighbours
 from sampler.scaling import scale
-from sampler.solve import TOLERANCE
+from sampler.solve import TOLERANCE, spent_near
 from sampler.uniform import UniformGrid
 
 NAMES = ("coarse_vit", "coarse_mlp_vit", "coarse_tokens", "coarse_two", "coarse_three")
 CLASSES = 10
+DIVISORS = {
+    "coarse_vit": (64,),
+    "coarse_mlp_vit": (64,),
+    "coarse_tokens": (96,),
+    "coarse_two": (16, 24),
+    "coarse_three": (8, 16, 24),
+}
 
 
 def every(macs_by_hand, name, resolutions, widths, depths, knobs=(None,)):
-    """`(n, 1 + 2 s + 1)` all networks of a grid and their MACs, each counted by hand, and knobs over what they follow."""
+    """`(n, 3 + 2 s)` all networks of a grid, their knobs over what these follow to, their MACs counted by hand."""
     rows = []
     for r, w, d, k in product(resolutions, product(*widths), product(*depths), knobs):
         own = {} if k is None else {"mlp": (k,)} if isinstance(k, int) else {"kernel": k}
@@ -64,20 +71,14 @@ def asked(network, budget):
 
 
 def spending(network, side, depths, budget, macs_by_hand):
-    """The widest widths of one multiplier that the budget affords, and the next, by hand."""
-    divisors = base_divisors(network)
-    pair, w = [tuple(divisors)] * 2, 0.02
-    while macs_by_hand(network.name, side, pair[1], depths, {}) <= budget:
-        w *= 1.01
-        wider = (max(int(width * w / k + 0.5), 1) * k for width, k in zip(network.widths, divisors, strict=True))
-        pair = [pair[1], tuple(wider)]
-    return np.array(pair, dtype=np.float64)
-
-
-def base_divisors(network):
-    return {"coarse_vit": (64,), "coarse_mlp_vit": (64,), "coarse_tokens": (96,)}.get(
-        network.name, (16, 24) if network.name == "coarse_two" else (8, 16, 24)
-    )
+    """The widest widths of one multiplier that the budget affords, and the next, by hand; half of these where none."""
+    divisors, first = DIVISORS[network.name], min(DIVISORS[network.name])
+    low, high, w = np.array(divisors) / 2, divisors, 0.02
+    while macs_by_hand(network.name, side, high, depths, {}) <= budget:
+        low, w = np.array(high), w * 1.01
+        rounded = (max(int(width * w / first + 0.5), 1) * first for width in network.widths)
+        high = tuple(max(round(width / k), 1) * k for width, k in zip(rounded, divisors, strict=True))
+    return np.array([low, high], dtype=np.float64)
 
 
 @pytest.mark.parametrize("budgets", [7, pytest.param(40, marks=pytest.mark.slow)])
@@ -95,7 +96,7 @@ def test_budgets_are_met_from_below_wherever_a_network_near_meets_them(
         check_legal(stack([own]))
         assert solved.macs == macs_by_hand(name, own.resolution, own.widths, own.depths, own.knobs) <= budget
         low, high = spending(network, side, depths, budget, macs_by_hand)
-        near = (rows[:, 1 : 1 + s] >= high / 2).all(axis=1) & (rows[:, 1 : 1 + s] <= 2 * low).all(axis=1)
+        near = ((rows[:, 1 : 1 + s] >= high / 1.75) & (rows[:, 1 : 1 + s] <= 1.75 * low)).all(axis=1)
         wanted = np.array([side, *depths, 1])
         ratios = rows[:, [0, *range(1 + s, 2 + 2 * s)]] / wanted
         near &= ((ratios >= 1 / 2) & (ratios <= 2)).all(axis=1)
@@ -241,3 +242,17 @@ def test_a_knob_that_nobody_says_is_what_it_follows_to(coarse):
 
 def test_nobody_knows_where_the_costs_of_a_declared_network_jump(coarse):
     assert not len(just_before_jumps(coarse["coarse_three"], 32, 128))
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_a_knob_that_follows_off_its_grid_is_never_kept_where_the_width_moves(coarse, check_legal, pinned):
+    network = coarse["coarse_heads"]
+    near = stack([replace(network.architecture(), widths=(192,))])  # three heads, of 1, 2, 4 or 8
+    near = with_own_knobs(network, near, ["heads"]) if pinned else near
+    macs, widths = int(count(near, CLASSES).macs[0]), set()
+    for budget in np.geomspace(0.4 * macs, 3 * macs, 30):
+        found = spent_near(network, rule_named(network.rule), near, budget, CLASSES)
+        check_legal(stack([found.architecture]))
+        assert found.macs <= budget
+        widths.add(found.architecture.widths)
+    assert len(widths) > 1
