@@ -9,8 +9,8 @@ import numpy as np
 
 from sampler.architecture import IntArray
 from sampler.declared.expressions import INDEX, Expression
-from trainer.declared.structure import Entry, Group, Row
-from trainer.declared.synthesis import Explainer, Known, Rows
+from trainer.declared.structure import Entry, Group, Occurrence
+from trainer.declared.synthesis import Explainer, Explanation, Rows
 from trainer.declared.tracing import Point
 
 SEQUENCES = ("ops", "params", "storages")
@@ -21,8 +21,8 @@ class Meaning:
     """What an entry's numbers are.
 
     Attributes:
-        dims: Its dimensions.
-        result: Those of its result.
+        dims: Dimensions of its operation.
+        result: Dimensions of its result.
         present: 1 where it is there, else 0.
     """
 
@@ -39,7 +39,7 @@ class UnexplainedError(Exception):
         rows: Some examples: variables and the number.
     """
 
-    def __init__(self, entry: Entry, what: str, names: frozenset[str], examples: list[tuple[Point, int]]) -> None:
+    def __init__(self, entry: Entry, what: str, names: frozenset[str], examples: Sequence[tuple[Point, int]]) -> None:
         shown = "; ".join(
             f"{value} at " + ", ".join(f"{n} {point[n]}" for n in sorted(names) if n in point)
             for point, value in examples[:2]
@@ -54,9 +54,9 @@ class Meanings:
 
     def __init__(self, variables: Sequence[str]) -> None:
         self.explainer = Explainer(variables)
-        self.rows: dict[Group, tuple[list[Row], Rows]] = {}
-        self.kept: dict[object, Known] = {}  # by the entry and the number's place in it
-        self.open: dict[str, Known] = {}  # those with other expressions that fit as well
+        self.rows: dict[Group, tuple[list[Occurrence], Rows]] = {}
+        self.kept: dict[object, Explanation] = {}  # by the entry and the number's place in it
+        self.open: dict[str, Explanation] = {}  # those with other expressions that fit as well
         self.thorough = True  # whether to look for what takes long to find
 
     def set_traces(self, points: Sequence[Point], groups: Sequence[Group], stages: int) -> None:
@@ -107,9 +107,10 @@ class Meanings:
             return same
         known = self.kept.get(slot)
         if known is None or not self._holds(rows, known.expression, there, values):
-            refit = known and next((one for one in known.others if self._holds(rows, one, there, values)), None)
+            others = known.others if known is not None else []
+            refit = next((one for one in others if self._holds(rows, one, there, values)), None)
             if known is not None and refit is not None:
-                known = Known(refit, known.names, known.others)
+                known = Explanation(refit, known.names, known.others)
                 self.explainer.remember(known)
             else:
                 known = self.explainer.explain(rows, there, values, self.thorough)
