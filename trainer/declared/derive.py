@@ -17,12 +17,13 @@ from sampler.declared.description import Counts, NetworkDescription, PartCounts
 from sampler.declared.expressions import Evaluation
 from sampler.declared.spec import NetworkSpec, followers
 from sampler.errors import InputError
+from trainer.declared.attribution import HEAD, STEM, PartName, parts_by_entry
 from trainer.declared.explained import SEQUENCES, Meaning, Meanings, UnexplainedError
 from trainer.declared.legal import base_refused, learned, point_of, sizes_text
 from trainer.declared.moments import most_alive
 from trainer.declared.structure import DeeperError, Entry, StructureError, Template
 from trainer.declared.synthesis import names_in
-from trainer.declared.terms import PartName, SumOfProducts, parts_by_entry, with_cells
+from trainer.declared.terms import SumOfProducts, with_cells
 from trainer.declared.traced import traced
 from trainer.declared.tracing import EIGHT, IllegalError, Point, Trace, trace
 
@@ -288,11 +289,10 @@ class Derivation:
         self.meanings.set_traces(self.points, groups, self.stages)
         means = self._means([e for name in SEQUENCES for e in templates[name].entries() if e.seen])
         sums: dict[tuple[PartName, str], SumOfProducts] = {}
-        for name in ("ops", "params"):
-            where = parts_by_entry(templates[name], self.stages)
-            for entry, part in where.items():
-                if entry in means:
-                    self._count(sums, part, name, entry, means[entry])
+        ops = set(templates["ops"].entries())
+        for entry, part in parts_by_entry(templates["ops"], templates["params"], self.stages).items():
+            if entry in means:
+                self._count(sums, part, entry in ops, entry, means[entry])
         buffers = sums.pop(("buffers", "buffer"), SumOfProducts()).expression()
         int64s = sums.pop(("buffers", EIGHT), SumOfProducts()).expression()
         most = most_alive(templates["storages"], self.meanings, means, self.traces, sample)
@@ -303,7 +303,7 @@ class Derivation:
                 "params": sums.get((part, "params"), SumOfProducts()).expression(),
                 "activations": sums.get((part, "activations"), SumOfProducts()).expression(),
             }
-            for part in ("stem", *range(1, self.stages + 1), "head")
+            for part in (STEM, *range(1, self.stages + 1), HEAD)
         ]
         cells, parts, further = with_cells(parts, ["+", most, buffers] if buffers != 0 else most, int64s)
         return {
@@ -343,12 +343,12 @@ class Derivation:
 
     @staticmethod
     def _count(
-        sums: dict[tuple[PartName, str], SumOfProducts], part: PartName, name: str, entry: Entry, meaning: Meaning
+        sums: dict[tuple[PartName, str], SumOfProducts], part: PartName, op: bool, entry: Entry, meaning: Meaning
     ) -> None:
         def add(where: PartName, measure: str, factors: Sequence[Any]) -> None:
             sums.setdefault((where, measure), SumOfProducts()).add(entry.group, [meaning.present, *factors])
 
-        if name == "ops":
+        if op:
             add(part, "macs", meaning.dims)
             add(part, "activations", meaning.result)
         elif entry.token.kind == "param":

@@ -7,11 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from sampler.declared.description import PartCounts
 from sampler.declared.expressions import INDEX, Expression
-from trainer.declared.alignment import common_prefix
-from trainer.declared.structure import Entry, Group, Template
+from trainer.declared.structure import Group
 from trainer.declared.synthesis import names_in
 
-PartName = str | int
 FactorKey = tuple[str, ...]  # an expression's factors other than numbers, as text, sorted
 
 
@@ -141,43 +139,6 @@ def _power_sum(power: int, first: int, last: Expression) -> Expression:
     if power == 2:
         return ["-", ["//", ["*", last, ["+", last, 1], ["+", ["*", last, 2], 1]], 6], before]
     return ["-", ["//", ["*", last, last, ["+", last, 1], ["+", last, 1]], 4], before]
-
-
-def parts_by_entry(template: Template, stages: int) -> dict[Entry, PartName]:
-    """The part that each entry belongs to: by the stage, by where the stage's modules are, by position."""
-    entries = template.entries()
-    inside: dict[int, str] = {}
-    for stage in range(1, stages + 1):
-        paths = [entry.path for entry in entries if entry.group.stage == stage]
-        if paths:
-            inside[stage] = ".".join(paths[0].split(".")[: min(common_prefix(paths[0], path) for path in paths)])
-    own = {
-        stage: path
-        for stage, path in inside.items()
-        if path and not any(other != stage and _within(theirs, path) for other, theirs in inside.items())
-    }
-    found: dict[Entry, PartName] = {}
-    for entry in entries:
-        if entry.group.stage:
-            found[entry] = entry.group.stage
-        else:
-            for stage, path in own.items():
-                if _within(entry.path, path):
-                    found[entry] = stage
-    known = [at for at, entry in enumerate(entries) if entry in found]
-    for at, entry in enumerate(entries):
-        if entry in found:
-            continue
-        later = next((other for other in known if other > at), None)
-        if not known or later == known[0]:
-            found[entry] = "stem"
-        else:
-            found[entry] = "head" if later is None else found[entries[later]]
-    return found
-
-
-def _within(path: str, container: str) -> bool:
-    return path == container or path.startswith(container + ".")
 
 
 def with_cells(

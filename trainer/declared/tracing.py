@@ -272,7 +272,23 @@ def _built(spec: NetworkSpec, point: Point) -> nn.Module:
         raise InputError(
             f"network {spec.name}: the function gives {type(model).__name__}, not a torch.nn.Module; return the module"
         )
-    return model.to("meta")
+    return _on_meta(model)
+
+
+def _on_meta(model: nn.Module) -> nn.Module:
+    """The module with its parameters and buffers on the meta device; moving them undoes sharing, which is kept."""
+    if all(one.is_meta for one in (*model.parameters(), *model.buffers())):
+        return model
+    places: dict[int, list[tuple[nn.Module, str]]] = {}
+    for module in model.modules():
+        for name, one in (*module._parameters.items(), *module._buffers.items()):
+            if one is not None:
+                places.setdefault(id(one), []).append((module, name))
+    model = model.to("meta")
+    for (module, name), *others in places.values():
+        for other, its in others:
+            setattr(other, its, getattr(module, name))
+    return model
 
 
 def _parameters(model: nn.Module) -> list[Item]:
