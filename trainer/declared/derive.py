@@ -18,7 +18,7 @@ from sampler.declared.expressions import Evaluation
 from sampler.declared.spec import NetworkSpec, followers
 from sampler.errors import InputError
 from trainer.declared.explained import SEQUENCES, Meaning, Meanings, UnexplainedError
-from trainer.declared.legal import learned, point_of, sizes_text
+from trainer.declared.legal import base_refused, learned, point_of, sizes_text
 from trainer.declared.moments import alive
 from trainer.declared.structure import DeeperError, Entry, StructureError, Template
 from trainer.declared.synthesis import names_in
@@ -132,9 +132,9 @@ class Derivation:
         self.made += 1
         if again.counts() != before.counts():
             raise InputError(
-                f"network {self.spec.name} does not cost the same twice: {before.counts()[0]:,} MACs and {before.counts()[1]:,} params once, "
-                f"{again.counts()[0]:,} and {again.counts()[1]:,} the next time, at {sizes_text(self.spec, point)}; "
-                "let what it builds follow its sizes alone (no random choices)"
+                f"network {self.spec.name} does not cost the same twice: {before.counts()[:2]} MACs and params once, "
+                f"{again.counts()[:2]} the next time, at {sizes_text(self.spec, point)}; let what it builds follow its "
+                "sizes alone (no random choices)"
             )
 
     # ---- traces
@@ -359,7 +359,7 @@ class Derivation:
             InputError: Naming it.
         """
         whole = ["+", *counts["cells"], counts["alive"], counts["int64s"]]
-        named = names_in([*whole, *(part[m] for part in counts["parts"] for m in ("macs", "params", "activations"))])  # type: ignore[literal-required]
+        named = names_in([*whole, *(part[m] for part in counts["parts"] for m in ("macs", "params", "activations"))])
         for name in self.levels.values:
             if name != "classes" and name not in named:
                 raise self._ignored(name)
@@ -399,7 +399,7 @@ def values_at(counts: Counts, point: Point) -> tuple[int, ...]:
     """MACs, params, activations, elements alive and eight-byte elements of one architecture."""
     of = Evaluation(counts["cells"], {name: np.array([value]) for name, value in point.items()})
     totals = [
-        sum(int(np.asarray(of(part[name])).ravel()[0]) for part in counts["parts"])  # type: ignore[literal-required]
+        sum(int(np.asarray(of(part[name])).ravel()[0]) for part in counts["parts"])
         for name in ("macs", "params", "activations")
     ]
-    return (*totals, *(int(np.asarray(of(counts[name])).ravel()[0]) for name in ("alive", "int64s")))  # type: ignore[literal-required]
+    return (*totals, *(int(np.asarray(of(counts[name])).ravel()[0]) for name in ("alive", "int64s")))

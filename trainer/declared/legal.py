@@ -114,10 +114,8 @@ def learned(spec: NetworkSpec, tracer: Tracer, random: random.Random) -> Levels:
 
     step = spec.step or _step(spec, lambda r: legal(resolution=r))
     least = _least(spec, step, lambda r: legal(resolution=r))
-    divisors = tuple(
-        _divisor(spec, i, lambda w, i=i: legal(**{f"width_{i}": w}))
-        for i in range(1, len(spec.widths) + 1)  # type: ignore[misc]
-    )
+    stages = range(1, len(spec.widths) + 1)
+    divisors = tuple(_divisor(spec, i, lambda w, name=f"width_{i}": legal(**{name: w})) for i in stages)  # type: ignore[misc]
     return _joint(Levels(spec, step, least, divisors), tracer, random)
 
 

@@ -335,7 +335,7 @@ class _Search:
         """Two conditions at once, or one of two."""
         low, high = int(values.min()), int(values.max())
         for wanted, rise, start in ((values == high, high - low, low), (values == low, low - high, high)):
-            some: list[tuple[Expression, IntArray]] = []
+            some: list[tuple[Expression, Any]] = []
             for (a, x), (b, y) in combinations(list(zip(self.known, self.vectors, strict=True))[:40], 2):
                 for kind, there in (("==", x == y), ("!=", x != y), ("<", x < y), (">=", x >= y)):
                     if there[wanted].all() and not there.all():

@@ -113,7 +113,7 @@ class _Recorder(TorchDispatchMode):
     """Writes a trace."""
 
     def __init__(self, trace: Trace, paths: Sequence[str], own: set[int]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.trace, self.paths, self.own = trace, paths, own
         self.alive: dict[int, tuple[int, StorageWeakRef]] = {}  # by the storage's key: its number and itself
 
@@ -135,17 +135,21 @@ class _Recorder(TorchDispatchMode):
             storage = tensor.untyped_storage()
             key = storage._cdata
             known = self.alive.get(key)
-            if key in self.own or (known is not None and not known[1].expired()):
+            if key in self.own or (known is not None and not _gone(known[1])):
                 continue
-            self.alive[key] = len(self.trace.storages), StorageWeakRef(storage)
+            self.alive[key] = len(self.trace.storages), StorageWeakRef(storage)  # type: ignore[no-untyped-call]
             size = tensor.element_size()
             elements = storage.nbytes() // size
             dims = tuple(tensor.shape) if tensor.numel() == elements else (elements,)
             self.trace.storages.append(Event(path, f"{kind}.{EIGHT}" if size == 8 else kind, dims or (1,)))
         if new := len(self.trace.storages) - first:
-            self.alive = {key: one for key, one in self.alive.items() if not one[1].expired()}
+            self.alive = {key: one for key, one in self.alive.items() if not _gone(one[1])}
             self.trace.moments += [()] * (new - 1)
             self.trace.moments.append(tuple(sorted(number for number, _ in self.alive.values())))
+
+
+def _gone(storage: StorageWeakRef) -> bool:
+    return bool(storage.expired())  # type: ignore[no-untyped-call]
 
 
 def _tensors(out: Any) -> Iterator[torch.Tensor]:
