@@ -112,7 +112,6 @@ NAMING = {
     "at_budget": "base",
     "base": "name",
     "complexity": "base",
-    "create_study": "base",
     "fit": "base",
     "load_formula": "source",
 }

@@ -9,7 +9,8 @@ evaluation mode, every number of the same type. It is the weights, the batch nor
 feature maps alive at once, the image included. A feature map lives while a running function of the forward pass
 still refers to it, as in torch, so a stage's input is alive until the stage is done. Not in it: vectors of one
 number per channel (squeeze-excite's), what convolutions need to work in (reordered copies of weights or images, some
-per cent where there are any), and torch itself.
+per cent where there are any), and torch itself. Attention is two products and a softmax, whose scores are feature
+maps; torch's fused attention never keeps them whole, and needs less.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from sampler.families.parts import Block
 from sampler.families.protocol import overrides, sizes_of
 from sampler.families.registry import check_table
 from sampler.layered import LayeredArchitecture
-from sampler.scaling import ScalingRule, buildable, check_resolution, own_steps, rule_named, scale
+from sampler.scaling import ScalingRule, rule_named, scale
 from sampler.totals import memory, totals
 
 # What can be counted alone: a base network, by its name or itself, or an architecture.
@@ -182,26 +183,7 @@ def check(network: BaseNetwork, architectures: Architectures, classes: int) -> N
     smallest = int(architectures.resolution.min(initial=MAX_PIXELS))
     if smallest < network.stride:
         raise InputError(f"{smallest} px is below {network.name}'s stride of {network.stride}; use at least that")
-    _check_steps(network, architectures)
     _check_int64(network, architectures)
-
-
-def _check_steps(network: BaseNetwork, architectures: Architectures) -> None:
-    """Refuses resolutions and widths between the steps of a network that has its own.
-
-    Raises:
-        InputError: Naming the first.
-    """
-    if not own_steps(network):
-        return
-    check_resolution(network, architectures.resolution)
-    built = buildable(network, architectures.widths)
-    rows, stages = np.nonzero(built != architectures.widths)
-    if len(rows):
-        given, near = (int(part[rows[0], stages[0]]) for part in (architectures.widths, built))
-        raise InputError(
-            f"stage {stages[0] + 1} of {network.name} cannot be {given} wide; {near} is the nearest it can"
-        )
 
 
 def _check_knobs(network: BaseNetwork, architectures: Architectures) -> None:

@@ -15,12 +15,13 @@ from sampler import Architecture, BaseNetwork, base
 from sampler.architecture import stack
 from sampler.complexity import blocks_of
 from sampler.declared.description import BLOCK
-from sampler.families.mbconv import COPIES
+from sampler.families.mbconv import mbconv_variant
 from sampler.families.parts import Block, Layer
 
 # thop compares exact types: it knows torch's batch norm and linear layer, but not what timm derives from them.
 PLAIN_BATCH_NORM = ("residual", "ghost")
-OWN_LINEAR = ("mobilenetv3_large", "mobilenetv3_small")
+# Of families: networks that do not pool, and whose attention is one function of torch's, which only torch counts.
+ATTENTIVE = ("vit",)
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,9 @@ def others(architecture: Architecture, classes: int = 1000) -> list[Said]:
     batch = sum(times * _outputs(layer) for layer, times in layers if layer.norm == "batch")
     layer_norm = sum(times * _outputs(layer) for layer, times in layers if layer.norm == "layer")
     biased = sum(times * _outputs(layer) for layer, times in layers if layer.bias)
-    features, pixels = (0, 0) if network.variant == "cifar" else _pooled(layers)
+    fused = sum(times * _macs(layer) for layer, times in layers if layer.macs is not None)
+    missed = "; misses torch's fused attention" if network.family in ATTENTIVE else ""
+    features, pixels = _pooled(layers) if _pools(network) else (0, 0)
     dropped, thop_why = _thop_drops(network, blocks)
     seen = batch if network.family == "residual" else 0
     if network.family == "ghost":
@@ -67,16 +70,21 @@ def others(architecture: Architecture, classes: int = 1000) -> list[Said]:
         torch_count,
         Said(
             "fvcore FlopCountAnalysis",
-            macs + 2 * batch + 5 * layer_norm + features * pixels,
-            "adds 2 per batch-normed and 5 per layer-normed element, and 1 per element pooled",
+            macs - fused + 2 * batch + 5 * layer_norm + features * pixels,
+            f"adds 2 per batch-normed and 5 per layer-normed element, and 1 per element pooled{missed}",
         ),
-        Said("thop", macs - dropped + 4 * seen + features * (pixels + 1), thop_why),
+        Said("thop", macs - fused - dropped + 4 * seen + features * (pixels + 1), thop_why),
         Said(
             "ptflops (backend aten)",
-            macs + biased,
-            "adds 1 per output with a bias; its default backend also counts activations and poolings",
+            macs - fused + biased,
+            f"adds 1 per output with a bias; its default backend also counts activations and poolings{missed}",
         ),
     ]
+
+
+def _pools(network: BaseNetwork) -> bool:
+    """Whether the feature map before the classifier is pooled by what counters know as a pooling."""
+    return network.variant != "cifar" and network.family not in ATTENTIVE
 
 
 def _times(block: Block) -> int:
@@ -104,14 +112,17 @@ def _thop_drops(network: BaseNetwork, blocks: Sequence[Block]) -> tuple[int, str
     dropped: list[Layer] = []
     if network.family in PLAIN_BATCH_NORM:
         reasons.append("adds 4 per element of a torch batch norm, none for timm's own norms")
-    if network.variant == COPIES:
+    mbconv = mbconv_variant(network) if network.family == "mbconv" else None
+    if mbconv is not None and mbconv.copies:
         reasons.append("misses timm's TensorFlow-padded convolutions")
         dropped.append(blocks[0].layers[0])
         dropped += [_strided(block) for block in blocks[1:-1] if block.repeats is None and _strides(network, block)]
-    if network.variant in OWN_LINEAR or network.family == "ghost":
+    if network.family == "ghost" or (mbconv is not None and mbconv.pooled_head):
         reasons.append("misses timm's own linear layer")
         dropped.append(blocks[-1].layers[-1])
-    if network.variant != "cifar":
+    if network.family in ATTENTIVE:
+        reasons.append("misses torch's fused attention")
+    if _pools(network):
         reasons.append("adds the average pooling")
     return sum(_macs(layer) for layer in dropped), "; ".join(reasons)
 

@@ -10,6 +10,7 @@ is not there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations, product
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS, Architectures, BaseNetwork, FloatArray, IntArray
 from sampler.complexity import count
+from sampler.errors import InputError
 from sampler.families import family_of
 from sampler.knobs import knob_grids, with_own_knobs
 from sampler.moves import Grid
@@ -26,7 +28,8 @@ from sampler.scaling import ScalingRule
 ROUNDS = ((1, 1), (4, 1), (2, 2), (16, 1), (4, 2), (2, 3))
 MOST_ROWS = 30_000  # of a round, and of the random ones after all
 WHOLE = 400_000  # of the last round, where so many rows are all there are
-_TIMES = 4  # of the larger of the network and the base network: the largest numbers there are
+# Of the larger of the network and the base network: the largest numbers that there are, and widths that are solved.
+_TIMES, _WIDEST = 4, 64
 
 
 class Nearby(NamedTuple):
@@ -50,6 +53,8 @@ def finer_networks(
 ) -> Iterator[Nearby]:
     """Networks that cost at most a budget, round by round farther from one; in each round those with knobs come last.
 
+    Of a network that is counted by tracing each architecture there is the first round alone.
+
     Args:
         network: The base network.
         rule: The steps of its widths and resolutions.
@@ -57,14 +62,15 @@ def finer_networks(
         budget: MACs.
         classes: Outputs of the classifier.
     """
-    knobs = sorted(knob_grids(network))
-    starts = [near, *([with_own_knobs(network, near, knobs)] if knobs else [])]
+    knobs = _costly_knobs(network, near, classes)
+    starts = [near, *([_on_grids(network, near, knobs)] if knobs else [])]
     searches = [_Search(_grid(network, rule, one), one.integers()[0], budget, classes) for one in starts]
-    for reach, together in ROUNDS:
+    traced = family_of(network).counts(network, classes) is None  # too slow to count by the thousand
+    for reach, together in ROUNDS[:1] if traced else ROUNDS:
         for search in searches:
             last = (reach, together) == ROUNDS[-1] and search is searches[-1]
             yield search.at(search.around(reach, together))._replace(last=last)
-    for search in searches:
+    for search in () if traced else searches:
         yield search.at(search.everything())
 
 
@@ -73,6 +79,7 @@ class _Search:
 
     def __init__(self, grid: Grid, row: IntArray, budget: float, classes: int) -> None:
         self.grid, self.row, self.budget, self.classes = grid, row, budget, classes
+        self.larger = _larger(grid.network, row)
         self.solved = self._finest()
         self.columns = [one for one in grid.free if one != self.solved and len(grid.levels[one]) > 1]
         self.places = {one: _place(grid.levels[one], row[one]) for one in self.columns}
@@ -104,12 +111,16 @@ class _Search:
 
     def everything(self) -> IntArray:
         """All rows of the grid where they are few enough, else random ones."""
-        sizes = [len(self.grid.levels[column]) for column in self.columns]
+        values = [self.grid.levels[column] for column in self.columns]
+        for i, column in enumerate(self.columns):
+            if 2 <= column < 2 + len(self.grid.network.stages):  # the grid holds more for the width that is solved
+                values[i] = values[i][values[i] <= _TIMES * self.larger[column]]
+        sizes = [len(one) for one in values]
         if float(np.prod(sizes, dtype=np.float64)) <= WHOLE:
-            return self._product(self.columns, [self.grid.levels[column] for column in self.columns])
+            return self._product(self.columns, values)
         rows, rng = np.tile(self.row, (MOST_ROWS, 1)), np.random.default_rng(0)
-        for column, size in zip(self.columns, sizes, strict=True):
-            rows[:, column] = self.grid.levels[column][rng.integers(size, size=MOST_ROWS)]
+        for column, levels in zip(self.columns, values, strict=True):
+            rows[:, column] = levels[rng.integers(len(levels), size=MOST_ROWS)]
         return rows
 
     def _within(self, column: int, reach: int) -> IntArray:
@@ -142,19 +153,50 @@ class _Search:
 
 def _grid(network: BaseNetwork, rule: ScalingRule, near: Architectures) -> Grid:
     """The integers up to so many times those of a network, or of the base network where these are larger."""
-    own = network.architecture()
-    shape = [own.resolution, own.stem, *own.widths, *own.depths, own.head]
     row, stages = near.integers()[0], len(network.stages)
-    larger = _TIMES * np.maximum(row[: len(shape)], shape)
+    head = 2 + 2 * stages
+    times = np.array([_TIMES, 1, *[_WIDEST] * stages, *[_TIMES] * stages, 1])
     most = [MAX_PIXELS, MAX_CHANNELS, *[MAX_CHANNELS] * stages, *[MAX_BLOCKS] * stages, MAX_CHANNELS]
-    least = [1, *row[[1]], *[1] * (2 * stages), row[len(shape) - 1]]
-    highest = np.minimum(larger, most)
-    highest[[1, -1]] = row[[1, len(shape) - 1]]
+    least = [1, row[1], *[1] * (2 * stages), row[head]]
+    highest = np.minimum(times * _larger(network, row), most)
+    highest[[1, -1]] = row[[1, head]]
     knobs, grids = sorted(near.knobs), knob_grids(network)
     columns = [name for name in knobs for _ in family_of(network).knobs(network)[name]]
     ends = ([grids[name][end] for name in columns] for end in (0, -1))
-    low, high = ([*shape, *further] for shape, further in zip((least, highest), ends, strict=True))
+    low, high = (
+        np.array([*shape.tolist(), *further], dtype=np.int64)
+        for shape, further in zip((np.array(least), highest), ends, strict=True)
+    )
     return Grid.between(network, rule, low, high, knobs=knobs)
+
+
+def _larger(network: BaseNetwork, row: IntArray) -> IntArray:
+    """`(3 + 2 s,)` integers of a row, or of the base network where those are larger."""
+    own = network.architecture()
+    shape = np.array([own.resolution, own.stem, *own.widths, *own.depths, own.head], dtype=np.int64)
+    larger: IntArray = np.maximum(row[: len(shape)], shape)
+    return larger
+
+
+def _costly_knobs(network: BaseNetwork, near: Architectures, classes: int) -> list[str]:
+    """Names of the knobs of which the MACs of a network depend."""
+    found = []
+    for name, values in sorted(knob_grids(network).items()):
+        size = family_of(network).knobs(network)[name]
+        ends = [replace(near, knobs={name: np.full((1, len(size)), value)}) for value in (values[0], values[-1])]
+        try:
+            changed = len({int(count(one, classes).macs[0]) for one in ends}) > 1
+        except InputError:  # traced, and one of its values goes with other sizes only
+            changed = False
+        found += [name] * changed
+    return found
+
+
+def _on_grids(network: BaseNetwork, near: Architectures, knobs: Sequence[str]) -> Architectures:
+    """The network with these knobs of its own, each at the nearest of its values: what it follows to may be none."""
+    told, grids = with_own_knobs(network, near, knobs), knob_grids(network)
+    places = {name: [[_place(np.array(grids[name]), value) for value in told.knobs[name][0]]] for name in knobs}
+    return replace(told, knobs={name: np.array(grids[name], dtype=np.int64)[places[name]] for name in knobs})
 
 
 def _place(levels: IntArray, value: int) -> int:

@@ -159,7 +159,7 @@ class Grid:
             network: The base network, of `s` stages.
             rule: Makes the steps.
             lowest: `3 + 2 s` integers, and those of the knobs that are moved.
-            highest: As many.
+            highest: Integers of as many columns.
             follow: Whether stem and head follow the stages.
             knobs: Names of the knobs that are moved.
 

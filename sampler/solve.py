@@ -50,7 +50,7 @@ class SolvedWidth:
         pixels_nudged: Pixels the resolution moved away from the one asked for.
         stage_nudged: Index of the stage whose width moved away from the rule's, or None.
         channels_nudged: Channels by which it moved.
-        finer: What else moved, in words, where a network's steps are too coarse for a width.
+        finer: Words for what else moved, where a network's steps are too coarse for a width.
     """
 
     architecture: Architecture

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 
 import planner
-from sampler.families.registry import known_bases, unregister_family
 from trainer.declared import loading
-from trainer.families import registry
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "networks.md").read_text()
@@ -25,10 +23,8 @@ def names(tmp_path_factory):
         for block in BLOCKS:
             exec(block, names)
         yield names
-    for name in list(loading._origins):
-        family = known_bases()[name].family
-        unregister_family(family)
-        del registry._families[family], loading._families[family], loading._origins[name]
+    for name in loading.declared_names():
+        loading.forget_network(name)
 
 
 def test_the_spectrogram_net_costs_what_it_costs_by_hand(names):

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from sampler import InputError
 from trainer.recipe import Recipe
-from trainer.weights import load_network
+from trainer.weights import load_trained
 
 
 class Distillation:
@@ -26,7 +26,7 @@ class Distillation:
 
     def __init__(self, recipe: Recipe, classes: int, device: torch.device) -> None:
         self.temperature = recipe.temperature
-        teacher, architecture, known = load_network(Path(recipe.teacher))
+        teacher, architecture, known = load_trained(Path(recipe.teacher))
         if known != classes:
             raise InputError(f"{recipe.teacher}: a teacher of {known} classes; the student has {classes}")
         self.resolution = architecture.resolution

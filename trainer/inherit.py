@@ -34,7 +34,7 @@ from trainer.inheritance.spaces import ChannelMap
 from trainer.inheritance.stages import Skip, grow_stage, network_parts, skip_of, summed_space
 from trainer.network import build
 from trainer.observation import Training
-from trainer.weights import load_network
+from trainer.weights import load_trained
 
 # Of the weights that lead to or from a repeated channel: without it equal channels stay equal under fine-tuning.
 INHERITANCE_NOISE = 0.1
@@ -51,7 +51,7 @@ def inherited_weights(training: Training, classes: int) -> dict[str, torch.Tenso
     Raises:
         InputError: If the parent's file cannot be read, has other classes, or is no network that can be inherited.
     """
-    parent, architecture, known = load_network(Path(training.parent))
+    parent, architecture, known = load_trained(Path(training.parent))
     if known != classes:
         raise InputError(f"{training.parent}: a network of {known} classes, but the images have {classes}")
     child = inherit(parent, architecture, training.architecture, classes, training.seed, INHERITANCE_NOISE)

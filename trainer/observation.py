@@ -63,7 +63,7 @@ class Training:
         trainer: Name of the trainer, as `trainer.trainers.trainer_named` takes it; "" for the image trainer. Any other
             has its own data and recipe.
         classes: Outputs of the classifier, for another trainer; the image trainer's data say it themselves.
-        network: What a process needs to build a network that the user declared; None for networks of ours.
+        network: Declared network, as a process needs it to build one; None for networks of ours.
     """
 
     architecture: Architecture

@@ -65,7 +65,7 @@ def train(
             which it goes on where it is the same training's: on a CPU, with as many threads, to the bit as if it
             had never been interrupted. Removing it, when the observation is safe, is the caller's. None for none.
         weights: A state dict to start from (an inherited network's); None for random weights.
-        keep: Where the trained (averaged) network is written, for `trainer.weights.load_network`; None for nowhere.
+        keep: Where the trained (averaged) network is written, for `trainer.weights.load_trained`; None for nowhere.
 
     Returns:
         The observation. A loss that is not finite gives `diverged`, a device out of memory `out_of_memory`. A

@@ -22,8 +22,8 @@ def named_object(name: str, option: str, wanted: str, beside: Mapping[str, str] 
     Args:
         name: `FILE.py:NAME` or `package.module:NAME`.
         option: Option that was given it, as "--trainer"; errors begin with it.
-        wanted: What to name instead where it is not there or cannot be called; `{where}` is the file or module.
-        beside: As `module_of_file` takes it.
+        wanted: Advice where it is not there or cannot be called; `{where}` in it is the file or module.
+        beside: Texts beside the file, for `module_of_file`.
 
     Returns:
         Something that can be called.
@@ -46,7 +46,7 @@ def module_of_file(path: Path, asked: str, beside: Mapping[str, str] = {}) -> Mo
 
     Args:
         path: The file.
-        asked: What names it, as errors begin: "--trainer FILE.py:NAME".
+        asked: Beginning of errors: "--trainer FILE.py:NAME".
         beside: Texts of the files that it imports from its folder, by their paths from there: it is imported anew where
             one of them has changed, or where others of their names were imported from another user's folder.
 

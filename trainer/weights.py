@@ -33,7 +33,7 @@ def packed_network(model: nn.Module, architecture: Architecture, classes: int) -
     return save(tensors, metadata=about)
 
 
-def load_network(path: Path) -> tuple[nn.Module, Architecture, int]:
+def load_trained(path: Path) -> tuple[nn.Module, Architecture, int]:
     """The network that `save_network` wrote, its architecture and its number of classes.
 
     Raises:

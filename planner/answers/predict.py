@@ -99,10 +99,13 @@ def _spending(asked: Question, n: int) -> list[FoundNetwork]:
     numbers near the best does.
     """
     spent = (1 - TOLERANCE) * asked.most
+    # With limits, another budget may be the one that decides.
+    found = [] if asked.limits else _searched(asked, n, spent)
+    if len(found) == n:
+        return found
     every = _searched(asked, n)
-    if asked.limits and every:  # another budget may be the one that decides
+    if asked.limits and every:
         return every
-    found = _searched(asked, n, spent)
     if not found and (one := _finer(asked, every, spent)) is not None:
         found = [one]
     known = {one.architecture for one in found}
@@ -132,7 +135,7 @@ def _searched(asked: Question, n: int, least: float = 0.0) -> list[FoundNetwork]
     """The best networks by the model of answers, the best first; none where nothing keeps to the budgets.
 
     Args:
-        asked: What was asked.
+        asked: Budget, limits and formula.
         n: Number of networks.
         least: Fewest MACs.
     """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.compare_show import show_comparison
-from planner.commands.options import BASE, EPOCH_RANGE, REPEATS, as_json, counts, echo_json, echo_table, study
+from planner.commands.options import BASE_NETWORK, EPOCH_RANGE, REPEATS, as_json, counts, echo_json, echo_table, study
 from planner.commands.resource_options import RESOURCES, resources
 from planner.commands.together import needs, replaces
 from planner.errors import PlannerError
@@ -62,7 +62,7 @@ def names(_: click.Context, __: click.Parameter, text: str | None) -> list[str] 
     metavar="FILE.csv",
     help="Look the networks up in a table of trainings instead; or show a comparison.csv again.",
 )
-@click.option("--base", type=BASE, help="With --table: the base network, where the table does not say.")
+@click.option("--base", type=BASE_NETWORK, help="With --table: the base network, where the table does not say.")
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -18,7 +18,8 @@ COUNTS = ("macs", "params", "activations")
 
 @click.command(
     name="cost",
-    epilog="Example: planner cost efficientnet_b0 --resolution 188 --width 0.75 --depth 1.1 --rule tinynet --explain",
+    epilog="Example: planner cost efficientnet_b0 --resolution 188 --width 0.75 --rule tinynet --explain; planner cost "
+    "mynet.py:net --width 1.5",
     short_help="Exact MACs, params, activations and memory of an architecture.",
 )
 @describing
@@ -32,7 +33,7 @@ COUNTS = ("macs", "params", "activations")
 @click.option("--explain", is_flag=True, help="Counts per stage, and what other counters say and why.")
 @as_json
 def command(classes: int, dtype: str, explain: bool, json_: bool, **options: Any) -> None:
-    """Counts one architecture of the base network BASE, exactly.
+    """Counts one architecture of the base network BASE, exactly: one of `planner bases`, or yours as FILE.py:NAME.
 
     MACs (which papers call FLOPs) are multiply-accumulates of convolutions and linear layers: half of torch's
     FlopCounterMode. Bias, norm, activation and pooling are not counted.

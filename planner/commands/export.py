@@ -53,7 +53,8 @@ def command(
 
     timm: a Python file that builds it with timm alone and registers it as one of timm's models. torch: its weights as
     safetensors, a JSON description, and that file. onnx: a graph of any batch size, compared with torch by ONNX
-    Runtime. The weights are those that the study kept of this network; where there are none, it says so.
+    Runtime. Of a network of yours, torch writes your file beside the weights. The weights are those that the study kept
+    of this network; where there are none, it says so.
     """
     from planner.exports.paths import export_path
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import BASE, SEED, as_json, echo_first, echo_json, study, table_of
+from planner.commands.options import BASE_NETWORK, SEED, as_json, echo_first, echo_json, study, table_of
 from planner.commands.together import needs
 from planner.commands.types import Number
 from planner.formulas.kinds import FORMULA_KINDS, OUR_KINDS
@@ -47,7 +47,7 @@ class _KindChoice(click.Choice):  # type: ignore[type-arg]  # generic from click
     metavar="FILE|STUDY",
     help="An earlier formula to start from: of another data set, or another base network.",
 )
-@click.option("--base", type=BASE, help="Base network, where a table does not say.")
+@click.option("--base", type=BASE_NETWORK, help="Base network, where a table does not say.")
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
     "--out", type=click.Path(dir_okay=False), help="The file; formula.json, in the study's folder, by default."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import BASE, Quantity, as_json, echo_first, echo_json, echo_table, study, table_of
+from planner.commands.options import BASE_NETWORK, Quantity, as_json, echo_first, echo_json, echo_table, study, table_of
 from planner.commands.together import needs
 from planner.commands.types import Number
 from planner.text.quantities import format_count, parse_macs
@@ -33,7 +33,7 @@ _HEADER = ("trial", "px", "r", "d", "w", "MACs", "accuracy", "front", "for the f
     type=Number(0, 1, min_open=True),
     help="Share that NSGA-III selects for the fit; 0.2, or as the study's formula was fitted.",
 )
-@click.option("--base", type=BASE, help="Base network, where a table does not say.")
+@click.option("--base", type=BASE_NETWORK, help="Base network, where a table does not say.")
 @click.option("--out", metavar="FILE", help="Also write the trainings shown, all columns: .csv or .parquet.")
 @click.option(
     "--dimensions",

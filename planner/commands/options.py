@@ -58,10 +58,14 @@ class Base(click.ParamType):  # type: ignore[type-arg]  # generic only since cli
         typed: Whether what was typed is kept, and not the network's name.
     """
 
-    name = "NAME|FILE.py:NAME"
+    name = "network"
 
     def __init__(self, typed: bool = False) -> None:
         self.typed = typed
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """What help shows for it."""
+        return "NAME|FILE.py:NAME"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The name of the network, which may take some seconds the first time that it is named."""
@@ -70,10 +74,11 @@ class Base(click.ParamType):  # type: ignore[type-arg]  # generic only since cli
 
         with Tracing() as tracing:
             network = load_network(value, tracing)
+        tracing.done(network)
         return str(value) if self.typed else network.name
 
 
-BASE = Base()
+BASE_NETWORK = Base()
 LATENCY_FILE = "results/latency.json"
 MOST_NUMBERS = 1000
 MOST_BUDGETS = 100
@@ -108,7 +113,7 @@ study = click.option("--study", metavar="NAME", help="The study, a folder in res
 def describing(command: _F) -> _F:
     """The argument and the options that describe one architecture, as `sampler.scaled` takes them, and its classes."""
     options = (
-        click.argument("name", metavar="BASE", type=BASE),
+        click.argument("name", metavar="BASE", type=BASE_NETWORK),
         click.option(
             "--resolution", type=int, metavar="PX", help="Input side in pixels; the base network's by default."
         ),
@@ -218,7 +223,7 @@ def table_of(table: str | None, study_name: str | None, base: str | None = None)
 def applied(command: _F) -> _F:
     """Adds the options by which a formula is applied: base network, its resolution and classes, and how far."""
     options = (
-        click.option("--base", type=BASE, help="Base network; efficientnet_b0 by default."),
+        click.option("--base", type=BASE_NETWORK, help="Base network; efficientnet_b0 by default."),
         click.option(
             "--base-resolution", type=int, metavar="PX", help="Apply the formula to the base network at this side."
         ),

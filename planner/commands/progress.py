@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 from planner.text.quantities import format_count
+from sampler import BaseNetwork
+from trainer.declared.images import described
 from trainer.observation import Observation
 
 _PATIENCE = 20.0  # seconds of silence that nobody takes for a defect
@@ -107,24 +109,32 @@ class Tracing:
     """
 
     def __init__(self) -> None:
-        self.what, self.traces, self.began = "", 0, 0.0
+        self.told = False
 
     def __enter__(self) -> Self:
-        self.began = time.monotonic()
         return self
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Shows how far it is, where somebody looks on."""
-        self.what, self.traces = what, max(self.traces, done)
+        self.told = True
         if sys.stderr.isatty():
             print(f"\r{what}: {done}/{total}\033[K", end="", file=sys.stderr, flush=True)
 
     def __exit__(self, *_: object) -> None:
-        if not self.what:
+        if self.told and sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+    def done(self, network: BaseNetwork) -> None:
+        """Says what it took, where it was done now and not read."""
+        found = described(network.name)
+        if not self.told or found is None:
             return
-        if sys.stderr.isatty():
-            print("\r\033[K", end="", file=sys.stderr)
-        print(f"{self.what}: {self.traces} traces, {time.monotonic() - self.began:.1f} s", file=sys.stderr, flush=True)
+        facts = found.derived
+        how = (
+            f"closed terms, equal to {facts['checked']} traces of random sizes" if found.counts else "traced each time"
+        )
+        what = f"{network.name}: {how}; {facts['traces']} traces, {facts['seconds']} s"
+        print(f"{what}; {facts['why']}" if "why" in facts else what, file=sys.stderr, flush=True)
 
 
 def decoding(what: str, done: int, total: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from planner.commands.options import BASE, as_json, echo_first, echo_json, study
+from planner.commands.options import BASE_NETWORK, as_json, echo_first, echo_json, study
 from planner.commands.together import needs
 from planner.errors import PlannerError
 from planner.text.quantities import format_bytes
@@ -21,7 +21,7 @@ from planner.text.quantities import format_bytes
 @click.argument("table", required=False)
 @study
 @click.option("--formula", metavar="FILE", help="A formula written by `planner fit`; the study's own by default.")
-@click.option("--base", type=BASE, help="Base network, where a table does not say.")
+@click.option("--base", type=BASE_NETWORK, help="Base network, where a table does not say.")
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),

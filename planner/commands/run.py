@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command(
     name="run",
-    epilog="Example: planner run --study dogs --data imagefolder:photos --trials 24 --epochs 3",
+    epilog="Example: planner run --study dogs --data imagefolder:photos --trials 24 --epochs 3 --base mynet.py:net",
     short_help="The whole loop, from nothing to a prediction.",
 )
 @study

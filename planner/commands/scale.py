@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planner.commands.options import BASE, EPOCH_RANGE, Quantity, as_json, echo_json, widths_words
+from planner.commands.options import BASE_NETWORK, EPOCH_RANGE, Quantity, as_json, echo_json, widths_words
 from planner.commands.resource_options import RESOURCES
 from planner.commands.searching import search_on_ledger, searching
 from planner.commands.together import needs, refuse
@@ -32,7 +32,7 @@ RULES_OWN = ("--scale", "--pure", "--alpha", "--beta", "--gamma", "--formula", "
 )
 @needs("--pure", "--flops")
 @needs("--latency-model", "--latency")
-@click.argument("base", metavar="BASE", type=BASE)
+@click.argument("base", metavar="BASE", type=BASE_NETWORK)
 @click.option(
     "--method",
     required=True,
@@ -77,7 +77,7 @@ def command(
     json_: bool,
     **options: Any,
 ) -> None:
-    """Scales the base network BASE by a published rule or search, and counts the result exactly.
+    """Scales the base network BASE (or yours, FILE.py:NAME) by a published rule or search; counts the result exactly.
 
     With --flops the answer is within 1 % of the budget, as networks must be that are compared: where rounding
     leaves the rule farther from it, the width is solved anew, and the rule's own answer stands beside it.

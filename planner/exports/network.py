@@ -17,7 +17,7 @@ from trainer.declared.loading import ShippedNetwork, shipped_network
 from trainer.declared.torch_family import arguments_of
 from trainer.image_data import MEAN, STD
 from trainer.network import build
-from trainer.weights import load_network
+from trainer.weights import load_trained
 
 if TYPE_CHECKING:
     from torch import nn
@@ -74,7 +74,8 @@ class ExportedNetwork:
     @property
     def shipped(self) -> ShippedNetwork | None:
         """The files of a declared network; None of networks of ours."""
-        return shipped_network(self.architecture.base)
+        shipped = shipped_network(self.architecture.base)
+        return None if shipped is None or shipped.is_table else shipped  # a table's family writes its code
 
     @property
     def mean(self) -> tuple[float, ...]:
@@ -107,7 +108,7 @@ class ExportedNetwork:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
                 return build(self.architecture, self.classes).eval()
-        model, architecture, classes = load_network(self.training.weights)
+        model, architecture, classes = load_trained(self.training.weights)
         if (architecture, classes) != (self.architecture, self.classes):
             raise PlannerError(
                 f"{self.training.weights}: weights of another network than trial {self.training.trial} of study "

@@ -51,7 +51,7 @@ def training_point(row: pd.Series) -> dict[str, Any]:
 
 def _knobs(row: pd.Series) -> dict[str, list[int]]:
     """The knobs that a row says of its network."""
-    known = known_bases().get(row.get("base"))
+    known = known_bases().get(str(row.get("base")))
     sizes = {} if known is None else knobs_among(known, row.index)
     names = {name: stage_columns(name, size) for name, size in sizes.items()}
     return {name: [int(row[one]) for one in columns] for name, columns in names.items() if _known(row, columns)}

@@ -18,7 +18,7 @@ from planner.formulas.declared import costs_out, known_network
 from planner.formulas.document import COUNTING, FORMULA_SCHEMA, formula_model
 from planner.formulas.formula import FormulaCurves
 from planner.formulas.kinds import FORMULA_KINDS, FormulaKind
-from planner.formulas.parts import parts_of, resolution_of, sizes_of
+from planner.formulas.parts import parts_of, resolution_of, rounded_sizes
 from planner.formulas.rungs import ladder_in
 from planner.formulas.stages import stages_in, stages_out
 from planner.formulas.vectors import disagreement, vectors_of
@@ -252,7 +252,7 @@ def _building(branch: Branch, network: BaseNetwork, classes: int) -> dict[str, A
     """What a reader without the planner needs in order to build and to count."""
     rule = rule_named(branch.rule)
     built = {"resolution": resolution_of(network, rule), "parts": parts_of(network, rule, classes)}
-    sizes = sizes_of(network, rule, classes)
+    sizes = rounded_sizes(network, rule, classes)
     return {**built, "sizes": sizes} if sizes else built
 
 

@@ -8,17 +8,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 from planner.errors import PlannerError
 from planner.text.documents import shown
-from sampler import BaseNetwork
+from sampler import BaseNetwork, base_names
 from sampler.declared.description import NetworkDescription
 from sampler.declared.expressions import INDEX
 from sampler.declared.family import DeclaredFamily, know_declared
 from sampler.families import family_of, unregister_family
-from sampler.families.registry import known_bases
+from sampler.families.registry import forget_base, known_bases
 from sampler.moves import stage_columns
+from trainer.declared.table_forms import TABLE_FORMS
+from trainer.declared.tables import know_table_of_formula
 
 # How many values each kind of expression is of: at least, at most.
 _MANY = 1_000
@@ -28,6 +31,7 @@ _SIZES = {
     **dict.fromkeys(("round", "table", "sum"), (3, 3)),
     **{"divisible": (5, 5), "cell": (1, 1)},
 }
+_TABLE = [field.name for field in fields(BaseNetwork)]
 _DEEPEST = 100  # expressions inside each other; each is some calls deep
 _COLUMN = re.compile(r"[^\W\d]\w{0,99}_[1-9]\d{0,3}")
 
@@ -59,7 +63,8 @@ def known_network(document: Mapping[str, Any]) -> Iterator[None]:
     if counts is not None:
         check_counts(counts, len(network["stages"]))
     if "declared" not in network:
-        yield
+        with _known_table(name, network):
+            yield
         return
     if network["declared"]["name"] != name:
         raise PlannerError(f"base.network.declared.name is {shown(network['declared']['name'])}, not {shown(name)}")
@@ -74,11 +79,25 @@ def known_network(document: Mapping[str, Any]) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def _known_table(name: str, network: Mapping[str, Any]) -> Iterator[None]:
+    """Makes a table of known blocks known where its name is not; only while a block runs where that fails."""
+    if network["name"] != name or network["family"] not in TABLE_FORMS or name in base_names():
+        yield
+        return
+    know_table_of_formula({key: network[key] for key in _TABLE if key in network})
+    try:
+        yield
+    except BaseException:
+        forget_base(name)
+        raise
+
+
 def check_counts(counts: Mapping[str, Any], stages: int) -> None:
     """Refuses counts whose expressions nobody could evaluate.
 
     Args:
-        counts: As `sampler.declared.description.Counts`, in the shape that the schema says.
+        counts: A `sampler.declared.description.Counts`, in the shape that the schema says.
         stages: How many stages the network has.
 
     Raises:

@@ -37,7 +37,7 @@ def parts_of(network: BaseNetwork, rule: ScalingRule, classes: int) -> list[Json
     return [{**size, "blocks": own} for size, own in zip(_sizes(network, rule, blocks), blocks, strict=True)]
 
 
-def sizes_of(network: BaseNetwork, rule: ScalingRule, classes: int) -> list[JsonObject]:
+def rounded_sizes(network: BaseNetwork, rule: ScalingRule, classes: int) -> list[JsonObject]:
     """The widths and depths of stem, stages and head under a scaling rule, where expressions say what they cost."""
     if family_of(network).counts(network, classes) is None:
         return []

@@ -15,6 +15,7 @@ from typing import Any
 from planner.errors import PlannerError
 from sampler import Architecture, BaseNetwork, architecture_complexity
 from sampler.complexity import count
+from sampler.families import family_of
 from sampler.knobs import stack_alike
 
 _Document = dict[str, Any]
@@ -76,7 +77,9 @@ def _network_in(one: _Document, place: str, network: BaseNetwork) -> Architectur
         raise PlannerError(f"{place}.accuracy is {one['accuracy']}, outside its own interval")
     try:
         shape = (one["resolution"], one["stem"], tuple(one["widths"]), tuple(one["depths"]), one["head"])
-        return Architecture(network.name, *shape).with_knobs(one.get("knobs", {}))
+        found = Architecture(network.name, *shape).with_knobs(one.get("knobs", {}))
+        family_of(network).with_knobs(network, found.knobs)  # refuses those that it lacks
+        return found
     except PlannerError as error:
         raise PlannerError(f"{place} cannot be built: {error}") from error
 

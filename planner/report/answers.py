@@ -11,10 +11,10 @@ from planner.formulas.columns import columns_of
 from planner.formulas.formula import FormulaCurves
 from planner.formulas.prediction import Prediction
 from planner.formulas.stages import part_macs
-from planner.report.source import Source
+from planner.report.source import ReportSource
 from planner.rules import RuleAnswer, at_budget, compound
-from sampler import Architecture, stack
-from sampler.architecture import FloatArray, IntArray
+from sampler.architecture import FloatArray
+from sampler.knobs import stack_alike
 
 REPORT_BUDGETS = 9
 _LEARNED = "learned"
@@ -22,14 +22,14 @@ _LEARNED = "learned"
 REPORT_RULES = ("compound", "fast", "resnet-rs", "regnet", "tinynet")
 
 
-def budgets_of(source: Source) -> list[int]:
+def budgets_of(source: ReportSource) -> list[int]:
     """Whole MACs, evenly spaced in their logarithm, over what the formula or else the table has seen."""
     macs = source.table.frame["macs"]
     low, high = source.formula.macs_range if source.formula else (float(macs.min()), float(macs.max()))
     return sorted({round(one) for one in np.geomspace(low, high, REPORT_BUDGETS).tolist()})
 
 
-def answers_of(source: Source) -> tuple[list[dict[str, Any]], list[str]]:
+def answers_of(source: ReportSource) -> tuple[list[dict[str, Any]], list[str]]:
     """Every rule's network for every budget, in JSON's types; and which rules gave none, in words."""
     found: list[tuple[str, Prediction | RuleAnswer]] = []
     missing: list[str] = []
@@ -50,14 +50,15 @@ def answers_of(source: Source) -> tuple[list[dict[str, Any]], list[str]]:
     return _listed(source, found), missing
 
 
-def _listed(source: Source, found: list[tuple[str, Prediction | RuleAnswer]]) -> list[dict[str, Any]]:
+def _listed(source: ReportSource, found: list[tuple[str, Prediction | RuleAnswer]]) -> list[dict[str, Any]]:
     """Answers with their costs, their parts and their expected accuracies."""
     if not found:
         return []
     table = source.table
     # Any formula of the base network at this size knows how to count; this one is always there.
     carrier = compound(table.base, table.resolution, table.classes)
-    parts, columns = _counted(carrier, [answer.architecture for _, answer in found])
+    architectures = stack_alike(carrier.network, [answer.architecture for _, answer in found])
+    parts, columns = part_macs(carrier.network, architectures, table.classes), columns_of(carrier, architectures)
     # A surrogate was taught the multipliers before rounding.
     columns |= {name: np.array([getattr(answer, name) for _, answer in found]) for name in "rdw"}
     accuracies = _expected(source, columns)
@@ -73,22 +74,7 @@ def _listed(source: Source, found: list[tuple[str, Prediction | RuleAnswer]]) ->
     return listed
 
 
-def _counted(carrier: FormulaCurves, networks: list[Architecture]) -> tuple[IntArray, dict[str, FloatArray]]:
-    """`(n, s + 2)` MACs of the parts of networks, and all numbers that a surrogate may read; NaN for others' knobs."""
-    alike: dict[tuple[str, ...], list[int]] = {}
-    for row, one in enumerate(networks):
-        alike.setdefault(tuple(one.knobs), []).append(row)
-    parts = np.zeros((len(networks), len(carrier.network.stages) + 2), dtype=np.int64)
-    columns: dict[str, FloatArray] = {}
-    for rows in alike.values():
-        together = stack([networks[row] for row in rows])
-        parts[rows] = part_macs(carrier.network, together, carrier.classes)
-        for name, values in columns_of(carrier, together).items():
-            columns.setdefault(name, np.full(len(networks), np.nan))[rows] = values
-    return parts, columns
-
-
-def _expected(source: Source, columns: dict[str, FloatArray]) -> list[dict[str, Any]] | None:
+def _expected(source: ReportSource, columns: dict[str, FloatArray]) -> list[dict[str, Any]] | None:
     """Accuracies with 90 % intervals, and whether the inputs lie within those of the trainings."""
     surrogate = source.surrogate
     if surrogate is None:

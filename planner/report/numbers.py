@@ -19,7 +19,7 @@ from planner.formulas.selection import rows_of
 from planner.front.pareto import front_mask
 from planner.report.answers import answers_of, budgets_of, front_accuracy
 from planner.report.curves import Band, bands_of
-from planner.report.source import Source
+from planner.report.source import ReportSource
 from planner.rules import compound
 from planner.surrogates.fit import held_out_predictions
 from planner.surrogates.validate import LEVELS, covered
@@ -40,7 +40,7 @@ _LISTED = (
 _UNKNOWN = "unknown"  # origin or status, where a table does not say
 
 
-def numbers_of(source: Source) -> dict[str, Any]:
+def numbers_of(source: ReportSource) -> dict[str, Any]:
     """All of them."""
     table, formula = source.table, source.formula
     answers, missing = answers_of(source)
@@ -70,13 +70,13 @@ def numbers_of(source: Source) -> dict[str, Any]:
     }
 
 
-def warnings_of(source: Source) -> list[str]:
+def warnings_of(source: ReportSource) -> list[str]:
     """What a reader must know before any number: of these trainings, and of the formula's."""
     why = warning_of(source.table.frame["accuracy"], source.table.classes)
     return list(dict.fromkeys([*([why] if why else []), *(source.formula.warnings if source.formula else ())]))
 
 
-def trainings_of(source: Source) -> list[dict[str, Any]]:
+def trainings_of(source: ReportSource) -> list[dict[str, Any]]:
     """The usable trainings, marked where on the front or selected for the fit; some by chance where there are many."""
     frame, stages = source.table.frame, len(base_named(source.table.base).stages)
     front = front_mask(frame["accuracy"], frame["macs"])
@@ -175,7 +175,7 @@ def _words(frame: pd.DataFrame, column: str, default: str = _UNKNOWN) -> Sequenc
     return [default if (found := plain(value)) is None else str(found) for value in values]
 
 
-def calibration_of(source: Source) -> dict[str, Any] | None:
+def calibration_of(source: ReportSource) -> dict[str, Any] | None:
     """Measured accuracies beside those expected by a surrogate that had not seen them; None without a surrogate."""
     if source.surrogate is None:
         return None

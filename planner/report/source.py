@@ -25,7 +25,7 @@ FITTED_HERE = "fitted for this page"
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class ReportSource:
     """What a report is about.
 
     Attributes:
@@ -53,7 +53,7 @@ class Source:
     situation: Situation | None = None
 
 
-def of_study(name: str | None, formula: str | None = None) -> Source:
+def of_study(name: str | None, formula: str | None = None) -> ReportSource:
     """What there is of a study; its `formula.json` answers, or a fit where it has none.
 
     Args:
@@ -74,7 +74,7 @@ def of_study(name: str | None, formula: str | None = None) -> Source:
     return _source(study, ledger.table(), situation.finished, path, f"planner fit --study {study}", situation)
 
 
-def of_table(path: Path, base: str | None = None, formula: str | None = None) -> Source:
+def of_table(path: Path, base: str | None = None, formula: str | None = None) -> ReportSource:
     """What there is of a CSV file; a fit to it answers, or the formula given.
 
     Raises:
@@ -92,7 +92,7 @@ def _source(
     path: Path | None,
     command: str,
     situation: Situation | None = None,
-) -> Source:
+) -> ReportSource:
     formula, origin, doubts, why = None, FITTED_HERE, [], {}
     if path is not None:
         formula, origin, doubts = *_read(path, table), _doubts(path, table, command)
@@ -109,7 +109,7 @@ def _source(
     surrogate, reason = _surrogate(table, formula)
     if reason is not None:
         why["surrogate"] = reason
-    return Source(name, table, finished, formula, origin, tuple(doubts), surrogate, why, answers, situation)
+    return ReportSource(name, table, finished, formula, origin, tuple(doubts), surrogate, why, answers, situation)
 
 
 def _read(path: Path, table: Table) -> tuple[Formula, str]:

@@ -18,7 +18,7 @@ from trainer.inherit import INHERITANCE_NOISE, inherit
 from trainer.observation import Fidelity, Observation, Training
 from trainer.proxy import train
 from trainer.recipe import recipe_named
-from trainer.weights import load_network
+from trainer.weights import load_trained
 
 _Tell = Callable[[str], None]
 HeirScore = dict[str, float | str]
@@ -129,7 +129,7 @@ class Heirs:
         return found
 
     def _fine_tuned(self, architecture: Architecture, digest: str) -> HeirScore:
-        network, parent, classes = load_network(self.folder / f"{digest}.safetensors")
+        network, parent, classes = load_trained(self.folder / f"{digest}.safetensors")
         child = inherit(network, parent, architecture, classes, self.training.seed, INHERITANCE_NOISE)
         asked = replace(
             self.training,

@@ -29,7 +29,7 @@ from trainer.images import ImageData, load_images
 from trainer.observation import Training
 from trainer.scoring import splits
 from trainer.utilization import utilization
-from trainer.weights import load_network
+from trainer.weights import load_trained
 
 if TYPE_CHECKING:
     from planner.study.ledger import Ledger
@@ -117,7 +117,7 @@ class TrainedProbe:
 
     def _measured(self, trial: int) -> list[Record]:
         settings, options = self.ledger.settings, self.options
-        model, architecture, classes = load_network(self.ledger.network_path(trial))
+        model, architecture, classes = load_trained(self.ledger.network_path(trial))
         data = settings.data_spec(self.scorer.cache)
         training = Training(architecture, settings.fidelity, settings.recipe, data, settings.seed)
         _, score = splits(training, self._loaded())

@@ -25,6 +25,7 @@ from planner.surrogates.fit import fit_surrogate
 from sampler import Architecture
 from sampler.architecture import stack
 from sampler.complexity import count
+from trainer.channel_units import check_units
 
 if TYPE_CHECKING:
     from planner.study.ledger import Ledger
@@ -89,6 +90,7 @@ def _is_rbis(search: Search) -> bool:
 
 
 def _adjust(search: Search, scorer: TrainedScorer, classes: int, tell: Tell) -> SearchResult:
+    check_units(search.start)
     options = _made(AdjustOptions, search.settings)
     vector = width_vector(search.start, classes, options.padding, options.smallest, options.divisor)
     probe = TrainedProbe(scorer, vector.architecture_of, options, scorer.resources.device.replace("auto", "cpu"))

@@ -2,12 +2,13 @@
 
 A candidate without a parent is a training of the study like any other. One with a parent inherits the weights of the
 network that the parent was scored by, and is fine-tuned by the recipe `amplify`: a score beside other fine-tunes only,
-which fits and fronts leave out.
+which fits and fronts leave out. Where a family's networks have no weights to inherit, all are trained from scratch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from planner.study.trials import asked_key
 from planner.training.loop import train_queued
 from planner.training.progress import Listener
 from planner.training.resources import Resources
-from sampler import Architecture
+from sampler import Architecture, base
 from trainer.inherit import refusal
+from trainer.inheritance.stages import inheritable
 
 # Network Amplification, section 4.1.
 _FINE_TUNE, FINE_TUNE_EPOCHS = "amplify", 20
@@ -51,6 +53,12 @@ class TrainedScorer:
     ) -> None:
         self.ledger, self.cache, self.resources, self.progress = ledger, cache, resources, progress
         self.origin, self.tell, self.epochs = origin, tell, epochs
+        network = base(ledger.settings.base)
+        self.inherits = inheritable(network)
+        if not self.inherits:
+            tell(
+                f"{network.name}: family {network.family!r} has no parts(), so every candidate is trained from scratch"
+            )
         self.scored_by: dict[Architecture, int] = {}  # trials, whose networks are kept
         self.trials: dict[int, str] = {}  # labels of all that were asked for
 
@@ -60,6 +68,8 @@ class TrainedScorer:
         Raises:
             PlannerError: If trainings remain when the time is over; the same search goes on with them.
         """
+        if not self.inherits:
+            candidates = [replace(one, parent=None) for one in candidates]
         parents = dict.fromkeys(one.parent for one in candidates if one.parent is not None)
         orphans = [Candidate(one) for one in parents if one not in self.scored_by]
         if orphans:

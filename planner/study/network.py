@@ -6,10 +6,12 @@ Reading a study needs neither the user's files nor torch; building its networks 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -20,12 +22,14 @@ from sampler import InputError
 from sampler.declared.description import NetworkDescription
 from sampler.declared.family import DeclaredFamily
 from sampler.families.protocol import Sizes
+from sampler.families.registry import forget_base, joined_bases, known_bases
 from sampler.totals import layer_totals
-from trainer.declared.loading import ShippedNetwork, files_named, know_shipped, shipped_network
+from trainer.declared.loading import ShippedNetwork, files_named, forget_network, know_shipped, shipped_network
 from trainer.declared.own_files import digest_of_files
+from trainer.declared.tables import TABLE_SUFFIX
 
 DESCRIPTION = "network.json"
-SOURCES = "network"  # the folder of the files' copies
+OWN_FILES = "network"  # the folder of the files' copies
 _LARGEST = 100_000_000  # bytes
 _FACTS = ("resolution", "widths", "depths", "knobs", "divisors", "step", "least", "channels", "images")
 _LONGEST = 60  # of a line that is shown
@@ -35,7 +39,7 @@ class NetworkSettings(BaseModel):
     """Where a study's base network was declared; networks of ours have none of it.
 
     Attributes:
-        given: What the user named, such as `nets/mine.py:net`; "" for a function of a program.
+        given: Name that the user gave, such as `nets/mine.py:net`; "" for a function of a program.
         file: Name of the file, from the folder of its package; "" where there is none.
         function: Name of the function in it.
         sha256: Digest of the file, and of those beside it that it imports.
@@ -53,12 +57,12 @@ def network_settings(base: str, given: str | Callable[..., Any] | None) -> Netwo
 
     Args:
         base: Name of the base network, which is known.
-        given: What the user gave for it.
+        given: Name or function that the user gave for it.
     """
     shipped = shipped_network(base)
     if shipped is None:
         return None
-    files, named = dict(shipped.beside), given if isinstance(given, str) and ":" in given else ""
+    files, named = dict(shipped.beside), given if _names_files(given) else ""
     digest = digest_of_files(files) if files else ""
     return NetworkSettings(given=named, file=next(iter(files), ""), function=shipped.function, sha256=digest)
 
@@ -75,7 +79,7 @@ def keep_network(folder: Path, base: str) -> None:
     remedy = "free space or choose another folder"
     write_own(folder / DESCRIPTION, shipped.description, remedy)
     for name, text in shipped.beside:
-        file = folder / SOURCES / name
+        file = folder / OWN_FILES / name
         file.parent.mkdir(parents=True, exist_ok=True)
         write_own(file, text, remedy)
 
@@ -93,7 +97,7 @@ def know_network(folder: Path, table: Any) -> None:
     if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
         return
     made = _kept(folder, table)
-    name = _described(made).name
+    name = json.loads(made.description)["name"]
     now = shipped_network(name)
     if now is None:
         know_shipped(made)
@@ -107,13 +111,13 @@ def check_given(folder: Path, settings: NetworkSettings | None, given: Any = Non
     Args:
         folder: The study's folder.
         settings: Where the network was declared; None for networks of ours.
-        given: What is named now; what was named then by default.
+        given: Name that is given now; the one given then by default.
 
     Raises:
         PlannerError: Naming the first line that differs.
     """
     named = settings.given if settings and given is None else given
-    if settings is None or not isinstance(named, str) or ":" not in named:
+    if settings is None or not _names_files(named):
         return
     try:
         files = files_named(named)
@@ -129,7 +133,7 @@ def check_given(folder: Path, settings: NetworkSettings | None, given: Any = Non
 def _changed(folder: Path, what: str, change: str) -> PlannerError:
     return PlannerError(
         f"{what} is not as it was when study {folder.name} was made with it: {change}; put that back, or take another "
-        "--study (and another name, where both are used at once)"
+        "--study"
     )
 
 
@@ -140,11 +144,13 @@ def _kept(folder: Path, table: Mapping[str, str]) -> ShippedNetwork:
         PlannerError: If something is missing, damaged or edited.
     """
     remedy = "restore it from a copy of the study's folder"
-    path, first, sources = folder / DESCRIPTION, table.get("file", ""), folder / SOURCES
+    path, first, sources = folder / DESCRIPTION, table.get("file", ""), folder / OWN_FILES
     text = read_text(path, _LARGEST, "no description of the study's network", remedy)
     try:
-        description = NetworkDescription.from_json(json.loads(text))
-    except (ValueError, RecursionError) as error:
+        described = json.loads(text)
+        function = "" if first.endswith(TABLE_SUFFIX) else NetworkDescription.from_json(described).source.function
+        assert isinstance(described["name"], str)
+    except (AssertionError, LookupError, TypeError, ValueError, RecursionError) as error:
         raise PlannerError(f"{path}: {str(error)[:200]}; {remedy}") from error
     files = {}
     if first:
@@ -154,7 +160,20 @@ def _kept(folder: Path, table: Mapping[str, str]) -> ShippedNetwork:
         if digest_of_files(files) != table.get("sha256"):
             raise PlannerError(f"{sources}: not the files that the study was made with; {remedy}")
     name = PurePosixPath(first).name
-    return ShippedNetwork(name, description.source.function, files.get(first, ""), text, tuple(files.items()))
+    return ShippedNetwork(name, function, files.get(first, ""), text, tuple(files.items()))
+
+
+@contextmanager
+def passing() -> Iterator[None]:
+    """Networks that become known meanwhile are unknown again afterwards: those of studies that are only looked at."""
+    before = set(known_bases())
+    try:
+        yield
+    finally:
+        for name in set(known_bases()) - before:
+            if name in joined_bases():
+                forget_base(name)
+            forget_network(name)
 
 
 def difference(made: ShippedNetwork, now: ShippedNetwork) -> str:
@@ -162,6 +181,9 @@ def difference(made: ShippedNetwork, now: ShippedNetwork) -> str:
 
     Descriptions that count the same are the same: another version of torch may find other words for them.
     """
+    if made.is_table or now.is_table:
+        same = made.description == now.description
+        return "" if same else _first_difference(dict(made.beside), dict(now.beside)) or "its table"
     before, after = _described(made), _described(now)
     for name in _FACTS:
         if (was := _shown(getattr(before, name))) != (new := _shown(getattr(after, name))):
@@ -184,9 +206,25 @@ def _first_difference(before: Mapping[str, str], after: Mapping[str, str]) -> st
             continue
         pairs = enumerate(zip(old, new, strict=False))
         at = next((i for i, (one, other) in pairs if one != other), min(len(old), len(new)))
-        was, now = (repr(lines[at].strip()[:_LONGEST]) if at < len(lines) else "nothing" for lines in (old, new))
+        was, now = (lines[at].strip() if at < len(lines) else "" for lines in (old, new))
+        same = len(os.path.commonprefix([was, now]))
+        was, now = (_from(text, same) for text in (was, now))
         return f"line {at + 1} of {name}, {was}, became {now}"
     return "" if dict(before) == dict(after) else "the ends of its lines"
+
+
+def _from(line: str, same: int) -> str:
+    """A line as it is shown: where it is long, from a little before what differs."""
+    if not line:
+        return "nothing"
+    start = max(0, same - _LONGEST // 3) if len(line) > _LONGEST else 0
+    shown = line[start : start + _LONGEST]
+    return f"'{'..' * (start > 0)}{shown}{'..' * (start + len(shown) < len(line))}'"
+
+
+def _names_files(given: Any) -> TypeGuard[str]:
+    """Whether what was given names a file: `FILE.toml`, or `FILE.py:NAME` and the like."""
+    return isinstance(given, str) and (":" in given or given.endswith(TABLE_SUFFIX))
 
 
 def _described(network: ShippedNetwork) -> NetworkDescription:

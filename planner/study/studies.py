@@ -15,6 +15,7 @@ from pathlib import Path
 from planner.errors import PlannerError
 from planner.study.folder import LAST, existing, folder_of, folders, remember
 from planner.study.locks import FolderLock, alone, locks_of
+from planner.study.network import passing
 from planner.study.reader import Records
 from planner.study.settings import StudySettings, read_settings
 from planner.study.storage import storage_errors
@@ -46,7 +47,11 @@ class Standing:
 
 def standings() -> list[Standing]:
     """How every study here stands, the last used first."""
-    return sorted((_standing(folder) for folder in folders()), key=lambda one: one.used, reverse=True)
+    found = []
+    for folder in folders():
+        with passing():
+            found.append(_standing(folder))
+    return sorted(found, key=lambda one: one.used, reverse=True)
 
 
 def rename(name: str, new: str) -> Path:

@@ -12,13 +12,10 @@ from numpy.typing import ArrayLike
 
 from planner.errors import PlannerError
 from planner.tables.cells import read_cells, source_of
-from planner.tables.column_types import ANY, column_type
+from planner.tables.column_types import ANY, column_type, knob_columns_in
 from planner.tables.frames import frame_of
 from planner.text.documents import cell, no_column, shown
 from sampler.architecture import FloatArray
-from sampler.families.registry import known_bases
-from sampler.knobs import knobs_among
-from sampler.moves import stage_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,24 +131,12 @@ def varying(names: Sequence[str], *frames: pd.DataFrame) -> list[str]:
 
 def training_columns(*frames: pd.DataFrame) -> list[str]:
     """The columns that describe a training, are in every frame and vary over them together."""
-    knobs = _knob_columns(frames[0])
+    knobs = knob_columns_in(frames[0])
     names = [str(name) for name in frames[0].columns if re.fullmatch(STUDY, str(name)) or name in knobs]
     names = [name for name in names if all(name in frame for frame in frames)]
     return varying(
         [name for name in names if name not in _ENDS or not any(_wordy(frame, name) for frame in frames)], *frames
     )
-
-
-def _knob_columns(frame: pd.DataFrame) -> set[str]:
-    """The columns of knobs, of which a table's base network says which it has."""
-    networks = [known_bases().get(name) for name in frame["base"].unique()] if "base" in frame else []
-    return {
-        column
-        for network in networks
-        if network is not None
-        for name, size in knobs_among(network, frame.columns).items()
-        for column in stage_columns(name, size)
-    }
 
 
 def study_inputs(frame: pd.DataFrame) -> list[str]:

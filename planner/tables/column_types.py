@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from planner.text.quantities import BYTES, COUNT_SUFFIXES, MILLISECONDS
 from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS
-from sampler.moves import stage_of_column
+from sampler.families.registry import known_bases
+from sampler.knobs import knobs_among
+from sampler.moves import stage_columns, stage_of_column
 from sampler.scaling import LEAST_MULTIPLIER, MAX_MULTIPLIER
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,18 @@ _COLUMNS: dict[str, ColumnType] = {
     "seed": ColumnType(0, 1e20),
     "seconds": _SECONDS,
 }
+
+
+def knob_columns_in(frame: pd.DataFrame) -> set[str]:
+    """The columns of knobs, of which a table's base networks say which they have."""
+    networks = [known_bases().get(name) for name in frame["base"].unique()] if "base" in frame else []
+    return {
+        column
+        for network in networks
+        if network is not None
+        for name, size in knobs_among(network, frame.columns).items()
+        for column in stage_columns(name, size)
+    }
 
 
 def column_type(column: str) -> ColumnType | None:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.errors import PlannerError
 from planner.tables.cells import TableSource, all_there, harmless, numbers, shares, source_of, words
-from planner.tables.column_types import SHARE, column_type
+from planner.tables.column_types import SHARE, column_type, knob_columns_in
 from planner.tables.frames import check_columns, frame_of
 from planner.tables.multipliers import fill_multipliers
 from planner.tables.repeats import averaged_repeats
@@ -179,7 +179,8 @@ def _tell(source: TableSource, *remarks: str | None) -> None:
 
 def _unused(frame: pd.DataFrame, rows: TrainingRows) -> list[str]:
     """Which rows, columns and cells of a table are not used, in at most one line."""
-    unknown = [str(name) for name in frame if column_type(str(name)) is None and str(name) not in {*_OWN, *_WORDS}]
+    own = {*_OWN, *_WORDS, *knob_columns_in(frame)}
+    unknown = [str(name) for name in frame if column_type(str(name)) is None and str(name) not in own]
     unused = [f"{n} rows ({why})" for why, n in rows.left_out.items()]
     if unknown:
         more = f" and {len(unknown) - MOST_TOLD} more" if len(unknown) > MOST_TOLD else ""

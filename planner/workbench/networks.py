@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from sampler.families.registry import known_bases
 from trainer.declared.declaring import declares
 from trainer.declared.loading import load_network, offered_network
+from trainer.declared.tables import TABLE_SUFFIX
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _PLACE = re.compile(r".+:[A-Za-z_]\w*")  # FILE.py:NAME, package.module:NAME
@@ -22,7 +23,7 @@ def naming(function: _F, argument: str) -> _F:
 
     Args:
         function: Function.
-        argument: Its argument that names a network: there, or in a list there, may be a function that
+        argument: Name of the argument that names a network: there, or in a list there, may be a function that
             `planner.network` decorates, `FILE.py:NAME`, `package.module:NAME`, or what an installed package offers.
     """
     position = list(inspect.signature(function).parameters).index(argument)
@@ -50,4 +51,6 @@ def _is_declared(given: Any) -> bool:
         return declares(given)
     if given in known_bases():
         return False
-    return _PLACE.fullmatch(given) is not None or (given.isidentifier() and bool(offered_network(given)))
+    if given.endswith(TABLE_SUFFIX) or _PLACE.fullmatch(given):
+        return True
+    return given.isidentifier() and bool(offered_network(given))

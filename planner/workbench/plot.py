@@ -16,7 +16,7 @@ from planner.errors import PlannerError
 from planner.report.answers import REPORT_RULES, answers_of, front_accuracy
 from planner.report.curves import Band, bands_of
 from planner.report.numbers import calibration_of, time_of, trainings_of
-from planner.report.source import Source, of_study
+from planner.report.source import ReportSource, of_study
 from planner.rules import compound
 from planner.tables.status import is_ok
 from planner.text.quantities import format_count
@@ -191,7 +191,7 @@ def time_spent(study: Study, *, ax: Axes | None = None) -> Axes:
     return axes
 
 
-def _source(study: Study) -> Source:
+def _source(study: Study) -> ReportSource:
     """What a report of the study reads.
 
     Raises:
@@ -202,7 +202,7 @@ def _source(study: Study) -> Source:
     return of_study(study.name)
 
 
-def _formula(source: Source) -> Any:
+def _formula(source: ReportSource) -> Any:
     """The formula of a report.
 
     Raises:
@@ -226,7 +226,7 @@ def _scatter(axes: Axes, points: Sequence[tuple[float, float]], marker: str, lab
         axes.plot(*zip(*points, strict=True), marker, markersize=4, label=label, **style)
 
 
-def _published(axes: Axes, source: Source) -> None:
+def _published(axes: Axes, source: ReportSource) -> None:
     """What published rules are expected to reach, with 90 % intervals."""
     answers = [one for one in answers_of(source)[0] if one["accuracy"]]
     for rule, marker in _MARKERS.items():
@@ -239,7 +239,7 @@ def _published(axes: Axes, source: Source) -> None:
             )
 
 
-def _grown(axes: Axes, source: Source, name: str, points: Sequence[tuple[float, float, bool]]) -> None:
+def _grown(axes: Axes, source: ReportSource, name: str, points: Sequence[tuple[float, float, bool]]) -> None:
     """A quantity over c: the trainings, the learned curve with its band, and compound scaling's."""
     formula, table = _formula(source), source.table
     reference = bands_of(compound(table.base, table.resolution, table.classes), formula.c_range)

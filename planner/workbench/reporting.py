@@ -9,7 +9,7 @@ from typing import Any
 from planner.errors import PlannerError
 from planner.report.numbers import numbers_of
 from planner.report.page import page_of
-from planner.report.source import Source
+from planner.report.source import ReportSource
 from planner.text.documents import write_out, write_own
 
 
@@ -38,7 +38,7 @@ def check_path(path: Path) -> None:
         raise PlannerError(f"{path}: a folder of its path is a file; choose another --out")
 
 
-def write_report(source: Source, path: Path, own: bool) -> Report:
+def write_report(source: ReportSource, path: Path, own: bool) -> Report:
     """Writes a page.
 
     Args:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from planner.errors import PlannerError
 from planner.study.folder import existing, folder_of, remember
@@ -19,7 +20,7 @@ def create_study(
     name: str,
     *,
     load_if_exists: bool = False,
-    base: str | None = None,
+    base: str | Callable[..., Any] | None = None,
     trainer: str | Trainer | None = None,
     data: str | None = None,
     classes: int | None = None,
@@ -45,14 +46,15 @@ def create_study(
     Args:
         name: Name of the study.
         load_if_exists: Whether a study of that name is opened instead, which what is said here may not change.
-        base: Name of the base network; `efficientnet_b0` by default.
+        base: The base network: its name, `FILE.py:NAME`, or a function that `planner.network` decorates;
+            `efficientnet_b0` by default.
         trainer: The trainer, if not the trainer of images: `FILE.py:NAME`, `package.module:NAME`, a registered name; or
             a function of a job, which then trains in this process. It has its own data, so that `classes` are needed.
         data: Source of the images: `imagefolder:PATH`, `npz:PATH`, `cifar10:PATH`; generated fractals by default.
         classes: Outputs of the classifier, of a study without images of ours: another trainer does its trainings, or
             they are asked for and told.
         skip_corrupt: Whether images that cannot be read are left out, instead of refused.
-        resolution: Pixels of the base network here; 64 by default.
+        resolution: Pixels of the base network here; 64 by default, or a declared network's own.
         side: Pixels that images are decoded to, which bounds r; 1.4 x resolution by default.
         window: Lowest and highest MACs of networks: quantities (`"1M"`), or multiples of the base network's (`0.03`).
         space: `"uniform"` (default): one d and one w for all stages; `"stage"`: each stage its own.

@@ -47,7 +47,7 @@ class Knob:
     Attributes:
         base: Values at base size: one for the network, or one for each stage.
         values: Values that it may have, ascending: one where it is fixed, none where it only follows.
-        follows: Its value where an architecture does not say, as an expression of `width`, `depth` (of its stage; of
+        follows: Value where an architecture does not say, as an expression of `width`, `depth` (of its stage; of
             the first for the whole network) and `resolution`; None where it stays what it is at base.
     """
 
@@ -62,8 +62,8 @@ class Source:
 
     Attributes:
         file: Name of its file, without folders; "" where it was declared in a program alone.
-        function: Name of the function in it.
-        sha256: Digest of the file's bytes; "" without a file.
+        function: Name of the function in it; of its module, too, without a file.
+        sha256: Digest of the file's bytes, and of the files beside it that it imports; "" without a file.
     """
 
     file: str = ""
@@ -87,7 +87,7 @@ class NetworkDescription:
         images: Whether it takes `(n, channels, r, r)` images and gives one score per class.
         channels: Channels of its images.
         source: Where it is from.
-        counts: What it costs; None where each architecture is traced.
+        counts: Costs; None where each architecture is traced.
         derived: How the counts were found: `traces`, `seconds`, `checked`, `torch`.
     """
 

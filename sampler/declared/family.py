@@ -118,14 +118,6 @@ class DeclaredFamily(Family):
                     found[name][:, i] = named[column]
         return found
 
-    def knob_values(self, network: BaseNetwork, sizes: Sizes) -> Mapping[str, IntArray]:
-        """`(n, k)` values of all knobs, those that follow sizes where architectures do not say."""
-        named, n = self.variables(sizes, 1), len(sizes.resolution)
-        return {
-            name: np.stack([np.broadcast_to(np.asarray(named[one], dtype=np.int64), (n,)) for one in columns], axis=1)
-            for name, columns in self.description.knob_columns().items()
-        }
-
     def with_knobs(self, network: BaseNetwork, knobs: Mapping[str, tuple[int, ...]]) -> BaseNetwork:
         """The base network itself: knobs are the architecture's, and none of them is in the table."""
         super().with_knobs(network, {name: one for name, one in knobs.items() if name not in self.description.knobs})

@@ -244,7 +244,7 @@ def _check_knobs(case: _Case) -> None:
         same = all(int(getattr(total, cost)[0]) == getattr(counted, cost) for cost in _COUNTS[:3])
         case.require(same, f"other {name} count otherwise in a table")
     several = case.architectures()
-    followed = family.knob_values(network, sizes_of(several))
+    followed = family.followed(network, sizes_of(several))
     case.require(set(followed) == set(knobs), f"knobs are {sorted(knobs)}, but values are given of {sorted(followed)}")
     both = count(several, _CLASSES), count(replace(several, knobs=followed), _CLASSES)
     same = all(np.array_equal(*(getattr(one, cost) for one in both)) for cost in _COUNTS)

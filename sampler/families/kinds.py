@@ -69,7 +69,10 @@ def _problem(stage: Stage, kind: BlockKind) -> str:
     ratio = next((one for one in ratios if not 0 <= one <= _LARGEST_RATIO), max(ratios))
     blocks = f"a block {stage.block!r}"
     checks = (
-        (0 < stage.kernel <= _LARGEST_KERNEL and stage.kernel % 2, f"kernel is {stage.kernel}; an odd number is wanted"),
+        (
+            0 < stage.kernel <= _LARGEST_KERNEL and stage.kernel % 2,
+            f"kernel is {stage.kernel}; an odd number is wanted",
+        ),
         (not kind.kernel or stage.kernel == kind.kernel, f"kernel is {stage.kernel}; {blocks} has {kind.kernel}"),
         (stage.stride in kind.strides, f"stride is {stage.stride}; {_either(kind.strides)} is wanted"),
         (0 < stage.width <= MAX_CHANNELS, f"width is {stage.width}; 1 to {MAX_CHANNELS} channels are wanted"),

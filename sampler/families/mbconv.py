@@ -128,11 +128,11 @@ def mbconv_variant(network: BaseNetwork) -> MBConvVariant:
 
 
 def padded_area(side: IntArray, kernel: int, stride: int) -> IntArray | int:
-    """Pixels of the padded copy that TensorFlow's padding makes before a stride; 0 without one."""
+    """Pixels of the padded copy that TensorFlow's padding makes before a stride, even of no pixel; 0 without one."""
     if stride == 1:
         return 0
     padding = np.maximum((strided(side, stride) - 1) * stride + kernel - side, 0)
-    copy: IntArray = np.where(padding > 0, (side + padding) ** 2, 0)
+    copy: IntArray = (side + padding) ** 2
     return copy
 
 

@@ -49,6 +49,8 @@ class MBConvVariant:
         checked_name("squeeze_activation", self.squeeze_activation, ("", *ACTIVATIONS))
         if self.squeeze_divisor not in (1, 8):
             raise InputError(f"squeeze_divisor is {self.squeeze_divisor}; 1 or 8 is wanted")
+        if self.pooled_head:
+            checked_name("activation before a pooled head", self.activation, IN_PLACE)
         if self.relu_stages < 0 or any(index < 0 for index in self.no_skip):
             raise InputError("relu_stages and no_skip count stages; none may be negative")
 

@@ -99,7 +99,7 @@ class Family(Protocol):
     def with_knobs(self, network: BaseNetwork, knobs: Mapping[str, tuple[int, ...]]) -> BaseNetwork:
         """The base network with other further whole numbers in its table; those that are not given stay.
 
-        Itself, where its knobs follow sizes (`knob_values`) and are only an architecture's, not the table's.
+        Itself, where its knobs follow sizes (`followed`) and are only an architecture's, not the table's.
 
         Raises:
             InputError: If the family has no such knob; none has any by default.
@@ -107,14 +107,6 @@ class Family(Protocol):
         if knobs:
             raise InputError(f"{network.name}: family {self.name} has no knob {', '.join(knobs)}; leave it out")
         return network
-
-    def knob_values(self, network: BaseNetwork, sizes: Sizes) -> Mapping[str, IntArray]:
-        """`(n, k)` values of all knobs: what architectures say, and where they do not, what follows from their sizes.
-
-        By default the latter are those of the table; a family whose knobs follow sizes gives its own.
-        """
-        own = {name: np.tile(np.array(values), (len(sizes.widths), 1)) for name, values in self.knobs(network).items()}
-        return {name: sizes.knobs.get(name, values) for name, values in own.items()}
 
     def macs_bound(self, network: BaseNetwork, sizes: Sizes) -> float:
         """What the MACs of no architecture exceed, as a float that cannot overflow and needs no count.
@@ -181,6 +173,11 @@ def sizes_of(architectures: Architectures) -> Sizes:
         architectures.head,
         architectures.knobs,
     )
+
+
+def knob_values(family: Family, network: BaseNetwork, sizes: Sizes) -> dict[str, IntArray]:
+    """`(n, k)` values of all knobs by name: what architectures say, and where they do not, what follows."""
+    return {name: sizes.knobs.get(name, values) for name, values in family.followed(network, sizes).items()}
 
 
 def overrides(family: Family, method: str) -> bool:

@@ -222,7 +222,7 @@ def without_usual_knobs(architecture: Architecture) -> Architecture:
         return architecture
     plain = architecture.with_knobs({})
     network = network_of(plain)
-    usual = family_of(network).knob_values(network, sizes_of(stack([plain])))
+    usual = family_of(network).followed(network, sizes_of(stack([plain])))
     return architecture.with_knobs(
         {
             name: values
@@ -279,7 +279,6 @@ _METHODS = (
     "knobs",
     "knob_grids",
     "followed",
-    "knob_values",
     "with_knobs",
     "macs_bound",
     "terms",

@@ -1,8 +1,9 @@
 """RegNetX and RegNetY, 200 MMACs to 32 GMACs (Radosavovic et al. 2020, https://arxiv.org/abs/2003.13678).
 
-As timm builds them: bottleneck ratio 1, every stage's first block with stride 2 and a projected shortcut (which only a
-table of stride 1 and equal widths has not), squeeze-excite reduced from a block's input channels, no head convolution. A block's layers are reduce (1x1),
-spatial (3x3, in groups), squeeze and excite, expand (1x1), as in a bottleneck of any ratio, and shortcut (1x1).
+As timm builds them: bottleneck ratio 1, every stage's first block with stride 2 and a projected shortcut (a table's may
+have stride 1, and then projects where the width changes), squeeze-excite reduced from a block's input channels, no head
+convolution. A block's layers are reduce (1x1), spatial (3x3, in groups), squeeze and excite, expand (1x1), as in a
+bottleneck of any ratio, and shortcut (1x1).
 Notation, all int64 of shape (n,):
 
     c_in, c_out          channels of a block: input, output (and hidden, the bottleneck ratio being 1)

@@ -234,7 +234,7 @@ def projects(network: BaseNetwork, stride: int) -> bool:
 
 
 def has_layers(network: BaseNetwork) -> bool:
-    """Whether the network can have one width per layer: whether it is a ResNet of basic blocks, ImageNet's or CIFAR's."""
+    """Whether the network can have one width per layer: whether it is one of basic blocks and a usual stem."""
     blocks = all(stage.block == "basic" for stage in network.stages)
     return network.family == "residual" and blocks and has_usual_stem(network)
 

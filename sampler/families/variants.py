@@ -32,11 +32,15 @@ def variant_of(named: Mapping[str, V], text: str) -> V:
     Raises:
         InputError: If it is neither, or says something impossible.
     """
-    return named[text] if text in named else _read(tuple(named), type(named[""]), text)
+    if text in named:
+        return named[text]
+    kind: Any = type(named[""])
+    variant: V = _read(tuple(named), kind, text)
+    return variant
 
 
 @lru_cache(maxsize=256)
-def _read(names: tuple[str, ...], kind: type[V], text: str) -> V:
+def _read(names: tuple[str, ...], kind: Any, text: str) -> Any:
     try:
         told = json.loads(text)
     except ValueError:
@@ -44,10 +48,10 @@ def _read(names: tuple[str, ...], kind: type[V], text: str) -> V:
     if not isinstance(told, dict):
         known = ", ".join(repr(name) for name in sorted(names))
         raise InputError(f"variant {shown(text)} is unknown; known: {known}")
-    return made(kind, told)
+    return variant_made(kind, told)
 
 
-def made(kind: type[V], told: Mapping[str, Any]) -> V:
+def variant_made(kind: type[V], told: Mapping[str, Any]) -> V:
     """A dataclass of what is told as JSON; every field has a default, whose type the value must have.
 
     Raises:

@@ -20,7 +20,7 @@ import numpy as np
 from sampler.architecture import MAX_CHANNELS, BaseNetwork, IntArray, Stage
 from sampler.errors import InputError
 from sampler.families.parts import Block, Layer
-from sampler.families.protocol import Family, Sizes, by_name
+from sampler.families.protocol import Family, Sizes, by_name, knob_values
 
 if TYPE_CHECKING:
     from sampler.architecture import FloatArray
@@ -62,7 +62,7 @@ class _ViT(Family):
             InputError: If a width does not divide into heads.
         """
         c = np.ascontiguousarray(sizes.widths[:, 0])
-        heads, hidden = (values[:, 0] for values in self.knob_values(network, sizes).values())
+        heads, hidden = (values[:, 0] for values in knob_values(self, network, sizes).values())
         _check_heads(network, c, heads)
         patches = (sizes.resolution // network.stem_stride) ** 2
         tokens, depth = patches + 1, np.ascontiguousarray(sizes.depths[:, 0])
@@ -88,10 +88,13 @@ class _ViT(Family):
         (width,) = network.widths
         return {HEADS: (width // _HEAD_WIDTH,), MLP: (_MLP_RATIO * width,)}
 
-    def knob_values(self, network: BaseNetwork, sizes: Sizes) -> Mapping[str, IntArray]:
-        """`(n, 1)` heads of 64 channels, and four times the channels inside the MLP, where architectures do not say."""
-        follow = {HEADS: np.maximum(sizes.widths // _HEAD_WIDTH, 1), MLP: _MLP_RATIO * sizes.widths}
-        return {name: sizes.knobs.get(name, values) for name, values in follow.items()}
+    def knob_grids(self, network: BaseNetwork) -> Mapping[str, tuple[int, ...]]:
+        """Channels inside the MLP: multiples of 64, up to what ViT-Base has twice over."""
+        return {MLP: tuple(range(_HEAD_WIDTH, 2 * _MLP_RATIO * _WIDTHS["base"] + 1, _HEAD_WIDTH))}
+
+    def followed(self, network: BaseNetwork, sizes: Sizes) -> Mapping[str, IntArray]:
+        """`(n, 1)` heads of 64 channels, and four times the channels inside the MLP."""
+        return {HEADS: np.maximum(sizes.widths // _HEAD_WIDTH, 1), MLP: _MLP_RATIO * sizes.widths}
 
     def with_knobs(self, network: BaseNetwork, knobs: Mapping[str, tuple[int, ...]]) -> BaseNetwork:
         """The base network itself: its knobs follow the width, and are an architecture's."""
@@ -100,7 +103,7 @@ class _ViT(Family):
     def macs_bound(self, network: BaseNetwork, sizes: Sizes) -> float:
         """The MACs themselves, in floating point, with the most classes there may be."""
         c, depth = (part[:, 0].astype(np.float64) for part in (sizes.widths, sizes.depths))
-        hidden: FloatArray = self.knob_values(network, sizes)[MLP][:, 0].astype(np.float64)
+        hidden: FloatArray = knob_values(self, network, sizes)[MLP][:, 0].astype(np.float64)
         tokens = (sizes.resolution.astype(np.float64) / network.stem_stride) ** 2 + 1
         block = tokens * c * (4 * c + 2 * hidden + 2 * tokens)
         stem = 3.0 * network.stem_stride**2 * c * tokens

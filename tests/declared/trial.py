@@ -1,19 +1,17 @@
 """Networks of `tests/networks` as a stranger declares them: derived, counted by us, held against torch."""
 
 import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
-from trainer.declared.derive import traced
 
-import planner
 from sampler.architecture import Architecture, stack
 from sampler.complexity import count
 from sampler.declared.expressions import Evaluation
 from sampler.declared.family import know_declared
-from sampler.declared.spec import followers, network_spec
+from sampler.declared.spec import followers
+from trainer.declared.declaring import declaration_of, declares
+from trainer.declared.derive import traced
 
 FOLDER = Path(__file__).parents[1] / "networks"
 # The ten of the issue, and those that nobody named.
@@ -22,33 +20,12 @@ OTHERS = tuple(sorted({file.stem for file in FOLDER.glob("*.py")} - {*NAMED, "co
 COUNTS = ("macs", "params", "activations", "memory")
 
 
-def module_at(file):
-    """A module of a file anywhere, imported anew."""
+def spec_of(file):
+    """What a file declares."""
     found = importlib.util.spec_from_file_location(f"network_{Path(file).stem}", file)
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
-    return module
-
-
-def spec_of(file):
-    """What the file declares."""
-    specs = []
-
-    def network(**options):
-        def keep(function):
-            specs.append(network_spec(function, **options))
-            return function
-
-        return keep
-
-    stand_in = ModuleType("planner")
-    stand_in.network = network
-    sys.modules["planner"], before = stand_in, planner
-    try:
-        module_at(file)
-    finally:
-        sys.modules["planner"] = before
-    return specs[0]
+    return next(declaration_of(one).spec for one in vars(module).values() if declares(one))
 
 
 def knobs_of(spec, sizes, given):
@@ -78,13 +55,17 @@ def counted(spec, description, draws):
 
 
 def wrong(spec, description, truth, draws):
-    """Where our counts are not torch's: a line each."""
-    lines = []
+    """Where our counts are not torch's: a line each. What torch cannot build is left out, a fifth at most."""
+    lines, refused = [], 0
     for (sizes, knobs, classes), ours in zip(draws, counted(spec, description, draws), strict=True):
-        theirs = truth(spec, {**sizes, "classes": classes, **knobs_of(spec, sizes, knobs)})
+        try:
+            theirs = truth(spec, {**sizes, "classes": classes, **knobs_of(spec, sizes, knobs)})
+        except (RuntimeError, ValueError, AssertionError):  # such as more levels than an image can be halved
+            refused += 1
+            continue
         lines += [
             f"{name}: ours {mine}, torch's {real} at {sizes} {knobs} classes={classes}"
             for name, mine, real in zip(COUNTS, ours.tolist(), theirs, strict=True)
             if mine != real
         ]
-    return lines
+    return lines if 5 * refused <= len(draws) else [f"{refused} of {len(draws)} cannot be built"]

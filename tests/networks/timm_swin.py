@@ -7,7 +7,7 @@ from torch import nn
 import planner
 
 
-@planner.network(resolution=224, widths=(96, 192, 384, 768), depths=(2, 2, 6, 2), divisor=32)
+@planner.network(resolution=224, widths=(96, 192, 384, 768), depths=(2, 2, 6, 2), divisor=32, step=32)
 def swin(resolution, widths, depths, classes):
     layers = [PatchEmbed(resolution, 4, 3, widths[0], nn.LayerNorm, output_fmt="NHWC")]
     before, side = widths[0], resolution // 4

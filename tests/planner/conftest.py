@@ -6,6 +6,7 @@ import sqlite3
 import sys
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -199,3 +200,73 @@ class Silent:
 @pytest.fixture(scope="session")
 def silent():
     return Silent()
+
+
+# A network of the user's own: 3x3 convolutions, each stage begins with half the pixels.
+DECLARED = """
+from torch import nn
+
+import planner
+
+
+@planner.network(resolution=32, widths=(16, 32), depths=(1, 2), step=4)
+def net(resolution, widths, depths, classes):
+    layers, before = [], 3
+    for width, depth in zip(widths, depths):
+        for i in range(depth):
+            layers += [nn.Conv2d(before, width, 3, 1 if i else 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+            before = width
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, classes))
+"""
+
+
+def _written_by_hand(spec):
+    """What the network costs, as one counts it on paper; the elements alive are a rough guess."""
+    from sampler.declared.description import NetworkDescription
+
+    halved = ["//", ["+", "resolution", 1], 2]
+    sides = [halved, ["//", ["+", halved, 1], 2]]
+    parts = []
+    for number, (before, side) in enumerate(zip((3, "width_1"), sides, strict=True), 1):
+        width, depth = f"width_{number}", f"depth_{number}"
+        weights = ["*", 9, width, ["+", before, ["*", ["-", depth, 1], width]]]
+        params = ["+", weights, ["*", 2, width, depth]]
+        costs = {"macs": ["*", weights, side, side], "params": params, "activations": ["*", width, depth, side, side]}
+        parts.append({"part": number, **costs})
+    linear = ["*", "width_2", "classes"]
+    parts.append({"part": "head", "macs": linear, "params": ["+", linear, "classes"], "activations": "classes"})
+    alive = ["*", 3, "width_1", sides[0], sides[0]]
+    counts = {"follows": {}, "cells": [], "parts": parts, "alive": alive, "int64s": ["+", "depth_1", "depth_2"]}
+    facts = {name: getattr(spec, name) for name in ("name", "resolution", "widths", "depths", "knobs", "channels")}
+    found = {"traces": 4, "seconds": 0.5, "checked": 2, "outputs": [[1, 10]]}
+    divisors = (spec.divisor,) * len(spec.widths)
+    return NetworkDescription(
+        **facts, least=4, step=4, divisors=divisors, images=spec.input is None, counts=counts, derived=found
+    )
+
+
+@pytest.fixture
+def declared(monkeypatch, tmp_path):
+    """A function that begins anew, as another process does; `mine.py:net` lies here, and is derived by hand."""
+    from sampler.families.registry import known_bases
+    from trainer.declared import loading
+
+    before, path = set(known_bases()), list(sys.path)
+
+    def derive(spec, tell):
+        tell("tracing", 4, 4)
+        return _written_by_hand(spec)
+
+    def begin():
+        for name in set(known_bases()) - before:
+            loading.forget_network(name)
+        for title in [title for title in sys.modules if title.startswith("_user_")]:
+            del sys.modules[title]
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SCALING_PLANNER_CACHE", str(tmp_path / "user-cache"))
+    monkeypatch.setattr(loading, "_derive", SimpleNamespace(derive=derive))
+    (tmp_path / "mine.py").write_text(DECLARED)
+    yield begin
+    begin()
+    sys.path[:] = path

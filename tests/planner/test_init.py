@@ -67,6 +67,7 @@ def given(name):
             "rule": "free",
             "classes": 10,
             "dtype": "float16",
+            "knobs": {},
         },
         "planner.propose": {
             "observed": TABLE[:4],

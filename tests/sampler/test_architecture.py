@@ -51,8 +51,8 @@ def random_architectures(n, seed=0):
         ("resolution", "64", "resolution must be whole numbers, got '64'$"),
         ("resolution", None, "resolution must be whole numbers, got None$"),
         ("resolution", True, "resolution must be whole numbers, got True$"),
-        ("stem", 0, "stem must be between 1 and 131072, got 0$"),
-        ("stem", 131_073, "stem must be between 1 and 131072, got 131073$"),
+        ("stem", -1, "stem must be between 0 and 131072, got -1$"),
+        ("stem", 131_073, "stem must be between 0 and 131072, got 131073$"),
         ("head", -32, "head must be between 0 and 131072, got -32$"),
         ("head", 1.5, "head must be whole numbers, got 1.5$"),
         ("widths", (16, 0), "widths must be between 1 and 131072, got 0$"),
@@ -83,7 +83,7 @@ def test_the_largest_values_allowed_are_allowed():
 
 def test_an_input_error_is_a_value_error():
     with pytest.raises(ValueError, match="stem must be between"):
-        Architecture(**{**GOOD, "stem": 0})
+        Architecture(**{**GOOD, "stem": -1})
 
 
 def test_an_architecture_cannot_be_changed():

@@ -15,6 +15,7 @@ from trainer.network import build
 
 NAMES = ["efficientnet_b0", "mobilenetv3_large_100", "efficientnetv2_b0", "mnasnet_100", "resnet18", "resnet50"]
 NAMES += ["resnet20_cifar", "regnetx_002", "regnety_002", "ghostnet_100", "convnext_atto", "convnext_tiny"]
+NAMES += ["vit_tiny_patch16"]
 
 
 def architectures(name):
@@ -25,7 +26,8 @@ def architectures(name):
     pixels = rng.integers(network.stride, 3 * network.stride, 2)
     d, w = rng.uniform(0.35, 2, shape), rng.uniform(0.35, 2, shape)
     d[0] = w[0] = 1
-    return scale_stages(network, rule_named(network.rule), pixels, d, w)
+    rule = rule_named(network.rule)
+    return scale_stages(network, rule, pixels - pixels % rule.step, d, w)
 
 
 def by_torch(module, image):

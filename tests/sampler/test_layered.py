@@ -13,7 +13,7 @@ from sampler.architecture import stack
 from sampler.complexity import count_layers
 from trainer.inherit import inherit
 from trainer.network import build
-from trainer.weights import load_network, save_network
+from trainer.weights import load_trained, save_network
 
 CIFAR = base("resnet20_cifar")
 CLASSES = 7
@@ -101,7 +101,7 @@ def test_a_network_in_a_file_keeps_its_layers(tmp_path):
     one = LayeredArchitecture.of(CIFAR, UNEVEN, stem=6)
     model = build(one, CLASSES).eval()
     save_network(tmp_path / "kept.safetensors", model, one, CLASSES)
-    again, architecture, classes = load_network(tmp_path / "kept.safetensors")
+    again, architecture, classes = load_trained(tmp_path / "kept.safetensors")
     image = torch.randn(2, 3, 16, 16)
     assert architecture == one and classes == CLASSES
     assert torch.equal(again.eval()(image), model(image))

@@ -17,7 +17,7 @@ ONE_OF_EACH = ["efficientnet_b0", "mobilenetv3_large_100", "efficientnetv2_b0", 
 ONE_OF_EACH += ["regnety_016", "ghostnet_100", "convnext_atto", "convnext_tiny"]
 # With these, every kind of network of every family; by default they are run, the larger ones are slow.
 FEW = {*ONE_OF_EACH, "efficientnet_lite0", "tinynet_e", "mobilenetv2_100", "mobilenetv3_small_100", "mnasnet_100"}
-FEW |= {"semnasnet_100", "regnetx_002", "resnet20_cifar", "s_ghostnet"}
+FEW |= {"semnasnet_100", "regnetx_002", "resnet20_cifar", "s_ghostnet", "vit_tiny_patch16"}
 BYTES = {torch.float32: "float32", torch.float16: "float16"}
 
 
@@ -32,7 +32,7 @@ class Alive(TorchDispatchMode):
 
     def add(self, tensor):
         storage = StorageWeakRef(tensor.untyped_storage())
-        feature_map = tensor.dim() == 4 and sum(side > 1 for side in tensor.shape) > 1
+        feature_map = sum(side > 1 for side in tensor.shape) > 1
         if feature_map and storage.cdata not in self.ignored:
             self.alive[storage.cdata] = (storage, tensor.untyped_storage().nbytes())
 
@@ -66,7 +66,8 @@ def check_random(name, n, seed):
     shape = (n, len(network.stages))
     pixels = rng.integers(network.stride, 8 * network.stride, n)
     d, w = rng.uniform(0.35, 2, shape), rng.uniform(0.35, 2, shape)
-    drawn = scale_stages(network, rule_named(network.rule), pixels, d, w)
+    rule = rule_named(network.rule)
+    drawn = scale_stages(network, rule, pixels - pixels % rule.step, d, w)
     counted = count(drawn, 37).memory
     for row, architecture in enumerate(drawn):
         assert counted[row] == tracked(architecture, 37), architecture

@@ -18,7 +18,7 @@ from sampler.scaling import rule_named
 from trainer.checkpoint import DIGEST_BYTES, read_checkpoint, write_checkpoint
 from trainer.images import load_images
 from trainer.network import build
-from trainer.weights import load_network, save_network
+from trainer.weights import load_trained, save_network
 
 EXAMPLES = int(os.environ.get("PLANNER_FUZZ_EXAMPLES", "1000"))
 QUICK = settings(
@@ -78,7 +78,7 @@ def saved_network(folder):
 
     def read(content):
         path.write_bytes(content)
-        load_network(path)
+        load_trained(path)
 
     return path.read_bytes(), read
 

@@ -15,7 +15,7 @@ from trainer.observation import DataSpec, Fidelity, Observation, Training
 from trainer.proxy import prepared, train
 from trainer.recipe import RECIPES, Recipe
 from trainer.scoring import evaluation_interval, splits
-from trainer.weights import load_network
+from trainer.weights import load_trained
 
 SMALL = Architecture("efficientnet_b0", 32, 8, (8, 8, 8, 8, 8, 8, 8), (1, 1, 1, 1, 1, 1, 1), 16)
 OTHER = replace(SMALL, resolution=40, widths=(8, 8, 16, 8, 8, 8, 8))
@@ -266,7 +266,7 @@ def test_other_errors_of_a_step_are_defects_and_not_swallowed(data, monkeypatch)
 def test_the_network_that_was_scored_is_kept_and_can_be_started_from(data, tmp_path):
     path = tmp_path / "network.safetensors"
     long = train(training(epochs=8), data, keep=path)
-    network, architecture, classes = load_network(path)
+    network, architecture, classes = load_trained(path)
     assert (architecture, classes) == (SMALL, 2)
     tuned = train(training(epochs=1, learning_rate=1e-9, ema=0.0), data, weights=network.state_dict())
     assert tuned.history[0].training_loss < long.history[0].training_loss
@@ -324,7 +324,7 @@ def test_residual_blocks_begin_as_identities_where_the_recipe_says_so(name, expe
 
 def test_inherited_weights_are_not_silenced(data, tmp_path):
     trained = train(training(epochs=1), data, keep=tmp_path / "kept.safetensors")
-    model = load_network(tmp_path / "kept.safetensors")
+    model = load_trained(tmp_path / "kept.safetensors")
     inherited = prepared(training(), 2, 10, model[0].state_dict())
     assert trained.status == "ok"
     assert all(torch.equal(a, b) for a, b in zip(model[0].parameters(), inherited.parameters(), strict=True))

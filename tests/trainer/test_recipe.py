@@ -14,7 +14,7 @@ from trainer.distillation import Distillation
 from trainer.network import build
 from trainer.optimization import averaged, label_loss, optimizer, schedule, set_drop_path, set_norm_momentum
 from trainer.recipe import RECIPES, Recipe, recipe_named
-from trainer.weights import load_network, save_network
+from trainer.weights import load_trained, save_network
 
 SMALL = Architecture("efficientnet_b0", 32, 8, (8, 8, 8, 8, 8, 8, 8), (1, 2, 1, 1, 1, 1, 1), 16)
 CPU = torch.device("cpu")
@@ -219,7 +219,7 @@ def teacher(tmp_path):
 def test_a_network_comes_back_from_its_file(teacher):
     path, model = teacher
     torch.manual_seed(7)
-    loaded, architecture, classes = load_network(path)
+    loaded, architecture, classes = load_trained(path)
     state = torch.get_rng_state()
     assert (architecture, classes) == (SMALL, 4)
     assert all(torch.equal(loaded.state_dict()[name], value) for name, value in model.state_dict().items())
@@ -256,5 +256,5 @@ def test_a_teacher_that_is_not_one_is_refused_in_one_line(tmp_path):
     (tmp_path / "text").write_text("no network")
     for name, words in (("absent", "No such file"), ("text", "not a saved network")):
         with pytest.raises(InputError, match=words) as error:
-            load_network(tmp_path / name)
+            load_trained(tmp_path / name)
         assert "\n" not in str(error.value)

@@ -10,6 +10,8 @@ As a test of one's own:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,12 +20,12 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from sampler import Architecture, InputError, architecture_complexity, stack
+from sampler import Architecture, InputError, architecture_complexity, network_of, stack
 from sampler.complexity import count
 from sampler.declared.description import NetworkDescription
 from sampler.declared.family import declared_family
-from sampler.declared.spec import NetworkSpec
-from trainer.declared.loading import load_network, spec_of_network
+from trainer.declared.examples import example_of
+from trainer.declared.loading import load_network
 from trainer.network import build
 
 _CLASSES = 7
@@ -43,14 +45,14 @@ def check_network(network: Any, rounds: int = 8, seed: int = 0) -> None:
     """
     try:
         name = load_network(network).name
-        description, spec = declared_family(name).description, spec_of_network(name)
+        description = declared_family(name).description
     except InputError as error:
         raise AssertionError(f"it cannot be counted: {error}") from error
     rng = np.random.default_rng(seed)
     drawn = [_drawn(description, rng) for _ in range(rounds)]
     for architecture in drawn:
         try:
-            _compare(spec, description, architecture)
+            _compare(description, architecture)
         except InputError as error:
             raise AssertionError(f"what should be buildable is refused: {error}") from error
         except Exception as error:
@@ -79,11 +81,11 @@ def _drawn(description: NetworkDescription, rng: np.random.Generator) -> Archite
     return Architecture(one.name, pixels, 0, widths, depths, 0).with_knobs(knobs)
 
 
-def _compare(spec: NetworkSpec, description: NetworkDescription, architecture: Architecture) -> None:
+def _compare(description: NetworkDescription, architecture: Architecture) -> None:
     model = build(architecture, _CLASSES).eval()  # its parameters are compared there
-    args, kwargs = _example(spec, architecture.resolution)
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        found = model(*args, **kwargs)
+    example = example_of(network_of(architecture), architecture.resolution)
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), _unfused(), FlopCounterMode(display=False) as counter:
+        found = example.given_to(model)
     macs, wanted = architecture_complexity(architecture, _CLASSES).macs, counter.get_total_flops() // 2
     assert macs == wanted, f"{macs:,} MACs are counted of {architecture}, which does {wanted:,}"
     if description.images:
@@ -92,18 +94,17 @@ def _compare(spec: NetworkSpec, description: NetworkDescription, architecture: A
     _check_again(model, build(architecture, _CLASSES), architecture)
 
 
+@contextmanager
+def _unfused() -> Iterator[None]:
+    """Has torch's transformer layers run operation by operation: what is fused cannot be counted."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
 def _check_again(model: nn.Module, again: nn.Module, architecture: Architecture) -> None:
     shapes = [{name: tuple(one.shape) for name, one in built.state_dict().items()} for built in (model, again)]
     assert shapes[0] == shapes[1], f"built twice, {architecture} has other weights the second time"
-
-
-def _example(spec: NetworkSpec, resolution: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Arguments of the module: zeros in the place of whatever numbers the example input has."""
-    given = torch.zeros(1, spec.channels, resolution, resolution) if spec.input is None else spec.input(resolution)
-    if isinstance(given, dict):
-        return (), {name: _zeros(one) for name, one in given.items()}
-    return tuple(map(_zeros, given if isinstance(given, tuple | list) else (given,))), {}
-
-
-def _zeros(value: Any) -> Any:
-    return torch.zeros(value.shape, dtype=value.dtype) if isinstance(value, torch.Tensor) else value

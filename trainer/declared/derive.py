@@ -30,6 +30,8 @@ __all__ = ["derive", "traced"]
 CHECKED = 50  # random architectures whose costs must be equal
 _FIRST, _ROUNDS, _DOUBTS = 12, 12, 14
 _SAMPLE = 3000
+_LARGER = (2, 4, 8)
+_AGAIN = 6  # traces that are made again where no closed form was found: cost by chance has none
 _SECONDS = 150  # of the processor, after which architectures are traced one by one
 Tell = Callable[[str, int, int], None]
 
@@ -84,12 +86,15 @@ class Derivation:
         self.tell("sizes that can be built", 0, CHECKED)
         self._check_same()
         self.levels = learned(self.spec, self.trace, self.random)
+        self.spec = self.levels.spec
         why = ""
         counts: Counts | None = None
         try:
             counts = self._closed()
         except (NoClosedFormError, StructureError) as error:
             why = str(error)
+            for point, before in list(zip(self.points, self.traces, strict=True))[-_AGAIN:]:
+                self._same(point, before)
         return self._described(counts, why)
 
     def _described(self, counts: Counts | None, why: str) -> NetworkDescription:
@@ -100,6 +105,7 @@ class Derivation:
             "checked": CHECKED if counts else 0,
             "torch": torch.__version__,
             "how": "closed" if counts else "traced",
+            "outputs": [list(shape) for shape in self.trace(point_of(spec, {"classes": 10})).result],  # of ten classes
         }
         if why:
             derived["why"] = why
@@ -132,9 +138,10 @@ class Derivation:
         self.made += 1
         if again.counts() != before.counts():
             raise InputError(
-                f"network {self.spec.name} does not cost the same twice: {before.counts()[:2]} MACs and params once, "
-                f"{again.counts()[:2]} the next time, at {sizes_text(self.spec, point)}; let what it builds follow its "
-                "sizes alone (no random choices)"
+                f"network {self.spec.name} does not cost the same twice: "
+                f"{before.counts()[0]:,} MACs and {before.counts()[1]:,} params once, "
+                f"{again.counts()[0]:,} and {again.counts()[1]:,} the next time, at {sizes_text(self.spec, point)}; "
+                "let what it builds follow its sizes alone (no random choices)"
             )
 
     # ---- traces
@@ -185,13 +192,12 @@ class Derivation:
             f"width_{i}": width + self.levels.divisors[i - 1] * (2 * i - 1)
             for i, width in enumerate(self.spec.widths, 1)
         }
-        try:
-            full = self.trace(self.levels.at(**base, **odd))
-        except IllegalError:
-            odd = {}
-            full = self.trace(self.levels.at(**base))
+        # Deep blocks may need a larger input than the base's, and widths that are unlike may be none.
+        larger = [{"resolution": times * self.spec.resolution} for times in _LARGER]
+        moved = self._legal([{**base, **more, **some} for more in ({}, *larger) for some in (odd, {})])
+        full = self.trace(self.levels.at(**moved))
         shorter = [
-            [self.trace(self.levels.at(**{**base, **odd, f"depth_{i}": d})) for d in range(most - 1, 0, -1)]
+            [self.trace(self.levels.at(**{**moved, f"depth_{i}": d})) for d in range(most - 1, 0, -1)]
             for i, most in enumerate(self.most, 1)
         ]
         self.templates = {
@@ -200,6 +206,20 @@ class Derivation:
             )
             for name in SEQUENCES
         }
+
+    def _legal(self, some: Sequence[dict[str, int]]) -> dict[str, int]:
+        """The first of some moves from the base that can be built.
+
+        Raises:
+            NoClosedFormError: If none can.
+        """
+        for moved in some:
+            try:
+                self.trace(self.levels.at(**moved))
+                return moved
+            except IllegalError as error:
+                why = error
+        raise NoClosedFormError(f"no network of depths {self.most} can be built ({why})")
 
     def _first_points(self) -> list[dict[str, int]]:
         """Each variable moved alone from one architecture; and random ones."""

@@ -14,7 +14,7 @@ from trainer.families.registry import torch_family_of
 if TYPE_CHECKING:
     import torch
 
-COLOURS = 3
+_COLOURS = 3
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def example_of(network: BaseNetwork, resolution: int, batch: int = 1, seed: int 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if spec is None or spec.input is None:
-            channels = COLOURS if spec is None else spec.channels
+            channels = _COLOURS if spec is None else spec.channels
             return Example((torch.randn(batch, channels, resolution, resolution),))
         return _given(spec.input, resolution, network.name)
 

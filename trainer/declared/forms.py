@@ -15,6 +15,7 @@ import numpy as np
 
 from sampler.architecture import IntArray
 from sampler.declared.expressions import Evaluation, Expression
+from trainer.declared.doubling import doubling, power_of_two
 
 X = "x"
 _LARGEST_POWER = 40
@@ -42,7 +43,7 @@ def forms(x: IntArray, y: IntArray, thorough: bool = True) -> list[Expression]:
     if not found or len(x) < 8:
         found += _fitting(_strided(x, y), x, y)
     if thorough and not found:
-        found = _fitting([*_powers(x, y), *_quadratic(x, y)], x, y)
+        found = _fitting([*doubling(X, x, y), *_powers(x, y), *_quadratic(x, y)], x, y)
     if thorough:
         found += _fitting(_rounded(x, y), x, y)
         found = found or _fitting([*_cyclic(x, y), *_bounded(x, y)], x, y)
@@ -86,12 +87,6 @@ def _affine(x: IntArray, y: IntArray) -> Iterator[Expression]:
     over = math.lcm(slope.denominator, start.denominator)
     if slope and over <= 4096 and (len(x) > 2 or start == 0 or over == 1):
         yield scaled(X, int(slope * over), over, int(start * over))
-
-
-def power_of_two(expression: Expression, more: int = 0) -> Expression:
-    """2 to the power of an expression and some more."""
-    keys = list(range(_LARGEST_POWER + 1))
-    return ["table", ["min", expression, _LARGEST_POWER], keys, [2 ** max(key + more, 0) for key in keys]]
 
 
 def _exponential(x: IntArray, y: IntArray) -> Iterator[Expression]:
@@ -151,7 +146,7 @@ def _powers(x: IntArray, y: IntArray) -> Iterator[Expression]:
                     yield scaled(["*", *[one] * power], plus=plus)
         step = int(np.gcd.reduce(y))
         if step > 1:
-            root = np.rint((y // step) ** (1 / power)).astype(np.int64)
+            root = np.rint(np.maximum(y // step, 0) ** (1 / power)).astype(np.int64)
             if np.array_equal(root**power * step, y) and root[0] != root[-1]:
                 for one in [*_affine(x, root), *_strided(x, root)]:
                     yield scaled(["*", *[one] * power], step)

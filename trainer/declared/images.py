@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-GREY, COLOURS = 1, 3  # channels of images that the image trainer can give
+_GREY, _COLOURS = 1, 3  # channels of images that the image trainer can give
 
 
 def described(name: str) -> NetworkDescription | None:
@@ -37,19 +37,20 @@ def check_images(name: str) -> None:
         return
     remedy = "train it by a function of yours, as --trainer FILE.py:NAME --classes N"
     if not network.images:
-        gives = network.derived.get("output", "something else")
+        shapes = [tuple(one) for one in network.derived.get("outputs", ())]
+        gives = f"its output for 10 classes is {' and '.join(map(str, shapes)) or 'something else'}"
+        other = "its input is its own" if shapes == [(1, 10)] else gives
         raise InputError(
-            f"{name}: the image trainer takes (n, 3, r, r) images to (n, classes) scores, and its output is {gives}; "
-            f"{remedy}"
+            f"{name}: the image trainer wants (n, classes) scores of (n, 3, r, r) images, and {other}; {remedy}"
         )
-    if network.channels not in (GREY, COLOURS):
+    if network.channels not in (_GREY, _COLOURS):
         raise InputError(f"{name}: its images have {network.channels} channels, and those of data sets 3; {remedy}")
 
 
 def fit_colours(model: nn.Module, name: str) -> None:
     """Has a network of images with one channel take the mean of the colours of those that it is given."""
     network = described(name)
-    if network is not None and network.channels == GREY:
+    if network is not None and network.channels == _GREY:
         model.register_forward_pre_hook(_mean_of_colours)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sampler.declared.expressions import Evaluation
 from sampler.declared.spec import NetworkSpec, followers
@@ -101,9 +101,7 @@ def learned(spec: NetworkSpec, tracer: Tracer, random: random.Random) -> Levels:
     try:
         tracer(point_of(spec, {}))
     except IllegalError as error:
-        raise InputError(
-            f"network {spec.name} cannot be built or run at its base size: {_hint(spec, error)}"
-        ) from error
+        raise base_refused(spec, error) from error
 
     def legal(**moved: int) -> bool:
         try:
@@ -125,11 +123,17 @@ def base_refused(spec: NetworkSpec, error: IllegalError) -> InputError:
 
 
 def _hint(spec: NetworkSpec, error: IllegalError) -> str:
+    """Why the base cannot be built or run, and what to do."""
     text = str(error)
     if "meta" in text or "item()" in text or "data-dependent" in text.lower() or "nonzero" in text:
         return f"{text}; costs that follow the data cannot be derived, let its shapes follow its sizes alone"
+    if "overflow" in text:
+        return f"{text}; it is too large to be counted, look at its sizes"
+    if not error.runs:
+        return f"{text}; mend the function"
     if spec.input is None:
-        return f"{text}; where its input is not (1, {spec.channels}, r, r), declare it: input=lambda r: .."
+        shape = f"(1, {spec.channels}, r, r)"
+        return f"{text}; its input is {shape}: where it wants another, declare channels= or input=lambda r: .."
     return text
 
 
@@ -168,23 +172,51 @@ def _divisor(spec: NetworkSpec, stage: int, legal: Callable[[int], bool]) -> int
 
 
 def _joint(levels: Levels, tracer: Tracer, random: random.Random) -> Levels:
-    """Levels at which random architectures can be built, with larger divisors where that helps."""
+    """Levels at which random architectures can be built, with larger divisors where that helps.
+
+    Where it is the free values of knobs that follow something which cannot be built, those values are left out.
+    """
     spec, why = levels.spec, ""
+    tamed = [replace(spec, knobs={name: replace(k, values=()) if k.follows else k for name, k in spec.knobs.items()})]
     for times in _TIMES:
         divisors = tuple(divisor * times for divisor in levels.divisors)
         if any(width % divisor for width, divisor in zip(spec.widths, divisors, strict=True)):
             continue
-        tried = Levels(spec, levels.step, levels.least, divisors)
-        try:
-            for _ in range(_DRAWN):
-                point = tried.drawn(random, deepest=3)
-                tracer(point)
-        except IllegalError as error:
-            why = why or f"{sizes_text(spec, point)}: {error}"
-            continue
-        return tried
+        for some in [spec, *(tamed if tamed != [spec] else [])]:
+            tried = Levels(some, levels.step, levels.least, divisors)
+            try:
+                for _ in range(_DRAWN):
+                    point = tried.drawn(random, deepest=3)
+                    tracer(point)
+            except IllegalError as error:
+                why = why or f"{sizes_text(spec, point)}: {error}"
+                continue
+            return tried if some is spec else replace(tried, spec=_with_free(spec, tried, tracer))
     raise InputError(
         f"network {spec.name} cannot be built with {why}; declare divisor=, step= or the knobs' values so that all can"
+    )
+
+
+def _with_free(spec: NetworkSpec, levels: Levels, tracer: Tracer) -> NetworkSpec:
+    """The network with those values of knobs that follow something which can be built whatever the widths are."""
+
+    def legal(name: str, value: int) -> bool:
+        stages = range(1, len(spec.widths) + 1)
+        for times in (1, 5, 7):
+            widths = {f"width_{i}": times * levels.divisors[i - 1] for i in stages}
+            knob = {f"{name}_{i}": value for i in range(1, len(spec.knobs[name].base) + 1)}
+            try:
+                tracer(point_of(spec, {f"depth_{i}": 1 for i in stages} | widths | knob))
+            except IllegalError:
+                return False
+        return True
+
+    return replace(
+        spec,
+        knobs={
+            name: replace(knob, values=tuple(v for v in knob.values if legal(name, v))) if knob.follows else knob
+            for name, knob in spec.knobs.items()
+        },
     )
 
 

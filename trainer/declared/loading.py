@@ -19,12 +19,20 @@ from sampler.declared.description import NetworkDescription, Source
 from sampler.declared.family import declared_family, know_declared
 from sampler.declared.spec import NetworkSpec
 from sampler.deferred import DeferredModule
-from sampler.families.registry import known_bases
+from sampler.families.registry import forget_base, joined_bases, known_bases, unregister_family
 from trainer.declared.declaring import Declaration, declaration_of
 from trainer.declared.kept import keep_description, kept_description
 from trainer.declared.own_files import digest_of_files, own_files, root_of
+from trainer.declared.tables import (
+    TABLE_SUFFIX,
+    know_stage_table,
+    load_table,
+    read_toml,
+    stage_table,
+    table_text,
+)
 from trainer.declared.torch_family import DeclaredTorchFamily
-from trainer.families.registry import register_torch_family
+from trainer.families.registry import register_torch_family, unregister_torch_family
 from trainer.image_data import Progress
 from trainer.user_code import file_of_module, named_object, prefer_folder, read_file
 
@@ -49,6 +57,11 @@ class ShippedNetwork:
     content: str
     description: str
     beside: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is a table of known blocks instead, whose description is that table."""
+        return self.file.endswith(TABLE_SUFFIX)
 
 
 @dataclass(frozen=True)
@@ -78,8 +91,9 @@ def load_network(given: Any, tell: Progress = silent) -> BaseNetwork:
     """The base network that is meant, known by its name from now on. A declared one is derived, once per file.
 
     Args:
-        given: Name of a base network; `FILE.py:NAME` or `package.module:NAME`, a function that `planner.network`
-            decorates; that function; what it declares; or a base network, which is given back.
+        given: Name of a base network; `FILE.toml`, a table of known blocks; `FILE.py:NAME` or `package.module:NAME`, a
+            function that `planner.network` decorates; that function; what it declares; or a base network, which is
+            given back.
         tell: Called with (what, done, total) while a network is derived.
 
     Raises:
@@ -91,6 +105,8 @@ def load_network(given: Any, tell: Progress = silent) -> BaseNetwork:
         return _of_declaration(Declaration(given), tell)
     if not isinstance(given, str):
         return _of_declaration(declaration_of(given), tell)
+    if given.endswith(TABLE_SUFFIX) and given not in known_bases():
+        return load_table(given)
     if ":" in given and given not in known_bases():
         return _named(given, tell)
     if given not in known_bases() and (value := offered_network(given)):
@@ -125,11 +141,15 @@ def _named(name: str, tell: Progress) -> BaseNetwork:
 
 
 def files_named(given: str) -> dict[str, str]:
-    """Texts of the files of a network that is named as `FILE.py:NAME` or `package.module:NAME`, its own first.
+    """Texts of the files of a network that is named as `FILE.toml`, `FILE.py:NAME` or `package.module:NAME`.
+
+    A network's own file is the first.
 
     Raises:
         InputError: If the file cannot be read, or there is no such module.
     """
+    if given.endswith(TABLE_SUFFIX):
+        return {Path(given).name: read_toml(Path(given))}
     path, root = _place(given)
     return {} if path is None else own_files(path, root)
 
@@ -178,6 +198,11 @@ def _is_of(description: NetworkDescription, spec: NetworkSpec) -> bool:
 
 
 def _derived(spec: NetworkSpec, tell: Progress) -> NetworkDescription:
+    if spec.name in known_bases() and spec.name not in _origins:
+        raise InputError(
+            f"network {spec.name!r}: a base network has that name already; give yours another, as "
+            "planner.network(.., name=..)"
+        )
     found: NetworkDescription = replace(_derive.derive(spec, tell), source=spec.source)
     # As it is read again: lists, where there were tuples.
     description = NetworkDescription.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False)))
@@ -208,15 +233,21 @@ def _know(description: NetworkDescription, origin: _Origin, anew: bool = False) 
     return network
 
 
-def spec_of_network(name: str) -> NetworkSpec:
-    """What was declared of a network that is known; its file is imported where nobody has yet.
+def forget_network(name: str) -> None:
+    """Makes a declared network, or a table's, unknown again; one that is not known is fine."""
+    if name in joined_bases():
+        forget_base(name)
+    if name in _origins:
+        del _origins[name]
+        family = declared_family(name).name
+        unregister_family(family)
+        unregister_torch_family(family)
+        del _families[family]
 
-    Raises:
-        InputError: If no declared network is known by this name, or its file cannot be imported.
-    """
-    if name not in _origins:
-        raise InputError(f"no declared network is called {shown(name)}")
-    return _origins[name].spec()
+
+def declared_names() -> list[str]:
+    """Names of the declared networks that this process knows."""
+    return list(_origins)
 
 
 def shipped_network(name: str) -> ShippedNetwork | None:
@@ -225,6 +256,10 @@ def shipped_network(name: str) -> ShippedNetwork | None:
     Args:
         name: Name of the base network.
     """
+    if (table := stage_table(name)) is not None:
+        file, text = table_text(name) or (f"{name}{TABLE_SUFFIX}", "")
+        plain = json.dumps(table, sort_keys=True, allow_nan=False)
+        return ShippedNetwork(file, "", text, plain, ((file, text),) if text else ())
     if name not in _origins:
         return None
     description, files = declared_family(name).description, _origins[name].files
@@ -240,6 +275,10 @@ def know_shipped(shipped: ShippedNetwork) -> None:
         InputError: If it is none, or its name is that of a network that was not sent.
     """
     try:
+        if shipped.is_table:
+            file = (shipped.file, shipped.content) if shipped.content else None
+            know_stage_table(json.loads(shipped.description), file, anew=True)
+            return
         description = NetworkDescription.from_json(json.loads(shipped.description))
     except (TypeError, ValueError) as error:
         raise InputError(f"network {shown(shipped.file)} did not arrive whole ({error}); send it again") from error

@@ -18,7 +18,8 @@ import numpy as np
 from sampler.architecture import IntArray
 from sampler.declared.expressions import INDEX, Evaluation, Expression
 from sampler.errors import InputError
-from trainer.declared.forms import forms, power_of_two, scaled, substituted
+from trainer.declared.doubling import halving, power_of_two
+from trainer.declared.forms import forms, scaled, substituted
 from trainer.declared.tracing import Point
 
 _MOST_PAIRED = 60  # explained vectors that are joined with one another
@@ -180,7 +181,7 @@ class _Search:
             return self._as_known([self.by_value[values.tobytes()]])
         two = len(np.unique(values)) == 2
         ways: list[Callable[[IntArray], Iterator[Expression]]] = [self._of_one]
-        ways += [self._compared] if two else [self._paired, self._of_known, self._linear]
+        ways += [self._compared] if two else [self._paired, self._of_known, self._halved, self._linear]
         ways += [self._joined_known] if self.thorough and not two else []
         for way in ways:
             if found := list(way(values)):
@@ -268,6 +269,13 @@ class _Search:
                     if np.array_equal((z + w - 1) // w, values):
                         yield ["//", ["+", c.expression, d.expression, -1], d.expression]
                         return
+
+    def _halved(self, values: IntArray) -> Iterator[Expression]:
+        """Explained vectors that double or halve with every block."""
+        counts = [n for n in sorted(self.names) if n == INDEX or n.startswith("depth_")]
+        exponents: list[tuple[Expression, IntArray]] = [(n, self.rows.variables[n][self.there]) for n in counts]
+        known = [(one.expression, vector) for one, vector in zip(self.known, self.vectors, strict=True)]
+        yield from halving(known[:_MOST_PAIRED], exponents, values)
 
     def _linear(self, values: IntArray) -> Iterator[Expression]:
         """Sums of the variables, and of products of two, with whole or broken factors."""

@@ -65,11 +65,56 @@ def _of_group(group: Group, terms: list[tuple[Product, int]]) -> Expression:
 def over_blocks(group: Group, body: Expression) -> Expression:
     """The sum of a body that follows the block's number, over a group's blocks."""
     depth = f"depth_{group.stage}"
+    if group.period == 1 and (powers := _polynomial(body)) is not None and len(powers) < 4:
+        last = depth if group.first < 3 else ["max", depth, group.first - 1]
+        return summed([product([one, _power_sum(p, group.first, last)]) for p, one in enumerate(powers) if one != 0])
     if group.period < 2:
         last = depth if group.period else ["min", depth, group.first]
         return ["sum", group.first, last, body]
     here = ["==", ["%", ["-", INDEX, group.first], group.period], 0]
     return ["sum", group.first, depth, ["*", here, body]]
+
+
+def _polynomial(expression: Expression) -> list[Expression] | None:
+    """What the powers of the block's number are multiplied by, from the zeroth; None where it is no polynomial."""
+    if expression == INDEX:
+        return [0, 1]
+    if not isinstance(expression, list) or INDEX not in names_in(expression):
+        return [expression]
+    kind, parts = (
+        expression[0],
+        [_polynomial(one) for one in expression[1:]] if expression[0] in ("+", "-", "*") else [],
+    )
+    if not parts or any(one is None for one in parts):
+        return None
+    found = parts[0] or []
+    for other in parts[1:]:
+        theirs = other or []
+        if kind == "*":
+            ways = [(i + j, a, b) for i, a in enumerate(found) for j, b in enumerate(theirs) if a != 0 and b != 0]
+            found = [
+                summed([Product([a, b]).expression() for n, a, b in ways if n == power])
+                for power in range(len(found) + len(theirs) - 1)
+            ]
+            continue
+        pairs = [
+            ((found[n] if n < len(found) else 0), (theirs[n] if n < len(theirs) else 0))
+            for n in range(max(len(found), len(theirs)))
+        ]
+        found = [summed([a, b]) if kind == "+" else (a if b == 0 else ["-", a, b]) for a, b in pairs]
+    return found
+
+
+def _power_sum(power: int, first: int, last: Expression) -> Expression:
+    """The sum of first^power, .., last^power, for a last of first - 1 at least."""
+    before = sum(n**power for n in range(first))
+    if power == 0:
+        return ["-", last, first - 1]
+    if power == 1:
+        return ["-", ["//", ["*", last, ["+", last, 1]], 2], before]
+    if power == 2:
+        return ["-", ["//", ["*", last, ["+", last, 1], ["+", ["*", last, 2], 1]], 6], before]
+    return ["-", ["//", ["*", last, last, ["+", last, 1], ["+", last, 1]], 4], before]
 
 
 def parts_of(template: Template, stages: int) -> dict[Entry, Part]:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from sampler import Architecture, BaseNetwork, InputError, architecture_complexity
 from sampler.architecture import stack
-from sampler.complexity import sizes_of
 from sampler.declared.family import declared_family
 from sampler.declared.spec import NetworkSpec
 from sampler.deferred import DeferredModule
+from sampler.families.protocol import sizes_of
 
 if TYPE_CHECKING:
     from torch import nn

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import gc
 import math
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -95,7 +96,13 @@ def is_map(storage: Event) -> bool:
 
 
 class IllegalError(Exception):
-    """A configuration that cannot be built or run; says why in one line."""
+    """A configuration that cannot be built or run; says why in one line.
+
+    Attributes:
+        runs: Whether it could be built, and fails as it runs.
+    """
+
+    runs = False
 
 
 class _Undrawn(TorchFunctionMode):
@@ -210,7 +217,9 @@ def trace(spec: NetworkSpec, point: Point) -> Trace:
     except (InputError, IllegalError):
         raise
     except Exception as error:
-        raise IllegalError(_reason(error)) from error
+        illegal = IllegalError(_reason(error))
+        illegal.runs = any(frame.name == "_ran" for frame in traceback.extract_tb(error.__traceback__))
+        raise illegal from error
     finally:
         if enabled:
             gc.enable()
@@ -230,14 +239,18 @@ def _traced(spec: NetworkSpec, point: Point) -> Trace:
         given = example_input(spec, point["resolution"])
         with _Recorder(found, paths, own) as recorder:
             recorder.made("", "input", given)
-            if isinstance(given, Mapping):
-                out = model(**given)
-            elif isinstance(given, tuple):
-                out = model(*given)
-            else:
-                out = model(given)
+            out = _ran(model, given)
     found.result = tuple(tuple(one.shape) for one in _tensors(out))
+    if out is None:
+        raise InputError(f"network {spec.name}: its forward gives None; return what it computes")
     return found
+
+
+def _ran(model: nn.Module, given: Any) -> Any:
+    """What a module gives for its example input."""
+    if isinstance(given, Mapping):
+        return model(**given)
+    return model(*given) if isinstance(given, tuple) else model(given)
 
 
 def example_input(spec: NetworkSpec, resolution: int) -> Any:

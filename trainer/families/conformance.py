@@ -40,7 +40,7 @@ from trainer.families.protocol import (
 from trainer.families.registry import registered_torch_family, torch_family
 from trainer.inherit import inherit, refusal
 from trainer.inheritance.layers import SHORTCUTS
-from trainer.inheritance.stages import network_parts, silence_residual_blocks, skip_of
+from trainer.inheritance.stages import after_sum, network_parts, silence_residual_blocks, skip_of
 from trainer.network import build
 from trainer.utilization import discarding
 from trainer.zero_cost import zen_score
@@ -203,7 +203,7 @@ def _check_silence(architecture: Architecture) -> None:
     def compare(block: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         beside = (getattr(block, name, None) for name in SHORTCUTS)
         passed = next((part for part in beside if isinstance(part, nn.Module)), nn.Identity())(inputs[0])
-        if not (_equal(output, passed) or _equal(output, passed.relu())):
+        if not (_equal(output, passed) or _equal(output, after_sum(block)(passed.clone()))):
             changed.append(type(block).__name__)
 
     for block in silenced:

@@ -158,12 +158,12 @@ def convnext_of_table(
     from torch import nn
 
     norm, norm_last = (partial(kind, eps=norm_epsilon) for kind in (LayerNorm2d, LayerNorm))
-    model = ConvNeXt(depths=(1,) * 4, dims=(8,) * 4, **kwargs)  # of stages that are replaced
+    model: Any = ConvNeXt(depths=(1,) * 4, dims=(8,) * 4, **kwargs)  # of stages that are replaced
     model.stem = nn.Sequential(nn.Conv2d(model.stem[0].in_channels, stem, patch, patch), norm(stem))
     stages = []
     c_in, reduction = stem, patch
     model.feature_info = []
-    for index, (width, depth, kernel, stride) in enumerate(zip(widths, depths, kernels, strides)):
+    for index, (width, depth, kernel, stride) in enumerate(zip(widths, depths, kernels, strides, strict=True)):
         stage = ConvNeXtStage(
             c_in,
             width,

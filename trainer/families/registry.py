@@ -68,6 +68,11 @@ def register_torch_family(name: str, family: TorchFamily) -> None:
     _families[name] = family
 
 
+def unregister_torch_family(name: str) -> None:
+    """Makes a family unknown again; one that is not known is fine."""
+    _families.pop(name, None)
+
+
 @contextmanager
 def registered_torch_family(name: str, family: TorchFamily) -> Iterator[None]:
     """A family that is known while a `with` block runs.
@@ -80,7 +85,7 @@ def registered_torch_family(name: str, family: TorchFamily) -> Iterator[None]:
     try:
         yield
     finally:
-        del _families[name]
+        unregister_torch_family(name)
 
 
 def _refuse_taken(name: str) -> None:

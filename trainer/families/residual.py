@@ -296,7 +296,8 @@ def resnet_of_table(
         expansion = 1
 
     kind: Any = WidthBottleneck if block == "bottleneck" else BasicBlock
-    norm, activate = partial(nn.BatchNorm2d, eps=norm_epsilon), getattr(nn, activation)
+    norm: Any = partial(nn.BatchNorm2d, eps=norm_epsilon)
+    activate = getattr(nn, activation)
     model: Any = nn.Sequential()
     model.conv1 = nn.Conv2d(in_chans, stem, stem_kernel, stem_stride, stem_kernel // 2, bias=False)
     model.bn1 = norm(stem)
@@ -304,7 +305,7 @@ def resnet_of_table(
     if stem_pool:
         model.maxpool = nn.MaxPool2d(3, 2, 1)
     c_in = stem
-    for number, (width, depth, stage_stride) in enumerate(zip(widths, depths, strides), start=1):
+    for number, (width, depth, stage_stride) in enumerate(zip(widths, depths, strides, strict=True), start=1):
         blocks = []
         for index in range(depth):
             stride, shortcut = (1 if index else stage_stride), None

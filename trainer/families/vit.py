@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sampler import Architecture, BaseNetwork, stack
 from sampler.families import family_of
-from sampler.families.protocol import sizes_of
+from sampler.families.protocol import knob_values, sizes_of
 from sampler.families.vit import HEADS, MLP
 from trainer.families.timm_code import TimmCode
 
@@ -27,7 +27,7 @@ class ViTFamily:
 
     def timm_code(self, network: BaseNetwork, architecture: Architecture) -> TimmCode:
         """The code of an architecture; position embeddings belong to one resolution."""
-        knobs = family_of(network).knob_values(network, sizes_of(stack([architecture])))
+        knobs = knob_values(family_of(network), network, sizes_of(stack([architecture])))
         arguments: dict[str, Any] = {
             "resolution": architecture.resolution,
             "patch": network.stem_stride,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sampler import Architecture, InputError, base
+from sampler import Architecture, BaseNetwork, InputError, base
 from trainer.families.protocol import ChannelGrowth, InheritableFamily, Parts, StageParts, lacking
 from trainer.families.registry import torch_family_of
 from trainer.inheritance.layers import SHORTCUTS, WeightTransfer, layers
@@ -24,6 +24,11 @@ _SPACES: dict[ChannelGrowth, Callable[[np.random.Generator, int, int], ChannelMa
     "multiples": multiples,
 }
 Skip = Literal["no skip connection", "a plain skip connection", "a convolution beside it"]
+
+
+def inheritable(network: BaseNetwork) -> bool:
+    """Whether networks of a base network's family tell their parts, so that weights can be inherited."""
+    return isinstance(torch_family_of(network), InheritableFamily)
 
 
 def network_parts(model: nn.Module, architecture: Architecture) -> Parts:
@@ -92,6 +97,7 @@ def grow_stage(
         if position < len(parent.blocks):
             _grow_block(transfer, parent.blocks[position], block, inputs, outputs)
         else:
+            _check_passes(block)
             _silence(block)
         inputs = outputs
     return outputs
@@ -104,7 +110,7 @@ def zero_init(model: nn.Module, architecture: Architecture) -> None:
     that says so comes once in a process.
     """
     network = base(architecture.base)
-    if isinstance(torch_family_of(network), InheritableFamily):
+    if inheritable(network):
         silence_residual_blocks(model, architecture)
     else:
         _say_left_out(network.name, network.family)
@@ -161,6 +167,25 @@ def skip_of(block: nn.Module) -> Skip:
     if not getattr(block, "has_skip", True):
         return "no skip connection"
     return "a convolution beside it" if layers(_shortcut(block)) else "a plain skip connection"
+
+
+def after_sum(block: nn.Module) -> nn.Module:
+    """What a block of timm's does to the sum of both its paths."""
+    named = (getattr(block, name, None) for name in ("act3", "act2"))
+    return next((module for module in named if isinstance(module, nn.Module)), nn.Identity())
+
+
+def _check_passes(block: nn.Module) -> None:
+    """Refuses a further block that would change what it is given, though its layers add nothing.
+
+    Raises:
+        InputError: If its activation changes what such an activation made.
+    """
+    activation = after_sum(block)
+    if not isinstance(activation, nn.Identity | nn.ReLU | nn.ReLU6):
+        raise InputError(
+            f"its blocks end with {type(activation).__name__}, so one more would change the outputs; keep its depth"
+        )
 
 
 def _shortcut(block: nn.Module) -> nn.Module:

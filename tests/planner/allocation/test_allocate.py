@@ -179,9 +179,9 @@ def test_a_surrogate_reads_every_number_of_an_architecture_by_its_name(staged):
 
     one = Architecture(BASE, 24, 16, (16, 32, 72), (3, 4, 3), 0)
     surrogate_belief(replace(staged, surrogate=Reader()))(stack([one]))
-    from planner.allocation.allocate import from_rows
+    from sampler.moves import effective
 
-    surrogate_belief(replace(staged, surrogate=Reader()))(from_rows(staged.network, stack([one]).integers()))
+    surrogate_belief(replace(staged, surrogate=Reader()))(effective(staged.network, stack([one])))
     cost = architecture_complexity(one, CLASSES)
     assert seen == pytest.approx(
         {

@@ -47,7 +47,7 @@ def answers(networks, seed):
     formula = replace(
         compound(BASE, PIXELS, CLASSES),
         surrogate=surrogate,
-        provenance={"ranges": column_ranges(rows, 6), "stage_varied": [ROWS, ROWS]},
+        provenance={"ranges": column_ranges(rows, base(BASE)), "stage_varied": [ROWS, ROWS]},
     )
     truth = networks.set_index(WIDTHS)["accuracy"]
     for budget in np.quantile(networks["macs"], np.linspace(0.1, 0.95, BUDGETS)):

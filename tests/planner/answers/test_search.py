@@ -373,9 +373,9 @@ def test_an_impossible_number_of_networks_is_refused_with_a_way_out(monkeypatch)
 def test_no_network_costs_less_at_more_pixels():
     # What lets the search list the networks of a budget without counting those beyond it.
     for name in base_names():
-        network = base(name)
-        sides = network.stride + np.arange(200)
-        assert (np.diff(count(scale(network, rule_named(network.rule), sides, 0.8, 0.7)).macs) >= 0).all(), name
+        network, rule = base(name), rule_named(base(name).rule)
+        sides = network.stride + rule.step * np.arange(200)
+        assert (np.diff(count(scale(network, rule, sides, 0.8, 0.7)).macs) >= 0).all(), name
 
 
 @pytest.mark.parametrize("kind", ["identity", "above", "below"])

@@ -48,10 +48,10 @@ def described(name, **changes):
     alive = ["*", 3, "resolution", "resolution"]
     heads = {f"heads_{i}": ["max", 1, ["//", f"width_{i}", 32]] for i in (1, 2, 3)}
     facts = {
-        **{"resolution": 96, "least": 32, "step": 16, "widths": (32, 64, 128), "divisors": (8, 16, 16)},
+        **{"resolution": 96, "least": 32, "step": 8, "widths": (32, 64, 128), "divisors": (4, 8, 16)},
         **{"depths": (1, 2, 3), "images": True, "source": Source("mynet.py", "net", "0" * 64)},
         "knobs": {
-            "heads": Knob((1, 2, 4), (1, 2, 4, 8), ["max", 1, ["//", "width", 32]]),
+            "heads": Knob((1, 2, 4), tuple(range(1, 33)), ["max", 1, ["//", "width", 32]]),
             "kernel": Knob((3,), (3, 5, 7)),
         },
         "counts": {

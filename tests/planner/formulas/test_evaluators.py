@@ -15,12 +15,13 @@ from planner.answers.formula import Formula
 from planner.fitting.fit import fit
 from planner.formulas.branch import Branch
 from planner.formulas.codec import dumps
-from planner.formulas.parts import parts_of, resolution_of
+from planner.formulas.parts import parts_of, resolution_of, rounded_sizes
 from planner.formulas.rungs import Rung, rung_at
 from planner.gaussian.curve import Curve, power_law
 from planner.rules import compound
 from sampler import RULES, base, base_names, rule_named
 from sampler.complexity import base_macs, count
+from sampler.families import family_of
 from sampler.scaling import scale
 from sampler.solve import width_brackets
 
@@ -61,7 +62,7 @@ def laddered(formula):
 
 @pytest.fixture(scope="module")
 def formulas(shipped, published, compound_frame, declared_formula):
-    """Formulas of every kind, of one direction and of both, at other sizes, of four families and a declared network."""
+    """Formulas of every kind, of one direction and of both, at other sizes, of five families, a declared network."""
     return {
         "shipped": shipped,
         "tinynet, 96 px, 10 classes": fit(published, "tinynet").at(96, 10),
@@ -77,6 +78,7 @@ def formulas(shipped, published, compound_frame, declared_formula):
         "resnet": follows("resnet50", "inverse", 0.25, 0.2, (0.05, 1.0)),
         "declared": declared_formula,
         "declared, 64 px, 7 classes": declared_formula.at(64, 7),
+        "vit": follows("vit_tiny_patch16", "multiples:64:16", 0.25, 0.2, (0.1, 1.0)),
         "cifar": laddered(follows("resnet20_cifar", "free", 0.2, 0.3, (0.1, 1.0))),
     }
 
@@ -245,7 +247,7 @@ def test_a_vectors_width_is_the_widest_that_the_budget_affords(formulas, documen
             assert before["macs"] <= vector["budget"] < count(wider, formula.classes).macs[0], name
 
 
-@pytest.mark.parametrize("name", [name for name in base_names() if base(name).family != "ghost"])
+@pytest.mark.parametrize("name", [name for name in base_names() if base(name).family not in ("ghost", "vit")])
 def test_parts_count_every_base_network_under_every_rule_to_the_unit(name, plain):
     rng = np.random.default_rng(len(name))
     network = base(name)
@@ -259,6 +261,22 @@ def test_parts_count_every_base_network_under_every_rule_to_the_unit(name, plain
         assert found["macs"] == count(ours, 77).macs[0], rule.name
         assert (found["stem"], found["head"]) == (one.stem, one.head), rule.name
         assert (tuple(found["widths"]), tuple(found["depths"])) == (one.widths, one.depths), rule.name
+
+
+@pytest.mark.parametrize("name", [name for name in base_names() if base(name).family == "vit"])
+def test_counts_count_every_transformer_to_the_unit(name, plain):
+    rng, network, classes = np.random.default_rng(len(name)), base(name), 77
+    rule = rule_named(network.rule)
+    said = {"counts": family_of(network).counts(network, classes)}
+    for _ in range(20):
+        r, d, w = rng.uniform(0.2, 1.5), rng.uniform(0.05, 2.0), 2 ** rng.uniform(-2.5, 1.5)
+        side = plain["whole"](r, resolution_of(network, rule))
+        assert side == max(rule.pixels(network.resolution, r)[0], network.stride)
+        ours = scale(network, rule, side, d, w)
+        sizes, formula = rounded_sizes(network, rule, classes), {"base": {"network": said}, "classes": classes}
+        found = plain["build"](sizes, side, d, w, formula)
+        assert found["macs"] == count(ours, classes).macs[0]
+        assert (tuple(found["widths"]), tuple(found["depths"])) == (ours[0].widths, ours[0].depths)
 
 
 def test_a_ghost_networks_file_gives_everything_but_the_width(plain):

@@ -12,13 +12,17 @@ import numpy as np
 import pytest
 
 from planner.answers.formula import Formula
+from planner.formulas.branch import Branch
 from planner.formulas.codec import read_formula
 from planner.formulas.rungs import Rung, rung_at
+from planner.gaussian.curve import power_law
 from planner.report.numbers import numbers_of
 from planner.report.page import page_of
 from planner.report.source import of_table
 from planner.tables.table import read_csv
 from planner.text.shipped import shipped_formula
+from sampler import architecture_complexity, base
+from sampler.complexity import base_macs
 
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
@@ -183,6 +187,42 @@ def test_the_page_shows_the_ladders_answer_beside_the_formulas_and_the_differenc
         gain, word = re.match(r".* about ([\d.]+) points (more|less) than", shown["out-difference"]).groups()
         assert float(gain) * (1 if word == "more" else -1) == pytest.approx(100 * rung.accuracy - smooth, abs=0.11)
     assert 0 < answered < BUDGETS
+
+
+@pytest.fixture(scope="module")
+def transformer(tmp_path_factory):
+    """The report of a network without a stem, whose widths are multiples of 64, and its formula."""
+    name, folder = "vit_tiny_patch16", tmp_path_factory.mktemp("transformer")
+    network, macs = base(name), base_macs(name, 224, 1000)
+    branch = Branch(network.rule, (0.1, 1.0), power_law(0.25), power_law(0.2))
+    formula = Formula(name, 224, 1000, macs, "compound", {"shrink": branch})
+    one = network.architecture()
+    ones = [replace(one, resolution=side, depths=(depth,)) for side, depth in ((224, 12), (192, 8), (160, 6), (96, 4))]
+    costs = [architecture_complexity(each).macs for each in ones]
+    rungs = tuple(Rung(each, cost, 0.5, 0.4, 0.6) for each, cost in reversed(list(zip(ones, costs, strict=True))))
+    lines = [f"{each.resolution},192,{each.depths[0]},{cost},0.5" for each, cost in zip(ones, costs, strict=True)]
+    header = "resolution,width_1,depth_1,macs,accuracy"
+    (folder / "t.csv").write_text("\n".join([f"base,{header}", *(f"{name},{line}" for line in lines), ""]))
+    formula = replace(formula, ladder=rungs)
+    return reported(folder / "t.csv", formula, folder), formula
+
+
+def test_the_page_of_a_network_with_coarse_steps_keeps_to_the_budget_and_says_who_comes_nearer(transformer):
+    path, formula = transformer
+    budgets = [round(one) for one in np.geomspace(*formula.macs_range, 8)[1:]]
+    coarse = 0
+    for budget, (_, shown, _) in zip(budgets, after_typing(path, list(map(str, budgets))), strict=True):
+        macs, off = re.match(r"([\d,]+) \(([+-][\d.]+) % of the budget\)", shown["out-macs"]).groups()
+        assert int(macs.replace(",", "")) <= budget
+        near = "planner predict, which moves further numbers, comes nearer" in shown["out-nudged"]
+        assert near == (float(off) < -1)
+        coarse += near
+        assert re.fullmatch(r"\d+", shown["out-widths"]) and int(shown["out-widths"]) % 64 == 0
+        rung = rung_at(formula.ladder, budget)
+        assert shown["out-answer-widths"] == ("192" if rung else "-")
+    assert 0 < coarse < len(budgets)
+    listed = re.sub(r"<script.*?</script>", "", path.read_text(), flags=re.DOTALL)
+    assert re.search(r"<th[^>]*>depths</th>", listed) and not re.search(r"<th[^>]*>stem</th>", listed)
 
 
 def test_outside_the_range_the_page_says_that_the_formula_alone_answers(laddered_page, laddered):

@@ -23,7 +23,7 @@ from planner.report.answers import answers_of
 from planner.report.curves import bands_of
 from planner.report.numbers import MOST_ROWS, calibration_of, numbers_of, plain, time_of
 from planner.report.page import page_of
-from planner.report.source import Source, of_study, of_table
+from planner.report.source import ReportSource, of_study, of_table
 from planner.report.svg import Axis, Drawing
 from planner.rules import at_budget, compound
 from planner.tables.table import usable
@@ -336,7 +336,7 @@ def test_a_very_long_table_gives_a_small_page_that_says_what_it_leaves_out(shipp
     columns |= {f"{kind}_{i}": 8 * i for kind in ("width", "depth") for i in range(1, 8)}
     frame = pd.DataFrame(columns)
     table = usable(frame, "0", "long", "efficientnet_b0")
-    source = Source("long", table, frame, shipped, "f.json", (), None, {"surrogate": "none"}, "planner predict")
+    source = ReportSource("long", table, frame, shipped, "f.json", (), None, {"surrogate": "none"}, "planner predict")
     numbers = numbers_of(source)
     page = page_of(numbers, shipped, source.command)
     assert len(page.encode()) < 3e6

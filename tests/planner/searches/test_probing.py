@@ -16,7 +16,7 @@ from planner.study.ledger import Ledger
 from planner.study.options import StudyOptions, settings_of
 from planner.training.resources import Resources
 from sampler import LayeredArchitecture, base, scaled
-from trainer.weights import load_network
+from trainer.weights import load_trained
 
 OPTIONS = AdjustOptions(iterations=1, times=2, tolerance=0.02)
 LAYERED = LayeredArchitecture.of(base("resnet20_cifar"), [6] * 6 + [8] * 12, stem=6, resolution=16)
@@ -68,7 +68,7 @@ def test_an_adjustment_trains_every_network_layer_by_layer(found, vector, folder
         assert 0 <= step.accuracy <= 1 and abs(step.macs / found.steps[0].macs - 1) <= 0.02
         assert isinstance(step.architecture, LayeredArchitecture)
         assert probe.ledger.accuracy_of(trial) == step.accuracy and probe.ledger.macs_of(trial) == step.macs
-        _, kept, classes = load_network(probe.ledger.network_path(trial))
+        _, kept, classes = load_trained(probe.ledger.network_path(trial))
         assert kept == step.architecture and classes == 2
         units = json.loads(probe.path(trial).read_text())["units"]
         assert [unit["name"] for unit in units] == list(vector.names)

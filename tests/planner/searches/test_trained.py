@@ -51,6 +51,16 @@ def test_a_child_asks_for_its_parents_network_and_a_fine_tune(scorer, one):
     assert scorer.ledger.asks_of(child) == {"keep": True, "parent": parent, "epochs": 2, "recipe": "amplify"}
 
 
+def test_where_a_family_has_nothing_to_inherit_candidates_are_trained_from_scratch(scorer, one, silent, monkeypatch):
+    monkeypatch.setattr("planner.searches.trained.inheritable", lambda network: False)
+    told = []
+    plain = TrainedScorer(scorer.ledger, scorer.cache, Resources(), silent, "greedy", told.append)
+    assert None not in plain([Candidate(grown(one), parent=one, label="deeper")])
+    assert [plain.ledger.asks_of(number) for number in plain.trials] == [{"keep": True}]
+    (line,) = told
+    assert "has no parts(), so every candidate is trained from scratch" in line and "\n" not in line
+
+
 def test_fits_and_counts_leave_fine_tunes_out(scorer, one):
     scorer([Candidate(grown(one), parent=one)])
     frame = scorer.ledger.frame()

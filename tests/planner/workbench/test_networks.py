@@ -11,9 +11,7 @@ from torch import nn
 import planner
 from planner.errors import PlannerError
 from sampler.declared.description import NetworkDescription
-from sampler.families.registry import known_bases, unregister_family
 from trainer.declared import loading
-from trainer.families import registry
 
 TERM = ["*", "depth_1", ["*", "width_1", "width_1"]]
 COUNTS = {
@@ -41,10 +39,8 @@ def by_hand(monkeypatch, tmp_path):
     monkeypatch.setenv("SCALING_PLANNER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(loading, "_derive", type("Derivation", (), {"derive": staticmethod(derive)}))
     yield
-    for name in list(loading._origins):
-        family = known_bases()[name].family
-        unregister_family(family)
-        del registry._families[family], loading._families[family], loading._origins[name]
+    for name in loading.declared_names():
+        loading.forget_network(name)
 
 
 def test_a_function_is_counted_for_one_network_and_for_arrays():

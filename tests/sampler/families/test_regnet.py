@@ -10,6 +10,7 @@ from timm.models.regnet import adjust_widths_groups_comp, generate_regnet, model
 
 from sampler import Architecture, InputError, architecture_complexity, base, base_names, rule_named
 from sampler.complexity import complexity
+from sampler.families.parts import projection
 from sampler.families.regnet import REGNET, X_PARAMETERS, Y_PARAMETERS, quantised_linear, regnet_layers
 from sampler.scaling import scale, scale_stages
 from sampler.totals import layer_totals
@@ -131,7 +132,8 @@ def test_the_first_y_block_costs_what_a_hand_count_says():
     # Stage 1 of RegNetY-400MF: 32 -> 48 channels in 6 groups of 8, 112 -> 56 pixels, squeeze-excite 48 -> 8 -> 48.
     c_in, c_out, c_group, area_in, area_out = (np.array([one]) for one in (32, 48, 8, 12544, 3136))
     stage = base("regnety_004").stages[0]
-    cost = layer_totals(regnet_layers(stage, c_in, c_out, c_group, area_in, area_out, projects=True))
+    layers = regnet_layers(stage, c_in, c_out, c_group, area_in, area_out)
+    cost = layer_totals([*layers, projection(stage, c_in, c_out, area_out)])
     assert cost.macs == 32 * 48 * 12544 + (48 * 8 * 9 + 48 * 48 + 32 * 48) * 3136 + 48 * 8 + 8 * 48
     assert cost.params == 32 * 48 + 48 * 8 * 9 + 48 * 48 + 32 * 48 + 4 * 2 * 48 + (48 * 8 + 8) + (8 * 48 + 48)
     assert cost.activations == 48 * 12544 + 3 * 48 * 3136 + 8 + 48

@@ -5,9 +5,7 @@ import sys
 import pytest
 
 from sampler.declared.description import NetworkDescription
-from sampler.families.registry import known_bases, unregister_family
 from trainer.declared import loading
-from trainer.families import registry
 
 # A perceptron of one stage: pixels -> width, depth - 1 times width -> width, classes.
 PLAIN = """
@@ -57,15 +55,11 @@ def by_hand(spec, tell=None):
 @pytest.fixture
 def forgotten():
     """Networks that a test makes known are forgotten afterwards, and nothing stays on the path."""
-    before = set(known_bases()), list(sys.path)
+    before = list(sys.path)
     yield
-    for name in set(known_bases()) - before[0]:
-        family = known_bases()[name].family
-        unregister_family(family)
-        registry._families.pop(family, None)
-        loading._families.pop(family, None)
-        loading._origins.pop(name, None)
-    sys.path[:] = before[1]
+    for name in loading.declared_names():
+        loading.forget_network(name)
+    sys.path[:] = before
 
 
 @pytest.fixture
@@ -96,12 +90,8 @@ def new_process(forgotten):
     """Forgets what this process knows of declared networks and of users' files, as a new process begins."""
 
     def forget():
-        for name in list(loading._origins):
-            family = known_bases()[name].family
-            unregister_family(family)
-            registry._families.pop(family)
-            loading._families.pop(family)
-            del loading._origins[name]
+        for name in loading.declared_names():
+            loading.forget_network(name)
         for title in [title for title in sys.modules if title.startswith("_user_")]:
             del sys.modules[title]
 

@@ -127,6 +127,13 @@ def test_another_network_of_the_same_name_is_refused(plain, derived):
     assert sampler.base("plain").widths == (16,)
 
 
+def test_the_name_of_a_network_of_ours_is_taken_and_nothing_is_derived(derived):
+    declared = planner.network(resolution=8, widths=(16,), depths=(2,), name="resnet18")
+    with pytest.raises(PlannerError, match="'resnet18': a base network has that name already; give yours another"):
+        load_network(declared(lambda resolution, widths, depths, classes: None))
+    assert derived == [] and sampler.base("resnet18").family == "residual"
+
+
 def test_a_function_that_is_declared_again_takes_the_place_of_the_old_one(derived):
     def declared(width):
         @planner.network(resolution=8, widths=(width,), depths=(2,), channels=1)

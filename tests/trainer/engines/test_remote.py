@@ -10,7 +10,7 @@ from trainer.engines.engine import observation_path
 from trainer.engines.remote import SHARED_MARK, Desk, _images, perform
 from trainer.engines.shipping import ShippedImages
 from trainer.observation import DataSpec, Fidelity, Observation, Recipe, Training
-from trainer.weights import load_network
+from trainer.weights import load_trained
 
 SMALL = Architecture("efficientnet_b0", 32, 8, (8, 8, 8, 8, 8, 8, 8), (1, 1, 1, 1, 1, 1, 1), 16)
 DATA = DataSpec("fractal:classes=2,train=20,validation=4", 32)
@@ -56,7 +56,7 @@ def test_a_machine_that_sees_nothing_trains_the_same_and_its_network_comes_back(
     there = Observation.from_json(observation_path(tmp_path / "observations", 0).read_text())
     here = Observation.from_json(perform(first, None, quiet).text)
     assert (there.accuracy, there.loss, there.history) == (here.accuracy, here.loss, here.history)
-    assert load_network(Path(first.training.keep))[1] == SMALL
+    assert load_trained(Path(first.training.keep))[1] == SMALL
 
     # A training that inherits from it carries it along.
     second = desk.assignment(1, training(tmp_path, parent=first.training.keep))

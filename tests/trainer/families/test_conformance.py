@@ -35,6 +35,7 @@ from trainer.weights import save_network
 from trainer.zero_cost import zen_score
 
 FAST = ("mobilenetv3_small_100", "resnet18", "resnet20_cifar", "regnety_008", "s_ghostnet", "convnext_atto")
+FAST += ("vit_tiny_patch16",)
 
 
 @pytest.mark.parametrize(
