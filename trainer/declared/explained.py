@@ -10,8 +10,8 @@ import numpy as np
 from sampler.architecture import IntArray
 from sampler.declared.expressions import INDEX, Expression
 from trainer.declared.products import Product
-from trainer.declared.structure import Entry, Group, Row
-from trainer.declared.synthesis import Explainer, Known, Rows, names_in
+from trainer.declared.structure import Entry, Group, Occurrence
+from trainer.declared.synthesis import Explainer, Explanation, Rows, names_in
 from trainer.declared.tracing import Point
 
 SEQUENCES = ("ops", "params", "storages")
@@ -58,9 +58,9 @@ class Meanings:
 
     def __init__(self, variables: Sequence[str]) -> None:
         self.explainer = Explainer(variables)
-        self.rows: dict[Group, tuple[list[Row], Rows]] = {}
-        self.kept: dict[object, Known] = {}  # by the entry and the number's place in it
-        self.open: dict[str, Known] = {}  # those with other expressions that fit as well
+        self.rows: dict[Group, tuple[list[Occurrence], Rows]] = {}
+        self.kept: dict[object, Explanation] = {}  # by the entry and the number's place in it
+        self.open: dict[str, Explanation] = {}  # those with other expressions that fit as well
         self.thorough = True  # whether to look for what takes long to find
 
     def set_traces(self, points: Sequence[Point], groups: Sequence[Group], stages: int) -> None:
@@ -114,7 +114,7 @@ class Meanings:
             others = known.others if known is not None else []
             holding = [one for one in others if self._holds(rows, one, there, values)]
             if holding:
-                known = Known(holding[0], names_in(holding[0]), holding[1:])
+                known = Explanation(holding[0], names_in(holding[0]), holding[1:])
                 self.explainer.remember(known)
             else:
                 known = self.explainer.explain(rows, there, values, self.thorough)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from sampler.declared.expressions import Expression
 
-Factors = tuple[str, ...]  # an expression's factors other than numbers, as text, sorted
+FactorKey = tuple[str, ...]  # an expression's factors other than numbers, as text, sorted
 
 
 class Product:

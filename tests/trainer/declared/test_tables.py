@@ -278,8 +278,7 @@ MISTAKES = {
     'family = "mbconv"\n[[stages]]\nblock = "ds"': "stage 1: width is missing",
     'family = "mbconv"\n[[stages]]\nblock = "mb"\nwidth = 8\ndepth = 1': "stage 1: expansion is missing",
     'family = "mbconv"\n[[stages]]\nblock = "ds"\nwidth = 8\ndepth = 1': "resolution is missing",
-    REGNET
-    + "widths = [48, 104, 208, 444]": "width 444 of stage 4 of .* is not a multiple",
+    REGNET + "widths = [48, 104, 208, 444]": "width 444 of stage 4 of .* is not a multiple",
     REGNET + "group_widths = [0, 8, 8, 8]": "stage 1: group_width is 0; channels of a group are wanted",
     REGNET + "se_ratios = [0.25, 0.25, 0.25, 0]": "its stages differ in se_ratio",
     REGNET + "stages = [{}, {}]": "has 2 stages; 4 are wanted",
