@@ -75,10 +75,17 @@ def with_own_knobs(network: BaseNetwork, architectures: Architectures, names: Se
 
 
 def stack_alike(network: BaseNetwork, ones: Sequence[Architecture], names: Iterable[str] = ()) -> Architectures:
-    """Architectures as arrays, all with the knobs that one of them has and those of these names."""
+    """Architectures as arrays, all with the knobs that one of them has and those of these names.
+
+    Raises:
+        InputError: If the network lacks one of them.
+    """
     wanted = sorted({*names, *(name for one in ones for name in one.knobs)})
     if not wanted:
         return stack(ones)
+    known = family_of(network).knobs(network)
+    if unknown := [name for name in wanted if name not in known]:
+        raise InputError(f"{network.name} has no knob {unknown[0]!r}; its knobs: {', '.join(known) or 'none'}")
     return concatenate([with_own_knobs(network, stack([one]), wanted) for one in ones])
 
 

@@ -16,7 +16,7 @@ from trainer.declared.alignment import Token, common_prefix
 from trainer.declared.structure import Entry, Place, Template
 
 PartName = str | int  # "stem", the number of a stage, "head"
-STEM, HEAD = "stem", "head"
+_STEM, _HEAD = "stem", "head"
 _NUMBERED = re.compile(r"\d")
 
 
@@ -117,13 +117,13 @@ def _stage_within(path: str, modules: dict[str, int]) -> int | None:
 def _by_position(entries: Sequence[Entry], known: dict[Entry, int]) -> dict[Entry, PartName]:
     """The part of each entry: its own where it is known, else the next one's."""
     found: dict[Entry, PartName] = {}
-    later: PartName = HEAD
+    later: PartName = _HEAD
     for entry in reversed(entries):
         later = found[entry] = known.get(entry, later)
     for entry in entries:
         if entry in known:
             break
-        found[entry] = STEM
+        found[entry] = _STEM
     return found
 
 

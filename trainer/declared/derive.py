@@ -17,7 +17,7 @@ from sampler.declared.description import Counts, NetworkDescription, PartCounts
 from sampler.declared.expressions import Evaluation
 from sampler.declared.spec import NetworkSpec, followers
 from sampler.errors import InputError
-from trainer.declared.attribution import HEAD, STEM, PartName, parts_by_entry
+from trainer.declared.attribution import PartName, parts_by_entry
 from trainer.declared.explained import SEQUENCES, Meaning, Meanings, UnexplainedError
 from trainer.declared.legal import base_refused, learned, point_of, sizes_text
 from trainer.declared.moments import most_alive
@@ -303,7 +303,7 @@ class Derivation:
                 "params": sums.get((part, "params"), SumOfProducts()).expression(),
                 "activations": sums.get((part, "activations"), SumOfProducts()).expression(),
             }
-            for part in (STEM, *range(1, self.stages + 1), HEAD)
+            for part in ("stem", *range(1, self.stages + 1), "head")
         ]
         cells, parts, further = with_cells(parts, ["+", most, buffers] if buffers != 0 else most, int64s)
         return {

@@ -9,8 +9,9 @@ import numpy as np
 
 from sampler.architecture import IntArray
 from sampler.declared.expressions import INDEX, Expression
+from trainer.declared.products import Product
 from trainer.declared.structure import Entry, Group, Occurrence
-from trainer.declared.synthesis import Explainer, Explanation, Rows
+from trainer.declared.synthesis import Explainer, Explanation, Rows, names_in
 from trainer.declared.tracing import Point
 
 SEQUENCES = ("ops", "params", "storages")
@@ -24,11 +25,14 @@ class Meaning:
         dims: Dimensions of its operation.
         result: Dimensions of its result.
         present: 1 where it is there, else 0.
+        size: Elements of a storage, and whether they follow the block's number; once they are asked for.
     """
 
     dims: list[Expression] = field(default_factory=list)
     result: list[Expression] = field(default_factory=list)
     present: Expression = 1
+    size: Product | None = None
+    moves: bool = False
 
 
 class UnexplainedError(Exception):
@@ -108,9 +112,9 @@ class Meanings:
         known = self.kept.get(slot)
         if known is None or not self._holds(rows, known.expression, there, values):
             others = known.others if known is not None else []
-            refit = next((one for one in others if self._holds(rows, one, there, values)), None)
-            if known is not None and refit is not None:
-                known = Explanation(refit, known.names, known.others)
+            holding = [one for one in others if self._holds(rows, one, there, values)]
+            if holding:
+                known = Explanation(holding[0], names_in(holding[0]), holding[1:])
                 self.explainer.remember(known)
             else:
                 known = self.explainer.explain(rows, there, values, self.thorough)

@@ -16,9 +16,10 @@ from sampler.architecture import IntArray
 from sampler.declared.expressions import INDEX, Expression
 from trainer.declared.explained import Meaning, Meanings
 from trainer.declared.forms import substituted
+from trainer.declared.products import Product, product
 from trainer.declared.structure import Entry, Group, Occurrence, Template
 from trainer.declared.synthesis import Rows, names_in
-from trainer.declared.terms import Product, added, product
+from trainer.declared.terms import added
 from trainer.declared.tracing import EIGHT, Point, Trace, is_map
 
 _FEW = 24  # moments that are kept without asking which are ever the largest
@@ -107,16 +108,20 @@ def _size(
     meanings: Meanings,
 ) -> Product:
     """The size of a storage as seen from an entry's block: one made some blocks before, or before the stage's last."""
-    dims = [*meaning.dims, *_map_where(other, meaning)]
-    if any(INDEX in names_in(one) for one in dims):
-        if other.group.stage == entry.group.stage:
-            seen: Expression = INDEX if block == k else ["-", INDEX, k - block]
-        else:
-            depth = meanings.depth_of(row[0], other.group.stage)
-            seen = f"depth_{other.group.stage}"
-            seen = ["-", seen, depth - block] if depth != block else seen
-        dims = [substituted(one, seen, INDEX) for one in dims]
-    return Product([*dims, 2] if other.token.kind.endswith(EIGHT) else dims)
+    if meaning.size is None:
+        dims = [*meaning.dims, *_map_where(other, meaning)]
+        meaning.size = Product([*dims, 2] if other.token.kind.endswith(EIGHT) else dims)
+        meaning.moves = any(INDEX in names_in(one) for one in dims)
+    if not meaning.moves:
+        return meaning.size
+    if other.group.stage == entry.group.stage:
+        seen: Expression = INDEX if block == k else ["-", INDEX, k - block]
+    else:
+        depth = meanings.depth_of(row[0], other.group.stage)
+        seen = f"depth_{other.group.stage}"
+        seen = ["-", seen, depth - block] if depth != block else seen
+    dims = [substituted(one, seen, INDEX) for one in meaning.size.others]
+    return Product([*dims, meaning.size.times])
 
 
 def _map_where(entry: Entry, meaning: Meaning) -> list[Expression]:

@@ -142,7 +142,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             storage = tensor.untyped_storage()
             key = storage._cdata
             known = self.alive.get(key)
-            if key in self.own or (known is not None and not known[1].expired()):  # type: ignore[no-untyped-call]
+            if key in self.own or (known is not None and not _gone(known[1])):
                 continue
             self.alive[key] = len(self.trace.storages), StorageWeakRef(storage)  # type: ignore[no-untyped-call]
             size = tensor.element_size()
@@ -150,9 +150,13 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             dims = tuple(tensor.shape) if tensor.numel() == elements else (elements,)
             self.trace.storages.append(Item(path, f"{kind}.{EIGHT}" if size == 8 else kind, dims or (1,)))
         if new := len(self.trace.storages) - first:
-            self.alive = {key: one for key, one in self.alive.items() if not one[1].expired()}  # type: ignore[no-untyped-call]
+            self.alive = {key: one for key, one in self.alive.items() if not _gone(one[1])}
             self.trace.moments += [()] * (new - 1)
             self.trace.moments.append(tuple(sorted(number for number, _ in self.alive.values())))
+
+
+def _gone(storage: StorageWeakRef) -> bool:
+    return bool(storage.expired())  # type: ignore[no-untyped-call]
 
 
 def _tensors(out: Any) -> Iterator[torch.Tensor]:

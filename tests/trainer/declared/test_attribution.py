@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sampler.declared.spec import network_spec
-from trainer.declared.attribution import HEAD, STEM, parts_by_entry
+from trainer.declared.attribution import parts_by_entry
 from trainer.declared.legal import point_of
 from trainer.declared.structure import Template
 from trainer.declared.tracing import trace
@@ -102,7 +102,7 @@ def costs(factory, widths, most=3):
         for name in ("ops", "params")
     }
     parts = parts_by_entry(templates["ops"], templates["params"], len(widths))
-    found = {part: [0, 0] for part in (STEM, *range(1, len(widths) + 1), HEAD)}
+    found = {part: [0, 0] for part in ("stem", *range(1, len(widths) + 1), "head")}
     for at, name in enumerate(("ops", "params")):
         for (entry, _), item in zip(templates[name].expanded(spec.depths), getattr(full, name), strict=True):
             found[parts[entry]][at] += math.prod(item.dims) * (at == 0 or item.kind == "param")
@@ -122,7 +122,7 @@ def test_a_flat_network_has_its_first_blocks_in_their_stages_and_its_classifier_
     first = [layer(8, 16, 3, 8), *[layer(16, 16, 3, 8)] * 5]
     second = [layer(16, 16, 5, 4), layer(16, 24, 3, 4), *[layer(24, 24, 3, 4)] * 5]
     head = (24 * 50 + 500, 24 * 50 + 50 + 510)
-    expected = {STEM: layer(3, 8, 7, 8), 1: total(*first), 2: total(*second), HEAD: head}
+    expected = {"stem": layer(3, 8, 7, 8), 1: total(*first), 2: total(*second), "head": head}
     assert costs(flat, (16, 24)) == expected
 
 
@@ -133,7 +133,7 @@ def test_an_encoder_and_a_decoder_of_one_depth_are_one_stage():
     up = (32 * 32 * 16 * 24, 4 * 24 * 16 + 16)  # before the decoder, so of its stage
     first = [layer(3, 16, 3, 32), *[layer(16, 16, 3, 32)] * 4, layer(32, 16, 3, 32), up]
     second = [layer(16, 24, 3, 16), *[layer(24, 24, 3, 16)] * 2]
-    expected = {STEM: (0, 0), 1: total(*first), 2: total(*second), HEAD: (32 * 32 * 160, 170)}
+    expected = {"stem": (0, 0), 1: total(*first), 2: total(*second), "head": (32 * 32 * 160, 170)}
     assert costs(unet, (16, 24)) == expected
 
 
@@ -143,14 +143,14 @@ def test_a_vision_transformer_has_patches_and_tokens_in_its_stem():
 
     block = (17 * (4 * 16 * 16 + 2 * 16 * 32) + 2 * 17 * 17 * 16, 4 * 16 * 17 + 2 * 16 * 32 + 16 + 32 + 4 * 16)
     stem = (16 * 16 * 192, 193 * 16 + 16)
-    assert costs(vit, (16,)) == {STEM: stem, 1: total(block, block, block), HEAD: (160, 160 + 10 + 32)}
+    assert costs(vit, (16,)) == {"stem": stem, 1: total(block, block, block), "head": (160, 160 + 10 + 32)}
 
 
 @pytest.mark.parametrize("widths", [(16, 24), (8, 8)], ids=["widths that differ", "widths that are equal"])
 def test_a_first_blocks_shortcut_is_its_stages(widths):
-    sides, before, expected = (16, 8), 8, {STEM: layer(3, 8, 3, 32)}
+    sides, before, expected = (16, 8), 8, {"stem": layer(3, 8, 3, 32)}
     for stage, (width, side) in enumerate(zip(widths, sides, strict=True), 1):
         layers = [layer(before, width, 3, side), layer(before, width, 1, side), *[layer(width, width, 3, side)] * 5]
         expected[stage], before = total(*layers), width
-    expected[HEAD] = (before * 10, before * 10 + 10)
+    expected["head"] = (before * 10, before * 10 + 10)
     assert costs(resnet, widths) == expected
