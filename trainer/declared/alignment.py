@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sampler.architecture import IntArray
-from trainer.declared.tracing import Event
+from trainer.declared.tracing import Item
 
 _ALIKE, _SAME_DIMS, _SAME_PATH = 2**40, 2**20, 1  # what a pair is worth: each more than all of the next
 _DIGITS = re.compile(r"\d+")
@@ -20,7 +20,7 @@ class Token(NamedTuple):
 
     Attributes:
         path: Name of the module without digits: they shift with the depth.
-        kind: What it is.
+        kind: Name of what is done.
         rank: How many dimensions it has.
         results: How many its result has.
     """
@@ -31,7 +31,7 @@ class Token(NamedTuple):
     results: int
 
 
-def token_of(event: Event) -> Token:
+def token_of(event: Item) -> Token:
     """The token of an operation."""
     return Token(_DIGITS.sub("#", event.path), event.kind, len(event.dims), len(event.result))
 
@@ -46,11 +46,11 @@ def common_prefix(a: str, b: str) -> int:
     return count
 
 
-def aligned(a: Sequence[Event], b: Sequence[Event]) -> list[tuple[int, int]]:
+def aligned(a: Sequence[Item], b: Sequence[Item]) -> list[tuple[int, int]]:
     """Pairs of positions in `a` and `b` of operations that are the same, ascending; what is more comes late."""
     keys: dict[Hashable, int] = {}
 
-    def numbered(events: Sequence[Event]) -> IntArray:
+    def numbered(events: Sequence[Item]) -> IntArray:
         rows = [(token_of(one), ("dims", one.dims, one.result), ("path", one.path)) for one in events]
         return np.array([[keys.setdefault(key, len(keys)) for key in row] for row in rows], np.int64).reshape(-1, 3)
 

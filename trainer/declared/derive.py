@@ -17,12 +17,13 @@ from sampler.declared.description import Counts, NetworkDescription, PartCounts
 from sampler.declared.expressions import Evaluation
 from sampler.declared.spec import NetworkSpec, followers
 from sampler.errors import InputError
+from trainer.declared.attribution import PartName, parts_by_entry
 from trainer.declared.explained import SEQUENCES, Meaning, Meanings, UnexplainedError
 from trainer.declared.legal import base_refused, learned, point_of, sizes_text
-from trainer.declared.moments import alive
+from trainer.declared.moments import most_alive
 from trainer.declared.structure import DeeperError, Entry, StructureError, Template
 from trainer.declared.synthesis import names_in
-from trainer.declared.terms import Part, Sum, parts_of, with_cells
+from trainer.declared.terms import SumOfProducts, with_cells
 from trainer.declared.traced import traced
 from trainer.declared.tracing import EIGHT, IllegalError, Point, Trace, trace
 
@@ -33,7 +34,7 @@ _SAMPLE = 3000
 _LARGER = (2, 4, 8)
 _AGAIN = 6  # traces that are made again where no closed form was found: cost by chance has none
 _SECONDS = 150  # of the processor, after which architectures are traced one by one
-Tell = Callable[[str, int, int], None]
+_Tell = Callable[[str, int, int], None]
 
 
 class NoClosedFormError(Exception):
@@ -44,11 +45,11 @@ def _silent(what: str, done: int, of: int) -> None:
     """Tells nobody."""
 
 
-def derive(spec: NetworkSpec, tell: Tell = _silent) -> NetworkDescription:
+def derive(spec: NetworkSpec, tell: _Tell = _silent) -> NetworkDescription:
     """What a network costs, as exact closed terms where there are any.
 
     Args:
-        spec: What was declared.
+        spec: The network declared.
         tell: Called with what is being done, how much of it is done, and of how much.
 
     Raises:
@@ -60,7 +61,7 @@ def derive(spec: NetworkSpec, tell: Tell = _silent) -> NetworkDescription:
 class Derivation:
     """One network's derivation."""
 
-    def __init__(self, spec: NetworkSpec, tell: Tell = _silent) -> None:
+    def __init__(self, spec: NetworkSpec, tell: _Tell = _silent) -> None:
         self.spec, self.tell, self.random = spec, tell, random.Random(0)
         self.stages = len(spec.widths)
         self.known: dict[tuple[int, ...], Trace] = {}
@@ -287,21 +288,20 @@ class Derivation:
         groups = sorted({entry.group for template in templates.values() for entry in template.entries()})
         self.meanings.set_traces(self.points, groups, self.stages)
         means = self._means([e for name in SEQUENCES for e in templates[name].entries() if e.seen])
-        sums: dict[tuple[Part, str], Sum] = {}
-        for name in ("ops", "params"):
-            where = parts_of(templates[name], self.stages)
-            for entry, part in where.items():
-                if entry in means:
-                    self._count(sums, part, name, entry, means[entry])
-        buffers = sums.pop(("buffers", "buffer"), Sum()).expression()
-        int64s = sums.pop(("buffers", EIGHT), Sum()).expression()
-        most = alive(templates["storages"], self.meanings, means, self.traces, sample)
+        sums: dict[tuple[PartName, str], SumOfProducts] = {}
+        ops = set(templates["ops"].entries())
+        for entry, part in parts_by_entry(templates["ops"], templates["params"], self.stages).items():
+            if entry in means:
+                self._count(sums, part, entry in ops, entry, means[entry])
+        buffers = sums.pop(("buffers", "buffer"), SumOfProducts()).expression()
+        int64s = sums.pop(("buffers", EIGHT), SumOfProducts()).expression()
+        most = most_alive(templates["storages"], self.meanings, means, self.traces, sample)
         parts: list[PartCounts] = [
             {
                 "part": part,
-                "macs": sums.get((part, "macs"), Sum()).expression(),
-                "params": sums.get((part, "params"), Sum()).expression(),
-                "activations": sums.get((part, "activations"), Sum()).expression(),
+                "macs": sums.get((part, "macs"), SumOfProducts()).expression(),
+                "params": sums.get((part, "params"), SumOfProducts()).expression(),
+                "activations": sums.get((part, "activations"), SumOfProducts()).expression(),
             }
             for part in ("stem", *range(1, self.stages + 1), "head")
         ]
@@ -342,11 +342,13 @@ class Derivation:
         return found
 
     @staticmethod
-    def _count(sums: dict[tuple[Part, str], Sum], part: Part, name: str, entry: Entry, meaning: Meaning) -> None:
-        def add(where: Part, measure: str, factors: Sequence[Any]) -> None:
-            sums.setdefault((where, measure), Sum()).add(entry.group, [meaning.present, *factors])
+    def _count(
+        sums: dict[tuple[PartName, str], SumOfProducts], part: PartName, op: bool, entry: Entry, meaning: Meaning
+    ) -> None:
+        def add(where: PartName, measure: str, factors: Sequence[Any]) -> None:
+            sums.setdefault((where, measure), SumOfProducts()).add(entry.group, [meaning.present, *factors])
 
-        if name == "ops":
+        if op:
             add(part, "macs", meaning.dims)
             add(part, "activations", meaning.result)
         elif entry.token.kind == "param":
@@ -379,7 +381,7 @@ class Derivation:
             InputError: Naming it.
         """
         whole = ["+", *counts["cells"], counts["alive"], counts["int64s"]]
-        named = names_in([*whole, *(part[m] for part in counts["parts"] for m in ("macs", "params", "activations"))])  # type: ignore[literal-required]
+        named = names_in([*whole, *(part[m] for part in counts["parts"] for m in ("macs", "params", "activations"))])
         for name in self.levels.values:
             if name != "classes" and name not in named:
                 raise self._ignored(name)
@@ -419,7 +421,7 @@ def values_at(counts: Counts, point: Point) -> tuple[int, ...]:
     """MACs, params, activations, elements alive and eight-byte elements of one architecture."""
     of = Evaluation(counts["cells"], {name: np.array([value]) for name, value in point.items()})
     totals = [
-        sum(int(np.asarray(of(part[name])).ravel()[0]) for part in counts["parts"])  # type: ignore[literal-required]
+        sum(int(np.asarray(of(part[name])).ravel()[0]) for part in counts["parts"])
         for name in ("macs", "params", "activations")
     ]
-    return (*totals, *(int(np.asarray(of(counts[name])).ravel()[0]) for name in ("alive", "int64s")))  # type: ignore[literal-required]
+    return (*totals, *(int(np.asarray(of(counts[name])).ravel()[0]) for name in ("alive", "int64s")))

@@ -45,7 +45,7 @@ def doubling(name: str, x: IntArray, y: IntArray) -> Iterator[Expression]:
 
 
 def halving(known: Sequence[_Vector], exponents: Sequence[_Vector], values: IntArray) -> Iterator[Expression]:
-    """Known vectors divided or multiplied by two to the power of one of some exponents, or of the sum of two.
+    """Explanation vectors divided or multiplied by two to the power of one of some exponents, or of the sum of two.
 
     Args:
         known: Expressions and what they are.

@@ -9,8 +9,9 @@ import numpy as np
 
 from sampler.architecture import IntArray
 from sampler.declared.expressions import INDEX, Expression
-from trainer.declared.structure import Entry, Group, Row
-from trainer.declared.synthesis import Explainer, Known, Rows
+from trainer.declared.products import Product
+from trainer.declared.structure import Entry, Group, Occurrence
+from trainer.declared.synthesis import Explainer, Explanation, Rows, names_in
 from trainer.declared.tracing import Point
 
 SEQUENCES = ("ops", "params", "storages")
@@ -21,14 +22,17 @@ class Meaning:
     """What an entry's numbers are.
 
     Attributes:
-        dims: Its dimensions.
-        result: Those of its result.
+        dims: Dimensions of its operation.
+        result: Dimensions of its result.
         present: 1 where it is there, else 0.
+        size: Elements of a storage, and whether they follow the block's number; once they are asked for.
     """
 
     dims: list[Expression] = field(default_factory=list)
     result: list[Expression] = field(default_factory=list)
     present: Expression = 1
+    size: Product | None = None
+    moves: bool = False
 
 
 class UnexplainedError(Exception):
@@ -39,7 +43,7 @@ class UnexplainedError(Exception):
         rows: Some examples: variables and the number.
     """
 
-    def __init__(self, entry: Entry, what: str, names: frozenset[str], examples: list[tuple[Point, int]]) -> None:
+    def __init__(self, entry: Entry, what: str, names: frozenset[str], examples: Sequence[tuple[Point, int]]) -> None:
         shown = "; ".join(
             f"{value} at " + ", ".join(f"{n} {point[n]}" for n in sorted(names) if n in point)
             for point, value in examples[:2]
@@ -54,9 +58,9 @@ class Meanings:
 
     def __init__(self, variables: Sequence[str]) -> None:
         self.explainer = Explainer(variables)
-        self.rows: dict[Group, tuple[list[Row], Rows]] = {}
-        self.kept: dict[object, Known] = {}  # by the entry and the number's place in it
-        self.open: dict[str, Known] = {}  # those with other expressions that fit as well
+        self.rows: dict[Group, tuple[list[Occurrence], Rows]] = {}
+        self.kept: dict[object, Explanation] = {}  # by the entry and the number's place in it
+        self.open: dict[str, Explanation] = {}  # those with other expressions that fit as well
         self.thorough = True  # whether to look for what takes long to find
 
     def set_traces(self, points: Sequence[Point], groups: Sequence[Group], stages: int) -> None:
@@ -107,9 +111,10 @@ class Meanings:
             return same
         known = self.kept.get(slot)
         if known is None or not self._holds(rows, known.expression, there, values):
-            refit = known and next((one for one in known.others if self._holds(rows, one, there, values)), None)
-            if known is not None and refit is not None:
-                known = Known(refit, known.names, known.others)
+            others = known.others if known is not None else []
+            holding = [one for one in others if self._holds(rows, one, there, values)]
+            if holding:
+                known = Explanation(holding[0], names_in(holding[0]), holding[1:])
                 self.explainer.remember(known)
             else:
                 known = self.explainer.explain(rows, there, values, self.thorough)

@@ -70,7 +70,7 @@ def substituted(form: Expression, expression: Expression, name: str = X) -> Expr
     return form
 
 
-def scaled(expression: Expression, times: int = 1, over: int = 1, plus: int = 0) -> Expression:
+def times_over(expression: Expression, times: int = 1, over: int = 1, plus: int = 0) -> Expression:
     """(expression * times + plus) // over, written short."""
     if times != 1:
         expression = ["*", expression, times]
@@ -86,7 +86,7 @@ def _affine(x: IntArray, y: IntArray) -> Iterator[Expression]:
     start = int(y[0]) - slope * int(x[0])
     over = math.lcm(slope.denominator, start.denominator)
     if slope and over <= 4096 and (len(x) > 2 or start == 0 or over == 1):
-        yield scaled(X, int(slope * over), over, int(start * over))
+        yield times_over(X, int(slope * over), over, int(start * over))
 
 
 def _exponential(x: IntArray, y: IntArray) -> Iterator[Expression]:
@@ -97,7 +97,7 @@ def _exponential(x: IntArray, y: IntArray) -> Iterator[Expression]:
     slope = Fraction(int(y[-1] - y[0]), int(powers[-1] - powers[0]))
     start = int(y[0]) - slope * int(powers[0])
     if slope and start.denominator == 1:
-        yield scaled(power_of_two(X), slope.numerator, slope.denominator, int(start) * slope.denominator)
+        yield times_over(power_of_two(X), slope.numerator, slope.denominator, int(start) * slope.denominator)
 
 
 def _cyclic(x: IntArray, y: IntArray) -> Iterator[Expression]:
@@ -122,7 +122,7 @@ def _strided(x: IntArray, y: IntArray) -> Iterator[Expression]:
             usual = [c for c in (0, s - 1, s // 2) if low <= c <= high]
             near = 0 if low <= 0 <= high else (low if low > 0 else high)
             for c in dict.fromkeys([*usual, near, low, high]):
-                yield scaled(scaled(X, a, s, c), times, 1, plus)
+                yield times_over(times_over(X, a, s, c), times, 1, plus)
 
 
 def _intervals(x: IntArray, y: IntArray) -> Iterator[tuple[int, int, int, int]]:
@@ -143,13 +143,13 @@ def _powers(x: IntArray, y: IntArray) -> Iterator[Expression]:
             root = np.rint(np.maximum(y - plus, 0) ** (1 / power)).astype(np.int64)
             if np.array_equal(root**power, y - plus) and root[0] != root[-1]:
                 for one in [*_affine(x, root), *_strided(x, root)]:
-                    yield scaled(["*", *[one] * power], plus=plus)
+                    yield times_over(["*", *[one] * power], plus=plus)
         step = int(np.gcd.reduce(y))
         if step > 1:
             root = np.rint(np.maximum(y // step, 0) ** (1 / power)).astype(np.int64)
             if np.array_equal(root**power * step, y) and root[0] != root[-1]:
                 for one in [*_affine(x, root), *_strided(x, root)]:
-                    yield scaled(["*", *[one] * power], step)
+                    yield times_over(["*", *[one] * power], step)
 
 
 def _quadratic(x: IntArray, y: IntArray) -> Iterator[Expression]:
@@ -162,8 +162,8 @@ def _quadratic(x: IntArray, y: IntArray) -> Iterator[Expression]:
     start = fa - first * a - second * a * a
     over = math.lcm(second.denominator, first.denominator, start.denominator)
     if second and over <= 2**16:
-        linear = scaled(X, int(second * over), 1, int(first * over))
-        yield scaled(["*", X, linear], 1, over, int(start * over))
+        linear = times_over(X, int(second * over), 1, int(first * over))
+        yield times_over(["*", X, linear], 1, over, int(start * over))
 
 
 def _rounded(x: IntArray, y: IntArray) -> Iterator[Expression]:
@@ -194,7 +194,7 @@ def _conditions(x: IntArray, y: IntArray) -> Iterator[Expression]:
 
     def chosen(condition: Expression, up: bool) -> Expression:
         rise = high - low if up else low - high
-        return scaled(condition, rise, 1, low if up else high)
+        return times_over(condition, rise, 1, low if up else high)
 
     up = y == high
     for which, there in ((True, up), (False, ~up)):

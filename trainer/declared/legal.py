@@ -22,7 +22,7 @@ _WIDEST, _NARROWEST, _LARGEST = 3, 4, 3  # times the base's sizes, and over them
 _DEEPEST = 8
 _DRAWN = 8  # architectures that must all be legal
 
-Tracer = Callable[[Point], Trace]
+_Tracer = Callable[[Point], Trace]
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def point_of(spec: NetworkSpec, moved: Point) -> dict[str, int]:
     return {**{name: int(of(how)) for name, how in followers(spec.knobs, len(spec.widths)).items()}, **found}
 
 
-def learned(spec: NetworkSpec, tracer: Tracer, random: random.Random) -> Levels:
+def learned(spec: NetworkSpec, tracer: _Tracer, random: random.Random) -> Levels:
     """The sizes that can be built.
 
     Raises:
@@ -112,10 +112,11 @@ def learned(spec: NetworkSpec, tracer: Tracer, random: random.Random) -> Levels:
 
     step = spec.step or _step(spec, lambda r: legal(resolution=r))
     least = _least(spec, step, lambda r: legal(resolution=r))
-    divisors = tuple(
-        _divisor(spec, i, lambda w, i=i: legal(**{f"width_{i}": w}))
-        for i in range(1, len(spec.widths) + 1)  # type: ignore[misc]
-    )
+
+    def with_width(stage: int) -> Callable[[int], bool]:
+        return lambda width: legal(**{f"width_{stage}": width})
+
+    divisors = tuple(_divisor(spec, i, with_width(i)) for i in range(1, len(spec.widths) + 1))
     return _joint(Levels(spec, step, least, divisors), tracer, random)
 
 
@@ -173,7 +174,7 @@ def _divisor(spec: NetworkSpec, stage: int, legal: Callable[[int], bool]) -> int
     )
 
 
-def _joint(levels: Levels, tracer: Tracer, random: random.Random) -> Levels:
+def _joint(levels: Levels, tracer: _Tracer, random: random.Random) -> Levels:
     """Levels at which random architectures can be built, with larger divisors where that helps.
 
     Where it is the free values of knobs that follow something which cannot be built, those values are left out.
@@ -199,7 +200,7 @@ def _joint(levels: Levels, tracer: Tracer, random: random.Random) -> Levels:
     )
 
 
-def _with_free(spec: NetworkSpec, levels: Levels, tracer: Tracer) -> NetworkSpec:
+def _with_free(spec: NetworkSpec, levels: Levels, tracer: _Tracer) -> NetworkSpec:
     """The network with those values of knobs that follow something which can be built whatever the widths are."""
 
     def legal(name: str, value: int) -> bool:

@@ -16,17 +16,18 @@ from sampler.architecture import IntArray
 from sampler.declared.expressions import INDEX, Expression
 from trainer.declared.explained import Meaning, Meanings
 from trainer.declared.forms import substituted
-from trainer.declared.structure import Entry, Group, Row, Template
+from trainer.declared.products import Product, product
+from trainer.declared.structure import Entry, Group, Occurrence, Template
 from trainer.declared.synthesis import Rows, names_in
-from trainer.declared.terms import Product, product, summed
+from trainer.declared.terms import added
 from trainer.declared.tracing import EIGHT, Point, Trace, is_map
 
 _FEW = 24  # moments that are kept without asking which are ever the largest
 _NEARLY = 0.97
-Terms = dict[tuple[str, ...], tuple[Expression, Expression]]  # by the size's factors: the size and how many of it
+_Terms = dict[tuple[str, ...], tuple[Expression, Expression]]  # by the size's factors: the size and how many of it
 
 
-def alive(
+def most_alive(
     template: Template,
     meanings: Meanings,
     means: Mapping[Entry, Meaning],
@@ -37,8 +38,8 @@ def alive(
 
     Args:
         template: The network's storages.
-        meanings: What numbers are.
-        means: What the storages' sizes are.
+        meanings: Explanations of numbers.
+        means: Explanations of the storages' sizes.
         traces: The traces, by number.
         sample: Random architectures.
     """
@@ -47,7 +48,7 @@ def alive(
         for (number, k), at in entry.at.items():
             places[number][at] = entry, k
     contained = [_contained(trace) for trace in traces]
-    found: list[tuple[Entry, Terms]] = []
+    found: list[tuple[Entry, _Terms]] = []
     for entry in template.entries():
         if all(contained[number][at] for (number, _), at in entry.at.items()):
             continue
@@ -73,7 +74,7 @@ def _moment(
     means: Mapping[Entry, Meaning],
     traces: Sequence[Trace],
     places: Sequence[Mapping[int, tuple[Entry, int]]],
-) -> Terms:
+) -> _Terms:
     """What is alive when an entry's operation is done."""
     keys, _ = meanings.rows[entry.group]
     there = np.array([at for at, key in enumerate(keys) if key in entry.seen], dtype=np.int64)
@@ -89,7 +90,7 @@ def _moment(
                 sizes.setdefault(one.key, product(one.others))
                 here[one.key] += one.times
         counted.append(here)
-    terms: Terms = {}
+    terms: _Terms = {}
     for key, size in sizes.items():
         values = np.array([here[key] for here in counted], dtype=np.int64)
         terms[key] = size, meanings.number_of(entry, f"how many are alive of {size}", there, values)
@@ -102,21 +103,25 @@ def _size(
     meaning: Meaning,
     entry: Entry,
     k: int,
-    row: Row,
+    row: Occurrence,
     traces: Sequence[Trace],
     meanings: Meanings,
 ) -> Product:
     """The size of a storage as seen from an entry's block: one made some blocks before, or before the stage's last."""
-    dims = [*meaning.dims, *_map_where(other, meaning)]
-    if any(INDEX in names_in(one) for one in dims):
-        if other.group.stage == entry.group.stage:
-            seen: Expression = INDEX if block == k else ["-", INDEX, k - block]
-        else:
-            depth = meanings.depth_of(row[0], other.group.stage)
-            seen = f"depth_{other.group.stage}"
-            seen = ["-", seen, depth - block] if depth != block else seen
-        dims = [substituted(one, seen, INDEX) for one in dims]
-    return Product([*dims, 2] if other.token.kind.endswith(EIGHT) else dims)
+    if meaning.size is None:
+        dims = [*meaning.dims, *_map_where(other, meaning)]
+        meaning.size = Product([*dims, 2] if other.token.kind.endswith(EIGHT) else dims)
+        meaning.moves = any(INDEX in names_in(one) for one in dims)
+    if not meaning.moves:
+        return meaning.size
+    if other.group.stage == entry.group.stage:
+        seen: Expression = INDEX if block == k else ["-", INDEX, k - block]
+    else:
+        depth = meanings.depth_of(row[0], other.group.stage)
+        seen = f"depth_{other.group.stage}"
+        seen = ["-", seen, depth - block] if depth != block else seen
+    dims = [substituted(one, seen, INDEX) for one in meaning.size.others]
+    return Product([*dims, meaning.size.times])
 
 
 def _map_where(entry: Entry, meaning: Meaning) -> list[Expression]:
@@ -129,9 +134,9 @@ def _map_where(entry: Entry, meaning: Meaning) -> list[Expression]:
     return [[">=", ["+", *sides], 2]]
 
 
-def _pruned(found: list[tuple[Entry, Terms]], means: Mapping[Entry, Meaning]) -> list[tuple[Entry, Terms]]:
+def _pruned(found: list[tuple[Entry, _Terms]], means: Mapping[Entry, Meaning]) -> list[tuple[Entry, _Terms]]:
     """Moments of which no other, that is there whenever they are, has as much of everything."""
-    kept: list[tuple[Entry, Terms]] = []
+    kept: list[tuple[Entry, _Terms]] = []
     for at, (entry, terms) in enumerate(found):
         for other_at, (other, theirs) in enumerate(found):
             there = other.group in (Group(), entry.group) and means[other].present in (1, means[entry].present)
@@ -142,7 +147,7 @@ def _pruned(found: list[tuple[Entry, Terms]], means: Mapping[Entry, Meaning]) ->
     return kept
 
 
-def _within(terms: Terms, theirs: Terms) -> bool:
+def _within(terms: _Terms, theirs: _Terms) -> bool:
     for key, (_, times) in terms.items():
         more = theirs.get(key, (0, 0))[1]
         if times != more and not (isinstance(times, int) and isinstance(more, int) and times <= more):
@@ -150,11 +155,11 @@ def _within(terms: Terms, theirs: Terms) -> bool:
     return True
 
 
-def _largest(found: list[tuple[Entry, Terms]], means: Mapping[Entry, Meaning], sample: Sequence[Point]) -> Expression:
+def _largest(found: list[tuple[Entry, _Terms]], means: Mapping[Entry, Meaning], sample: Sequence[Point]) -> Expression:
     """The largest of some moments."""
     some: dict[str, Expression] = {}
     for entry, terms in found:
-        total = summed(
+        total = added(
             [
                 product([size, times] if not isinstance(times, int) else [size], times if isinstance(times, int) else 1)
                 for size, times in terms.values()

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 Signature = tuple[Any, ...]
-Result = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]
+_Result = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]
 _MOST = 200_000  # results kept
 _ALIKE = frozenset(  # results are like the first argument, where all tensors given are alike
     "relu gelu silu sigmoid tanh hardswish hardsigmoid hardtanh leaky_relu elu mish softplus exp neg sqrt rsqrt abs "
@@ -23,7 +23,7 @@ class Shapes:
     """Runs operations on meta tensors, and remembers what they gave."""
 
     def __init__(self) -> None:
-        self.known: dict[Signature, Result | list[Result]] = {}
+        self.known: dict[Signature, _Result | list[_Result]] = {}
         self.pure: dict[Any, bool] = {}
 
     def __call__(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -89,6 +89,6 @@ def _all_alike(args: Any, kwargs: dict[str, Any]) -> bool:
     )
 
 
-def _made(result: Result) -> torch.Tensor:
+def _made(result: _Result) -> torch.Tensor:
     shape, stride, dtype = result
     return torch.empty_strided(shape, stride, dtype=dtype, device="meta")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from trainer.declared.alignment import Token, aligned, common_prefix, token_of
-from trainer.declared.tracing import Event
+from trainer.declared.tracing import Item
 
 Label = tuple[int, int] | None  # stage and block of an operation; None where it is always there
 
@@ -41,7 +41,7 @@ class Group(NamedTuple):
 
 
 ALWAYS = Group()
-Row = tuple[int, int]  # number of the trace and of the block
+Occurrence = tuple[int, int]  # number of the trace and of the block
 
 
 @dataclass(eq=False)
@@ -49,18 +49,18 @@ class Entry:
     """An operation of a template, and what it was in traces.
 
     Attributes:
-        token: What it is.
+        token: Kind of operation.
         path: Name of its module in one trace.
-        group: What it comes with.
+        group: Operations that it comes with.
         seen: The operation, by row.
-        at: Its position in the trace, by row.
+        at: Position in the trace, by row.
     """
 
     token: Token
     path: str
     group: Group
-    seen: dict[Row, Event] = field(default_factory=dict)
-    at: dict[Row, int] = field(default_factory=dict)
+    seen: dict[Occurrence, Item] = field(default_factory=dict)
+    at: dict[Occurrence, int] = field(default_factory=dict)
 
 
 class DeeperError(Exception):
@@ -75,8 +75,8 @@ class StructureError(Exception):
     """A structure that no template has; says why in one line."""
 
 
-Block = list[Entry]
-Place = dict[Group, Block]  # where a stage's blocks stand: the operations of each of its groups
+_Run = list[Entry]
+Place = dict[Group, _Run]  # where a stage's blocks stand: the operations of each of its groups
 _MOST_OPTIONAL = 400
 
 
@@ -89,9 +89,7 @@ class Template:
         most: Depths of `full`.
     """
 
-    def __init__(
-        self, full: Sequence[Event], shorter: Sequence[Sequence[Sequence[Event]]], most: Sequence[int]
-    ) -> None:
+    def __init__(self, full: Sequence[Item], shorter: Sequence[Sequence[Sequence[Item]]], most: Sequence[int]) -> None:
         self.most = tuple(most)
         labels: list[Label] = [None] * len(full)
         for stage, traces in enumerate(shorter, 1):
@@ -104,7 +102,7 @@ class Template:
 
     def _lay(
         self,
-        full: Sequence[Event],
+        full: Sequence[Item],
         labels: Sequence[Label],
         runs: dict[tuple[int, int], list[list[int]]],
         plans: dict[int, list[Group]],
@@ -147,7 +145,7 @@ class Template:
             for entry in ([one] if isinstance(one, Entry) else [e for block in one.values() for e in block])
         ]
 
-    def observe(self, number: int, events: Sequence[Event], depths: Sequence[int]) -> None:
+    def observe(self, number: int, events: Sequence[Item], depths: Sequence[int]) -> None:
         """Takes a trace in.
 
         Raises:
@@ -164,7 +162,7 @@ class Template:
             entry.at[number, k] = j
 
     def _grown(
-        self, events: Sequence[Event], depths: Sequence[int]
+        self, events: Sequence[Item], depths: Sequence[int]
     ) -> tuple[list[tuple[Entry, int]], list[tuple[int, int]]]:
         """The operations at some depths, with those that only this trace has; and which is which."""
         while True:
@@ -185,7 +183,7 @@ class Template:
             self._insert(expected, before, events[new:stop], depths)
 
     def _insert(
-        self, expected: list[tuple[Entry, int]], before: int, events: Sequence[Event], depths: Sequence[int]
+        self, expected: list[tuple[Entry, int]], before: int, events: Sequence[Item], depths: Sequence[int]
     ) -> None:
         """Puts operations after the expected one at `before`, or before the next, whichever is more alike."""
         near = [i for i in (before, before + 1) if 0 <= i < len(expected)]
@@ -210,16 +208,14 @@ class Template:
         raise AssertionError("an entry without a home")
 
 
-def _like(entry: Entry) -> Event:
+def _like(entry: Entry) -> Item:
     """An operation as the last that an entry was."""
     token = entry.token
     last = next(reversed(entry.seen.values()), None)
-    return last or Event(entry.path, token.kind, (0,) * token.rank, (0,) * token.results)
+    return last or Item(entry.path, token.kind, (0,) * token.rank, (0,) * token.results)
 
 
-def _label(
-    labels: list[Label], stage: int, full: Sequence[Event], traces: Sequence[Sequence[Event]], most: int
-) -> None:
+def _label(labels: list[Label], stage: int, full: Sequence[Item], traces: Sequence[Sequence[Item]], most: int) -> None:
     """Labels the operations of a stage's blocks 2 .. most in the full trace."""
     longer, places = full, list(range(len(full)))
     for depth, shorter in zip(range(most - 1, 0, -1), traces, strict=True):
@@ -250,7 +246,7 @@ def _runs(labels: Sequence[Label]) -> dict[tuple[int, int], list[list[int]]]:
     return found
 
 
-def _plan(full: Sequence[Event], runs: dict[tuple[int, int], list[list[int]]], stage: int, most: int) -> list[Group]:
+def _plan(full: Sequence[Item], runs: dict[tuple[int, int], list[list[int]]], stage: int, most: int) -> list[Group]:
     """Which blocks of a stage are alike: the groups of blocks 2, 3, ..
 
     Raises:

@@ -19,7 +19,7 @@ from sampler.architecture import IntArray
 from sampler.declared.expressions import INDEX, Evaluation, Expression
 from sampler.errors import InputError
 from trainer.declared.doubling import halving, power_of_two
-from trainer.declared.forms import forms, scaled, substituted
+from trainer.declared.forms import forms, substituted, times_over
 from trainer.declared.tracing import Point
 
 _MOST_PAIRED = 60  # explained vectors that are joined with one another
@@ -81,11 +81,11 @@ class Rows:
 
 
 @dataclass(eq=False)
-class Known:
+class Explanation:
     """An explained vector.
 
     Attributes:
-        expression: What it is.
+        expression: Numbers that it is.
         names: The variables in it.
         others: Other expressions that fitted as well.
     """
@@ -113,12 +113,14 @@ class Explainer:
     """
 
     def __init__(self, variables: Sequence[str]) -> None:
-        self.pool: dict[str, Known] = {name: Known(name, frozenset((name,))) for name in (*variables, INDEX)}
+        self.pool: dict[str, Explanation] = {
+            name: Explanation(name, frozenset((name,))) for name in (*variables, INDEX)
+        }
         for name in (INDEX, *(one for one in variables if one.startswith("depth_"))):
             for more in (0, 1, 2, -1):
-                self.remember(Known(power_of_two(name, more), frozenset((name,))))
+                self.remember(Explanation(power_of_two(name, more), frozenset((name,))))
 
-    def explain(self, rows: Rows, there: IntArray, values: IntArray, thorough: bool = True) -> Known | None:
+    def explain(self, rows: Rows, there: IntArray, values: IntArray, thorough: bool = True) -> Explanation | None:
         """What numbers are.
 
         Args:
@@ -128,7 +130,7 @@ class Explainer:
             thorough: Whether to look for what takes long to find, too.
         """
         if (values == values[0]).all():
-            return Known(int(values[0]))
+            return Explanation(int(values[0]))
         names = rows.follows(values, there)
         everything = frozenset(rows.names)
         tries = [names] if names else []
@@ -142,7 +144,7 @@ class Explainer:
                 return found
         return None
 
-    def remember(self, known: Known) -> None:
+    def remember(self, known: Explanation) -> None:
         """Lets further vectors be explained by this one."""
         if isinstance(known.expression, list):
             self.pool.setdefault(repr(known.expression), known)
@@ -156,7 +158,7 @@ class _Search:
     ) -> None:
         self.thorough = thorough
         self.explainer, self.rows, self.there, self.names = explainer, rows, there, names
-        self.known: list[Known] = []
+        self.known: list[Explanation] = []
         vectors: list[IntArray] = []
         seen: set[bytes] = set()
         for one in sorted(explainer.pool.values(), key=lambda one: (-len(one.names), len(repr(one.expression)))):
@@ -174,9 +176,9 @@ class _Search:
             if common:
                 self.by_shape.setdefault((vector // common).tobytes(), (common, one.expression))
 
-    def explain(self, values: IntArray, depth: int) -> Known | None:
+    def explain(self, values: IntArray, depth: int) -> Explanation | None:
         if (values == values[0]).all():
-            return Known(int(values[0]))
+            return Explanation(int(values[0]))
         if values.tobytes() in self.by_value:
             return self._as_known([self.by_value[values.tobytes()]])
         two = len(np.unique(values)) == 2
@@ -191,8 +193,8 @@ class _Search:
         return self._both(values) if two and self.thorough else None
 
     @staticmethod
-    def _as_known(found: list[Expression]) -> Known:
-        return Known(found[0], names_in(found[0]), found[1:12])
+    def _as_known(found: list[Expression]) -> Explanation:
+        return Explanation(found[0], names_in(found[0]), found[1:12])
 
     def _points(self, x: IntArray, values: IntArray) -> tuple[IntArray, IntArray] | None:
         """The distinct values of `x` and what numbers are there, if they are a function of it."""
@@ -232,7 +234,7 @@ class _Search:
         if shape.tobytes() in self.by_shape:
             over, one = self.by_shape[shape.tobytes()]
             fraction = Fraction(common, over)
-            yield scaled(one, fraction.numerator, fraction.denominator)
+            yield times_over(one, fraction.numerator, fraction.denominator)
             return
         for known, vector in zip(self.known, self.vectors, strict=True):
             mine = known.expression
@@ -240,10 +242,10 @@ class _Search:
                 rest = values // vector
                 times = max(int(np.gcd.reduce(rest)), 1)
                 if (rest == rest[0]).all():
-                    yield scaled(mine, int(rest[0]))
+                    yield times_over(mine, int(rest[0]))
                     return
                 if (found := self.by_shape.get((rest // times).tobytes())) and times % found[0] == 0:
-                    yield scaled(["*", mine, found[1]], times // found[0])
+                    yield times_over(["*", mine, found[1]], times // found[0])
                     return
             for rest, sign in ((values - vector, 1), (vector - values, -1)):
                 other = self.by_value.get(rest.tobytes())
@@ -308,7 +310,7 @@ class _Search:
                     yield from (substituted(form, expression) for form in found)
                     return
 
-    def _left_over(self, values: IntArray, depth: int) -> Known | None:
+    def _left_over(self, values: IntArray, depth: int) -> Explanation | None:
         """An explained vector, and what is left, which follows fewer variables."""
         for known, vector in list(zip(self.known, self.vectors, strict=True))[:_MOST_PAIRED]:
             tries: list[tuple[Any, IntArray]] = [(lambda rest, e=known.expression: ["+", e, rest], values - vector)]
@@ -337,20 +339,20 @@ class _Search:
                             "<": "<" if which else ">=",
                             ">=": ">=" if which else "<",
                         }
-                        yield scaled([sign[kind], a.expression, b.expression], high - low, 1, low)
+                        yield times_over([sign[kind], a.expression, b.expression], high - low, 1, low)
 
-    def _both(self, values: IntArray) -> Known | None:
+    def _both(self, values: IntArray) -> Explanation | None:
         """Two conditions at once, or one of two."""
         low, high = int(values.min()), int(values.max())
         for wanted, rise, start in ((values == high, high - low, low), (values == low, low - high, high)):
-            some: list[tuple[Expression, IntArray]] = []
+            some: list[tuple[Expression, Any]] = []
             for (a, x), (b, y) in combinations(list(zip(self.known, self.vectors, strict=True))[:40], 2):
                 for kind, there in (("==", x == y), ("!=", x != y), ("<", x < y), (">=", x >= y)):
                     if there[wanted].all() and not there.all():
                         some.append(([kind, a.expression, b.expression], there))
             for (p, here), (q, also) in combinations(some[:200], 2):
                 if np.array_equal(here & also, wanted):
-                    return self._as_known([scaled(["*", p, q], rise, 1, start)])
+                    return self._as_known([times_over(["*", p, q], rise, 1, start)])
         return None
 
 
@@ -369,8 +371,8 @@ def _solved(terms: list[tuple[Expression, IntArray]], values: IntArray) -> Expre
         whole = np.rint(factors * over).astype(np.int64)
         total = np.array([*(vector for _, vector in terms), np.ones_like(values)]).T @ whole
         if np.array_equal(total, values * over) or (over > 1 and np.array_equal(total // over, values)):
-            parts: list[Any] = [scaled(one, int(n)) for (one, _), n in zip(terms, whole, strict=False) if n]
+            parts: list[Any] = [times_over(one, int(n)) for (one, _), n in zip(terms, whole, strict=False) if n]
             parts += [int(whole[-1])] if whole[-1] else []
             joined = ["+", *parts] if len(parts) > 1 else parts[0]
-            return scaled(joined, 1, over)
+            return times_over(joined, 1, over)
     return None

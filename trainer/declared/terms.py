@@ -7,41 +7,12 @@ from collections.abc import Iterable, Sequence
 
 from sampler.declared.description import PartCounts
 from sampler.declared.expressions import INDEX, Expression
-from trainer.declared.alignment import common_prefix
-from trainer.declared.structure import Entry, Group, Template
+from trainer.declared.products import FactorKey, Product, product
+from trainer.declared.structure import Group
 from trainer.declared.synthesis import names_in
 
-Part = str | int
-Factors = tuple[str, ...]  # an expression's factors other than numbers, as text, sorted
 
-
-class Product:
-    """A whole number times expressions."""
-
-    def __init__(self, expressions: Iterable[Expression]) -> None:
-        self.times, others = 1, list[Expression]()
-        for one in expressions:
-            while isinstance(one, list) and one[0] == "*" and len(one) == 3 and isinstance(one[2], int):
-                self.times, one = self.times * one[2], one[1]
-            if isinstance(one, int):
-                self.times *= one
-            else:
-                others.append(one)
-        others.sort(key=repr)
-        self.others, self.key = others, tuple(map(repr, others))
-
-    def expression(self, times: int = 1) -> Expression:
-        """The product itself."""
-        return product(self.others, self.times * times)
-
-
-def product(expressions: Sequence[Expression], times: int = 1) -> Expression:
-    """A product, written short."""
-    parts = [*expressions, *([times] if times != 1 or not expressions else [])]
-    return parts[0] if len(parts) == 1 else ["*", *parts]
-
-
-def summed(expressions: Sequence[Expression]) -> Expression:
+def added(expressions: Sequence[Expression]) -> Expression:
     """A sum, written short."""
     some = [one for one in expressions if one != 0]
     return ["+", *some] if len(some) > 1 else (some[0] if some else 0)
@@ -57,11 +28,11 @@ def how_often(group: Group) -> Expression:
     return ["max", 0, ["//", ["+", depth, group.period - group.first], group.period]]
 
 
-class Sum:
+class SumOfProducts:
     """A sum of products, each for all blocks of a group; equal ones are one."""
 
     def __init__(self) -> None:
-        self.terms: dict[Group, dict[Factors, tuple[Product, int]]] = {}
+        self.terms: dict[Group, dict[FactorKey, tuple[Product, int]]] = {}
 
     def add(self, group: Group, factors: Iterable[Expression]) -> None:
         """Adds a product for every block of a group."""
@@ -71,7 +42,7 @@ class Sum:
 
     def expression(self) -> Expression:
         """The sum itself."""
-        return summed([_of_group(group, [*terms.values()]) for group, terms in self.terms.items()])
+        return added([_of_group(group, [*terms.values()]) for group, terms in self.terms.items()])
 
 
 def _of_group(group: Group, terms: list[tuple[Product, int]]) -> Expression:
@@ -79,13 +50,13 @@ def _of_group(group: Group, terms: list[tuple[Product, int]]) -> Expression:
     plain = [one for names, one in some if INDEX not in names]
     moving = [one for names, one in some if INDEX in names]
     if not group.stage:
-        return summed(plain)
+        return added(plain)
     found: list[Expression] = []
-    if plain and (body := summed(plain)) != 0:
+    if plain and (body := added(plain)) != 0:
         found.append(["*", how_often(group), body])
     if moving:
-        found.append(over_blocks(group, summed(moving)))
-    return summed(found)
+        found.append(over_blocks(group, added(moving)))
+    return added(found)
 
 
 def over_blocks(group: Group, body: Expression) -> Expression:
@@ -93,7 +64,7 @@ def over_blocks(group: Group, body: Expression) -> Expression:
     depth = f"depth_{group.stage}"
     if group.period == 1 and (powers := _polynomial(body)) is not None and len(powers) < 4:
         last = depth if group.first < 3 else ["max", depth, group.first - 1]
-        return summed([product([one, _power_sum(p, group.first, last)]) for p, one in enumerate(powers) if one != 0])
+        return added([product([one, _power_sum(p, group.first, last)]) for p, one in enumerate(powers) if one != 0])
     if group.period < 2:
         last = depth if group.period else ["min", depth, group.first]
         return ["sum", group.first, last, body]
@@ -119,7 +90,7 @@ def _polynomial(expression: Expression) -> list[Expression] | None:
         if kind == "*":
             ways = [(i + j, a, b) for i, a in enumerate(found) for j, b in enumerate(theirs) if a != 0 and b != 0]
             found = [
-                summed([Product([a, b]).expression() for n, a, b in ways if n == power])
+                added([Product([a, b]).expression() for n, a, b in ways if n == power])
                 for power in range(len(found) + len(theirs) - 1)
             ]
             continue
@@ -127,7 +98,7 @@ def _polynomial(expression: Expression) -> list[Expression] | None:
             ((found[n] if n < len(found) else 0), (theirs[n] if n < len(theirs) else 0))
             for n in range(max(len(found), len(theirs)))
         ]
-        found = [summed([a, b]) if kind == "+" else (a if b == 0 else ["-", a, b]) for a, b in pairs]
+        found = [added([a, b]) if kind == "+" else (a if b == 0 else ["-", a, b]) for a, b in pairs]
     return found
 
 
@@ -143,48 +114,11 @@ def _power_sum(power: int, first: int, last: Expression) -> Expression:
     return ["-", ["//", ["*", last, last, ["+", last, 1], ["+", last, 1]], 4], before]
 
 
-def parts_of(template: Template, stages: int) -> dict[Entry, Part]:
-    """The part that each entry belongs to: by the stage, by where the stage's modules are, by position."""
-    entries = template.entries()
-    inside: dict[int, str] = {}
-    for stage in range(1, stages + 1):
-        paths = [entry.path for entry in entries if entry.group.stage == stage]
-        if paths:
-            inside[stage] = ".".join(paths[0].split(".")[: min(common_prefix(paths[0], path) for path in paths)])
-    own = {
-        stage: path
-        for stage, path in inside.items()
-        if path and not any(other != stage and _within(theirs, path) for other, theirs in inside.items())
-    }
-    found: dict[Entry, Part] = {}
-    for entry in entries:
-        if entry.group.stage:
-            found[entry] = entry.group.stage
-        else:
-            for stage, path in own.items():
-                if _within(entry.path, path):
-                    found[entry] = stage
-    known = [at for at, entry in enumerate(entries) if entry in found]
-    for at, entry in enumerate(entries):
-        if entry in found:
-            continue
-        later = next((other for other in known if other > at), None)
-        if not known or later == known[0]:
-            found[entry] = "stem"
-        else:
-            found[entry] = "head" if later is None else found[entries[later]]
-    return found
-
-
-def _within(path: str, container: str) -> bool:
-    return path == container or path.startswith(container + ".")
-
-
 def with_cells(
     parts: list[PartCounts], *further: Expression
 ) -> tuple[list[Expression], list[PartCounts], list[Expression]]:
     """The same expressions with what comes more than once in cells."""
-    trees: list[Expression] = [part[name] for part in parts for name in ("macs", "params", "activations")]  # type: ignore[literal-required]
+    trees: list[Expression] = [part[name] for part in parts for name in ("macs", "params", "activations")]
     trees += further
     often: Counter[str] = Counter()
     for tree in trees:

@@ -2,7 +2,7 @@
 
 Everything is on torch's meta device, which knows shapes alone: a trace costs what Python needs to build the module and
 to run it once, whatever its sizes. MACs are half of what `torch.utils.flop_counter` counts; each is a product of whole
-numbers (`Event.dims`), which is what expressions are found for.
+numbers (`Item.dims`), which is what expressions are found for.
 
 Memory: feature maps are tensors' storages other than the module's own, each alive from the operation that makes it
 until nothing refers to it, as Python frees them; the input lives from the start. An element of eight bytes (indices) is
@@ -43,12 +43,12 @@ _DRAWS = frozenset(
 _FILLS = frozenset("erfinv_ mul_ add_ sub_ div_ clamp_ clamp_min_ clamp_max_ fill_ zero_ copy_".split())
 
 
-class Event(NamedTuple):
+class Item(NamedTuple):
     """One operation that multiplies, one parameter or one storage.
 
     Attributes:
         path: Name of the module that it is in.
-        kind: What it is.
+        kind: Name of what it is.
         dims: Whole numbers whose product is its MACs, or its elements.
         result: Shape of what a multiplying operation gives.
     """
@@ -71,9 +71,9 @@ class Trace:
         result: Shapes of what the module gives.
     """
 
-    ops: list[Event] = field(default_factory=list)
-    params: list[Event] = field(default_factory=list)
-    storages: list[Event] = field(default_factory=list)
+    ops: list[Item] = field(default_factory=list)
+    params: list[Item] = field(default_factory=list)
+    storages: list[Item] = field(default_factory=list)
     moments: list[tuple[int, ...]] = field(default_factory=list)
     result: tuple[tuple[int, ...], ...] = ()
 
@@ -90,7 +90,7 @@ class Trace:
         return macs, of["param"], activations, alive + of["buffer"], of[EIGHT]
 
 
-def is_map(storage: Event) -> bool:
+def is_map(storage: Item) -> bool:
     """Whether a storage counts: one with one side above 1 at most is a vector, and does not."""
     return sum(side > 1 for side in storage.dims) > 1
 
@@ -116,11 +116,11 @@ class _Undrawn(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Writes a trace."""
 
     def __init__(self, trace: Trace, paths: Sequence[str], own: set[int]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.trace, self.paths, self.own = trace, paths, own
         self.alive: dict[int, tuple[int, StorageWeakRef]] = {}  # by the storage's key: its number and itself
 
@@ -142,17 +142,21 @@ class _Recorder(TorchDispatchMode):
             storage = tensor.untyped_storage()
             key = storage._cdata
             known = self.alive.get(key)
-            if key in self.own or (known is not None and not known[1].expired()):
+            if key in self.own or (known is not None and not _gone(known[1])):
                 continue
-            self.alive[key] = len(self.trace.storages), StorageWeakRef(storage)
+            self.alive[key] = len(self.trace.storages), StorageWeakRef(storage)  # type: ignore[no-untyped-call]
             size = tensor.element_size()
             elements = storage.nbytes() // size
             dims = tuple(tensor.shape) if tensor.numel() == elements else (elements,)
-            self.trace.storages.append(Event(path, f"{kind}.{EIGHT}" if size == 8 else kind, dims or (1,)))
+            self.trace.storages.append(Item(path, f"{kind}.{EIGHT}" if size == 8 else kind, dims or (1,)))
         if new := len(self.trace.storages) - first:
-            self.alive = {key: one for key, one in self.alive.items() if not one[1].expired()}
+            self.alive = {key: one for key, one in self.alive.items() if not _gone(one[1])}
             self.trace.moments += [()] * (new - 1)
             self.trace.moments.append(tuple(sorted(number for number, _ in self.alive.values())))
+
+
+def _gone(storage: StorageWeakRef) -> bool:
+    return bool(storage.expired())  # type: ignore[no-untyped-call]
 
 
 def _tensors(out: Any) -> Iterator[torch.Tensor]:
@@ -166,7 +170,7 @@ def _tensors(out: Any) -> Iterator[torch.Tensor]:
             yield from _tensors(one)
 
 
-def _multiplied(packet: Any, args: Sequence[Any], out: Any, macs: int, path: str) -> list[Event]:
+def _multiplied(packet: Any, args: Sequence[Any], out: Any, macs: int, path: str) -> list[Item]:
     """A multiplying operation as products of whole numbers."""
     first = next(_tensors(out))
     result = tuple(first.shape)
@@ -183,7 +187,7 @@ def _multiplied(packet: Any, args: Sequence[Any], out: Any, macs: int, path: str
         events = [("scores", (*q[:-1], k[-2], q[-1])), ("mix", (*q[:-1], k[-2], v[-1]))]
     if sum(math.prod(dims) for _, dims in events) != macs:  # another operation of torch's: what it is worth, at least
         events = [(packet.__name__, (macs,))]
-    return [Event(path, kind, dims, result if at == 0 else (0,)) for at, (kind, dims) in enumerate(events)]
+    return [Item(path, kind, dims, result if at == 0 else (0,)) for at, (kind, dims) in enumerate(events)]
 
 
 def arguments(spec: NetworkSpec, point: Point) -> dict[str, Any]:
@@ -272,13 +276,29 @@ def _built(spec: NetworkSpec, point: Point) -> nn.Module:
         raise InputError(
             f"network {spec.name}: the function gives {type(model).__name__}, not a torch.nn.Module; return the module"
         )
-    return model.to("meta")
+    return _on_meta(model)
 
 
-def _parameters(model: nn.Module) -> list[Event]:
-    found = [Event(name, "param", tuple(one.shape) or (1,)) for name, one in model.named_parameters()]
+def _on_meta(model: nn.Module) -> nn.Module:
+    """The module with its parameters and buffers on the meta device; moving them undoes sharing, which is kept."""
+    if all(one.is_meta for one in (*model.parameters(), *model.buffers())):
+        return model
+    places: dict[int, list[tuple[nn.Module, str]]] = {}
+    for module in model.modules():
+        for name, one in (*module._parameters.items(), *module._buffers.items()):
+            if one is not None:
+                places.setdefault(id(one), []).append((module, name))
+    model = model.to("meta")
+    for (module, name), *others in places.values():
+        for other, its in others:
+            setattr(other, its, getattr(module, name))
+    return model
+
+
+def _parameters(model: nn.Module) -> list[Item]:
+    found = [Item(name, "param", tuple(one.shape) or (1,)) for name, one in model.named_parameters()]
     for name, one in model.named_buffers():
-        found.append(Event(name, EIGHT if one.element_size() == 8 else "buffer", tuple(one.shape) or (1,)))
+        found.append(Item(name, EIGHT if one.element_size() == 8 else "buffer", tuple(one.shape) or (1,)))
     return found
 
 

@@ -1,11 +1,11 @@
 """Operations of two traces, put side by side."""
 
 from trainer.declared.alignment import aligned
-from trainer.declared.tracing import Event
+from trainer.declared.tracing import Item
 
 
 def ops(*names):
-    return [Event(f"net.{at}", name[0], (int(name[1:]),)) for at, name in enumerate(names)]
+    return [Item(f"net.{at}", name[0], (int(name[1:]),)) for at, name in enumerate(names)]
 
 
 def test_a_block_more_is_found_where_numbers_of_modules_shift():

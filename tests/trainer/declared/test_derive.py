@@ -63,6 +63,7 @@ def test_what_was_learned_is_said(derived):
     assert derived.derived["checked"] >= 50 and derived.derived["how"] == "closed"
 
 
+@pytest.mark.slow
 def test_knobs_that_follow_are_in_the_terms():
     def attention(resolution, widths, depths, classes, heads):
         layers = [nn.TransformerEncoderLayer(widths[0], heads, 32, batch_first=True) for _ in range(depths[0])]

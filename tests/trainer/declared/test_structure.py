@@ -3,11 +3,11 @@
 import pytest
 
 from trainer.declared.structure import DeeperError, Group, Template
-from trainer.declared.tracing import Event
+from trainer.declared.tracing import Item
 
 
 def ops(text):
-    return [Event("body.0", name, (1,)) for name in text]
+    return [Item("body.0", name, (1,)) for name in text]
 
 
 def template(sequence, most):
