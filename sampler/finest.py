@@ -80,14 +80,15 @@ def finer_networks(
     Args:
         network: The base network.
         rule: The steps of its widths and resolutions.
-        near: The one network; knobs that it has of its own stay as they are.
+        near: The one network. Knobs that it fixes stay fixed, at the nearest of their values.
         budget: MACs.
         classes: Outputs of the classifier.
     """
+    near = _on_grids(network, near)
     starts = [near, *_with_one_knob(network, near, classes)]
     searches = [_Search(_grid(network, rule, one), one, budget, classes) for one in starts]
     if family_of(network).counts(network, classes) is None:  # traced: too slow to count by the thousand
-        yield [one.around(1.0) for one in searches]
+        yield [one.around(1.0, together=1) for one in searches]
         return
     found = False
     for factor in _FACTORS:
@@ -108,17 +109,23 @@ class _Search:
         self.solved = self._finest()
         self.columns = [one for one in grid.free if one != self.solved and len(grid.levels[one]) > 1]
 
-    def around(self, factor: float) -> Nearby:
-        """Networks of which each column moves by a factor at most, or one step; up to three where that is too many."""
+    def around(self, factor: float, together: int = 0) -> Nearby:
+        """Networks whose columns move by a factor at most, or one step.
+
+        Args:
+            factor: The factor.
+            together: Most columns that move at once, beside the solved one; all by default, or three if that is too
+                many networks.
+        """
         levels = {column: self._within(column, factor) for column in self.columns}
-        if math.prod(len(some) + 1 for some in levels.values()) <= _MOST_ROWS:
+        if not together and math.prod(len(some) + 1 for some in levels.values()) <= _MOST_ROWS:
             values = [np.append(self.row[column], some) for column, some in levels.items()]
             return self._at(self._product(self.columns, values), factor)
         parts = [self.row[None]]
-        for together in range(1, min(_TOGETHER, len(self.columns)) + 1):
-            chosen, most = list(combinations(self.columns, together)), _MOST_ROWS
+        for moved in range(1, min(together or _TOGETHER, len(self.columns)) + 1):
+            chosen, most = list(combinations(self.columns, moved)), _MOST_ROWS
             if sum(math.prod(len(levels[one]) for one in columns) for columns in chosen) > _MOST_ROWS:
-                most = max(int((_MOST_ROWS / len(chosen)) ** (1 / together)), 1)
+                most = max(int((_MOST_ROWS / len(chosen)) ** (1 / moved)), 1)
             parts += [self._product(columns, [levels[one][:most] for one in columns]) for columns in chosen]
         return self._at(np.concatenate(parts), factor)
 
@@ -187,8 +194,8 @@ class _Search:
         macs, ends = self._macs(rows).astype(np.float64), rows[:, 2 : 2 + self.stages]
         if not macs[0] < macs[1] < _ILLEGAL:
             macs = np.array([self.budget, 2 * self.budget])  # no wider: as it is
-        share = np.log(self.budget / macs[0]) / np.log(macs[1] / macs[0])
-        found: FloatArray = ends[0] * (ends[1] / ends[0]) ** share
+        share, most = np.log(self.budget / macs[0]) / np.log(macs[1] / macs[0]), np.log(_WIDEST)
+        found: FloatArray = ends[0] * np.exp(np.clip(share * np.log(ends[1] / ends[0]), -most, most))
         return found
 
     def _within(self, column: int, factor: float) -> IntArray:
@@ -273,6 +280,19 @@ def _larger(network: BaseNetwork, row: IntArray) -> IntArray:
     return larger
 
 
+def _on_grids(network: BaseNetwork, near: Architectures) -> Architectures:
+    """The network, its knobs that may vary at the nearest of their values; what they follow to may be none of these."""
+    grids = {name: np.array(values) for name, values in knob_grids(network).items() if name in near.knobs}
+    knobs = {name: _nearest(values, near.knobs[name]) for name, values in grids.items()}
+    return replace(near, knobs=knobs)
+
+
+def _nearest(grid: IntArray, values: IntArray) -> IntArray:
+    """`(n, k)` values, each moved to the nearest of a grid."""
+    found: IntArray = grid[np.abs(grid - values[..., None]).argmin(axis=-1)]
+    return found
+
+
 def _with_one_knob(network: BaseNetwork, near: Architectures, classes: int) -> list[Architectures]:
     """The network, one at a time of the knobs that it does not fix fixed at the value nearest to what it follows to.
 
@@ -283,8 +303,7 @@ def _with_one_knob(network: BaseNetwork, near: Architectures, classes: int) -> l
     for name, values in sorted(knob_grids(network).items()):
         if name in near.knobs:
             continue
-        grid = np.array(values, dtype=np.int64)
-        own = grid[np.abs(grid - follows[name][0][:, None]).argmin(axis=1)][None]
+        own = _nearest(np.array(values), follows[name])
         ends = [
             replace(near, knobs={**near.knobs, name: np.full_like(own, value)}) for value in values[:: len(values) - 1]
         ]

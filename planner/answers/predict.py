@@ -116,7 +116,7 @@ def _finer(asked: Question, every: Sequence[FoundNetwork], spent: float) -> Foun
     """The network near the best, or else the formula's, that spends the budget; None where none does."""
     formula, smooth = asked.formula, asked.formula_answer
     rule, found = rule_named(formula.branch(asked.most / formula.base_macs).rule), list[Architecture]()
-    if every and not every[0].architecture.knobs:
+    if every:
         near = spent_near(formula.network, rule, stack([every[0].architecture]), asked.most, formula.classes)
         found += [near.architecture] if near is not None and near.macs >= spent else []
     found += [smooth.architecture] if smooth is not None and spent <= smooth.macs <= asked.most else []
@@ -195,9 +195,9 @@ def _beside(asked: Question, answer: Answer) -> Answer:
     """An answer with all that stands beside it."""
     out = beyond(answer.architecture, asked.ranges)
     notes = list(asked.notes)
-    if answer.by in ("search", "training") and answer.left > TOLERANCE:
-        coarse = own_steps(asked.formula.network) and not asked.limits
-        why = "no network comes nearer" if coarse else "dearer networks are expected to reach less"
+    coarse = own_steps(asked.formula.network) and not asked.limits
+    if answer.left > TOLERANCE and (coarse or answer.by in ("search", "training")):
+        why = "no network near it spends more" if coarse else "dearer networks are expected to reach less"
         notes.append(f"leaves {answer.left:.1%} of the budget: {why}")
     if out:
         notes.append(f"outside what was trained: {outside_words(answer.architecture, out, asked.ranges)}")
