@@ -186,7 +186,7 @@ class _Search:
             rows[1, column] = levels[min(np.searchsorted(levels, rows[0, column], "right"), len(levels) - 1)]
         macs, ends = self._macs(rows).astype(np.float64), rows[:, 2 : 2 + self.stages]
         if not macs[0] < macs[1] < _ILLEGAL:
-            return ends[0].astype(np.float64)
+            macs = np.array([self.budget, 2 * self.budget])  # no wider: as it is
         share = np.log(self.budget / macs[0]) / np.log(macs[1] / macs[0])
         found: FloatArray = ends[0] * (ends[1] / ends[0]) ** share
         return found
@@ -200,7 +200,8 @@ class _Search:
         near[[max(below, 0), min(above, len(levels) - 1)]] = True
         kept = np.flatnonzero(near)
         found = self._unlike(column, levels[kept[np.argsort(far[kept], kind="stable")]])
-        return found[found != self.row[column]]
+        others: IntArray = found[found != self.row[column]]
+        return others
 
     def _unlike(self, column: int, levels: IntArray) -> IntArray:
         """Levels without those that cost what an earlier one costs: pixels that a patch leaves over spend nothing."""
@@ -211,11 +212,10 @@ class _Search:
         return found
 
     def _product(self, columns: Sequence[int], values: Sequence[IntArray]) -> IntArray:
-        if not columns:
-            return self.row[None].copy()
-        many = np.stack(np.meshgrid(*values, indexing="ij"), axis=-1).reshape(-1, len(columns))
-        rows = np.tile(self.row, (len(many), 1))
-        rows[:, list(columns)] = many
+        many = np.meshgrid(*values, indexing="ij")
+        rows = np.tile(self.row, (math.prod(map(len, values)), 1))
+        for column, some in zip(columns, many, strict=True):
+            rows[:, column] = some.ravel()
         return rows
 
     def _finest(self) -> int:

@@ -219,7 +219,7 @@ def _in_steps(
     rows = [(one, row) for one in candidates if (row := one.best(budget, -tolerance, 0.0)) is not None]
     if rows:
         return _solved(*min(rows, key=lambda pair: pair[0].moved[pair[1]]))
-    start = _start(network, rule, resolution, depth, budget, classes)
+    start = _start(network, rule, resolution, depth, budget, classes, candidates)
     finer = spent_near(network, rule, start, budget, classes, tolerance)
     if finer is not None:
         return replace(finer, pixels_nudged=finer.architecture.resolution - resolution)
@@ -269,10 +269,20 @@ def spent_near(
 
 
 def _start(
-    network: BaseNetwork, rule: ScalingRule, resolution: int, depth: float, budget: float, classes: int
+    network: BaseNetwork,
+    rule: ScalingRule,
+    resolution: int,
+    depth: float,
+    budget: float,
+    classes: int,
+    known: list[_Candidates],
 ) -> Architectures:
     """The network of about this resolution and depth with the width that the budget allows, or the narrowest."""
     side = _legal(network, rule, resolution)
+    for one in known[:1]:  # the widths at each resolution
+        rows = np.flatnonzero((one.architectures.resolution == side) & (one.macs <= budget))
+        if len(rows):
+            return one.architectures.take(rows[:1])
     try:
         w = width_brackets(network, rule, side, depth, budget, classes)[0]
     except InputError:  # no width costs so much
