@@ -1,35 +1,57 @@
 """Networks near one, where no width reaches a budget: every number of an architecture is a finer way than another.
 
 A network with coarse steps (a transformer of one stage, whose widths are multiples of 64) leaves gaps between budgets
-that no width closes. Here the resolution, single stages' widths and depths, and knobs with several values are moved,
-the nearest first; of each such network the width of one stage, on which the MACs depend least, is then as large as the
-budget allows. Where the grid near the network is small, all of it is looked through in the end: then what was not found
-is not there.
+that no width closes. Here the resolution, single stages' widths and depths, and knobs with several values are moved;
+of each such network the number on which the MACs depend least, a width or a knob such as the channels inside an MLP, is
+then as large as the budget allows.
+
+What is wanted is the network itself with the real width that would spend the budget. How far another one is from it:
+
+    moved^2 = log^2 of r's ratio + means over the stages of log^2 of the depths' and of the widths' ratios
+              + for each knob that is fixed, log^2 of its ratio to what it follows to
+
+The nearest of those that spend the budget to 1 % is taken, in rounds: no number moves by more than a factor of 1.25,
+then of 1.5, then of 2, or by one step of its grid where that is more. Farther away networks are absurd (one block where
+twelve were asked for), and leaving some per cent of a budget is better: then the one within these factors is taken of
+which `left + moved^2 / 2` is least, with `left` the share of the budget that it leaves. (So a number that moves by a
+factor of 1.5 weighs like 8 % of the budget; accuracy falls with the square of the first, in proportion to the second.)
+Only where all of these cost more than the budget, the whole grid is looked through.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import combinations, product
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 
-from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS, Architectures, BaseNetwork, FloatArray, IntArray
+from sampler.architecture import (
+    MAX_BLOCKS,
+    MAX_CHANNELS,
+    MAX_PIXELS,
+    Architectures,
+    BaseNetwork,
+    FloatArray,
+    IntArray,
+)
 from sampler.complexity import count
 from sampler.errors import InputError
 from sampler.families import family_of
-from sampler.knobs import knob_grids, with_own_knobs
+from sampler.families.protocol import sizes_of
+from sampler.knobs import knob_grids
 from sampler.moves import Grid
 from sampler.scaling import ScalingRule
 
-# How many steps of the grid a column goes, up or down, and how many columns go at once: the rounds, in their order.
-ROUNDS = ((1, 1), (4, 1), (2, 2), (16, 1), (4, 2), (2, 3))
-MOST_ROWS = 30_000  # of a round, and of the random ones after all
-WHOLE = 400_000  # of the last round, where so many rows are all there are
+_FACTORS = (1.25, 1.5, 2.0)  # by which numbers move at most: the rounds, in their order
+_TOGETHER = 3  # columns that move at once, beside the one that is solved
+_MOST_ROWS = 30_000  # of a round, and of the random ones after all
+_WHOLE = 400_000  # of the whole grid, where so many rows are all there are
 # Of the larger of the network and the base network: the largest numbers that there are, and widths that are solved.
 _TIMES, _WIDEST = 4, 64
+_ILLEGAL = np.iinfo(np.int64).max  # MACs of what cannot be built
 
 
 class Nearby(NamedTuple):
@@ -38,116 +60,189 @@ class Nearby(NamedTuple):
     Attributes:
         architectures: The `n` networks.
         macs: `(n,)` exact MACs of them.
-        moved: `(n,)` sums of the logarithms by which their numbers differ from those of the network they are near.
-        last: Whether only the whole grid is left, which is for where nothing was found.
+        moved: `(n,)` distances from what is wanted, as the module says.
     """
 
     architectures: Architectures
     macs: IntArray
     moved: FloatArray
-    last: bool = False
 
 
 def finer_networks(
     network: BaseNetwork, rule: ScalingRule, near: Architectures, budget: float, classes: int
-) -> Iterator[Nearby]:
-    """Networks that cost at most a budget, round by round farther from one; in each round those with knobs come last.
+) -> Iterator[list[Nearby]]:
+    """Networks that cost at most a budget, round by round farther from one; the last round is the whole grid.
 
-    Of a network that is counted by tracing each architecture there is the first round alone.
+    Each round has those whose knobs are as the network's own, and beside them, for each knob on which the MACs depend,
+    those that fix it at one of its values. What cannot be built is left out. Of a network that is counted by tracing
+    each architecture there is one round of single steps.
 
     Args:
         network: The base network.
         rule: The steps of its widths and resolutions.
-        near: The one network, without knobs.
+        near: The one network; knobs that it has of its own stay as they are.
         budget: MACs.
         classes: Outputs of the classifier.
     """
-    knobs = _costly_knobs(network, near, classes)
-    starts = [near, *([_on_grids(network, near, knobs)] if knobs else [])]
-    searches = [_Search(_grid(network, rule, one), one.integers()[0], budget, classes) for one in starts]
-    traced = family_of(network).counts(network, classes) is None  # too slow to count by the thousand
-    for reach, together in ROUNDS[:1] if traced else ROUNDS:
-        for search in searches:
-            last = (reach, together) == ROUNDS[-1] and search is searches[-1]
-            yield search.at(search.around(reach, together))._replace(last=last)
-    for search in () if traced else searches:
-        yield search.at(search.everything())
+    starts = [near, *_with_one_knob(network, near, classes)]
+    searches = [_Search(_grid(network, rule, one), one, budget, classes) for one in starts]
+    if family_of(network).counts(network, classes) is None:  # traced: too slow to count by the thousand
+        yield [one.around(1.0) for one in searches]
+        return
+    found = False
+    for factor in _FACTORS:
+        yield (nearby := [one.around(factor) for one in searches])
+        found |= any(len(one.macs) for one in nearby)
+    if not found:
+        yield [one.everywhere() for one in searches]
 
 
 class _Search:
     """One grid, and the row near which its rows are."""
 
-    def __init__(self, grid: Grid, row: IntArray, budget: float, classes: int) -> None:
-        self.grid, self.row, self.budget, self.classes = grid, row, budget, classes
-        self.larger = _larger(grid.network, row)
+    def __init__(self, grid: Grid, near: Architectures, budget: float, classes: int) -> None:
+        self.grid, self.row, self.budget, self.classes = grid, near.integers()[0], budget, classes
+        self.larger, self.stages = _larger(grid.network, self.row), len(grid.network.stages)
+        self.wanted = self.row.astype(np.float64)
+        self.wanted[2 : 2 + self.stages] = self._spending_widths()
         self.solved = self._finest()
         self.columns = [one for one in grid.free if one != self.solved and len(grid.levels[one]) > 1]
-        self.places = {one: _place(grid.levels[one], row[one]) for one in self.columns}
 
-    def at(self, rows: IntArray) -> Nearby:
-        """The networks of rows, the solved width as large as the budget allows; those that it allows none are left."""
-        levels = self.grid.levels[self.solved]
-        low, high = np.full(len(rows), -1), np.full(len(rows), len(levels))
+    def around(self, factor: float) -> Nearby:
+        """Networks of which each column moves by a factor at most, or one step; up to three where that is too many."""
+        levels = {column: self._within(column, factor) for column in self.columns}
+        if math.prod(len(some) + 1 for some in levels.values()) <= _MOST_ROWS:
+            values = [np.append(self.row[column], some) for column, some in levels.items()]
+            return self._at(self._product(self.columns, values), factor)
+        parts = [self.row[None]]
+        for together in range(1, min(_TOGETHER, len(self.columns)) + 1):
+            chosen, most = list(combinations(self.columns, together)), _MOST_ROWS
+            if sum(math.prod(len(levels[one]) for one in columns) for columns in chosen) > _MOST_ROWS:
+                most = max(int((_MOST_ROWS / len(chosen)) ** (1 / together)), 1)
+            parts += [self._product(columns, [levels[one][:most] for one in columns]) for columns in chosen]
+        return self._at(np.concatenate(parts), factor)
+
+    def everywhere(self) -> Nearby:
+        """All networks of the grid where they are few enough, else random ones."""
+        values = [self._unlike(column, self.grid.levels[column]) for column in self.columns]
+        for i, column in enumerate(self.columns):
+            if 2 <= column < 2 + self.stages:  # the grid holds more for a width that is solved
+                values[i] = values[i][values[i] <= _TIMES * self.larger[column]]
+        if np.prod([len(one) for one in values], dtype=np.float64) <= _WHOLE:
+            return self._at(self._product(self.columns, values), np.inf)
+        rows, rng = np.tile(self.row, (_MOST_ROWS, 1)), np.random.default_rng(0)
+        for column, levels in zip(self.columns, values, strict=True):
+            rows[:, column] = levels[rng.integers(len(levels), size=_MOST_ROWS)]
+        return self._at(rows, np.inf)
+
+    def _at(self, rows: IntArray, factor: float) -> Nearby:
+        """The networks of rows, one number as large as the budget allows; those that it allows none are left out."""
+        levels, wanted = self.grid.levels[self.solved], self._wanted_of_solved(rows)
+        low, high = (np.searchsorted(levels, wanted / factor), np.searchsorted(levels, wanted * factor, "right"))
+        low = np.minimum(low, np.searchsorted(levels, wanted) - 1).clip(0) - 1  # or one step
+        high = np.maximum(high, np.searchsorted(levels, wanted, "right") + 1).clip(None, len(levels))
+        macs = np.full(len(rows), _ILLEGAL)
         while len(open_ := np.flatnonzero(high - low > 1)):
             middle = (low[open_] + high[open_]) // 2
             rows[open_, self.solved] = levels[middle]
-            kept = self._macs(rows[open_]) <= self.budget
+            counted = self._macs(rows[open_])
+            kept = counted <= self.budget
             low[open_[kept]], high[open_[~kept]] = middle[kept], middle[~kept]
-        rows, low = rows[low >= 0], low[low >= 0]
-        rows[:, self.solved] = levels[low]
-        free = self.grid.free
-        moved = np.abs(np.log(rows[:, free] / self.row[free])).sum(axis=1)
-        return Nearby(self.grid.networks(rows), self._macs(rows), moved)
+            macs[open_[kept]] = counted[kept]
+        kept = macs <= self.budget
+        rows, macs = rows[kept], macs[kept]
+        rows[:, self.solved] = levels[low[kept]]
+        networks = self.grid.networks(rows)
+        return Nearby(networks, macs, self._moved(networks))
 
-    def around(self, reach: int, together: int) -> IntArray:
-        """Rows in which so many columns are up to `reach` steps away; the row itself in the first round."""
-        parts = [self.row[None]] if (reach, together) == ROUNDS[0] else []
-        left = MOST_ROWS
-        for columns in combinations(self.columns, min(together, len(self.columns))):
-            part = self._product(columns, [self._within(column, reach) for column in columns])
-            parts.append(part[:left])
-            left -= len(parts[-1])
-        return np.concatenate([np.empty((0, len(self.row)), dtype=np.int64), *parts])
+    def _moved(self, networks: Architectures) -> FloatArray:
+        """`(n,)` distances from what is wanted."""
+        first, last = 2 + self.stages, 2 + 2 * self.stages
+        far = np.log(networks.resolution / self.wanted[0]) ** 2
+        far += np.mean(np.log(networks.widths / self.wanted[2:first]) ** 2, axis=1)
+        far += np.mean(np.log(networks.depths / self.wanted[first:last]) ** 2, axis=1)
+        if networks.knobs:
+            follows = family_of(self.grid.network).followed(self.grid.network, sizes_of(networks))
+            far += sum(np.mean(np.log(one / follows[name]) ** 2, axis=1) for name, one in networks.knobs.items())
+        found: FloatArray = np.sqrt(far)
+        return found
 
-    def everything(self) -> IntArray:
-        """All rows of the grid where they are few enough, else random ones."""
-        values = [self.grid.levels[column] for column in self.columns]
-        for i, column in enumerate(self.columns):
-            if 2 <= column < 2 + len(self.grid.network.stages):  # the grid holds more for the width that is solved
-                values[i] = values[i][values[i] <= _TIMES * self.larger[column]]
-        sizes = [len(one) for one in values]
-        if float(np.prod(sizes, dtype=np.float64)) <= WHOLE:
-            return self._product(self.columns, values)
-        rows, rng = np.tile(self.row, (MOST_ROWS, 1)), np.random.default_rng(0)
-        for column, levels in zip(self.columns, values, strict=True):
-            rows[:, column] = levels[rng.integers(len(levels), size=MOST_ROWS)]
-        return rows
+    def _wanted_of_solved(self, rows: IntArray) -> FloatArray:
+        """`(n,)` numbers that the solved column would have: the real width, or what the knob follows to."""
+        if self.solved < 2 + self.stages:
+            return np.full(len(rows), self.wanted[self.solved])
+        network, sizes = self.grid.network, sizes_of(self.grid.networks(rows))
+        follows = family_of(network).followed(network, sizes)
+        columns = np.column_stack([follows[name] for name in sorted(self.grid.knobs)])
+        found: FloatArray = columns[:, self.solved - self.grid.head - 1].astype(np.float64)
+        return found
 
-    def _within(self, column: int, reach: int) -> IntArray:
-        levels, place = self.grid.levels[column], self.places[column]
-        near = levels[max(place - reach, 0) : place + reach + 1]
-        kept: IntArray = near[near != self.row[column]]
-        return kept
+    def _spending_widths(self) -> FloatArray:
+        """`(s,)` real widths that would spend the budget: on the line between two rows' logarithms."""
+        stages = range(2, 2 + self.stages)
+        rows = np.tile(self.row, (2, 1))
+        for column in stages:
+            levels = self.grid.levels[column]
+            rows[1, column] = levels[min(np.searchsorted(levels, rows[0, column], "right"), len(levels) - 1)]
+        macs, ends = self._macs(rows).astype(np.float64), rows[:, 2 : 2 + self.stages]
+        if not macs[0] < macs[1] < _ILLEGAL:
+            macs = np.array([self.budget, 2 * self.budget])  # no wider: as it is
+        share = np.log(self.budget / macs[0]) / np.log(macs[1] / macs[0])
+        found: FloatArray = ends[0] * (ends[1] / ends[0]) ** share
+        return found
+
+    def _within(self, column: int, factor: float) -> IntArray:
+        """Levels within a factor of what is wanted, and one step beside it, the nearest first; not the row's own."""
+        levels, wanted = self.grid.levels[column], self.wanted[column]
+        far = np.abs(np.log(levels / wanted))
+        near = far <= np.log(factor)
+        below, above = np.searchsorted(levels, wanted) - 1, np.searchsorted(levels, wanted, "right")
+        near[[max(below, 0), min(above, len(levels) - 1)]] = True
+        kept = np.flatnonzero(near)
+        found = self._unlike(column, levels[kept[np.argsort(far[kept], kind="stable")]])
+        others: IntArray = found[found != self.row[column]]
+        return others
+
+    def _unlike(self, column: int, levels: IntArray) -> IntArray:
+        """Levels without those that cost what an earlier one costs: pixels that a patch leaves over spend nothing."""
+        rows = np.tile(self.row, (len(levels) + 1, 1))
+        rows[1:, column] = levels
+        first = np.unique(self._macs(rows), return_index=True)[1]
+        found: IntArray = levels[np.sort(first[first > 0]) - 1]
+        return found
 
     def _product(self, columns: Sequence[int], values: Sequence[IntArray]) -> IntArray:
-        many = np.array(list(product(*values)), dtype=np.int64).reshape(-1, len(columns))
-        rows = np.tile(self.row, (len(many), 1))
-        rows[:, list(columns)] = many
+        many = np.meshgrid(*values, indexing="ij")
+        rows = np.tile(self.row, (math.prod(map(len, values)), 1))
+        for column, some in zip(columns, many, strict=True):
+            rows[:, column] = some.ravel()
         return rows
 
     def _finest(self) -> int:
-        """The stage's column of which one step more or less changes the MACs least."""
-        stages = range(2, 2 + len(self.grid.network.stages))
-        steps = []
-        for column in stages:
-            place = _place(levels := self.grid.levels[column], self.row[column])
-            ends = np.tile(self.row, (2, 1))
-            ends[:, column] = levels[[max(place - 1, 0), min(place + 1, len(levels) - 1)]]
-            steps.append(float(np.ptp(self._macs(ends))) or np.inf)
-        return stages[int(np.argmin(steps))]
+        """The column of a width or a knob of which one step more or less changes the MACs least, if they grow with it.
+
+        Knobs are of the same kind in all stages; a number of which the MACs do not depend spends nothing.
+        """
+        steps = {}
+        for column in (*range(2, 2 + self.stages), *range(self.grid.head + 1, len(self.grid.levels))):
+            levels = self.grid.levels[column]
+            place = int(np.argmin(np.abs(levels - self.row[column])))
+            rows = np.tile(self.row, (len(ends := levels[max(place - 1, 0) : place + 2]), 1))
+            rows[:, column] = ends
+            rises = np.diff(self._macs(rows).astype(np.float64))
+            if len(rises) and (rises > 0).all():
+                steps[column] = float(rises.max())
+        return min(steps, key=lambda column: steps[column], default=2)
 
     def _macs(self, rows: IntArray) -> IntArray:
-        counted: IntArray = count(self.grid.networks(rows), self.classes).macs
+        """`(n,)` MACs; more than any budget where a network cannot be built, as where heads do not divide a width."""
+        try:
+            counted: IntArray = count(self.grid.networks(rows), self.classes).macs
+        except InputError:
+            if len(rows) == 1:
+                return np.array([_ILLEGAL])
+            middle = len(rows) // 2
+            return np.concatenate([self._macs(rows[:middle]), self._macs(rows[middle:])])
         return counted
 
 
@@ -178,26 +273,25 @@ def _larger(network: BaseNetwork, row: IntArray) -> IntArray:
     return larger
 
 
-def _costly_knobs(network: BaseNetwork, near: Architectures, classes: int) -> list[str]:
-    """Names of the knobs of which the MACs of a network depend."""
-    found = []
+def _with_one_knob(network: BaseNetwork, near: Architectures, classes: int) -> list[Architectures]:
+    """The network, one at a time of the knobs that it does not fix fixed at the value nearest to what it follows to.
+
+    Only knobs on which the MACs depend: a knob that nobody varies goes on following.
+    """
+    family, found = family_of(network), []
+    follows = family.followed(network, sizes_of(near))
     for name, values in sorted(knob_grids(network).items()):
-        size = family_of(network).knobs(network)[name]
-        ends = [replace(near, knobs={name: np.full((1, len(size)), value)}) for value in (values[0], values[-1])]
+        if name in near.knobs:
+            continue
+        grid = np.array(values, dtype=np.int64)
+        own = grid[np.abs(grid - follows[name][0][:, None]).argmin(axis=1)][None]
+        ends = [
+            replace(near, knobs={**near.knobs, name: np.full_like(own, value)}) for value in values[:: len(values) - 1]
+        ]
         try:
-            changed = len({int(count(one, classes).macs[0]) for one in ends}) > 1
-        except InputError:  # traced, and one of its values goes with other sizes only
-            changed = False
-        found += [name] * changed
+            costly = len({int(count(one, classes).macs[0]) for one in ends}) > 1
+        except InputError:  # one of its values goes with other sizes only
+            costly = True
+        if costly:
+            found.append(replace(near, knobs={**near.knobs, name: own}))
     return found
-
-
-def _on_grids(network: BaseNetwork, near: Architectures, knobs: Sequence[str]) -> Architectures:
-    """The network with these knobs of its own, each at the nearest of its values: what it follows to may be none."""
-    told, grids = with_own_knobs(network, near, knobs), knob_grids(network)
-    places = {name: [[_place(np.array(grids[name]), value) for value in told.knobs[name][0]]] for name in knobs}
-    return replace(told, knobs={name: np.array(grids[name], dtype=np.int64)[places[name]] for name in knobs})
-
-
-def _place(levels: IntArray, value: int) -> int:
-    return int(np.argmin(np.abs(levels - value)))

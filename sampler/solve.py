@@ -35,7 +35,6 @@ NEAR = 0.08  # of the resolution: a nudge that hardly changes the answer
 STEP_PENALTY = 0.05  # as if the resolution had moved by this share
 FAR = 0.5  # of the resolution: where r and d ask for more than the narrowest network affords
 TOLERANCE = 0.01
-SMALL_MOVE = 0.5  # sum of logarithms: of finer networks, one that is nearer is not looked for
 _MOST_MACS = 1e300  # whole numbers beyond have no float
 
 
@@ -80,10 +79,6 @@ class _Candidates:
         if not len(good):
             return None
         return int(good[np.lexsort([np.abs(error[good]), self.moved[good]])[0]])
-
-    def dearest(self, budget: float) -> int | None:
-        """The row that costs most of those within a budget."""
-        return int(np.argmax(np.where(self.macs <= budget, self.macs, -1))) if (self.macs <= budget).any() else None
 
 
 def width_brackets(
@@ -158,8 +153,8 @@ def solve_width(
     that moved least: pixels and, rather, no step of the MACs' staircase over the resolution; one stage's width.
 
     A network that has steps of its own never costs more than the budget. Where no width comes within the tolerance,
-    several stages' widths and depths, and knobs, move too (`sampler.finest`); where nothing does, it is the dearest of
-    all these networks.
+    several stages' widths and depths, and knobs, move too; where nothing near does, it is the dearest of those near
+    (`sampler.finest` says what is near).
 
     Args:
         network: The base network.
@@ -217,25 +212,17 @@ def _in_steps(
     Raises:
         InputError: If not even the smallest network costs so little.
     """
-    found: list[SolvedWidth] = []
-    for reach in (NEAR, FAR):
-        try:
-            candidates = _within_reach(network, rule, resolution, reach, depth, budget, classes)
-        except InputError:  # no width costs so much; a depth, or a larger image, may
-            candidates = []
-        rows = [(one, row) for one in candidates if (row := one.best(budget, -tolerance, 0.0)) is not None]
-        if rows:
-            return _solved(*min(rows, key=lambda pair: pair[0].moved[pair[1]]))
-        found += [_solved(one, row) for one in candidates if (row := one.dearest(budget)) is not None]
-        if reach == NEAR:
-            start = _start(network, rule, resolution, depth, budget, classes)
-            finer = spent_near(network, rule, start, budget, classes, tolerance)
-            if finer is not None:
-                found.append(replace(finer, pixels_nudged=finer.architecture.resolution - resolution))
-                if finer.macs >= (1 - tolerance) * budget:
-                    return found[-1]
-    if found:
-        return max(found, key=lambda one: one.macs)
+    try:
+        candidates = _within_reach(network, rule, resolution, NEAR, depth, budget, classes)
+    except InputError:  # no width costs so much; a depth, or a larger image, may
+        candidates = []
+    rows = [(one, row) for one in candidates if (row := one.best(budget, -tolerance, 0.0)) is not None]
+    if rows:
+        return _solved(*min(rows, key=lambda pair: pair[0].moved[pair[1]]))
+    start = _start(network, rule, resolution, depth, budget, classes, candidates)
+    finer = spent_near(network, rule, start, budget, classes, tolerance)
+    if finer is not None:
+        return replace(finer, pixels_nudged=finer.architecture.resolution - resolution)
     raise InputError(
         f"no network of {network.name} costs as little as {budget:,.0f} MACs; give a larger budget, or a smaller "
         "base network"
@@ -261,29 +248,41 @@ def spent_near(
         tolerance: Largest distance below the budget, as a share of it.
 
     Returns:
-        Where there is none, the dearest below; None where everything costs more.
+        Where there is none, or only absurd ones (`sampler.finest`), the dearest near it; None where everything costs
+        more.
     """
-    hit: tuple[float, Nearby, int] | None = None
-    below: tuple[int, Nearby, int] | None = None
+    below: list[tuple[float, Nearby, int]] = []
     for nearby in finer_networks(network, rule, near, budget, classes):
-        good = np.flatnonzero(nearby.macs >= (1 - tolerance) * budget)
-        if len(good):
-            row = int(good[np.lexsort([-nearby.macs[good], nearby.moved[good]])[0]])
-            if hit is None or nearby.moved[row] < hit[0]:
-                hit = float(nearby.moved[row]), nearby, row
-        elif len(nearby.macs) and (below is None or nearby.macs.max() > below[0]):
-            below = int(nearby.macs.max()), nearby, int(np.argmax(nearby.macs))
-        if hit is not None and (hit[0] <= SMALL_MOVE or nearby.last):
-            break
-    found = hit or below
-    return None if found is None else _moved(found[1], found[2], near[0])
+        hits = []
+        for one in nearby:
+            good = np.flatnonzero(one.macs >= (1 - tolerance) * budget)
+            if len(good):
+                row = int(good[np.lexsort([-one.macs[good], one.moved[good]])[0]])
+                hits.append((float(one.moved[row]), one, row))
+            elif len(one.macs):
+                loss = 1 - one.macs / budget + one.moved**2 / 2
+                row = int(np.argmin(loss))
+                below.append((float(loss[row]), one, row))
+        if hits:
+            return _moved(*min(hits, key=lambda hit: hit[0])[1:], near[0])
+    return _moved(*min(below, key=lambda found: found[0])[1:], near[0]) if below else None
 
 
 def _start(
-    network: BaseNetwork, rule: ScalingRule, resolution: int, depth: float, budget: float, classes: int
+    network: BaseNetwork,
+    rule: ScalingRule,
+    resolution: int,
+    depth: float,
+    budget: float,
+    classes: int,
+    known: list[_Candidates],
 ) -> Architectures:
     """The network of about this resolution and depth with the width that the budget allows, or the narrowest."""
     side = _legal(network, rule, resolution)
+    for one in known[:1]:  # the widths at each resolution
+        rows = np.flatnonzero((one.architectures.resolution == side) & (one.macs <= budget))
+        if len(rows):
+            return one.architectures.take(rows[:1])
     try:
         w = width_brackets(network, rule, side, depth, budget, classes)[0]
     except InputError:  # no width costs so much

@@ -1,5 +1,7 @@
 """Declared networks written by hand, whose widths, resolutions and knobs go in coarse steps."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,17 @@ def convolutions(name, widths, divisors, depths, least, step, knobs):
     )
 
 
+def with_heads():
+    """A transformer whose heads cost MACs and follow the width, also to numbers that are none of their values."""
+    known = transformer("coarse_heads", 16, 256, 6, 64, {})
+    tokens = ["*", ["cell", 0], ["cell", 0], 4, "heads_1", "depth_1"]
+    counts = {**known.counts, "follows": {"heads_1": ["max", 1, ["//", "width_1", 64]]}}
+    counts["parts"] = [
+        {**part, "macs": ["+", part["macs"], tokens]} if part["part"] == 1 else part for part in counts["parts"]
+    ]
+    return replace(known, knobs=HEADS, counts=counts)
+
+
 def rest(parts):
     """Parts with what these tests do not look at, and as little memory."""
     small = {"params": ["*", 9, "width_1"], "activations": ["*", "resolution", "resolution"]}
@@ -51,6 +64,7 @@ def rest(parts):
 
 
 MLP = {"mlp": Knob((768,), tuple(range(128, 3073, 128)), ["*", "width", 4])}
+HEADS = {"heads": Knob((4,), (1, 2, 4, 8), ["max", 1, ["//", "width", 64]])}
 KERNELS = {"kernel": Knob((3, 3), (1, 3, 5, 7))}
 
 
@@ -61,6 +75,7 @@ def coarse():
         transformer("coarse_vit", 16, 192, 6, 64, {}),
         transformer("coarse_mlp_vit", 16, 192, 6, 64, MLP),
         transformer("coarse_tokens", 8, 96, 4, 96, {}),
+        with_heads(),
         convolutions("coarse_two", (16, 48), (16, 24), (1, 2), 32, 32, KERNELS),
         convolutions("coarse_three", (16, 32, 48), (8, 16, 24), (1, 2, 2), 16, 8, {}),
     )
@@ -74,6 +89,7 @@ LEGAL = {
     "coarse_vit": (16, 16, (64,), {}),
     "coarse_mlp_vit": (16, 16, (64,), {"mlp": set(range(128, 3073, 128))}),
     "coarse_tokens": (8, 8, (96,), {}),
+    "coarse_heads": (16, 16, (64,), {"heads": {1, 2, 4, 8}}),
     "coarse_two": (32, 32, (16, 24), {"kernel": {1, 3, 5, 7}}),
     "coarse_three": (8, 16, (8, 16, 24), {}),
 }
@@ -87,7 +103,8 @@ def check_legal(architectures):
     assert (architectures.depths >= 1).all()
     assert not architectures.stem.any() and not architectures.head.any()
     for name, values in architectures.knobs.items():
-        assert set(values.ravel().tolist()) <= knobs[name]
+        follows = architectures.widths // 64 if name == "heads" else np.zeros_like(values)
+        assert all(value in knobs[name] or value == own for value, own in zip(values.flat, follows.flat, strict=True))
 
 
 def macs_by_hand(name, resolution, widths, depths, knobs, classes=10):

@@ -180,9 +180,7 @@ def test_a_ladder_of_networks_with_knobs_is_read_and_counted(plain, declared, de
     known = [vector["ladder"] for vector in document["vectors"] if vector["ladder"]]
     assert known and all(set(one["knobs"]) == {"heads"} for one in known)
     document["ladder"][0]["knobs"] = {"weather": [1]}
-    with pytest.raises(
-        PlannerError, match=r"ladder\[0\] cannot be built: spectral: .* has no knob weather"
-    ):
+    with pytest.raises(PlannerError, match=r"ladder\[0\] cannot be built: spectral: .* has no knob weather"):
         read_formula(json.dumps(signed(document)), Formula)
 
 
