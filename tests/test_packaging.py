@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 MAY_IMPORT = {"sampler": set(), "trainer": {"sampler"}, "planner": {"sampler", "trainer"}}
 TOP_LEVEL = {
-    *("planner", "sampler", "trainer", "datasets", "results", "tests"),
+    *("planner", "sampler", "trainer", "datasets", "results", "tests", "docs"),
     *("CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "constraints.txt", "pyproject.toml"),
 }
 

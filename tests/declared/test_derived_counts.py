@@ -11,7 +11,7 @@ from trainer.declared.derive import derive
 from trainer.network import build
 
 # Quick to derive and to trace; the others are slow tests.
-QUICK = ("gpt", "flat", "two_inputs", "superres")
+QUICK = ("gpt", "superres")
 # Where resolutions begin and which there are: what one who knows the network would say.
 GRIDS = {
     "gpt": (1, 1),

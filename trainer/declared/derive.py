@@ -22,8 +22,8 @@ from trainer.declared.explained import SEQUENCES, Meaning, Meanings, Unexplained
 from trainer.declared.legal import base_refused, learned, point_of, sizes_text
 from trainer.declared.moments import most_alive
 from trainer.declared.structure import DeeperError, Entry, StructureError, Template
-from trainer.declared.synthesis import names_in
-from trainer.declared.terms import SumOfProducts, with_cells
+from trainer.declared.synthesis import Rows, names_in
+from trainer.declared.terms import SumOfProducts, added, with_cells
 from trainer.declared.traced import traced
 from trainer.declared.tracing import EIGHT, IllegalError, Point, Trace, trace
 
@@ -31,6 +31,7 @@ __all__ = ["derive", "traced"]
 CHECKED = 50  # random architectures whose costs must be equal
 _FIRST, _ROUNDS, _DOUBTS = 12, 12, 14
 _SAMPLE = 3000
+_CORNERS = 7000
 _LARGER = (2, 4, 8)
 _AGAIN = 6  # traces that are made again where no closed form was found: cost by chance has none
 _SECONDS = 150  # of the processor, after which architectures are traced one by one
@@ -71,6 +72,7 @@ class Derivation:
         self.made = 0
         self.started, self.deadline = time.perf_counter(), time.process_time() + _SECONDS
         self.templates: dict[str, Template] = {}
+        self.wide: Rows | None = None
         self.most = [3] * self.stages
 
     def trace(self, point: Point) -> Trace:
@@ -275,15 +277,22 @@ class Derivation:
         raise NoClosedFormError(str(failed) if failed else "every expression found was wrong somewhere")
 
     def _explained(self, sample: Sequence[Point]) -> Counts:
-        counts = self._terms(sample)
+        counts = self._terms()
         for _ in range(_DOUBTS):
             doubtful = [p for p in self.meanings.doubtful(sample) if tuple(p[n] for n in sorted(p)) not in self.known]
             if not doubtful or not any(self._add(dict(point)) for point in doubtful[:3][:1]):
                 break
-            counts = self._terms(sample)
+            counts = self._terms()
         return counts
 
-    def _terms(self, sample: Sequence[Point]) -> Counts:
+    def _wide_sample(self) -> Rows:
+        """Many architectures, a third of them at the ends of all sizes; made once."""
+        if self.wide is None:
+            drawn = [self.levels.drawn(self.random, 8) for _ in range(2 * _CORNERS)]
+            self.wide = Rows([*drawn, *(self.levels.corner(self.random) for _ in range(_CORNERS))], None)
+        return self.wide
+
+    def _terms(self) -> Counts:
         templates = self.templates
         groups = sorted({entry.group for template in templates.values() for entry in template.entries()})
         self.meanings.set_traces(self.points, groups, self.stages)
@@ -295,7 +304,7 @@ class Derivation:
                 self._count(sums, part, entry in ops, entry, means[entry])
         buffers = sums.pop(("buffers", "buffer"), SumOfProducts()).expression()
         int64s = sums.pop(("buffers", EIGHT), SumOfProducts()).expression()
-        most = most_alive(templates["storages"], self.meanings, means, self.traces, sample)
+        own, eights = most_alive(templates["storages"], self.meanings, means, self.traces, self._wide_sample)
         parts: list[PartCounts] = [
             {
                 "part": part,
@@ -305,7 +314,7 @@ class Derivation:
             }
             for part in ("stem", *range(1, self.stages + 1), "head")
         ]
-        cells, parts, further = with_cells(parts, ["+", most, buffers] if buffers != 0 else most, int64s)
+        cells, parts, further = with_cells(parts, added([own, buffers]), added([eights, int64s]))
         return {
             "follows": followers(self.spec.knobs, self.stages),
             "cells": cells,

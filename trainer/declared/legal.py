@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from sampler.declared.expressions import Evaluation
 from sampler.declared.spec import NetworkSpec, followers
@@ -41,7 +42,7 @@ class Levels:
     least: int
     divisors: tuple[int, ...]
 
-    @property
+    @cached_property
     def values(self) -> dict[str, list[int]]:
         """Values of each variable that is free, ascending."""
         spec = self.spec
@@ -79,6 +80,10 @@ class Levels:
                 for i in range(1, len(knob.base) + 1):
                     moved.pop(f"{name}_{i}", None)
         return self.at(**moved)
+
+    def corner(self, random: random.Random) -> dict[str, int]:
+        """An architecture with each size at one end or the other of those tried."""
+        return self.at(**{name: random.choice((some[0], some[-1])) for name, some in self.values.items()})
 
 
 def point_of(spec: NetworkSpec, moved: Point) -> dict[str, int]:

@@ -2,29 +2,48 @@
 
 A moment is what is alive when an operation is done: how many storages of each size. Sizes are those of the storages'
 entries; how many is a whole number of the architecture's sizes, nearly always the same. A moment that another contains
-is left out; where many are left, those that are never the largest in many random architectures are, too.
+is left out; where many are left, so are those that are far from the largest in each of thousands of architectures,
+at the ends of all sizes too. Elements of eight bytes count as two where moments are compared, as in float32.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from sampler.architecture import IntArray
 from sampler.declared.expressions import INDEX, Expression
 from trainer.declared.explained import Meaning, Meanings
 from trainer.declared.forms import substituted
-from trainer.declared.products import Product, product
+from trainer.declared.products import FactorKey, Product, product
 from trainer.declared.structure import Entry, Group, Occurrence, Template
 from trainer.declared.synthesis import Rows, names_in
 from trainer.declared.terms import added
-from trainer.declared.tracing import EIGHT, Point, Trace, is_map
+from trainer.declared.tracing import EIGHT, Trace, is_map
 
 _FEW = 24  # moments that are kept without asking which are ever the largest
-_NEARLY = 0.97
-_Terms = dict[tuple[str, ...], tuple[Expression, Expression]]  # by the size's factors: the size and how many of it
+_NEAR = 0.7  # of the largest: a moment that never comes so near is left out
+_Kind = tuple[bool, FactorKey]  # whether elements have eight bytes, and the size's factors
+_Terms = dict[_Kind, tuple[Expression, Expression]]  # the size and how many of it
+
+
+class _Moment(NamedTuple):
+    """What is alive at some time.
+
+    Attributes:
+        own: Elements of the network's own type.
+        eights: Elements of eight bytes.
+    """
+
+    own: Expression
+    eights: Expression
+
+    @property
+    def total(self) -> Expression:
+        """Elements, those of eight bytes twice."""
+        return added([self.own, product([self.eights], 2)]) if self.eights != 0 else self.own
 
 
 def most_alive(
@@ -32,16 +51,16 @@ def most_alive(
     meanings: Meanings,
     means: Mapping[Entry, Meaning],
     traces: Sequence[Trace],
-    sample: Sequence[Point],
-) -> Expression:
-    """The most elements that are alive at once; one of eight bytes is two.
+    sample: Callable[[], Rows],
+) -> tuple[Expression, Expression]:
+    """The elements of its own type and those of eight bytes that are alive when most bytes are.
 
     Args:
         template: The network's storages.
         meanings: Explanations of numbers.
         means: Explanations of the storages' sizes.
         traces: The traces, by number.
-        sample: Random architectures.
+        sample: Many architectures, from end to end of all sizes.
     """
     places: list[dict[int, tuple[Entry, int]]] = [{} for _ in traces]
     for entry in template.entries():
@@ -78,22 +97,24 @@ def _moment(
     """What is alive when an entry's operation is done."""
     keys, _ = meanings.rows[entry.group]
     there = np.array([at for at, key in enumerate(keys) if key in entry.seen], dtype=np.int64)
-    sizes: dict[tuple[str, ...], Expression] = {}
-    counted: list[Counter[tuple[str, ...]]] = []
+    sizes: dict[_Kind, Expression] = {}
+    counted: list[Counter[_Kind]] = []
     for at in there:
         number, k = keys[at]
-        here: Counter[tuple[str, ...]] = Counter()
+        here: Counter[_Kind] = Counter()
         for position in traces[number].moments[entry.at[keys[at]]]:
             other, block = places[number][position]
             one = _size(other, block, means[other], entry, k, keys[at], traces, meanings)
             if one.times:
-                sizes.setdefault(one.key, product(one.others))
-                here[one.key] += one.times
+                key = other.token.kind.endswith(EIGHT), one.key
+                sizes.setdefault(key, product(one.others))
+                here[key] += one.times
         counted.append(here)
     terms: _Terms = {}
     for key, size in sizes.items():
         values = np.array([here[key] for here in counted], dtype=np.int64)
-        terms[key] = size, meanings.number_of(entry, f"how many are alive of {size}", there, values)
+        of = f"{size} of eight bytes" if key[0] else str(size)
+        terms[key] = size, meanings.number_of(entry, f"how many are alive of {of}", there, values)
     return terms
 
 
@@ -110,7 +131,7 @@ def _size(
     """The size of a storage as seen from an entry's block: one made some blocks before, or before the stage's last."""
     if meaning.size is None:
         dims = [*meaning.dims, *_map_where(other, meaning)]
-        meaning.size = Product([*dims, 2] if other.token.kind.endswith(EIGHT) else dims)
+        meaning.size = Product(dims)
         meaning.moves = any(INDEX in names_in(one) for one in dims)
     if not meaning.moves:
         return meaning.size
@@ -155,46 +176,70 @@ def _within(terms: _Terms, theirs: _Terms) -> bool:
     return True
 
 
-def _largest(found: list[tuple[Entry, _Terms]], means: Mapping[Entry, Meaning], sample: Sequence[Point]) -> Expression:
-    """The largest of some moments."""
-    some: dict[str, Expression] = {}
+def _largest(
+    found: list[tuple[Entry, _Terms]], means: Mapping[Entry, Meaning], sample: Callable[[], Rows]
+) -> tuple[Expression, Expression]:
+    """What is alive at the largest of some moments; of as large ones, at that with more elements of eight bytes."""
+    some: dict[str, _Moment] = {}
+    always = {repr(_sum_of(terms, True)) for _, terms in found}
     for entry, terms in found:
-        total = added(
-            [
-                product([size, times] if not isinstance(times, int) else [size], times if isinstance(times, int) else 1)
-                for size, times in terms.values()
-                if times != 0
-            ]
+        guards = [means[entry].present] if means[entry].present != 1 else []
+        if entry.group.stage:
+            guards.append([">=", f"depth_{entry.group.stage}", entry.group.first])
+        guarded = [] if len(always) == 1 else guards  # what is alive at all moments needs none
+        moment = _Moment(
+            product([*guards, _sum_of(terms, False)]),
+            product([*guarded, eights]) if (eights := _sum_of(terms, True)) != 0 else 0,
         )
-        for one in _at_ends(entry.group, total):
-            guards = [means[entry].present] if means[entry].present != 1 else []
-            if entry.group.stage:
-                guards.append([">=", f"depth_{entry.group.stage}", entry.group.first])
-            whole = product([*guards, one])
-            some.setdefault(repr(whole), whole)
+        for one in _at_ends(entry.group, moment):
+            some.setdefault(repr(one), one)
     kept = list(some.values())
     if len(kept) > _FEW:
-        kept = _ever_largest(kept, sample)
-    return ["max", *kept] if len(kept) > 1 else (kept[0] if kept else 0)
+        kept = _near_largest(kept, sample())
+    by_eights: dict[str, list[_Moment]] = {}
+    for one in kept:
+        by_eights.setdefault(repr(one.eights), []).append(one)
+    if len(by_eights) < 2:
+        return _max_of([one.own for one in kept]), kept[0].eights if kept else 0
+    most = _max_of([one.total for one in kept])
+    int64s = _max_of(
+        [
+            product([[">=", _max_of([one.total for one in alike]), most], alike[0].eights])
+            for alike in by_eights.values()
+            if alike[0].eights != 0
+        ]
+    )
+    return ["-", most, product([int64s], 2)], int64s
 
 
-def _at_ends(group: Group, total: Expression) -> list[Expression]:
+def _sum_of(terms: _Terms, eights: bool) -> Expression:
+    return added(
+        [
+            product([size, times] if not isinstance(times, int) else [size], times if isinstance(times, int) else 1)
+            for (kind, _), (size, times) in terms.items()
+            if kind == eights and times != 0
+        ]
+    )
+
+
+def _max_of(some: list[Expression]) -> Expression:
+    return ["max", *some] if len(some) > 1 else (some[0] if some else 0)
+
+
+def _at_ends(group: Group, moment: _Moment) -> list[_Moment]:
     """A moment of a group's first and of its last block, where it follows the block's number."""
-    if INDEX not in names_in(total):
-        return [total]
+    if INDEX not in names_in(moment.total):
+        return [moment]
     depth = f"depth_{group.stage}"
     last: Expression = depth if group.period == 1 else group.first
     if group.period > 1:
         last = ["-", depth, ["%", ["-", depth, group.first], group.period]]
-    return [substituted(total, group.first, INDEX), substituted(total, last, INDEX)]
+    return [_Moment(*(substituted(one, at, INDEX) for one in moment)) for at in (group.first, last)]
 
 
-def _ever_largest(some: list[Expression], sample: Sequence[Point]) -> list[Expression]:
-    rows = Rows(sample, None)
-    values: list[IntArray] = []
-    for one in some:
-        value = rows.value(one)
-        values.append(np.zeros(len(sample), dtype=np.int64) if value is None else value)
-    matrix = np.array(values)
-    most = matrix.max(axis=0)
-    return [one for one, mine in zip(some, matrix, strict=True) if (mine >= _NEARLY * most).any()]
+def _near_largest(some: list[_Moment], rows: Rows) -> list[_Moment]:
+    """Those that come near the largest somewhere, and those that cannot be told everywhere."""
+    values = [rows.value(one.total) for one in some]
+    told = [value for value in values if value is not None]
+    most = np.max(told, axis=0) if told else 0
+    return [one for one, mine in zip(some, values, strict=True) if mine is None or bool((mine >= _NEAR * most).any())]

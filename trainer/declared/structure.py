@@ -189,13 +189,30 @@ class Template:
         near = [i for i in (before, before + 1) if 0 <= i < len(expected)]
         alike = max(near, key=lambda i: (common_prefix(expected[i][0].path, events[0].path), -i))
         entry, k = expected[alike]
+        tokens = [token_of(event) for event in events]
+        last = before + 1 == len(expected) or self._place(expected[before + 1][0]) != self._place(entry)
+        if alike == before and last and self._place(entry) >= 0 and not common_prefix(entry.token.path, tokens[0].path):
+            # after all blocks, and of another module than theirs: no block's
+            new = [Entry(token, event.path, ALWAYS) for token, event in zip(tokens, events, strict=True)]
+            self.skeleton[self._place(entry) + 1 : self._place(entry) + 1] = new
+            return
         stage = entry.group.stage
         if stage and k > self.most[stage - 1] and self.most[stage - 1] < 9:
             raise DeeperError(stage)
-        new = [Entry(token_of(event), event.path, entry.group) for event in events]
+        new = [Entry(token, event.path, entry.group) for token, event in zip(tokens, events, strict=True)]
         home = self._home(entry)
         at = next(i for i, one in enumerate(home) if one is entry) + (alike == before)
         home[at:at] = new
+
+    def _place(self, entry: Entry) -> int:
+        """Position in the skeleton of the place that an entry stands in; -1 of one that stands in none."""
+        if not entry.group.stage:
+            return -1
+        return next(
+            at
+            for at, one in enumerate(self.skeleton)
+            if not isinstance(one, Entry) and any(other is entry for block in one.values() for other in block)
+        )
 
     def _home(self, entry: Entry) -> list[Entry | Place] | list[Entry]:
         for one in self.skeleton:

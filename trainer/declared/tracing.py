@@ -5,9 +5,11 @@ to run it once, whatever its sizes. MACs are half of what `torch.utils.flop_coun
 numbers (`Item.dims`), which is what expressions are found for.
 
 Memory: feature maps are tensors' storages other than the module's own, each alive from the operation that makes it
-until nothing refers to it, as Python frees them; the input lives from the start. An element of eight bytes (indices) is
-told from others; all others count as one element of the network's own type each, masks of booleans too. Vectors (one
-side above 1 at most: squeeze-excite's, scores) are not counted, as in `sampler.complexity`.
+until nothing refers to it, as Python frees them; the input lives from the start. Elements that have eight bytes
+whatever the network's own type is (indices) are told from others, and two of four bytes (int32) are one of those. All
+others count as one element of the network's own type each: numbers with a point, two for a complex one, and, rounded
+up, booleans and the shorter whole numbers. Vectors (one side above 1 at most: squeeze-excite's, scores) are not
+counted, as in `sampler.complexity`. The peak is a network's in float32; its eight-byte elements are those alive then.
 """
 
 from __future__ import annotations
@@ -78,16 +80,18 @@ class Trace:
     result: tuple[tuple[int, ...], ...] = ()
 
     def counts(self) -> tuple[int, int, int, int, int]:
-        """MACs, params, activations, elements alive at once (eight bytes are two), eight-byte elements of buffers."""
-        sizes = [math.prod(one.dims) * is_map(one) * (2 if one.kind.endswith(EIGHT) else 1) for one in self.storages]
-        alive = max((sum(sizes[at] for at in moment) for moment in self.moments), default=0)
+        """MACs, params, activations, elements of its own type and of eight bytes alive at once, buffers included."""
+        sizes = [math.prod(one.dims) * is_map(one) for one in self.storages]
+        eights = [size * one.kind.endswith(EIGHT) for size, one in zip(sizes, self.storages, strict=True)]
+        peaks = ((sum(sizes[at] + eights[at] for at in now), sum(eights[at] for at in now)) for now in self.moments)
+        most, int64s = max(peaks, default=(0, 0))
         of = {
             kind: sum(math.prod(one.dims) for one in self.params if one.kind == kind)
             for kind in ("param", "buffer", EIGHT)
         }
         macs = sum(math.prod(one.dims) for one in self.ops)
         activations = sum(math.prod(one.result) for one in self.ops)
-        return macs, of["param"], activations, alive + of["buffer"], of[EIGHT]
+        return macs, of["param"], activations, most - 2 * int64s + of["buffer"], int64s + of[EIGHT]
 
 
 def is_map(storage: Item) -> bool:
@@ -145,10 +149,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if key in self.own or (known is not None and not _gone(known[1])):
                 continue
             self.alive[key] = len(self.trace.storages), StorageWeakRef(storage)  # type: ignore[no-untyped-call]
-            size = tensor.element_size()
-            elements = storage.nbytes() // size
+            elements = storage.nbytes() // tensor.element_size()
             dims = tuple(tensor.shape) if tensor.numel() == elements else (elements,)
-            self.trace.storages.append(Item(path, f"{kind}.{EIGHT}" if size == 8 else kind, dims or (1,)))
+            eights, dims = _as_elements(dims or (1,), tensor.dtype)
+            self.trace.storages.append(Item(path, f"{kind}.{EIGHT}" if eights else kind, dims))
         if new := len(self.trace.storages) - first:
             self.alive = {key: one for key, one in self.alive.items() if not _gone(one[1])}
             self.trace.moments += [()] * (new - 1)
@@ -157,6 +161,17 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _gone(storage: StorageWeakRef) -> bool:
     return bool(storage.expired())  # type: ignore[no-untyped-call]
+
+
+def _as_elements(dims: tuple[int, ...], dtype: torch.dtype) -> tuple[bool, tuple[int, ...]]:
+    """Whether a tensor's elements have eight bytes each, else they are of the network's own type; and their numbers."""
+    *others, last = dims
+    size, whole = dtype.itemsize, not (dtype.is_floating_point or dtype.is_complex)
+    if dtype.is_complex:
+        size, last = size // 2, 2 * last
+    elif whole and size == 4:  # two are one of eight bytes; a side of two stays a side
+        size, last = 8, max(-(-last // 2), min(last, 2))
+    return size == 8, (*others, last)
 
 
 def _tensors(out: Any) -> Iterator[torch.Tensor]:
@@ -298,7 +313,8 @@ def _on_meta(model: nn.Module) -> nn.Module:
 def _parameters(model: nn.Module) -> list[Item]:
     found = [Item(name, "param", tuple(one.shape) or (1,)) for name, one in model.named_parameters()]
     for name, one in model.named_buffers():
-        found.append(Item(name, EIGHT if one.element_size() == 8 else "buffer", tuple(one.shape) or (1,)))
+        eights, dims = _as_elements(tuple(one.shape) or (1,), one.dtype)
+        found.append(Item(name, EIGHT if eights else "buffer", dims))
     return found
 
 

@@ -138,7 +138,7 @@ def exact(architecture):
     return np.array(architecture.widths, dtype=float), np.array(architecture.depths, dtype=float)
 
 
-@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("budget", [BUDGETS[0], *(pytest.param(one, marks=pytest.mark.slow) for one in BUDGETS[1:])])
 def test_the_search_finds_the_known_allocation_with_the_true_score(budget):
     side, widths, depths, value = known_integers(budget)
     lowest, highest = [32, 24, 24, 48, 96, 192, 1, 1, 1, 1, 0], [96, 160, 160, 320, 640, 1280, 4, 5, 8, 4, 0]

@@ -104,6 +104,7 @@ def towards(row):
     return score
 
 
+@pytest.mark.slow
 def test_of_fifteen_dimensions_a_known_architecture_is_found():
     row = np.array([70, 32, 16, 16, 48, 64, 112, 136, 320, 1, 3, 2, 4, 3, 2, 1, 1280])
     budget = float(count(from_rows(base("efficientnet_b0"), row[None]), CLASSES).macs[0])

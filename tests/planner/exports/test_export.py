@@ -19,6 +19,7 @@ from planner.exports.paths import is_timm_model
 from planner.exports.source import timm_source
 from sampler import LayeredArchitecture, architecture_complexity, base, base_names, rule_named
 from sampler.scaling import scale_stages
+from trainer.declared.examples import Example
 from trainer.network import build
 from trainer.onnx_graph import ONNX_PACKAGES
 from trainer.weights import save_network
@@ -321,7 +322,7 @@ def test_the_onnx_graph_computes_what_torch_computes_for_any_batch(name, tmp_pat
     model = filled(build(network.architecture, CLASSES))
     monkeypatch.setattr(ExportedNetwork, "module", lambda _: model)
     assert write(network, "onnx", str(path)) == [path]
-    images = torch.randn(5, 3, *[network.architecture.resolution] * 2)
+    images = Example((torch.randn(5, 3, *[network.architecture.resolution] * 2),))
     assert onnx_difference(path.read_bytes(), model, images) <= 1e-4
     other = filled(build(network.architecture, CLASSES), seed=1)
     assert onnx_difference(path.read_bytes(), other, images) > 1e-2

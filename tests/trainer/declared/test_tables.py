@@ -139,9 +139,9 @@ def check_counts(network, n, seed=0):
         assert (cost.macs, cost.params, cost.activations, cost.memory) == seen(one, 37), one
 
 
-@pytest.mark.parametrize("text", [*EXAMPLES.items(), *LIKE.items()], ids=lambda pair: pair[0])
-def test_a_table_costs_exactly_what_torch_builds_of_it(text):
-    check_counts(know_table_text(text[1], text[0]), 2)
+@pytest.mark.parametrize("name", ["mbconv.toml", "convnext.toml", "residual.toml", "regnet.toml"])
+def test_a_table_costs_exactly_what_torch_builds_of_it(name):
+    check_counts(know_table_text(EXAMPLES[name], name), 1)
 
 
 @pytest.mark.slow
@@ -157,7 +157,13 @@ def test_the_page_has_a_full_example_of_every_family():
     assert {know_table_text(text, f"t{i}.toml").family for i, text in enumerate(full)} == set(TABLE_FORMS)
 
 
-@pytest.mark.parametrize("name", ["mobilenetv2.toml", "resnet.toml", "regnet.toml", "convnext.toml"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet.toml",
+        *(pytest.param(f"{one}.toml", marks=pytest.mark.slow) for one in ("mobilenetv2", "regnet", "convnext")),
+    ],
+)
 def test_a_table_keeps_all_that_is_promised_of_families(name):
     network = know_table_text(LIKE[name], f"{name[:-5]}_table.toml")
     check_torch_family(network.family, networks=[network], architectures=1)

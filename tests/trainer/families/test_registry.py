@@ -81,8 +81,8 @@ def test_a_family_that_nobody_gives_is_one_line(counted, installed):
     with pytest.raises(InputError) as error:
         build(MINE.architecture(), 10)
     assert str(error.value) == (
-        "mine: how to build it is not known for family 'dense', only for mbconv, regnet, residual, ghost, convnext; "
-        "give it with trainer.families.register_torch_family"
+        "mine: how to build it is not known for family 'dense', only for mbconv, regnet, residual, ghost, convnext, "
+        "vit; give it with trainer.families.register_torch_family"
     )
     assert len(asked) == 1
 
