@@ -35,7 +35,8 @@ def run(spec, module, resolution):
 class Alive(TorchDispatchMode):
     """Bytes of feature maps that are alive after any operation at most, and outputs of what multiplies.
 
-    A feature map is alive while any tensor refers to its storage; a vector (one side above 1 at most) is none.
+    A feature map is alive while any tensor refers to its storage. What is made as a vector (one side above 1 at most)
+    is none, whatever it is looked at as later: a token's queries, keys and values are one, in heads or not.
     """
 
     def __init__(self, weights, inputs):
@@ -56,7 +57,7 @@ class Alive(TorchDispatchMode):
             self.tensors[key], self.sizes[key] = [], 0
         if key not in self.weights:
             self.tensors[key].append(weakref.ref(tensor))
-            if sum(side > 1 for side in tensor.shape) > 1 and not self.sizes[key]:
+            if fresh and sum(side > 1 for side in tensor.shape) > 1:
                 size = tensor.element_size()  # masks of booleans are numbers of the network's type, as all others
                 self.sizes[key] = tensor.untyped_storage().nbytes() // size * max(size, 4)
 

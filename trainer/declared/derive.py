@@ -195,9 +195,10 @@ class Derivation:
             f"width_{i}": width + self.levels.divisors[i - 1] * (2 * i - 1)
             for i, width in enumerate(self.spec.widths, 1)
         }
-        # Deep blocks may need a larger input than the base's, and widths that are unlike may be none.
+        # Deep blocks may need a larger input than the base's, or do more there (Swin shifts windows of large sides
+        # alone); and widths that are unlike may be none.
         larger = [{"resolution": times * self.spec.resolution} for times in _LARGER]
-        moved = self._legal([{**base, **more, **some} for more in ({}, *larger) for some in (odd, {})])
+        moved = self._richest([{**base, **more, **some} for more in ({}, *larger) for some in (odd, {})])
         full = self.trace(self.levels.at(**moved))
         shorter = [
             [self.trace(self.levels.at(**{**moved, f"depth_{i}": d})) for d in range(most - 1, 0, -1)]
@@ -210,19 +211,24 @@ class Derivation:
             for name in SEQUENCES
         }
 
-    def _legal(self, some: Sequence[dict[str, int]]) -> dict[str, int]:
-        """The first of some moves from the base that can be built.
+    def _richest(self, some: Sequence[dict[str, int]]) -> dict[str, int]:
+        """Of some moves from the base, the one that does more of the first two resolutions.
 
         Raises:
-            NoClosedFormError: If none can.
+            NoClosedFormError: If none can be built.
         """
+        found: dict[int | None, tuple[int, dict[str, int]]] = {}
         for moved in some:
+            if len(found) == 2 or moved.get("resolution") in found:
+                continue
             try:
-                self.trace(self.levels.at(**moved))
-                return moved
+                here = self.trace(self.levels.at(**moved))
+                found[moved.get("resolution")] = len(here.ops) + len(here.storages), moved
             except IllegalError as error:
                 why = error
-        raise NoClosedFormError(f"no network of depths {self.most} can be built ({why})")
+        if not found:
+            raise NoClosedFormError(f"no network of depths {self.most} can be built ({why})")
+        return max(found.values(), key=lambda one: one[0])[1]
 
     def _first_points(self) -> list[dict[str, int]]:
         """Each variable moved alone from one architecture; and random ones."""
@@ -286,10 +292,11 @@ class Derivation:
         return counts
 
     def _wide_sample(self) -> Rows:
-        """Many architectures, a third of them at the ends of all sizes; made once."""
+        """Many architectures: usual ones, far larger ones, and those at the ends of all sizes; made once."""
         if self.wide is None:
-            drawn = [self.levels.drawn(self.random, 8) for _ in range(2 * _CORNERS)]
-            self.wide = Rows([*drawn, *(self.levels.corner(self.random) for _ in range(_CORNERS))], None)
+            levels, draw = self.levels, self.random
+            some = (lambda: levels.drawn(draw, 8), lambda: levels.far(draw), lambda: levels.corner(draw))
+            self.wide = Rows([one() for one in some for _ in range(_CORNERS)], None)
         return self.wide
 
     def _terms(self) -> Counts:
@@ -411,7 +418,8 @@ class Derivation:
         right = wrong = tried = 0
         while right < CHECKED and wrong < 3 and tried < 4 * CHECKED:
             tried += 1
-            point = self.levels.drawn(self.random, 8 if tried % 3 == 0 else 5)
+            deep = tried % 10 == 0
+            point = self.levels.deep(self.random) if deep else self.levels.drawn(self.random, 8 if tried % 3 else 5)
             try:
                 found = self.trace(point)
             except IllegalError:

@@ -30,6 +30,11 @@ _STRIDES = sorted(
     key=lambda s: (min(s // (s & -s), 9) // 2, s),  # powers of two first
 )
 
+# (n, 2) factors and strides that have nothing in common
+_STRIDED = np.array(
+    [(a, s) for a in (1, 2, 3, 5, 7) for s in _STRIDES if math.gcd(a, s) == 1 and (a == 1 or s <= 64)], dtype=np.int64
+)
+
 
 def forms(x: IntArray, y: IntArray, thorough: bool = True) -> list[Expression]:
     """Expressions of `"x"` that are `y` everywhere.
@@ -47,6 +52,7 @@ def forms(x: IntArray, y: IntArray, thorough: bool = True) -> list[Expression]:
     if thorough:
         found += _fitting(_rounded(x, y), x, y)
         found = found or _fitting([*_cyclic(x, y), *_bounded(x, y)], x, y)
+        found = found or _fitting(_pieced(x, y), x, y)
     return found
 
 
@@ -127,13 +133,12 @@ def _strided(x: IntArray, y: IntArray) -> Iterator[Expression]:
 
 def _intervals(x: IntArray, y: IntArray) -> Iterator[tuple[int, int, int, int]]:
     """Strides and the least and largest offset with which ((a x + c) // s) is y; the simplest first."""
-    for a in (1, 2, 3, 5, 7):
-        for s in _STRIDES:
-            if math.gcd(a, s) != 1 or (a > 1 and s > 64):
-                continue
-            low, high = int((y * s - a * x).max()), int((y * s + s - 1 - a * x).min())
-            if low <= high and -4 * s <= low and high <= 4 * s:
-                yield a, s, low, high
+    a, s = _STRIDED[:, :1], _STRIDED[:, 1:]
+    gap = y * s - a * x
+    low, high = gap.max(axis=1), (gap + s).min(axis=1) - 1
+    stride = s[:, 0]
+    for at in np.flatnonzero((low <= high) & (low >= -4 * stride) & (high <= 4 * stride)):
+        yield int(a[at, 0]), int(stride[at]), int(low[at]), int(high[at])
 
 
 def _powers(x: IntArray, y: IntArray) -> Iterator[Expression]:
@@ -219,3 +224,21 @@ def _bounded(x: IntArray, y: IntArray) -> Iterator[Expression]:
             ways = [*_affine(*some), *_exponential(*some), *_strided(*some), *_rounded(*some)]
             for one in _fitting(ways, *some):
                 yield [kind, one, edge]
+
+
+def _pieced(x: IntArray, y: IntArray) -> Iterator[Expression]:
+    """One form up to an edge and another from there on: windows that are no larger than what they move over."""
+    if (np.diff(y) < 0).any():
+        return
+    for at in range(3, len(x) - 2):
+        below = _first_simple(x[:at], y[:at])
+        above = _first_simple(x[at:], y[at:]) if below is not None else None
+        if below is not None and above is not None:
+            edge = int(x[at])
+            yield ["+", ["*", ["<", X, edge], below], ["*", [">=", X, edge], above]]
+
+
+def _first_simple(x: IntArray, y: IntArray) -> Expression | None:
+    if y[0] == y[-1]:
+        return int(y[0])
+    return next(iter(_fitting([*_affine(x, y), *_strided(x, y)], x, y)), None)

@@ -21,6 +21,7 @@ _STEPS = (1, 2, 4, 8, 16, 32, 64)
 _TIMES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 _WIDEST, _NARROWEST, _LARGEST = 3, 4, 3  # times the base's sizes, and over them
 _DEEPEST = 8
+_FAR = 4
 _DRAWN = 8  # architectures that must all be legal
 
 _Tracer = Callable[[Point], Trace]
@@ -84,6 +85,24 @@ class Levels:
     def corner(self, random: random.Random) -> dict[str, int]:
         """An architecture with each size at one end or the other of those tried."""
         return self.at(**{name: random.choice((some[0], some[-1])) for name, some in self.values.items()})
+
+    def deep(self, random: random.Random, times: int = 2) -> dict[str, int]:
+        """A random architecture of up to so many times the base's blocks."""
+        most = [max(_DEEPEST, times * depth) for depth in self.spec.depths]
+        return {**self.drawn(random), **{f"depth_{i}": _log_uniform(random, n) for i, n in enumerate(most, 1)}}
+
+    def far(self, random: random.Random) -> dict[str, int]:
+        """A random architecture of sizes, other than knobs', up to four times as large as any that is traced."""
+        found = self.deep(random, _FAR)
+        for name, least in [("resolution", self.least), *((f"width_{i}", 0) for i in range(1, len(self.divisors) + 1))]:
+            found[name] = least + (found[name] - least) * random.choice((1, 1, 2, _FAR))
+        free = {name: value for name, value in found.items() if name.rsplit("_", 1)[0] not in self.spec.knobs}
+        return found if random.random() < 0.5 else self.at(**free)
+
+
+def _log_uniform(random: random.Random, most: int) -> int:
+    """A whole number from 1 to the most, small ones more often."""
+    return min(most, int((most + 1) ** random.random()))
 
 
 def point_of(spec: NetworkSpec, moved: Point) -> dict[str, int]:

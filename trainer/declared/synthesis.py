@@ -22,6 +22,7 @@ from trainer.declared.doubling import halving, power_of_two
 from trainer.declared.forms import forms, substituted, times_over
 from trainer.declared.tracing import Point
 
+_GLANCE = 8  # rows that are looked at before all are
 _MOST_PAIRED = 60  # explained vectors that are joined with one another
 
 
@@ -257,20 +258,35 @@ class _Search:
         yield from self._divided(values)
 
     def _divided(self, values: IntArray) -> Iterator[Expression]:
-        few = list(zip(self.known, self.vectors, strict=True))[:_MOST_PAIRED]
-        for (a, x), (b, y) in combinations(few, 2):
-            for kind, found in (("max", np.maximum(x, y)), ("min", np.minimum(x, y))):
-                if np.array_equal(found, values):
-                    yield [kind, a.expression, b.expression]
-                    return
-            for (c, z), (d, w) in (((a, x), (b, y)), ((b, y), (a, x))):
-                if (w > 0).all():
-                    if np.array_equal(z // w, values):
-                        yield ["//", c.expression, d.expression]
-                        return
-                    if np.array_equal((z + w - 1) // w, values):
-                        yield ["//", ["+", c.expression, d.expression, -1], d.expression]
-                        return
+        few = self.vectors[:_MOST_PAIRED]
+        some = np.unique(np.linspace(0, len(values) - 1, _GLANCE).astype(np.int64))  # to look at first
+        x, y, wanted = few[:, None, some], few[None, :, some], values[some]
+        over = np.maximum(y, 1)
+        ways = {
+            "max": np.maximum(x, y),
+            "min": np.minimum(x, y),
+            "floor": x // over,
+            "ceil": -(-x // over),
+        }
+        like = {kind: (found == wanted).all(axis=2) for kind, found in ways.items()}
+        for i, j in zip(*np.nonzero(np.any(list(like.values()), axis=0)), strict=True):
+            if i != j and (found := self._ratio(int(i), int(j), {k for k in like if like[k][i, j]}, values)):
+                yield found
+                return
+
+    def _ratio(self, i: int, j: int, kinds: set[str], values: IntArray) -> Expression | None:
+        """What of two explained vectors numbers are, of some kinds."""
+        a, b, x, y = self.known[i].expression, self.known[j].expression, self.vectors[i], self.vectors[j]
+        if "max" in kinds and np.array_equal(np.maximum(x, y), values):
+            return ["max", a, b]
+        if "min" in kinds and np.array_equal(np.minimum(x, y), values):
+            return ["min", a, b]
+        if (y > 0).all():
+            if "floor" in kinds and np.array_equal(x // y, values):
+                return ["//", a, b]
+            if "ceil" in kinds and np.array_equal((x + y - 1) // y, values):
+                return ["//", ["+", a, b, -1], b]
+        return None
 
     def _halved(self, values: IntArray) -> Iterator[Expression]:
         """Explained vectors that double or halve with every block."""
