@@ -11,11 +11,11 @@ What is wanted is the network itself with the real width that would spend the bu
               + for each knob that is fixed, log^2 of its ratio to what it follows to
 
 The nearest of those that spend the budget to 1 % is taken, in rounds: no number moves by more than a factor of 1.25,
-then of 1.5, then of 2, or by one step of its grid where that is more. Farther away networks are absurd (one block where
-twelve were asked for), and leaving some per cent of a budget is better: then the one within these factors is taken of
-which `left + moved^2 / 2` is least, with `left` the share of the budget that it leaves. (So a number that moves by a
-factor of 1.5 weighs like 8 % of the budget; accuracy falls with the square of the first, in proportion to the second.)
-Only where all of these cost more than the budget, the whole grid is looked through.
+then of 1.5, 2, 4 and 8, or by one step of its grid where that is more. Where there is none, leaving some per cent of a
+budget is better than going on: the one within these factors is taken of which `left + moved^2 / 2` is least, with
+`left` the share of the budget that it leaves. (So a number that moves by a factor of 1.5 weighs like 8 % of the budget;
+accuracy falls with the square of the first, in proportion to the second.) Only where all of these cost more than the
+budget, the whole grid is looked through.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from sampler.knobs import knob_grids
 from sampler.moves import Grid
 from sampler.scaling import ScalingRule
 
-_FACTORS = (1.25, 1.5, 2.0)  # by which numbers move at most: the rounds, in their order
+_FACTORS = (1.25, 1.5, 2.0, 4.0, 8.0)  # by which numbers move at most: the rounds, in their order
 _TOGETHER = 3  # columns that move at once, beside the one that is solved
 _MOST_ROWS = 30_000  # of a round, and of the random ones after all
 _WHOLE = 400_000  # of the whole grid, where so many rows are all there are

@@ -248,7 +248,7 @@ def spent_near(
         tolerance: Largest distance below the budget, as a share of it.
 
     Returns:
-        Where there is none, or only absurd ones (`sampler.finest`), the dearest near it; None where everything costs
+        Where there is none, the one that is near it and leaves little (`sampler.finest`); None where everything costs
         more.
     """
     below: list[tuple[float, Nearby, int]] = []

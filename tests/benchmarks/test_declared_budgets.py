@@ -29,7 +29,7 @@ NETWORKS = {
     "timm_vit": "small_vit",
     "timm_convnextv2": "convnextv2",
 }
-CLASSES, BUDGETS, ROWS, NEAR = 10, 20, 400_000, 2.0
+CLASSES, BUDGETS, ROWS, NEAR = 10, 20, 400_000, 8.0
 
 
 def helper(name):
@@ -88,13 +88,12 @@ def report(network, formula, budgets, truth):
             np.abs(np.log([own.resolution, *own.depths]) - np.log(np.delete(centre, range(1, 1 + len(own.widths)))))
         )
         if left[-1] > 0.01:
-            misses.append((exists(network, centre, budget, NEAR), exists(network, centre, budget, 8.0)))
+            misses.append(exists(network, centre, budget, NEAR))
     return {
         "budgets": len(budgets),
         "within_1_percent": int(np.sum(np.array(left) <= 0.01)),
         "left_most": round(float(max(left)), 4),
-        "missed_though_near": sum(near for near, _ in misses),
-        "missed_though_anywhere": sum(anywhere for _, anywhere in misses),
+        "missed_though_there": sum(misses),
         "moved_most": round(float(np.exp(np.max(far))), 2),
         "moved_median": round(float(np.exp(np.median([one.max() for one in far]))), 2),
         "seconds_each": round(float(np.mean(seconds)), 3),
@@ -104,7 +103,7 @@ def report(network, formula, budgets, truth):
 
 @pytest.mark.benchmark
 @pytest.mark.parametrize("file", NETWORKS)
-def test_budgets_are_met_wherever_a_network_near_meets_them(file):
+def test_budgets_are_met_wherever_a_network_meets_them(file):
     oracle, trial = helper("oracle"), helper("trial")
     path = TESTS / "networks" / f"{file}.py"
     network, spec = load_network(f"{path}:{NETWORKS[file]}"), trial.spec_of(path)
@@ -120,4 +119,4 @@ def test_budgets_are_met_wherever_a_network_near_meets_them(file):
     for way, (formula, low, high) in spans.items():
         line = report(network, formula, np.geomspace(low, high, BUDGETS).round(), truth)
         print(json.dumps({"what": "declared budgets", "network": file, "by": way, **line}), flush=True)
-        assert not line["missed_though_near"]
+        assert not line["missed_though_there"]

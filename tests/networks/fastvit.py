@@ -5,8 +5,9 @@ from timm.models.fastvit import FastVit
 import planner
 
 
-@planner.network(resolution=256, widths=(64, 128, 256, 512), depths=(2, 2, 6, 2), divisor=32)
-def fastvit(resolution, widths, depths, classes):
+@planner.network(resolution=256, widths=(64,), depths=(2,), divisor=32)
+def fastvit(resolution, widths, depths, classes):  # where a stage begins, its width is a multiple of the last one's
+    (width,), (depth,) = widths, depths
     mixers = ("repmixer", "repmixer", "repmixer", "attention")
-    tables = dict(layers=depths, embed_dims=widths, token_mixers=mixers, mlp_ratios=(3, 3, 3, 3))
-    return FastVit(**tables, num_classes=classes)
+    tables = dict(layers=(depth, depth, 3 * depth, depth), token_mixers=mixers, mlp_ratios=(3, 3, 3, 3))
+    return FastVit(embed_dims=(width, 2 * width, 4 * width, 8 * width), **tables, num_classes=classes)

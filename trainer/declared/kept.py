@@ -15,7 +15,7 @@ from trainer.files import write_atomically
 from trainer.image_cache import only_ours
 
 # Raise it when the same network would be derived otherwise; what was kept before is then derived again.
-DERIVATION = 2
+DERIVATION = 3
 _log = logging.getLogger(__name__)
 
 

@@ -202,6 +202,8 @@ def _multiplied(packet: Any, args: Sequence[Any], out: Any, macs: int, path: str
         events = [("scores", (*q[:-1], k[-2], q[-1])), ("mix", (*q[:-1], k[-2], v[-1]))]
     if sum(math.prod(dims) for _, dims in events) != macs:  # another operation of torch's: what it is worth, at least
         events = [(packet.__name__, (macs,))]
+    if macs == 0:
+        raise IllegalError(f"{packet.__name__} in {path or 'the network'} multiplies nothing: a size is 0 there")
     return [Item(path, kind, dims, result if at == 0 else (0,)) for at, (kind, dims) in enumerate(events)]
 
 
