@@ -18,6 +18,7 @@ from sampler.uniform import UniformGrid
 
 NAMES = ("coarse_vit", "coarse_mlp_vit", "coarse_tokens", "coarse_two", "coarse_three")
 CLASSES = 10
+FAR = 7.9  # times what was asked, within which a network is to be found: a little less than `_FACTORS` go
 DIVISORS = {
     "coarse_vit": (64,),
     "coarse_mlp_vit": (64,),
@@ -83,7 +84,7 @@ def spending(network, side, depths, budget, macs_by_hand):
 
 @pytest.mark.parametrize("budgets", [5, pytest.param(40, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", NAMES)
-def test_budgets_are_met_from_below_wherever_a_network_near_meets_them(
+def test_budgets_are_met_from_below_wherever_a_network_meets_them(
     coarse, grids, check_legal, macs_by_hand, name, budgets
 ):
     network, rows = coarse[name], grids[name]
@@ -96,21 +97,20 @@ def test_budgets_are_met_from_below_wherever_a_network_near_meets_them(
         check_legal(stack([own]))
         assert solved.macs == macs_by_hand(name, own.resolution, own.widths, own.depths, own.knobs) <= budget
         low, high = spending(network, side, depths, budget, macs_by_hand)
-        near = ((rows[:, 1 : 1 + s] >= high / 1.75) & (rows[:, 1 : 1 + s] <= 1.75 * low)).all(axis=1)
-        wanted = np.array([side, *depths, 1])
-        ratios = rows[:, [0, *range(1 + s, 2 + 2 * s)]] / wanted
-        near &= ((ratios >= 1 / 2) & (ratios <= 2)).all(axis=1)
+        near = ((rows[:, 1 : 1 + s] >= high / FAR) & (rows[:, 1 : 1 + s] <= FAR * low)).all(axis=1)
+        ratios = rows[:, [0, *range(1 + s, 2 + 2 * s)]] / np.array([side, *depths, 1])
+        near &= ((ratios >= 1 / FAR) & (ratios <= FAR)).all(axis=1)
         if ((rows[near, -1] <= budget) & (rows[near, -1] >= (1 - TOLERANCE) * budget)).any():
             assert solved.macs >= (1 - TOLERANCE) * budget
         ratios = np.abs(np.log([own.resolution / side, *np.divide(own.depths, depths)]))
         steps = np.abs([(own.resolution - side) / rule_named(network.rule).step, *np.subtract(own.depths, depths)])
-        assert ((ratios <= np.log(2)) | (steps <= 1)).all()
+        assert ((ratios <= np.log(8)) | (steps <= 1)).all()
 
 
-def test_where_only_absurd_networks_meet_a_budget_a_near_one_leaves_little(coarse, grids, macs_by_hand):
+def test_where_no_network_meets_a_budget_a_near_one_leaves_little(coarse, grids, macs_by_hand):
     network, rows, missed = coarse["coarse_vit"], grids["coarse_vit"], 0
     base = int(complexity("coarse_vit", classes=CLASSES).macs)
-    for budget in np.geomspace(base / 20, base, 15):
+    for budget in np.geomspace(base / 300, base / 20, 30):
         side, d = asked(network, budget)
         depth = max(round(6 * d), 1)
         solved = solve_width(network, rule_named(network.rule), side, d, budget, CLASSES)
@@ -121,12 +121,12 @@ def test_where_only_absurd_networks_meet_a_budget_a_near_one_leaves_little(coars
         costs = [macs_by_hand("coarse_vit", side, (int(width),), (depth,), {}) for width in (low, high)]
         wanted = low * (high / low) ** (np.log(budget / costs[0]) / np.log(costs[1] / costs[0]))
         far = np.log(rows[:, :3] / [side, wanted, depth])
-        inside = (np.abs(far[:, [0, 2]]) <= np.log(2)).all(axis=1) & (rows[:, -1] <= budget)
+        inside = (np.abs(far[:, [0, 2]]) <= np.log(8)).all(axis=1) & (rows[:, -1] <= budget)
         loss = 1 - rows[:, -1] / budget + (far**2).sum(axis=1) / 2
         own = solved.architecture
         mine = np.log([own.resolution / side, own.widths[0] / wanted, own.depths[0] / depth])
         assert 1 - solved.macs / budget + (mine**2).sum() / 2 <= loss[inside].min() + 1e-9
-        assert solved.macs > 0.8 * budget
+        assert solved.macs > 0.7 * budget
     assert missed > 3
 
 
