@@ -15,8 +15,8 @@ from planner.errors import PlannerError
 _F = TypeVar("_F", bound=Callable[..., Any])
 # What only a formula of a base network knows.
 _OF_NETWORKS = ("--study", "--kind", "--share", "--raw", "--prior", "--base")
-_NO_COSTS = ("--flops", "--params", "--latency", "--memory", "--dtype", "--latency-model", "--study", "--base")
-_NO_COSTS += ("--base-resolution", "--classes", "--space", "--cautious", "--smooth", "--confirm")
+_BUDGETS = ("--flops", "--params", "--latency", "--memory", "--dtype", "--latency-model")
+_APPLIED = ("--study", "--base", "--base-resolution", "--classes", "--space", "--cautious", "--smooth", "--confirm")
 
 
 def names_of(_: click.Context, __: click.Parameter, text: str | None) -> list[str] | None:
@@ -51,8 +51,8 @@ def costs_of(_: click.Context, __: click.Parameter, text: str | None) -> list[fl
 
 def tabular(command: _F) -> _F:
     """The options of `planner fit` for a table of named dimensions."""
-    for option in ("--score", "--cost", "--lower", "--where", "--pool"):
-        command = needs(option, "--dims")(command)
+    for name in ("--score", "--cost", "--lower", "--where", "--pool"):
+        command = needs(name, "--dims")(command)
     command = needs("--dims", "TABLE")(replaces("--dims", *_OF_NETWORKS)(command))
     options = (
         click.option(
@@ -102,13 +102,13 @@ def fit_of_table(
         return
     for line in table_fit_words(formula):
         click.echo(line)
-    middle = (formula.cost_range[0] * formula.cost_range[1]) ** 0.5
-    click.echo(f"{out}: written; next: `planner predict --formula {out} --cost {middle:.2g}`")
+    middle = float(f"{formula.middle:.2g}")
+    click.echo(f"{out}: written; next: `planner predict --formula {out} --cost {middle:g}`")
 
 
 def costed(command: _F) -> _F:
     """The option of `planner predict` for the formula of a table."""
-    command = needs("--cost", "--formula")(replaces("--cost", *_NO_COSTS)(command))
+    command = needs("--cost", "--formula")(replaces("--cost", *_BUDGETS, *_APPLIED)(command))
     return click.option(
         "--cost",
         callback=costs_of,

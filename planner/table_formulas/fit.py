@@ -215,6 +215,7 @@ def _provenance(rows: TableRows, pool: TableRows | None, found: Candidates, seed
     return {
         "rows": len(rows.cost),
         "pool": 0 if pool is None else len(pool.cost),
+        "candidates": len(found.cost),
         "untrained": int(np.isnan(found.score).sum()),
         "estimated": int((~np.isnan(found.upper)).sum()),
         "table_sha256": rows.sha256,

@@ -14,7 +14,7 @@ import numpy as np
 from planner.errors import PlannerError
 from planner.formulas.branch import in_range
 from planner.gaussian.curve import Curve
-from planner.table_formulas.prediction import KnownRow, TablePrediction, TableRung
+from planner.table_formulas.prediction import AnswerOrigin, KnownRow, TablePrediction, TableRung
 from sampler.architecture import FloatArray
 from sampler.checks import is_number, shown
 
@@ -66,6 +66,11 @@ class TableCurves:
         low, high = self.cost_range
         what = f"{self.score} over {self.cost}, {low:.4g} to {high:.4g}"
         return f"TableFormula({', '.join(self.dims)} for {what}, {self.provenance.get('rows', '?')} rows)"
+
+    @property
+    def candidates(self) -> int:
+        """How many rows the fit chose among; of very many `rows` holds some."""
+        return int(self.provenance.get("candidates", len(self.rows)))
 
     def on_curves(self, cost: float) -> dict[str, float]:
         """The value of each dimension on the curves at a cost, by name; infinite where a damaged curve overflows."""
@@ -120,9 +125,9 @@ class TableCurves:
             asked, inside, "curves", self._fallback(inside, row), dims, row, None, curve, nearest, best
         )
 
-    def _chosen(self, rung: TableRung) -> tuple[Any, str]:
+    def _chosen(self, rung: TableRung) -> tuple[AnswerOrigin, str]:
         """Whose the answer of the ladder is, and why it is this one."""
-        of = f"of {len(self.rows)} rows it has the best expected {self.score} within the cost"
+        of = f"of {self.candidates} rows it has the best expected {self.score} within the cost"
         if rung.row.score is not None:
             return "training", f"{of}; it was trained"
         unknown = "" if rung.row.cost_upper is None else ", and neither was its cost measured: measure it first"
@@ -141,11 +146,13 @@ class TableCurves:
 
     @cached_property
     def _logs(self) -> FloatArray:
-        return np.log(np.array([row.values for row in self.rows]).reshape(len(self.rows), len(self.dims)))
+        values = np.array([row.values for row in self.rows], dtype=np.float64)
+        logs: FloatArray = np.log(values.reshape(len(self.rows), len(self.dims)))
+        return logs
 
     @cached_property
     def _scales(self) -> FloatArray:
-        spread = self._logs.std(axis=0)
+        spread: FloatArray = self._logs.std(axis=0)
         return np.where(spread > 0, spread, 1.0)
 
 

@@ -191,11 +191,11 @@ def _different(
     apart = np.flatnonzero(most > ALIKE_COST * least)
     if len(apart):
         own, source = np.flatnonzero(codes == apart[0]), source_of(rows)
-        one, other = own[np.argmin(cost[own])], own[np.argmax(cost[own])]
+        places = [source.place(int(rows.index[row])) for row in (own[np.argmin(cost[own])], own[np.argmax(cost[own])])]
         raise PlannerError(
-            f"{source.name}: {source.place(int(rows.index[one]))} and {source.place(int(rows.index[other]))} have the "
-            f"same {', '.join(columns.dims)} but a {columns.cost} of {cost[one]:g} and {cost[other]:g}; name what tells "
-            "them apart among --dims, or choose rows by --where COLUMN=VALUE"
+            f"{source.name}: {' and '.join(places)} have the same {', '.join(columns.dims)} but a {columns.cost} of "
+            f"{cost[own].min():g} and {cost[own].max():g}; name what tells them apart among --dims, or choose rows by "
+            "--where COLUMN=VALUE"
         )
     means = np.bincount(codes, cost) / count
     if not len(score):

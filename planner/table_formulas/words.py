@@ -41,9 +41,8 @@ def _growth(formula: TableCurves) -> str:
 
 
 def _curve_errors(formula: TableCurves) -> list[str]:
-    errors = [
-        f"{name} {formula.errors[key]:.0%}" for name in formula.curves if (key := f"curve_{name}") in formula.errors
-    ]
+    known = {name: formula.errors.get(f"curve_{name}") for name in formula.curves}
+    errors = [f"{name} {error:.0%}" for name, error in known.items() if error is not None]
     return [f"  leave-one-out error of the curves: {', '.join(errors)}"] if errors else []
 
 
@@ -53,7 +52,7 @@ def _surrogate(formula: TableCurves) -> str:
         return f"the curves answer, not the best row: {formula.doubt}"
     error = formula.errors.get("score_rmse")
     known = "" if error is None else f"; error on rows held out {error:.3g}"
-    return f"answers are the best of {len(formula.rows)} rows by the expected {formula.score}{known}"
+    return f"answers are the best of {formula.candidates} rows by the expected {formula.score}{known}"
 
 
 def _grid(formula: TableCurves) -> list[str]:
