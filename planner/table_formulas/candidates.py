@@ -99,7 +99,7 @@ def frame_named(values: FloatArray) -> pd.DataFrame:
     return pd.DataFrame({f"dim_{place}": values[:, place] for place in _varying(values)})
 
 
-def names_in(frame: pd.DataFrame) -> list[str]:
+def dim_names(frame: pd.DataFrame) -> list[str]:
     """The names of a frame's columns."""
     return [str(name) for name in frame.columns]
 
@@ -128,5 +128,5 @@ def _together(known: Candidates, values: FloatArray, cost: FloatArray, upper: Fl
 def _cost_surrogate(known: Candidates, seed: int) -> Surrogate | None:
     """The logarithm of the cost over the dimensions, or None where it is no better than a guess."""
     frame, logs = frame_named(known.values), np.log(known.cost)
-    found = fit_surrogate(frame.assign(log_cost=logs), names_in(frame), "log_cost", seed=seed)
+    found = fit_surrogate(frame.assign(log_cost=logs), dim_names(frame), "log_cost", seed=seed)
     return None if doubt_of(found, frame.to_numpy(), logs) else found

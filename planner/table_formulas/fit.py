@@ -20,7 +20,7 @@ from planner.fitting.curves import FEWEST_POINTS
 from planner.front import pareto
 from planner.gaussian.curve_fit import LOGLINEAR, CurveFit, fit_process
 from planner.surrogates.answer_model import AnswerModel, answer_model
-from planner.table_formulas.candidates import Candidates, candidates_of, frame_named, names_in
+from planner.table_formulas.candidates import Candidates, candidates_of, frame_named, dim_names
 from planner.table_formulas.document import MOST_KEPT_ROWS
 from planner.table_formulas.formula import TableFormula
 from planner.table_formulas.prediction import TableRung
@@ -133,7 +133,7 @@ def _check(rows: TableRows, columns: TableColumns) -> None:
 def _model(rows: TableRows, seed: int) -> AnswerModel:
     frame = frame_named(rows.values)
     table = frame.assign(score=rows.score, cost=rows.cost)
-    return answer_model(table, names_in(frame), "score", "cost", rows.noise_variance, seed)
+    return answer_model(table, dim_names(frame), "score", "cost", rows.noise_variance, seed)
 
 
 def _records(model: AnswerModel, found: Candidates) -> IntArray:

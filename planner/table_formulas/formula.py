@@ -14,7 +14,7 @@ from planner.table_formulas.prediction import TablePrediction
 from planner.table_formulas.record import TableCurves
 from planner.text.documents import path_of, write_out
 
-MOST_COSTS = 10_000
+_MOST_COSTS = 10_000
 
 
 class TableFormula(TableCurves):
@@ -43,8 +43,8 @@ class TableFormula(TableCurves):
         """
         many = getattr(cost, "tolist", lambda: cost)()
         if isinstance(many, list | tuple):
-            if not 0 < len(many) <= MOST_COSTS:
-                raise PlannerError(f"{len(many)} costs; 1 to {MOST_COSTS:,} are answered at once")
+            if not 0 < len(many) <= _MOST_COSTS:
+                raise PlannerError(f"{len(many)} costs; 1 to {_MOST_COSTS:,} are answered at once")
             return [self.answer(one, extrapolate) for one in many]
         return self.answer(many, extrapolate)  # type: ignore[arg-type]
 

@@ -81,7 +81,7 @@ class TableRows:
             that were not trained.
         noise_variance: `(n,)` variances of the scores between repeats, over the number of repeats; None without any.
         sha256: Digest of the table.
-        remarks: What a reader should know of how it was read.
+        remarks: Sentences on how it was read, where that is not plain.
     """
 
     values: FloatArray
@@ -116,11 +116,11 @@ def read_rows(table: pd.DataFrame | str | Path, columns: TableColumns, trained: 
     rows, remarks = _chosen(frame, columns.where, source.name, trained)
     values = np.column_stack([_positive(rows, name) for name in columns.dims])
     cost = _positive(rows, columns.cost)
-    score = numbers_of(rows, columns.score) * (-1 if columns.lower else 1) if trained else np.empty(0)
+    score = _numbers_of(rows, columns.score) * (-1 if columns.lower else 1) if trained else np.empty(0)
     return _different(values, cost, score, rows, columns, sha256, remarks)
 
 
-def numbers_of(frame: pd.DataFrame, name: str) -> FloatArray:
+def _numbers_of(frame: pd.DataFrame, name: str) -> FloatArray:
     """`(n,)` finite numbers of a column, with the table's name in errors."""
     try:
         return numbers_in(frame, name)
@@ -129,7 +129,7 @@ def numbers_of(frame: pd.DataFrame, name: str) -> FloatArray:
 
 
 def _positive(frame: pd.DataFrame, name: str) -> FloatArray:
-    values = numbers_of(frame, name)
+    values = _numbers_of(frame, name)
     wrong = np.flatnonzero(values <= 0)
     if len(wrong):
         wanted = "a positive number is wanted, for curves are of logarithms"
