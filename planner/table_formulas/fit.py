@@ -20,7 +20,7 @@ from planner.fitting.curves import FEWEST_POINTS
 from planner.front import pareto
 from planner.gaussian.curve_fit import LOGLINEAR, CurveFit, fit_process
 from planner.surrogates.answer_model import AnswerModel, answer_model
-from planner.table_formulas.candidates import Candidates, candidates_of, frame_named, dim_names
+from planner.table_formulas.candidates import Candidates, candidates_of, dim_names, frame_named
 from planner.table_formulas.document import MOST_KEPT_ROWS
 from planner.table_formulas.formula import TableFormula
 from planner.table_formulas.prediction import TableRung
