@@ -23,6 +23,8 @@ What it rests on, for tables and trainings of your own:
     planner.fit_surrogate(table, ..)  what accuracy to expect of any network; `.predict(table, level=0.9)`
     planner.ExactCostSampler(cost)   an Optuna sampler for two objectives of which one can be computed
     planner.propose(observed, pool, n, ..)  the rows of a pool to measure next
+    planner.fit_table(table, dims, score, cost)  a formula of any table's own dimensions, without a base network; a
+                                     planner.TableFormula: `.predict(40)`, `.save(path)`, `.load(path)`
     planner.answer(observed, pool, budgets, ..)  for each budget the best row of a pool, by all that was measured
     planner.register_family, register_torch_family, register_trainer, register_source, register_engine,
     register_formula_kind, register_proposer, register_listener  parts of your own (see CONTRIBUTING.md)
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
     from planner.surrogates.answer import answer
     from planner.surrogates.fit import fit_surrogate
     from planner.surrogates.surrogate import Surrogate
+    from planner.table_formulas.fit import fit_table
+    from planner.table_formulas.formula import TableFormula
     from planner.training.progress import register_listener
     from planner.training.resources import register_engine
     from planner.workbench import plot
@@ -80,6 +84,7 @@ PUBLIC = {
     "Stopped": "trainer.protocol",
     "Study": "planner.workbench.study",
     "Surrogate": "planner.surrogates.surrogate",
+    "TableFormula": "planner.table_formulas.formula",
     "Trial": "planner.study.asking",
     "allocate": "planner.allocation.allocate",
     "answer": "planner.surrogates.answer",
@@ -91,6 +96,7 @@ PUBLIC = {
     "create_study": "planner.workbench.studies",
     "fit": "planner.fitting.fit",
     "fit_surrogate": "planner.surrogates.fit",
+    "fit_table": "planner.table_formulas.fit",
     "list_studies": "planner.workbench.studies",
     "load_formula": "planner.workbench.names",
     "load_study": "planner.workbench.studies",
@@ -125,6 +131,7 @@ __all__ = [
     "Stopped",
     "Study",
     "Surrogate",
+    "TableFormula",
     "Trial",
     "allocate",
     "answer",
@@ -136,6 +143,7 @@ __all__ = [
     "create_study",
     "fit",
     "fit_surrogate",
+    "fit_table",
     "list_studies",
     "load_formula",
     "load_study",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.options import applied, as_json, budgets, echo_first, echo_json
+from planner.commands.together import needs
 from planner.commands.types import Whole
 from planner.errors import PlannerError
 from planner.text.quantities import format_count
@@ -26,6 +27,7 @@ _KINDS = ("timm", "torch", "onnx")
     epilog="Example: planner export --flops 200M --to timm --out b0_200m.py",
     short_help="The network for a budget, for people without the planner.",
 )
+@needs("--extrapolate", "--flops")
 @budgets
 @click.option("--to", type=click.Choice(_KINDS), required=True, help="timm code, safetensors, or ONNX.")
 @click.option("--out", metavar="FILE", help="The file; by default BASE_BUDGET in this folder.")

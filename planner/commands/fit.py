@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.options import BASE_NETWORK, SEED, as_json, echo_first, echo_json, study, table_of
+from planner.commands.table_options import fit_of_table, tabular
 from planner.commands.together import needs
 from planner.commands.types import Number
 from planner.formulas.kinds import FORMULA_KINDS, OUR_KINDS
@@ -29,6 +30,7 @@ class _KindChoice(click.Choice):  # type: ignore[type-arg]  # generic from click
     short_help="Fit budget -> (r, d, w); writes a JSON file.",
 )
 @needs("--base", "TABLE")
+@tabular
 @click.argument("table", required=False)
 @study
 @click.option(
@@ -64,12 +66,19 @@ def command(
     seed: int,
     out: str | None,
     json_: bool,
+    dims: list[str] | None,
+    **of_table: Any,
 ) -> None:
     """Fits the formula to the trainings of TABLE (a CSV file) or of a study, and writes it as JSON.
 
     The CSV needs the columns accuracy and macs, and r and d or the integers that give them; a study's own
     export has them all. With --prior the earlier formula counts as far as leave-one-out on the new data bears it out.
+
+    A table of anything else is fitted by --dims, --score and --cost: curves of the named columns over the cost.
     """
+    if dims is not None:
+        fit_of_table(table, dims, **of_table, seed=seed, out=Path(out or "formula.json"), json_=json_)
+        return
     from planner.fitting.fit import fit
     from planner.fitting.result import FitResult, fit_study
     from planner.study.opening import read_ledger

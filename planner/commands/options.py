@@ -230,7 +230,6 @@ def applied(command: _F) -> _F:
         click.option("--classes", type=int, metavar="N", help="Apply the formula to so many classes."),
         click.option("--extrapolate", is_flag=True, help="Answer outside the range that the formula was fitted on."),
     )
-    command = needs("--extrapolate", "--flops")(command)
     for option in reversed(options):
         command = option(command)
     return command

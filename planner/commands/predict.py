@@ -9,6 +9,7 @@ import click
 
 from planner.commands.options import applied, as_json, budgets, echo_first, echo_json
 from planner.commands.resource_options import RESOURCES, resource_options
+from planner.commands.table_options import costed, predict_of_table
 from planner.commands.together import needs, replaces
 from planner.commands.types import Whole
 
@@ -42,7 +43,9 @@ def confirming(command: _F) -> _F:
     short_help="The architecture for a budget.",
 )
 @replaces("--smooth", "--cautious")
+@needs("--extrapolate", "--flops", "--cost")
 @budgets
+@costed
 @click.option("--formula", metavar="FILE", help="A formula written by `planner fit`.")
 @click.option("--study", metavar="NAME", help="The study whose formula answers.")
 @applied
@@ -70,6 +73,7 @@ def command(
     cautious: bool,
     smooth: bool,
     confirm: int | None,
+    cost: list[float] | None,
     json_: bool,
     **where: Any,
 ) -> None:
@@ -83,7 +87,12 @@ def command(
 
     The formula is the one given; or of the last study's, the reference study's and that of published networks the
     first that covers the budget; or else compound scaling. The answer says which.
+
+    With --cost the --formula of a table alone (`planner fit --dims`) gives its dimensions.
     """
+    if cost is not None:
+        predict_of_table(str(formula), cost, extrapolate, json_)
+        return
     from planner.answers.formulas import formula_for
     from planner.answers.predict import answer_for, smooth_answer
     from planner.commands.predict_show import show_answer

@@ -25,7 +25,7 @@ from planner.formulas.vectors import disagreement, vectors_of
 from planner.surrogates.answer_model import AnswerModel
 from planner.surrogates.surrogate import Surrogate
 from planner.tables.chance import warning_of
-from planner.text.documents import Format, number, read_as, shown
+from planner.text.documents import CURVES_SCHEMA, Format, number, read_as, shown
 from sampler import BaseNetwork, ScalingRule, base_names, rule_named
 from sampler.scaling import known_rule
 
@@ -33,6 +33,10 @@ _F = TypeVar("_F", bound=FormulaCurves)
 
 _DIRECTIONS: tuple[Direction, ...] = ("shrink", "enlarge")
 _BUILDING = ("resolution", "parts", "sizes")
+_OTHERS = {
+    CURVES_SCHEMA: "it is the formula of a table alone, which knows no MACs: ask it by --cost, in the table's own unit "
+    "(planner.TableFormula.load in Python)"
+}
 LARGEST_ERROR = 10.0  # of a share between 0 and 1, however badly a curve was fitted
 LARGEST_END = 1e6  # of a range of pixels, channels or blocks
 
@@ -124,7 +128,7 @@ def _checked(document: dict[str, Any], kind: type[_F], shipped: bool) -> _F:
 
 def _format(kind: type[_F], shipped: bool = False) -> Format[_F]:
     read = partial(_checked, kind=kind, shipped=shipped)
-    return Format(FORMULA_SCHEMA, "formula", "write it again with `planner fit --out`", read)
+    return Format(FORMULA_SCHEMA, "formula", "write it again with `planner fit --out`", read, others=_OTHERS)
 
 
 def read_formula_file(path: Path, kind: type[_F]) -> _F:

@@ -6,9 +6,9 @@ import json
 import math
 import os
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -36,6 +36,8 @@ _WANTED = {
     **{"string_too_short": "at least {min_length} characters", "string_too_long": "at most {max_length} characters"},
 }
 _MOST_COLUMNS = 20  # named in an error
+# Of the formula of a table alone; here, for readers of other formulas must know it when they see one.
+CURVES_SCHEMA = "planner-curves/1"
 # What others call our columns, in lower case; asked about, never guessed.
 SYNONYMS = {
     "accuracy": ("top1", "top-1", "top_1", "acc", "acc1", "acc@1", "val_acc", "val_accuracy", "test_acc", "top1_acc"),
@@ -109,6 +111,7 @@ class Format(Generic[_T]):
         again: Remedy where one is damaged: how to come by a good one.
         read: Function from a document of the schema to what it holds; any error of its is the document's.
         largest: Most bytes of a file.
+        others: Remedies for documents of other schemas that are taken for this one, by schema.
     """
 
     schema: str
@@ -116,6 +119,7 @@ class Format(Generic[_T]):
     again: str
     read: Callable[[dict[str, Any]], _T]
     largest: int = 16_000_000
+    others: Mapping[str, str] = field(default_factory=dict)
 
     def load(self, path: Path, wanted: str) -> _T:
         """What a file holds.
@@ -148,7 +152,10 @@ class Format(Generic[_T]):
             PlannerError: If it is of another schema, or damaged.
         """
         if not isinstance(document, dict) or document.get("schema") != self.schema:
-            schema = shown(document.get("schema")) if isinstance(document, dict) else type(document).__name__
+            given = document.get("schema") if isinstance(document, dict) else None
+            if isinstance(given, str) and given in self.others:
+                raise PlannerError(f"{name}: {self.others[given]}")
+            schema = shown(given) if isinstance(document, dict) else type(document).__name__
             raise PlannerError(f"{name}: schema {schema} is unknown, {self.schema!r} is read; {self.again}")
         try:
             return self.read(document)

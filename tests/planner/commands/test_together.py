@@ -21,7 +21,7 @@ IGNORED = {
     "predict --flops 200M --confirm 3": ("--confirm", "without --study;"),
     "predict --flops 200M --workers 2": ("--workers", "without --confirm;"),
     "predict --flops 200M --study mine --confirm 3 --stop-early": ("--stop-early", "beside --confirm;"),
-    "predict --params 4M --extrapolate": ("--extrapolate", "without --flops;"),
+    "predict --params 4M --extrapolate": ("--extrapolate", "without --flops or --cost;"),
     "export --to timm --params 4M --extrapolate": ("--extrapolate", "without --flops;"),
     "export --to timm --flops 200M --dtype bfloat16": ("--dtype", "without --memory;"),
     "sample --trials 3 --dtype float16": ("--dtype", "without --memory;"),

@@ -1,0 +1,1 @@
+"""Formulas of tables alone: a cost in, the named dimensions out, with no base network."""
