@@ -20,7 +20,7 @@ import numpy as np
 
 from sampler.seeds import LARGEST_SEED
 from trainer import fractal
-from trainer.cifar import FORMS, cifar_prep
+from trainer.cifar import FORMS, PYTHON_FORMS, cifar_prep
 from trainer.image_cache import CacheEntry
 from trainer.image_data import (
     DataError,
@@ -64,7 +64,7 @@ def load_images(source: str, side: int, *, cache: Path | None = None, progress: 
         source: `fractal[:key=value,..]` (keys classes, train, validation, seed; counts per class),
             `npz:PATH` (keys jpeg, offset, label, split, classes, or train_images, train_labels, ..),
             `imagefolder:PATH` (train/CLASS/* with val/CLASS/*, or CLASS/*, of which a fixed fifth validates),
-            `cifar10:PATH` or `cifar100:PATH` (folder or .tar.gz of the binary version); `,skip-corrupt` after a path
+            `cifar10:PATH` or `cifar100:PATH` (folder or .tar.gz of the binary or the Python version); `,skip-corrupt` after a path
             leaves out what cannot be read.
         side: Side of the square pictures, in pixels; at least 8.
         cache: Folder that keeps the decoded arrays, one entry per source and side. An entry is used
@@ -155,7 +155,8 @@ def _meant(source: str) -> str:
     """What somebody meant who gave a path alone."""
     path = Path(source).expanduser()
     kind = "imagefolder" if path.is_dir() else "npz" if path.is_file() and path.suffix == ".npz" else ""
-    kind = next((name for name, form in FORMS.items() if path.name == form.folder), kind)
+    forms = (*FORMS.items(), *PYTHON_FORMS.items())
+    kind = next((name for name, form in forms if path.name == form.folder), kind)
     return f"write {kind}:{source}; " if kind and path.exists() else ""
 
 
