@@ -37,9 +37,8 @@ class Form:
         validation: The file to score on, alike.
         names: File of the class names, one per line.
         label_bytes: Label bytes of a record; the last one counts (CIFAR-100 has the coarse class before it).
-        keys: Of the Python version: the keys of the labels, one list for each label byte, and of the class names; none
-            of the binary version.
-        instead: Of the Python version: the archive of the binary one.
+        keys: Keys of the labels, one list for each label byte, and of the class names; none in the binary version.
+        instead: Archive of the binary version, where this is Python's.
     """
 
     folder: str
@@ -101,7 +100,7 @@ def cifar_prep(kind: str, path: Path, side: int) -> ImagePrep:
     Raises:
         DataError: If files are missing; when decoding, if they are not as published.
     """
-    forms = FORMS[kind], PYTHON_FORMS[kind]
+    forms: tuple[Form, ...] = FORMS[kind], PYTHON_FORMS[kind]
     path = next((path / form.folder for form in forms if (path / form.folder).is_dir()), path)
     if not path.exists():
         raise DataError(f"{path}: no such file or folder; check the path after {kind}:")

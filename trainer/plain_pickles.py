@@ -109,7 +109,7 @@ def _look_through(content: bytes) -> None:
     for operation, argument, _ in pickletools.genops(content):
         if operation.name not in PLAIN:
             raise RefusedPickle(f"the operation {operation.name}")
-        if operation.name in _PUTS and argument > len(content):  # Python makes room for as many
+        if operation.name in _PUTS and int(argument or 0) > len(content):  # Python makes room for as many
             raise RefusedPickle(f"a place {argument} for one of fewer values")
 
 
