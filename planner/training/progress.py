@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from planner.errors import PlannerError
 from sampler.registry import Registry
-from trainer.observation import Observation
+from trainer.observation import EpochRecord, Observation, Training
 
 
 class Listener(Protocol):
@@ -32,6 +34,17 @@ class Listener(Protocol):
 
     def close(self) -> None:
         """No more trainings; called once, also where something failed."""
+
+
+@runtime_checkable
+class TrialListener(Listener, Protocol):
+    """A listener that also wants to know what is trained, and the scores of each epoch."""
+
+    def begun(self, number: int, training: Training) -> None:
+        """The training of a trial begins, or goes on where it was interrupted."""
+
+    def scored(self, number: int, history: Sequence[EpochRecord], of: int) -> None:
+        """Called in place of `epoch`: with the records of all epochs so far, those before an interruption too."""
 
 
 # Makes a listener for a study, whose folder is given.
@@ -64,6 +77,19 @@ class Listeners:
     def __init__(self, first: Listener, others: Sequence[tuple[str, Listener]] = ()) -> None:
         self.first, self.others = first, list(others)
 
+    def add(self, name: str, make: MakeListener, folder: Path) -> None:
+        """Makes a further listener of a study; one that cannot be made is told of in a line, and left out.
+
+        Raises:
+            PlannerError: If the user can mend it before anything is trained.
+        """
+        try:
+            self.others.append((name, make(folder)))
+        except PlannerError:
+            raise
+        except Exception as error:  # whatever somebody else's code does
+            self._failed(name, error)
+
     def start(self, waiting: int, finished: int) -> None:
         """Trainings begin."""
         self.first.start(waiting, finished)
@@ -73,6 +99,16 @@ class Listeners:
         """A training finished an epoch."""
         self.first.epoch(number, epoch, of)
         self._tell(lambda one: one.epoch(number, epoch, of))
+
+    def begun(self, number: int, training: Training) -> None:
+        """A training begins."""
+        tell_begun(self.first, number, training)
+        self._tell(lambda one: tell_begun(one, number, training))
+
+    def scored(self, number: int, history: Sequence[EpochRecord], of: int) -> None:
+        """A training finished an epoch; told in place of `epoch`."""
+        tell_epoch(self.first, number, history, of)
+        self._tell(lambda one: tell_epoch(one, number, history, of))
 
     def done(self, number: int, observation: Observation) -> None:
         """A training ended."""
@@ -96,8 +132,25 @@ class Listeners:
                 act(listener)
             except Exception as error:  # whatever somebody else's code does
                 self.others.remove(named)
-                reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-                self.first.note(f"listener {name} failed and is told nothing more ({reason})")
+                self._failed(name, error)
+
+    def _failed(self, name: str, error: Exception) -> None:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        self.first.note(f"listener {name} failed and is told nothing more ({reason})")
+
+
+def tell_begun(listener: Listener, number: int, training: Training) -> None:
+    """Tells a listener that a training begins, where it wants to know."""
+    if isinstance(listener, TrialListener):
+        listener.begun(number, training)
+
+
+def tell_epoch(listener: Listener, number: int, history: Sequence[EpochRecord], of: int) -> None:
+    """Tells a listener of the last epoch of some, with its scores where it wants to know them."""
+    if isinstance(listener, TrialListener):
+        listener.scored(number, history, of)
+    else:
+        listener.epoch(number, len(history), of)
 
 
 @register_listener("jsonl")
@@ -118,6 +171,17 @@ class JsonLines:
     def epoch(self, number: int, epoch: int, of: int) -> None:
         """A training finished an epoch."""
         self._write("epoch", trial=number, epoch=epoch, of=of)
+
+    def begun(self, number: int, training: Training) -> None:
+        """A training begins."""
+        network = training.architecture
+        sizes = {"resolution": network.resolution, "widths": network.widths, "depths": network.depths}
+        self._write("begin", trial=number, **sizes, epochs=training.fidelity.epochs, seed=training.seed)
+
+    def scored(self, number: int, history: Sequence[EpochRecord], of: int) -> None:
+        """A training finished an epoch."""
+        last = {name: value for name, value in asdict(history[-1]).items() if value is not None and name != "epoch"}
+        self._write("epoch", trial=number, epoch=len(history), of=of, **last)
 
     def done(self, number: int, observation: Observation) -> None:
         """A training ended."""

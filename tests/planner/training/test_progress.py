@@ -45,12 +45,12 @@ def test_ours_conform(tmp_path, capsys):
     lines = [json.loads(line) for line in (tmp_path / "trainings.jsonl").read_text().splitlines()]
     assert [line["event"] for line in lines] == [
         *("note", "start", "note"),
-        *["epoch"] * 3,
-        "done",
-        "epoch",
+        *("begin", "epoch", "epoch", "epoch"),
+        *("done", "begin", "epoch"),
         *["done"] * 3,
     ]
-    assert lines[6]["accuracy"] == 0.5 and lines[9]["message"] == "the score is nan after epoch 1"
+    assert lines[3]["widths"] == [8] * 7 and lines[5]["accuracy"] == lines[7]["accuracy"] == 0.5
+    assert lines[11]["message"] == "the score is nan after epoch 1"
 
 
 def test_one_that_fails_is_not_conforming_and_the_sentence_says_at_what():
@@ -83,6 +83,9 @@ def test_a_registered_listener_is_told_of_a_studys_trainings(new, silent, in_pro
 
 
 def test_a_listener_that_is_none_is_one_line(new, refused):
-    assert refused("train", "--log", "wandb") == "planner: --log wandb: there is no such listener; one of: jsonl\n"
+    assert (
+        refused("train", "--log", "wanda")
+        == "planner: --log wanda: there is no such listener; one of: jsonl, tensorboard, wandb, mlflow\n"
+    )
     with pytest.raises(PlannerError, match="listener 'jsonl' is there already"):
         register_listener("jsonl")(Told)
