@@ -38,7 +38,7 @@ class MlflowRuns:
             os.environ.setdefault(name, value)
         self.entities = imported("mlflow.entities", "mlflow")
         logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells how it makes its tables
-        logs = folder / LOGS
+        logs = folder.absolute() / LOGS
         uri = os.environ.get("MLFLOW_TRACKING_URI")
         if uri is None:
             logs.mkdir(parents=True, exist_ok=True)

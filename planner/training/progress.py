@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -67,7 +68,7 @@ def register_listener(name: str) -> Callable[[MakeListener], MakeListener]:
 
 
 class Listeners:
-    """Several listeners as one; one of the others that fails is told nothing more, and no training is lost by it.
+    """Several listeners as one; one of the others that fails is closed and told nothing more, and no training is lost.
 
     Args:
         first: Listener that is told of the others' failures, too; what it raises is raised.
@@ -133,6 +134,8 @@ class Listeners:
             except Exception as error:  # whatever somebody else's code does
                 self.others.remove(named)
                 self._failed(name, error)
+                with suppress(Exception):  # what it holds open
+                    listener.close()
 
     def _failed(self, name: str, error: Exception) -> None:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]

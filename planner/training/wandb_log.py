@@ -7,6 +7,7 @@ incomplete is removed when its trial goes on, and written anew with all its epoc
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from trainer.observation import Observation
 
 # An empty file in the folder of a run that is complete.
 COMPLETE = "complete"
+# Looks at a run's file, seconds apart, and bytes that it has before anything is in it.
+_LOOKS, _APART, _HEAD = 100, 0.05, 7
 # No files about the machine and the code, no words on the terminal, and several runs at once.
 _SETTINGS: dict[str, Any] = {
     **{"mode": "offline", "silent": True, "console": "off", "reinit": "create_new", "symlink": False},
@@ -36,7 +39,7 @@ class OfflineRuns:
 
     def __init__(self, folder: Path) -> None:
         self.wandb = imported("wandb", "wandb")
-        self.project, self.folder = folder.name, folder / LOGS
+        self.project, self.folder = folder.name, folder.absolute() / LOGS
         self.runs: dict[int, Any] = {}
 
     def ended(self) -> set[int]:
@@ -64,7 +67,8 @@ class OfflineRuns:
         run.summary.update({**values, "status": observation.status, "message": observation.message})
         place = Path(run.dir).parent
         run.finish(exit_code=0 if is_whole(observation) else 1)
-        (place / COMPLETE).touch()
+        if _is_written(place / f"run-{run_name(number)}.wandb"):
+            (place / COMPLETE).touch()
 
     def close(self) -> None:
         """Ends the runs that are open, without the mark."""
@@ -73,3 +77,14 @@ class OfflineRuns:
 
     def _places(self, name: str) -> list[Path]:
         return sorted((self.folder / "wandb").glob(f"offline-run-*-{name}"))
+
+
+def _is_written(file: Path) -> bool:
+    """Whether a finished run is in its file, after a moment: wandb's own process may write it a little later."""
+    sizes = [0]
+    for _ in range(_LOOKS):
+        sizes.append(file.stat().st_size if file.exists() else 0)
+        if sizes[-1] == sizes[-2] > _HEAD:
+            return True
+        time.sleep(_APART)
+    return False

@@ -65,7 +65,7 @@ def test_one_that_fails_is_told_nothing_more_and_the_others_are():
     for epoch in (1, 2):
         listeners.epoch(0, epoch, 2)
     listeners.close()
-    assert failing.said == [("start", 2, 0)]
+    assert failing.said == [("start", 2, 0), ("close",)]
     assert last.said == [("start", 2, 0), ("epoch", 0, 1, 2), ("epoch", 0, 2, 2), ("close",)]
     note = ("note", "listener cloud failed and is told nothing more (OSError: the server is away)")
     assert first.said == [last.said[0], last.said[1], note, *last.said[2:]]
