@@ -19,7 +19,7 @@ from trainer.observation import Observation
 TRIAL, STUDY = "planner.trial", "planner.study"
 # A server that is away is waited for shortly, where the user did not say otherwise: the trainings wait as long.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
-_COMPLETE = ("FINISHED", "FAILED")
+_COMPLETE, _OPEN = ("FINISHED", "FAILED"), "KILLED"
 _MOST = 50_000  # of runs that one question asks for
 
 
@@ -49,6 +49,9 @@ class MlflowRuns:
         self.experiment = found.experiment_id if found else self.client.create_experiment(self.study, place)
         self.runs: dict[int, str] = {}  # identities of those that are open
         self.known: dict[int, set[str]] = {}  # metrics that they have
+        for run in self._found():  # of a process that was killed; a trial that goes on opens its own again
+            if run.info.status not in (*_COMPLETE, _OPEN):
+                self.client.set_terminated(run.info.run_id, _OPEN)
 
     def ended(self) -> set[int]:
         """Trials whose runs are complete."""
@@ -89,7 +92,7 @@ class MlflowRuns:
     def close(self) -> None:
         """Marks the runs that are open as killed; they are gone on with."""
         for number in list(self.runs):
-            self.client.set_terminated(self.runs.pop(number), "KILLED")
+            self.client.set_terminated(self.runs.pop(number), _OPEN)
 
     def _last(self, number: int, name: str) -> int:
         return max((metric.step for metric in self.client.get_metric_history(self.runs[number], name)), default=0)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from planner.errors import PlannerError
+from planner.training.run_logs import left_observations
 from sampler.registry import Registry
 from trainer.observation import EpochRecord, Observation, Training
 
@@ -160,12 +161,20 @@ def tell_epoch(listener: Listener, number: int, history: Sequence[EpochRecord], 
 class JsonLines:
     """Writes `trainings.jsonl` in the study's folder, one line of JSON for each thing that happens, at once.
 
+    What ended while nobody wrote it down is written first.
+
     Args:
         folder: Folder of the study.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.file = (folder / "trainings.jsonl").open("a", encoding="utf-8")
+        path = folder / "trainings.jsonl"
+        told = set(_trials_done(path))
+        self.file = path.open("a", encoding="utf-8")
+        if path.stat().st_size and not path.read_bytes().endswith(b"\n"):
+            self.file.write("\n")  # after a line that a killed process did not end
+        for number, observation in left_observations(folder, told):
+            self.done(number, observation)
 
     def start(self, waiting: int, finished: int) -> None:
         """Trainings begin."""
@@ -203,3 +212,13 @@ class JsonLines:
         line = {"time": round(time.time(), 3), "event": what, **facts}
         self.file.write(json.dumps(line, allow_nan=False) + "\n")
         self.file.flush()
+
+
+def _trials_done(path: Path) -> Iterator[int]:
+    """Numbers of the trials whose ends a file of events has."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    for line in lines:
+        with suppress(ValueError, KeyError, TypeError):  # half a line, or not ours
+            event = json.loads(line)
+            if event["event"] == "done":
+                yield int(event["trial"])

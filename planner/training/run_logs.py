@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -69,9 +69,8 @@ class RunLog:
         self.runs, self.finished = runs, runs.ended()
         self.epochs: dict[int, int] = {}  # of the runs that are open
         self.scores: dict[int, str] = {}  # what they are judged by
-        for number in observations_in(folder):
-            if number not in self.finished and (observation := _observed(folder, number)) is not None:
-                self.done(number, observation)
+        for number, observation in left_observations(folder, self.finished):
+            self.done(number, observation)
 
     def start(self, waiting: int, finished: int) -> None:
         """Trainings begin."""
@@ -126,6 +125,23 @@ class RunLog:
                 self.epochs[number] = record.epoch
 
 
+def left_observations(folder: Path, told: Set[int]) -> Iterator[tuple[int, Observation]]:
+    """The trainings of a study that ended and of which somebody was not told, as their processes left them.
+
+    Args:
+        folder: Folder of the study.
+        told: Numbers of the trials that are known.
+
+    Yields:
+        Numbers and observations; those that cannot be read are left to the ledger.
+    """
+    for number in observations_in(folder):
+        if number not in told:
+            with suppress(OSError, ValueError):
+                text = observation_path(folder / "observations", number).read_text()
+                yield number, Observation.from_json(text)
+
+
 def hyper_parameters(architecture: Architecture, epochs: int, seed: int) -> dict[str, int | float | str]:
     """What a training is made with: base network, resolution, widths, depths and knobs as tables name them, and how."""
     sizes = parameters(architecture, sorted(architecture.knobs))
@@ -175,9 +191,3 @@ def imported(module: str, tool: str) -> Any:
 
 def _finite(values: Mapping[str, float | None]) -> dict[str, float]:
     return {name: float(value) for name, value in values.items() if value is not None and math.isfinite(value)}
-
-
-def _observed(folder: Path, number: int) -> Observation | None:
-    with suppress(OSError, ValueError):  # whoever reads the ledger says so
-        return Observation.from_json(observation_path(folder / "observations", number).read_text())
-    return None

@@ -16,6 +16,7 @@ from planner.errors import PlannerError
 from planner.training import tools
 from planner.training.conformance import check_listener
 from planner.training.run_logs import hyper_parameters
+from trainer.observation import Observation
 
 # The tools' own, when they are imported and at work.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -81,12 +82,12 @@ def wandb_records(file):
 def read_wandb(folder):
     found = {}
     for file in sorted((folder / "logs" / "wandb").glob("offline-run-*/*.wandb")):
-        run = SimpleNamespace(facts={}, values={}, status="RUNNING")
+        run, name = SimpleNamespace(facts={}, values={}, status="RUNNING"), file.parent.name[-10:]
         for record in wandb_records(file):
             kind = record.WhichOneof("record_type")
             if kind == "run":
                 assert record.run.project == folder.name
-                name = record.run.display_name
+                assert record.run.display_name == record.run.run_id == name
                 run.facts |= {one.key: json.loads(one.value_json) for one in record.run.config.update}
                 run.facts.pop("_wandb", None)
             elif kind == "history":
@@ -147,6 +148,9 @@ def check_runs(study, tool, failed=()):
     assert list(found) == [f"trial-{number:04d}" for number in table["trial"]]
     for run, (_, row) in zip(found.values(), table.iterrows(), strict=True):
         number = int(row["trial"])
+        if row["status"] == "killed":
+            assert run.status in ("RUNNING", "KILLED")
+            continue
         architecture = study.records.architecture(number)
         assert run.facts == hyper_parameters(architecture, 3, int(row["seed"]))
         assert run.facts["resolution"] == row["resolution"] and run.facts["width_2"] == row["width_2"]
@@ -204,7 +208,7 @@ def test_a_run_that_was_interrupted_is_gone_on_with(tool):
     observations = {}
     for number in (0, 1):
         file = folder / "observations" / f"{number:06d}.json"
-        observations[number] = planner.training.run_logs._observed(folder, number)
+        observations[number] = Observation.from_json(file.read_text())
         file.rename(folder / f"{number}.json")
     first = tools.named_listener(tool)(folder)
     training = records_training(study, 0)
@@ -233,37 +237,38 @@ def records_training(study, number):
 
 SCRIPT = """
 import os, sys, planner
-from tests_of_tools import make_study, train
 
 def dies(study, trial):
-    if trial.number == int(sys.argv[2]):
+    if str(trial.number) == sys.argv[2]:
         os._exit(9)
 
-def dies_within(job):
+def train(job):
     for epoch in range(1, job.epochs + 1):
         job.report(epoch, round(0.1 * epoch + job.architecture.resolution / 1000, 6))
         if epoch == 2 and os.path.exists("die"):
             os.remove("die")
             os._exit(9)
 
-dies_within.__name__ = dies_within.__qualname__ = "train"
-make_study(dies_within).run(trials=4, log=(sys.argv[1],), callbacks=[dies])
+sizes = {"classes": 10, "resolution": 64, "window": ("1M", "30M"), "load_if_exists": True}
+study = planner.create_study("mine", trainer=train, epochs=3, **sizes)
+study.run(trials=4, log=(sys.argv[1],), callbacks=[dies])
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tool", TOOLS)
 def test_processes_that_die_lose_and_double_nothing(tool, tmp_path):
-    (tmp_path / "tests_of_tools.py").write_text(Path(__file__).read_text())
     (tmp_path / "go.py").write_text(SCRIPT)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-    for place in ("1", "2", "-1"):
-        if place == "2":
+    for place in ("1", "within", "-1"):
+        if place == "within":
             (tmp_path / "die").touch()
         command = [sys.executable, "go.py", tool, place]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == (0 if place == "-1" else 9), done.stderr
-    check_runs(planner.load_study("mine"), tool)
+    study = planner.load_study("mine")
+    assert study.table()["status"].value_counts().to_dict() == {"ok": 4, "killed": 1}
+    check_runs(study, tool)
 
 
 @pytest.mark.parametrize("tool", TOOLS)
