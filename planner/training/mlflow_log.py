@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from planner.training.run_logs import COSTS, LOGS, Facts, imported, is_whole, run_name
+from planner.training.run_logs import AT_THE_END, LOGS, RunFacts, has_score, imported, run_name
 from trainer.observation import Observation
 
 # Tags of a run: which trial of which study it is.
-TRIAL, STUDY = "planner.trial", "planner.study"
+_TRIAL, _STUDY = "planner.trial", "planner.study"
 # A server that is away is waited for shortly, where the user did not say otherwise: the trainings wait as long.
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 _COMPLETE, _OPEN = ("FINISHED", "FAILED"), "KILLED"
@@ -55,22 +55,22 @@ class MlflowRuns:
 
     def ended(self) -> set[int]:
         """Trials whose runs are complete."""
-        return {int(run.data.tags[TRIAL]) for run in self._found() if run.info.status in _COMPLETE}
+        return {int(run.data.tags[_TRIAL]) for run in self._found() if run.info.status in _COMPLETE}
 
-    def begin(self, number: int, facts: Facts, names: Sequence[str]) -> int:
+    def begin(self, number: int, facts: RunFacts, names: Sequence[str]) -> int:
         """Opens a run, or goes on with that of the trial."""
-        found = self._found(f" and tags.`{TRIAL}` = '{number}'")
+        found = self._found(f" and tags.`{_TRIAL}` = '{number}'")
         if found:
             run = found[0]
             self.client.update_run(run.info.run_id, "RUNNING")
         else:
-            tags = {TRIAL: str(number), STUDY: self.study}
+            tags = {_TRIAL: str(number), _STUDY: self.study}
             run = self.client.create_run(self.experiment, tags=tags, run_name=run_name(number))
         self.runs[number], metrics = run.info.run_id, run.data.metrics
         self.known[number] = set(metrics)
         made = [self.entities.Param(name, str(value)) for name, value in facts.items()]
         self.client.log_batch(run.info.run_id, params=made)  # of equal values any number of times
-        return max((self._last(number, name) for name in metrics.keys() - set(COSTS)), default=0)
+        return max((self._last(number, name) for name in metrics.keys() - set(AT_THE_END)), default=0)
 
     def epoch(self, number: int, epoch: int, values: Mapping[str, float]) -> None:
         """Writes the numbers of an epoch, in one transaction."""
@@ -87,7 +87,7 @@ class MlflowRuns:
         self.client.set_tag(run, "status", observation.status)
         if observation.message:
             self.client.set_tag(run, "message", observation.message)
-        self.client.set_terminated(run, "FINISHED" if is_whole(observation) else "FAILED")
+        self.client.set_terminated(run, "FINISHED" if has_score(observation) else "FAILED")
 
     def close(self) -> None:
         """Marks the runs that are open as killed; they are gone on with."""
@@ -99,5 +99,5 @@ class MlflowRuns:
 
     def _found(self, also: str = "") -> list[Any]:
         """The study's runs."""
-        wanted = f"tags.`{STUDY}` = '{self.study}'{also}"
+        wanted = f"tags.`{_STUDY}` = '{self.study}'{also}"
         return list(self.client.search_runs([self.experiment], wanted, max_results=_MOST))

@@ -24,9 +24,9 @@ from trainer.observation import EpochRecord, Observation, Training
 # Folder of the tools' files in the study's, and the pattern of the names of runs.
 LOGS, RUNS = "logs", "trial-[0-9]*[0-9]"
 # What a run says at its end beside the score, of an observation.
-COSTS = ("macs", "params", "activations", "seconds")
-# Facts of trainings as the tools take them.
-Facts = Mapping[str, int | float | str]
+AT_THE_END = ("macs", "params", "activations", "seconds")
+# RunFacts of trainings as the tools take them.
+RunFacts = Mapping[str, int | float | str]
 
 
 class RunStore(Protocol):
@@ -35,7 +35,7 @@ class RunStore(Protocol):
     def ended(self) -> set[int]:
         """Trials whose runs are complete."""
 
-    def begin(self, number: int, facts: Facts, names: Sequence[str]) -> int:
+    def begin(self, number: int, facts: RunFacts, names: Sequence[str]) -> int:
         """Opens a trial's run, or one that was left incomplete.
 
         Args:
@@ -96,7 +96,7 @@ class RunLog:
             self._begin(number, observation)
         self._catch_up(number, observation.history)
         values = {self.scores.pop(number): observation.accuracy, "loss": observation.loss}
-        values |= {name: getattr(observation, name) for name in COSTS}
+        values |= {name: getattr(observation, name) for name in AT_THE_END}
         last = max([self.epochs.pop(number), *(record.epoch for record in observation.history)])
         self.runs.end(number, last, _finite(values), observation)
         self.finished.add(number)
@@ -111,7 +111,7 @@ class RunLog:
     def _begin(self, number: int, asked: Training | Observation) -> None:
         facts = hyper_parameters(asked.architecture, asked.fidelity.epochs, asked.seed)
         score = self.scores[number] = score_name(asked)
-        self.epochs[number] = self.runs.begin(number, facts, (score, "loss", "training_loss", *COSTS))
+        self.epochs[number] = self.runs.begin(number, facts, (score, "loss", "training_loss", *AT_THE_END))
 
     def _catch_up(self, number: int, history: Sequence[EpochRecord]) -> None:
         for record in history:
@@ -167,7 +167,7 @@ def trial_of(name: str) -> int:
     return int(name.rpartition("-")[2])
 
 
-def is_whole(observation: Observation) -> bool:
+def has_score(observation: Observation) -> bool:
     """Whether a training gave a score; tools show the others as failed."""
     return observation.status in ("ok", "stopped")
 

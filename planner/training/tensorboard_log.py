@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from planner.training.run_logs import COSTS, LOGS, RUNS, Facts, imported, is_whole, run_name, trial_of
+from planner.training.run_logs import AT_THE_END, LOGS, RUNS, RunFacts, has_score, imported, run_name, trial_of
 from trainer.observation import Observation
 
 # TensorBoard's own tags of a run's hyper-parameters and of its end, and ours of the reason why it failed.
@@ -45,7 +45,7 @@ class EventFiles:
         found = {trial_of(place.name): place for place in self.folder.glob(RUNS)}
         return {number for number, place in found.items() if _ENDED in self._read(place).summary_metadata}
 
-    def begin(self, number: int, facts: Facts, names: Sequence[str]) -> int:
+    def begin(self, number: int, facts: RunFacts, names: Sequence[str]) -> int:
         """Opens a run; its hyper-parameters are written once."""
         place = self.folder / run_name(number)
         found = self._read(place) if place.is_dir() else None
@@ -56,7 +56,9 @@ class EventFiles:
         self.writers[number] = self.writing.EventFileWriter(str(place))
         if _STARTED not in self.written[number]:
             self._write(number, 0, self._about(facts, names))
-        return max((event.step for tag in tags - {*COSTS} for event in found.Scalars(tag)), default=0) if found else 0
+        return (
+            max((event.step for tag in tags - {*AT_THE_END} for event in found.Scalars(tag)), default=0) if found else 0
+        )
 
     def epoch(self, number: int, epoch: int, values: Mapping[str, float]) -> None:
         """Writes the numbers of an epoch."""
@@ -69,7 +71,7 @@ class EventFiles:
         if observation.message:
             text = self.tensors.TensorProto(dtype=self.types.DT_STRING, string_val=[observation.message.encode()])
             said.append(self._value(_MESSAGE, tensor=text, metadata=self._metadata("text", b"")))
-        status = "STATUS_SUCCESS" if is_whole(observation) else "STATUS_FAILURE"
+        status = "STATUS_SUCCESS" if has_score(observation) else "STATUS_FAILURE"
         said.append(self._hparam(_ENDED, session_end_info={"status": status, "end_time_secs": time.time()}))
         self._write(number, epoch, said)
         self._close(number)
@@ -79,7 +81,7 @@ class EventFiles:
         for number in list(self.writers):
             self._close(number)
 
-    def _about(self, facts: Facts, names: Sequence[str]) -> list[Any]:
+    def _about(self, facts: RunFacts, names: Sequence[str]) -> list[Any]:
         """What a run is made with, and which of its numbers are results."""
         experiment = {
             "hparam_infos": [{"name": name} for name in facts],

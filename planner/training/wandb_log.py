@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from planner.training.run_logs import LOGS, RUNS, Facts, imported, is_whole, run_name, trial_of
+from planner.training.run_logs import LOGS, RUNS, RunFacts, has_score, imported, run_name, trial_of
 from trainer.observation import Observation
 
 # An empty file in the folder of a run that is complete.
@@ -46,7 +46,7 @@ class OfflineRuns:
         """Trials whose runs are marked as complete."""
         return {trial_of(place.name) for place in self._places(RUNS) if (place / COMPLETE).exists()}
 
-    def begin(self, number: int, facts: Facts, names: Sequence[str]) -> int:
+    def begin(self, number: int, facts: RunFacts, names: Sequence[str]) -> int:
         """Opens a run of its own; an incomplete one of the trial is removed."""
         name = run_name(number)
         for place in self._places(name):
@@ -66,7 +66,7 @@ class OfflineRuns:
         run = self.runs.pop(number)
         run.summary.update({**values, "status": observation.status, "message": observation.message})
         place = Path(run.dir).parent
-        run.finish(exit_code=0 if is_whole(observation) else 1)
+        run.finish(exit_code=0 if has_score(observation) else 1)
         if _is_written(place / f"run-{run_name(number)}.wandb"):
             (place / COMPLETE).touch()
 
