@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from trainer.image_data import DataError, Decoded, ImagePrep, Progress, one_line
 from trainer.image_folders import split_role
@@ -119,6 +121,8 @@ def _library() -> Any:
         raise DataError(f"data source hf: needs the library datasets ({one_line(error)}): {_INSTALL}") from error
     if not hasattr(found, "load_dataset"):
         raise DataError(f"data source hf: needs the library datasets: {_INSTALL}")
+    if not hasattr(tqdm, "_lock"):  # its bars' own, for many processes, is complained of when ours ends at once
+        tqdm.set_lock(RLock())
     return found
 
 
