@@ -1,8 +1,8 @@
 """Image data, decoded once to uint8 arrays: generated fractals, an npz archive, folders of pictures, CIFAR.
 
 A source is a text, the name of one of `trainer.image_sources.SOURCES` and its argument. Ours are
-`fractal[:classes=..,train=..,validation=..,seed=..]`, `npz:PATH`, `imagefolder:PATH`, `cifar10:PATH` and
-`cifar100:PATH`. Those with a path may end in `,skip-corrupt`: pictures that cannot be
+`fractal[:classes=..,train=..,validation=..,seed=..]`, `npz:PATH`, `imagefolder:PATH`, `cifar10:PATH`,
+`cifar100:PATH` and `hf:NAME_OR_PATH[,..]`. Those with a path may end in `,skip-corrupt`: pictures that cannot be
 read are then left out, not refused. It is part of the text because it decides which data it is: a study
 that skips remembers so, and its workers do the same. Pictures are cropped to their central square and
 resized to one side; what a training run then does to them (smaller proxy resolution, augmentation) is not
@@ -15,12 +15,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sampler.seeds import LARGEST_SEED
 from trainer import fractal
-from trainer.cifar import FORMS, cifar_prep
+from trainer.cifar import FORMS, PYTHON_FORMS, cifar_prep
+from trainer.hub_datasets import hf_prep
 from trainer.image_cache import CacheEntry
 from trainer.image_data import (
     DataError,
@@ -49,7 +51,7 @@ __all__ = [
 ]
 
 LEAST_SIDE = 8
-_OF_PATHS = ("npz", "imagefolder", *FORMS)
+_OF_PATHS = ("npz", "imagefolder", *FORMS, "hf")
 SKIP_CORRUPT = ",skip-corrupt"
 FRACTAL_DEFAULTS = {"classes": 20, "train": 180, "validation": 45, "seed": 0}
 # Of pictures of a class; of the others the fewest and the most.
@@ -64,8 +66,8 @@ def load_images(source: str, side: int, *, cache: Path | None = None, progress: 
         source: `fractal[:key=value,..]` (keys classes, train, validation, seed; counts per class),
             `npz:PATH` (keys jpeg, offset, label, split, classes, or train_images, train_labels, ..),
             `imagefolder:PATH` (train/CLASS/* with val/CLASS/*, or CLASS/*, of which a fixed fifth validates),
-            `cifar10:PATH` or `cifar100:PATH` (folder or .tar.gz of the binary version); `,skip-corrupt` after a path
-            leaves out what cannot be read.
+            `cifar10:PATH` or `cifar100:PATH` (folder or .tar.gz of the binary or the Python version),
+            `hf:NAME_OR_PATH` (`trainer.hub_datasets`); `,skip-corrupt` after a path leaves out what cannot be read.
         side: Side of the square pictures, in pixels; at least 8.
         cache: Folder that keeps the decoded arrays, one entry per source and side. An entry is used
             while the source's size and time, and its own, are as recorded; else it is checked or rebuilt.
@@ -140,10 +142,12 @@ def _cifar(kind: str, argument: str, side: int) -> ImagePrep:
     return cifar_prep(kind, _path(argument.removesuffix(SKIP_CORRUPT)), side)
 
 
-def _pictures(read: Callable[[Path, int, bool], ImagePrep], argument: str, side: int) -> ImagePrep:
-    """Pictures of files, of which some may be left out."""
+def _pictures(
+    read: Callable[[Any, int, bool], ImagePrep], place: Callable[[str], Any], argument: str, side: int
+) -> ImagePrep:
+    """Pictures of which some may be left out; `place` makes of a text what `read` takes."""
     skip = argument.endswith(SKIP_CORRUPT)
-    prep = read(_path(argument.removesuffix(SKIP_CORRUPT)), side, skip)
+    prep = read(place(argument.removesuffix(SKIP_CORRUPT)), side, skip)
     return replace(prep, identity={**prep.identity, "skip_corrupt": True}) if skip else prep
 
 
@@ -155,7 +159,8 @@ def _meant(source: str) -> str:
     """What somebody meant who gave a path alone."""
     path = Path(source).expanduser()
     kind = "imagefolder" if path.is_dir() else "npz" if path.is_file() and path.suffix == ".npz" else ""
-    kind = next((name for name, form in FORMS.items() if path.name == form.folder), kind)
+    forms = (*FORMS.items(), *PYTHON_FORMS.items())
+    kind = next((name for name, form in forms if path.name == form.folder), kind)
     return f"write {kind}:{source}; " if kind and path.exists() else ""
 
 
@@ -189,7 +194,8 @@ def _draw(options: Mapping[str, int], side: int, progress: Progress) -> Decoded:
 
 
 SOURCES.register("fractal", _fractal)
-SOURCES.register("npz", partial(_pictures, archive_prep))
-SOURCES.register("imagefolder", partial(_pictures, folder_prep))
+SOURCES.register("npz", partial(_pictures, archive_prep, _path))
+SOURCES.register("imagefolder", partial(_pictures, folder_prep, _path))
+SOURCES.register("hf", partial(_pictures, hf_prep, str))
 for _name in FORMS:
     SOURCES.register(_name, partial(_cifar, _name))

@@ -36,7 +36,8 @@ NAME_SHOWN = 40
 def command() -> None:
     """Builds proxies and describes image sources.
 
-    A source is fractal, npz:PATH, imagefolder:PATH, cifar10:PATH or cifar100:PATH.
+    A source is fractal, npz:PATH, imagefolder:PATH, cifar10:PATH, cifar100:PATH or hf:NAME
+    (a data set of Hugging Face, or a folder that its library reads).
     """
 
 

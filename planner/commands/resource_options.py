@@ -105,7 +105,7 @@ def resource_options(command: _F) -> _F:
             "--log",
             multiple=True,
             metavar="NAME",
-            help="Tell another listener how trainings go: jsonl, or one that an installed package offers; repeatable.",
+            help="Tell a listener, too: jsonl, tensorboard, wandb, mlflow, or one of an installed package; repeatable.",
         ),
     )
     for option in reversed(options):

@@ -36,7 +36,7 @@ def made_with(command: _F) -> _F:
         click.option(
             "--data",
             metavar="SOURCE",
-            help="fractal[:classes=20,..], npz:PATH, imagefolder:PATH, cifar10:PATH, cifar100:PATH; default fractal.",
+            help="fractal[:classes=20,..] (default), npz:PATH, imagefolder:PATH, cifar10:PATH, cifar100:PATH, hf:NAME.",
         ),
         click.option(
             "--skip-corrupt",

@@ -59,6 +59,8 @@ _EXTRAS = {
     "postgres": (("psycopg2",), "one study of several people, --storage postgresql://.."),
     "dashboard": (("optuna_dashboard",), "a study in the browser"),
     "parquet": (("pyarrow",), "planner front --out front.parquet"),
+    "hf": (("datasets",), "images by --data hf:NAME"),
+    "log": (("tensorboard", "wandb", "mlflow"), "trainings shown in these tools, --log NAME"),
 }
 _WHEELS = "--index-url https://download.pytorch.org/whl/cuXXX"
 _LONGEST_PROBE = 300
@@ -275,7 +277,8 @@ def gpu_check(probed: PackageProbe, good: dict[str, str]) -> Check:
 
 
 def _is_there(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
+    found = importlib.util.find_spec(module)
+    return found is not None and found.origin is not None  # a mere folder of that name has none
 
 
 def extra_checks() -> list[Check]:

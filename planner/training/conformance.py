@@ -6,9 +6,10 @@ check_listener(MyListener(folder))
 
 from __future__ import annotations
 
-from planner.training.progress import Listener
+from planner.training.progress import Listener, TrialListener
 from trainer.conformance import SMALL_NETWORK
-from trainer.observation import EpochRecord, Fidelity, Observation, Status
+from trainer.observation import DataSpec, EpochRecord, Fidelity, Observation, Status, Training
+from trainer.recipe import Recipe
 
 
 def check_listener(listener: Listener) -> None:
@@ -23,14 +24,25 @@ def check_listener(listener: Listener) -> None:
     _told(listener, "note", "resumed: 1 finished trainings recorded, 0 interrupted ones queued again")
     _told(listener, "start", 3, 1)
     _told(listener, "note", "plan: 1 h; nothing was measured yet, so one training begins alone")
-    for epoch in (1, 2, 3):
-        _told(listener, "epoch", 0, epoch, 3)
+    _told_epochs(listener, 0, 3)
     _told(listener, "done", 0, _observation("ok"))
-    _told(listener, "epoch", 1, 1, 3)
+    _told_epochs(listener, 1, 1)
     _told(listener, "done", 1, _observation("stopped"))
     _told(listener, "done", 2, _observation("diverged"))  # before its first epoch
     _told(listener, "done", 2, _observation("ok", loss=None))
     _told(listener, "close")
+
+
+def _told_epochs(listener: Listener, number: int, epochs: int) -> None:
+    history = _observation("ok").history
+    if isinstance(listener, TrialListener):
+        training = Training(SMALL_NETWORK, Fidelity(3), Recipe(), DataSpec(), trainer="train.py:train", classes=10)
+        _told(listener, "begun", number, training)
+    for epoch in range(1, epochs + 1):
+        if isinstance(listener, TrialListener):
+            _told(listener, "scored", number, history[:epoch], 3)
+        else:
+            _told(listener, "epoch", number, epoch, 3)
 
 
 def _observation(status: Status, loss: float | None = 1.0) -> Observation:

@@ -12,7 +12,7 @@ from planner.study.ledger import IN_LEDGER, Ledger
 from planner.study.trials import LearningCurve
 from planner.training.hours import Hours
 from planner.training.interruption import Interruption
-from planner.training.progress import Listener
+from planner.training.progress import Listener, tell_begun, tell_epoch
 from planner.training.resources import MakeEngine, Resources
 from planner.training.stopping import cannot_reach_front
 from trainer.engines.engine import Event, Workplace
@@ -202,6 +202,7 @@ class Coordinator:
             self.hours.begins(number, self.ledger.work_of(number))
         training = self.ledger.training(number)
         self.epochs[number] = training.fidelity.epochs
+        tell_begun(self.progress, number, training)
         return number, replace(training, data=replace(training.data, cache=str(self.cache)))
 
     def _record(self, number: int, observation: Observation) -> None:
@@ -227,7 +228,7 @@ class Coordinator:
             if self.hours:
                 self.hours.epoch(number, done, self.epochs[number])
             self.ledger.progress(number, done)
-            self.progress.epoch(number, done, self.epochs[number])
+            tell_epoch(self.progress, number, event.history, self.epochs[number])
             return 0
         if event.kind == "silent":
             self.progress.note(f"trial {number}: {event.text}")

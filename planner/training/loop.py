@@ -13,8 +13,9 @@ from planner.study.ledger import Ledger
 from planner.study.network import check_given
 from planner.training.coordinator import Coordinator
 from planner.training.leftovers import remove_left
-from planner.training.progress import LISTENERS, Listener, Listeners
+from planner.training.progress import Listener, Listeners
 from planner.training.resources import ENGINES, MakeEngine, Resources
+from planner.training.tools import named_listener
 from sampler import Limit
 from sampler.seeds import offset_seed
 from trainer.declared.images import check_images
@@ -63,7 +64,12 @@ def queue(
 
 
 def train_queued(
-    ledger: Ledger, cache: Path, resources: Resources, progress: Listener, engine: MakeEngine | None = None
+    ledger: Ledger,
+    cache: Path,
+    resources: Resources,
+    progress: Listener,
+    engine: MakeEngine | None = None,
+    others: Sequence[tuple[str, Listener]] = (),
 ) -> int:
     """Trains what is queued; resumes what a dead coordinator left.
 
@@ -73,6 +79,7 @@ def train_queued(
         resources: Where and how long.
         progress: Told of every epoch and ending, before the listeners that `resources` names.
         engine: Makes the engine; that of `ENGINES` by default which `resources` names.
+        others: Listeners beside those that `resources` names, by the names by which their failures are told.
 
     Returns:
         How many trainings ended.
@@ -81,12 +88,13 @@ def train_queued(
         PlannerError: If the data, the disk or the device refuse, there is no such listener, or the study's trainer
             cannot be used; nothing recorded is lost.
     """
-    makes = [(name, LISTENERS[name]) for name in resources.log]
-    listeners = Listeners(progress)
+    makes = [(name, named_listener(name)) for name in resources.log]
+    listeners = Listeners(progress, others)
     ledger.tell = listeners.note
     try:
         with _told(), ledger.coordinating(), ledger.exporting(again=True):
-            listeners.others += [(name, make(ledger.folder)) for name, make in makes]
+            for name, make in makes:
+                listeners.add(name, make, ledger.folder)
             return _trained(ledger, cache, resources, listeners, engine or ENGINES[resources.engine])
     finally:
         listeners.close()

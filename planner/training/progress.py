@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from planner.errors import PlannerError
+from planner.training.run_logs import left_observations
 from sampler.registry import Registry
-from trainer.observation import Observation
+from trainer.observation import EpochRecord, Observation, Training
 
 
 class Listener(Protocol):
@@ -34,6 +38,17 @@ class Listener(Protocol):
         """No more trainings; called once, also where something failed."""
 
 
+@runtime_checkable
+class TrialListener(Listener, Protocol):
+    """A listener that also wants to know what is trained, and the scores of each epoch."""
+
+    def begun(self, number: int, training: Training) -> None:
+        """The training of a trial begins, or goes on where it was interrupted."""
+
+    def scored(self, number: int, history: Sequence[EpochRecord], of: int) -> None:
+        """Called in place of `epoch`: with the records of all epochs so far, those before an interruption too."""
+
+
 # Makes a listener for a study, whose folder is given.
 MakeListener = Callable[[Path], Listener]
 LISTENERS: Registry[MakeListener] = Registry("listener", "scaling_planner.listeners", "--log")
@@ -54,7 +69,7 @@ def register_listener(name: str) -> Callable[[MakeListener], MakeListener]:
 
 
 class Listeners:
-    """Several listeners as one; one of the others that fails is told nothing more, and no training is lost by it.
+    """Several listeners as one; one of the others that fails is closed and told nothing more, and no training is lost.
 
     Args:
         first: Listener that is told of the others' failures, too; what it raises is raised.
@@ -63,6 +78,19 @@ class Listeners:
 
     def __init__(self, first: Listener, others: Sequence[tuple[str, Listener]] = ()) -> None:
         self.first, self.others = first, list(others)
+
+    def add(self, name: str, make: MakeListener, folder: Path) -> None:
+        """Makes a further listener of a study; one that cannot be made is told of in a line, and left out.
+
+        Raises:
+            PlannerError: If the user can mend it before anything is trained.
+        """
+        try:
+            self.others.append((name, make(folder)))
+        except PlannerError:
+            raise
+        except Exception as error:  # whatever somebody else's code does
+            self._failed(name, error)
 
     def start(self, waiting: int, finished: int) -> None:
         """Trainings begin."""
@@ -73,6 +101,16 @@ class Listeners:
         """A training finished an epoch."""
         self.first.epoch(number, epoch, of)
         self._tell(lambda one: one.epoch(number, epoch, of))
+
+    def begun(self, number: int, training: Training) -> None:
+        """A training begins."""
+        tell_begun(self.first, number, training)
+        self._tell(lambda one: tell_begun(one, number, training))
+
+    def scored(self, number: int, history: Sequence[EpochRecord], of: int) -> None:
+        """A training finished an epoch; told in place of `epoch`."""
+        tell_epoch(self.first, number, history, of)
+        self._tell(lambda one: tell_epoch(one, number, history, of))
 
     def done(self, number: int, observation: Observation) -> None:
         """A training ended."""
@@ -96,20 +134,47 @@ class Listeners:
                 act(listener)
             except Exception as error:  # whatever somebody else's code does
                 self.others.remove(named)
-                reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-                self.first.note(f"listener {name} failed and is told nothing more ({reason})")
+                self._failed(name, error)
+                with suppress(Exception):  # what it holds open
+                    listener.close()
+
+    def _failed(self, name: str, error: Exception) -> None:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        self.first.note(f"listener {name} failed and is told nothing more ({reason})")
+
+
+def tell_begun(listener: Listener, number: int, training: Training) -> None:
+    """Tells a listener that a training begins, where it wants to know."""
+    if isinstance(listener, TrialListener):
+        listener.begun(number, training)
+
+
+def tell_epoch(listener: Listener, number: int, history: Sequence[EpochRecord], of: int) -> None:
+    """Tells a listener of the last epoch of some, with its scores where it wants to know them."""
+    if isinstance(listener, TrialListener):
+        listener.scored(number, history, of)
+    else:
+        listener.epoch(number, len(history), of)
 
 
 @register_listener("jsonl")
 class JsonLines:
     """Writes `trainings.jsonl` in the study's folder, one line of JSON for each thing that happens, at once.
 
+    What ended while nobody wrote it down is written first.
+
     Args:
         folder: Folder of the study.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.file = (folder / "trainings.jsonl").open("a", encoding="utf-8")
+        path = folder / "trainings.jsonl"
+        told = set(_trials_done(path))
+        self.file = path.open("a", encoding="utf-8")
+        if path.stat().st_size and not path.read_bytes().endswith(b"\n"):
+            self.file.write("\n")  # after a line that a killed process did not end
+        for number, observation in left_observations(folder, told):
+            self.done(number, observation)
 
     def start(self, waiting: int, finished: int) -> None:
         """Trainings begin."""
@@ -118,6 +183,17 @@ class JsonLines:
     def epoch(self, number: int, epoch: int, of: int) -> None:
         """A training finished an epoch."""
         self._write("epoch", trial=number, epoch=epoch, of=of)
+
+    def begun(self, number: int, training: Training) -> None:
+        """A training begins."""
+        network = training.architecture
+        sizes = {"resolution": network.resolution, "widths": network.widths, "depths": network.depths}
+        self._write("begin", trial=number, **sizes, epochs=training.fidelity.epochs, seed=training.seed)
+
+    def scored(self, number: int, history: Sequence[EpochRecord], of: int) -> None:
+        """A training finished an epoch."""
+        last = {name: value for name, value in asdict(history[-1]).items() if value is not None and name != "epoch"}
+        self._write("epoch", trial=number, epoch=len(history), of=of, **last)
 
     def done(self, number: int, observation: Observation) -> None:
         """A training ended."""
@@ -136,3 +212,13 @@ class JsonLines:
         line = {"time": round(time.time(), 3), "event": what, **facts}
         self.file.write(json.dumps(line, allow_nan=False) + "\n")
         self.file.flush()
+
+
+def _trials_done(path: Path) -> Iterator[int]:
+    """Numbers of the trials whose ends a file of events has."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    for line in lines:
+        with suppress(ValueError, KeyError, TypeError):  # half a line, or not ours
+            event = json.loads(line)
+            if event["event"] == "done":
+                yield int(event["trial"])

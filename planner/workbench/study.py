@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from planner.text.quantities import budget_of
 from planner.training.loop import queue, train_queued
 from planner.training.progress import Listener
 from planner.training.resources import Resources
+from planner.workbench.callbacks import EndedTrial, listeners_of
 from planner.workbench.notes import Notes
 from planner.workbench.own_trainer import known_trainer, trainer_name
 from planner.workbench.reporting import check_path, write_report
@@ -99,6 +100,8 @@ class Study:
         limits: Sequence[Limit] = (),
         resources: Resources | None = None,
         progress: Listener | None = None,
+        log: Sequence[str] = (),
+        callbacks: Sequence[Callable[[Study, EndedTrial], object] | Listener] = (),
     ) -> Study:
         """Queues architectures and trains what waits; resumes what was stopped.
 
@@ -110,21 +113,25 @@ class Study:
             limits: Limits that those added keep, such as `sampler.exact_limit("params", 4e6)`.
             resources: Where to train; on all cores or GPUs of this machine by default.
             progress: Told how the trainings go; lines on stderr of what is worth one by default.
+            log: Names of listeners, as `planner train --log` takes them: `jsonl`, `tensorboard`, `wandb`, `mlflow`.
+            callbacks: Functions called with the study and an `EndedTrial` after each training, or listeners. One that
+                raises something is told of in a line, called no more, and stops nothing.
 
         Returns:
             The study.
 
         Raises:
-            PlannerError: If nothing can be queued, or the images, the disk or the device refuse; what was recorded is
-                not lost.
+            PlannerError: If nothing can be queued, a tool to log to is missing, or the images, the disk or the device
+                refuse; what was recorded is not lost.
         """
         ledger = self.ledger()
         if trials is not None:
             self._queue(ledger, checked_whole("trials", trials, 1, _MOST), method, seeds, limits)
         where = resources or self._resources()
-        where = where if hours is None else replace(where, hours=hours)
+        where = replace(where, hours=where.hours if hours is None else hours, log=(*where.log, *log))
+        others = listeners_of(self, callbacks)
         with self._trains():
-            train_queued(ledger, cache_of(self.folder), where, progress or Notes())
+            train_queued(ledger, cache_of(self.folder), where, progress or Notes(), others=others)
         return self
 
     def _resources(self) -> Resources:

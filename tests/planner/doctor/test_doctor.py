@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import namedtuple
 from importlib import metadata
+from importlib.machinery import ModuleSpec
 
 import pytest
 
@@ -213,11 +214,11 @@ def test_the_threads_that_trainings_will_have_are_told(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
 def test_any_driver_of_postgresql_will_do_and_every_extra_is_told(monkeypatch, driver):
-    monkeypatch.setattr(
-        installed.importlib.util, "find_spec", lambda name: name if name in (driver, "submitit") else None
-    )
+    specs = {name: ModuleSpec(name, None, origin=f"{name}.py") for name in (driver, "submitit")}
+    specs["datasets"] = ModuleSpec("datasets", None)  # a folder of that name, as our repository has one
+    monkeypatch.setattr(installed.importlib.util, "find_spec", specs.get)
     found = {check.name: check.found for check in installed.extra_checks()}
-    assert found["[postgres]"] == found["[slurm]"] == "there"
+    assert found["[postgres]"] == found["[slurm]"] == "there" and found["[hf]"].startswith("not there, for images by")
     monkeypatch.setattr(urls, "find_spec", installed.importlib.util.find_spec)
     assert urls.with_driver("postgresql://me@host/db") == f"postgresql+{driver}://me@host/db"
     assert found["[ray]"].endswith("pip install 'scaling-planner[ray]'")
