@@ -364,6 +364,10 @@ class Ledger(Records):
         reach("requeue.told")
         return again
 
+    def is_retry(self, number: int) -> bool:
+        """Whether a trial is a further try of a training."""
+        return "retry_of" in self._frozen(number).user_attrs
+
     def _enqueue_again(self, trial: optuna.trial.FrozenTrial, **changed: Any) -> None:
         """Queues a trial's training once more, unless a coordinator that was killed has done so."""
         if any(one.user_attrs.get("retry_of") == trial.number for one in self._trials()):
