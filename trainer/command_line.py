@@ -1,7 +1,7 @@
 """The command line of a program that trains: text with `{names}` in it, and what they become for one training.
 
-No shell reads it: it is split as a shell would, then every `{name}` of a part is replaced, so that no value is ever split
-or run. What follows the networks' sizes has their columns' names, too: `{width_1}`, `{depth_2}`, `{heads_1}`.
+No shell reads it: it is split as a shell would, then every `{name}` of a part is replaced, so that no value is ever
+split or run. Single numbers of a network have their columns' names: `{width_1}`, `{depth_2}`, `{heads_1}`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Keeps a program: begins it, ends as it ended, and ends it with all its children where nobody waits for it any more.
 
-Run as a file by a bare Python, so that it begins at once: `python -I -S keeper.py SECONDS PROGRAM ARGUMENTS..`. Its standard
-input is a pipe that only its parent holds open: however the parent ends, by SIGKILL too, the pipe is closed then, and
-the program gets SIGTERM, and SIGKILL so many seconds later. On Linux the children of the program that outlive it come to the
-keeper, and those that have left the program's group are ended as well.
+Run as a file by a bare Python, so that it begins at once: `python -I -S keeper.py SECONDS PROGRAM ARGUMENTS..`. Its
+standard input is a pipe that only its parent holds open: however the parent ends, by SIGKILL too, the pipe is closed
+then, and the program gets SIGTERM, and SIGKILL so many seconds later. On Linux the children of the program that outlive
+it come to the keeper, so that those that have left the program's group are ended as well.
 """
 
 from __future__ import annotations

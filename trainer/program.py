@@ -1,7 +1,7 @@
 """A trainer that is a program: it is begun for a job, what it prints is read while it runs, and it ends with its job.
 
-What it prints goes to files in the job's folder, and is read there: a program never waits for us, and what it said last is
-there after any accident. A keeper of its own (`trainer.keeper`) ends it, with its children, wherever we end.
+What it prints goes to files in the job's folder, and is read there: a program never waits for us, and what it said last
+is there after any accident. A keeper of its own (`trainer.keeper`) ends it, with its children, wherever we end.
 """
 
 from __future__ import annotations

@@ -60,8 +60,8 @@ class Job:
         folder: Folder of this job for checkpoints: the same when it is begun again after it was killed or paused, and
             removed when it is done.
         history: Records of the epochs that were reported, by those before it was killed too.
-        deadline: `time.monotonic()` at which the job's time is over (`--limit`); infinite where it may take as long as it
-            likes. A report after it ends the job, and some seconds later whoever runs it.
+        deadline: Reading of `time.monotonic()` at which the job's time is over (`--limit`); infinite where it has no
+            limit. A report after it ends the job; without one its process ends some seconds later.
     """
 
     architecture: Architecture

@@ -29,7 +29,6 @@ def register_trainer(name: str) -> Callable[[_T], _T]:
     Raises:
         PlannerError: If the name is taken.
     """
-
     if name == COMMAND:
         raise InputError(f"trainer {name!r} is the name of --command; choose another")
 

@@ -17,13 +17,13 @@ from planner.study.windows import is_multiples, window_multiples
 from planner.text.quantities import format_count
 from sampler import rule_named
 from sampler.complexity import base_macs
+from trainer.command_line import check_command, check_program
 from trainer.declared.images import check_images
 from trainer.declared.loading import load_network
 from trainer.image_data import ImageData, Progress, fitted_labels
 from trainer.images import load_images, skipping
-from trainer.pictures import first_names
-from trainer.command_line import check_command, check_program
 from trainer.observation import COMMAND
+from trainer.pictures import first_names
 from trainer.recipe import recipe_named
 from trainer.trainers import trainer_named
 
@@ -245,8 +245,8 @@ def options_of(settings: StudySettings) -> StudyOptions:
         seed=settings.seed,
         storage=settings.storage,
         trainer=settings.trainer,
-        command=settings.command and settings.command.line,
-        score_file=settings.command and settings.command.score_file,
+        command=settings.command.line if settings.command else None,
+        score_file=settings.command.score_file if settings.command else None,
         vary=tuple(space.knobs),
     )
 

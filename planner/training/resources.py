@@ -42,8 +42,8 @@ class Resources:
         threads: Torch threads of each process here; 0 for what OMP_NUM_THREADS says, or else the workers' share of the
             cores. With `ray` and `slurm`, `cpus_per_training` are the threads.
         log: Names of further listeners, of `planner.training.progress.LISTENERS`.
-        limit: Seconds after which a training by a function or a program of the user's is ended and given up, those before
-            it was interrupted included; None for no limit.
+        limit: Seconds after which a training by a function or a program of the user's is ended and given up, with those
+            before it was interrupted; None for no limit.
 
     Raises:
         PlannerError: If the engine is unknown, or something is said that is of another engine.
