@@ -9,16 +9,14 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from string import Formatter
 
-from sampler import Architecture, BaseNetwork, InputError, architecture_complexity
+from sampler import BaseNetwork, InputError, architecture_complexity
 from sampler import base as base_named
-from sampler.architecture import stack
 from sampler.checks import shown
 from sampler.families import family_of
-from sampler.knobs import with_own_knobs
+from sampler.knobs import every_knob
 from trainer.observation import Command
 from trainer.protocol import Job
 
@@ -121,7 +119,7 @@ def values_of(job: Job) -> dict[str, str]:
     """
     architecture = job.architecture
     network = base_named(architecture.base)
-    knobs = _knobs(network, architecture)
+    knobs = every_knob(network, architecture)
     cost = architecture_complexity(architecture, job.classes)
     values: dict[str, object] = {
         **{name: getattr(architecture, name) for name in ("base", "resolution", "stem", "head")},
@@ -136,12 +134,6 @@ def values_of(job: Job) -> dict[str, str]:
         values |= {f"{name}_{i}": number for i, number in enumerate(numbers, start=1)}
         values[name if name in knobs else f"{name}s"] = ",".join(map(str, numbers))
     return {name: str(value) for name, value in values.items()}
-
-
-def _knobs(network: BaseNetwork, architecture: Architecture) -> Mapping[str, tuple[int, ...]]:
-    """Every knob of a network, those that the architecture leaves to their rules too."""
-    names = sorted(family_of(network).knobs(network))
-    return with_own_knobs(network, stack([architecture]), names)[0].knobs if names else {}
 
 
 def filled(command: Command, job: Job) -> tuple[list[str], Path | None]:

@@ -18,6 +18,11 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 def made_with(command: _F) -> _F:
     """The options a study is made with, ready-made as `options`; later calls may leave them out."""
+    return needs("--classes", "--trainer", "--command")(described(command))
+
+
+def described(command: _F) -> _F:
+    """As `made_with`, for a study whose trainings somebody else may do, so that `--classes` alone mean something."""
 
     @wraps(command)
     def asked(**given: Any) -> Any:
@@ -26,7 +31,7 @@ def made_with(command: _F) -> _F:
         said = {one.name: given.pop(one.name) for one in fields(StudyOptions)}
         return command(options=StudyOptions(**said), **given)
 
-    asked = needs("--classes", "--trainer", "--command")(needs("--score-file", "--command")(asked))
+    asked = needs("--score-file", "--command")(asked)
     options = (
         click.option(
             "--base",

@@ -37,6 +37,19 @@ def parse_seconds(text: str) -> float:
     return seconds
 
 
+def seconds_of(duration: float | str) -> float:
+    """Seconds of a duration: a text, or their number.
+
+    Raises:
+        PlannerError: If it is neither, or as for `parse_seconds`.
+    """
+    if isinstance(duration, str):
+        return parse_seconds(duration)
+    if isinstance(duration, bool) or not isinstance(duration, int | float) or not 0 < duration <= _LONGEST:
+        raise PlannerError(f"{duration!r:.60} is not a duration; give seconds, or a text such as '2h'")
+    return float(duration)
+
+
 def format_seconds(seconds: float) -> str:
     """Seconds in the largest unit of which there is at least one.
 
