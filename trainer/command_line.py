@@ -25,7 +25,7 @@ _OF_NETWORKS = ("base", "resolution", "widths", "depths", "knobs", "stem", "head
 _SCORE_FILES = (".json", ".jsonl", ".csv")
 
 
-def arguments_of(line: str) -> list[str]:
+def command_parts(line: str) -> list[str]:
     """The parts of a command line, as a shell splits it; nothing in it is replaced or run.
 
     Raises:
@@ -60,7 +60,7 @@ def check_command(line: str, score_file: str, network: BaseNetwork) -> None:
     Raises:
         InputError: In one line: what is wrong, and how to mend it.
     """
-    for part in arguments_of(line):
+    for part in command_parts(line):
         _check_names(part, f"--command {shown(line)}", network)
     if not score_file:
         return
@@ -104,7 +104,7 @@ def check_program(line: str) -> None:
     Raises:
         InputError: If it is not there, or must not be run.
     """
-    program = arguments_of(line)[0]
+    program = command_parts(line)[0]
     if "{" in program:
         return
     if shutil.which(program) is None:
@@ -139,5 +139,5 @@ def values_of(job: Job) -> dict[str, str]:
 def filled(command: Command, job: Job) -> tuple[list[str], Path | None]:
     """The program and its arguments for a job, and its file of scores, if it has one."""
     values = values_of(job)
-    parts = [part.format_map(values) for part in arguments_of(command.line)]
+    parts = [part.format_map(values) for part in command_parts(command.line)]
     return parts, Path(command.score_file.format_map(values)) if command.score_file else None

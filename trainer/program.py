@@ -20,7 +20,7 @@ from trainer import keeper
 from trainer.command_line import filled
 from trainer.observation import Command
 from trainer.protocol import Job, TimeIsOver, TrainerError
-from trainer.score_texts import ScoreLine, score_of_file, score_of_line, whole_epoch
+from trainer.score_texts import ScoreLine, is_score, score_of_file, score_of_line, whole_epoch
 
 # In the job's folder: what the program printed, and what it printed as errors.
 OUTPUT, ERRORS = "output.log", "errors.log"
@@ -56,6 +56,7 @@ class ProgramTrainer:
         parts, score_file = filled(self.command, job)
         folder = job.folder.absolute()
         began = _size(folder / ERRORS)
+        _report_again(job, folder / OUTPUT)
         with ExitStack() as stack:
             tail = stack.enter_context(_Tail(folder / OUTPUT))
             process = stack.enter_context(_kept(parts, folder, job))
@@ -105,6 +106,18 @@ def _report(job: Job, found: ScoreLine) -> None:
     if not 1 <= epoch <= job.epochs:
         raise InputError(f"--command: the program told epoch {epoch}; count epochs from 1 to {{epochs}}: {job.epochs}")
     job.report(epoch, found.score, found.loss)  # type: ignore[arg-type]  # which is checked there
+
+
+def _report_again(job: Job, output: Path) -> None:
+    """Reports what a try before this one told at last, and nobody had read when it was killed."""
+    if not output.is_file():
+        return
+    with output.open("rb") as file:
+        lines = [line.decode("utf-8", "replace") for line in file if line.endswith(b"\n")]
+    for line in lines:
+        found, wanted = score_of_line(line), len(job.history) + 1
+        if found is not None and found.epoch == wanted < job.epochs and is_score(found.score):
+            job.report(wanted, found.score, found.loss)  # type: ignore[arg-type]
 
 
 class _Tail:

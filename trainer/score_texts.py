@@ -12,6 +12,7 @@ from typing import Any
 
 from sampler import InputError
 from sampler.checks import shown
+from trainer.protocol import checked_score
 
 # What a score may be called, the first one first.
 SCORE_KEYS = ("score", "accuracy")
@@ -91,6 +92,14 @@ def _number(value: object) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
+
+
+def is_score(value: object) -> bool:
+    """Whether something is a number that can be reported."""
+    try:
+        return math.isfinite(checked_score(value, ""))
+    except InputError:
+        return False
 
 
 def whole_epoch(value: object) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.commands.options import TRIALS, Quantity, as_json, echo_json, study, widths_words
-from planner.commands.study_options import described
+from planner.commands.study_options import made_or_asked_with
 from planner.errors import PlannerError
 from planner.text.durations import parse_seconds
 from planner.text.quantities import format_count
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     help="Hand them out again to whoever asks when nobody told of them for so long.",
 )
 @click.option("--device", default="cpu", help="Torch device, passed on to whoever trains; cpu by default.")
-@described
+@made_or_asked_with
 @as_json
 def command(study: str | None, n: int, within: float, device: str, json_: bool, options: StudyOptions) -> None:
     """Hands out trainings, for your own scripts: networks with their sizes, epochs and seed.

@@ -18,10 +18,10 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 def made_with(command: _F) -> _F:
     """The options a study is made with, ready-made as `options`; later calls may leave them out."""
-    return needs("--classes", "--trainer", "--command")(described(command))
+    return needs("--classes", "--trainer", "--command")(made_or_asked_with(command))
 
 
-def described(command: _F) -> _F:
+def made_or_asked_with(command: _F) -> _F:
     """As `made_with`, for a study whose trainings somebody else may do, so that `--classes` alone mean something."""
 
     @wraps(command)

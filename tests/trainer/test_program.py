@@ -13,7 +13,7 @@ import pytest
 
 from sampler import Architecture, InputError, base
 from trainer import keeper, pausing, program
-from trainer.command_line import arguments_of, check_command, check_program, values_of
+from trainer.command_line import check_command, check_program, command_parts, values_of
 from trainer.command_task import CommandTask
 from trainer.conformance import SMALL_NETWORK, check_task
 from trainer.engines.engine import explained
@@ -333,7 +333,7 @@ def test_a_score_file_that_cannot_be_one_is_refused_in_one_line(path, words):
 
 
 def test_no_value_is_split_and_no_shell_reads_them(training, observe, tmp_path):
-    assert arguments_of("a 'b c' \"{folder}\"") == ["a", "b c", "{folder}"]
+    assert command_parts("a 'b c' \"{folder}\"") == ["a", "b c", "{folder}"]
     line = PYTHON + " -I -S {script} {{epochs}} {{folder}} '$HOME; {{{{x}}}}'"
     observe(training("print(json.dumps({'score': 0.5, 'told': sys.argv[3:]}))", line=line))
     said = json.loads((tmp_path / "job" / "output.log").read_text())
