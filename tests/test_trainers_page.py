@@ -1,5 +1,6 @@
 """The code on the page about trainings of one's own runs, and so does every command on it."""
 
+import io
 import os
 import re
 import shlex
@@ -50,15 +51,24 @@ def here(tmp_path, monkeypatch, capsys):
 @pytest.fixture
 def photos(tmp_path):
     """A folder of images of three classes: real ones where they are, else noise."""
-    rng = np.random.default_rng(0)
     for part, n in (("train", 24), ("val", 8)):
         for label in range(3):
             folder = tmp_path / "photos" / part / str(label)
             folder.mkdir(parents=True)
-            for index in range(n):
-                pixels = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(folder / f"{index}.png")
+            for index, picture in enumerate(pictures(label, part == "val", n)):
+                picture.convert("RGB").save(folder / f"{index}.png")
     return tmp_path / "photos"
+
+
+def pictures(label, validation, n):
+    """So many pictures of a class."""
+    if not IMAGES.is_file():
+        rng = np.random.default_rng(label)
+        return [Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)) for _ in range(n)]
+    with np.load(IMAGES) as archive:
+        offset, stream = archive["offset"], archive["jpeg"]
+        rows = np.flatnonzero((archive["label"] == label) & (archive["split"] == validation))[:n]
+    return [Image.open(io.BytesIO(stream[offset[row] : offset[row + 1]].tobytes())) for row in rows]
 
 
 def test_every_command_belongs_to_a_study_that_is_tested():
