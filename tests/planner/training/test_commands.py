@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -207,6 +208,20 @@ def test_a_function_that_hangs_is_ended_with_its_worker_once_and_given_up(tmp_pa
     assert notes.lines == ["trial 0: its process ended with exit code 124; queued again"]
     assert ledger.frame()["message"].tolist()[-1] == "it took longer than its limit, 0.5 s"
     assert ledger.counts() == {"ok": 0, "failed": 2, "running": 0, "waiting": 0}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("engine", "package"), [("slurm", "submitit"), ("ray", "ray")])
+@pytest.mark.usefixtures("run")
+def test_clusters_run_the_same_program(engine, package):
+    if find_spec(package) is None:
+        pytest.skip(f"needs the extra [{engine}]")
+    Path("train.py").write_text(GOOD)
+    ledger = study(3, command=LINE.replace("train.py", str(Path("train.py").absolute())))
+    options = {"slurm_option": ("cluster=local",)} if engine == "slurm" else {}
+    assert train(ledger, engine=engine, workers=1, **options) == 3
+    assert ledger.counts()["ok"] == 3 and ledger.frame()["accuracy"].between(0.5, 1).all()
 
 
 def test_a_limit_is_not_for_the_image_trainer(refused, run):
