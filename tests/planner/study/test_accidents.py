@@ -118,7 +118,7 @@ def killed_at(point, studies):
     return found
 
 
-OWN = [(kind, point) for kind in KINDS[1:] for point in ("file.part:2", "worker.observed:1")]
+OWN = [("function", "worker.observed:1"), ("command", "file.part:2")]
 
 
 @pytest.mark.parametrize(("studies", "point"), [*(("images", point) for point in FEW), *OWN], indirect=["studies"])
