@@ -256,6 +256,7 @@ def trial_training(number: int, facts: Mapping[str, Any], settings: StudySetting
         trainer=settings.trainer,
         classes=settings.data.classes if settings.trainer else 0,
         network=shipped_network(settings.base),
+        command=settings.command,
     )
     if "epochs" in asks:
         training = replace(training, fidelity=replace(training.fidelity, epochs=asks["epochs"]))
