@@ -23,6 +23,7 @@ from trainer.image_data import ImageData, Progress, fitted_labels
 from trainer.images import load_images, skipping
 from trainer.pictures import first_names
 from trainer.recipe import recipe_named
+from trainer.score import ACCURACY, Score
 from trainer.trainers import trainer_named
 
 _BASE = "efficientnet_b0"
@@ -59,6 +60,7 @@ class StudyOptions:
         storage: URL of an Optuna storage; SQLite in the study's folder.
         trainer: Name of the trainer, as `trainer.trainers.trainer_named` takes it; the image trainer.
         vary: Names of the knobs that are drawn, too; none.
+        score: Number that trainings are judged by; accuracy.
     """
 
     base: str | Callable[..., Any] | None = None
@@ -81,6 +83,7 @@ class StudyOptions:
     storage: str | None = None
     trainer: str | None = None
     vary: tuple[str, ...] | None = None
+    score: Score | None = None
 
     @property
     def source(self) -> str | None:
@@ -114,6 +117,8 @@ def settings_of(folder: Path, options: StudyOptions, tell: Progress | None = Non
         raise PlannerError(f"--data {source}: a path that is no UTF-8, as study.toml is; rename that file or folder")
     if options.trainer is not None:
         _check_beside_trainer(options)
+    if options.score not in (None, ACCURACY) and options.classes is None:
+        raise PlannerError("--score is another trainer's: the trainer of images is judged by accuracy; leave it out")
     if options.classes is not None:
         if options.data is not None:
             raise PlannerError("images say how many classes they have; leave --classes out")
@@ -168,6 +173,7 @@ def _settings(options: StudyOptions, images: dict[str, Any]) -> StudySettings:
         "base": network.name,
         "network": declared,
         **_renamed(options, seed="seed", storage="storage", trainer="trainer"),
+        **({} if options.score is None else {"score": options.score.as_dict()}),
         "data": {"side": side, **_renamed(options, holdout="holdout"), **images},
         "space": space,
         "fidelity": _renamed(options, epochs="epochs", share="data_share"),
@@ -225,6 +231,7 @@ def options_of(settings: StudySettings) -> StudyOptions:
         storage=settings.storage,
         trainer=settings.trainer,
         vary=tuple(space.knobs),
+        score=settings.score,
     )
 
 
@@ -279,4 +286,6 @@ def _typed(name: str, value: Any) -> str:
         return " ".join(_typed(name, one) for one in value)
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, Score):
+        return value.typed
     return safe_url(value) if name == "storage" and value else str(value) or "''"
