@@ -19,7 +19,7 @@ import numpy as np
 from planner.allocation.believe import stage_grid
 from planner.allocation.climbing import climbed
 from planner.allocation.search import ENUMERATED
-from planner.answers.ranking import ScoreFunction, Ranking
+from planner.answers.ranking import Ranking, ScoreFunction
 from planner.errors import InputError, PlannerError
 from planner.formulas.uniform_networks import GridNetworks, uniform_networks
 from sampler import Architecture, Limit

@@ -85,7 +85,7 @@ def study_background(ledger: Records, epochs: int) -> Background:
         classes=settings.data.classes,
         epochs=epochs,
         side=settings.data.side,
-        own=usable(own, frame_sha256(own), str(folder), settings.base) if len(own) else None,
+        own=usable(own, frame_sha256(own), str(folder), settings.base, settings.score) if len(own) else None,
         trainings=len(own),
         seconds=_seconds(own),
         formula=Formula.load(path) if path.is_file() else None,
