@@ -95,7 +95,7 @@ def made_with(command: _F) -> _F:
             help="Train by a function of yours, a `planner` job in and a score out, instead of on images; also "
             "package.module:NAME, or what an installed package offers.",
         ),
-        click.option("--classes", type=Whole(2, 1_000_000), help="With --trainer: outputs of the networks."),
+        click.option("--classes", type=Whole(1, 1_000_000), help="With --trainer: outputs of the networks."),
         click.option(
             "--score",
             metavar="NAME",

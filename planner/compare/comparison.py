@@ -72,7 +72,7 @@ def compare_in(
     """
     found, left_out = contenders(background, budgets, methods)
     scores = measure([one.architecture for one in found if one.architecture])
-    rows = rows_of_contenders(found, scores, measure, background.base, background.classes)
+    rows = rows_of_contenders(found, scores, measure, background.base, background.classes, background.score)
     if out:
         write_rows(out, rows, own=own)
     return Comparison(rows, left_out, out)

@@ -18,7 +18,6 @@ from planner.training.progress import Listener
 from planner.training.resources import Resources
 from sampler import Architecture, LayeredArchitecture
 from sampler.moves import column_names, stage_of_column
-from trainer.score import ACCURACY, Score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,13 +57,11 @@ class Measure(Protocol):
         epochs: Number of epochs of each training; 0 where nobody knows.
         flatters: Sentence about a method that chose its network by accuracies which are, or may be, the very ones that
             are measured here; nothing where none can be.
-        score: Number that is measured; accuracies are its merits.
     """
 
     scored_on: ScoredOn
     epochs: int
     flatters: str
-    score: Score
 
     def __call__(self, architectures: Sequence[Architecture]) -> dict[Architecture, list[SeedScore]]:
         """The scores of each distinct network, by seed; none where nothing is known of it."""
@@ -98,7 +95,6 @@ class Trained:
     ) -> None:
         self.ledger, self.cache, self.resources, self.progress, self.seeds = ledger, cache, resources, progress, seeds
         settings = ledger.settings
-        self.score = settings.score
         self.epochs = settings.fidelity.epochs if epochs is None else epochs
         self.asks: dict[str, Any] = {}
         if final and settings.data.holdout:
@@ -178,7 +174,6 @@ class LookedUp:
 
     scored_on: ScoredOn = "table"
     flatters = "chosen by accuracies of this very table, which flatters it"
-    score = ACCURACY
 
     def __init__(self, frame: pd.DataFrame, name: str, seeds: int | None = None, epochs: int | None = None) -> None:
         kinds = [found[0] for column in frame if (found := stage_of_column(str(column)))]

@@ -132,6 +132,7 @@ def rows_of_contenders(
     measure: Measure,
     base: str,
     classes: int,
+    score: Score = ACCURACY,
 ) -> list[Row]:
     """The rows of a comparison, in the order of its contenders.
 
@@ -141,6 +142,7 @@ def rows_of_contenders(
         measure: Measure that gave these.
         base: Name of the base network.
         classes: Outputs of the classifier.
+        score: Number that the scores are merits of.
     """
     rows = []
     for one in contenders:
@@ -150,9 +152,9 @@ def rows_of_contenders(
         facts.update(scored_on=measure.scored_on, epochs=measure.epochs, note=note)
         found = [] if one.architecture is None else scores.get(one.architecture, [])
         empty = ABSENT if one.architecture is None else _UNKNOWN
-        for score in found or [SeedScore(0, empty, None, None)]:
-            known = {**asdict(score), "seed": score.seed if found else None}
-            rows.append(Row(**facts, **known, score=measure.score))
+        for seen in found or [SeedScore(0, empty, None, None)]:
+            known = {**asdict(seen), "seed": seen.seed if found else None}
+            rows.append(Row(**facts, **known, score=score))
     return rows
 
 

@@ -73,7 +73,7 @@ class DataSettings(BaseModel):
     source: str = "fractal"
     side: Side
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    classes: Annotated[int, Field(ge=2, le=MAX_CHANNELS)]
+    classes: Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
     fingerprint: str = ""
 
 

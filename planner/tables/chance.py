@@ -22,7 +22,7 @@ def guessing(accuracies: Iterable[float], classes: int, score: Score = ACCURACY)
         >>> guessing([0.17, 0.16, 0.18, 0.5], classes=6)
         '3 of 4 trainings are hardly better than guessing among 6 classes (16.7%)'
     """
-    if not score.is_accuracy:
+    if not score.is_accuracy or classes < 2:
         return None
     known = [float(accuracy) for accuracy in accuracies]
     lost = sum(accuracy <= GUESSED / classes for accuracy in known)
