@@ -61,7 +61,7 @@ def test_a_user_writes_at_most_thirty_lines(name):
     assert sum(bool(line.strip()) for line in code.splitlines()) <= 30
 
 
-@pytest.mark.parametrize(("task", "score"), [(DIGITS, "accuracy"), (WAVES, "rmse")])
+@pytest.mark.parametrize(("task", "score"), [pytest.param(DIGITS, "accuracy", marks=pytest.mark.slow), (WAVES, "rmse")])
 def test_three_trainings_and_their_front(say, task, score):
     front = trained(say, task, 3, 1)["front"]
     values = [row[score] for row in front]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from planner.errors import PlannerError
-from trainer.conformance import SMALL_NETWORK
+from trainer.conformance import SMALL_NETWORK, check_trainer
 from trainer.observation import DataSpec, EpochRecord, Fidelity, Observation, Training
 from trainer.protocol import Job, NoScore, checked_score
 from trainer.recipe import Recipe
@@ -146,3 +146,13 @@ def test_a_fact_with_another_column_s_name_or_no_number_is_refused(facts, words)
 def test_a_score_that_is_not_finite_diverged_whatever_its_direction():
     with pytest.raises(NoScore):
         job(RMSE).report(1, float("inf"))
+
+
+def test_a_trainer_of_another_score_is_checked_as_one():
+    def train(job):
+        for epoch in range(len(job.history) + 1, job.epochs + 1):
+            job.report(epoch, 812.5 / epoch)
+
+    check_trainer(train, score=RMSE)
+    with pytest.raises(PlannerError, match=r"a score is in \[0, 1\]"):
+        check_trainer(train)
