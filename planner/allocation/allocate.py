@@ -213,7 +213,7 @@ def _preferred(options: dict[Name, Option], missing: dict[Name, str], cautious: 
         return name, f"the only answer; {missing[absent]}"
     curves, search = options["curves"], options["search"]
     score = options["curves"].prediction.formula.score if "curves" in options else ACCURACY
-    what = "lower bound" if cautious else f"expected {score.name}"
+    what = f"{'upper' if score.lower else 'lower'} bound" if cautious else f"expected {score.name}"
     if curves.prediction.architecture == search.prediction.architecture:
         return "curves", "both are the same architecture"
     assert curves.std is not None and search.std is not None

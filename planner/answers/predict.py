@@ -222,7 +222,7 @@ def _reason(asked: Question, prediction: Prediction, own: TrainedNetwork | None)
     if own is not None and own.reached is not None:
         said = f"{own.name} was of this very network, worth {score.text(own.reached)} by its own result; {said}"
     if asked.cautious:
-        said = f"the best lower bound; {said}"
+        said = f"the best {'upper' if score.lower else 'lower'} bound; {said}"
     if smooth is None or smooth.accuracy is None:
         return f"{said}; the formula has no network within the budget"
     if smooth.architecture == prediction.architecture:

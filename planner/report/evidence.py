@@ -106,6 +106,8 @@ def data_section(numbers: Numbers) -> str:
     files = ["trainings.csv", "answers.csv", "numbers.json", *(["formula.json"] if numbers["formula"] else [])]
     buttons = "".join(f'<button type="button" data-file="{name}">{name}</button>' for name in files)
     note = "trainings.csv is a table that `planner fit` and `planner report` read."
+    if not score.is_accuracy:
+        note = f"trainings.csv has {score.name} as it was reported; accuracies in the other files are its merits."
     kept = [f"<p>{buttons}</p>", paragraph(note, "muted"), listed, failed if lost else ""]
     return section("data", "The numbers", *kept)
 

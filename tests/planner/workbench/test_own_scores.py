@@ -5,6 +5,7 @@ import json
 import math
 import re
 import shutil
+import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
@@ -200,6 +201,39 @@ def test_the_report_draws_errors(errors):
     assert "top-1" not in page and "Accuracy" not in page
     shown = re.findall(r"trial \d+[^:<]*: rmse ([\d.]+) K", page)
     assert {f"{value:.4g}" for value in errors.table()["rmse"]} <= set(shown)
+
+
+# As much of a browser as the page's box needs.
+STUB = """
+const made = {}, element = (id) => made[id] ??= { id, textContent: "", dataset: {}, heard: {}, value: "", max: "1000",
+  setAttribute(name, value) { this[name] = value; }, addEventListener(name, act) { this.heard[name] = act; } };
+const page = JSON.parse(require("fs").readFileSync(0));
+for (const id of ["numbers", "formula"]) element(id).textContent = page[id];
+globalThis.document = { getElementById: element, querySelectorAll: () => [] };
+globalThis.location = { hash: "" };
+globalThis.addEventListener = () => {};
+"""
+
+
+def test_the_page_s_script_answers_and_downloads_errors(errors):
+    if (node := shutil.which("node")) is None:
+        pytest.skip("no node")
+    text = errors.report().read_text()
+    inside = {name: re.search(rf'id="{name}">(.*?)</script>', text, re.DOTALL)[1] for name in ("numbers", "formula")}
+    script = text[text.rindex("<script>") + len("<script>") : text.rindex("</script>")]
+    program = f"""{STUB}{script}
+      element("budget").value = "12M";
+      element("budget").heard.input();
+      console.log(JSON.stringify([element("out-answer-accuracy").textContent, element("out-difference").textContent,
+        report.csv("trainings.csv")]))"""
+    done = subprocess.run([node, "-e", program], input=json.dumps(inside), capture_output=True, text=True, timeout=60)
+    answer, difference, rows = json.loads(done.stdout or done.stderr)
+    expected = errors.predict("12M").score
+    mean, low, high = map(float, re.fullmatch(r"([\d.]+) K \(([\d.]+) K to ([\d.]+) K, 90 %\)", answer).groups())
+    assert (mean, low, high) == pytest.approx([expected[name] for name in ("mean", "lower", "upper")], rel=0.02)
+    assert re.search(r"expected to be about [\d.e-]+ K (better|worse) than the formula's network", difference)
+    table = list(csv.DictReader(rows.splitlines()))
+    assert [float(row["rmse"]) for row in table] == errors.table()["rmse"].tolist() and "accuracy" not in table[0]
 
 
 def test_pictures_have_errors_on_their_axes(errors):
