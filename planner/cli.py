@@ -19,6 +19,8 @@ COMMANDS = (
     "cost",
     "sample",
     "train",
+    "ask",
+    "tell",
     "front",
     "fit",
     "predict",

@@ -74,6 +74,12 @@ def with_own_knobs(network: BaseNetwork, architectures: Architectures, names: Se
     return replace(architectures, knobs=knobs)
 
 
+def every_knob(network: BaseNetwork, architecture: Architecture) -> Mapping[str, tuple[int, ...]]:
+    """All knobs of one architecture by name, those that it leaves to their rules too; none where there are none."""
+    names = sorted(family_of(network).knobs(network))
+    return with_own_knobs(network, stack([architecture]), names)[0].knobs if names else {}
+
+
 def stack_alike(network: BaseNetwork, ones: Sequence[Architecture], names: Iterable[str] = ()) -> Architectures:
     """Architectures as arrays, all with the knobs that one of them has and those of these names.
 

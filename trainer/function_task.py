@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import tempfile
 import threading
 import time
@@ -18,13 +19,17 @@ from trainer import pausing
 from trainer.declared.loading import know_shipped
 from trainer.files import write_atomically
 from trainer.observation import DataSpec, EpochRecord, Observation, Status, Training
-from trainer.protocol import Conditions, Job, NoScore, Stopped, Trainer, TrainerError, checked_score
+from trainer.protocol import Conditions, Job, NoScore, Stopped, TimeIsOver, Trainer, TrainerError, checked_score
 from trainer.trainers import trainer_named
 
 # What was reported so far, in the job's folder.
 REPORTS = "reports.json"
 # Seconds between signs of life.
 _SIGN_SECONDS = 5.0
+# After a job's time is over, until its process ends itself: so long its next report is waited for.
+OVERTIME = 30.0
+# Exit code of such a process, as of `timeout`.
+_TIMED_OUT = 124
 # More than any GPU has, so that one training has it for itself unless --per-device says otherwise.
 _ALL_MEMORY = 2**62
 
@@ -35,6 +40,9 @@ class FunctionTask:
     Args:
         name: Name of the trainer, as `trainer_named` takes it.
     """
+
+    # Whether trainings spend their processor time in this process, where it can be read.
+    here = True
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -51,13 +59,22 @@ class FunctionTask:
         """Does one training, as `TrainingTask` says."""
         if training.network is not None:
             know_shipped(training.network)
-        trainer = trainer_named(self.name)
+        trainer = self.trainer_of(training)
         with ExitStack() as stack:
             folder = conditions.checkpoint or Path(stack.enter_context(tempfile.TemporaryDirectory()))
             folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(_threads(conditions.threads))
             stack.enter_context(_signs_of_life())
-            return _Attempt(trainer, self.name, training, conditions, folder).observation()
+            attempt = stack.enter_context(_Attempt(trainer, self.name, training, conditions, folder))
+            return attempt.observation(cpu=self.here and conditions.device == "cpu")
+
+    def trainer_of(self, training: Training) -> Trainer:
+        """The trainer of a training.
+
+        Raises:
+            InputError: If there is none.
+        """
+        return trainer_named(self.name)
 
 
 @dataclass
@@ -82,7 +99,9 @@ class _Attempt:
         before = _read(folder / REPORTS)
         self.start = time.perf_counter() - before.seconds
         self.cpu_start = time.process_time() - before.cpu_seconds
-        self.paused = self.stopped = False
+        self.paused = self.stopped = self.over = False
+        left = training.limit - before.seconds if training.limit else math.inf
+        self.ended = threading.Event()
         self.job = Job(
             architecture=training.architecture,
             classes=training.classes,
@@ -94,17 +113,37 @@ class _Attempt:
             folder=folder,
             history=before.history,
             score=training.score,
+            deadline=time.monotonic() + left,
             _told=self._told,
         )
 
-    def _told(self) -> bool:
-        """Keeps what was just reported, and says whether the job shall end."""
+    def __enter__(self) -> _Attempt:
+        """Watches its time, where it has a limit and a process that may be ended."""
+        if self.training.limit and self.conditions.own_process:
+            threading.Thread(target=self._watch, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+
+    def _watch(self) -> None:
+        """Ends this process where the trainer goes on after its time: the next try finds that it is over."""
+        if not self.ended.wait(max(0.0, self.job.deadline - time.monotonic()) + OVERTIME):
+            self._keep()
+            os._exit(_TIMED_OUT)
+
+    def _keep(self) -> None:
         spent = _Spent(self.seconds(), self.cpu_seconds(), self.job.history)
         write_atomically(self.folder / REPORTS, spent.to_json())
+
+    def _told(self) -> bool:
+        """Keeps what was just reported, and says whether the job shall end."""
+        self._keep()
         last = self.job.history[-1].epoch >= self.job.epochs
         self.stopped = bool(self.conditions.on_epoch(tuple(self.job.history))) and not last
-        self.paused = pausing.asked() and not last and not self.stopped
-        return self.stopped or self.paused
+        self.over = time.monotonic() > self.job.deadline and not last and not self.stopped
+        self.paused = pausing.asked() and not last and not self.stopped and not self.over
+        return self.stopped or self.paused or self.over
 
     def seconds(self) -> float:
         return time.perf_counter() - self.start
@@ -112,8 +151,8 @@ class _Attempt:
     def cpu_seconds(self) -> float:
         return time.process_time() - self.cpu_start
 
-    def observation(self) -> Observation:
-        """Trains; gives what came of it."""
+    def observation(self, cpu: bool) -> Observation:
+        """Trains; gives what came of it, with its processor time if that is known."""
         ending = self._ending()
         job, training = self.job, self.training
         cost = architecture_complexity(training.architecture, training.classes)
@@ -135,7 +174,7 @@ class _Attempt:
             history=tuple(job.history),
             memory=cost.memory,
             asked=training.facts(),
-            cpu_seconds=round(self.cpu_seconds(), 3) if self.conditions.device == "cpu" else None,
+            cpu_seconds=round(self.cpu_seconds(), 3) if cpu else None,
             threads=self.conditions.threads,
         )
 
@@ -151,23 +190,31 @@ class _Attempt:
             self._call()
         except Stopped:
             pass
+        except TimeIsOver:
+            self.over = True
         except NoScore as error:
             return _Ending("diverged", str(error))
         except InputError:
             raise
         except MemoryError as error:
             return _Ending("out_of_memory", _line(error))
+        except TrainerError:
+            raise
         except Exception as error:
             if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for its name
                 return _Ending("out_of_memory", _line(error))
             raise TrainerError(_told_where(error)) from error
+        if self.over:
+            return _Ending("killed", f"it took longer than its limit, {self.training.limit:g} s")
         if self.paused:
             raise pausing.PausedError
         return _Ending("stopped" if self.stopped else "ok")
 
     def _call(self) -> None:
+        if time.monotonic() > self.job.deadline:  # it was, before it was interrupted
+            raise TimeIsOver
         returned, job = self.trainer(self.job), self.job
-        if self.stopped or self.paused:
+        if self.stopped or self.paused or self.over:
             return
         done = bool(job.history) and job.history[-1].epoch == job.epochs
         if returned is not None and not done:

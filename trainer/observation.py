@@ -49,6 +49,23 @@ class DataSpec:
     cache: str | None = None
 
 
+# The name of the trainer that is a program.
+COMMAND = "command"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program that trains, as text: `trainer.command_line` says what it may hold.
+
+    Attributes:
+        line: Command line, with `{names}` that each training fills in.
+        score_file: Path of the file that holds the score in the end, with `{names}`; "" for what the program prints.
+    """
+
+    line: str
+    score_file: str = ""
+
+
 @dataclass(frozen=True)
 class Training:
     """One training asked for: everything its result depends on.
@@ -66,6 +83,9 @@ class Training:
         classes: Outputs of the classifier, for another trainer; the image trainer's data say it themselves.
         network: Declared network, as a process needs it to build one; None for networks of ours.
         score: Number that another trainer's trainings are judged by; accuracy for the image trainer.
+        command: Program that trains; None where `trainer` is not `COMMAND`.
+        limit: Seconds after which it is ended, those before it was interrupted included; 0 for never. Its result does
+            not depend on it.
     """
 
     architecture: Architecture
@@ -79,6 +99,8 @@ class Training:
     classes: int = 0
     network: ShippedNetwork | None = None
     score: Score = ACCURACY
+    command: Command | None = None
+    limit: float = 0.0
 
     def facts(self) -> dict[str, Any]:
         """What was asked for beside architecture, fidelity and seed, in JSON's types; wherever the study's folder is.
@@ -88,7 +110,8 @@ class Training:
         data = {"source": self.data.source, "side": self.data.side, "holdout": self.data.holdout}
         kept = {"parent": Path(self.parent).stem, "keep": Path(self.keep).stem}
         other = {"trainer": self.trainer} if self.trainer else {}
-        return {"recipe": asdict(self.recipe), "data": data, **kept, **other, **self._score(), **self._network()}
+        own = {**self._score(), **self._command(), **self._network()}
+        return {"recipe": asdict(self.recipe), "data": data, **kept, **other, **own}
 
     def key(self) -> dict[str, Any]:
         """All fields by their names, in JSON's types, but for what only another trainer has, where it has none.
@@ -98,11 +121,14 @@ class Training:
         asked = asdict(self)
         if not self.trainer:
             del asked["trainer"], asked["classes"]
-        del asked["network"], asked["score"]
-        return asked | self._score() | self._network()
+        del asked["network"], asked["score"], asked["command"], asked["limit"]
+        return asked | self._score() | self._command() | self._network()
 
     def _score(self) -> dict[str, Any]:
         return {} if self.score.is_accuracy else {"score": self.score.as_dict()}
+
+    def _command(self) -> dict[str, str]:
+        return {} if self.command is None else {"command": self.command.line, "score_file": self.command.score_file}
 
     def _network(self) -> dict[str, str]:
         if self.network is None:

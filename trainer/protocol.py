@@ -42,6 +42,10 @@ class NoScore(Exception):
     """Raised by `Job.report` of a score that is not finite: the training diverged."""
 
 
+class TimeIsOver(Exception):
+    """Raised by a trainer whose job took longer than it may: the training is not tried again."""
+
+
 @dataclass
 class Job:
     """One training to do, as its trainer sees it.
@@ -58,6 +62,8 @@ class Job:
             removed when it is done.
         history: Records of the epochs that were reported, by those before it was killed too.
         score: Number that the training is judged by: the name and the direction of what is reported.
+        deadline: Reading of `time.monotonic()` at which the job's time is over (`--limit`); infinite where it has no
+            limit. A report after it ends the job; without one its process ends some seconds later.
     """
 
     architecture: Architecture
@@ -70,6 +76,7 @@ class Job:
     folder: Path
     history: list[EpochRecord] = field(default_factory=list)
     score: Score = ACCURACY
+    deadline: float = math.inf
     _told: Callable[[], bool] = lambda: False
 
     def build(self) -> nn.Module:
@@ -189,12 +196,14 @@ class Conditions:
         on_epoch: Told of every epoch; answers whether the training shall stop there.
         checkpoint: Path of its state, a file or a folder as the task likes; the same when it is begun again. None for
             a training that need not go on after a kill.
+        own_process: Whether the process is the engine's own, which may end it where a training takes too long.
     """
 
     device: str
     threads: int
     on_epoch: OnEpoch
     checkpoint: Path | None
+    own_process: bool = False
 
 
 class TrainingTask(Protocol):

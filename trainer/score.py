@@ -37,6 +37,11 @@ def is_taken(name: str) -> bool:
     return name in TAKEN_NAMES or _NUMBERED.fullmatch(name) is not None
 
 
+def is_free(name: str) -> bool:
+    """Whether a further number may have this name: a word that no table of trainings has, nor a report an argument."""
+    return _NAME.fullmatch(name) is not None and not is_taken(name) and name not in ("self", ACCURACY_NAME)
+
+
 @dataclass(frozen=True)
 class Score:
     """What trainings are judged by.

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from sampler import InputError
 from sampler.registry import Registry
+from trainer.observation import COMMAND
 from trainer.protocol import Trainer
 from trainer.user_code import named_object
 
@@ -28,6 +29,8 @@ def register_trainer(name: str) -> Callable[[_T], _T]:
     Raises:
         PlannerError: If the name is taken.
     """
+    if name == COMMAND:
+        raise InputError(f"trainer {name!r} is the name of --command; choose another")
 
     def decorate(trainer: _T) -> _T:
         TRAINERS.register(name, trainer)

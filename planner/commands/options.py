@@ -34,12 +34,15 @@ WORKERS = Whole(0, 1024)
 
 
 class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.5
-    """A positive quantity with a unit, such as 200M, 12ms or 8MB."""
+    """A positive quantity with a unit, such as 200M, 12ms or 8MB.
 
-    name = "quantity"
+    Args:
+        parse: Gives the number of a text.
+        name: Kind of quantity, in help.
+    """
 
-    def __init__(self, parse: Callable[[str], float]) -> None:
-        self.parse = parse
+    def __init__(self, parse: Callable[[str], float], name: str = "quantity") -> None:
+        self.parse, self.name = parse, name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number of a text."""

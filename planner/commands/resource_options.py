@@ -9,8 +9,9 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from planner.commands.options import WORKERS
+from planner.commands.options import WORKERS, Quantity
 from planner.commands.types import Number, Whole
+from planner.text.durations import parse_seconds
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _ENGINES = ("local", "ray", "slurm", "inline")
@@ -97,6 +98,12 @@ def resource_options(command: _F) -> _F:
             help="Begin only trainings that, by those measured, end within so many hours from now.",
         ),
         click.option(
+            "--limit",
+            type=Quantity(parse_seconds, "duration"),
+            metavar="DURATION",
+            help="With --trainer or --command: give up a training that takes longer, such as 2h.",
+        ),
+        click.option(
             "--stop-early",
             is_flag=True,
             help="End trainings that, by those of similar MACs, will not reach the front (95 % sure).",
@@ -116,5 +123,5 @@ def resource_options(command: _F) -> _F:
 # What `resources` adds, as it is typed.
 RESOURCES = (
     *("--workers", "--threads", "--engine", "--address", "--cpus-per-training", "--gpus-per-training"),
-    *("--slurm-option", "--device", "--per-device", "--minutes", "--hours", "--stop-early", "--log"),
+    *("--slurm-option", "--device", "--per-device", "--minutes", "--hours", "--limit", "--stop-early", "--log"),
 )

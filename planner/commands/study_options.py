@@ -21,6 +21,11 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 def made_with(command: _F) -> _F:
     """The options a study is made with, ready-made as `options`; later calls may leave them out."""
+    return needs("--classes", "--trainer", "--command")(made_or_asked_with(command))
+
+
+def made_or_asked_with(command: _F) -> _F:
+    """As `made_with`, for a study whose trainings somebody else may do, so that `--classes` alone mean something."""
 
     @wraps(command)
     def asked(**given: Any) -> Any:
@@ -30,10 +35,10 @@ def made_with(command: _F) -> _F:
         said = {one.name: given.pop(one.name) for one in fields(StudyOptions)}
         return command(options=StudyOptions(**said), **given)
 
-    asked = needs("--classes", "--trainer")(asked)
     for of_score in ("--lower", "--limit-score", "--unit"):
         asked = needs(of_score, "--score")(asked)
-    asked = needs("--score", "--trainer")(asked)
+    asked = needs("--score", "--trainer", "--command", "--classes")(asked)
+    asked = needs("--score-file", "--command")(asked)
     options = (
         click.option(
             "--base",
@@ -95,11 +100,22 @@ def made_with(command: _F) -> _F:
             help="Train by a function of yours, a `planner` job in and a score out, instead of on images; also "
             "package.module:NAME, or what an installed package offers.",
         ),
-        click.option("--classes", type=Whole(1, 1_000_000), help="With --trainer: outputs of the networks."),
+        click.option(
+            "--command",
+            metavar="TEXT",
+            help="Train by a program: 'python train.py --size {resolution} --widths {widths} --depths {depths} .. "
+            "--epochs {epochs} --out {folder}', whose last line of JSON has the score (docs/trainers.md).",
+        ),
+        click.option(
+            "--score-file", metavar="PATH", help="File that holds the score instead, such as '{folder}/result.json'."
+        ),
+        click.option(
+            "--classes", type=Whole(1, 1_000_000), help="With --trainer or --command: outputs of the networks."
+        ),
         click.option(
             "--score",
             metavar="NAME",
-            help="With --trainer: what it reports, such as rmse; accuracy, a share in [0, 1], by default.",
+            help="With --trainer or --command: what it reports, such as rmse; accuracy, in [0, 1], by default.",
         ),
         click.option(
             "--lower/--higher", "lower", default=None, help="With --score: which is better; higher by default."

@@ -233,8 +233,8 @@ def _too_few(front: pd.DataFrame) -> str:
 def _trainings(table: Table, buildable: grid.Buildable) -> grid.Trainings:
     c, r, d = (table.frame[name].to_numpy(dtype=np.float64) for name in ("c", "r", "d"))
     accuracy = observed_accuracy(table)
-    indistinct = grid.INDISTINCT * (1.0 if table.score.is_accuracy else float(np.ptp(accuracy)))
-    return grid.Trainings(c, r, d, accuracy, buildable, indistinct)
+    scale = 1.0 if table.score.is_accuracy else float(np.ptp(accuracy))
+    return grid.Trainings(c, r, d, accuracy, buildable, scale)
 
 
 def _accuracy(table: Table, selection: FitSelection, front: pd.DataFrame, seed: int) -> tuple[Curve, dict[str, float]]:

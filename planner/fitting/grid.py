@@ -39,7 +39,7 @@ _BLOCKS = 4  # of neighbouring budgets, left out one after the other to choose t
 class Trainings:
     """What was trained: c, r, d and accuracy, each `(n,)`; and which networks of the same kind can be built (all).
 
-    Accuracies that differ by less than `indistinct` count as the same.
+    Accuracies that differ by less than `INDISTINCT` times `scale` count as the same.
     """
 
     c: FloatArray
@@ -47,7 +47,7 @@ class Trainings:
     d: FloatArray
     accuracy: FloatArray
     buildable: Buildable | None = None
-    indistinct: float = INDISTINCT
+    scale: float = 1.0
 
     @property
     def logs(self) -> FloatArray:
@@ -166,7 +166,7 @@ def search(score: _Score, trainings: Trainings, raw: bool = False, worth: FloatA
     scored = [_Scored.of(score, trainings, one, c, raw) for one in through]
     base, training = left_out = scored[0].left_out(), scored[1].left_out()
     closer = scored[1].enclosed and not scored[0].enclosed  # a surrogate knows something of the one alone
-    return scored[int(closer or training > base + trainings.indistinct)].best(score, raw, left_out)
+    return scored[int(closer or training > base + INDISTINCT * trainings.scale)].best(score, raw, left_out)
 
 
 def _middle(trainings: Trainings, worth: FloatArray) -> Anchor:
@@ -222,7 +222,7 @@ class _Scored:
             outside=self.outside,
             near=self.near,
             pairs=self.scores.size,
-            indistinct=_spread(self.points[means >= means.max() - self.trainings.indistinct]),
+            indistinct=_spread(self.points[means >= means.max() - INDISTINCT * self.trainings.scale]),
             left_out=left_out,
         )
 

@@ -226,7 +226,8 @@ def _check_shares(formula: FormulaCurves, ladder: list[dict[str, Any]]) -> None:
     for index, rung in enumerate(ladder if formula.score.is_accuracy else ()):
         for name in ("accuracy", "lower", "upper"):
             if not 0 <= rung[name] <= 1:
-                raise PlannerError(f"ladder[{index}].{name} is {rung[name]:g}; a share between 0 and 1 is wanted")
+                wanted = "at most 1" if rung[name] > 1 else "at least 0"
+                raise PlannerError(f"ladder[{index}].{name} is {shown(rung[name])}; {wanted} is wanted")
 
 
 def _provenance_in(provenance: dict[str, Any]) -> dict[str, Any]:

@@ -92,6 +92,7 @@ class Facts(TypedDict, total=False):
     queued: str
     coordinator: Count
     asker: Count
+    asked_until: float
     asks: AskedFacts
     status: str
     accuracy: float | None

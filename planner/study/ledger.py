@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -47,6 +48,8 @@ IN_LEDGER = "(nothing is lost: the ledger has it)"
 LARGEST_QUEUE = 1_000_000_000
 # The attributes of a running trial that say whose it is: a coordinator's, where there are several, or an asker's.
 COORDINATOR, ASKER = "coordinator", "asker"
+# Until when a trial that was asked for is its asker's, whoever that was: seconds since 1970; 0 for one that is not.
+ASKED_UNTIL = "asked_until"
 
 
 class Ledger(Records):
@@ -249,11 +252,12 @@ class Ledger(Records):
         self._enqueue_all(asked)
 
     @patient
-    def claim(self, by: str = COORDINATOR) -> tuple[int, Architecture, int] | None:
+    def claim(self, by: str = COORDINATOR, until: float = 0.0) -> tuple[int, Architecture, int] | None:
         """Takes the oldest queued trial: its number, architecture and seed; None where the queue is empty.
 
         Args:
             by: Taker: the attribute that says whose it is.
+            until: Time until which it is the taker's, who need not live as long; 0 for as long as the taker lives.
         """
         from optuna.trial import TrialState
 
@@ -271,6 +275,8 @@ class Ledger(Records):
                 return None
             reach("claim.before")
             trial = self.study.ask(widened(self.distributions(), self._fixed(waiting[0])))
+            if until or trial.user_attrs.get(ASKED_UNTIL):
+                trial.set_user_attr(ASKED_UNTIL, until)
             if self.locks.number is not None:
                 trial.set_user_attr(by, self.locks.number)
             reach("claim.done")
@@ -308,6 +314,8 @@ class Ledger(Records):
         trial = self._frozen(number)
         if trial.state.is_finished():
             return
+        if trial.state == TrialState.WAITING:  # handed back since it was asked for, and told after all
+            set_state(self.study, trial, TrialState.RUNNING)
         facts = recorded(observation)
         del facts["architecture"]
         annotate(self.study, trial, facts)
@@ -368,6 +376,10 @@ class Ledger(Records):
         reach("requeue.told")
         return again
 
+    def is_retry(self, number: int) -> bool:
+        """Whether a trial is a further try of a training."""
+        return "retry_of" in self._frozen(number).user_attrs
+
     def _enqueue_again(self, trial: optuna.trial.FrozenTrial, **changed: Any) -> None:
         """Queues a trial's training once more, unless a coordinator that was killed has done so."""
         if any(one.user_attrs.get("retry_of") == trial.number for one in self._trials()):
@@ -386,21 +398,49 @@ class Ledger(Records):
         with self.locks.claiming():
             alive = self.locks.alive()
             for trial in self.running():
-                if not alive.isdisjoint(trial.user_attrs.get(name) for name in (COORDINATOR, ASKER)):
+                until = trial.user_attrs.get(ASKED_UNTIL)
+                owners = (trial.user_attrs.get(name) for name in (COORDINATOR, ASKER))
+                if not until and not alive.isdisjoint(owners):
                     continue
                 observation = self.on_disk(trial.number)
                 if observation is not None:
                     self._record(trial.number, observation, again=True)
                     found += 1
+                elif until:
+                    self._hand_back(trial, until)
                 else:
                     queued += self._requeue(trial.number, "its coordinator was killed", its_own=False)
         return found, queued
+
+    def _hand_back(self, trial: optuna.trial.FrozenTrial, until: float) -> None:
+        """Has a training wait again that was asked for, where nobody told of it in time; its number stays."""
+        if time.time() > until:
+            self.put_back(trial.number, "asked for, and not told of in time")
 
     @patient
     def elsewhere(self) -> int:
         """Trainings that other coordinators, alive, are at."""
         others = self.locks.alive() - {self.locks.number}
         return sum(trial.user_attrs.get(COORDINATOR) in others for trial in self.running()) if others else 0
+
+    def asked_for(self, number: int) -> bool:
+        """Whether a trial was asked for until some time, and nobody told of it; it may have been handed back since."""
+        trial = self._frozen(number)
+        return not trial.state.is_finished() and bool(trial.user_attrs.get(ASKED_UNTIL))
+
+    def became_of(self, number: int) -> str:
+        """Why a trial is not being trained, in words."""
+        trial = self._frozen(number)
+        if not trial.state.is_finished():
+            return "it waits, and nobody asked for it"
+        again = next((one.number for one in self._trials() if one.user_attrs.get("retry_of") == number), None)
+        status, accuracy = trial.user_attrs.get("status", "killed"), trial.user_attrs.get("accuracy")
+        told = f"it was told before ({status}{'' if accuracy is None else f', {accuracy:g}'})"
+        return told if again is None else f"{told}, and is trial {again} now"
+
+    def unfinished(self) -> list[int]:
+        """Numbers of what waits and what is being trained."""
+        return [one.number for one in self._pending()]
 
     def running(self) -> list[optuna.trial.FrozenTrial]:
         """Trials that are being trained, or were when their process ended."""

@@ -14,7 +14,7 @@ import random
 import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -48,6 +48,9 @@ class Locks(Protocol):
     def taking(self) -> AbstractContextManager[None]:
         """Moments in which no other process takes trainings in this way."""
 
+    def telling(self) -> AbstractContextManager[None]:
+        """Moments in which no other process tells what came of such trainings, or takes them."""
+
     def queueing(self) -> AbstractContextManager[None]:
         """Reads what was asked for and queues more."""
 
@@ -74,6 +77,7 @@ class FolderLock:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.number: int | None = None
+        self._turns = 0  # how often this object holds the turn
 
     @contextmanager
     def coordinating(self) -> Iterator[None]:
@@ -100,11 +104,24 @@ class FolderLock:
     queueing = coordinating
 
     @contextmanager
-    def claiming(self) -> Iterator[None]:
+    def opening(self) -> Iterator[None]:
         """Nothing to do: there is no other."""
         yield
 
-    opening = claiming
+    def claiming(self) -> AbstractContextManager[None]:
+        """Waits for askers, which may tell beside a coordinator; nothing to do where nobody ever asked."""
+        return self.telling() if (self.folder / ASKERS).is_dir() else nullcontext()
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Waits for other askers, and for what a coordinator writes."""
+        make_folder(self.folder / ASKERS)
+        with nullcontext() if self._turns else self._locked_file(self.folder / ASKERS / "turn"):
+            self._turns += 1
+            try:
+                yield
+            finally:
+                self._turns -= 1
 
     @contextmanager
     def asking(self) -> Iterator[None]:
@@ -127,8 +144,7 @@ class FolderLock:
         Raises:
             PlannerError: If there is one.
         """
-        make_folder(self.folder / ASKERS)
-        with self._locked_file(self.folder / ASKERS / "turn"), self.coordinating():
+        with self.telling(), self.coordinating():
             alive = self.alive()
             for path in self._askers():
                 if int(path.name) not in alive:
@@ -236,7 +252,7 @@ class PostgresLocks:
         with self._connection() as connection, self._held(connection, QUEUE):
             yield
 
-    asking, taking = coordinating, queueing
+    asking, taking, telling = coordinating, queueing, queueing
 
     @contextmanager
     def claiming(self) -> Iterator[None]:

@@ -17,10 +17,12 @@ from planner.study.windows import is_multiples, window_multiples
 from planner.text.quantities import format_count
 from sampler import rule_named
 from sampler.complexity import base_macs
+from trainer.command_line import check_command, check_program
 from trainer.declared.images import check_images
 from trainer.declared.loading import load_network
 from trainer.image_data import ImageData, Progress, fitted_labels
 from trainer.images import load_images, skipping
+from trainer.observation import COMMAND
 from trainer.pictures import first_names
 from trainer.recipe import recipe_named
 from trainer.score import ACCURACY, Score
@@ -59,6 +61,8 @@ class StudyOptions:
         seed: Random seed of designs and trainings; 0.
         storage: URL of an Optuna storage; SQLite in the study's folder.
         trainer: Name of the trainer, as `trainer.trainers.trainer_named` takes it; the image trainer.
+        command: Command line of a program that trains, instead of a trainer, as `trainer.command_line` takes it.
+        score_file: Path of the file that holds its score; what it prints.
         vary: Names of the knobs that are drawn, too; none.
         score: Number that trainings are judged by; accuracy.
     """
@@ -82,6 +86,8 @@ class StudyOptions:
     seed: int | None = None
     storage: str | None = None
     trainer: str | None = None
+    command: str | None = None
+    score_file: str | None = None
     vary: tuple[str, ...] | None = None
     score: Score | None = None
 
@@ -115,7 +121,7 @@ def settings_of(folder: Path, options: StudyOptions, tell: Progress | None = Non
     source = options.source or "fractal"
     if source != source.encode("utf-8", "replace").decode():
         raise PlannerError(f"--data {source}: a path that is no UTF-8, as study.toml is; rename that file or folder")
-    if options.trainer is not None:
+    if options.trainer is not None or options.command is not None:
         _check_beside_trainer(options)
     if options.score not in (None, ACCURACY) and options.classes is None:
         raise PlannerError("--score is another trainer's: the trainer of images is judged by accuracy; leave it out")
@@ -142,13 +148,20 @@ def _check_beside_trainer(options: StudyOptions) -> None:
     Raises:
         PlannerError: Naming the option.
     """
-    assert options.trainer is not None
+    given = f"--trainer {options.trainer}" if options.command is None else "--command"
+    if options.command is not None and options.trainer is not None:
+        raise PlannerError(f"--command and --trainer {options.trainer} are two trainers; leave one out")
     for name in ("data", "side", "holdout", "recipe"):
         if getattr(options, name) is not None:
-            raise PlannerError(f"--{name} has no effect beside --trainer, which looks after its own data; leave it out")
+            option = given.split()[0]
+            raise PlannerError(f"--{name} has no effect beside {option}, which looks after its own data; leave it out")
     if options.classes is None:
-        raise PlannerError(f"--trainer {options.trainer}: say how many outputs networks have, such as --classes 10")
-    trainer_named(options.trainer)
+        raise PlannerError(f"{given}: say how many outputs networks have, such as --classes 10")
+    if options.command is not None:
+        check_command(options.command, options.score_file or "", load_network(options.base or _BASE))
+        check_program(options.command)
+    elif options.trainer is not None:
+        trainer_named(options.trainer)
 
 
 def _settings(options: StudyOptions, images: dict[str, Any]) -> StudySettings:
@@ -174,12 +187,20 @@ def _settings(options: StudyOptions, images: dict[str, Any]) -> StudySettings:
         "network": declared,
         **_renamed(options, seed="seed", storage="storage", trainer="trainer"),
         **({} if options.score is None else {"score": options.score.as_dict()}),
+        **_command(options),
         "data": {"side": side, **_renamed(options, holdout="holdout"), **images},
         "space": space,
         "fidelity": _renamed(options, epochs="epochs", share="data_share"),
         "recipe": _renamed(options, recipe="name"),
     }
     return checked(document, "study")
+
+
+def _command(options: StudyOptions) -> dict[str, Any]:
+    """The program that trains, as study.toml has it, if there is one."""
+    if options.command is None:
+        return {}
+    return {"trainer": COMMAND, "command": {"line": options.command, "score_file": options.score_file or ""}}
 
 
 def _renamed(options: StudyOptions, **names: str) -> dict[str, Any]:
@@ -230,6 +251,8 @@ def options_of(settings: StudySettings) -> StudyOptions:
         seed=settings.seed,
         storage=settings.storage,
         trainer=settings.trainer,
+        command=settings.command.line if settings.command else None,
+        score_file=settings.command.score_file if settings.command else None,
         vary=tuple(space.knobs),
         score=settings.score,
     )

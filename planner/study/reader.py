@@ -99,7 +99,7 @@ class Records(OpenedLedger):
             "folder": str(self.folder),
             "base network": f"{settings.base} at {settings.space.resolution} px, {settings.data.classes} classes",
             "images": settings.data.source or None,
-            "trainer": settings.trainer or None,
+            "trainer": settings.command.line if settings.command else settings.trainer or None,
             "score": None if settings.score.is_accuracy else f"{settings.score.name}{settings.score.axis}",
             "training": f"{settings.fidelity.epochs} epochs" + ("" if own else f", recipe {settings.recipe.name}"),
             "trials": ", ".join(f"{n} {name}" for name, n in self.counts().items()),

@@ -29,7 +29,8 @@ from sampler import base as base_named
 from sampler.architecture import MAX_CHANNELS
 from sampler.seeds import LARGEST_SEED
 from sampler.space import BOUNDS, SHRINK_WINDOW
-from trainer.observation import DataSpec, Fidelity
+from trainer.command_line import check_command
+from trainer.observation import COMMAND, Command, DataSpec, Fidelity
 from trainer.recipe import LARGEST_MAGNITUDE, Recipe, recipe_named
 from trainer.score import ACCURACY, Score
 
@@ -142,6 +143,7 @@ class StudySettings(BaseModel):
     storage: str = ""
     trainer: str = ""  # "" for the image trainer
     score: Annotated[Score, _Table({})] = ACCURACY
+    command: Annotated[Command, _Table({})] | None = None  # of the trainer that is a program
     data: DataSettings
     space: SpaceSettings
     fidelity: Annotated[Fidelity, _Table(_FIDELITY)] = Fidelity()
@@ -153,6 +155,12 @@ class StudySettings(BaseModel):
         if not self.score.is_accuracy and self.data.source:
             raise ValueError("the image trainer's score is accuracy; remove [score]")
         self.search_space()
+        if (self.trainer == COMMAND) != (self.command is not None):
+            raise InputError(
+                f"trainer = {self.trainer!r} goes with a table [command] where it is {COMMAND!r}, only then"
+            )
+        if self.command is not None:
+            check_command(self.command.line, self.command.score_file, base_named(self.base))
         if self.storage:
             check_url(self.storage)  # here, where an error does not show what was given
         return self
@@ -163,7 +171,7 @@ class StudySettings(BaseModel):
 
     def left_out(self) -> dict[str, Any]:
         """Settings that are not written, because an older version's study has none."""
-        without: dict[str, Any] = {name: True for name in ("trainer", "network") if not getattr(self, name)}
+        without: dict[str, Any] = {name: True for name in ("trainer", "command", "network") if not getattr(self, name)}
         without |= {"score": True} if self.score.is_accuracy else {}
         return without if self.space.knobs else {**without, "space": {"knobs"}}
 

@@ -281,6 +281,7 @@ def trial_training(number: int, facts: Mapping[str, Any], settings: StudySetting
         classes=settings.data.classes if settings.trainer else 0,
         network=shipped_network(settings.base),
         score=settings.score,
+        command=settings.command,
     )
     if "epochs" in asks:
         training = replace(training, fidelity=replace(training.fidelity, epochs=asks["epochs"]))

@@ -63,6 +63,7 @@ class Coordinator:
         self.answered = 0  # trainings whose observations were there before they began
         self.export_at, self.export_failed = 0.0, False
         self.raised = 0  # trainings in a row in which the user's trainer raised something
+        self.worked = ledger.counts()["ok"] > 0  # whether it ever trained anything
         left = self.hours.left if self.hours else None
         self.interruption = Interruption(None, left, progress.note)
         self.waiting = ledger.counts()["waiting"]
@@ -202,7 +203,8 @@ class Coordinator:
             self.hours.begins(number, self.ledger.work_of(number))
         training = self.ledger.training(number)
         self.epochs[number] = training.fidelity.epochs
-        return number, replace(training, data=replace(training.data, cache=str(self.cache)))
+        data, limit = replace(training.data, cache=str(self.cache)), self.resources.limit or 0.0
+        return number, replace(training, data=data, limit=limit)
 
     def _record(self, number: int, observation: Observation) -> None:
         """Records what came of a training, and shows it in the study's tables, for a small part of the time."""
@@ -244,6 +246,7 @@ class Coordinator:
         if observation is not None:
             self._record(number, observation)
             self.raised = 0
+            self.worked = self.worked or observation.status == "ok"
             return 1
         assert event.kind != "done", f"trial {number} reported an observation that is not on disk"
         if event.kind == "paused" or (event.kind == "died" and self.interruption.asked):
@@ -265,9 +268,11 @@ class Coordinator:
         self.running.discard(number)
         if self.hours:
             self.hours.ends(number, "killed")
+        retried = self.ledger.is_retry(number)
         again = "queued again" if self.ledger.requeue(number, text) else "given up after several tries"
         self.progress.note(f"trial {number}: {text}; {again}")
-        self.raised += 1
+        # Where it trained others, what fails again is its own trouble: the last of a queue are retries, in a row.
+        self.raised += not (retried and self.worked)
         if self.raised >= _MOST_RAISED:
             raise PlannerError(
                 f"trial {number}: {text}; {self.raised} trainings in a row ended so: mend the trainer, then run the "

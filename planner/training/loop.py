@@ -11,12 +11,14 @@ from planner.errors import PlannerError
 from planner.study.designs import Design, draw_design
 from planner.study.ledger import Ledger
 from planner.study.network import check_given
+from planner.study.settings import StudySettings
 from planner.training.coordinator import Coordinator
 from planner.training.leftovers import remove_left
 from planner.training.progress import LISTENERS, Listener, Listeners
-from planner.training.resources import ENGINES, MakeEngine, Resources
+from planner.training.resources import ENGINES, HERE, MakeEngine, Resources
 from sampler import Limit
 from sampler.seeds import offset_seed
+from trainer.command_line import check_program
 from trainer.declared.images import check_images
 from trainer.faults import reach
 from trainer.mending import told
@@ -92,6 +94,23 @@ def train_queued(
         listeners.close()
 
 
+def check_trainable(settings: StudySettings, resources: Resources) -> None:
+    """Refuses, before anything begins, what could not be trained, or not so.
+
+    Raises:
+        PlannerError: If the images are not for the network, the program is not here where it shall run here, or a limit
+            is set that nothing keeps.
+    """
+    if not settings.trainer:
+        check_images(settings.base)
+        if resources.limit is not None:
+            raise PlannerError(
+                "--limit is for trainings by --trainer or --command; --hours bounds those on images, leave --limit out"
+            )
+    if settings.command is not None and resources.engine in HERE:
+        check_program(settings.command.line)
+
+
 @contextmanager
 def _told() -> Iterator[None]:
     """Turns what the system refuses into one line.
@@ -110,7 +129,7 @@ def _trained(ledger: Ledger, cache: Path, resources: Resources, progress: Listen
     reach("reconcile.begun")
     found, queued = ledger.reconcile()
     reach("reconcile.done")
-    remove_left(ledger, alone=resources.engine in ("local", "inline") and not ledger.shared)
+    remove_left(ledger, alone=resources.engine in HERE and not ledger.shared)
     if found or queued:
         progress.note(f"resumed: {found} finished trainings recorded, {queued} interrupted ones queued again")
     counts = ledger.counts()
@@ -118,8 +137,7 @@ def _trained(ledger: Ledger, cache: Path, resources: Resources, progress: Listen
         return found
     settings = ledger.settings
     check_given(ledger.folder, settings.network)
-    if not settings.trainer:
-        check_images(settings.base)
+    check_trainable(settings, resources)
     task = task_named(settings.trainer)
     task.prepare(settings.data_spec(cache), settings.data.fingerprint, ledger.folder.name)
     coordinator = Coordinator(ledger, cache, resources, engine, progress, task)

@@ -14,6 +14,8 @@ from trainer.engines.placement import place
 from trainer.engines.ray import RayEngine
 from trainer.engines.slurm import SlurmEngine
 
+# Engines of this machine alone.
+HERE = ("local", "inline")
 # Options that not every engine has, and the engines that do.
 _OF_ENGINES = {"address": ("ray",), "slurm_option": ("slurm",), "threads": ("local", "inline")}
 
@@ -40,6 +42,8 @@ class Resources:
         threads: Torch threads of each process here; 0 for what OMP_NUM_THREADS says, or else the workers' share of the
             cores. With `ray` and `slurm`, `cpus_per_training` are the threads.
         log: Names of further listeners, of `planner.training.progress.LISTENERS`.
+        limit: Seconds after which a training by a function or a program of the user's is ended and given up, with those
+            before it was interrupted; None for no limit.
 
     Raises:
         PlannerError: If the engine is unknown, or something is said that is of another engine.
@@ -58,6 +62,7 @@ class Resources:
     slurm_option: tuple[str, ...] = ()
     threads: int = 0
     log: tuple[str, ...] = ()
+    limit: float | None = None
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:

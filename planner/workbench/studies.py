@@ -24,6 +24,8 @@ def create_study(
     load_if_exists: bool = False,
     base: str | Callable[..., Any] | None = None,
     trainer: str | Trainer | None = None,
+    command: str | None = None,
+    score_file: str | None = None,
     data: str | None = None,
     classes: int | None = None,
     skip_corrupt: bool = False,
@@ -53,6 +55,10 @@ def create_study(
             `efficientnet_b0` by default.
         trainer: The trainer, if not the trainer of images: `FILE.py:NAME`, `package.module:NAME`, a registered name; or
             a function of a job, which then trains in this process. It has its own data, so that `classes` are needed.
+        command: A program that trains, instead of a trainer: its command line, with `{resolution}`, `{widths}` .. in it
+            (docs/trainers.md).
+        score_file: File that holds the program's score in the end, such as `"{folder}/result.json"`; its last line of
+            JSON by default.
         data: Source of the images: `imagefolder:PATH`, `npz:PATH`, `cifar10:PATH`; generated fractals by default.
         classes: Outputs of the classifier, of a study without images of ours: another trainer does its trainings, or
             they are asked for and told.
@@ -82,6 +88,8 @@ def create_study(
     options = StudyOptions(
         base=base,
         trainer=None if trainer is None else trainer_name(trainer),
+        command=command,
+        score_file=score_file,
         data=data,
         classes=classes,
         skip_corrupt=skip_corrupt or None,

@@ -28,6 +28,7 @@ from planner.study.reader import Records
 from planner.study.settings import StudySettings, read_settings
 from planner.tables.scored import outward_frame
 from planner.text.deferred import pd
+from planner.text.durations import seconds_of
 from planner.text.markup import Card, drawn
 from planner.text.quantities import budget_of
 from planner.training.loop import queue, train_queued
@@ -152,26 +153,32 @@ class Study:
             queue(ledger, n, method, limits, checked_whole("seeds", seeds, 1, _MOST))
 
     @overload
-    def ask(self, n: None = None, *, device: str = "cpu") -> Trial: ...
+    def ask(self, n: None = None, *, device: str = "cpu", within: float | str | None = None) -> Trial: ...
 
     @overload
-    def ask(self, n: int, *, device: str = "cpu") -> list[Trial]: ...
+    def ask(self, n: int, *, device: str = "cpu", within: float | str | None = None) -> list[Trial]: ...
 
-    def ask(self, n: int | None = None, *, device: str = "cpu") -> Trial | list[Trial]:
+    def ask(
+        self, n: int | None = None, *, device: str = "cpu", within: float | str | None = None
+    ) -> Trial | list[Trial]:
         """Takes trainings that wait, to be done here; new ones are drawn (stratified by MACs) where too few wait.
 
-        They are claimed: nobody else gets them while this object and its process live. What was asked for and never
-        told then waits again, as what a process that died was training.
+        They are claimed: nobody else gets them while this object and its process live, or within the time that is
+        said. What was asked for and never told then waits again, as what a process that died was training.
 
         Args:
             n: Number of trainings; one, and not in a list, by default.
             device: Torch device of the jobs, for a trainer that asks its job.
+            within: Time after which they are handed out again where nobody told of them, seconds or a text such as
+                `"6h"`; until then any process may tell. None for as long as this object lives.
 
         Raises:
-            PlannerError: If another process trains the study (where its ledger is SQLite), or none is left to draw.
+            PlannerError: If it is no time, another process trains the study (where its ledger is SQLite), or none is
+                left to draw.
         """
         ledger, wanted = self._asking.ledger, 1 if n is None else checked_whole("n", n, 1, _MOST)
-        trials = self._asking.ask(wanted, lambda missing: queue(ledger, ledger.asked() + missing), device)
+        seconds = None if within is None else seconds_of(within)
+        trials = self._asking.ask(wanted, lambda missing: queue(ledger, ledger.asked() + missing), device, seconds)
         return trials[0] if n is None else trials
 
     def tell(

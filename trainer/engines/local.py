@@ -216,7 +216,7 @@ def _work(
         try:
             if training.trainer not in tasks:
                 tasks = {training.trainer: task_named(training.trainer)}
-            conditions = Conditions(device, threads, partial(_report_epoch, pipe, key, asks), checkpoint)
+            conditions = Conditions(device, threads, partial(_report_epoch, pipe, key, asks), checkpoint, True)
             observation = tasks[training.trainer].observe(training, conditions)
             reach("worker.trained")
             write_observation(folder, key, training, observation)

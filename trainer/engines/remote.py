@@ -119,7 +119,7 @@ def _trained(assignment: Assignment, images: ImageData, on_epoch: OnEpoch) -> Ou
 def _trained_elsewise(assignment: Assignment, on_epoch: OnEpoch) -> Outcome:
     """Does a training of another trainer, whose file was sent where this machine does not see the same one."""
     training = assignment.training
-    conditions = Conditions(assignment.device, assignment.threads, on_epoch, _seen_checkpoint(assignment))
+    conditions = Conditions(assignment.device, assignment.threads, on_epoch, _seen_checkpoint(assignment), True)
     with tempfile.TemporaryDirectory() as name:
         trainer, file = training.trainer, file_of_trainer(training.trainer)
         if file is not None and not (file.is_file() and file.read_bytes() == assignment.trainer):

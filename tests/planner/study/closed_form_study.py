@@ -25,9 +25,22 @@ from trainer.files import write_atomically
 from trainer.images_task import ImagesTask
 from trainer.observation import EpochRecord, Observation
 
+# Who trains: `images` stands for the image trainer; the others are a function and a program in a file of their own.
+OWN = Path(__file__).with_name("closed_form_trainer.py")
 SETTINGS = {"data": {"source": "fractal", "side": 90, "classes": 4}, "space": {"resolution": 64, "r": (0.5, 1.4)}}
 DEVICE, EPOCHS = "cpu", 3
 EPOCH_SECONDS = float(os.environ.get("CLOSED_FORM_SECONDS", "0.002"))
+
+
+def settings_of(kind):
+    """Settings of a study of one kind of trainer."""
+    if kind == "images":
+        return SETTINGS
+    own = {**SETTINGS, "data": {**SETTINGS["data"], "source": ""}}
+    if kind == "function":
+        return {**own, "trainer": f"{OWN}:train"}
+    line = f"{sys.executable} -I -S {OWN} {{macs}} {{params}} {{depths}} {{seed}} {{epochs}} {{folder}}"
+    return {**own, "trainer": "command", "command": {"line": line}}
 
 
 def accuracy_of(architecture, seed):
@@ -94,7 +107,7 @@ class Lines:
 
 def ledger_of(folder):
     folder.mkdir(parents=True, exist_ok=True)
-    return Ledger(folder, StudySettings.model_validate(SETTINGS))
+    return Ledger(folder, StudySettings.model_validate(settings_of(os.environ.get("CLOSED_FORM_TRAINER", "images"))))
 
 
 def study(folder, trials=6, workers=2, hours=None):
@@ -128,7 +141,11 @@ def facts_of(folder):
         seen = Observation.from_json(path.read_text())
         if not trial.state.is_finished() or trial.user_attrs.get("status") != seen.status:
             wrong.append(f"{path.name} is {seen.status}, its trial {trial.user_attrs.get('status')}")
-    left = sorted(path.name for pattern in ("checkpoints/*.pt", "*.part", "*/*.part") for path in folder.glob(pattern))
+    for trial in ledger.study.get_trials(deepcopy=False):
+        told = [record["epoch"] for record in trial.user_attrs.get("history", [])]
+        if trial.values and told != [*range(1, EPOCHS + 1)]:
+            wrong.append(f"trial {trial.number} has the epochs {told}")
+    left = sorted(path.name for pattern in ("checkpoints/*", "*.part", "*/*.part") for path in folder.glob(pattern))
     return {**ledger.counts(), "rows": sorted(rows), "front": points, "wrong": wrong, "left": left}
 
 
@@ -186,6 +203,7 @@ def many():
 
     for line in sys.stdin:
         asked = json.loads(line)
+        os.environ["CLOSED_FORM_TRAINER"] = asked.get("trainer", "images")
         folder = Path(asked["folder"])
         codes, seconds = [], []
         for run in asked["runs"]:  # each with a fault, a time to be killed at, or neither

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,16 @@ KILLED = -signal.SIGKILL
 TRIALS = 4
 # Points that only a study reaches that was killed before: it is killed there first.
 AFTER_A_KILL = ("requeue.queued", "requeue.annotated", "requeue.told")
+# Who trains in them: the image trainer, a function of a job, a program of its own.
+KINDS = ("images", "function", "command")
 FEW = ("queue.added:2", "file.part:2", "worker.observed:1", "record.annotated:3", "requeue.queued:1")
 
 
 class Studies:
     """Makes studies in processes that are killed, and says what came of them."""
 
-    def __init__(self):
+    def __init__(self, trainer):
+        self.trainer = trainer
         # In memory where there is some: ten thousand small commits, of which no disk is to be convinced.
         memory = Path("/dev/shm")
         self.folder = Path(tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else None))
@@ -41,7 +45,7 @@ class Studies:
     def __call__(self, *runs):
         self.made += 1
         one = self.folder / f"study{self.made}"
-        asked = {"folder": str(one), "runs": runs, "trials": TRIALS}
+        asked = {"folder": str(one), "runs": runs, "trials": TRIALS, "trainer": self.trainer}
         self.process.stdin.write(json.dumps(asked) + "\n")
         self.process.stdin.flush()
         answer = json.loads(self.process.stdout.readline())
@@ -67,10 +71,28 @@ def environment(**more):
 
 
 @pytest.fixture(scope="module")
-def studies():
-    made = Studies()
+def studies(request):
+    made = Studies(request.param)
     yield made
+    until(lambda: not programs_of(made.folder))  # none outlives its study, whatever was killed
     made.close()
+
+
+def programs_of(folder):
+    """Processes whose command line names a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if str(folder).encode() in path.read_bytes():
+                found.append(path.parent.name)
+    return found
+
+
+def until(true, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert true()
 
 
 @pytest.fixture(scope="module")
@@ -96,12 +118,16 @@ def killed_at(point, studies):
     return found
 
 
-@pytest.mark.parametrize("point", FEW)
+OWN = [(kind, point) for kind in KINDS[1:] for point in ("file.part:2", "worker.observed:1")]
+
+
+@pytest.mark.parametrize(("studies", "point"), [*(("images", point) for point in FEW), *OWN], indirect=["studies"])
 def test_a_study_killed_at_a_point_ends_where_it_would_have_ended(studies, uninterrupted, point):
     check(killed_at(point, studies), uninterrupted)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("studies", KINDS, indirect=True)
 @pytest.mark.parametrize("time", [1, 2, 5])
 def test_a_study_killed_at_any_point_ends_where_it_would_have_ended(studies, uninterrupted, time):
     reached = 0
@@ -115,6 +141,7 @@ def test_a_study_killed_at_any_point_ends_where_it_would_have_ended(studies, uni
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("studies", KINDS, indirect=True)
 def test_a_study_killed_at_any_time_and_again_ends_where_it_would_have_ended(studies, uninterrupted):
     draw = random.Random(int(os.environ.get("PLANNER_KILL_SEED", "0")))
     kills = {"time": 0, "point": 0}

@@ -10,10 +10,12 @@ import tempfile
 import time
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from planner import PlannerError
+from planner.study.asking import Asker
 from planner.study.ledger import Ledger
 from planner.study.locks import FolderLock, locks_of
 from planner.study.settings import StudySettings, write_settings
@@ -282,3 +284,26 @@ def test_a_second_process_on_sqlite_is_refused_and_told_what_would_allow_it(tmp_
 )
 def test_no_secret_of_a_url_is_shown(url, masked):
     assert safe_url(url) == masked and "cret" not in safe_url(url)
+
+
+@pytest.mark.slow
+def test_what_is_asked_for_on_one_machine_is_told_on_another_once(study, monkeypatch):
+    one, other = study("one"), study("other")
+    with one.queueing():
+        one.enqueue(random_design(one.space, 4, seed=0), "random")
+    facts = {"seconds": 1.0, "device": "", "loss": None}
+    first, second = (Asker(ledger).ask(2, lambda _: None, within=600) for ledger in (one, other))
+    assert sorted(trial.number for trial in (*first, *second)) == [0, 1, 2, 3]
+    Asker(other).tell(first[0].number, 0.5, "ok", facts)
+    with pytest.raises(PlannerError, match=r"it was told before \(ok, 0.5\)"):
+        Asker(one).tell(first[0].number, 0.75, "ok", facts)
+    with one.coordinating():
+        assert one.reconcile() == (0, 0) and reached(one) == (1, 3, 0)  # what is out is nobody else's
+        monkeypatch.setattr("planner.study.ledger.time", SimpleNamespace(time=lambda: time.time() + 601))
+        one.reconcile()
+        assert reached(one) == (1, 0, 3)
+        assert one.claim()[0] == first[1].number
+    Asker(one).tell(second[0].number, 0.25, "ok", facts)  # late, and nobody was at it
+    with pytest.raises(PlannerError, match="trained by somebody else|told before"), other.coordinating():
+        assert other.claim()[0] == second[1].number
+        Asker(one).tell(second[0].number, 0.75, "ok", facts)

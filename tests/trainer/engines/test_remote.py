@@ -1,5 +1,7 @@
 """What a training needs goes with it to another machine, and what it gives comes back."""
 
+import shlex
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from sampler import Architecture
 from trainer.engines.engine import observation_path
 from trainer.engines.remote import SHARED_MARK, Desk, _images, perform
 from trainer.engines.shipping import ShippedImages
-from trainer.observation import DataSpec, Fidelity, Observation, Recipe, Training
+from trainer.observation import COMMAND, Command, DataSpec, Fidelity, Observation, Recipe, Training
 from trainer.weights import load_trained
 
 SMALL = Architecture("efficientnet_b0", 32, 8, (8, 8, 8, 8, 8, 8, 8), (1, 1, 1, 1, 1, 1, 1), 16)
@@ -92,3 +94,17 @@ def test_a_source_that_is_wrong_is_refused_where_the_coordinator_is(desk, tmp_pa
 
     with pytest.raises(InputError, match="nowhere.npz"):
         desk.assignment(0, replace(training(tmp_path), data=DataSpec("npz:nowhere.npz", 32)))
+
+
+def test_a_program_is_run_where_the_training_goes_by_its_text_alone(desk, tmp_path):
+    code = "import json, sys; print(json.dumps({'score': int(sys.argv[1]) / 100}))"
+    line = shlex.join([sys.executable, "-I", "-S", "-c", code.replace("{", "{{").replace("}", "}}"), "{resolution}"])
+    asked = training(tmp_path, trainer=COMMAND, classes=2, command=Command(line))
+    assignment = desk.assignment(0, asked)
+    assert assignment.images is None and assignment.trainer == b""
+    outcome = perform(replace(assignment, checkpoint="/nowhere" + assignment.checkpoint), None, quiet)
+    assert desk.filed(assignment, outcome).kind == "done", outcome
+    found = Observation.from_json(observation_path(tmp_path / "observations", 0).read_text())
+    assert found.accuracy == 0.32 and found.other_than(asked) is None
+    other = replace(asked, command=Command(line + " --more"))
+    assert found.other_than(other) == "command" and other.key() != asked.key()
