@@ -294,3 +294,34 @@ def test_another_score_than_the_study_s_is_refused(errors):
     with pytest.raises(PlannerError, match="--score is another trainer's"):
         planner.create_study("images", score=RMSE)
     assert StudyOptions().score is None and not Path("results/images").exists()
+
+
+PROGRAM = """
+import json, sys
+for epoch in range(1, int(sys.argv[2]) + 1):
+    error = 900 / int(sys.argv[1]) / epoch
+    print(json.dumps({"rmse": error, "epoch": epoch, "energy_j": 2.5 * epoch, "macs": 3, "note": "warm"}), flush=True)
+"""
+
+
+def test_a_program_tells_the_error_by_its_name_and_further_numbers_beside(here):
+    Path("fit.py").write_text(PROGRAM)
+    command = f"{sys.executable} fit.py {{resolution}} {{epochs}}"
+    study = planner.create_study("program", command=command, score=RMSE, **SMALL)
+    study.run(trials=2, resources=Resources(engine="inline", device="cpu"))
+    table = study.table()
+    assert table["rmse"].tolist() == [900 / pixels / 2 for pixels in table["resolution"]]
+    assert table["energy_j"].tolist() == [5.0, 5.0] and table["macs"].gt(3).all() and "note" not in table
+
+
+def test_what_was_asked_for_is_told_in_the_score_s_own_numbers(here):
+    study = planner.create_study("asked", score=RMSE, **SMALL)
+    first, second = study.ask(2)
+    study.tell(first, 812.5)
+    second.report(second.epochs, 3.25, energy_j=1.5)
+    study.tell(second)
+    assert study.table()["rmse"].tolist() == [812.5, 3.25]
+    assert study.front().shape[0] in (1, 2)
+    with pytest.raises(PlannerError, match="is better than its limit, 0"):
+        limited = planner.create_study("limited", score={**RMSE, "limit": 0}, **SMALL)
+        limited.tell(limited.ask(), -1.0)
