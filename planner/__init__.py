@@ -28,6 +28,7 @@ What it rests on, for tables and trainings of your own:
     planner.answer(observed, pool, budgets, ..)  for each budget the best row of a pool, by all that was measured
     planner.register_family, register_torch_family, register_trainer, register_source, register_engine,
     register_formula_kind, register_proposer, register_listener  parts of your own (see CONTRIBUTING.md)
+    planner.Score(name, lower=, ..)  what an own trainer's trainings are judged by
     planner.Stopped                  what ends a trainer's job early
     planner.PlannerError             whatever of these a caller can mend; one line says how
 """
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from trainer.image_sources import register_source
     from trainer.network import build
     from trainer.protocol import Stopped
+    from trainer.score import Score
     from trainer.trainers import register_trainer
 
 # Before anything of `trainer` or `sampler` is imported: a user's own file of that name may come first on the path.
@@ -81,6 +83,7 @@ PUBLIC = {
     "Formula": "planner.answers.formula",
     "PlannerError": "planner.errors",
     "Prediction": "planner.formulas.prediction",
+    "Score": "trainer.score",
     "Stopped": "trainer.protocol",
     "Study": "planner.workbench.study",
     "Surrogate": "planner.surrogates.surrogate",
@@ -128,6 +131,7 @@ __all__ = [
     "Formula",
     "PlannerError",
     "Prediction",
+    "Score",
     "Stopped",
     "Study",
     "Surrogate",

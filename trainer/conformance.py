@@ -24,6 +24,7 @@ from trainer.image_sources import ImageSource
 from trainer.observation import DataSpec, EpochRecord, Fidelity, Observation, Training
 from trainer.protocol import Conditions, Trainer, TrainingTask
 from trainer.recipe import Recipe
+from trainer.score import ACCURACY, Score
 from trainer.trainers import TRAINERS
 
 # A network that trains in no time.
@@ -32,7 +33,11 @@ _NAME = "trainer-in-conformance"
 
 
 def check_trainer(
-    trainer: Trainer, architecture: Architecture = SMALL_NETWORK, classes: int = 10, epochs: int = 3
+    trainer: Trainer,
+    architecture: Architecture = SMALL_NETWORK,
+    classes: int = 10,
+    epochs: int = 3,
+    score: Score = ACCURACY,
 ) -> None:
     """Checks a trainer: it is trained to the end, stopped early, paused and resumed, on the CPU.
 
@@ -41,12 +46,15 @@ def check_trainer(
         architecture: Network that it can train.
         classes: Outputs of the network.
         epochs: Epochs of each of the four trainings; at least 2.
+        score: Number that it reports.
 
     Raises:
         AssertionError: If it does not do what a trainer does.
     """
     data = DataSpec("", architecture.resolution)
-    asked = Training(architecture, Fidelity(epochs), Recipe(), data, seed=1, trainer=_NAME, classes=classes)
+    asked = Training(
+        architecture, Fidelity(epochs), Recipe(), data, seed=1, trainer=_NAME, classes=classes, score=score
+    )
     with TRAINERS.temporarily(_NAME, trainer):
         check_task(FunctionTask(_NAME), asked)
 
@@ -77,7 +85,9 @@ def _check_whole(task: TrainingTask, training: Training, state: Path) -> tuple[E
 
     found = task.observe(training, Conditions("cpu", 1, goes_on, state))
     assert found.status == "ok", f"the training ended as {found.status} ({found.message}), not ok"
-    assert found.accuracy is not None and 0 <= found.accuracy <= 1, f"the score {found.accuracy} is not in [0, 1]"
+    assert found.accuracy is not None and math.isfinite(found.accuracy), f"the score is {found.accuracy}"
+    if training.score.is_accuracy:
+        assert 0 <= found.accuracy <= 1, f"the score {found.accuracy} is not in [0, 1]"
     assert found.history, "no epoch was reported: job.report was never called and no score returned"
     assert found.history[-1].epoch == training.fidelity.epochs, "the last report is not of the last epoch"
     assert found.other_than(training) is None, f"the observation is of another {found.other_than(training)}"

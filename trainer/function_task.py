@@ -112,6 +112,7 @@ class _Attempt:
             threads=conditions.threads,
             folder=folder,
             history=before.history,
+            score=training.score,
             deadline=time.monotonic() + left,
             _told=self._told,
         )
@@ -156,6 +157,7 @@ class _Attempt:
         job, training = self.job, self.training
         cost = architecture_complexity(training.architecture, training.classes)
         last = job.history[-1] if job.history and ending.status in ("ok", "stopped") else None
+        seconds = job.history[-1].facts.get("seconds", self.seconds()) if job.history else self.seconds()
         return Observation(
             architecture=training.architecture,
             fidelity=training.fidelity,
@@ -166,7 +168,7 @@ class _Attempt:
             macs=cost.macs,
             params=cost.params,
             activations=cost.activations,
-            seconds=round(self.seconds(), 3),
+            seconds=round(seconds, 3),
             device=self.conditions.device,
             message=ending.message,
             history=tuple(job.history),
@@ -216,10 +218,11 @@ class _Attempt:
             return
         done = bool(job.history) and job.history[-1].epoch == job.epochs
         if returned is not None and not done:
-            value = checked_score(returned, f"--trainer {self.name} returned {returned!r}")
+            value = checked_score(returned, f"--trainer {self.name} returned {returned!r}", job.score)
             job.report(job.epochs, value)
-        elif returned is not None and not math.isfinite(checked_score(returned, f"--trainer {self.name} returned")):
-            raise NoScore(f"the score that was returned is {returned}")
+        elif returned is not None:
+            if not math.isfinite(checked_score(returned, f"--trainer {self.name} returned", job.score)):
+                raise NoScore(f"the score that was returned is {returned}")
         elif not done:
             raise InputError(
                 f"--trainer {self.name} neither returned a score nor reported one for the last epoch, "

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from sampler import Architecture, architecture_from
 from trainer.declared.loading import ShippedNetwork
 from trainer.recipe import Recipe
+from trainer.score import ACCURACY, Score, score_from
 
 Status = Literal["ok", "stopped", "diverged", "out_of_memory", "killed"]
 STATUSES: tuple[Status, ...] = ("ok", "stopped", "diverged", "out_of_memory", "killed")
@@ -81,6 +82,7 @@ class Training:
             has its own data and recipe.
         classes: Outputs of the classifier, for another trainer; the image trainer's data say it themselves.
         network: Declared network, as a process needs it to build one; None for networks of ours.
+        score: Number that another trainer's trainings are judged by; accuracy for the image trainer.
         command: Program that trains; None where `trainer` is not `COMMAND`.
         limit: Seconds after which it is ended, those before it was interrupted included; 0 for never. Its result does
             not depend on it.
@@ -96,6 +98,7 @@ class Training:
     trainer: str = ""
     classes: int = 0
     network: ShippedNetwork | None = None
+    score: Score = ACCURACY
     command: Command | None = None
     limit: float = 0.0
 
@@ -107,7 +110,8 @@ class Training:
         data = {"source": self.data.source, "side": self.data.side, "holdout": self.data.holdout}
         kept = {"parent": Path(self.parent).stem, "keep": Path(self.keep).stem}
         other = {"trainer": self.trainer} if self.trainer else {}
-        return {"recipe": asdict(self.recipe), "data": data, **kept, **other, **self._command(), **self._network()}
+        own = {**self._score(), **self._command(), **self._network()}
+        return {"recipe": asdict(self.recipe), "data": data, **kept, **other, **own}
 
     def key(self) -> dict[str, Any]:
         """All fields by their names, in JSON's types, but for what only another trainer has, where it has none.
@@ -117,8 +121,11 @@ class Training:
         asked = asdict(self)
         if not self.trainer:
             del asked["trainer"], asked["classes"]
-        del asked["network"], asked["command"], asked["limit"]
-        return asked | self._command() | self._network()
+        del asked["network"], asked["score"], asked["command"], asked["limit"]
+        return asked | self._score() | self._command() | self._network()
+
+    def _score(self) -> dict[str, Any]:
+        return {} if self.score.is_accuracy else {"score": self.score.as_dict()}
 
     def _command(self) -> dict[str, str]:
         return {} if self.command is None else {"command": self.command.line, "score_file": self.command.score_file}
@@ -139,14 +146,17 @@ class EpochRecord:
         training_loss: Mean of the loss that was minimised, smoothing, mixup and distillation included; None where a
             trainer does not say it.
         accuracy: Top-1 on the scoring images, in [0, 1]; None after an epoch that was not scored. Of another trainer
-            its score.
+            its score, as it was reported.
         loss: Cross-entropy on the scoring images, in nats; None likewise.
+        facts: Further numbers that another trainer reported, by their names; `seconds` are those of the training so
+            far, where it knows them better than the clock.
     """
 
     epoch: int
     training_loss: float | None
     accuracy: float | None = None
     loss: float | None = None
+    facts: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -159,7 +169,8 @@ class Observation:
         seed: Random seed of the training.
         status: `ok`; `stopped` before its last epoch, because it could not reach the front; or why there is no
             accuracy: `diverged`, `out_of_memory`, `killed`.
-        accuracy: Top-1, in [0, 1], at the last scored epoch; None unless `ok` or `stopped`.
+        accuracy: Top-1, in [0, 1], at the last scored epoch; None unless `ok` or `stopped`. Of another trainer its
+            score, as it was reported.
         loss: Cross-entropy on the scoring images, in nats; likewise. Other trainers may have none.
         macs: Exact multiply-accumulates of one image.
         params: Exact learnable scalars.
@@ -217,7 +228,14 @@ class Observation:
 
     def to_json(self) -> str:
         """One line of JSON; NaN is refused."""
-        return json.dumps(asdict(self), allow_nan=False, sort_keys=True)
+        document = asdict(self)
+        document["history"] = [epoch_dict(record) for record in self.history]
+        return json.dumps(document, allow_nan=False, sort_keys=True)
+
+    @property
+    def score(self) -> Score:
+        """What it is judged by, as far as it says what was asked."""
+        return score_from(self.asked.get("score"))
 
     @classmethod
     def from_json(cls, text: str) -> Observation:
@@ -235,6 +253,14 @@ class Observation:
             return cls(architecture=architecture_from(architecture), fidelity=fidelity, history=history, **fields)
         except (TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ValueError(f"not an observation: {error}") from error
+
+
+def epoch_dict(record: EpochRecord) -> dict[str, Any]:
+    """An epoch in JSON's types, without the facts that nobody reported."""
+    document = asdict(record)
+    if not record.facts:
+        del document["facts"]
+    return document
 
 
 def _flat(document: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from trainer import keeper
 from trainer.command_line import filled
 from trainer.observation import Command
 from trainer.protocol import Job, TimeIsOver, TrainerError
-from trainer.score_texts import ScoreLine, is_score, score_of_file, score_of_line, whole_epoch
+from trainer.score_texts import ScoreLine, is_score, score_keys, score_of_file, score_of_line, whole_epoch
 
 # In the job's folder: what the program printed, and what it printed as errors.
 OUTPUT, ERRORS = "output.log", "errors.log"
@@ -63,7 +63,7 @@ class ProgramTrainer:
             last = _followed(process, tail, job)
         _check_ending(process.returncode, parts[0], _last_line(folder / ERRORS, began))
         if score_file is not None:
-            last = score_of_file(folder / score_file)
+            last = score_of_file(folder / score_file, score_keys(job.score))
         if last is None and job.history and job.history[-1].epoch == job.epochs:
             return None  # all was told before it was interrupted, and nothing was left to do
         if last is None:
@@ -76,7 +76,7 @@ def _told_last(job: Job, last: ScoreLine) -> float | None:
     """Has the last score be that of the last epoch, whatever was reported for it before."""
     done = bool(job.history) and job.history[-1].epoch == job.epochs
     if not done or last.epoch is None or whole_epoch(last.epoch) != job.epochs:
-        job.report(job.epochs, last.score, last.loss)  # type: ignore[arg-type]
+        job.report(job.epochs, last.score, last.loss, **last.facts)  # type: ignore[arg-type]
     return None
 
 
@@ -88,7 +88,7 @@ def _followed(process: subprocess.Popen[bytes], tail: _Tail, job: Job) -> ScoreL
             process.wait(_LOOK_SECONDS)
         ended = process.returncode is not None
         for line in tail.lines(ended):
-            if (found := score_of_line(line)) is not None:
+            if (found := score_of_line(line, score_keys(job.score))) is not None:
                 last = found
                 if found.epoch is not None:
                     _report(job, found)
@@ -107,7 +107,7 @@ def _report(job: Job, found: ScoreLine) -> None:
     epoch = whole_epoch(found.epoch)
     if not 1 <= epoch <= job.epochs:
         raise InputError(f"--command: the program told epoch {epoch}; count epochs from 1 to {{epochs}}: {job.epochs}")
-    job.report(epoch, found.score, found.loss)  # type: ignore[arg-type]  # which is checked there
+    job.report(epoch, found.score, found.loss, **found.facts)  # type: ignore[arg-type]  # which is checked there
 
 
 def _report_again(job: Job, output: Path) -> None:
@@ -117,9 +117,9 @@ def _report_again(job: Job, output: Path) -> None:
     with output.open("rb") as file:
         lines = [line.decode("utf-8", "replace") for line in file if line.endswith(b"\n")]
     for line in lines:
-        found, wanted = score_of_line(line), len(job.history) + 1
-        if found is not None and found.epoch == wanted <= job.epochs and is_score(found.score):
-            job.report(wanted, found.score, found.loss)  # type: ignore[arg-type]
+        found, wanted = score_of_line(line, score_keys(job.score)), len(job.history) + 1
+        if found is not None and found.epoch == wanted <= job.epochs and is_score(found.score, job.score):
+            job.report(wanted, found.score, found.loss, **found.facts)  # type: ignore[arg-type]
 
 
 class _Tail:

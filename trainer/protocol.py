@@ -14,7 +14,7 @@ planner ask of a study's trainings, whoever trains them. `trainer.images_task` i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Protocol
 import trainer
 from sampler import Architecture, Architectures, InputError
 from trainer.observation import DataSpec, EpochRecord, Observation, Training
+from trainer.score import ACCURACY, ACCURACY_NAME, Score, is_taken
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,6 +61,7 @@ class Job:
         folder: Folder of this job for checkpoints: the same when it is begun again after it was killed or paused, and
             removed when it is done.
         history: Records of the epochs that were reported, by those before it was killed too.
+        score: Number that the training is judged by: the name and the direction of what is reported.
         deadline: Reading of `time.monotonic()` at which the job's time is over (`--limit`); infinite where it has no
             limit. A report after it ends the job; without one its process ends some seconds later.
     """
@@ -73,6 +75,7 @@ class Job:
     threads: int
     folder: Path
     history: list[EpochRecord] = field(default_factory=list)
+    score: Score = ACCURACY
     deadline: float = math.inf
     _told: Callable[[], bool] = lambda: False
 
@@ -88,7 +91,7 @@ class Job:
         torch.manual_seed(self.seed)
         return trainer.build(self.architecture, self.classes)
 
-    def report(self, epoch: int, score: float, loss: float | None = None) -> None:
+    def report(self, epoch: int, score: float, loss: float | None = None, **facts: float) -> None:
         """Tells how good the network is after an epoch; kept at once, so that no kill loses it.
 
         A trainer that writes checkpoints reports an epoch before its checkpoint says that it is done: a kill in between
@@ -96,42 +99,74 @@ class Job:
 
         Args:
             epoch: Epochs done, from 1 to `epochs`; each once, but again where a job began again before it.
-            score: Score on data that was not trained on, in [0, 1]; higher is better.
+            score: Score on data that was not trained on: an accuracy in [0, 1], or what the study's score is.
             loss: Loss on the same data; None where there is none.
+            facts: Further numbers, such as `energy_j=12.5`, each a column of the study's table with its last value;
+                those that are not finite are left out. `seconds` are those of the whole training so far, where the
+                trainer knows better than the clock.
 
         Raises:
             Stopped: If the training shall end here. The last epoch's report never does.
             NoScore: If the score is not finite.
-            InputError: If score or epoch is impossible.
+            InputError: If score or epoch is impossible, or a fact has the name of another column or is no number.
         """
         if not isinstance(epoch, int) or not 1 <= epoch <= self.epochs:
             raise InputError(f"job.report({epoch!r}, ..): epochs count from 1 to job.epochs, which is {self.epochs}")
-        value = checked_score(score, f"job.report({epoch}, {score!r})")
+        value = checked_score(score, f"job.report({epoch}, {score!r})", self.score)
         if not math.isfinite(value):
             raise NoScore(f"the score is {value} after epoch {epoch}")
         kept = [record for record in self.history if record.epoch < epoch]
-        self.history[:] = [*kept, EpochRecord(epoch, None, value, None if loss is None else float(loss))]
+        told = _checked_facts(facts, f"job.report({epoch}, ..)", self.score)
+        self.history[:] = [*kept, EpochRecord(epoch, None, value, None if loss is None else float(loss), told)]
         if self._told() and epoch < self.epochs:
             raise Stopped
 
 
-def checked_score(score: object, where: str) -> float:
+def checked_score(score: object, where: str, by: Score = ACCURACY) -> float:
     """A score as a number, NaN and infinities included.
 
     Args:
         score: Whatever a trainer gave: a number, or an array or tensor of one.
         where: Start of the error.
+        by: Number that the training is judged by.
 
     Raises:
-        InputError: If it is none, or not in [0, 1].
+        InputError: If it is none, an accuracy is not in [0, 1], or another score is better than its limit.
     """
     try:
         value = float(score)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{where}: a score is a number in [0, 1]; give the share that is right, say") from None
-    if math.isfinite(value) and not 0 <= value <= 1:
+        wanted = "a number in [0, 1]; give the share that is right, say" if by.is_accuracy else "a number"
+        raise InputError(f"{where}: a score is {wanted}") from None
+    if not math.isfinite(value):
+        return value
+    if by.is_accuracy and not 0 <= value <= 1:
         raise InputError(f"{where}: a score is in [0, 1], higher is better; scale it")
+    if by.merit(value) > by.most:
+        raise InputError(
+            f"{where}: {by.name} is better than its limit, {by.limit:g}; mend the trainer, or take another "
+            "--limit-score in another study"
+        )
     return value
+
+
+def _checked_facts(facts: Mapping[str, object], where: str, score: Score) -> dict[str, float]:
+    """Further numbers that a trainer reports, without those that are not finite.
+
+    Raises:
+        InputError: If one has the name of another column, or is no number.
+    """
+    found = {}
+    for name, fact in facts.items():
+        if name in (score.name, ACCURACY_NAME, "loss") or (is_taken(name) and name != "seconds"):
+            raise InputError(f"{where}: {name} is a column of every study's table; report it by another name")
+        try:
+            value = float(fact)  # type: ignore[arg-type]
+        except (TypeError, ValueError, OverflowError):
+            raise InputError(f"{where}: {name} is {fact!r:.60}; a number is wanted") from None
+        if math.isfinite(value):
+            found[name] = value
+    return found
 
 
 class Trainer(Protocol):

@@ -6,13 +6,14 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sampler import InputError
 from sampler.checks import shown
 from trainer.protocol import checked_score
+from trainer.score import Score, is_free
 
 # What a score may be called, the first one first.
 SCORE_KEYS = ("score", "accuracy")
@@ -26,11 +27,13 @@ class ScoreLine:
         score: Whatever stood there; NaN for null.
         epoch: Epoch after which it was reached; None where it does not say.
         loss: Loss on the same data; None likewise.
+        facts: Further finite numbers that stood there, by names that no table of trainings has.
     """
 
     score: object
     epoch: object = None
     loss: float | None = None
+    facts: dict[str, float] = field(default_factory=dict)
 
 
 def score_of_line(line: str, keys: Sequence[str] = SCORE_KEYS) -> ScoreLine | None:
@@ -82,7 +85,9 @@ def _score_of(document: object, keys: Sequence[str]) -> ScoreLine | None:
     if key is None:
         return None
     score, loss = document[key], document.get("loss")
-    return ScoreLine(math.nan if score is None else score, document.get("epoch"), _number(loss))
+    others = (name for name in document if isinstance(name, str) and name not in (*keys, "loss") and is_free(name))
+    facts = {name: number for name in others if (number := _number(document[name])) is not None}
+    return ScoreLine(math.nan if score is None else score, document.get("epoch"), _number(loss), facts)
 
 
 def _number(value: object) -> float | None:
@@ -94,10 +99,15 @@ def _number(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def is_score(value: object) -> bool:
+def score_keys(score: Score) -> tuple[str, ...]:
+    """What a study's score may be called in what a program writes, the first one first."""
+    return (SCORE_KEYS[0], score.name)
+
+
+def is_score(value: object, score: Score) -> bool:
     """Whether something is a number that can be reported."""
     try:
-        return math.isfinite(checked_score(value, ""))
+        return math.isfinite(checked_score(value, "", score))
     except InputError:
         return False
 

@@ -25,6 +25,7 @@ import numpy as np
 from planner.advice.situation import Situation
 from planner.tables.chance import guessing
 from planner.text.quantities import format_count
+from trainer.score import Score
 
 Action = Literal["sample", "train", "mend", "lengthen", "widen", "repeat", "stop", "propose"]
 # Of all that ended, and how many at least: fewer may be chance.
@@ -108,7 +109,7 @@ def _failed(situation: Situation) -> Advice | None:
     if failed < FEWEST_FAILED or failed < MANY_FAILED * ended:
         return None
     kinds = ", ".join(f"{n} {name}" for name, n in situation.as_dict()["lost"].items())
-    why = f"{failed} of {ended} trainings ended without an accuracy ({kinds}); more of the same will too"
+    why = f"{failed} of {ended} trainings ended without {_a_score(situation)} ({kinds}); more of the same will too"
     messages = [str(text) for text in situation.finished["message"].dropna() if str(text)]
     what = "find out why trainings fail" + (f"; the last says: {messages[-1]}" if messages else "")
     return Advice("mend", what, why, _command(situation, "status"))
@@ -116,7 +117,8 @@ def _failed(situation: Situation) -> Advice | None:
 
 def _guessing(situation: Situation) -> Advice | None:
     rows = situation.rows
-    why = guessing(rows["accuracy"], int(rows["classes"].iloc[0])) if len(rows) else None
+    score = situation.ledger.settings.score
+    why = guessing(rows["accuracy"], int(rows["classes"].iloc[0]), score) if len(rows) else None
     if why is None:
         return None
     epochs = situation.ledger.settings.fidelity.epochs
@@ -201,15 +203,15 @@ def _indistinct(situation: Situation) -> Advice | None:
 
 
 def _repeat(situation: Situation, one: Any, other: Any, seeds: int, gap: float, noise: float) -> Advice:
-    trials = f"{int(one['trial'])},{int(other['trial'])}"
+    trials, score = f"{int(one['trial'])},{int(other['trial'])}", situation.ledger.settings.score
     hours = situation.hours_of(np.repeat([float(one["macs"]), float(other["macs"])], seeds))
     scales = " and ".join(f"r {row['r']:.2f}, d {row['d']:.2f} at {format_count(row['macs'])}" for row in (one, other))
     return Advice(
         "repeat",
         f"train trials {trials.replace(',', ' and ')} with {seeds} more seed{'s' * (seeds > 1)} each: the rules cannot "
         "be told apart",
-        f"they scale differently ({scales} MACs), and a difference of {100 * gap:.2g} points is not certain where "
-        f"seeds scatter by {100 * noise:.2g}",
+        f"they scale differently ({scales} MACs), and a difference of {score.gap(gap, '.2g')} is not certain where "
+        f"seeds scatter by {score.gap(noise, '.2g').removesuffix(' points')}",
         f"planner propose --study {situation.ledger.folder.name} --repeat {trials} --seeds {seeds}",
         hours,
     )
@@ -220,9 +222,10 @@ def _enough(situation: Situation) -> Advice | None:
     best, points, noise = _best(situation), float(situation.promised["points"].max()), situation.noise_std
     if noise is None or best["gain"] >= WORTH or points >= noise:
         return None
+    score = situation.ledger.settings.score
     why = (
         f"of {len(situation.promised):,} architectures none is expected to add more than {best['gain']:.2%} to the "
-        f"hypervolume, nor {100 * points:.2g} points of accuracy, and seeds alone differ by {100 * noise:.2g} points"
+        f"hypervolume, nor {_of(points, score)}, and seeds alone differ by {score.gap(noise, '.2g')}"
     )
     return Advice(
         "stop", "stop: more trainings of this space will not pay", why, _command(situation, "fit"), 0.0, **best
@@ -232,9 +235,10 @@ def _enough(situation: Situation) -> Advice | None:
 def _propose(situation: Situation) -> Advice:
     n = max(1, min(_LARGEST_BATCH, round(BATCH_SHARE * situation.counts["ok"])))
     best = _best(situation)
+    points = _of(best["points"], situation.ledger.settings.score)
     why = (
-        f"the best is expected to add {best['gain']:.2g} of the hypervolume, and {100 * best['points']:.2g} points of "
-        f"accuracy at {format_count(best['macs'])} MACs"
+        f"the best is expected to add {best['gain']:.2g} of the hypervolume, and {points} "
+        f"at {format_count(best['macs'])} MACs"
     )
     if situation.learned < len(situation.rows):
         why += f" (so says a surrogate of {situation.learned} trainings drawn by chance)"
@@ -246,6 +250,16 @@ def _propose(situation: Situation) -> Advice:
 def _best(situation: Situation) -> dict[str, float]:
     row = situation.promised.iloc[0]
     return {name: float(row[name]) for name in ("gain", "points", "macs")}
+
+
+def _of(gain: float, score: Score) -> str:
+    """A gain of the score, in words."""
+    return f"{score.gap(gain, '.2g')} of {score.name}"
+
+
+def _a_score(situation: Situation) -> str:
+    score = situation.ledger.settings.score
+    return "an accuracy" if score.is_accuracy else f"a score ({score.name})"
 
 
 def _command(situation: Situation, verb: str) -> str:

@@ -140,7 +140,8 @@ class Situation:
         """The study's state in JSON's types."""
         bad = self.finished[~ok_rows(self.finished)]
         spent, wasted = (hours(frame["seconds"].astype(float).fillna(0.0).tolist()) for frame in (self.finished, bad))
-        return {
+        score = self.ledger.settings.score
+        facts = {
             "study": self.ledger.folder.name,
             **self.counts,
             "other_programs": self.ledger.foreign(),
@@ -151,6 +152,8 @@ class Situation:
             "waiting_hours": self.hours_of(self.waiting_work),
             "bands": self._bands(),
         }
+        told: dict[str, Any] = score.outward(facts | ({} if score.is_accuracy else {"score": score.as_dict()}))
+        return told
 
     def _bands(self) -> list[dict[str, Any]]:
         """The best training of each band of MACs."""

@@ -31,6 +31,7 @@ from sampler.architecture import Architectures, FloatArray
 from sampler.checks import shown
 from sampler.knobs import stack_alike
 from sampler.moves import effective
+from trainer.score import ACCURACY, Score
 
 Way = Literal["both", "curves"]
 _HALVINGS = 10  # of the range of log MACs, where limits decide
@@ -211,20 +212,27 @@ def _preferred(options: dict[Name, Option], missing: dict[Name, str], cautious: 
         name, absent = next(iter(options)), next(iter(missing))
         return name, f"the only answer; {missing[absent]}"
     curves, search = options["curves"], options["search"]
-    what = "lower bound" if cautious else "expected accuracy"
+    score = options["curves"].prediction.formula.score if "curves" in options else ACCURACY
+    what = f"{'upper' if score.lower else 'lower'} bound" if cautious else f"expected {score.name}"
     if curves.prediction.architecture == search.prediction.architecture:
         return "curves", "both are the same architecture"
     assert curves.std is not None and search.std is not None
     gain = search.score(cautious) - curves.score(cautious)
     # The two errors are alike where the architectures are: as if independent, this is too wide rather than too narrow.
     doubt = math.hypot(curves.std, search.std)
-    said = f"the search's {what} is {abs(gain):.2%} {'higher' if gain > 0 else 'lower'} than the curves'"
+    more, less = ("higher", "lower") if score.is_accuracy else ("better", "worse")
+    said = f"the search's {what} is {_apart(abs(gain), score)} {more if gain > 0 else less} than the curves'"
     if gain <= 0:
         return "curves", said
     if gain < doubt:
         return "curves", (
-            f"{said}, which is less than the uncertainty of the difference ({doubt:.2%}); the curves are simpler and "
-            "stay inside the data"
+            f"{said}, which is less than the uncertainty of the difference ({_apart(doubt, score)}); the curves are "
+            "simpler and stay inside the data"
         )
     bound = f"; it touches the end of the data in {', '.join(search.at_bounds)}" if search.at_bounds else ""
-    return "search", f"{said}, more than the uncertainty of the difference ({doubt:.2%}){bound}"
+    return "search", f"{said}, more than the uncertainty of the difference ({_apart(doubt, score)}){bound}"
+
+
+def _apart(merits: float, score: Score) -> str:
+    """A difference of expectations: of accuracies in percent."""
+    return f"{merits:.2%}" if score.is_accuracy else score.gap(merits)

@@ -56,7 +56,7 @@ class Option:
         """Everything in JSON's types; the accuracy is this architecture's, not the front's."""
         return {
             **self.prediction.as_dict(),
-            "accuracy": self.accuracy,
+            **self.prediction.formula.score.outward({"accuracy": self.accuracy}),
             "shares": self.shares,
             "at_bounds": list(self.at_bounds),
             "notes": list(self.notes),
@@ -92,7 +92,7 @@ class Allocation:
 
     def card(self) -> Card:
         """The ways to spend the budget, side by side."""
-        options = self.options
+        options, score = self.options, self.best.prediction.formula.score
         facts = {
             "budget": f"{format_count(self.budget)} MACs",
             "preferred": f"{self.preferred}; {self.reason}",
@@ -101,7 +101,7 @@ class Allocation:
         rows: list[list[Any]] = [
             ["resolution", *(f"{one.prediction.architecture.resolution} px" for one in options.values())],
             ["MACs", *(f"{one.prediction.macs:,}" for one in options.values())],
-            ["expected accuracy", *(format_accuracy(one.accuracy) for one in options.values())],
+            [f"expected {score.name}", *(format_accuracy(one.accuracy, score) for one in options.values())],
         ]
         for part in self.best.shares:
             name = f"stage {part}" if part.isdecimal() else part

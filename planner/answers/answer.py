@@ -52,18 +52,18 @@ class Answer:
 
     def card(self) -> Card:
         """Its network, why it is this one, and what others would have answered."""
-        shown = self.prediction.card()
+        shown, score = self.prediction.card(), self.prediction.formula.score
         facts: dict[str, str | None] = {**shown.facts, "by": self.by, "why": self.reason}
         facts |= {f"note {i}" if i > 1 else "note": note for i, note in enumerate(self.notes, 1)}
         others = {"the answer": self.prediction, "the formula": self.formula, "compound scaling": self.published}
         rows: list[tuple[str, str, str | None]] = [
-            (name, format_count(other.macs), format_accuracy(other.accuracy))
+            (name, format_count(other.macs), format_accuracy(other.accuracy, score))
             for name, other in others.items()
             if other is not None
         ]
         if self.best is not None:
             rows.append((f"best training ({self.best.name})", format_count(self.best.macs), self.best.words))
-        beside = CardTable("Beside it", ("", "MACs", "accuracy"), rows, texts=(0, 2))
+        beside = CardTable("Beside it", ("", "MACs", score.name), rows, texts=(0, 2))
         return Card("Answer", facts, (*shown.tables, beside))
 
     @property
@@ -75,6 +75,11 @@ class Answer:
     def accuracy(self) -> dict[str, Any] | None:
         """What one training of it is expected to reach, as `Prediction.accuracy`."""
         return self.prediction.accuracy
+
+    @property
+    def score(self) -> dict[str, Any] | None:
+        """The same in the values that trainers report, as `Prediction.score`."""
+        return self.prediction.score
 
     @cached_property
     def shares(self) -> dict[str, float]:

@@ -6,6 +6,7 @@ study like any other: the next fit is taught by them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,16 +54,17 @@ class Confirmation:
         """What it reached, and in which trials."""
         if self.accuracy is None:
             return "one diverged"
-        return f"{self.accuracy:.1%} (trial{'s' * (len(self.trials) > 1)} {', '.join(map(str, self.trials))})"
+        reached = self.answer.prediction.formula.score.text(self.accuracy)
+        return f"{reached} (trial{'s' * (len(self.trials) > 1)} {', '.join(map(str, self.trials))})"
 
     def as_dict(self) -> dict[str, Any]:
         """In JSON's types."""
         one, expected = self.answer.architecture, self.answer.accuracy
+        measured = {"expected": None if expected is None else expected["mean"], "accuracy": self.accuracy}
         return {
             **one.as_dict(),
             "macs": self.answer.prediction.macs,
-            "expected": None if expected is None else expected["mean"],
-            "accuracy": self.accuracy,
+            **self.answer.prediction.formula.score.outward(measured),
             "trials": list(self.trials),
         }
 
@@ -145,7 +147,7 @@ def _best(measured: Sequence[Confirmation]) -> Answer:
     """
     if all(one.accuracy is None for one in measured):
         raise PlannerError(f"all {len(measured)} networks for this budget diverged; predict without --confirm")
-    best = max(measured, key=lambda one: -1.0 if one.accuracy is None else one.accuracy)
+    best = max(measured, key=lambda one: -math.inf if one.accuracy is None else one.accuracy)
     every = ", ".join(one.words for one in measured)
     reason = f"the best measured of the {len(measured)} best expected, all trained, the best expected first: {every}"
     if len(measured) == 1:

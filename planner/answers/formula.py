@@ -168,10 +168,14 @@ class Formula(FormulaCurves):
         for name in self.branches:
             facts[f"to {name}"] = "; ".join(sentences(self, name, self.exponents.get(name, {})))
         curve = "of the front, by its curve" if self.accuracy else None
-        facts["accuracy"] = "of each architecture, by a surrogate" if self.surrogate else curve
+        facts[self.score.name] = "of each architecture, by a surrogate" if self.surrogate else curve
         facts |= {f"warning {i}" if i > 1 else "warning": warning for i, warning in enumerate(self.warnings, 1)}
         fronts = {"Selected for the fit": self.front, "Front": self.non_dominated}
-        return Card("Formula", facts, tuple(points_table(name, _multipliers(front)) for name, front in fronts.items()))
+        return Card(
+            "Formula",
+            facts,
+            tuple(points_table(name, _multipliers(front), self.score) for name, front in fronts.items()),
+        )
 
 
 def _multipliers(points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

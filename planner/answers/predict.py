@@ -29,11 +29,13 @@ from sampler.knobs import stack_alike
 from sampler.moves import effective
 from sampler.scaling import own_steps
 from sampler.solve import TOLERANCE, spent_near
+from trainer.score import Score
 
 __all__ = ["Answer", "answer_for", "smooth_answer"]
 
 NOTHING_INSIDE = "no network inside what was trained keeps to the budget"
 SMOOTH = "asked for"
+_LEVEL = 0.0005  # of accuracy: less is no difference that could be printed
 
 
 def answer_for(
@@ -215,19 +217,29 @@ def _reason(asked: Question, prediction: Prediction, own: TrainedNetwork | None)
     """Why an answer of the search is not the formula's, in one sentence."""
     assert prediction.accuracy is not None
     mean, smooth = prediction.accuracy["mean"], asked.formula_answer
-    said = f"expected {mean:.1%}"
-    if own is not None:
-        said = f"{own.name} was of this very network, worth {own.reached:.1%} by its own result; {said}"
+    score = asked.formula.score
+    said = f"expected {score.text(mean)}"
+    if own is not None and own.reached is not None:
+        said = f"{own.name} was of this very network, worth {score.text(own.reached)} by its own result; {said}"
     if asked.cautious:
-        said = f"the best lower bound; {said}"
+        said = f"the best {'upper' if score.lower else 'lower'} bound; {said}"
     if smooth is None or smooth.accuracy is None:
         return f"{said}; the formula has no network within the budget"
     if smooth.architecture == prediction.architecture:
         return f"{said}; the formula gives the same network"
     gain = mean - smooth.accuracy["mean"]
-    than = f"{abs(100 * gain):.1f} points {'above' if gain > 0 else 'below'}" if abs(gain) >= 0.0005 else "level with"
+    than = _than(gain, score)
     unlike = integer_differences(prediction.architecture, smooth.architecture)
     return f"{said}, {than} the formula's network{_but(asked, smooth)}: {unlike}"
+
+
+def _than(gain: float, score: Score) -> str:
+    """How an expectation compares, up to the noun: above and below are meant of the values that are printed."""
+    if gain == 0 or (score.is_accuracy and abs(gain) < _LEVEL):
+        return "level with"
+    if score.is_accuracy:
+        return f"{score.gap(abs(gain))} {'above' if gain > 0 else 'below'}"
+    return f"{score.gap(abs(gain))} {'better' if gain > 0 else 'worse'} than"
 
 
 def _but(asked: Question, smooth: Prediction) -> str:

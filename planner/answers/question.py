@@ -106,7 +106,8 @@ class Question:
         """What the model of answers expects of a network, as `Prediction.accuracy`."""
         model, row = self.formula.answers, self.matrix(stack([one]))
         mean, lower, upper = (float(part[0]) for part in model.expected(row))
-        return bounded_accuracy(mean, lower, upper, "architecture", bool(model.in_range(row)[0]))
+        inside = bool(model.in_range(row)[0])
+        return bounded_accuracy(mean, lower, upper, "architecture", inside, self.formula.score)
 
     @cached_property
     def formula_answer(self) -> Prediction | None:
@@ -123,7 +124,7 @@ class Question:
             return None
         formula = self.formula
         try:
-            rule = compound(formula.base, formula.resolution, formula.classes)
+            rule = replace(compound(formula.base, formula.resolution, formula.classes), score=formula.score)
             found = prediction_within(rule, self.most, self.limits, extrapolate=True)
         except PlannerError:
             return None
@@ -180,7 +181,7 @@ def _unknown(formula: FormulaCurves) -> str:
         return "it was learned at another resolution or number of classes"
     selection = formula.provenance.get("selection")
     why = selection.get("why") if isinstance(selection, dict) else None
-    return f"no surrogate of the accuracy tells one network from another{f' ({why})' if why else ''}"
+    return f"no surrogate of the {formula.score.name} tells one network from another{f' ({why})' if why else ''}"
 
 
 def elsewhere(formula: FormulaCurves) -> bool:

@@ -18,7 +18,7 @@ from sampler import Limit
 from sampler.architecture import Architectures, FloatArray, IntArray
 from sampler.complexity import chunks
 
-Score = Callable[[Architectures], FloatArray]
+ScoreFunction = Callable[[Architectures], FloatArray]
 
 FIRST = 512  # networks looked at at first, twice as many in every further round
 MOST_COSTS = 8  # kinds of costs that are remembered
@@ -34,8 +34,8 @@ class BoundedScore:
         ceiling: Gives `(n,)` numbers that the scores do not exceed, in less time.
     """
 
-    score: Score
-    ceiling: Score
+    score: ScoreFunction
+    ceiling: ScoreFunction
 
     def __call__(self, architectures: Architectures) -> FloatArray:
         """`(n,)` scores."""
@@ -45,7 +45,7 @@ class BoundedScore:
 class Ranking:
     """Networks with the scores, ceilings and costs that are known of them, NaN where they are not."""
 
-    def __init__(self, networks: Networks, score: Score, classes: int) -> None:
+    def __init__(self, networks: Networks, score: ScoreFunction, classes: int) -> None:
         self.networks, self.score, self.classes = networks, score, classes
         nothing = np.empty(0)
         self._upper, self._scores = nothing, nothing

@@ -19,7 +19,7 @@ import numpy as np
 from planner.allocation.believe import stage_grid
 from planner.allocation.climbing import climbed
 from planner.allocation.search import ENUMERATED
-from planner.answers.ranking import Ranking, Score
+from planner.answers.ranking import Ranking, ScoreFunction
 from planner.errors import InputError, PlannerError
 from planner.formulas.uniform_networks import GridNetworks, uniform_networks
 from sampler import Architecture, Limit
@@ -79,7 +79,7 @@ class NetworkSearch:
     network: BaseNetwork
     rule: str
     classes: int
-    score: Score
+    score: ScoreFunction
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     starts: Architectures | None = None
     kind: _Kind = "uniform"
@@ -206,7 +206,7 @@ def best_networks(
     network: BaseNetwork,
     rule: str,
     classes: int,
-    score: Score,
+    score: ScoreFunction,
     *,
     macs: float | None,
     limits: Sequence[Limit] = (),

@@ -233,15 +233,15 @@ def _draw_curves(asked: CompareOptions, plot: Path | None, json_: bool) -> None:
     if json_:
         echo_json({"plot": str(plot), "curves": [one.as_dict() for one in found]})
         return
-    why = warning_of(first.frame["accuracy"], first.classes)
+    why, score = warning_of(first.frame["accuracy"], first.classes, first.score), first.score.name
     echo_first([why] if why else [])
-    click.echo("accuracy by a surrogate of the trainings, at the fewest and the most MACs of each curve (90 %)")
+    click.echo(f"{score} by a surrogate of the trainings, at the fewest and the most MACs of each curve (90 %)")
     rows = [
         (one.base, one.start, one.dimension, format_count(one.macs[end]), one.at(end))
         for one in found
         for end in one.ends()
     ]
-    echo_table(("base network", "from", "grows", "MACs", "accuracy"), rows)
+    echo_table(("base network", "from", "grows", "MACs", score), rows)
     click.echo(f"picture: {plot}")
 
 

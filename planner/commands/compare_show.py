@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from planner.compare.rows import Row
     from planner.compare.statistics import MeanEstimate
     from planner.compare.summary import Summary
+    from trainer.score import Score
 
 _COLUMNS = 80
 
@@ -26,6 +27,8 @@ def show_comparison(rows: Sequence[Row], left_out: dict[str, str]) -> None:
     echo_first(warnings(rows))
     first = rows[0]
     images = "accuracies from a table" if first.scored_on == "table" else f"scored on the {first.scored_on} images"
+    if not first.score.is_accuracy:
+        images = f"{first.score.name}{first.score.axis}"
     after = f", {first.epochs} epoch{'s' * (first.epochs > 1)}" if first.epochs else ""
     click.echo(f"{first.base}, {first.classes} classes{after}, {images}")
     for budget, found in summaries(rows).items():
@@ -48,7 +51,9 @@ def _say(text: str) -> None:
 
 def show_accuracies(found: Sequence[Summary]) -> None:
     """Prints what the methods reach at one budget, and what they needed."""
-    header = ("method", "MACs", "off", "accuracy %", "minus compound", "n", "needed", "hours")
+    score = found[0].first.score
+    reached = "accuracy %" if score.is_accuracy else f"{score.name} {score.unit}".rstrip()
+    header = ("method", "MACs", "off", reached, "minus compound", "n", "needed", "hours")
     rows = []
     for one in found:
         row = one.first
@@ -56,7 +61,7 @@ def show_accuracies(found: Sequence[Summary]) -> None:
         cost = (str(row.trainings_needed), f"{row.hours_needed:.2g}")
         macs = "-" if row.macs is None else format_count(row.macs)
         n = str(one.accuracy.n if one.accuracy else 0)
-        rows.append((row.method, macs, off, points(one.accuracy), _difference(one), n, *cost))
+        rows.append((row.method, macs, off, points(one.accuracy, score), _difference(one), n, *cost))
     width = max(len(row[0]) for row in [header, *rows])
     first, *lines = table_lines(
         [header[0].ljust(width), *header[1:]], [(row[0].ljust(width), *row[1:]) for row in rows]
@@ -68,10 +73,13 @@ def show_accuracies(found: Sequence[Summary]) -> None:
             click.echo(f"  {beside}")
 
 
-def points(one: MeanEstimate | None, sign: str = "") -> str:
-    """An estimate in per cent."""
+def points(one: MeanEstimate | None, score: Score, sign: str = "") -> str:
+    """An estimate: of an accuracy in per cent, of another score in its own unit."""
     if one is None:
         return "-"
+    if not score.is_accuracy:
+        half = "" if one.half is None else f" +- {one.half:.2g}"
+        return f"{score.merit(one.mean):{sign}.4g}{half}"
     half = "" if one.half is None else f" +- {100 * one.half:.1f}"
     return f"{100 * one.mean:{sign}.1f}{half}"
 
@@ -82,7 +90,7 @@ def _difference(one: Summary) -> str:
         return "-"
     if "compound" in one.same_as:
         return "same network"
-    return points(one.difference, "+") + " *" * one.difference.sure
+    return points(one.difference, one.first.score, "+") + " *" * one.difference.sure
 
 
 def show_networks(found: Sequence[Summary]) -> None:
@@ -103,7 +111,7 @@ def remarks(found: Sequence[Summary]) -> list[str]:
         if row.network and not one.at_budget:
             said.append(f"{100 * (row.error or 0):+.1f} % off the budget")
         if one.failed:
-            said.append(f"{one.failed} without accuracy ({', '.join(one.statuses)})")
+            said.append(f"{one.failed} without {row.score.name} ({', '.join(one.statuses)})")
         said += [row.note] if row.note else []
         if said:
             lines.append(f"{row.method}: {'; '.join(said)}")

@@ -11,6 +11,7 @@ from planner.commands.options import BASE_NETWORK, Quantity, as_json, echo_first
 from planner.commands.together import needs
 from planner.commands.types import Number
 from planner.text.quantities import format_count, parse_macs
+from trainer.score import ACCURACY_NAME, score_from
 
 if TYPE_CHECKING:
     from planner.answers.formula import Formula
@@ -67,6 +68,7 @@ def command(
     from planner.compare.dimensions import at_equal_macs, plot_dimensions
     from planner.fitting.front import select_front
     from planner.latency.plots import check_plot
+    from planner.tables.scored import outward_frame
     from planner.tables.table import check_table_path, front_rows, write_table
 
     if out:
@@ -81,7 +83,7 @@ def command(
         plot_dimensions(dimensions, equal)
         answer["dimensions"] = {**equal.as_dict(), "plot": str(dimensions)}
     if out:
-        write_table(front.rows, Path(out))
+        write_table(outward_frame(front.rows, found.score), Path(out))
     if json_:
         echo_json(answer)
     else:
@@ -105,6 +107,8 @@ def _fitted(study: str | None) -> Formula | None:
 
 def show_front(answer: dict[str, Any]) -> None:
     """Prints a front and a selection for people."""
+    score = score_from(answer.get("score"))
+    names, header = ([score.name if one == ACCURACY_NAME else one for one in given] for given in (_NAMES, _HEADER))
 
     def cell(row: dict[str, Any], name: str) -> str:
         value = row.get(name)
@@ -114,12 +118,14 @@ def show_front(answer: dict[str, Any]) -> None:
             return "yes" if value else "-"
         if name == "macs":
             return format_count(value)
-        return f"{value:.1%}" if name == "accuracy" else f"{value:.3f}" if name in ("r", "d", "w") else str(value)
+        if name == score.name:
+            return score.text(score.merit(value))
+        return f"{value:.3f}" if name in ("r", "d", "w") else str(value)
 
     echo_first(answer["warnings"])
     both = answer["front"] + [row for row in answer["selected"] if not row["front"]]
-    rows = sorted(both, key=lambda row: (row["macs"], row["accuracy"]))
-    echo_table(_HEADER, [[cell(row, name) for name in _NAMES] for row in rows])
+    rows = sorted(both, key=lambda row: (row["macs"], score.merit(row[score.name])))
+    echo_table(header, [[cell(row, name) for name in names] for row in rows])
     left_out = "".join(f", {n} {status}" for status, n in answer["left_out"].items())
     click.echo(
         f"of {answer['rows']} trainings{left_out}: {len(answer['front'])} on the front, dominated by no other; "
@@ -131,5 +137,5 @@ def show_front(answer: dict[str, Any]) -> None:
     if (equal := answer.get("dimensions")) is not None:
         ranks = (f"{name} {'-' if value is None else f'{value:+.2f}'}" for name, value in equal["spearman"].items())
         where = f"{equal['trainings']} trainings at {format_count(equal['macs'])} MACs"
-        click.echo(f"Spearman with accuracy on the {where}: {', '.join(ranks)}")
+        click.echo(f"Spearman with {score.name} on the {where}: {', '.join(ranks)}")
         click.echo(f"picture: {equal['plot']}")

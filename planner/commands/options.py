@@ -243,7 +243,7 @@ def warn_of_guessing(ledger: Ledger) -> None:
     from planner.study.trials import trained
     from planner.tables.chance import guessing
 
-    if why := guessing(trained(ledger.frame())["accuracy"], ledger.settings.data.classes):
+    if why := guessing(trained(ledger.frame())["accuracy"], ledger.settings.data.classes, ledger.settings.score):
         click.echo(f"warning: {why}; make another study with more --epochs or images", err=True)
 
 

@@ -13,6 +13,7 @@ from planner.formulas.prediction import Prediction
 from planner.formulas.trainings import TrainedNetwork
 from planner.text.quantities import format_cost, format_count
 from sampler import Architecture
+from trainer.score import Score
 
 HOW = {
     "search": "the best of all networks by what {rows} trainings taught",
@@ -43,7 +44,7 @@ def show_answer(answer: Answer, source: str, staged: bool = False) -> None:
     if staged:
         click.echo("  share of MACs  " + "  ".join(f"{part} {share:.1%}" for part, share in answer.shares.items()))
     if prediction.accuracy is not None:
-        click.echo(_accuracy(prediction.accuracy))
+        click.echo(_accuracy(prediction.accuracy, formula.score))
     click.echo(f"why: {answer.reason}")
     for note in answer.notes:
         click.echo(note)
@@ -86,14 +87,13 @@ def _show_beside(answer: Answer) -> None:
 def _other(prediction: Prediction) -> str:
     accuracy = prediction.accuracy
     outside = "" if accuracy is None or accuracy["in_range"] else " outside what was trained"
-    expected = "" if accuracy is None else f"{accuracy['mean']:.1%} expected{outside}, "
+    expected = "" if accuracy is None else f"{prediction.formula.score.text(accuracy['mean'])} expected{outside}, "
     return f"{expected}{prediction.macs:,} MACs, {_integers(prediction.architecture)}"
 
 
 def _trained(best: TrainedNetwork) -> str:
-    reached = f"{best.reached:.1%} by its own result" if best.accuracy is None else f"{best.accuracy:.1%} measured"
     network = "" if best.architecture is None else f", {_integers(best.architecture)}"
-    return f"{best.name}, {reached}, {best.macs:,} MACs{network}"
+    return f"{best.name}, {best.words}, {best.macs:,} MACs{network}"
 
 
 def _integers(one: Architecture) -> str:
@@ -102,12 +102,13 @@ def _integers(one: Architecture) -> str:
     return f"{one.resolution} px, depths {depths}, widths {widths}{knobs}"
 
 
-def _accuracy(accuracy: Mapping[str, Any]) -> str:
-    """An expected accuracy, whose it is, and its interval."""
+def _accuracy(accuracy: Mapping[str, Any], score: Score) -> str:
+    """An expected accuracy or another score, whose it is, and its interval."""
     whose = " of the best trainings here" * (accuracy["of"] == "front")
-    span = f"{accuracy['lower']:.1%} to {accuracy['upper']:.1%}, 90 %"
+    span = f"{score.span(accuracy['lower'], accuracy['upper'])}, 90 %"
     outside = "" if accuracy["in_range"] else ", but OUTSIDE what was trained"
-    return f"expected accuracy{whose}: {accuracy['mean']:.1%} ({span}), on the data it was fitted on{outside}"
+    expected = f"expected {score.name}{whose}: {score.text(accuracy['mean'])} ({span})"
+    return f"{expected}, on the data it was fitted on{outside}"
 
 
 def _nudges(prediction: Prediction) -> str:

@@ -45,15 +45,19 @@ class TerminalProgress:
     def done(self, number: int, observation: Observation) -> None:
         """A training ended."""
         self.ended += 1
+        judged = observation.score
         if observation.accuracy is not None:
-            self.best = max(self.best or 0.0, observation.accuracy)
+            better = min if judged.lower else max
+            self.best = observation.accuracy if self.best is None else better(self.best, observation.accuracy)
         if self.bar is not None:
             self._advance(number, 1.0)
             if self.best is not None:
-                self.bar.set_postfix_str(f"best {self.best:.1%}")
+                self.bar.set_postfix_str(f"best {judged.text(judged.merit(self.best))}")
             return
         left = (time.monotonic() - self.started) / self.ended * (self.total - self.ended)
-        score = observation.status if observation.accuracy is None else f"accuracy {observation.accuracy:.1%}"
+        score: str = observation.status
+        if observation.accuracy is not None:
+            score = f"{judged.name} {judged.text(judged.merit(observation.accuracy))}"
         self.note(
             f"[{self.ended}/{self.total}] trial {number}: {format_count(observation.macs)} MACs, {score}, "
             f"{observation.seconds:.0f} s; about {left / 60:.0f} min left"

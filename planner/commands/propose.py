@@ -23,6 +23,7 @@ from planner.commands.together import needs, replaces
 from planner.commands.types import Whole
 from planner.proposers.names import PROPOSER_NAMES
 from planner.text.quantities import format_count
+from trainer.score import Score, score_from
 
 if TYPE_CHECKING:
     from sampler import Limit
@@ -136,24 +137,27 @@ def command(
 
 def _show(answer: dict[str, Any]) -> None:
     """Prints what was queued for people."""
-    header = ("MACs", "px", "r", "d", "w", "expected", "90 %", "gain")
+    score = score_from(answer.get("score"))
+    expected = "expected" if score.is_accuracy else f"expected {score.name}"
+    header = ("MACs", "px", "r", "d", "w", expected, "90 %", "gain")
     if answer["queued"]:
-        echo_table(header, [_cells(row) for row in answer["queued"]])
+        echo_table(header, [_cells(row, score) for row in answer["queued"]])
     for note in answer["notes"]:
         click.echo(note)
     click.echo(f"{answer['study']}: {answer['waiting']} wait. Next: planner train --study {answer['study']}")
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _cells(row: dict[str, Any], score: Score) -> list[str]:
     """One row of the table; the gain is a share of the hypervolume reached, `outside` says beyond the trainings."""
     size = [format_count(row["macs"]), str(row["resolution"]), *(f"{row[name]:.3f}" for name in ("r", "d", "w"))]
-    accuracy = row["accuracy"]
+    accuracy = row[score.name]
     if accuracy is None:
         return [*size, "-", "-", "-"]
+    low, high = (score.text(score.merit(accuracy[end])) for end in ("lower", "upper"))
     gain = 100 * row["gain"] if math.isfinite(row["gain"]) else 0.0
     return [
         *size,
-        f"{accuracy['mean']:.1%}",
-        f"{accuracy['lower']:.1%}..{accuracy['upper']:.1%}" + " outside" * (not accuracy["in_range"]),
+        score.text(score.merit(accuracy["mean"])),
+        f"{low}..{high}" + " outside" * (not accuracy["in_range"]),
         f"{gain:+.2g} %",
     ]

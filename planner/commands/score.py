@@ -53,4 +53,5 @@ def command(study: str | None, zen: bool, inherit: int, device: str, json_: bool
         click.echo(cost_of_inheritance(frame, read_parents(ledger.folder / "parents")))
     names = [name for name in ("zen", "zen_per_block", "inherited") if name in frame]
     proxies = " ".join(f"--proxy {name}" for name in names)
-    click.echo(f"{path}: {len(frame)} architectures. Next: planner audit {path} {proxies} --target accuracy")
+    target = ledger.settings.score.name
+    click.echo(f"{path}: {len(frame)} architectures. Next: planner audit {path} {proxies} --target {target}")

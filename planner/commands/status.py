@@ -8,6 +8,7 @@ import click
 
 from planner.commands.options import as_json, echo_json, echo_table, study
 from planner.text.quantities import format_count
+from trainer.score import Score, score_from
 
 
 @click.command(
@@ -32,7 +33,9 @@ def command(study: str | None, json_: bool) -> None:
     )
     click.echo(_hours(answer))
     header = ("MACs from", "to", "trained", "best", "trial", "px", "r", "d", "w")
-    echo_table(header, [_cells(band) for band in answer["bands"]])
+    score = score_from(answer.get("score"))
+    header = header if score.is_accuracy else (*header[:3], f"best {score.name}", *header[4:])
+    echo_table(header, [_cells(band, score) for band in answer["bands"]])
 
 
 def _others(answer: dict[str, Any]) -> str:
@@ -51,11 +54,11 @@ def _hours(answer: dict[str, Any]) -> str:
     return f"{answer['spent_hours']:.2g} h of training spent{wasted}{ahead}"
 
 
-def _cells(band: dict[str, Any]) -> list[str]:
+def _cells(band: dict[str, Any], score: Score) -> list[str]:
     """One band of MACs; dashes where nothing was trained."""
     cells = [format_count(band["low"]), format_count(band["high"]), str(band["trained"])]
     best = band.get("best")
     if best is None:
         return [*cells, *["-"] * 6]
     sizes = (f"{best[name]:.3f}" for name in ("r", "d", "w"))
-    return [*cells, f"{best['accuracy']:.1%}", str(best["trial"]), str(best["resolution"]), *sizes]
+    return [*cells, score.text(score.merit(best[score.name])), str(best["trial"]), str(best["resolution"]), *sizes]

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields
 from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from planner.commands.options import EPOCH_RANGE, PIXEL_RANGE, SEED, Base
 from planner.commands.together import needs
 from planner.commands.types import Number, Whole
+
+if TYPE_CHECKING:
+    from trainer.score import Score
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -28,9 +31,13 @@ def made_or_asked_with(command: _F) -> _F:
     def asked(**given: Any) -> Any:
         from planner.study.options import StudyOptions
 
+        given["score"] = _score_of(*(given.pop(name) for name in ("score", "lower", "limit_score", "unit")))
         said = {one.name: given.pop(one.name) for one in fields(StudyOptions)}
         return command(options=StudyOptions(**said), **given)
 
+    for of_score in ("--lower", "--limit-score", "--unit"):
+        asked = needs(of_score, "--score")(asked)
+    asked = needs("--score", "--trainer", "--command", "--classes")(asked)
     asked = needs("--score-file", "--command")(asked)
     options = (
         click.option(
@@ -103,10 +110,27 @@ def made_or_asked_with(command: _F) -> _F:
             "--score-file", metavar="PATH", help="File that holds the score instead, such as '{folder}/result.json'."
         ),
         click.option(
-            "--classes", type=Whole(2, 1_000_000), help="With --trainer or --command: outputs of the networks."
+            "--classes", type=Whole(1, 1_000_000), help="With --trainer or --command: outputs of the networks."
         ),
+        click.option(
+            "--score",
+            metavar="NAME",
+            help="With --trainer or --command: what it reports, such as rmse; accuracy, in [0, 1], by default.",
+        ),
+        click.option(
+            "--lower/--higher", "lower", default=None, help="With --score: which is better; higher by default."
+        ),
+        click.option("--limit-score", type=float, metavar="X", help="With --score: the best possible, where known."),
+        click.option("--unit", metavar="TEXT", help="With --score: its unit, which is printed behind it."),
         click.option("--storage", metavar="URL", help="Optuna storage; SQLite in the study's folder by default."),
     )
     for option in reversed(options):
         asked = option(asked)
     return cast(_F, asked)
+
+
+def _score_of(name: str | None, lower: bool | None, limit: float | None, unit: str | None) -> Score | None:
+    """The score that options name; None where nothing is said."""
+    from trainer.score import Score
+
+    return None if name is None else Score(name, bool(lower), limit, unit or "")

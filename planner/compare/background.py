@@ -14,6 +14,7 @@ from planner.study.reader import Records
 from planner.study.trials import trained
 from planner.tables.table import Table, frame_sha256, usable
 from sampler import SearchSpace
+from trainer.score import ACCURACY, Score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +38,7 @@ class Background:
         searches: Results of searches.
         space: Where the study's networks were drawn; None where nobody says.
         seed: The study's, of what is drawn at random.
+        score: Number that the trainings are judged by.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Background:
     searches: tuple[SearchRecord, ...] = ()
     space: SearchSpace | None = None
     seed: int = 0
+    score: Score = ACCURACY
 
     @cached_property
     def fitted_compound(self) -> Formula:
@@ -85,13 +88,14 @@ def study_background(ledger: Records, epochs: int) -> Background:
         classes=settings.data.classes,
         epochs=epochs,
         side=settings.data.side,
-        own=usable(own, frame_sha256(own), str(folder), settings.base) if len(own) else None,
+        own=usable(own, frame_sha256(own), str(folder), settings.base, settings.score) if len(own) else None,
         trainings=len(own),
         seconds=_seconds(own),
         formula=Formula.load(path) if path.is_file() else None,
         searches=tuple(read_found(folder / FOLDER)),
         space=settings.search_space(),
         seed=settings.seed,
+        score=settings.score,
     )
 
 
@@ -113,6 +117,10 @@ def agreeing(study: Background, table: Background) -> Background:
     Raises:
         PlannerError: If it is another task.
     """
+    if study.score != table.score:
+        raise PlannerError(
+            f"{table.name}: a table of accuracies, but {study.name} has {study.score.name}; leave --study out"
+        )
     for name in ("base", "resolution", "classes"):
         ours, theirs = getattr(study, name), getattr(table, name)
         if ours != theirs:

@@ -35,13 +35,18 @@ class Comparison:
             {"budget": budget, "methods": [one.as_dict() for one in found]} for budget, found in summaries(rows).items()
         ]
         facts = {name: getattr(rows[0], name) for name in ("base", "classes", "scored_on", "epochs")}
-        return facts | {
-            "budgets": budgets,
-            "left_out": self.left_out,
-            "caveats": caveats(rows),
-            "warnings": warnings(rows),
-            "rows": [row.as_dict() for row in rows],
-        }
+        said = {} if rows[0].score.is_accuracy else {"score": rows[0].score.as_dict()}
+        return (
+            facts
+            | said
+            | {
+                "budgets": budgets,
+                "left_out": self.left_out,
+                "caveats": caveats(rows),
+                "warnings": warnings(rows),
+                "rows": [row.as_dict() for row in rows],
+            }
+        )
 
 
 def compare_in(
@@ -67,7 +72,7 @@ def compare_in(
     """
     found, left_out = contenders(background, budgets, methods)
     scores = measure([one.architecture for one in found if one.architecture])
-    rows = rows_of_contenders(found, scores, measure, background.base, background.classes)
+    rows = rows_of_contenders(found, scores, measure, background.base, background.classes, background.score)
     if out:
         write_rows(out, rows, own=own)
     return Comparison(rows, left_out, out)

@@ -31,6 +31,7 @@ from sampler import rule_named, scale
 from sampler.architecture import MAX_PIXELS, FloatArray
 from sampler.complexity import count
 from sampler.moves import column_names
+from trainer.score import ACCURACY, Score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +63,7 @@ class GrownCurve:
         mean: `(m,)` expected accuracies.
         std: `(m,)` their standard deviations; a training's own noise is not in them.
         in_range: `(m,)` whether every input and the MACs lie within those of the rows that the surrogate saw.
+        score: Number that the trainings are judged by; accuracies are its merits.
     """
 
     base: str
@@ -72,6 +74,7 @@ class GrownCurve:
     mean: FloatArray
     std: FloatArray
     in_range: NDArray[np.bool_]
+    score: Score = ACCURACY
 
     @property
     def blocks(self) -> str:
@@ -85,7 +88,8 @@ class GrownCurve:
     def at(self, place: int) -> str:
         """Accuracy at one place, in words."""
         beyond = "" if self.in_range[place] else ", outside the trainings"
-        return f"{self.mean[place]:.1%} +- {100 * self.half[place]:.1f}{beyond}"
+        off = self.score.gap(self.half[place]).removesuffix(" points")
+        return f"{self.score.text(self.mean[place])} +- {off}{beyond}"
 
     @property
     def half(self) -> FloatArray:
@@ -94,6 +98,7 @@ class GrownCurve:
 
     def as_dict(self) -> dict[str, Any]:
         """In JSON's types."""
+        values = self.score.merit(self.mean)
         return {
             "base": self.base,
             "blocks": self.blocks,
@@ -101,9 +106,9 @@ class GrownCurve:
             "start_macs": self.start_macs,
             "dimension": self.dimension,
             "macs": [int(one) for one in self.macs],
-            "accuracy": self.mean.tolist(),
-            "lower": (self.mean - self.half).tolist(),
-            "upper": (self.mean + self.half).tolist(),
+            self.score.name: values.tolist(),
+            "lower": (values - self.half).tolist(),
+            "upper": (values + self.half).tolist(),
             "in_range": self.in_range.tolist(),
         }
 
@@ -146,7 +151,8 @@ def grown_curves(
             mean, std = surrogate.posterior(points)
             inside = surrogate.predict(points)["in_range"].to_numpy()
             costs = points["macs"].to_numpy(dtype=np.float64)
-            found.append(GrownCurve(table.base, f"{format_count(macs)} MACs", macs, name, costs, mean, std, inside))
+            begins = table.base, f"{format_count(macs)} MACs", macs
+            found.append(GrownCurve(*begins, name, costs, mean, std, inside, table.score))
     return found
 
 
@@ -162,6 +168,8 @@ def curves_beside(table: Table, other: Table, starts: Sequence[float] | None = N
     Raises:
         PlannerError: Where `grown_curves` does; or if the tables are of different tasks, or share no start.
     """
+    if other.score != table.score:
+        raise PlannerError(f"--beside is judged by {other.score.name}, the other by {table.score.name}; give like ones")
     if other.classes != table.classes:
         raise PlannerError(
             f"--beside has {other.classes} classes, the other {table.classes}; give trainings of one task"
@@ -213,6 +221,7 @@ def plot_curves(path: Path, curves: Sequence[GrownCurve]) -> None:
     """Draws curves into a file, a panel for each start; its suffix says the format."""
     from matplotlib.figure import Figure  # without pyplot: no window system, no state
 
+    score = curves[0].score
     starts = list(dict.fromkeys(curve.start for curve in curves))
     bases = list(dict.fromkeys(curve.base for curve in curves))
     figure = Figure(figsize=(max(8.5, 4.2 * len(starts)), 4.4), dpi=120, layout="constrained")
@@ -222,9 +231,10 @@ def plot_curves(path: Path, curves: Sequence[GrownCurve]) -> None:
             colour = COLOURS[curve.dimension]
             style, label = STYLES[bases.index(curve.base)], curve.dimension
             label += f", {curve.base} ({curve.blocks})" if len(bases) > 1 else ""
-            axes.plot(curve.macs / 1e6, 100 * curve.mean, label=label, linewidth=1.5, color=colour, linestyle=style)
-            low, high = curve.mean - curve.half, curve.mean + curve.half
-            axes.fill_between(curve.macs / 1e6, 100 * low, 100 * high, alpha=0.12, color=colour)
+            mean = score.drawn(curve.mean)
+            axes.plot(curve.macs / 1e6, mean, label=label, linewidth=1.5, color=colour, linestyle=style)
+            half = abs(score.drawn(curve.half))
+            axes.fill_between(curve.macs / 1e6, mean - half, mean + half, alpha=0.12, color=colour)
             axes.axvline(curve.start_macs / 1e6, color="tab:gray", linestyle=":", linewidth=1)
         axes.set_xscale("log")
         plain_ticks(axes)
@@ -233,5 +243,5 @@ def plot_curves(path: Path, curves: Sequence[GrownCurve]) -> None:
         axes.grid(alpha=0.3)
     labels = {label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(list(labels.values()), list(labels), loc="outside lower center", ncols=len(COLOURS), fontsize=8)
-    panels[0].set_ylabel(f"expected top-1 accuracy (%), {_LEVEL:.0%}")
+    panels[0].set_ylabel(f"expected {score.title}{score.axis}, {_LEVEL:.0%}")
     write_figure(figure, path)

@@ -17,6 +17,7 @@ from planner.text.documents import write_figure
 from planner.text.quantities import format_count
 from sampler.architecture import FloatArray
 from sampler.designs import TARGET_TOLERANCE
+from trainer.score import ACCURACY, Score
 
 DIMENSIONS = {"r": "resolution r", "d": "depth d", "w": "width w"}
 _ORIGIN = "target"  # of the networks that `planner sample --method target` draws
@@ -32,17 +33,20 @@ class EqualMacs:
         multipliers: `(n,)` r, d and w of each, by name.
         observed: `(n,)` accuracies.
         expected: `(n,)` what a surrogate makes of them; None where there are too few trainings for one.
+        score: Number that they are judged by; accuracies are its merits.
     """
 
     macs: float
     multipliers: dict[str, FloatArray]
     observed: FloatArray
     expected: FloatArray | None
+    score: Score = ACCURACY
 
     @property
     def spearman(self) -> dict[str, float | None]:
-        """Rank correlation of observed accuracy with each multiplier; None where one does not vary."""
-        found = {name: pareto.spearman(values, self.observed) for name, values in self.multipliers.items()}
+        """Rank correlation of the score that was observed with each multiplier; None where one does not vary."""
+        observed = self.score.merit(self.observed)
+        found = {name: pareto.spearman(values, observed) for name, values in self.multipliers.items()}
         return {name: None if math.isnan(value) else value for name, value in found.items()}
 
     def as_dict(self) -> dict[str, Any]:
@@ -78,6 +82,7 @@ def at_equal_macs(table: TrainingRows, macs: float | None = None) -> EqualMacs:
         {name: rows[name].to_numpy(dtype=np.float64) for name in DIMENSIONS},
         rows["accuracy"].to_numpy(dtype=np.float64),
         None if selection.why else selection.accuracy[near],
+        table.score,
     )
 
 
@@ -105,14 +110,14 @@ def plot_dimensions(path: Path, found: EqualMacs) -> None:
     for axes, (name, label) in zip(panels, DIMENSIONS.items(), strict=True):
         x, rank = found.multipliers[name], found.spearman[name]
         if found.expected is not None:
-            both = 100 * np.array([found.observed, found.expected])
+            both = found.score.drawn(np.array([found.observed, found.expected]))
             axes.plot([x, x], both, color="tab:gray", linewidth=0.7, alpha=0.5)
             axes.plot(x, both[1], "o", mfc="none", color="tab:blue", label="expected by the surrogate")
-        axes.plot(x, 100 * found.observed, ".", color="black", label="observed")
+        axes.plot(x, found.score.drawn(found.observed), ".", color="black", label="observed")
         axes.set_title(f"Spearman {'-' if rank is None else f'{rank:+.2f}'}", fontsize=10)
         axes.set_xlabel(label)
         axes.grid(alpha=0.3)
-    panels[0].set_ylabel("top-1 accuracy (%)")
+    panels[0].set_ylabel(f"{found.score.title}{found.score.axis}")
     panels[0].legend(fontsize=8)
     figure.suptitle(f"{len(found.observed)} trainings at {format_count(found.macs)} MACs", fontsize=11)
     write_figure(figure, path)

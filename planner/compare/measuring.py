@@ -39,7 +39,7 @@ class SeedScore:
     Attributes:
         seed: Random seed of the training.
         status: `ok`, or why there is no accuracy.
-        accuracy: Top-1, in [0, 1]; None unless `ok`.
+        accuracy: Top-1, in [0, 1], or the merit of another score; None unless `ok`.
         seconds: How long it took; None where nobody knows.
     """
 

@@ -107,7 +107,8 @@ def by_anchored_compound(method: str, budget: float, background: Background, mid
     one = solve_width(start, rule, pixels, d, budget, background.classes).architecture
     trial = row.get("trial")
     named = "" if trial is None or trial != trial else f"trial {trial}, "  # a missing one is None or NaN
-    through = f"{named}{format_count(macs)} MACs, {anchor.resolution} px, {row['accuracy']:.1%}"
+    reached = background.score.text(row["accuracy"])
+    through = f"{named}{format_count(macs)} MACs, {anchor.resolution} px, {reached}"
     told = f"EfficientNet's constants through the best training up to {format_count(middle)} MACs ({through})"
     return made(method, budget, one, background, (told,), own=True, for_its_score=one == anchor)
 

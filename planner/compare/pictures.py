@@ -42,6 +42,7 @@ def plot_comparison(path: Path, rows: Sequence[Row]) -> None:
     from matplotlib.figure import Figure  # without pyplot: no window system, no state
 
     methods: dict[str, list[Summary]] = {}
+    score = rows[0].score
     for here in summaries(rows).values():
         for one in here:
             if one.accuracy is not None:
@@ -55,8 +56,8 @@ def plot_comparison(path: Path, rows: Sequence[Row]) -> None:
         found = sorted(found, key=lambda one: one.first.macs or 0)
         axes.errorbar(
             [aside * (one.first.macs or 0) / 1e6 for one in found],
-            [100 * one.accuracy.mean for one in found if one.accuracy],
-            yerr=[100 * (one.accuracy.half or 0.0) for one in found if one.accuracy],
+            [score.drawn(one.accuracy.mean) for one in found if one.accuracy],
+            yerr=[abs(score.drawn(one.accuracy.half or 0.0)) for one in found if one.accuracy],
             marker=MARKERS[place % len(MARKERS)],
             linestyle="-" if len(found) > 1 else "none",
             markersize=5,
@@ -65,11 +66,11 @@ def plot_comparison(path: Path, rows: Sequence[Row]) -> None:
             label=named(method, found),
         )
     axes.set_xlabel(f"MACs (millions); methods {100 * _APART:g} % apart, so that bars can be told apart")
-    axes.set_ylabel("top-1 accuracy (%)")
+    axes.set_ylabel(f"{score.title}{score.axis}")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     first = rows[0]
     after = f" after {first.epochs} epoch{'s' * (first.epochs > 1)}" if first.epochs else ""
     where = "from a table" if first.scored_on == "table" else f"on {first.scored_on} images"
-    axes.set_title(f"{first.base}, {first.classes} classes: accuracy {where}{after}, 95 % over seeds", fontsize=10)
+    axes.set_title(f"{first.base}, {first.classes} classes: {score.name} {where}{after}, 95 % over seeds", fontsize=10)
     write_figure(figure, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from planner.tables.frames import read_frame
 from planner.tables.table import csv_text
 from planner.text.documents import write_out, write_own
 from sampler import Architecture, LayeredArchitecture
+from trainer.score import ACCURACY, ACCURACY_NAME, Score, score_from
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +47,7 @@ class Row:
         stem: Channels of the first convolution.
         head: Channels of the last one; 0 for none.
         seed: Random seed of the training.
-        accuracy: Top-1, in [0, 1]; None where the training gave none.
+        accuracy: Top-1, in [0, 1], or the merit of another score; None where the training gave none.
         seconds: Seconds of this training.
         trainings_needed: How many trainings the method needed to find the network; the comparison's are none of them.
         hours_needed: Hours of those.
@@ -55,6 +57,7 @@ class Row:
         classes: Outputs of the classifier.
         status: `ok`, or why there is no accuracy.
         note: Sentences that a reader should know.
+        score: Number that the trainings are judged by.
     """
 
     method: str
@@ -79,6 +82,7 @@ class Row:
     classes: int
     status: str
     note: str | None
+    score: Score = ACCURACY
 
     @property
     def label(self) -> str:
@@ -87,9 +91,10 @@ class Row:
         return f"{self.method} ({', '.join(moved)})" if moved else self.method
 
     def as_dict(self) -> dict[str, Any]:
-        """Its values by column."""
+        """Its values by column; of another score than accuracy its value, by its name, and what it is."""
         values = {**asdict(self), "label": self.label}
-        return {column: values[column] for column in COLUMNS}
+        told: dict[str, Any] = self.score.outward({column: values[column] for column in COLUMNS})
+        return told if self.score.is_accuracy else {**told, _SCORE: json.dumps(self.score.as_dict())}
 
     @property
     def network(self) -> tuple[Any, ...] | None:
@@ -98,10 +103,11 @@ class Row:
         return None if self.resolution is None else one
 
 
-FIELDS = tuple(one.name for one in fields(Row))
+_SCORE = "score"  # the column that says what is compared, where it is no accuracy
+FIELDS = tuple(one.name for one in fields(Row) if one.name != _SCORE)
 COLUMNS = (FIELDS[0], "label", *FIELDS[1:])  # the label follows from the note: it is written, and not read
 # By these a file is known as a comparison.
-_MARKS = {"method", "budget", "seed", "accuracy", "trainings_needed", "scored_on"}
+_MARKS = {"method", "budget", "seed", "trainings_needed", "scored_on"}
 
 
 def _whole_numbers(text: str) -> str:
@@ -126,6 +132,7 @@ def rows_of_contenders(
     measure: Measure,
     base: str,
     classes: int,
+    score: Score = ACCURACY,
 ) -> list[Row]:
     """The rows of a comparison, in the order of its contenders.
 
@@ -135,6 +142,7 @@ def rows_of_contenders(
         measure: Measure that gave these.
         base: Name of the base network.
         classes: Outputs of the classifier.
+        score: Number that the scores are merits of.
     """
     rows = []
     for one in contenders:
@@ -144,9 +152,9 @@ def rows_of_contenders(
         facts.update(scored_on=measure.scored_on, epochs=measure.epochs, note=note)
         found = [] if one.architecture is None else scores.get(one.architecture, [])
         empty = ABSENT if one.architecture is None else _UNKNOWN
-        for score in found or [SeedScore(0, empty, None, None)]:
-            known = {**asdict(score), "seed": score.seed if found else None}
-            rows.append(Row(**facts, **known))
+        for seen in found or [SeedScore(0, empty, None, None)]:
+            known = {**asdict(seen), "seed": seen.seed if found else None}
+            rows.append(Row(**facts, **known, score=score))
     return rows
 
 
@@ -174,14 +182,15 @@ def write_rows(path: Path, rows: Sequence[Row], own: bool = False) -> None:
     """
     import pandas as pd
 
-    frame = pd.DataFrame([row.as_dict() for row in rows], columns=list(COLUMNS))
+    columns = list(rows[0].as_dict() if rows else COLUMNS)
+    frame = pd.DataFrame([row.as_dict() for row in rows], columns=columns)
     whole = {name: "Int64" for name, kind in _KINDS.items() if kind is int}
     (write_own if own else write_out)(path, csv_text(frame.astype(whole)))
 
 
 def is_comparison(frame: pd.DataFrame) -> bool:
     """Whether a table is a comparison that was written earlier."""
-    return set(frame) >= _MARKS
+    return set(frame) >= _MARKS and bool({ACCURACY_NAME, _SCORE} & set(frame))
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -201,15 +210,36 @@ def rows_in(frame: pd.DataFrame) -> list[Row]:
     """
     source = source_of(frame)
     name = source.name
+    frame, score = _with_merits(frame, name)
     missing = [column for column in FIELDS if column not in frame]
     if missing:
         raise PlannerError(f"{name}: no column {' or '.join(missing)}; give a file that `planner compare` wrote")
     if frame.empty:
         raise PlannerError(f"{name}: a comparison without rows; compare again")
     return [
-        Row(**{column: _value(row[column], column, f"{name}: {column} of {source.place(i)}") for column in FIELDS})
+        _merited(
+            {column: _value(row[column], column, f"{name}: {column} of {source.place(i)}") for column in FIELDS}, score
+        )
         for i, row in enumerate(frame.to_dict("records"))
     ]
+
+
+def _with_merits(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, Score]:
+    """The rows with their score's values in the column `accuracy`, and what the score is."""
+    if _SCORE not in frame or frame.empty:
+        return frame, ACCURACY
+    try:
+        score = score_from(json.loads(str(frame[_SCORE].iloc[0])))
+    except (ValueError, TypeError) as error:
+        raise PlannerError(
+            f"{name}: its column score says no score ({error}); give a file of `planner compare`"
+        ) from error
+    return frame.rename(columns={score.name: ACCURACY_NAME}), score
+
+
+def _merited(values: dict[str, Any], score: Score) -> Row:
+    value = values[ACCURACY_NAME]
+    return Row(**{**values, ACCURACY_NAME: None if value is None else score.merit(value)}, score=score)
 
 
 def _value(text: Any, column: str, where: str) -> Any:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+from trainer.score import Score
 
 SEEDS_LEVEL = 0.95
 
@@ -24,6 +26,10 @@ class MeanEstimate:
     mean: float
     half: float | None
     n: int
+
+    def shown(self, score: Score) -> MeanEstimate:
+        """The same of a score's values, or of their differences, where this is of merits."""
+        return replace(self, mean=score.merit(self.mean))
 
     @property
     def sure(self) -> bool:

@@ -44,15 +44,15 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         """In JSON's types."""
-        row = self.first
+        row, score = self.first, self.first.score
         names = ("method", "label", "budget", "macs", "error", "params", "resolution", "stem", "head", "layers", "note")
         needed = {"trainings_needed": row.trainings_needed, "hours_needed": row.hours_needed}
         return {
             **{name: getattr(row, name) for name in names},
             **{name: _integers(getattr(row, name)) for name in ("depths", "widths")},
             **needed,
-            "accuracy": None if self.accuracy is None else self.accuracy.as_dict(),
-            "difference_to_compound": None if self.difference is None else self.difference.as_dict(),
+            score.name: None if self.accuracy is None else self.accuracy.shown(score).as_dict(),
+            "difference_to_compound": None if self.difference is None else self.difference.shown(score).as_dict(),
             "at_budget": self.at_budget,
             "failed": self.failed,
             "statuses": list(self.statuses),
@@ -103,13 +103,13 @@ def _at_one_budget(methods: dict[str, list[Row]]) -> list[Summary]:
 
 def _mean_of(drawn: Sequence[Summary], scores: dict[int, float], difference: MeanEstimate | None) -> Summary:
     """Random networks as one method, whose accuracy with a seed is the mean of theirs."""
-    firsts = [one.first for one in drawn]
+    firsts, first = [one.first for one in drawn], drawn[0].first
     known = [one for one in firsts if one.macs is not None]
     empty: dict[str, Any] = dict.fromkeys(NETWORK)
-    first = replace(firsts[0], method=RANDOM, **empty)
+    first = replace(first, method=RANDOM, **empty)
     if known:
         macs = round(sum(one.macs or 0 for one in known) / len(known))
-        each = [f"{one.accuracy.mean:.1%}" for one in drawn if one.accuracy]
+        each = [first.score.text(one.accuracy.mean) for one in drawn if one.accuracy]
         told = f"mean of {len(known)} networks drawn at random" + (f", each {', '.join(each)}" if each else "")
         first = replace(first, macs=macs, error=macs / first.budget - 1, note=told)
     return Summary(
@@ -137,7 +137,7 @@ def _by_seed(rows: Sequence[Row]) -> dict[int, float]:
 
 def warnings(rows: Sequence[Row]) -> list[str]:
     """What a reader must know before any number."""
-    why = warning_of([row.accuracy for row in rows if row.accuracy is not None], rows[0].classes)
+    why = warning_of([row.accuracy for row in rows if row.accuracy is not None], rows[0].classes, rows[0].score)
     return [] if why is None else [why]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from trainer.declared.loading import ShippedNetwork, shipped_network
 from trainer.declared.torch_family import arguments_of
 from trainer.image_data import MEAN, STD
 from trainer.network import build
+from trainer.score import ACCURACY, Score
 from trainer.weights import load_trained
 
 if TYPE_CHECKING:
@@ -34,20 +36,29 @@ class KeptTraining:
     Attributes:
         study: Name of the study.
         trial: Number of the trial.
-        accuracy: That the trial reached, in [0, 1].
+        accuracy: Accuracy that the trial reached, in [0, 1], or merit of another score.
         weights: The file that the training kept.
+        score: Number that it is judged by.
     """
 
     study: str
     trial: int
     accuracy: float | None
     weights: Path
+    score: Score = ACCURACY
 
     @property
     def words(self) -> str:
         """For people."""
-        reached = "" if self.accuracy is None else f", accuracy {self.accuracy:.1%} on the study's data"
+        reached = (
+            "" if self.accuracy is None else f", {self.score.name} {self.score.text(self.accuracy)} on the study's data"
+        )
         return f"study {self.study}, trial {self.trial}{reached}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """In JSON's types."""
+        reached: dict[str, Any] = self.score.outward({"accuracy": self.accuracy})
+        return {"study": self.study, "trial": self.trial, **reached}
 
 
 @dataclass(frozen=True)
@@ -130,7 +141,7 @@ class ExportedNetwork:
             **({"declared": self._declared(shipped)} if (shipped := self.shipped) else {}),
             "macs": cost.macs,
             "params": cost.params,
-            "trained": training and {"study": training.study, "trial": training.trial, "accuracy": training.accuracy},
+            "trained": training and training.as_dict(),
             "versions": {name: version(name) for name in ("timm", "torch")},
         }
 
@@ -185,10 +196,16 @@ def kept_training(ledger: Records, number: int) -> KeptTraining | None:
     """
     ledger.architecture(number)
     path = ledger.network_path(number)
-    return KeptTraining(ledger.folder.name, number, ledger.accuracy_of(number), path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    return KeptTraining(ledger.folder.name, number, ledger.accuracy_of(number), path, ledger.settings.score)
 
 
 def best_training(ledger: Records, architecture: Architecture) -> KeptTraining | None:
     """The weights of the most accurate trial of an architecture among those that kept theirs, or None."""
     kept = [kept_training(ledger, number) for number in ledger.numbers(architecture)]
-    return max(filter(None, kept), key=lambda training: training.accuracy or 0.0, default=None)
+    return max(
+        filter(None, kept),
+        key=lambda training: -math.inf if training.accuracy is None else training.accuracy,
+        default=None,
+    )

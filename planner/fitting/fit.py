@@ -113,7 +113,7 @@ def _fit(
         f"{side}_{name}": fact for side, one in directions.items() for name, fact in one.facts.items()
     }
     accuracy, errors = _accuracy(table, selection, front, seed)
-    warning = warning_of(table.frame["accuracy"], table.classes)
+    warning = warning_of(table.frame["accuracy"], table.classes, table.score)
     formula = Formula(
         base=table.base,
         resolution=table.resolution,
@@ -129,6 +129,7 @@ def _fit(
         answers=answers,
         non_dominated=training_points(listed_front(table)),
         warnings=() if warning is None else (warning,),
+        score=table.score.bounded(table.frame["accuracy"]),
     )
     return with_ladder(formula)
 
@@ -203,17 +204,20 @@ def _check(table: Table) -> None:
             f"{rows} trainings of {budgets} distinct budget{'s' * (budgets != 1)} are too few to fit: networks of at "
             f"least {FEWEST_POINTS} different MACs are wanted; train more"
         )
-    if guessing(accuracy, table.classes):
+    if guessing(accuracy, table.classes, table.score):
         return  # which is said first, and by the formula's file; a loop goes on
-    if accuracy.max() - accuracy.min() < SMALLEST_ERROR:
+    least = SMALLEST_ERROR if table.score.is_accuracy else SMALLEST_ERROR * float(accuracy.abs().max())
+    if accuracy.max() - accuracy.min() <= least:
+        name = table.score.name
+        all_of_them = "accuracies" if table.score.is_accuracy else f"values of {name}"
         raise PlannerError(
-            f"all {rows} accuracies are equal ({accuracy.iloc[0]:.1%}), so nothing tells one network from another; "
-            "check the column accuracy, or train other networks"
+            f"all {rows} {all_of_them} are equal ({table.score.text(accuracy.iloc[0])}), so nothing tells one network "
+            f"from another; check the column {name}, or train other networks"
         )
     if pareto.distinct_budgets(listed_front(table)["macs"]) < 2:
         raise PlannerError(
             f"the cheapest of {rows} trainings is the best of all, so 1 of them is on the front and no budget above it "
-            "pays; train longer, or check the columns macs and accuracy"
+            f"pays; train longer, or check the columns macs and {table.score.name}"
         )
 
 
@@ -228,16 +232,18 @@ def _too_few(front: pd.DataFrame) -> str:
 
 def _trainings(table: Table, buildable: grid.Buildable) -> grid.Trainings:
     c, r, d = (table.frame[name].to_numpy(dtype=np.float64) for name in ("c", "r", "d"))
-    return grid.Trainings(c, r, d, observed_accuracy(table), buildable)
+    accuracy = observed_accuracy(table)
+    scale = 1.0 if table.score.is_accuracy else float(np.ptp(accuracy))
+    return grid.Trainings(c, r, d, accuracy, buildable, scale)
 
 
 def _accuracy(table: Table, selection: FitSelection, front: pd.DataFrame, seed: int) -> tuple[Curve, dict[str, float]]:
-    """Top-1 error of the front over c, a power law plus a Gaussian process in logs, and its leave-one-out error.
+    """Error of the front over c, a power law plus a Gaussian process in logs, and its leave-one-out error.
 
     Where a surrogate is believed, the trainings' scatter about what it expects is the least noise of a new one.
     """
     kinds = observed_accuracy(table), selection.expected, selection.accuracy
-    measured, expected, believed = (_log_error(values) for values in kinds)
+    measured, expected, believed = (_log_error(values, table) for values in kinds)
     noise = max(_log_noise(table, front), float(np.mean((measured - expected) ** 2)))
     x, y = np.log(front["c"].to_numpy()), believed[selection.rows]
     offset = float(np.polynomial.Polynomial.fit(x, y, 1).convert().coef[0]) if np.ptp(x) else float(y.mean())
@@ -248,16 +254,25 @@ def _accuracy(table: Table, selection: FitSelection, front: pd.DataFrame, seed: 
     return fitted.curve, errors
 
 
-def _log_error(accuracy: FloatArray) -> FloatArray:
-    logs: FloatArray = np.log(np.clip(1 - accuracy, SMALLEST_ERROR, None))
+def _log_error(accuracy: FloatArray, table: Table) -> FloatArray:
+    logs: FloatArray = np.log(_error(accuracy, table))
     return logs
+
+
+def _error(accuracy: FloatArray, table: Table) -> FloatArray:
+    """`(n,)` how much merits fall short of the best possible; never nothing, whose logarithm is infinite."""
+    merits = observed_accuracy(table)
+    most = table.score.bounded(merits).most
+    least = SMALLEST_ERROR if table.score.is_accuracy else SMALLEST_ERROR * float((most - merits).max())
+    errors: FloatArray = np.clip(most - accuracy, least, None)
+    return errors
 
 
 def _log_noise(table: Table, front: pd.DataFrame) -> float:
     """Variance of log error that the seeds alone make in a usual row of the front; 0 where nobody measured it."""
     if table.noise_variance is None:
         return 0.0
-    error = np.clip(1 - front["accuracy"], SMALLEST_ERROR, None)  # to first order, d log e = d e / e
+    error = _error(front["accuracy"].to_numpy(dtype=np.float64), table)  # to first order, d log e = d e / e
     return float(np.median(table.noise_variance / front["repeats"] / error**2))
 
 

@@ -40,8 +40,10 @@ class FrontSelection:
         selected = self.rows[self.rows["selected"]]
         multipliers = [name for name in ("r", "d", "w") if name in selected]
         correlation = {name: pareto.spearman(selected[name], selected["macs"]) for name in multipliers}
-        why = warning_of(self.table.frame["accuracy"], self.table.classes) if isinstance(self.table, Table) else None
-        return {
+        why, table, score = None, self.table, self.table.score
+        if isinstance(table, Table):
+            why = warning_of(table.frame["accuracy"], table.classes, score)
+        document = {
             "base": self.table.base or None,
             "rows": len(self.table.frame),
             "left_out": self.table.left_out,
@@ -51,6 +53,8 @@ class FrontSelection:
             "spearman": {name: _finite(value) for name, value in correlation.items()},
             "warnings": [] if why is None else [why],
         }
+        told: dict[str, Any] = score.outward(document | ({} if score.is_accuracy else {"score": score.as_dict()}))
+        return told
 
 
 def select_front(

@@ -31,19 +31,23 @@ GRID_BUDGETS = 16  # values of c, in equal ratios over the table's range
 NEAR_TRAINING = 0.05  # a training this near in log r, log d and log c stands at a point
 FINEST = 1e-4  # step of a at which refining ends
 _MOST_MOVES = 400
-INDISTINCT = 0.001  # accuracy: a tenth of a point, which no proxy resolves
+INDISTINCT = 0.001  # of accuracies, a tenth of a point, which no proxy resolves; of other scores, of their range
 _BLOCKS = 4  # of neighbouring budgets, left out one after the other to choose the anchor
 
 
 @dataclass(frozen=True, eq=False)
 class Trainings:
-    """What was trained: c, r, d and accuracy, each `(n,)`; and which networks of the same kind can be built (all)."""
+    """What was trained: c, r, d and accuracy, each `(n,)`; and which networks of the same kind can be built (all).
+
+    Accuracies that differ by less than `INDISTINCT` times `scale` count as the same.
+    """
 
     c: FloatArray
     r: FloatArray
     d: FloatArray
     accuracy: FloatArray
     buildable: Buildable | None = None
+    scale: float = 1.0
 
     @property
     def logs(self) -> FloatArray:
@@ -162,7 +166,7 @@ def search(score: _Score, trainings: Trainings, raw: bool = False, worth: FloatA
     scored = [_Scored.of(score, trainings, one, c, raw) for one in through]
     base, training = left_out = scored[0].left_out(), scored[1].left_out()
     closer = scored[1].enclosed and not scored[0].enclosed  # a surrogate knows something of the one alone
-    return scored[int(closer or training > base + INDISTINCT)].best(score, raw, left_out)
+    return scored[int(closer or training > base + INDISTINCT * trainings.scale)].best(score, raw, left_out)
 
 
 def _middle(trainings: Trainings, worth: FloatArray) -> Anchor:
@@ -218,7 +222,7 @@ class _Scored:
             outside=self.outside,
             near=self.near,
             pairs=self.scores.size,
-            indistinct=_spread(self.points[means >= means.max() - INDISTINCT]),
+            indistinct=_spread(self.points[means >= means.max() - INDISTINCT * self.trainings.scale]),
             left_out=left_out,
         )
 

@@ -23,7 +23,7 @@ from sampler.complexity import chunks, count
 
 _F = TypeVar("_F", bound=FormulaCurves)
 _STEP = 1.02  # from one budget that is looked at to the next
-_DIGITS = 5  # of a written share
+_DIGITS, _SIGNIFICANT = 5, 7  # of a written share, and of another score
 OVER = 1.001  # the range's own end, whose MACs are a rounded product, is inside
 
 
@@ -107,5 +107,13 @@ def _ladder(formula: FormulaCurves, records: RecordNetworks) -> tuple[Rung, ...]
     places = records.at(np.rint(np.geomspace(low, high, steps + 1)))
     networks = records.networks.take(places)
     expected = formula.answers.expected(rows_read(formula.answers.surrogate.inputs, networks, formula.classes))
-    shares = (np.clip(part, 0.0, 1.0).round(_DIGITS).tolist() for part in expected)
+    shares = (_written(part, formula) for part in expected)
     return tuple(Rung(*one) for one in zip(networks, records.macs[places].tolist(), *shares, strict=True))
+
+
+def _written(merits: FloatArray, formula: FormulaCurves) -> list[float]:
+    """Expected merits as the file has them: shares with few digits, of other scores as many significant ones."""
+    if formula.score.is_accuracy:
+        shares: list[float] = np.clip(merits, 0.0, 1.0).round(_DIGITS).tolist()
+        return shares
+    return [float(f"{formula.score.clipped(one):.{_SIGNIFICANT}g}") for one in merits.tolist()]

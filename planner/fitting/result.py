@@ -60,6 +60,7 @@ class FitResult:
             "distilled": facts.get("distilled"),
             "prior": facts.get("prior"),
             "compound": facts.get("compound"),
+            **({} if formula.score.is_accuracy else {"score": formula.score.as_dict()}),
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from planner.formulas.coefficients import EFFICIENTNET, Coefficients, coefficients_of
@@ -48,7 +49,8 @@ def _front(formula: FormulaCurves) -> list[str]:
     if formula.non_dominated:
         n, best = len(formula.non_dominated), max(one["accuracy"] for one in formula.non_dominated)
         lines.append(
-            f"on the front, dominated by no other: {n} of {formula.provenance['rows']}; the best has {best:.1%}"
+            f"on the front, dominated by no other: {n} of {formula.provenance['rows']}; the best has "
+            f"{formula.score.text(best)}"
         )
     if formula.unfitted:
         direction = "enlarge" if "shrink" in formula.branches else "shrink"
@@ -93,12 +95,14 @@ def _distilled(formula: FormulaCurves) -> list[str]:
     loss, sides = formula.errors.get("formula_loss"), formula.provenance.get("distilled", {}).values()
     if loss is None:
         return []
-    expected = f"the formula's networks are expected to lose {100 * loss:.1f} points against the answers"
+    expected = f"the formula's networks are expected to lose {formula.score.gap(loss)} against the answers"
     if not any(one["used"] for one in sides):
         return [f"{expected}; curves distilled from the answers were no better than those through the front"]
     budgets = sum(one["budgets"] for one in sides)
     before = sum(one["budgets"] * (one["loss_of_front"] or 0.0) for one in sides) / budgets
-    return [f"by cross-validation over {budgets} budgets {expected} ({100 * before:.1f} by curves through the front)"]
+    return [
+        f"by cross-validation over {budgets} budgets {expected} ({_plain(before, formula)} by curves through the front)"
+    ]
 
 
 def _coefficients(one: Coefficients) -> str:
@@ -125,6 +129,7 @@ def _grid(formula: FormulaCurves) -> list[str]:
     found = formula.provenance.get("compound")
     if found is None:
         return []
+    near = "0.1 points" if formula.score.is_accuracy else "a thousandth of the range"
     alike = ", ".join(f"{name} {low:.2f} to {high:.2f}" for name, (low, high) in found["within_0.1_points"].items())
     return [
         f"{found['grid_points']} rules at {found['pairs'] // found['grid_points']} budgets: "
@@ -132,19 +137,20 @@ def _grid(formula: FormulaCurves) -> list[str]:
         f"on the surrogate alone; {found['outside_the_trainings']} rules leave the range of the trainings, or of what "
         "can be built",
         *(["MOST of the grid lies outside the trainings: the best is the best of few"] * found["mostly_outside"]),
-        f"within 0.1 points of the best: {alike}",
-        _anchor(found),
+        f"within {near} of the best: {alike}",
+        _anchor(found, formula),
     ]
 
 
-def _anchor(found: dict[str, Any]) -> str:
+def _anchor(found: dict[str, Any], formula: FormulaCurves) -> str:
     """What a compound rule passes through, and what the other anchor would have given."""
     one, marks = found["anchor"], found["left_out_accuracy"]
     name = training_name(one) if "macs" in one else "the base network"
-    both = f"{marks['through_training']:.1%} through the best training of the middle budget"
+    through = {name: formula.score.text(mark) for name, mark in marks.items()}
+    both = f"{through['through_training']} through the best training of the middle budget"
     return (
         f"it passes through {name} (r {one['r']:.3f}, d {one['d']:.3f}); expected at budgets left out of the choice: "
-        f"{marks['through_base']:.1%} through the base network, {both}"
+        f"{through['through_base']} through the base network, {both}"
     )
 
 
@@ -171,14 +177,26 @@ def _surrogate(formula: FormulaCurves) -> list[str]:
     if formula.surrogate is None:
         return []
 
-    def pair(name: str, factor: float = 1.0, digits: int = 2) -> str:
+    def pair(name: str, factor: float = 1.0, form: str = ".2f") -> str:
         both = (formula.errors.get(f"surrogate_{one}{name}") for one in ("", "linear_"))
-        ours, linear = ("-" if one is None else f"{factor * one:.{digits}f}" for one in both)
+        ours, linear = ("-" if one is None else f"{factor * one:{form}}" for one in both)
         return f"{ours} ({linear})"
 
-    covered = ", ".join(f"{level} %: {pair(f'coverage_{level}', 100, 0)}" for level in (50, 80, 90))
+    covered = ", ".join(f"{level} %: {pair(f'coverage_{level}', 100, '.0f')}" for level in (50, 80, 90))
     return [
-        f"surrogate on trainings held out (and a linear model): RMSE {pair('rmse', 100)} points, "
+        f"surrogate on trainings held out (and a linear model): RMSE {_errors(pair, formula)}, "
         f"Kendall {pair('kendall')}, in the best fifth {pair('kendall_top20')}",
         f"share inside its intervals of {covered}",
     ]
+
+
+def _errors(pair: Callable[..., str], formula: FormulaCurves) -> str:
+    """The surrogate's and the linear model's error, in points or in the score's own unit."""
+    if formula.score.is_accuracy:
+        return f"{pair('rmse', 100)} points"
+    return f"{pair('rmse', form='.3g')} {formula.score.unit}".rstrip()
+
+
+def _plain(difference: float, formula: FormulaCurves) -> str:
+    """A difference of merits, as `Score.gap` without the word."""
+    return formula.score.gap(difference).removesuffix(" points")

@@ -28,6 +28,7 @@ from planner.tables.chance import warning_of
 from planner.text.documents import CURVES_SCHEMA, Format, number, read_as, shown
 from sampler import BaseNetwork, ScalingRule, base_names, rule_named
 from sampler.scaling import known_rule
+from trainer.score import score_from
 
 _F = TypeVar("_F", bound=FormulaCurves)
 
@@ -73,6 +74,8 @@ def dumps(formula: FormulaCurves) -> str:
         document["non_dominated"] = list(formula.non_dominated)
     if formula.warnings:
         document["warnings"] = list(formula.warnings)
+    if not formula.score.is_accuracy:
+        document["score"] = formula.score.as_dict()
     if formula.surrogate is not None:
         document["surrogate"] = formula.surrogate.as_dict()
     if formula.answers is not None:
@@ -180,6 +183,7 @@ def _formula_in(document: dict[str, Any], kind: type[_F]) -> _F:
         answers=AnswerModel.from_dict(document["answers"], surrogate) if surrogate and "answers" in document else None,
         non_dominated=tuple(document.get("non_dominated", ())),
         warnings=tuple(document["warnings"]) if "warnings" in document else _warnings(document),
+        score=score_from(document.get("score")),
     )
     if formula.accuracy is not None and not np.isfinite(formula.accuracy.precision).all():
         raise PlannerError("the accuracy has no variance: its points repeat without noise")
@@ -192,6 +196,7 @@ def _formula_in(document: dict[str, Any], kind: type[_F]) -> _F:
     if formula.base_macs != macs:
         raise PlannerError(f"macs of {name} is {formula.base_macs}; this version counts {macs}")
     if "ladder" in document:
+        _check_shares(formula, document["ladder"])
         formula = replace(formula, ladder=ladder_in(document["ladder"], formula.network, formula.classes))
     for direction, branch in formula.branches.items():
         ours = _building(branch, formula.network, formula.classes)
@@ -203,7 +208,9 @@ def _formula_in(document: dict[str, Any], kind: type[_F]) -> _F:
 
 def _warnings(document: dict[str, Any]) -> tuple[str, ...]:
     """What a file that is older than its key would say."""
-    why = warning_of([point["accuracy"] for point in document["front"]], document["classes"])
+    why = warning_of(
+        [point["accuracy"] for point in document["front"]], document["classes"], score_from(document.get("score"))
+    )
     return () if why is None else (why,)
 
 
@@ -213,8 +220,18 @@ def _check_accuracy(formula: FormulaCurves) -> None:
         return
     with np.errstate(all="ignore"):
         values = formula.accuracy(np.geomspace(*formula.c_range, 9))
-    if not (np.abs(values) <= LARGEST_ERROR).all():
+    largest = LARGEST_ERROR if formula.score.is_accuracy else np.finfo(np.float64).max
+    if not (np.abs(values) <= largest).all():
         raise PlannerError(f"accuracy gives an error of {values[np.abs(values).argmax()]:.3g}; a share is wanted")
+
+
+def _check_shares(formula: FormulaCurves, ladder: list[dict[str, Any]]) -> None:
+    """Refuses rungs whose accuracies are no shares, where accuracies they are."""
+    for index, rung in enumerate(ladder if formula.score.is_accuracy else ()):
+        for name in ("accuracy", "lower", "upper"):
+            if not 0 <= rung[name] <= 1:
+                wanted = "at most 1" if rung[name] > 1 else "at least 0"
+                raise PlannerError(f"ladder[{index}].{name} is {shown(rung[name])}; {wanted} is wanted")
 
 
 def _provenance_in(provenance: dict[str, Any]) -> dict[str, Any]:

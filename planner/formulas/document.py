@@ -295,6 +295,20 @@ class IntegersDocument(TypedDict):
     """Further whole numbers where they are not the base network's, one or one for each stage."""
 
 
+class ScoreDocument(TypedDict):
+    """What trainings were judged by.
+
+    Every accuracy in the file is its merit: the value, or its negative where lower is better, so that more is better.
+    The curve `accuracy` gives the merit of the limit less that of the front.
+    """
+
+    name: str
+    lower: bool
+    limit: float | None
+    """The best possible value; where nobody knew one, 0 of an error, or a value that no training reached."""
+    unit: str
+
+
 class RungDocument(IntegersDocument):
     """The best buildable network of a budget by all that the trainings taught.
 
@@ -302,9 +316,9 @@ class RungDocument(IntegersDocument):
     ends of its 90 % interval.
     """
 
-    accuracy: _Share
-    lower: _Share
-    upper: _Share
+    accuracy: float
+    lower: float
+    upper: float
 
 
 class VectorDocument(TypedDict):
@@ -385,6 +399,8 @@ class FormulaDocument(TypedDict):
     """The rows that no other dominates by observed accuracy and MACs."""
     warnings: NotRequired[list[str]]
     """What a reader must know before any number."""
+    score: NotRequired[ScoreDocument]
+    """What trainings were judged by; top-1 accuracy in a file without it."""
     surrogate: NotRequired[SurrogateDocument]
     answers: NotRequired[dict[str, Any]]
     """What chooses the answer to a budget, beside the surrogate: a record of `planner.answers`."""

@@ -16,6 +16,7 @@ from planner.text.markup import Card, CardTable, drawn
 from planner.text.quantities import format_accuracy, format_bytes, format_cost, format_count
 from sampler import Architecture, stack
 from sampler.solve import TOLERANCE
+from trainer.score import ACCURACY, ACCURACY_NAME, Score
 
 _NOTABLE = 0.002  # of accuracy: less than that is no reason to look at a training instead
 
@@ -66,7 +67,7 @@ class Prediction(ScaledNetwork):
             "parameters": f"{self.params:,}",
             "memory of inference": format_bytes(self.memory),
             "r, d, w": f"{self.r:.3f}, {self.d:.3f}, {self.w:.3f}",
-            "expected accuracy": format_accuracy(self.accuracy),
+            f"expected {formula.score.name}": format_accuracy(self.accuracy, formula.score),
         }
         for name, limit in self.limits.items():
             facts[f"limit of {name}"] = f"{format_cost(name, self.costs[name])} of {format_cost(name, limit)}"
@@ -74,7 +75,7 @@ class Prediction(ScaledNetwork):
 
     @cached_property
     def accuracy(self) -> dict[str, Any] | None:
-        """Expected top-1 accuracy with its 90 % interval, or None.
+        """Expected top-1 accuracy, or merit of another score, with its 90 % interval; or None.
 
         `of` says whose: this `architecture`'s, by the surrogate, or that of the `front` at this budget. `in_range` says
         whether it lies within what was trained: outside, the interval is wider.
@@ -93,11 +94,19 @@ class Prediction(ScaledNetwork):
             of, inside = "architecture", bool(surrogate.in_range_of(inputs, cost)[0])
         elif self.formula.accuracy is not None:
             error_low, error_high = self.formula.accuracy.interval(self.c, seen=self.formula.c_range)
-            mean, low, high = 1 - float(self.formula.accuracy(self.c)[0]), 1 - error_high, 1 - error_low
+            most = self.formula.score.most
+            mean, low, high = most - float(self.formula.accuracy(self.c)[0]), most - error_high, most - error_low
             of, inside = "front", self.in_range
         else:
             return None
-        return bounded_accuracy(mean, low, high, of, inside)
+        return bounded_accuracy(mean, low, high, of, inside, self.formula.score)
+
+    @property
+    def score(self) -> dict[str, Any] | None:
+        """What it is expected to reach, as `accuracy`, in the values that trainers report: an RMSE, say."""
+        document: dict[str, Any] = self.formula.score.outward({ACCURACY_NAME: self.accuracy})
+        found: dict[str, Any] | None = document[self.formula.score.name]
+        return found
 
     @property
     def trained(self) -> dict[str, Any] | None:
@@ -114,11 +123,13 @@ class Prediction(ScaledNetwork):
         if accuracy is None or not near:
             return None
         best = max(near, key=lambda one: float(one["accuracy"]))
-        return best if best["accuracy"] > accuracy["mean"] + _NOTABLE else None
+        notable = _NOTABLE if formula.score.is_accuracy else 0.0
+        return best if best["accuracy"] > accuracy["mean"] + notable else None
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything a reader needs to build the network, in JSON's types."""
-        return {
+        """Everything a reader needs to build the network, in JSON's types; the score by its name."""
+        score = self.formula.score
+        document = {
             **self.integers(),
             "accuracy": self.accuracy,
             "binding": self.binding,
@@ -134,6 +145,9 @@ class Prediction(ScaledNetwork):
             "trained": self.trained,
             "warnings": list(self.formula.warnings),
         }
+        said = {} if score.is_accuracy else {"score": score.as_dict()}
+        told: dict[str, Any] = score.outward(document | said)
+        return told
 
 
 def network_table(network: Architecture) -> CardTable:
@@ -145,7 +159,9 @@ def network_table(network: Architecture) -> CardTable:
     return CardTable("Network", ("part", "blocks", "channels"), rows)
 
 
-def bounded_accuracy(mean: float, lower: float, upper: float, of: str, inside: bool) -> dict[str, Any]:
-    """An expected accuracy and its 90 % interval, as `Prediction.accuracy`, of numbers that may pass 0 or 1."""
+def bounded_accuracy(
+    mean: float, lower: float, upper: float, of: str, inside: bool, score: Score = ACCURACY
+) -> dict[str, Any]:
+    """An expected merit and its 90 % interval, as `Prediction.accuracy`, of numbers that may pass what is possible."""
     ends = (("mean", mean), ("lower", lower), ("upper", upper))
-    return {**{name: min(1.0, max(0.0, one)) for name, one in ends}, "level": 0.9, "of": of, "in_range": inside}
+    return {**{name: score.clipped(one) for name, one in ends}, "level": 0.9, "of": of, "in_range": inside}

@@ -16,6 +16,7 @@ from sampler.architecture import MAX_CHANNELS, MAX_PIXELS
 from sampler.checks import checked_whole
 from sampler.complexity import base_macs
 from sampler.knobs import knobs_among
+from trainer.score import ACCURACY, Score
 
 # Less MACs than any network has: a number whose unit was forgotten.
 _UNITLESS = 10_000
@@ -32,7 +33,8 @@ class FormulaRecord:
         base_macs: MACs of the base network at that resolution and classes: c = 1.
         kind: Kind of formula: how the curves were fitted (`planner.formulas.kinds`).
         branches: Curves for shrinking (c < 1) and for enlarging, where they were fitted.
-        accuracy: Top-1 error of the front over c, where it was fitted.
+        accuracy: Error of the front over c, where it was fitted: by how much its merit falls short of the best possible
+            one (`score.most`).
         front: The rows selected for the fit, one dict each with c, r, d, w, macs, accuracy and, where known, the trial
             and the network: `resolution`, `stem`, `widths`, `depths`, `head`. Where posterior means selected them, some
             may be dominated by what was observed.
@@ -46,6 +48,7 @@ class FormulaRecord:
         warnings: Sentences that a reader must know before any number.
         ladder: The answers over the fitted range by rising MACs, for readers without the planner; empty where nothing
             chooses them, or it knows too little.
+        score: Number that the trainings were judged by, with a limit; every accuracy here is its merit.
     """
 
     base: str
@@ -63,6 +66,7 @@ class FormulaRecord:
     non_dominated: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
     ladder: tuple[Rung, ...] = ()
+    score: Score = ACCURACY
 
     def __repr__(self) -> str:
         low, high = (format_count(macs) for macs in self.macs_range)

@@ -17,6 +17,7 @@ from sampler.complexity import count
 from sampler.knobs import knobs_among
 from sampler.limits import within
 from sampler.moves import column_names, from_rows
+from trainer.score import ACCURACY, Score
 
 NEEDED = {"macs", "c", "r", "accuracy"}  # of a point
 INTEGERS = {"resolution", "stem", "widths", "depths", "head"}  # of a point whose network the file describes
@@ -29,9 +30,10 @@ class TrainedNetwork:
     Attributes:
         macs: Exact MACs.
         reached: Accuracy that its own result is worth, shrunk by its measured noise; None where no model says.
-        accuracy: Measured accuracy; None where the formula's file does not list it.
+        accuracy: Measured accuracy, or merit of another score; None where the formula's file does not list it.
         trial: Number or name of the trial; None where the file does not say.
         architecture: Integers of the network; None where the file lists none.
+        score: Number that it is judged by.
     """
 
     macs: int
@@ -39,6 +41,7 @@ class TrainedNetwork:
     accuracy: float | None = None
     trial: int | str | None = None
     architecture: Architecture | None = None
+    score: Score = ACCURACY
 
     @property
     def name(self) -> str:
@@ -51,13 +54,15 @@ class TrainedNetwork:
     def words(self) -> str:
         """What it reached, as measured or as its own result is worth."""
         if self.accuracy is None:
-            return f"{self.reached:.1%} by its own result"
-        return f"{self.accuracy:.1%} measured"
+            assert self.reached is not None
+            return f"{self.score.text(self.reached)} by its own result"
+        return f"{self.score.text(self.accuracy)} measured"
 
     def as_dict(self) -> dict[str, Any]:
         """In JSON's types."""
         parts = {} if self.architecture is None else self.architecture.as_dict()
-        return {"macs": self.macs, "reached": self.reached, "accuracy": self.accuracy, "trial": self.trial, **parts}
+        reached = {"reached": self.reached, "accuracy": self.accuracy}
+        return {"macs": self.macs, **self.score.outward(reached), "trial": self.trial, **parts}
 
 
 class TrainedNetworks:
@@ -108,7 +113,7 @@ class TrainedNetworks:
         one, macs = self.networks[row], int(self._macs[row])
         point = next((point for point in self.points if self._same(point, macs, one.resolution)), {})
         reached = float(self.formula.answers.reached[row])
-        return TrainedNetwork(macs, reached, point.get("accuracy"), point.get("trial"), one)
+        return TrainedNetwork(macs, reached, point.get("accuracy"), point.get("trial"), one, self.formula.score)
 
     def _of_point(self, point: Mapping[str, Any]) -> TrainedNetwork:
         if self.networks is not None and self._macs is not None:
@@ -116,7 +121,8 @@ class TrainedNetworks:
                 if self._same(point, int(self._macs[row]), int(self.networks.resolution[row])):
                     return self._of_row(int(row))
         one = self._described(point)
-        return TrainedNetwork(int(point["macs"]), None, float(point["accuracy"]), point.get("trial"), one)
+        accuracy, score = float(point["accuracy"]), self.formula.score
+        return TrainedNetwork(int(point["macs"]), None, accuracy, point.get("trial"), one, score)
 
     def _described(self, point: Mapping[str, Any]) -> Architecture | None:
         """The network of a point that holds its integers."""

@@ -25,6 +25,7 @@ from planner.study.designs import draw_design
 from planner.study.trials import trained
 from sampler import Architectures, Limit, SearchSpace
 from sampler.seeds import offset_seed
+from trainer.score import ACCURACY, Score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,6 +70,7 @@ class QueuedProposals:
         promised: Expected accuracy and gain of each, where enough is known.
         notes: Sentences that say what was done and why.
         counts: Trials of the study by what became of them.
+        score: Number that the study's trainings are judged by.
     """
 
     study: str
@@ -78,6 +80,7 @@ class QueuedProposals:
     promised: pd.DataFrame | None
     notes: tuple[str, ...]
     counts: dict[str, int]
+    score: Score = ACCURACY
 
     def __repr__(self) -> str:
         return f"QueuedProposals({len(self.architectures or ())} by {self.method} in {self.study})"
@@ -86,7 +89,10 @@ class QueuedProposals:
         """Everything in JSON's types."""
         frame = None if self.architectures is None else architectures_frame(self.architectures, self.space)
         queued = [] if frame is None else [self._facts(frame, row) for row in range(len(frame))]
-        return {"study": self.study, "method": self.method, "queued": queued, "notes": list(self.notes), **self.counts}
+        facts = {"study": self.study, "method": self.method, "queued": queued, "notes": list(self.notes), **self.counts}
+        said = {} if self.score.is_accuracy else {"score": self.score.as_dict()}
+        told: dict[str, Any] = self.score.outward(facts | said)
+        return told
 
     def _facts(self, frame: pd.DataFrame, row: int) -> dict[str, Any]:
         assert self.architectures is not None
@@ -247,4 +253,7 @@ def _queued(
     notes: Sequence[str],
     promised: pd.DataFrame | None = None,
 ) -> QueuedProposals:
-    return QueuedProposals(ledger.folder.name, method, architectures, space, promised, tuple(notes), ledger.counts())
+    score = ledger.settings.score
+    return QueuedProposals(
+        ledger.folder.name, method, architectures, space, promised, tuple(notes), ledger.counts(), score
+    )

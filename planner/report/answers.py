@@ -81,11 +81,13 @@ def _expected(source: ReportSource, columns: dict[str, FloatArray]) -> list[dict
         return None
     inputs = np.column_stack([columns[name] for name in surrogate.inputs])
     cost = columns[surrogate.cost] if surrogate.cost else None
-    mean, lower, upper = (np.clip(part, 0.0, 1.0) for part in surrogate.intervals_of(inputs, cost))
+    score = source.table.score
+    mean, lower, upper = (
+        [score.clipped(one) for one in part.tolist()] for part in surrogate.intervals_of(inputs, cost)
+    )
     inside = surrogate.in_range_of(inputs, cost)
     return [
-        {"mean": float(mean[i]), "lower": float(lower[i]), "upper": float(upper[i]), "in_range": bool(inside[i])}
-        for i in range(len(inputs))
+        {"mean": mean[i], "lower": lower[i], "upper": upper[i], "in_range": bool(inside[i])} for i in range(len(inputs))
     ]
 
 
@@ -93,10 +95,10 @@ def front_accuracy(formula: FormulaCurves) -> list[dict[str, float]]:
     """Expected accuracy of the front over MACs, with its 90 % interval; empty where none was fitted."""
     if formula.accuracy is None:
         return []
-    points = []
+    points, score = [], formula.score
     for c in np.geomspace(*formula.c_range, 40).tolist():
         low, high = formula.accuracy.interval(c)
         mean = float(formula.accuracy(c)[0])
-        ends = {"mean": 1 - mean, "lower": 1 - high, "upper": 1 - low}
-        points.append({"macs": c * formula.base_macs, **{name: min(1.0, max(0.0, one)) for name, one in ends.items()}})
+        ends = {"mean": score.most - mean, "lower": score.most - high, "upper": score.most - low}
+        points.append({"macs": c * formula.base_macs, **{name: score.clipped(one) for name, one in ends.items()}})
     return points

@@ -5,9 +5,10 @@ from __future__ import annotations
 from planner.formulas.kinds import FORMULA_KINDS
 from planner.report import plots
 from planner.report.markup import figure, legend, section
-from planner.report.plots import Numbers, percent
+from planner.report.plots import Numbers, judged_by, percent, reached
 from planner.text.markup import details, html_table, paragraph
 from planner.text.quantities import format_count
+from trainer.score import Score
 
 _LEVELS = ("50", "80", "90")
 _LISTED = ("trial", "origin", "accuracy", "macs", "resolution", "r", "d", "w", "depths", "widths", "front", "selected")
@@ -25,6 +26,7 @@ def trust_section(numbers: Numbers) -> str:
     if found is None:
         why = numbers["why"].get("surrogate", "its surrogate reads other columns than this table has")
         return section("trust", heading, paragraph(f"There is nothing to calibrate: {why}."), _errors(numbers))
+    score = judged_by(numbers)
     entries = [
         ("circle", "training", "inside its 90 % interval"),
         ("cross", "missed", "outside"),
@@ -32,7 +34,7 @@ def trust_section(numbers: Numbers) -> str:
     ]
     caption = (
         f"Each training, expected by a surrogate that was fitted without it (cross-validation): off by "
-        f"{100 * found['rmse']:.3g} points (root mean square). On the line, both agree."
+        f"{score.gap(found['rmse'], '.3g')} (root mean square). On the line, both agree."
     )
     rows = [
         [f"{level} %", *(None if one is None else percent(round(one, 3)) for one in _covered(found, level))]
@@ -40,7 +42,7 @@ def trust_section(numbers: Numbers) -> str:
     ]
     header = ("interval", "trainings inside", "of a linear model's")
     covered = html_table("Coverage: how many fall inside their interval, calibrated on other trainings", header, rows)
-    drawn = figure(plots.calibration(found, numbers["trainings"]), caption, legend(entries))
+    drawn = figure(plots.calibration(numbers), caption, legend(entries))
     return section("trust", heading, drawn, covered, _errors(numbers))
 
 
@@ -55,13 +57,18 @@ def _errors(numbers: Numbers) -> str:
     rows = []
     for name, value in numbers["formula"]["errors"].items():
         direction, _, rest = name.partition("_")
-        words = NOTED.get(name) or (f"{direction}: {NOTED[rest]}" if rest in ("r", "d") else None)
+        words = _noted(name, judged_by(numbers)) or (f"{direction}: {NOTED[rest]}" if rest in ("r", "d") else None)
         if words:
             rows.append([words, f"{value:.3g}"])
     unit = "in logs; " if FORMULA_KINDS[numbers["formula"]["kind"]].logs else ""
     return details(
         "Errors of the curves", html_table(f"Root mean square errors ({unit}cross-validated)", ("of", "error"), rows)
     )
+
+
+def _noted(name: str, score: Score) -> str | None:
+    words = NOTED.get(name)
+    return words and words.replace("accuracy", score.name)
 
 
 def time_section(numbers: Numbers) -> str:
@@ -81,23 +88,31 @@ def time_section(numbers: Numbers) -> str:
 
 def data_section(numbers: Numbers) -> str:
     """The trainings, and everything as files."""
+    score = judged_by(numbers)
     names = [name for name in _LISTED if any(one.get(name) is not None for one in numbers["trainings"])]
-    rows = [[_cell(name, one) for name in names] for one in sorted(numbers["trainings"], key=lambda one: one["macs"])]
+    rows = [
+        [_cell(name, one, score) for name in names] for one in sorted(numbers["trainings"], key=lambda one: one["macs"])
+    ]
     words = [i for i, name in enumerate(names) if name in ("origin", "depths", "widths", "front", "selected")]
-    listed = details(f"The {len(rows)} trainings", html_table("By rising MACs", names, rows, words))
+    listed = details(
+        f"The {len(rows)} trainings",
+        html_table("By rising MACs", [score.name if name == "accuracy" else name for name in names], rows, words),
+    )
     lost = [[one["trial"], one["status"], one["message"]] for one in numbers["lost"]]
     failed = details(
-        f"The {len(lost)} trainings without an accuracy",
+        f"The {len(lost)} trainings without {'an accuracy' if score.is_accuracy else 'a score'}",
         html_table("The last ones, and what they said", ("trial", "status", "message"), lost, (1, 2)),
     )
     files = ["trainings.csv", "answers.csv", "numbers.json", *(["formula.json"] if numbers["formula"] else [])]
     buttons = "".join(f'<button type="button" data-file="{name}">{name}</button>' for name in files)
     note = "trainings.csv is a table that `planner fit` and `planner report` read."
+    if not score.is_accuracy:
+        note = f"trainings.csv has {score.name} as it was reported; accuracies in the other files are its merits."
     kept = [f"<p>{buttons}</p>", paragraph(note, "muted"), listed, failed if lost else ""]
     return section("data", "The numbers", *kept)
 
 
-def _cell(name: str, one: Numbers) -> str | None:
+def _cell(name: str, one: Numbers, score: Score) -> str | None:
     value = one.get(name)
     if value is None:
         return None
@@ -108,5 +123,5 @@ def _cell(name: str, one: Numbers) -> str | None:
     if name == "macs":
         return format_count(value)
     if name == "accuracy":
-        return percent(value)
+        return reached(value, score)
     return f"{value:.3f}" if isinstance(value, float) else str(value)

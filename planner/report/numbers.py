@@ -41,7 +41,7 @@ _UNKNOWN = "unknown"  # origin or status, where a table does not say
 
 
 def numbers_of(source: ReportSource) -> dict[str, Any]:
-    """All of them."""
+    """All of them; of another score than accuracy, accuracies are its merits, and `score` says which."""
     table, formula = source.table, source.formula
     answers, missing = answers_of(source)
     low, high = float(table.frame["c"].min()), float(table.frame["c"].max())
@@ -66,13 +66,14 @@ def numbers_of(source: ReportSource) -> dict[str, Any]:
         "time": time_of(source.finished),
         "lost": lost_of(source.finished),
         "calibration": calibration_of(source),
+        **({} if table.score.is_accuracy else {"score": table.score.as_dict()}),
         **(_standing(source.situation) if source.situation else {"status": None, "next": None}),
     }
 
 
 def warnings_of(source: ReportSource) -> list[str]:
     """What a reader must know before any number: of these trainings, and of the formula's."""
-    why = warning_of(source.table.frame["accuracy"], source.table.classes)
+    why = warning_of(source.table.frame["accuracy"], source.table.classes, source.table.score)
     return list(dict.fromkeys([*([why] if why else []), *(source.formula.warnings if source.formula else ())]))
 
 

@@ -11,7 +11,11 @@
       if (value >= unit) return digits(value / unit, 4) + suffix;
     return digits(value, 4);
   };
-  const percent = (share) => digits(100 * share, 3) + " %";
+  // What trainings are judged by: accuracies are shares, of any other score the page has merits: its negative where lower is better.
+  const score = numbers.score, sign = score && score.lower ? -1 : 1, unit = score && score.unit ? ` ${score.unit}` : "";
+  const reached = (merit) => score ? digits(sign * merit, 4) + unit : digits(100 * merit, 3) + " %";
+  const span = (lower, upper) => (sign < 0 ? [upper, lower] : [lower, upper]).map(reached).join(" to ");
+  const named = ({ accuracy, ...one }) => !score || accuracy === undefined ? { accuracy, ...one } : { [score.name]: sign * accuracy, ...one };
 
   // Expected accuracy between the answers that the planner gave, straight in log MACs.
   const own = numbers.answers.filter((one) => one.rule === "learned" && one.accuracy);
@@ -52,14 +56,17 @@
       const why = inside ? `the cheapest answer has ${count(formula.ladder[0].macs)} MACs` : "outside the range the formula answers";
       return { resolution: "-", depths: "-", widths: "-", macs: `no answer: ${why}`, accuracy: "-", difference: "-" };
     }
-    const gain = smooth && 100 * (rung.accuracy - smooth[0]), more = gain < 0 ? "less" : "more";
+    const gain = smooth && rung.accuracy - smooth[0];
+    const gap = score
+      ? `be about ${digits(Math.abs(gain), 3)}${unit} ${gain < 0 ? "worse" : "better"}`
+      : `reach about ${Math.abs(100 * gain).toFixed(1)} points ${gain < 0 ? "less" : "more"}`;
     return {
       resolution: `${rung.resolution} px`,
       depths: rung.depths.join(" "),
       widths: widths(rung) + Object.entries(rung.knobs ?? {}).map(([name, values]) => `; ${name} ${values.join(" ")}`).join(""),
       macs: `${rung.macs.toLocaleString("en-US")} (${signed(100 * (rung.macs / budget - 1), 2)} % of the budget)`,
-      accuracy: `${percent(rung.accuracy)} (${percent(rung.lower)} to ${percent(rung.upper)}, 90 %)`,
-      difference: smooth ? `the answer is expected to reach about ${Math.abs(gain).toFixed(1)} points ${more} than the formula's network` : "not known",
+      accuracy: `${reached(rung.accuracy)} (${span(rung.lower, rung.upper)}, 90 %)`,
+      difference: smooth ? `the answer is expected to ${gap} than the formula's network` : "not known",
     };
   };
 
@@ -80,7 +87,7 @@
     }
     const cells = {
       ...found,
-      accuracy: hopes ? `about ${percent(hopes[0])} (${percent(hopes[1])} to ${percent(hopes[2])}, 90 %)` : "not known",
+      accuracy: hopes ? `about ${reached(hopes[0])} (${span(hopes[1], hopes[2])}, 90 %)` : "not known",
       range: inside ? "inside the range of the trainings" : `OUTSIDE ${count(low)} to ${count(high)} MACs: an extrapolation`,
     };
     for (const [name, value] of Object.entries(cells)) byId(`out-${name}`).textContent = value;
@@ -204,7 +211,7 @@
   };
   const { name: base, resolution: base_resolution, classes } = numbers.base, task = { base, base_resolution, classes };
   const files = {
-    "trainings.csv": () => csv(numbers.trainings.map((one) => ({ ...task, ...one }))), // as `planner fit` reads it
+    "trainings.csv": () => csv(numbers.trainings.map((one) => ({ ...task, ...named(one) }))), // as `planner fit` reads it
     "answers.csv": () => csv(numbers.answers),
     "numbers.json": () => JSON.stringify(numbers, null, 1),
     "formula.json": () => text,

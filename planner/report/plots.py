@@ -7,6 +7,7 @@ from typing import Any
 
 from planner.report.svg import Axis, Drawing, spanning
 from planner.text.quantities import format_count
+from trainer.score import Score, score_from
 
 Numbers = dict[str, Any]
 # Shape and line of each rule; the style sheet gives the colours by the same names.
@@ -22,6 +23,22 @@ def percent(value: float) -> str:
     return f"{100 * value:.4g} %"
 
 
+def judged_by(numbers: Numbers) -> Score:
+    """What the report's trainings are judged by."""
+    return score_from(numbers.get("score"))
+
+
+def reached(merit: float, score: Score) -> str:
+    """A score in words: an accuracy in percent."""
+    return percent(merit) if score.is_accuracy else score.text(merit)
+
+
+def span_words(found: Numbers, score: Score) -> str:
+    """The interval of an expectation in words."""
+    ends = (found["upper"], found["lower"]) if score.lower else (found["lower"], found["upper"])
+    return " to ".join(reached(end, score) for end in ends)
+
+
 def architecture(one: Numbers) -> str:
     """An architecture in words, as every point tells it."""
     parts = [f"{format_count(one['macs'])} MACs"]
@@ -34,41 +51,45 @@ def architecture(one: Numbers) -> str:
     return ", ".join(parts)
 
 
-def training(one: Numbers) -> str:
+def training(one: Numbers, score: Score) -> str:
     """A training in words."""
     head = f"trial {one['trial']}" if "trial" in one else f"row {one['row'] + 1}"
     marks = ", on the front" * one["front"] + ", selected for the fit" * one["selected"]
-    return f"{head}{marks}: accuracy {percent(one['accuracy'])}, {architecture(one)}"
+    return f"{head}{marks}: {score.name} {reached(one['accuracy'], score)}, {architecture(one)}"
 
 
-def expected(one: Numbers) -> str:
+def expected(one: Numbers, score: Score) -> str:
     """A rule's answer in words."""
     found = one["accuracy"]
-    told = f"expected {percent(found['mean'])} ({percent(found['lower'])} to {percent(found['upper'])}, 90 %)"
+    told = f"expected {reached(found['mean'], score)} ({span_words(found, score)}, 90 %)"
     beyond = "" if found["in_range"] else ", outside the range of the trainings"
     return f"{one['rule']} at {format_count(one['budget'])} MACs: {told}{beyond}, {architecture(one)}"
 
 
 def scatter(numbers: Numbers) -> str:
     """Accuracy over MACs: every training, the front and its curve, and what the published rules would give."""
-    trainings, front = numbers["trainings"], numbers["front_accuracy"]
+    trainings, front, score = numbers["trainings"], numbers["front_accuracy"], judged_by(numbers)
     answers = [one for one in numbers["answers"] if one["accuracy"]]
     costs = [one["macs"] for one in [*trainings, *answers, *front]]
     heights = [one["accuracy"] for one in trainings] + [one["accuracy"]["mean"] for one in answers]
     heights += [one["mean"] for one in front] + [one["accuracy"] for one in numbers["ladder"]]
-    x, y = spanning(costs, 66, 548, log=True), spanning([100 * one for one in heights], 350, 30)
-    drawing = Drawing("Accuracy over MACs: trainings, front and published rules", 560, 394, x, y, "scatter")
-    drawing.frame(MACS, "top-1 accuracy (%)", format_count, lambda one: f"{one:.4g}")
+    x, y = spanning(costs, 66, 548, log=True), spanning([score.drawn(one) for one in heights], 350, 30)
+    title = f"{score.name[:1].upper()}{score.name[1:]} over MACs: trainings, front and published rules"
+    drawing = Drawing(title, 560, 394, x, y, "scatter")
+    drawing.frame(MACS, f"{score.title}{score.axis}", format_count, lambda one: f"{one:.4g}")
     macs = [one["macs"] for one in front]
-    lower, mean, upper = ([100 * one[end] for one in front] for end in ("lower", "mean", "upper"))
+    lower, mean, upper = ([score.drawn(one[end]) for one in front] for end in ("lower", "mean", "upper"))
     drawing.band(macs, lower, upper, "learned")
     drawing.line(macs, mean, "learned")
-    _rules(drawing, [one for one in answers if one["rule"] != "learned"])
-    _steps(drawing, [(one["macs"], 100 * one["accuracy"]) for one in trainings if one["front"]], "front", x.high)
-    _steps(drawing, [(one["macs"], 100 * one["accuracy"]) for one in numbers["ladder"]], "answer", _ends(numbers))
+    _rules(drawing, [one for one in answers if one["rule"] != "learned"], score)
+    for shown, kind, end in (
+        ([one for one in trainings if one["front"]], "front", x.high),
+        (numbers["ladder"], "answer", _ends(numbers)),
+    ):
+        _steps(drawing, [(one["macs"], score.drawn(one["accuracy"])) for one in shown], kind, end)
     for one in sorted(trainings, key=lambda each: bool(each["selected"])):
         shape, kind = ("diamond", "selected") if one["selected"] else ("circle", "training")
-        drawing.mark(one["macs"], 100 * one["accuracy"], shape, kind, training(one))
+        drawing.mark(one["macs"], score.drawn(one["accuracy"]), shape, kind, training(one, score))
     drawing.cursor("macs")
     return drawing.svg("big plot")
 
@@ -89,15 +110,16 @@ def _ends(numbers: Numbers) -> float:
     return float(numbers["formula"]["macs_range"][1]) if numbers["ladder"] else 0.0
 
 
-def _rules(drawing: Drawing, answers: list[Numbers]) -> None:
+def _rules(drawing: Drawing, answers: list[Numbers], score: Score) -> None:
     """What rules are expected to reach, those of one budget side by side."""
     rules = [rule for rule in RULE_SHAPES if any(one["rule"] == rule for one in answers)]
     for one in answers:
         found, rule = one["accuracy"], one["rule"]
         shift = ASIDE * (rules.index(rule) - (len(rules) - 1) / 2)
-        drawing.interval(one["macs"], 100 * found["lower"], 100 * found["upper"], rule, shift)
+        low, high = sorted(score.drawn(found[end]) for end in ("lower", "upper"))
+        drawing.interval(one["macs"], low, high, rule, shift)
         kind = f"rule {rule}" + ("" if found["in_range"] else " outside")
-        drawing.mark(one["macs"], 100 * found["mean"], RULE_SHAPES[rule], kind, expected(one), shift)
+        drawing.mark(one["macs"], score.drawn(found["mean"]), RULE_SHAPES[rule], kind, expected(one, score), shift)
 
 
 def multiplier(numbers: Numbers, name: str, label: str) -> str:
@@ -134,7 +156,9 @@ def _curve(numbers: Numbers, key: str, label: str, points: list[tuple[Numbers, f
     for one, value in points:
         shape, kind = ("diamond", "selected") if one["selected"] else ("circle", "training")
         # Few points tell their architecture twice: the scatter does for all.
-        drawing.mark(one["c"], value, shape, f"{kind} little", training(one) if one["selected"] else "")
+        drawing.mark(
+            one["c"], value, shape, f"{kind} little", training(one, judged_by(numbers)) if one["selected"] else ""
+        )
     drawing.cursor("c")
     return drawing.svg("small plot")
 
@@ -199,21 +223,23 @@ def stage_bars(
     return drawing.svg("big plot")
 
 
-def calibration(found: Numbers, trainings: Iterable[Numbers]) -> str:
-    """Measured accuracy over the one expected by a surrogate that had not seen the training."""
-    known = {one["row"]: one for one in trainings}
-    values = [100 * one[name] for one in found["rows"] for name in ("measured", "expected")]
+def calibration(numbers: Numbers) -> str:
+    """Measured scores over those expected by a surrogate that had not seen the training."""
+    found, score = numbers["calibration"], judged_by(numbers)
+    known = {one["row"]: one for one in numbers["trainings"]}
+    values = [score.drawn(one[name]) for one in found["rows"] for name in ("measured", "expected")]
     x, y = spanning(values, 60, 410), spanning(values, 370, 26)
-    drawing = Drawing("Measured over expected accuracy, out of fold", 420, 420, x, y, "calibration")
-    drawing.frame("expected accuracy, not having seen it (%)", "measured accuracy (%)", short, short)
+    drawing = Drawing(f"Measured over expected {score.name}, out of fold", 420, 420, x, y, "calibration")
+    seen = f"expected {score.name}, not having seen it{score.axis}"
+    drawing.frame(seen, f"measured {score.name}{score.axis}", short, short)
     drawing.line([x.low, x.high], [x.low, x.high], "even")
     for one in found["rows"]:
         inside = one["inside_90"] is not False
         place = "inside" if inside else "outside"
-        what = training(known[one["row"]]) if one["row"] in known else f"row {one['row'] + 1}"
-        told = f"expected {percent(one['expected'])}, {place} the 90 % interval; {what}"
+        what = training(known[one["row"]], score) if one["row"] in known else f"row {one['row'] + 1}"
+        told = f"expected {reached(one['expected'], score)}, {place} the 90 % interval; {what}"
         shape, kind = ("circle", "training") if inside else ("cross", "missed")
-        drawing.mark(100 * one["expected"], 100 * one["measured"], shape, kind, told)
+        drawing.mark(score.drawn(one["expected"]), score.drawn(one["measured"]), shape, kind, told)
     return drawing.svg("square plot")
 
 

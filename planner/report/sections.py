@@ -7,9 +7,10 @@ from typing import Any
 
 from planner.report import plots
 from planner.report.markup import figure, legend, section
-from planner.report.plots import RULE_SHAPES, Numbers, percent
+from planner.report.plots import RULE_SHAPES, Numbers, judged_by, percent, reached, span_words
 from planner.text.markup import code, details, html_table, paragraph
 from planner.text.quantities import format_count
+from trainer.score import Score
 
 ANSWER = "the answers: the best network for every budget, expected"
 CELLS = (
@@ -75,7 +76,7 @@ def answer_section(numbers: Numbers, command: str) -> str:
         '<span id="wrong" role="alert" hidden>Write a number with an optional k, M, G, B or T, such as 200M or '
         "200,000,000.</span></p>"
         '<input type="range" id="slider" min="0" max="1000" step="1" aria-label="Budget in MACs">'
-        f'<table aria-live="polite">{_cells(laddered)}</table></div>'
+        f'<table aria-live="polite">{_cells(laddered, judged_by(numbers))}</table></div>'
         "<noscript><p>This part computes in the page, and needs JavaScript.</p></noscript>"
     )
     typed = f'<p><code id="command" data-start="{escape(command)}">{escape(command)}</code></p>'
@@ -83,13 +84,14 @@ def answer_section(numbers: Numbers, command: str) -> str:
     return section("answer", heading, f'<div class="box">{live}</div>', paragraph(note, "muted"), typed, every)
 
 
-def _cells(laddered: bool) -> str:
+def _cells(laddered: bool, score: Score) -> str:
     """The rows that the page fills in: of the formula, and beside it of the ladder's answer where there is one."""
+    cells = [(key, name if key != "accuracy" or score.is_accuracy else escape(score.name)) for key, name in CELLS]
     if not laddered:
-        rows = "".join(f'<tr><th scope="row">{name}</th><td id="out-{key}"></td></tr>' for key, name in CELLS)
+        rows = "".join(f'<tr><th scope="row">{name}</th><td id="out-{key}"></td></tr>' for key, name in cells)
         return f"<tbody>{rows}</tbody>"
     rows = ""
-    for key, name in (*CELLS, ("difference", "Difference")):
+    for key, name in (*cells, ("difference", "Difference")):
         cell = f'<td id="out-{key}"></td>'
         if key in BOTH:
             cell = cell.replace("<td", '<td colspan="2"')
@@ -104,7 +106,7 @@ def _cells(laddered: bool) -> str:
 
 def _ladder(numbers: Numbers) -> str:
     """Every rung of the ladder, for those who want no slider."""
-    ladder = numbers["ladder"]
+    ladder, score = numbers["ladder"], judged_by(numbers)
     ends = [name for name in ("stem", "head") if any(one[name] for one in ladder)]
     ends += ["knobs"] if any("knobs" in one for one in ladder) else []
     rows = [
@@ -113,8 +115,8 @@ def _ladder(numbers: Numbers) -> str:
             one["resolution"],
             *(" ".join(map(str, one[name])) for name in ("depths", "widths")),
             *(_knobs(one) if name == "knobs" else one[name] for name in ends),
-            percent(one["accuracy"]),
-            f"{percent(one['lower'])} to {percent(one['upper'])}",
+            reached(one["accuracy"], score),
+            span_words(one, score),
         ]
         for one in ladder
     ]
@@ -147,7 +149,9 @@ def front_section(numbers: Numbers) -> str:
     """Accuracy over MACs, with the rules' answers as a table."""
     rules = sorted({one["rule"] for one in numbers["answers"]} - {"learned"}, key=list(RULE_SHAPES).index)
     surrogate = "surrogate" not in numbers["why"]
-    entries = [("circle", "training", "training"), ("line", "front", "the front: no other is as accurate for less")]
+    score = judged_by(numbers)
+    no_other, theirs = ("as accurate", "accuracies are") if score.is_accuracy else ("as good", f"{score.name} is")
+    entries = [("circle", "training", "training"), ("line", "front", f"the front: no other is {no_other} for less")]
     if numbers["formula"]:
         entries.append(("diamond", "selected", "selected for the fit"))
     if numbers["front_accuracy"]:
@@ -159,7 +163,7 @@ def front_section(numbers: Numbers) -> str:
     caption = "Point at a mark, touch it, or reach it by Tab and arrow keys, for its architecture. "
     if surrogate:
         caption += (
-            "Published rules were not trained here: their accuracies are expected by the surrogate, with 90 % "
+            f"Published rules were not trained here: their {theirs} expected by the surrogate, with 90 % "
             "intervals, side by side at each budget; paler where their networks lie outside the trainings, and little "
             "is known."
         )
@@ -175,18 +179,17 @@ def front_section(numbers: Numbers) -> str:
         *missing,
         details("The rules' networks", _rules(numbers)),
     ]
-    return section("front", "Accuracy and cost", *parts)
+    return section("front", f"{score.name[:1].upper()}{score.name[1:]} and cost", *parts)
 
 
 def _rules(numbers: Numbers) -> str:
     names = ("budget", "rule", "MACs", "params", "px", "depths", "widths", "expected", "90 %", "inside the trainings")
-    rows = []
+    rows, score = [], judged_by(numbers)
     for one in sorted(numbers["answers"], key=lambda each: each["budget"]):
         found = one["accuracy"]
         hope: list[str | None] = [None] * 3
         if found:
-            span = f"{percent(found['lower'])} to {percent(found['upper'])}"
-            hope = [percent(found["mean"]), span, "yes" if found["in_range"] else "no"]
+            hope = [reached(found["mean"], score), span_words(found, score), "yes" if found["in_range"] else "no"]
         shape = [" ".join(map(str, one[name])) for name in ("depths", "widths")]
         counts = [f"{one['macs']:,}", f"{one['params']:,}", one["resolution"]]
         rows.append([format_count(one["budget"]), one["rule"], *counts, *shape, *hope])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from planner.errors import PlannerError
 from planner.scores.heirs import Heirs, HeirScore, read_parents, with_shares
 from planner.study.reader import Records
+from planner.tables.scored import outward_frame
 from planner.tables.table import csv_text
 from planner.text.documents import write_own
 from sampler import Architecture
@@ -49,7 +50,7 @@ def score(ledger: Records, cache: Path, zen: bool, inherit: int, device: str, te
     Raises:
         PlannerError: If nothing was trained, or the images are not there.
     """
-    frame = ledger.table().frame
+    frame = outward_frame(ledger.table().frame, ledger.settings.score)
     architectures = [_architecture_of(row, ledger.space.base, len(ledger.space.network.stages)) for row in rows(frame)]
     path = ledger.folder / "scores.csv"
     known = read_scores(path)

@@ -30,6 +30,7 @@ from trainer.engines.engine import write_observation
 from trainer.mending import told
 from trainer.observation import STATUSES, EpochRecord, Observation
 from trainer.protocol import Job, checked_score
+from trainer.score import Score
 
 # Types of a job's fields, which tools look for where a class that inherits them is defined.
 _FIELD_TYPES = (Architecture, EpochRecord)
@@ -127,6 +128,7 @@ class Asker:
             device=device,
             threads=os.cpu_count() or 1,
             folder=folder,
+            score=training.score,
             number=number,
             macs=self.ledger.macs_of(number),
             until=until,
@@ -157,7 +159,7 @@ class Asker:
         Raises:
             PlannerError: If the trial is not being trained or belongs to somebody else, or the result is impossible.
         """
-        ledger, value = self.ledger, _score(number, score, status)
+        ledger, value = self.ledger, _score(number, score, status, self.ledger.settings.score)
         again = handed_back = False
         with storage_errors(ledger.url), ledger.exporting(again=False), ledger.locks.telling():
             self._check_is_ours(number)
@@ -198,7 +200,7 @@ class Asker:
             raise PlannerError(f"{self.ledger.folder}: trial {number} is trained by somebody else")
 
 
-def _score(number: int, score: Any, status: str) -> float | None:
+def _score(number: int, score: Any, status: str, by: Score) -> float | None:
     """A score that a training of some status can have.
 
     Raises:
@@ -210,7 +212,7 @@ def _score(number: int, score: Any, status: str) -> float | None:
         if score is not None:
             raise PlannerError(f"a training that ended as {status} has no score; leave {shown(score)} out")
         return None
-    value = checked_score(score, f"trial {number}, score {shown(score)}")
+    value = checked_score(score, f"trial {number}, score {shown(score)}", by)
     if not math.isfinite(value):
         raise PlannerError(f"trial {number}: the score is {value}; tell status='diverged' instead")
     return value

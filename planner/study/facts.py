@@ -16,6 +16,7 @@ from planner.study.settings import first_problem
 from planner.tables.status import is_ok
 from sampler import architecture_from
 from sampler.architecture import MAX_BLOCKS, MAX_CHANNELS, MAX_PIXELS
+from trainer.score import ACCURACY_NAME
 
 if TYPE_CHECKING:
     import optuna
@@ -53,6 +54,7 @@ class EpochFacts(TypedDict):
     training_loss: float | None
     accuracy: float | None
     loss: float | None
+    facts: NotRequired[dict[str, float]]
 
 
 class AskedFacts(TypedDict, total=False):
@@ -151,7 +153,7 @@ def problem_of_trial(trial: optuna.trial.FrozenTrial, base: str, stages: int) ->
     if one["base"] != base or len(one["widths"]) != stages:
         return f"its architecture is of {one['base']} in {len(one['widths'])} stages, the study is of {base}"
     if trial.state == TrialState.COMPLETE:
-        told = [facts.get("accuracy"), float(facts["macs"])]
+        told = [facts.get(ACCURACY_NAME), float(facts["macs"])]
         if not is_ok(facts) or trial.values != told:
             return f"its values are {trial.values}, its status, accuracy and MACs {facts.get('status')}, {told}"
     return None

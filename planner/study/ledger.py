@@ -77,14 +77,14 @@ class Ledger(Records):
             if found is None:
                 if what_is_left(self.folder):
                     raise self._missing(f"{safe_url(self.url)} has no study {self.folder.name}")
-                found = new_study(storage, self.folder.name, self.settings.seed)
+                found = new_study(storage, self.folder.name, self.settings.seed, self.settings.score)
         self._refuse_gaps(found)
         return found
 
     def _make(self, path: Path) -> None:
         """Makes a ledger's file: empty where nothing was trained yet, else of what is left of the trainings."""
         if not what_is_left(self.folder):
-            make(path, partial(write_study, name=self.folder.name, seed=self.settings.seed, trials=()))
+            make(path, partial(self._write_study, trials=()))
             if was_there(self.folder) and not self.settings.storage:
                 self.tell(f"{path} was lost: begun anew, for nothing had been trained; what waited is to queue again")
             return
@@ -92,9 +92,13 @@ class Ledger(Records):
             raise self._missing(f"{path} is missing")
         with self.locks.coordinating():
             trials = rebuilt(self.folder, self.settings, self.distributions())
-            make(path, partial(write_study, name=self.folder.name, seed=self.settings.seed, trials=trials))
+            make(path, partial(self._write_study, trials=trials))
         n = len(observations_in(self.folder))
         self.tell(f"{path} was lost: made anew of {n} observations; what waited is in none of them, so queue it again")
+
+    def _write_study(self, path: Path, trials: Sequence[optuna.trial.FrozenTrial]) -> None:
+        settings = self.settings
+        write_study(path, self.folder.name, settings.seed, trials, settings.score)
 
     def _refuse_gaps(self, study: optuna.Study) -> None:
         """Refuses a ledger from which trials are missing: Optuna would give their successors' numbers again."""
@@ -114,7 +118,7 @@ class Ledger(Records):
             self.finish_queueing()  # one that was killed is finished first
         with storage_errors(self.url), self.locks.coordinating():
             if self._metric_names() is None:  # of an older version
-                name_values(self.study)
+                name_values(self.study, self.settings.score)
             yield
 
     @contextmanager

@@ -15,7 +15,15 @@ from planner.study.locks import locks_of
 from planner.study.patience import patient
 from planner.study.rebuilding import was_there, what_is_left
 from planner.study.settings import StudySettings
-from planner.study.storage import VALUE_NAMES, agree, driver_errors, storage_errors, storage_to_read, study_name
+from planner.study.storage import (
+    agree,
+    directions_of,
+    driver_errors,
+    storage_errors,
+    storage_to_read,
+    study_name,
+    value_names,
+)
 from planner.study.urls import file_of, safe_url, with_driver
 
 if TYPE_CHECKING:
@@ -108,15 +116,14 @@ class OpenedLedger:
         """Refuses a study that another program made.
 
         Raises:
-            PlannerError: If its values are not accuracy and MACs.
+            PlannerError: If its values are not the score and MACs.
         """
-        import optuna
-
-        wanted = [optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE]
-        if self.study.directions != wanted or self._metric_names() not in (None, VALUE_NAMES):
+        score = self.settings.score
+        found = [direction.name.lower() for direction in self.study.directions]
+        if found != directions_of(score) or self._metric_names() not in (None, value_names(score)):
             raise PlannerError(
                 f"{safe_url(self.url)}: study {self.study.study_name} was not made by the planner (its values are not "
-                "accuracy and macs); name another --study, or another --storage"
+                f"{score.name} and macs); name another --study, or another --storage"
             )
 
     def _metric_names(self) -> list[str] | None:

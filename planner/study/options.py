@@ -25,6 +25,7 @@ from trainer.images import load_images, skipping
 from trainer.observation import COMMAND
 from trainer.pictures import first_names
 from trainer.recipe import recipe_named
+from trainer.score import ACCURACY, Score
 from trainer.trainers import trainer_named
 
 _BASE = "efficientnet_b0"
@@ -63,6 +64,7 @@ class StudyOptions:
         command: Command line of a program that trains, instead of a trainer, as `trainer.command_line` takes it.
         score_file: Path of the file that holds its score; what it prints.
         vary: Names of the knobs that are drawn, too; none.
+        score: Number that trainings are judged by; accuracy.
     """
 
     base: str | Callable[..., Any] | None = None
@@ -87,6 +89,7 @@ class StudyOptions:
     command: str | None = None
     score_file: str | None = None
     vary: tuple[str, ...] | None = None
+    score: Score | None = None
 
     @property
     def source(self) -> str | None:
@@ -120,6 +123,8 @@ def settings_of(folder: Path, options: StudyOptions, tell: Progress | None = Non
         raise PlannerError(f"--data {source}: a path that is no UTF-8, as study.toml is; rename that file or folder")
     if options.trainer is not None or options.command is not None:
         _check_beside_trainer(options)
+    if options.score not in (None, ACCURACY) and options.classes is None:
+        raise PlannerError("--score is another trainer's: the trainer of images is judged by accuracy; leave it out")
     if options.classes is not None:
         if options.data is not None:
             raise PlannerError("images say how many classes they have; leave --classes out")
@@ -181,6 +186,7 @@ def _settings(options: StudyOptions, images: dict[str, Any]) -> StudySettings:
         "base": network.name,
         "network": declared,
         **_renamed(options, seed="seed", storage="storage", trainer="trainer"),
+        **({} if options.score is None else {"score": options.score.as_dict()}),
         **_command(options),
         "data": {"side": side, **_renamed(options, holdout="holdout"), **images},
         "space": space,
@@ -248,6 +254,7 @@ def options_of(settings: StudySettings) -> StudyOptions:
         command=settings.command.line if settings.command else None,
         score_file=settings.command.score_file if settings.command else None,
         vary=tuple(space.knobs),
+        score=settings.score,
     )
 
 
@@ -302,4 +309,6 @@ def _typed(name: str, value: Any) -> str:
         return " ".join(_typed(name, one) for one in value)
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, Score):
+        return value.typed
     return safe_url(value) if name == "storage" and value else str(value) or "''"

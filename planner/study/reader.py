@@ -31,6 +31,7 @@ from planner.study.trials import (
     trials_frame,
     work_of,
 )
+from planner.tables.scored import outward_frame
 from planner.tables.table import ASKS, Table, csv_text, frame_sha256, usable
 from planner.text.markup import Card, drawn
 from sampler import Architecture, Architectures, rule_named
@@ -99,6 +100,7 @@ class Records(OpenedLedger):
             "base network": f"{settings.base} at {settings.space.resolution} px, {settings.data.classes} classes",
             "images": settings.data.source or None,
             "trainer": settings.command.line if settings.command else settings.trainer or None,
+            "score": None if settings.score.is_accuracy else f"{settings.score.name}{settings.score.axis}",
             "training": f"{settings.fidelity.epochs} epochs" + ("" if own else f", recipe {settings.recipe.name}"),
             "trials": ", ".join(f"{n} {name}" for name, n in self.counts().items()),
         }
@@ -155,9 +157,9 @@ class Records(OpenedLedger):
         return [one.number for one in self._trials() if architecture_of(one.user_attrs) == architecture]
 
     def accuracy_of(self, number: int) -> float | None:
-        """Accuracy of a trial; None where it has none."""
+        """Accuracy of a trial, or the merit of another score; None where it has none."""
         trial = self._frozen(number)
-        return float(trial.values[0]) if trial.values else None
+        return self.settings.score.merit(float(trial.values[0])) if trial.values else None
 
     def seconds_of(self, number: int) -> float:
         """Seconds that a trial's training took; 0 where that is not known."""
@@ -232,11 +234,15 @@ class Records(OpenedLedger):
         return sum("retry_of" not in facts and not facts.get("repeat") and ASKS not in facts for facts in attributes)
 
     def frame(self) -> pd.DataFrame:
-        """Every finished trial as a row, in the columns of `planner.tables.table`."""
+        """Every finished trial as a row, in the columns of `planner.tables.table`; `shown` is what people are given."""
         finished = self._finished()
         if self._frame is None or len(self._frame) != len(finished):  # finished trials change no more
             self._frame, self._table = trials_frame(finished, self.settings), None
         return self._frame.copy()
+
+    def shown(self) -> pd.DataFrame:
+        """Every finished trial as a row, with the score as it was reported, under its name."""
+        return outward_frame(self.frame(), self.settings.score)
 
     def export(self) -> Path:
         """Writes every finished trial to `trials.csv`, and what was seen in their epochs to `epochs.csv`.
@@ -252,9 +258,9 @@ class Records(OpenedLedger):
             return path
         reach("export.begun")
         try:
-            write_atomically(path, csv_text(self.frame()))
+            write_atomically(path, csv_text(self.shown()))
             reach("export.trials")
-            write_atomically(epochs, csv_text(epochs_frame(finished)))
+            write_atomically(epochs, csv_text(outward_frame(epochs_frame(finished), self.settings.score, merits=False)))
         except OSError as error:
             raise PlannerError(told(error)) from error
         self._exported = len(finished)
@@ -269,7 +275,7 @@ class Records(OpenedLedger):
         """
         frame = self.frame()
         if self._table is None:
-            self._table = usable(frame, frame_sha256(frame), str(self.folder), self.settings.base)
+            self._table = usable(frame, frame_sha256(frame), str(self.folder), self.settings.base, self.settings.score)
         return replace(self._table, frame=self._table.frame.copy())
 
     def distributions(self) -> dict[str, optuna.distributions.IntDistribution]:

@@ -32,6 +32,7 @@ from sampler.space import BOUNDS, SHRINK_WINDOW
 from trainer.command_line import check_command
 from trainer.observation import COMMAND, Command, DataSpec, Fidelity
 from trainer.recipe import LARGEST_MAGNITUDE, Recipe, recipe_named
+from trainer.score import ACCURACY, Score
 
 Bounds = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 Side = Annotated[int, Field(ge=SIDES[0], le=SIDES[1])]
@@ -73,7 +74,7 @@ class DataSettings(BaseModel):
     source: str = "fractal"
     side: Side
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    classes: Annotated[int, Field(ge=2, le=MAX_CHANNELS)]
+    classes: Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
     fingerprint: str = ""
 
 
@@ -113,10 +114,15 @@ class _Table:
         named: dict[str, Any] = {one.name: ({**hints, **limited}[one.name], one.default) for one in fields(record)}
         table = handler.generate_schema(create_model(f"{record.__name__}Settings", __config__=CLOSED, **named))
         completed = core_schema.no_info_before_validator_function(self.before, table)
-        written = core_schema.plain_serializer_function_ser_schema(asdict)
+        written = core_schema.plain_serializer_function_ser_schema(_known)
         return core_schema.no_info_after_validator_function(
             lambda found: record(**dict(found)), completed, serialization=written
         )
+
+
+def _known(record: Any) -> dict[str, Any]:
+    """The fields of a record, but for those that are None, which TOML cannot say."""
+    return {name: value for name, value in asdict(record).items() if value is not None}
 
 
 def _named(given: Any) -> Any:
@@ -136,6 +142,7 @@ class StudySettings(BaseModel):
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     storage: str = ""
     trainer: str = ""  # "" for the image trainer
+    score: Annotated[Score, _Table({})] = ACCURACY
     command: Annotated[Command, _Table({})] | None = None  # of the trainer that is a program
     data: DataSettings
     space: SpaceSettings
@@ -145,6 +152,8 @@ class StudySettings(BaseModel):
     @model_validator(mode="after")
     def _buildable(self) -> StudySettings:
         base_named(self.base)
+        if not self.score.is_accuracy and self.data.source:
+            raise ValueError("the image trainer's score is accuracy; remove [score]")
         self.search_space()
         if (self.trainer == COMMAND) != (self.command is not None):
             raise InputError(
@@ -163,6 +172,7 @@ class StudySettings(BaseModel):
     def left_out(self) -> dict[str, Any]:
         """Settings that are not written, because an older version's study has none."""
         without: dict[str, Any] = {name: True for name in ("trainer", "command", "network") if not getattr(self, name)}
+        without |= {"score": True} if self.score.is_accuracy else {}
         return without if self.space.knobs else {**without, "space": {"knobs"}}
 
     def data_spec(self, cache: Path) -> DataSpec:

@@ -7,18 +7,18 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from planner.errors import PlannerError
 from planner.study.ledger_file import BUSY_SECONDS, damaged, is_damage, reading
 from planner.study.optuna_rows import DamagedError, read_fast
 from planner.study.settings import StudySettings
 from planner.study.urls import file_of, safe_url
+from trainer.score import ACCURACY, Score
 
 if TYPE_CHECKING:
     import optuna
 
-VALUE_NAMES = ["accuracy", "macs"]  # what dashboards call the two values
 # The attribute of a study in a shared storage that says what it is.
 SETTINGS = "settings"
 
@@ -126,28 +126,38 @@ def study_name(storage: Any, folder: Path, own: bool) -> str:
     return str(names[0]) if len(names) == 1 else folder.name
 
 
-def new_study(storage: Any, name: str, seed: int) -> optuna.Study:
+def new_study(storage: Any, name: str, seed: int, score: Score) -> optuna.Study:
     """Makes a study in a storage, or opens the one that somebody made meanwhile."""
     import optuna
 
     study = optuna.create_study(
         study_name=name,
         storage=storage,
-        directions=["maximize", "minimize"],
+        directions=directions_of(score),
         sampler=optuna.samplers.RandomSampler(seed=seed),
         load_if_exists=True,
     )
-    name_values(study)
+    name_values(study, score)
     return study
 
 
-def name_values(study: optuna.Study) -> None:
+def value_names(score: Score) -> list[str]:
+    """What dashboards call a trial's two values."""
+    return [score.name, "macs"]
+
+
+def directions_of(score: Score) -> list[Literal["minimize", "maximize"]]:
+    """Which way each of a trial's two values is better."""
+    return ["minimize" if score.lower else "maximize", "minimize"]
+
+
+def name_values(study: optuna.Study, score: Score) -> None:
     """Names a study's values for dashboards."""
     import optuna
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names(VALUE_NAMES)
+        study.set_metric_names(value_names(score))
 
 
 def annotate(study: optuna.Study, trial: optuna.trial.FrozenTrial, facts: Mapping[str, Any]) -> None:
@@ -167,7 +177,9 @@ def set_state(study: optuna.Study, trial: optuna.trial.FrozenTrial, state: optun
     study._storage.set_trial_state_values(trial._trial_id, state=state)
 
 
-def write_study(path: Path, name: str, seed: int, trials: Sequence[optuna.trial.FrozenTrial]) -> None:
+def write_study(
+    path: Path, name: str, seed: int, trials: Sequence[optuna.trial.FrozenTrial], score: Score = ACCURACY
+) -> None:
     """Writes a new SQLite file that holds one study.
 
     Args:
@@ -175,10 +187,11 @@ def write_study(path: Path, name: str, seed: int, trials: Sequence[optuna.trial.
         name: Name of the study.
         seed: Random seed of its sampler.
         trials: Which it shall hold.
+        score: Number that its trainings are judged by.
     """
     storage = storage_of(f"sqlite:///{path}")
     try:
-        new_study(storage, name, seed).add_trials(trials)
+        new_study(storage, name, seed, score).add_trials(trials)
     finally:
         storage.remove_session()
         storage.engine.dispose()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from sampler.moves import column_names, stage_columns
 from trainer.declared.loading import shipped_network
 from trainer.observation import Observation, Training
 from trainer.recipe import recipe_named
+from trainer.score import ACCURACY_NAME
 
 if TYPE_CHECKING:
     import optuna
@@ -50,7 +51,7 @@ class LearningCurve:
 
     Attributes:
         macs: MACs of the network.
-        accuracies: Top-1 accuracy on the scoring images after each epoch, in [0, 1].
+        accuracies: Merits after each epoch: top-1 accuracy on the scoring images, in [0, 1], or another score.
     """
 
     macs: int
@@ -58,12 +59,12 @@ class LearningCurve:
 
 
 def trials_frame(trials: Sequence[optuna.trial.FrozenTrial], settings: StudySettings) -> pd.DataFrame:
-    """Finished trials as rows, in the columns of `planner.tables.table`."""
+    """Finished trials as rows, in the columns of `planner.tables.table`; `accuracy` is the merit of the score."""
     import pandas as pd
 
     network = base_named(settings.base)
     knobs = column_names(len(network.stages), knob_sizes(network, settings.space.knobs))[3 + 2 * len(network.stages) :]
-    columns = _columns(len(network.stages), knobs)
+    columns = _columns(len(network.stages), knobs, _facts_reported(trials))
     frame = pd.DataFrame([_row(trial, settings, columns) for trial in trials], columns=columns)
     # Studies that are older than these columns give the table, and its digest, that their formulas were fitted on.
     columns = [name for name in columns if name not in NEWER or frame[name].notna().any()]
@@ -90,11 +91,16 @@ def trained(frame: pd.DataFrame, shorter: bool = False) -> pd.DataFrame:
 
 
 def epochs_frame(trials: Sequence[optuna.trial.FrozenTrial]) -> pd.DataFrame:
-    """Every epoch of finished trials as a row."""
+    """Every epoch of finished trials as a row, scores as they were reported."""
     import pandas as pd
 
-    rows = [{"trial": trial.number, **record} for trial in trials for record in trial.user_attrs.get("history", [])]
-    return pd.DataFrame(rows, columns=["trial", "epoch", "training_loss", "accuracy", "loss"])
+    rows = [
+        {"trial": trial.number, **record, **record.get("facts", {})}
+        for trial in trials
+        for record in trial.user_attrs.get("history", [])
+    ]
+    facts = sorted({name for row in rows for name in row.get("facts", {})})
+    return pd.DataFrame(rows, columns=["trial", "epoch", "training_loss", "accuracy", "loss", *facts])
 
 
 def curves_of(
@@ -111,10 +117,15 @@ def curves_of(
     for facts in (trial.user_attrs for trial in trials if is_ok(trial.user_attrs)):
         if _task(facts, settings) != wanted:
             continue
-        scored = tuple(record["accuracy"] for record in facts.get("history", []) if record["accuracy"] is not None)
+        scored = merits_of((record["accuracy"] for record in facts.get("history", [])), settings)
         if scored:
             curves.append(LearningCurve(facts["macs"], scored))
     return curves
+
+
+def merits_of(values: Iterable[float | None], settings: StudySettings) -> tuple[float, ...]:
+    """Reported scores as models see them, without those that are None."""
+    return tuple(settings.score.merit(value) for value in values if value is not None)
 
 
 def _task(facts: Mapping[str, Any], settings: StudySettings) -> dict[str, Any]:
@@ -143,13 +154,13 @@ def timings_of(trials: Sequence[optuna.trial.FrozenTrial], settings: StudySettin
     return np.array([work_of(facts, settings) for facts in timed]), own_seconds(seconds, cpu_seconds, threads)
 
 
-def _columns(stages: int, knobs: Sequence[str]) -> list[str]:
+def _columns(stages: int, knobs: Sequence[str], reported: Sequence[str]) -> list[str]:
     numbers = range(1, stages + 1)
     return [
         *("trial", "status", "base", "rule", "origin", "base_resolution", "classes", "resolution", "stem"),
         *(f"width_{i}" for i in numbers),
         *(f"depth_{i}" for i in numbers),
-        *("head", *knobs, "r", "d", "w", *COSTS, "accuracy", "loss"),
+        *("head", *knobs, "r", "d", "w", *COSTS, ACCURACY_NAME, "loss", *reported),
         *(
             "epochs",
             "data_share",
@@ -168,6 +179,7 @@ def _columns(stages: int, knobs: Sequence[str]) -> list[str]:
 def _row(trial: optuna.trial.FrozenTrial, settings: StudySettings, columns: Sequence[str]) -> dict[str, Any]:
     facts = trial.user_attrs
     architecture = architecture_of(facts)
+    value = facts.get(ACCURACY_NAME)
     return {
         "trial": trial.number,
         "base": architecture.base,
@@ -178,8 +190,20 @@ def _row(trial: optuna.trial.FrozenTrial, settings: StudySettings, columns: Sequ
         "head": architecture.head,
         **parameters(architecture, settings.space.knobs),
         **{name: facts[name] for name in columns if name in facts},
+        **_last_facts(facts),
+        **({} if value is None else {ACCURACY_NAME: settings.score.merit(value)}),
         ASKS: asked_apart(facts, settings.space.knobs),
     }
+
+
+def _last_facts(facts: Mapping[str, Any]) -> dict[str, float]:
+    """What a trainer reported last beside the score, by its name; its seconds are the trial's."""
+    history = facts.get("history") or [{}]
+    return {name: value for name, value in history[-1].get("facts", {}).items() if name != "seconds"}
+
+
+def _facts_reported(trials: Sequence[optuna.trial.FrozenTrial]) -> list[str]:
+    return sorted({name for trial in trials for name in _last_facts(trial.user_attrs)})
 
 
 def asked_key(asks: Mapping[str, Any]) -> str:
@@ -256,6 +280,7 @@ def trial_training(number: int, facts: Mapping[str, Any], settings: StudySetting
         trainer=settings.trainer,
         classes=settings.data.classes if settings.trainer else 0,
         network=shipped_network(settings.base),
+        score=settings.score,
         command=settings.command,
     )
     if "epochs" in asks:

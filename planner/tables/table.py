@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.errors import PlannerError
 from planner.tables.cells import TableSource, all_there, harmless, numbers, shares, source_of, words
-from planner.tables.column_types import SHARE, column_type, knob_columns_in
+from planner.tables.column_types import NUMBER, SHARE, column_type, knob_columns_in
 from planner.tables.frames import check_columns, frame_of
 from planner.tables.multipliers import fill_multipliers
 from planner.tables.repeats import averaged_repeats
@@ -36,6 +36,7 @@ from planner.text.documents import no_column, write_out
 from sampler import BaseNetwork
 from sampler import base as base_named
 from sampler.complexity import base_macs
+from trainer.score import ACCURACY, Score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +54,7 @@ class TrainingRows:
     """Usable rows of one table.
 
     Attributes:
-        frame: Rows with `accuracy` (in [0, 1]), `macs`, and what else there was.
+        frame: Rows with `accuracy` (in [0, 1], or the merit of another score), `macs`, and what else there was.
         base: Name of the base network; "" where nobody says.
         sha256: Digest of the file, or of the CSV that the ledger exports.
         every: Rows before those that differ in their seed were averaged.
@@ -61,6 +62,7 @@ class TrainingRows:
         noise_variance: Variance of accuracy between trainings of one architecture that differ in their seed, pooled
             over all that were repeated; None where none was. Rows are means over the seeds (`repeats` of them).
         remarks: How its cells were understood, where that is not plain.
+        score: Number that the trainings are judged by.
     """
 
     frame: pd.DataFrame
@@ -70,6 +72,7 @@ class TrainingRows:
     left_out: dict[str, int]
     noise_variance: float | None = None
     remarks: tuple[str, ...] = ()
+    score: Score = ACCURACY
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -147,14 +150,21 @@ def as_study(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(status=words(frame["status"]).mask(ok_rows(frame), OK))
 
 
-def usable(frame: pd.DataFrame, sha256: str, name: str, base: str | None = None) -> Table:
+def usable(frame: pd.DataFrame, sha256: str, name: str, base: str | None = None, score: Score = ACCURACY) -> Table:
     """The rows of a study's frame that can be fitted, with c, r, d and w filled in.
+
+    Args:
+        frame: The study's; `accuracy` holds the merits of its score.
+        sha256: Digest of its text.
+        name: Name of the study in errors.
+        base: The base network.
+        score: Number that the trainings are judged by.
 
     Raises:
         PlannerError: If a column is missing, a row impossible, or no row is left.
     """
     source = TableSource(name, sha256)
-    table, _ = _measured(_trainings(frame, source, "run `planner train` first"), base, source)
+    table, _ = _measured(_trainings(frame, source, "run `planner train` first", score), base, source)
     return replace(table, frame=_apart(table.frame))
 
 
@@ -191,7 +201,7 @@ def _unused(frame: pd.DataFrame, rows: TrainingRows) -> list[str]:
     return [f"not used: {'; '.join(unused)}"] if unused else []
 
 
-def _trainings(frame: pd.DataFrame, source: TableSource, again: str) -> TrainingRows:
+def _trainings(frame: pd.DataFrame, source: TableSource, again: str, score: Score = ACCURACY) -> TrainingRows:
     """The finished rows of a frame, with numbers for all that means something here; `again`: what to do without any."""
     name = source.name
     missing = [column for column in ("accuracy", "macs") if column not in frame]
@@ -217,7 +227,7 @@ def _trainings(frame: pd.DataFrame, source: TableSource, again: str) -> Training
         count = ", ".join(f"{n} {status}" for status, n in left_out.items())
         only = f", only {count}" if count else ""
         raise PlannerError(f"{name}: no finished training (status ok) in it{only}; {again}")
-    every = _with_numbers(frame.copy(), source, remarks)
+    every = _with_numbers(frame.copy(), source, remarks, score)
     frame, noise_variance = averaged_repeats(every)
     return TrainingRows(
         frame=frame,
@@ -227,10 +237,11 @@ def _trainings(frame: pd.DataFrame, source: TableSource, again: str) -> Training
         left_out=left_out,
         noise_variance=noise_variance,
         remarks=tuple(remarks),
+        score=score,
     )
 
 
-def _with_numbers(frame: pd.DataFrame, source: TableSource, remarks: list[str]) -> pd.DataFrame:
+def _with_numbers(frame: pd.DataFrame, source: TableSource, remarks: list[str], score: Score) -> pd.DataFrame:
     """The frame with numbers where its columns' names say so; adds to the remarks."""
     import pandas as pd
 
@@ -238,6 +249,8 @@ def _with_numbers(frame: pd.DataFrame, source: TableSource, remarks: list[str]) 
         kind = column_type(str(column))
         if column in _WORDS:
             frame[column] = words(frame[column])
+        elif column == "accuracy" and not score.is_accuracy:
+            frame[column] = all_there(numbers(frame[column], source, NUMBER), frame[column], source, NUMBER)
         elif column == "accuracy":
             values, percent = shares(frame[column], source)
             if percent:
@@ -277,6 +290,7 @@ def _measured(rows: TrainingRows, base: str | None, source: TableSource) -> tupl
         left_out=rows.left_out,
         noise_variance=rows.noise_variance,
         remarks=rows.remarks,
+        score=rows.score,
         resolution=resolution,
         classes=classes,
         base_macs=unscaled,

@@ -12,6 +12,7 @@ from html import escape
 from typing import Any
 
 from planner.text.quantities import format_count
+from trainer.score import ACCURACY, ACCURACY_NAME, Score
 
 MOST_POINTS = 12  # of a front on a card
 _CARD_STYLE = (
@@ -65,23 +66,24 @@ def drawn(card: Card) -> str:
     return f'<div class="planner-shown"><style>{_CARD_STYLE}</style>\n{"".join(parts)}\n</div>'
 
 
-def points_table(caption: str, points: Sequence[Mapping[Any, Any]]) -> CardTable:
+def points_table(caption: str, points: Sequence[Mapping[Any, Any]], score: Score = ACCURACY) -> CardTable:
     """Points of a front: all, or as many as a glance takes in, the cheapest and the most expensive among them.
 
     Args:
         caption: Words above the table.
         points: Values of each by their names, cheapest first; of those that a card shows, the missing are dashes.
+        score: Number that they are judged by; `accuracy` is its merit.
     """
     n = len(points)
     some = points if n <= MOST_POINTS else [points[i * (n - 1) // (MOST_POINTS - 1)] for i in range(MOST_POINTS)]
     names = [name for name in _POINT_COLUMNS if any(name in point for point in some)]
     title = caption if n == len(some) else f"{caption} ({len(some)} of {n})"
-    header = ["MACs" if name == "macs" else name for name in names]
-    return CardTable(title, header, [_point_cells(point, names) for point in some])
+    header = [{"macs": "MACs", ACCURACY_NAME: score.name}.get(name, name) for name in names]
+    return CardTable(title, header, [_point_cells(point, names, score) for point in some])
 
 
-def _point_cells(point: Mapping[Any, Any], names: Sequence[str]) -> list[Any]:
-    formats = {"macs": format_count, "accuracy": "{:.1%}".format, **dict.fromkeys("rdw", "{:.3f}".format)}
+def _point_cells(point: Mapping[Any, Any], names: Sequence[str], score: Score) -> list[Any]:
+    formats = {"macs": format_count, ACCURACY_NAME: score.text, **dict.fromkeys("rdw", "{:.3f}".format)}
     values = [(name, point.get(name)) for name in names]
     # What is missing in a table is NaN, which differs from itself.
     return [None if value is None or value != value else formats.get(name, str)(value) for name, value in values]

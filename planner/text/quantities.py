@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from planner.errors import PlannerError
+from trainer.score import ACCURACY, Score
 
 # Digits, perhaps grouped by threes; which of the marks is the decimal one is said by `_number`.
 _NUMBER = r"([0-9][0-9.,_' ]*|\.[0-9]+)(e[+-]?[0-9]+)?"
@@ -229,8 +230,8 @@ def format_cost(name: str, value: float) -> str:
     return format_bytes(value) if name == "memory" else format_count(value)
 
 
-def format_accuracy(accuracy: Mapping[str, Any] | None) -> str | None:
-    """An expected accuracy and its interval, or None without one.
+def format_accuracy(accuracy: Mapping[str, Any] | None, score: Score = ACCURACY) -> str | None:
+    """An expected accuracy, or another score by its merits, and its interval; or None without one.
 
     Example:
         >>> format_accuracy({"mean": 0.75, "lower": 0.734, "upper": 0.766, "level": 0.9, "in_range": True})
@@ -240,5 +241,5 @@ def format_accuracy(accuracy: Mapping[str, Any] | None) -> str | None:
         return None
     what = ", of the front" if accuracy.get("of") == "front" else ""
     what += "" if accuracy["in_range"] else ", outside what was trained"
-    interval = f"{accuracy['lower']:.1%} to {accuracy['upper']:.1%}, {accuracy['level']:.0%}"
-    return f"{accuracy['mean']:.1%} ({interval}){what}"
+    interval = f"{score.span(accuracy['lower'], accuracy['upper'])}, {accuracy['level']:.0%}"
+    return f"{score.text(accuracy['mean'])} ({interval}){what}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from planner.errors import PlannerError
 from planner.study.ledger import IN_LEDGER, Ledger
-from planner.study.trials import LearningCurve
+from planner.study.trials import LearningCurve, merits_of
 from planner.training.hours import Hours
 from planner.training.interruption import Interruption
 from planner.training.progress import Listener, tell_begun, tell_epoch
@@ -173,7 +173,7 @@ class Coordinator:
         finished = self.ledger.curves(event.key)
         if not finished:
             return False
-        so_far = tuple(record.accuracy for record in event.history if record.accuracy is not None)
+        so_far = merits_of((record.accuracy for record in event.history), self.ledger.settings)
         running = LearningCurve(self.ledger.macs_of(event.key), so_far)
         return bool(so_far) and cannot_reach_front(running, finished, epochs=len(finished[0].accuracies))
 

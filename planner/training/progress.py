@@ -197,8 +197,8 @@ class JsonLines:
 
     def done(self, number: int, observation: Observation) -> None:
         """A training ended."""
-        facts = {name: getattr(observation, name) for name in ("status", "accuracy", "macs", "seconds", "message")}
-        self._write("done", trial=number, **facts)
+        facts = {name: getattr(observation, name) for name in ("status", "macs", "seconds", "message")}
+        self._write("done", trial=number, **facts, **{observation.score.name: observation.accuracy})
 
     def note(self, text: str) -> None:
         """Something worth a line."""

@@ -51,23 +51,25 @@ def front(study: Study, *, ax: Axes | None = None) -> Axes:
         PlannerError: If nothing was trained.
     """
     source, axes = _source(study), _axes(ax)
+    score = source.table.score
     trainings = sorted(trainings_of(source), key=lambda one: float(one["macs"]))
     curve = [] if source.formula is None else front_accuracy(source.formula)
     if curve:
         macs = [one["macs"] for one in curve]
-        mean, lower, upper = ([100 * one[end] for one in curve] for end in _ENDS)
+        mean, lower, upper = ([score.drawn(one[end]) for one in curve] for end in _ENDS)
         axes.fill_between(macs, lower, upper, color=_LEARNED, alpha=0.15, linewidth=0)
         axes.plot(macs, mean, color=_LEARNED, label="expected on the front, 90 %")
-    _scatter(axes, [(one["macs"], 100 * one["accuracy"]) for one in trainings], "o", "training", color="0.6")
-    best = [(one["macs"], 100 * one["accuracy"]) for one in trainings if one["front"]]
+    everywhere = [(one["macs"], score.drawn(one["accuracy"])) for one in trainings]
+    _scatter(axes, everywhere, "o", "training", color="0.6")
+    best = [(one["macs"], score.drawn(one["accuracy"])) for one in trainings if one["front"]]
     axes.step(*zip(*best, strict=True), where="post", color="black", linewidth=1, label="front")
-    chosen = [(one["macs"], 100 * one["accuracy"]) for one in trainings if one["selected"]]
+    chosen = [(one["macs"], score.drawn(one["accuracy"])) for one in trainings if one["selected"]]
     _scatter(axes, chosen, "D", "selected for the fit", color=_LEARNED)
     _published(axes, source)
     _logarithmic(axes, "MACs of one image")
     axes.xaxis.set_major_formatter(lambda value, _: format_count(value))
     axes.xaxis.set_minor_formatter(lambda value, _: format_count(value))
-    axes.set_ylabel("top-1 accuracy (%)")
+    axes.set_ylabel(f"{score.title}{score.axis}")
     axes.legend(fontsize=8)
     return axes
 
@@ -157,14 +159,14 @@ def accuracy_check(study: Study, *, ax: Axes | None = None) -> Axes:
     if found is None:
         why = source.why.get("surrogate", "its surrogate reads other columns than the trainings have")
         raise PlannerError(f"{study.folder}: nothing to check accuracies by: {why}")
-    axes = _axes(ax)
+    axes, score = _axes(ax), source.table.score
     for label, marker, inside in (("inside its 90 % interval", "o", True), ("outside", "x", False)):
         rows = [one for one in found["rows"] if (one["inside_90"] is not False) == inside]
-        _scatter(axes, [(100 * one["expected"], 100 * one["measured"]) for one in rows], marker, label)
-    ends = [100 * one[name] for one in found["rows"] for name in ("expected", "measured")]
+        _scatter(axes, [(score.drawn(one["expected"]), score.drawn(one["measured"])) for one in rows], marker, label)
+    ends = [score.drawn(one[name]) for one in found["rows"] for name in ("expected", "measured")]
     axes.plot([min(ends), max(ends)], [min(ends), max(ends)], color="0.6", linewidth=1)
-    axes.set_xlabel("expected accuracy, not having seen it (%)")
-    axes.set_ylabel("measured accuracy (%)")
+    axes.set_xlabel(f"expected {score.name}, not having seen it{score.axis}")
+    axes.set_ylabel(f"measured {score.name}{score.axis}")
     axes.legend(fontsize=8)
     return axes
 
@@ -232,11 +234,11 @@ def _published(axes: Axes, source: ReportSource) -> None:
     for rule, marker in _MARKERS.items():
         found = [one for one in answers if one["rule"] == rule]
         if found:
-            mean, lower, upper = (100 * np.array([one["accuracy"][k] for one in found]) for k in _ENDS)
+            ends = (np.array([one["accuracy"][k] for one in found]) for k in _ENDS)
+            mean, *span = (source.table.score.drawn(end) for end in ends)
+            off = [mean - np.minimum(*span), np.maximum(*span) - mean]
             macs = [one["macs"] for one in found]
-            axes.errorbar(
-                macs, mean, [mean - lower, upper - mean], fmt=marker, markersize=4, linewidth=0.7, alpha=0.6, label=rule
-            )
+            axes.errorbar(macs, mean, off, fmt=marker, markersize=4, linewidth=0.7, alpha=0.6, label=rule)
 
 
 def _grown(axes: Axes, source: ReportSource, name: str, points: Sequence[tuple[float, float, bool]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from planner.errors import PlannerError
@@ -13,7 +13,9 @@ from planner.study.studies import Standing, standings
 from planner.training.making import make_study
 from planner.workbench.own_trainer import known_trainer, trainer_name
 from planner.workbench.study import Study
+from sampler.checks import shown
 from trainer.protocol import Trainer
+from trainer.score import Score, score_from
 
 
 def create_study(
@@ -42,6 +44,7 @@ def create_study(
     recipe: str | None = None,
     seed: int | None = None,
     storage: str | None = None,
+    score: Score | Mapping[str, Any] | None = None,
 ) -> Study:
     """Makes a study in `results/NAME`; nothing is queued in it yet. Images are decoded, which may take a while.
 
@@ -75,6 +78,8 @@ def create_study(
         recipe: Name of the recipe: `fast` (default), `tinynet`, `resnet`, `adjust`, `amplify`.
         seed: Random seed of designs and trainings; 0 by default.
         storage: URL of an Optuna storage; SQLite in the study's folder by default.
+        score: Number that another trainer's trainings are judged by: `planner.Score("rmse", lower=True)`, or its
+            fields in a dict; accuracy by default.
 
     Raises:
         PlannerError: If there is a study of that name (and it is not to be loaded, or was made otherwise), or the
@@ -103,6 +108,7 @@ def create_study(
         recipe=recipe,
         seed=seed,
         storage=storage,
+        score=None if score is None else _score(score),
     )
     folder, function = folder_of(name), None if isinstance(trainer, str) else trainer
     with known_trainer(function):
@@ -133,6 +139,14 @@ def load_study(name: str | None = None, *, trainer: Trainer | None = None) -> St
 def list_studies() -> list[Standing]:
     """How every study in `results/` stands, the last used first."""
     return standings()
+
+
+def _score(given: Any) -> Score:
+    if isinstance(given, Score):
+        return given
+    if not isinstance(given, Mapping):
+        raise PlannerError(f"score {shown(given)}: planner.Score(name, lower=..), or its fields in a dict, is wanted")
+    return score_from(given)
 
 
 def _typed(window: tuple[float | str, float | str]) -> tuple[str, str]:

@@ -26,6 +26,7 @@ from planner.study.folder import cache_of, remember
 from planner.study.ledger import Ledger
 from planner.study.reader import Records
 from planner.study.settings import StudySettings, read_settings
+from planner.tables.scored import outward_frame
 from planner.text.deferred import pd
 from planner.text.durations import seconds_of
 from planner.text.markup import Card, drawn
@@ -202,8 +203,8 @@ class Study:
 
         Args:
             trial: Trial that `ask` gave, or its number.
-            score: Score that it reached, in [0, 1], higher better; the last that the trial reported by default. None
-                unless the status is `ok`.
+            score: Score that it reached: an accuracy in [0, 1], or what the study's score is; the last that the trial
+                reported by default. None unless the status is `ok`.
             status: `ok`; `diverged` or `out_of_memory`, which are not tried again; `killed`, which queues it again.
             loss: Loss on the scoring images, if known.
             seconds: Wall-clock seconds of the training, by which later ones are planned; 0 where nobody knows.
@@ -230,7 +231,7 @@ class Study:
 
     def table(self) -> pd.DataFrame:
         """Every training that ended as a row, however it ended; columns as in `trials.csv`."""
-        return self.records.frame()
+        return self.records.shown()
 
     def front(self) -> pd.DataFrame:
         """The trainings that no other dominates, seeds averaged, by rising MACs.
@@ -238,7 +239,8 @@ class Study:
         Raises:
             PlannerError: If nothing was trained.
         """
-        return Situation(self.records).front.reset_index(drop=True)
+        records = self.records
+        return outward_frame(Situation(records).front.reset_index(drop=True), records.settings.score)
 
     def fit(
         self,

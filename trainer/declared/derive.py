@@ -295,8 +295,9 @@ class Derivation:
         """Many architectures: usual ones, far larger ones, and those at the ends of all sizes; made once."""
         if self.wide is None:
             levels, draw = self.levels, self.random
-            some = (lambda: levels.drawn(draw, 8), lambda: levels.far(draw), lambda: levels.corner(draw))
-            self.wide = Rows([one() for one in some for _ in range(_CORNERS)], None)
+            usual = [levels.drawn(draw, 8) for _ in range(_CORNERS)]
+            ends = [one for _ in range(_CORNERS) for one in (levels.far(draw), levels.corner(draw))]
+            self.wide = Rows([*usual, *ends], None)
         return self.wide
 
     def _terms(self) -> Counts:

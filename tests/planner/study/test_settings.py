@@ -129,7 +129,7 @@ def test_what_is_left_out_is_the_default(tmp_path):
         (SHORT + "rule = 'mine'\n", "scaling rule 'mine' is unknown; known rules: efficientnet"),
         (SHORT + "kind = 'both'\n", "space.kind: .*'uniform' or 'stage'"),
         ("base = 'resnet_b0'\n" + SHORT, "base network 'resnet_b0' is unknown"),
-        ("[data]\nside = 90\nclasses = 1\n[space]\nresolution = 64\n", r"data.classes: .*\(given: 1\)"),
+        ("[data]\nside = 90\nclasses = 0\n[space]\nresolution = 64\n", r"data.classes: .*\(given: 0\)"),
         ("[data]\nside = 90\nclasses = 4\n[space]\nresolution = 8\n", "stays below efficientnet_b0's stride of 32 px"),
         ("[data]\nside = 90\nclasses = 4\n", "space: Field required"),
         (SHORT + "[fidelity]\nepochs = 0\n", "fidelity.epochs: "),

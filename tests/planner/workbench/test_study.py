@@ -220,7 +220,7 @@ def test_a_study_of_a_name_is_made_once_or_loaded(study, small):
         ({"base": "resnet-50"}, "base network 'resnet-50' is unknown"),
         ({"window": (2.0, 1.0)}, "--window 2.0 1.0: two quantities"),
         ({"window": "1M"}, "window '1M': two quantities are wanted"),
-        ({"classes": 1}, "data.classes: .*given: 1"),
+        ({"classes": 0}, "data.classes: .*given: 0"),
         ({"data": "fractal:classes=2,train=40,validation=4"}, "leave --classes out"),
         ({"seed": -1}, "seed: "),
         ({"rule": "nosuch"}, "scaling rule 'nosuch' is unknown"),
