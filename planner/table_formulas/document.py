@@ -67,7 +67,7 @@ class CostVectorDocument(TypedDict):
     """Of the ladder; null where it has none."""
 
 
-class ScoreDocument(TypedDict):
+class ScoreColumnDocument(TypedDict):
     """The column of scores."""
 
     name: _Name
@@ -82,7 +82,7 @@ class CurvesDocument(TypedDict):
     sha256: _Digest
     """As in `planner-formula/1`."""
     dims: Annotated[list[_Name], MinLen(1), MaxLen(MOST_DIMENSIONS)]
-    score: ScoreDocument
+    score: ScoreColumnDocument
     cost: _Name
     cost_range: Annotated[list[_Above], Len(2, 2)]
     """Of the rows that were fitted, in the table's own unit."""

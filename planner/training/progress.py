@@ -6,14 +6,14 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from planner.errors import PlannerError
-from planner.training.run_logs import left_observations
+from planner.training.run_logs import left_observations, numbers_of
 from sampler.registry import Registry
 from trainer.observation import EpochRecord, Observation, Training
+from trainer.score import ACCURACY_NAME
 
 
 class Listener(Protocol):
@@ -170,6 +170,7 @@ class JsonLines:
     def __init__(self, folder: Path) -> None:
         path = folder / "trainings.jsonl"
         told = set(_trials_done(path))
+        self.scores: dict[int, str] = {}  # what trials that began are judged by
         self.file = path.open("a", encoding="utf-8")
         if path.stat().st_size and not path.read_bytes().endswith(b"\n"):
             self.file.write("\n")  # after a line that a killed process did not end
@@ -186,19 +187,20 @@ class JsonLines:
 
     def begun(self, number: int, training: Training) -> None:
         """A training begins."""
-        network = training.architecture
+        network, self.scores[number] = training.architecture, training.score.name
         sizes = {"resolution": network.resolution, "widths": network.widths, "depths": network.depths}
         self._write("begin", trial=number, **sizes, epochs=training.fidelity.epochs, seed=training.seed)
 
     def scored(self, number: int, history: Sequence[EpochRecord], of: int) -> None:
         """A training finished an epoch."""
-        last = {name: value for name, value in asdict(history[-1]).items() if value is not None and name != "epoch"}
+        last = numbers_of(history[-1], self.scores.get(number, ACCURACY_NAME))
         self._write("epoch", trial=number, epoch=len(history), of=of, **last)
 
     def done(self, number: int, observation: Observation) -> None:
         """A training ended."""
         facts = {name: getattr(observation, name) for name in ("status", "macs", "seconds", "message")}
         self._write("done", trial=number, **facts, **{observation.score.name: observation.accuracy})
+        self.scores.pop(number, None)
 
     def note(self, text: str) -> None:
         """Something worth a line."""

@@ -110,18 +110,13 @@ class RunLog:
 
     def _begin(self, number: int, asked: Training | Observation) -> None:
         facts = hyper_parameters(asked.architecture, asked.fidelity.epochs, asked.seed)
-        score = self.scores[number] = score_name(asked)
+        score = self.scores[number] = asked.score.name
         self.epochs[number] = self.runs.begin(number, facts, (score, "loss", "training_loss", *AT_THE_END))
 
     def _catch_up(self, number: int, history: Sequence[EpochRecord]) -> None:
         for record in history:
             if record.epoch > self.epochs[number]:
-                values = {
-                    self.scores[number]: record.accuracy,
-                    "loss": record.loss,
-                    "training_loss": record.training_loss,
-                }
-                self.runs.epoch(number, record.epoch, _finite(values))
+                self.runs.epoch(number, record.epoch, _finite(numbers_of(record, self.scores[number])))
                 self.epochs[number] = record.epoch
 
 
@@ -148,9 +143,10 @@ def hyper_parameters(architecture: Architecture, epochs: int, seed: int) -> dict
     return {"base": architecture.base, **sizes, "epochs": epochs, "seed": seed}
 
 
-def score_name(asked: Training | Observation) -> str:
-    """What a training is judged by: the one place where listeners learn it."""
-    return str(getattr(getattr(asked, "score", None), "name", "accuracy"))
+def numbers_of(record: EpochRecord, score: str) -> dict[str, float]:
+    """The numbers that an epoch gave, by the names that people know: the score's own, losses, further ones."""
+    named = {score: record.accuracy, "loss": record.loss, "training_loss": record.training_loss}
+    return record.facts | {name: value for name, value in named.items() if value is not None}
 
 
 def run_name(number: int) -> str:
