@@ -64,6 +64,8 @@ class ProgramTrainer:
         _check_ending(process.returncode, parts[0], _last_line(folder / ERRORS, began))
         if score_file is not None:
             last = score_of_file(folder / score_file, score_keys(job.score))
+        if last is None and job.history and job.history[-1].epoch == job.epochs:
+            return None  # all was told before it was interrupted, and nothing was left to do
         if last is None:
             where = f"{score_file} holds none" if score_file else 'print one as a line: {"score": 0.71}'
             raise TrainerError(f"{parts[0]} ended well and told no score: {where}")
@@ -116,7 +118,7 @@ def _report_again(job: Job, output: Path) -> None:
         lines = [line.decode("utf-8", "replace") for line in file if line.endswith(b"\n")]
     for line in lines:
         found, wanted = score_of_line(line, score_keys(job.score)), len(job.history) + 1
-        if found is not None and found.epoch == wanted < job.epochs and is_score(found.score, job.score):
+        if found is not None and found.epoch == wanted <= job.epochs and is_score(found.score, job.score):
             job.report(wanted, found.score, found.loss, **found.facts)  # type: ignore[arg-type]
 
 
@@ -125,7 +127,10 @@ class _Tail:
 
     def __init__(self, path: Path) -> None:
         self.file = path.open("ab+")
-        self.file.seek(0, os.SEEK_END)
+        self.file.seek(-1 if _size(path) else 0, os.SEEK_END)
+        if self.file.read(1) not in (b"", b"\n"):  # a line that a kill tore ends here
+            self.file.write(b"\n")
+            self.file.flush()
         self.rest = b""
 
     def __enter__(self) -> _Tail:

@@ -223,6 +223,14 @@ MISTAKES = {
     "sample --study x --trials 3 --rule efficient": ("scaling rule 'efficient' is unknown", "known rules"),
     "status --study mine --flops 3M": ("No such option", "--flops"),
     "doctor now": ("unexpected extra argument", "planner doctor --help"),
+    "ask --study none": ("no study in results/none", "planner ask --study none --base resnet18 --classes 10"),
+    "ask --study mine --within 6": ("'6' is not a duration", "such as 2h"),
+    "tell 0 --study mine": ("say how the training ended", "--score S, or --failed REASON"),
+    "tell 0 --study mine --score 0.5": ("trial 0 is not being trained: it was told before (ok, ",),
+    "tell 99 --study mine --score 0.5": ("there is no trial 99", "trials.csv"),
+    "sample --study x --trials 2 --classes 3 --command nosuch": ("--command", "the program nosuch is not there"),
+    "sample --study x --trials 2 --classes 3 --command python{size}": ("{size} is unknown", "known: base resolution"),
+    "train --study mine --limit 2": ("'--limit': '2' is not a duration", "such as 2h"),
     "predict --flops": ("Option '--flops' requires an argument", "planner --help"),
     "export --to timm --architecture f.json": (
         "f.json: no resolution or stem",
@@ -235,6 +243,8 @@ MISTAKES = {
 OPENING = (
     "propose --study mine --repeat 99",
     "propose --study mine --epochs 99",
+    "tell 0 --study mine --score 0.5",
+    "tell 99 --study mine --score 0.5",
 )
 
 

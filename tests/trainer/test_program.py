@@ -222,6 +222,22 @@ for epoch in range(first, int(sys.argv[1]) + 1):
     assert scores[0] == 0.11 and scores[-1] > 0.3 + 0.02 - 1e-9 and len(scores) == 3
 
 
+@pytest.mark.parametrize("read", [0, 1, 3])
+def test_what_a_program_told_before_it_was_killed_is_not_lost_whether_we_had_read_it_or_not(
+    training, observe, tmp_path, read
+):
+    folder = tmp_path / "job"
+    folder.mkdir()
+    told = [{"epoch": epoch, "score": epoch / 10} for epoch in (1, 2, 3)]
+    (folder / "output.log").write_text("".join(f"{json.dumps(one)}\n" for one in told) + '{"epoch": 3, "sco')
+    known = [{"epoch": one["epoch"], "training_loss": None, "accuracy": one["score"], "loss": None} for one in told]
+    spent = {"seconds": 1.0, "cpu_seconds": 0.0, "history": known[:read]}
+    (folder / "reports.json").write_text(json.dumps(spent))
+    found = observe(training("print('nothing is left to do')"))  # by its checkpoint
+    assert [record.accuracy for record in found.history] == [0.1, 0.2, 0.3] and found.status == "ok"
+    assert (folder / "output.log").read_text().endswith('"sco\nnothing is left to do\n')
+
+
 WORKER = """
 import sys
 from pathlib import Path

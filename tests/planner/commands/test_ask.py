@@ -221,6 +221,7 @@ sys.exit(max(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in chi
 """
 
 
+@pytest.mark.slow
 def test_four_processes_that_ask_and_tell_at_once_get_different_trials_and_each_is_told_once(study):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
     ended = subprocess.run([sys.executable, "-c", TOGETHER], env=environment, capture_output=True, text=True)

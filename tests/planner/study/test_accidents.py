@@ -118,11 +118,16 @@ def killed_at(point, studies):
     return found
 
 
-OWN = [(kind, point) for kind in KINDS[1:] for point in ("file.part:2", "worker.observed:1")]
-
-
-@pytest.mark.parametrize(("studies", "point"), [*(("images", point) for point in FEW), *OWN], indirect=["studies"])
+@pytest.mark.parametrize("studies", ["images"], indirect=True)
+@pytest.mark.parametrize("point", FEW)
 def test_a_study_killed_at_a_point_ends_where_it_would_have_ended(studies, uninterrupted, point):
+    check(killed_at(point, studies), uninterrupted)
+
+
+@pytest.mark.parametrize(
+    ("studies", "point"), [("function", "worker.observed:1"), ("command", "file.part:2")], indirect=["studies"]
+)
+def test_so_does_a_study_whose_trainer_is_a_function_or_a_program(studies, uninterrupted, point):
     check(killed_at(point, studies), uninterrupted)
 
 

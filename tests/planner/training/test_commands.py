@@ -161,6 +161,7 @@ def test_a_program_that_never_works_ends_the_run_in_one_line_and_loses_nothing()
     assert train(open_ledger("mine")) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("run")
 def test_a_program_over_its_limit_is_given_up_with_the_reason_and_the_study_goes_on():
     Path("train.py").write_text(GOOD.replace("for epoch", "if asked.out[-1] in '02468ace': time.sleep(600)\nfor epoch"))
