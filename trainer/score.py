@@ -13,13 +13,15 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sampler import InputError
-from sampler.architecture import FloatArray
 from sampler.checks import shown
 
-_V = TypeVar("_V", float, FloatArray)
+if TYPE_CHECKING:  # numpy, which help does without
+    from sampler.architecture import FloatArray
+
+_V = TypeVar("_V", float, "FloatArray")
 ACCURACY_NAME = "accuracy"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 _LONGEST_UNIT = 20

@@ -10,11 +10,12 @@ import pytest
 from planner.advice.recommend import recommend
 from planner.advice.situation import Situation
 from sampler import SearchSpace, stratified_design
+from trainer.score import ACCURACY
 
 LEDGER = SimpleNamespace(
     space=SearchSpace("efficientnet_b0", 64),
     folder=SimpleNamespace(name="s"),
-    settings=SimpleNamespace(fidelity=SimpleNamespace(epochs=2)),
+    settings=SimpleNamespace(fidelity=SimpleNamespace(epochs=2), score=ACCURACY),
 )
 
 
