@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from planner.errors import PlannerError
-from planner.training.run_logs import left_observations, numbers_of
+from planner.training.run_logs import left_observations, epoch_numbers
 from sampler.registry import Registry
 from trainer.observation import EpochRecord, Observation, Training
 from trainer.score import ACCURACY_NAME
@@ -193,7 +193,7 @@ class JsonLines:
 
     def scored(self, number: int, history: Sequence[EpochRecord], of: int) -> None:
         """A training finished an epoch."""
-        last = numbers_of(history[-1], self.scores.get(number, ACCURACY_NAME))
+        last = epoch_numbers(history[-1], self.scores.get(number, ACCURACY_NAME))
         self._write("epoch", trial=number, epoch=len(history), of=of, **last)
 
     def done(self, number: int, observation: Observation) -> None:

@@ -116,7 +116,7 @@ class RunLog:
     def _catch_up(self, number: int, history: Sequence[EpochRecord]) -> None:
         for record in history:
             if record.epoch > self.epochs[number]:
-                self.runs.epoch(number, record.epoch, _finite(numbers_of(record, self.scores[number])))
+                self.runs.epoch(number, record.epoch, _finite(epoch_numbers(record, self.scores[number])))
                 self.epochs[number] = record.epoch
 
 
@@ -143,7 +143,7 @@ def hyper_parameters(architecture: Architecture, epochs: int, seed: int) -> dict
     return {"base": architecture.base, **sizes, "epochs": epochs, "seed": seed}
 
 
-def numbers_of(record: EpochRecord, score: str) -> dict[str, float]:
+def epoch_numbers(record: EpochRecord, score: str) -> dict[str, float]:
     """The numbers that an epoch gave, by the names that people know: the score's own, losses, further ones."""
     named = {score: record.accuracy, "loss": record.loss, "training_loss": record.training_loss}
     return record.facts | {name: value for name, value in named.items() if value is not None}
