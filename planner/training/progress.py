@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from planner.errors import PlannerError
-from planner.training.run_logs import left_observations, epoch_numbers
+from planner.training.run_logs import epoch_numbers, left_observations
 from sampler.registry import Registry
 from trainer.observation import EpochRecord, Observation, Training
 from trainer.score import ACCURACY_NAME
