@@ -22,6 +22,7 @@ COMMANDS = (
     "front",
     "fit",
     "predict",
+    "finish",
     "export",
     "scale",
     "compare",

@@ -33,19 +33,22 @@ class KeptTraining:
 
     Attributes:
         study: Name of the study.
-        trial: Number of the trial.
-        accuracy: That the trial reached, in [0, 1].
+        trial: Number of the trial; None of a network that was finished (`planner.finishing`).
+        accuracy: Top-1 accuracy that it reached, in [0, 1]: on the study's data, finished ones on validation images.
         weights: The file that the training kept.
     """
 
     study: str
-    trial: int
+    trial: int | None
     accuracy: float | None
     weights: Path
 
     @property
     def words(self) -> str:
         """For people."""
+        if self.trial is None:
+            reached = "" if self.accuracy is None else f", accuracy {self.accuracy:.1%} on validation images"
+            return f"finished for study {self.study}{reached}"
         reached = "" if self.accuracy is None else f", accuracy {self.accuracy:.1%} on the study's data"
         return f"study {self.study}, trial {self.trial}{reached}"
 
@@ -112,7 +115,7 @@ class ExportedNetwork:
         if (architecture, classes) != (self.architecture, self.classes):
             raise PlannerError(
                 f"{self.training.weights}: weights of another network than trial {self.training.trial} of study "
-                f"{self.training.study}; remove the file to export it untrained"
+                f"{self.training.study}; remove the file, and the network is untrained"
             )
         return model.eval()
 

@@ -57,6 +57,7 @@ class StudyOptions:
         recipe: Name of the recipe; `fast`.
         seed: Random seed of designs and trainings; 0.
         storage: URL of an Optuna storage; SQLite in the study's folder.
+        keep: Most accurate trainings whose weights are kept; 0.
         trainer: Name of the trainer, as `trainer.trainers.trainer_named` takes it; the image trainer.
         vary: Names of the knobs that are drawn, too; none.
     """
@@ -79,6 +80,7 @@ class StudyOptions:
     recipe: str | None = None
     seed: int | None = None
     storage: str | None = None
+    keep: int | None = None
     trainer: str | None = None
     vary: tuple[str, ...] | None = None
 
@@ -138,7 +140,7 @@ def _check_beside_trainer(options: StudyOptions) -> None:
         PlannerError: Naming the option.
     """
     assert options.trainer is not None
-    for name in ("data", "side", "holdout", "recipe"):
+    for name in ("data", "side", "holdout", "recipe", "keep"):
         if getattr(options, name) is not None:
             raise PlannerError(f"--{name} has no effect beside --trainer, which looks after its own data; leave it out")
     if options.classes is None:
@@ -167,7 +169,7 @@ def _settings(options: StudyOptions, images: dict[str, Any]) -> StudySettings:
     document = {
         "base": network.name,
         "network": declared,
-        **_renamed(options, seed="seed", storage="storage", trainer="trainer"),
+        **_renamed(options, seed="seed", storage="storage", trainer="trainer", keep="keep"),
         "data": {"side": side, **_renamed(options, holdout="holdout"), **images},
         "space": space,
         "fidelity": _renamed(options, epochs="epochs", share="data_share"),
@@ -224,6 +226,7 @@ def options_of(settings: StudySettings) -> StudyOptions:
         seed=settings.seed,
         storage=settings.storage,
         trainer=settings.trainer,
+        keep=settings.keep,
         vary=tuple(space.knobs),
     )
 

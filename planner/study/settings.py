@@ -36,6 +36,7 @@ Bounds = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 Side = Annotated[int, Field(ge=SIDES[0], le=SIDES[1])]
 _LARGEST = 1_000_000  # bytes of a file
 _LARGEST_BATCH = 1_000_000
+MOST_KEPT = 1000
 CLOSED = ConfigDict(extra="forbid", frozen=True)
 # What the fields of a training's records may be; what they are is told there.
 _FIDELITY = {"epochs": Field(ge=1, le=MOST_EPOCHS), "data_share": Field(gt=0, le=1)}
@@ -135,6 +136,7 @@ class StudySettings(BaseModel):
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     storage: str = ""
     trainer: str = ""  # "" for the image trainer
+    keep: Annotated[int, Field(ge=0, le=MOST_KEPT)] = 0  # weights of so many of the most accurate networks
     data: DataSettings
     space: SpaceSettings
     fidelity: Annotated[Fidelity, _Table(_FIDELITY)] = Fidelity()
@@ -154,7 +156,7 @@ class StudySettings(BaseModel):
 
     def left_out(self) -> dict[str, Any]:
         """Settings that are not written, because an older version's study has none."""
-        without: dict[str, Any] = {name: True for name in ("trainer", "network") if not getattr(self, name)}
+        without: dict[str, Any] = {name: True for name in ("trainer", "network", "keep") if not getattr(self, name)}
         return without if self.space.knobs else {**without, "space": {"knobs"}}
 
     def data_spec(self, cache: Path) -> DataSpec:
