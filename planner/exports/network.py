@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from trainer.declared.loading import ShippedNetwork, shipped_network
 from trainer.declared.torch_family import arguments_of
 from trainer.image_data import MEAN, STD
 from trainer.network import build
-from trainer.weights import load_trained
+from trainer.weights import FINISHED, load_trained, network_file
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,6 +43,11 @@ class KeptTraining:
     trial: int | None
     accuracy: float | None
     weights: Path
+
+    @property
+    def whose(self) -> str:
+        """The training that kept them."""
+        return "a finished one" if self.trial is None else f"trial {self.trial}"
 
     @property
     def words(self) -> str:
@@ -114,7 +120,7 @@ class ExportedNetwork:
         model, architecture, classes = load_trained(self.training.weights)
         if (architecture, classes) != (self.architecture, self.classes):
             raise PlannerError(
-                f"{self.training.weights}: weights of another network than trial {self.training.trial} of study "
+                f"{self.training.weights}: weights of another network than {self.training.whose} of study "
                 f"{self.training.study}; remove the file, and the network is untrained"
             )
         return model.eval()
@@ -191,7 +197,25 @@ def kept_training(ledger: Records, number: int) -> KeptTraining | None:
     return KeptTraining(ledger.folder.name, number, ledger.accuracy_of(number), path) if path.is_file() else None
 
 
+def finished_training(ledger: Records, architecture: Architecture) -> KeptTraining | None:
+    """The most accurate weights of an architecture that `planner finish` trained for a study, or None."""
+    wanted, found = json.loads(json.dumps(asdict(architecture))), []
+    for file in sorted((ledger.folder / "finished").glob(f"*/{FINISHED}")):
+        try:
+            document = json.loads(file.read_text(encoding="utf-8"))
+            plan, accuracy = document["plan"], float(document["validation"]["accuracy"])
+            same = plan["architecture"] == wanted and len(document["images"]["classes"]) == ledger.settings.data.classes
+            weights = network_file(file.parent)
+        except (OSError, ValueError, KeyError, TypeError):  # not finished yet, or damaged: `planner finish` says so
+            continue
+        if same and weights.is_file():
+            found.append(KeptTraining(ledger.folder.name, None, accuracy, weights))
+    return max(found, key=lambda training: training.accuracy or 0.0, default=None)
+
+
 def best_training(ledger: Records, architecture: Architecture) -> KeptTraining | None:
-    """The weights of the most accurate trial of an architecture among those that kept theirs, or None."""
+    """The weights of an architecture: finished ones, or else of its most accurate trial that kept its own; or None."""
+    if (finished := finished_training(ledger, architecture)) is not None:
+        return finished
     kept = [kept_training(ledger, number) for number in ledger.numbers(architecture)]
     return max(filter(None, kept), key=lambda training: training.accuracy or 0.0, default=None)

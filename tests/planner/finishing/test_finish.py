@@ -1,9 +1,11 @@
-"""`planner finish`: trained fully, looked at once, handed over in a folder that needs no planner; kills lose nothing."""
+"""`planner finish`: trained fully, looked at once, handed over in a folder that needs no planner; no kill loses it."""
 
 import io
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +103,13 @@ def test_a_budget_is_finished_and_used_without_the_planner(here, tmp_path):
     assert f"| {cost.macs:,} |" in card and f"| {cost.params:,} |" in card
     assert f"{told['validation']['accuracy']:.2%} of 48 images" in card
     assert "| licence of the data | to be filled in |" in card and "for a budget of 1M MACs" in card
+    assert told["left_out"] == {"onnx": "--to onnx needs onnx: pip install 'scaling-planner[onnx]'"}
+    exported = json.loads(
+        ran(f"export --study tiny --flops 1M --to torch --out {tmp_path}/mine.safetensors --json").stdout
+    )
+    assert exported["trained"] == {"study": "tiny", "trial": None, "accuracy": told["validation"]["accuracy"]}
+    ours, theirs = load_file(tmp_path / "mine.safetensors"), load_file(folder / "efficientnet_b0_1m.safetensors")
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
     again = ran("finish --study tiny --flops 1M --epochs 2 --device cpu")
     assert "fill in the licence" in again.stdout and "epoch" not in again.stderr
 
@@ -191,6 +200,7 @@ def test_what_cannot_be_finished_is_refused_in_one_line(here, tmp_path):
         assert done.exit_code and words in f"{done.output} {done.exception}", line
 
 
+@pytest.mark.slow
 def test_a_finished_folder_teaches_a_smaller_network(here, tmp_path):
     one = plan(epochs=1)
     finish(one, tmp_path / "teacher", loader(one))
@@ -235,3 +245,14 @@ def test_real_images_are_finished_from_a_trial_with_its_onnx_graph(tmp_path, mon
     assert apart_elsewhere(tmp_path, told) < 1e-5
     assert "efficientnet_b0_trial_3.onnx" in told["files"] or "onnx" in told["left_out"]
     assert "npz:few.npz" in (Path(told["folder"]) / "README.md").read_text()
+    command = "finish --study real --trial 3 --epochs 4 --device cpu --out killed".split()
+    running = subprocess.Popen([sys.executable, "-m", "planner", *command])
+    while not Path("killed/checkpoint.pt").exists() and running.poll() is None:
+        time.sleep(0.02)
+    running.kill()
+    assert running.wait() == -signal.SIGKILL and not Path("killed/README.md").exists()
+    assert ran(" ".join(command)).exit_code == 0
+    ours, theirs = (
+        load_file(Path(place) / "efficientnet_b0_trial_3.safetensors") for place in ("killed", told["folder"])
+    )
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
