@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 # In the folder that `planner finish` writes: what was planned, and what came of it.
-FINISHED = "finish.json"
+FINISH_FILE = "finish.json"
 
 
 def save_network(path: Path, model: nn.Module, architecture: Architecture, classes: int) -> None:
@@ -46,7 +46,7 @@ def network_file(path: Path) -> Path:
     if not path.is_dir():
         return path
     try:
-        name = json.loads((path / FINISHED).read_text(encoding="utf-8"))["plan"]["name"]
+        name = json.loads((path / FINISH_FILE).read_text(encoding="utf-8"))["plan"]["name"]
         return path / f"{Path(name).name}.safetensors"
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(

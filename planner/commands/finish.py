@@ -66,7 +66,6 @@ def command(
     The folder holds a file that builds it with timm alone, the weights as safetensors, ONNX where the extra [onnx] is
     installed, and a model card. Stop it at any time: the same command goes on.
     """
-    from planner.finishing.finish import finish
     from planner.finishing.plan import plan_of
     from planner.study.opening import read_ledger
 
@@ -79,6 +78,8 @@ def command(
     else:
         architecture, name, chosen, proxy = _for_budget(ledger, flops, limits)
     plan = plan_of(ledger, architecture, name, chosen, proxy, teacher=teacher or "", **how)
+    from planner.finishing.finish import finish
+
     folder = Path(out) if out else ledger.folder / "finished" / name
     finished = finish(plan, folder, _loader(plan.training.data), _device(device), _Told())
     if json_:

@@ -18,7 +18,7 @@ from trainer.declared.loading import ShippedNetwork, shipped_network
 from trainer.declared.torch_family import arguments_of
 from trainer.image_data import MEAN, STD
 from trainer.network import build
-from trainer.weights import FINISHED, load_trained, network_file
+from trainer.weights import FINISH_FILE, load_trained, network_file
 
 if TYPE_CHECKING:
     from torch import nn
@@ -200,7 +200,7 @@ def kept_training(ledger: Records, number: int) -> KeptTraining | None:
 def finished_training(ledger: Records, architecture: Architecture) -> KeptTraining | None:
     """The most accurate weights of an architecture that `planner finish` trained for a study, or None."""
     wanted, found = json.loads(json.dumps(asdict(architecture))), []
-    for file in sorted((ledger.folder / "finished").glob(f"*/{FINISHED}")):
+    for file in sorted((ledger.folder / "finished").glob(f"*/{FINISH_FILE}")):
         try:
             document = json.loads(file.read_text(encoding="utf-8"))
             plan, accuracy = document["plan"], float(document["validation"]["accuracy"])

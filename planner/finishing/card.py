@@ -24,7 +24,7 @@ def model_card(
     Args:
         network: The network, with its weights.
         plan: The plan of it.
-        result: What came of it, as `planner.finishing.finish` keeps it.
+        result: Facts of what came of it, as `planner.finishing.finish` keeps it.
         files: Names of the files beside the card.
         usage: Lines of Python that load it.
     """

@@ -6,11 +6,15 @@ is trained twice, and the validation images are looked at once.
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from planner.errors import InputError, PlannerError
 from planner.exports.files import write
@@ -20,14 +24,18 @@ from planner.exports.source import code_of
 from planner.finishing.card import model_card
 from planner.finishing.plan import FinishPlan, begin, keep_record
 from planner.text.documents import write_own
+from trainer.batches import DeviceImages
 from trainer.declared.loading import know_shipped
 from trainer.files import open_lock
 from trainer.image_data import ImageData
 from trainer.mending import told
 from trainer.observation import EpochRecord, Observation
+from trainer.proxy import train
+from trainer.scoring import EVALUATION_BATCH, evaluate, splits
+from trainer.weights import load_trained
 
-CHECKPOINT = "checkpoint.pt"
-CARD = "README.md"
+_CHECKPOINT = "checkpoint.pt"
+_CARD = "README.md"
 _LOCK = "finish.lock"
 
 Loads = Callable[[], ImageData]
@@ -41,7 +49,7 @@ class FinishedNetwork:
     Attributes:
         folder: Folder that holds everything.
         plan: The plan of it.
-        result: What came of it: `training` (epochs, best epoch, held-out accuracies, seconds, device, versions),
+        result: Facts of what came of it: `training` (epochs, best epoch, held-out accuracies, seconds, device, versions),
             `validation` (top-1 accuracy of the best weights, loss, images), `images`, `files`, `left_out`.
     """
 
@@ -70,7 +78,7 @@ def finish(
     """Finishes a network, or goes on where a process that did was killed.
 
     Args:
-        plan: What shall be finished.
+        plan: Network to finish, and how.
         folder: The network's own folder; made where it is not there.
         load: Gives the images of the plan.
         device: A torch device.
@@ -111,8 +119,6 @@ def _train(
     on_epoch: OnFinishedEpoch | None,
 ) -> None:
     """Trains to the end, unless that was done."""
-    import trainer
-
     if "training" in result:
         return
     epochs = plan.training.fidelity.epochs
@@ -122,9 +128,9 @@ def _train(
             on_epoch(history, epochs)
         return False
 
-    checkpoint = folder / CHECKPOINT
+    checkpoint = folder / _CHECKPOINT
     best, last = weights_of(folder, plan.name), last_of(folder, plan.name)
-    found = trainer.train(plan.training, images, device, heard, checkpoint, keep=last, best=best)
+    found = train(plan.training, images, device, heard, checkpoint, keep=last, best=best)
     if found.status != "ok" or not best.is_file():
         checkpoint.unlink(missing_ok=True)
         why = found.message or "its best weights are gone"
@@ -150,8 +156,6 @@ def _training_facts(found: Observation) -> dict[str, Any]:
 
 
 def _image_facts(plan: FinishPlan, images: ImageData) -> dict[str, Any]:
-    from trainer.scoring import splits
-
     fitted, held = splits(plan.training, images)
     counts = {"fitted": len(fitted), "held_out": len(held), "validation": len(images.validation)}
     return {**counts, "classes": list(images.classes), "fingerprint": images.fingerprint}
@@ -159,12 +163,6 @@ def _image_facts(plan: FinishPlan, images: ImageData) -> dict[str, Any]:
 
 def _validate(plan: FinishPlan, folder: Path, images: ImageData, result: dict[str, Any], device: str) -> None:
     """Scores the best weights on the validation images, unless that was done: once."""
-    import torch
-
-    from trainer.batches import DeviceImages
-    from trainer.scoring import EVALUATION_BATCH, evaluate
-    from trainer.weights import load_trained
-
     if "validation" in result:
         return
     model, _, _ = load_trained(weights_of(folder, plan.name))
@@ -196,8 +194,8 @@ def _write(plan: FinishPlan, folder: Path, result: dict[str, Any]) -> None:
     result["left_out"] = left_out
     names = sorted({file.name for file in files})
     card = model_card(network, plan, result, names, usage_of(folder, plan.name, result))
-    write_own(folder / CARD, card)
-    result["files"] = [CARD, *names]
+    write_own(folder / _CARD, card)
+    result["files"] = [_CARD, *names]
     keep_record(folder, result)
 
 
@@ -228,9 +226,6 @@ def _alone(folder: Path) -> Iterator[None]:
     Raises:
         PlannerError: If somebody does.
     """
-    import fcntl
-    import os
-
     descriptor = open_lock(folder / _LOCK)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

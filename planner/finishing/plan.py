@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from trainer.declared.images import check_images
 from trainer.declared.loading import shipped_network
 from trainer.observation import DataSpec, Fidelity, Training
 from trainer.recipe import Recipe, recipe_named
-from trainer.weights import FINISHED
+from trainer.weights import FINISH_FILE
 
 LONG = "long"  # the recipe, where nobody names another
 LONG_EPOCHS = 100
@@ -134,7 +135,7 @@ def begin(folder: Path, plan: FinishPlan) -> dict[str, Any]:
     Raises:
         PlannerError: If the folder is of another plan, or holds other things.
     """
-    path = folder / FINISHED
+    path = folder / FINISH_FILE
     if not path.is_file():
         if folder.is_dir() and any(folder.iterdir()):
             raise PlannerError(f"{folder}: holds other things already; give another --out")
@@ -160,15 +161,11 @@ def keep_record(folder: Path, document: Mapping[str, Any]) -> None:
     Raises:
         PlannerError: If it cannot be written.
     """
-    import json
-
-    write_own(folder / FINISHED, json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    write_own(folder / FINISH_FILE, json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
 def _other(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     """The first thing in which two plans give other networks; how it was chosen is no such thing."""
-    import json
-
     plain = json.loads(json.dumps(wanted))
     names = [name for name in plain if name not in ("chosen", "proxy_accuracy")]
     return next((name for name in names if found.get(name) != plain[name]), "")
