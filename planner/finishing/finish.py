@@ -49,8 +49,8 @@ class FinishedNetwork:
     Attributes:
         folder: Folder that holds everything.
         plan: The plan of it.
-        result: Facts of what came of it: `training` (epochs, best epoch, held-out accuracies, seconds, device, versions),
-            `validation` (top-1 accuracy of the best weights, loss, images), `images`, `files`, `left_out`.
+        result: Facts of what came of it: `training` (epochs, best epoch, held-out accuracies, seconds, device,
+            versions), `validation` (top-1 accuracy of the best weights, loss, images), `images`, `files`, `left_out`.
     """
 
     folder: Path
