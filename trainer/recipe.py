@@ -160,6 +160,17 @@ RECIPES = {
             ema=0.0,
             channel_dropout=0.05,
         ),
+        # Network Amplification (arXiv 2108.00177): fine-tuning of an inherited network, 20 epochs from 0.01 by a
+        # cosine. Optimiser and batch are not said: plain momentum and 64 are our reading.
+        Recipe(
+            name="amplify",
+            zero_init=False,
+            optimizer="momentum",
+            learning_rate=0.01,
+            weight_decay=1e-5,
+            warmup=0.0,
+            ema=0.0,
+        ),
         # For the one network that is kept, trained for long: the fast recipe with the usual regularisation of long
         # trainings (timm's), of half its strength, for its images are few. By custom, not by measurement.
         Recipe(
@@ -174,17 +185,6 @@ RECIPES = {
             erasing=0.1,
             dropout=0.1,
             ema=0.01,
-        ),
-        # Network Amplification (arXiv 2108.00177): fine-tuning of an inherited network, 20 epochs from 0.01 by a
-        # cosine. Optimiser and batch are not said: plain momentum and 64 are our reading.
-        Recipe(
-            name="amplify",
-            zero_init=False,
-            optimizer="momentum",
-            learning_rate=0.01,
-            weight_decay=1e-5,
-            warmup=0.0,
-            ema=0.0,
         ),
     )
 }

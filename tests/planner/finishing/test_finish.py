@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,6 +86,17 @@ def test_run_keeps_the_best_weights_and_names_the_next_command(here):
     best = table.sort_values(["accuracy", "macs"], ascending=[False, True])["trial"].tolist()[:2]
     assert sorted(int(file.stem) for file in Path("results/tiny/networks").iterdir()) == sorted(best)
     assert table["asks"].isna().all()  # they are the study's own trainings
+
+
+def test_a_lost_ledger_of_a_study_that_keeps_weights_is_made_anew(here, tmp_path, monkeypatch):
+    shutil.copytree("results", tmp_path / "results")
+    monkeypatch.chdir(tmp_path)
+    before, kept = (pd.read_csv("results/tiny/trials.csv"), sorted(Path("results/tiny/networks").iterdir()))
+    Path("results/tiny/ledger.db").unlink()
+    assert ran("train --study tiny --engine inline --device cpu").exit_code == 0
+    after = pd.read_csv("results/tiny/trials.csv")
+    assert after["asks"].isna().all() and after["accuracy"].tolist() == before["accuracy"].tolist()
+    assert sorted(Path("results/tiny/networks").iterdir()) == kept
 
 
 def test_a_budget_is_finished_and_used_without_the_planner(here, tmp_path):
