@@ -52,6 +52,7 @@ def train(
     checkpoint: Path | None = None,
     weights: Weights | None = None,
     keep: Path | None = None,
+    best: Path | None = None,
 ) -> Observation:
     """Trains one architecture on a proxy task.
 
@@ -66,6 +67,7 @@ def train(
             had never been interrupted. Removing it, when the observation is safe, is the caller's. None for none.
         weights: A state dict to start from (an inherited network's); None for random weights.
         keep: Where the trained (averaged) network is written, for `trainer.weights.load_trained`; None for nowhere.
+        best: Where, likewise, the network of the epoch of the highest accuracy is written (of several, of the first).
 
     Returns:
         The observation. A loss that is not finite gives `diverged`, a device out of memory `out_of_memory`. A
@@ -78,7 +80,7 @@ def train(
     """
     outcome = _Outcome(time.perf_counter(), time.process_time() if device == "cpu" else None)
     try:
-        run = _Run(training, data, torch.device(device), weights, outcome)
+        run = _Run(training, data, torch.device(device), weights, outcome, best)
         run.resume(checkpoint, identity_of(training, data.fingerprint, _name(device), weights))
         outcome.accuracy, outcome.loss = run.scores(on_epoch)
         if keep:
@@ -149,10 +151,17 @@ class _Run:
     """The state of one training."""
 
     def __init__(
-        self, training: Training, data: ImageData, device: torch.device, weights: Weights | None, outcome: _Outcome
+        self,
+        training: Training,
+        data: ImageData,
+        device: torch.device,
+        weights: Weights | None,
+        outcome: _Outcome,
+        best: Path | None,
     ) -> None:
-        self.training, self.device, self.outcome = training, device, outcome
+        self.training, self.device, self.outcome, self.best = training, device, outcome, best
         recipe, resolution, classes = training.recipe, training.architecture.resolution, len(data.classes)
+        self.scored_classes = classes
         torch.manual_seed(training.seed)
         fit, score = splits(training, data)
         self.images = DeviceImages(fit, min(data.side, math.ceil(resolution * CROP_MARGIN)), device)
@@ -239,11 +248,18 @@ class _Run:
                 if last:
                     raise _DivergedError(f"the loss on the scoring images is {loss}")
                 accuracy = loss = None
+        if self.best and accuracy is not None and accuracy > self._most_accurate():
+            save_network(self.best, self.scored, self.training.architecture, self.scored_classes)
         self.outcome.history.append(EpochRecord(done, mean_loss, accuracy, loss))
         self.epoch, self.step = done, 0
         self.total.zero_()
         if self.checkpoint:
             self._save()
+
+    def _most_accurate(self) -> float:
+        """The highest accuracy of the epochs before."""
+        scored = (record.accuracy for record in self.outcome.history)
+        return max((accuracy for accuracy in scored if accuracy is not None), default=-math.inf)
 
     def _gradients(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Leaves the batch's gradients in the network; gives its mean loss.

@@ -156,6 +156,10 @@ class Records(OpenedLedger):
         """Numbers of the trials of an architecture, however they were trained."""
         return [one.number for one in self._trials() if architecture_of(one.user_attrs) == architecture]
 
+    def finished_numbers(self) -> list[int]:
+        """Numbers of the trials that have ended, however they did."""
+        return [one.number for one in self._finished()]
+
     def accuracy_of(self, number: int) -> float | None:
         """Accuracy of a trial, or the merit of another score; None where it has none."""
         trial = self._frozen(number)

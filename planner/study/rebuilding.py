@@ -146,7 +146,7 @@ def _asks(one: Observation, asked: Mapping[str, Any], settings: StudySettings) -
         asks["holdout"] = holdout
     if asked.get("parent"):
         asks["parent"] = int(asked["parent"])
-    if asked.get("keep"):
+    if asked.get("keep") and not settings.keep:
         asks["keep"] = True
     return asks
 

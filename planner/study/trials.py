@@ -291,7 +291,7 @@ def trial_training(number: int, facts: Mapping[str, Any], settings: StudySetting
         training = replace(training, data=replace(training.data, holdout=asks["holdout"]))
     if "parent" in asks:
         training = replace(training, parent=str(network_path(folder, asks["parent"])))
-    if asks.get("keep"):
+    if asks.get("keep") or (settings.keep and not settings.trainer):
         training = replace(training, keep=str(network_path(folder, number)))
     return training
 
