@@ -183,8 +183,7 @@ class _Attempt:
 
         Raises:
             PausedError: If it was paused.
-            InputError: If what it reports or returns is no score.
-            TrainerError: If it raised anything else.
+            TrainerError: If it raised anything, or what it reports or returns is no score.
         """
         try:
             self._call()
@@ -194,8 +193,8 @@ class _Attempt:
             self.over = True
         except NoScore as error:
             return _Ending("diverged", str(error))
-        except InputError:
-            raise
+        except InputError as error:
+            raise TrainerError(str(error)) from error
         except MemoryError as error:
             return _Ending("out_of_memory", _line(error))
         except TrainerError:
