@@ -41,6 +41,8 @@ class GreedyOptions:
         reading: Whole that a share is of: `increment`, the MACs to be added, or `literal`, the target as printed.
         tolerance_of: `final`, the budget T as printed, or `step`, the iteration's target T_i.
         shortlist: How many candidates of an iteration are scored, the best by a ranking; 0 for all.
+        controls: Whether in every iteration all parents are trained on, unchanged, as their children are. Else, as the
+            paper has it, a later network's children have more trainings behind them than an earlier one's.
 
     Raises:
         PlannerError: If a value is impossible.
@@ -55,6 +57,7 @@ class GreedyOptions:
     reading: Literal["increment", "literal"] = "increment"
     tolerance_of: Literal["final", "step"] = "final"
     shortlist: int = 0
+    controls: bool = True
 
     def __post_init__(self) -> None:
         steps = ("iterations", "resolution_step", "width_step", "depth_step")

@@ -16,7 +16,7 @@ from planner.searches.greedy import GreedyOptions, Rank, greedy
 from planner.searches.increments import RbisOptions
 from planner.searches.probing import TrainedProbe
 from planner.searches.rbis import Cost, rbis, resolutions
-from planner.searches.scoring import Scorer, SearchResult, Tell
+from planner.searches.scoring import ChosenBy, Scorer, SearchResult, Tell
 from planner.searches.trained import TrainedScorer
 from planner.searches.widths import width_vector
 from planner.searches.zen import ZenScorer
@@ -80,6 +80,14 @@ def run(search: Search, scorer: TrainedScorer, tell: Tell) -> SearchResult:
     options = _made(GreedyOptions, search.settings)
     rank = ranking(scorer.ledger) if options.shortlist else None
     return greedy(search.start, search.budget, scorer, options, classes, tell, rank)
+
+
+def chosen_by(search: Search, inherits: bool) -> ChosenBy:
+    """The scores that a search chooses by; `inherits` says whether its networks have weights to inherit."""
+    if search.score != "accuracy":
+        return search.score
+    heirs = search.method == "greedy" or (_is_rbis(search) and _made(RbisOptions, search.settings).inherit)
+    return "fine-tunes" if heirs and inherits else "trainings"
 
 
 RBIS_TOO = " or --latency"

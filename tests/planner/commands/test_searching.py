@@ -80,7 +80,7 @@ def test_a_shortlist_is_ranked_by_the_studys_own_trainings(new, run, closed_form
     code, printed, _ = run(*GREEDY, "--set", "shortlist=3", "--json")
     answer = json.loads(printed)
     assert code == 0 and [step["scored"] for step in answer["steps"]] == [3, 3]
-    assert answer["trainings"] == 7 and any("trainings saved" in note for note in answer["notes"])
+    assert answer["trainings"] == 10 and any("trainings saved" in note for note in answer["notes"])
 
 
 def test_rbis_keeps_to_its_budget(new, run, closed_form):

@@ -486,14 +486,17 @@ def test_a_network_below_the_budget_is_kept_and_says_so(run, mine, trainings):
 def test_what_a_search_found_competes_and_is_charged_its_own_trainings(run, mine, trainings, tmp_path):
     folder = tmp_path / "results" / "mine" / "searches"
     one = contender("fast", BUDGET, study_background(mine, 3)).architecture
-    path = write_found(folder, SearchResult("greedy", one, (), ("it stopped",)), BUDGET, 4, 17, 7200.0)
+    path = write_found(
+        folder, SearchResult("greedy", one, (), ("it stopped",)), BUDGET, 4, 17, 7200.0, "fine-tunes", seeds=3
+    )
     assert path.name == "greedy-5000000.json"
     (record,) = read_found(folder)
     assert (record.architecture, record.trainings, record.seconds, record.notes) == (one, 17, 7200.0, ("it stopped",))
     found = contender("greedy", BUDGET, study_background(mine, 3))
     assert (found.architecture, found.trainings, found.seconds) == (one, 17, 7200.0)
     _, out, _ = run("compare", "--flops", "5M", "--methods", "compound,fast,greedy", "--seeds", 2)
-    assert trainings == [4] and "greedy: the network of fast; it stopped" in out
+    said = "greedy: the network of fast; chosen by fine-tunes of inherited weights, not by trainings from scratch"
+    assert trainings == [4] and f"{said}; it stopped" in " ".join(out.split()) and "on these very images" not in out
     other = contender("greedy", 2 * BUDGET, study_background(mine, 3))
     assert other.architecture is None and "greedy searched for 5M" in other.notes[0]
 
