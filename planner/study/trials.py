@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
-NEWER = ("cpu_seconds", "threads")
+NEWER = ("cpu_seconds", "threads", "micro_batches", "alone", "peak_bytes")
 COSTS = ("macs", "params", "activations", "memory")
 _APART = ("epochs", "recipe", "holdout", "parent")  # of that, what makes its accuracy one of another kind
 _WHOLE = {
@@ -41,6 +41,8 @@ _WHOLE = {
     "proxy_resolution",
     "seed",
     "threads",
+    "micro_batches",
+    "peak_bytes",
     *COSTS,
 }
 
@@ -170,6 +172,9 @@ def _columns(stages: int, knobs: Sequence[str], reported: Sequence[str]) -> list
             "seconds",
             "cpu_seconds",
             "threads",
+            "micro_batches",
+            "alone",
+            "peak_bytes",
             "device",
             "message",
         ),

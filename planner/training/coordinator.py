@@ -15,7 +15,7 @@ from planner.training.interruption import Interruption
 from planner.training.progress import Listener, tell_begun, tell_epoch
 from planner.training.resources import MakeEngine, Resources
 from planner.training.stopping import cannot_reach_front
-from trainer.engines.engine import Event, Workplace
+from trainer.engines.engine import ON_THE_WAY, Event, Workplace
 from trainer.faults import reach
 from trainer.observation import Observation, Training
 from trainer.protocol import TrainingTask
@@ -232,7 +232,7 @@ class Coordinator:
             self.ledger.progress(number, done)
             tell_epoch(self.progress, number, event.history, self.epochs[number])
             return 0
-        if event.kind == "silent":
+        if event.kind in ON_THE_WAY:
             self.progress.note(f"trial {number}: {event.text}")
             return 0
         if event.kind == "refused":

@@ -50,6 +50,7 @@ class Assignment:
         threads: Torch threads.
         device: A torch device of the node.
         trainer: Text of the user's file that trains, b"" where it is none.
+        alone: Whether it shares its GPU, or its machine where it has none, with no other training of ours.
     """
 
     key: int
@@ -61,6 +62,7 @@ class Assignment:
     threads: int
     device: str
     trainer: bytes = b""
+    alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,9 @@ def perform(assignment: Assignment, fetch: Callable[[], Arrays] | None, on_epoch
 
 def _trained(assignment: Assignment, images: ImageData, on_epoch: OnEpoch) -> Outcome:
     training = assignment.training
-    conditions = Conditions(assignment.device, assignment.threads, on_epoch, _seen_checkpoint(assignment))
+    conditions = Conditions(
+        assignment.device, assignment.threads, on_epoch, _seen_checkpoint(assignment), alone=assignment.alone
+    )
     with tempfile.TemporaryDirectory() as name:
         parent, keep = Path(name) / "parent.safetensors", Path(name) / "network.safetensors"
         if assignment.parent:
@@ -119,7 +123,9 @@ def _trained(assignment: Assignment, images: ImageData, on_epoch: OnEpoch) -> Ou
 def _trained_elsewise(assignment: Assignment, on_epoch: OnEpoch) -> Outcome:
     """Does a training of another trainer, whose file was sent where this machine does not see the same one."""
     training = assignment.training
-    conditions = Conditions(assignment.device, assignment.threads, on_epoch, _seen_checkpoint(assignment), True)
+    conditions = Conditions(
+        assignment.device, assignment.threads, on_epoch, _seen_checkpoint(assignment), True, assignment.alone
+    )
     with tempfile.TemporaryDirectory() as name:
         trainer, file = training.trainer, file_of_trainer(training.trainer)
         if file is not None and not (file.is_file() and file.read_bytes() == assignment.trainer):
@@ -149,10 +155,11 @@ class Desk:
         checkpoints: Where trainings keep what they have done so far; None for nowhere.
         threads: Torch threads of a training.
         device: The torch device of a training, on its node.
+        alone: Whether trainings share that with no other.
     """
 
-    def __init__(self, folder: Path, checkpoints: Path | None, threads: int, device: str) -> None:
-        self.folder, self.threads, self.device = folder.absolute(), threads, device
+    def __init__(self, folder: Path, checkpoints: Path | None, threads: int, device: str, alone: bool = True) -> None:
+        self.folder, self.threads, self.device, self.alone = folder.absolute(), threads, device, alone
         self.checkpoints = checkpoints.absolute() if checkpoints else None
         self.token = self._marked() if self.checkpoints else ""
         self.images: dict[tuple[str, int], ImageData] = {}
@@ -170,8 +177,8 @@ class Desk:
         state = checkpoint, self.token, self.threads, self.device
         if training.trainer:
             file = file_of_trainer(training.trainer)
-            return Assignment(key, training, None, parent, *state, file.read_bytes() if file else b"")
-        return Assignment(key, training, self._shipped(training.data), parent, *state)
+            return Assignment(key, training, None, parent, *state, file.read_bytes() if file else b"", self.alone)
+        return Assignment(key, training, self._shipped(training.data), parent, *state, alone=self.alone)
 
     def _shipped(self, spec: DataSpec) -> ShippedImages:
         what = spec.source, spec.side
