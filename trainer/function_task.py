@@ -18,6 +18,7 @@ from sampler import Architectures, InputError, architecture_complexity
 from trainer import pausing
 from trainer.declared.loading import know_shipped
 from trainer.device_errors import CrowdedError, first_line, is_out_of_memory
+from trainer.engines.placement import UNKNOWN_BYTES
 from trainer.files import write_atomically
 from trainer.observation import DataSpec, EpochRecord, Observation, Status, Training
 from trainer.protocol import Conditions, Job, NoScore, Stopped, TimeIsOver, Trainer, TrainerError, checked_score
@@ -31,8 +32,6 @@ _SIGN_SECONDS = 5.0
 OVERTIME = 30.0
 # Exit code of such a process, as of `timeout`.
 _TIMED_OUT = 124
-# More than any GPU has, so that one training has it for itself unless --per-device says otherwise.
-_ALL_MEMORY = 2**62
 
 
 class FunctionTask:
@@ -54,7 +53,7 @@ class FunctionTask:
 
     def bytes_needed(self, architectures: Architectures, classes: int, training: Training) -> int:
         """All of a GPU: nobody knows what a trainer keeps there."""
-        return _ALL_MEMORY
+        return UNKNOWN_BYTES
 
     def observe(self, training: Training, conditions: Conditions) -> Observation:
         """Does one training, as `TrainingTask` says."""

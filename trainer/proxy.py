@@ -20,7 +20,7 @@ from torch import nn
 
 from sampler import InputError, architecture_complexity
 from trainer import pausing
-from trainer.augment import CROP_MARGIN, Augmentation, seed_of
+from trainer.augment import Augmentation, seed_of
 from trainer.batches import DeviceImages, steps_per_epoch
 from trainer.channel_dropout import ChannelDropout
 from trainer.channel_units import units_of
@@ -28,6 +28,7 @@ from trainer.checkpoint import identity_of, read_checkpoint, write_checkpoint
 from trainer.declared.images import fit_colours
 from trainer.device_errors import CrowdedError, first_line, is_out_of_memory
 from trainer.distillation import Distillation
+from trainer.image_data import kept_side
 from trainer.images import ImageData
 from trainer.inheritance.stages import zero_init
 from trainer.micro_batches import accumulated, can_halve
@@ -172,7 +173,7 @@ class _Run:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         fit, score = splits(training, data)
-        self.images = DeviceImages(fit, min(data.side, math.ceil(resolution * CROP_MARGIN)), device)
+        self.images = DeviceImages(fit, kept_side(data.side, resolution), device)
         self.scoring = DeviceImages(score, resolution, device)
         self.steps = steps_per_epoch(len(self.images), recipe.batch_size)
         if self.steps < 1:

@@ -133,12 +133,11 @@ class Coordinator:
         )
 
     def _bytes_needed(self) -> int:
-        """Memory on a GPU that the largest of the study's architectures needs."""
-        settings, architectures = self.ledger.settings, self.ledger.tried(otherwise=True)
-        assert architectures is not None, "nothing is queued"
-        asked = settings.fidelity, settings.recipe, settings.data_spec(self.cache)
-        training = Training(architectures[0], *asked, trainer=settings.trainer, classes=settings.data.classes)
-        return self.task.bytes_needed(architectures, settings.data.classes, training)
+        """Memory on a GPU that the largest of what waits needs, each kind with its own images and batch."""
+        classes = self.ledger.settings.data.classes
+        kinds = self.ledger.pending_kinds()
+        needed = (self.task.bytes_needed(networks, classes, self.ledger.training(one)) for one, networks in kinds)
+        return max(needed, default=1)
 
     def _others_left(self) -> bool:
         """Waits while other coordinators train; whether one of them died, and left something to do."""
