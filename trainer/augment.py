@@ -20,9 +20,6 @@ from torchvision.transforms import v2  # type: ignore[import-untyped]
 from trainer.batches import normalised
 from trainer.recipe import LARGEST_MAGNITUDE, Recipe
 
-# Images are kept a little larger than the input, so that a crop of part of the area is not blown up too much.
-CROP_MARGIN = 1.25
-
 
 def seed_of(*parts: int) -> int:
     """One seed of several numbers, such as (seed, epoch, step); neighbours give unrelated streams."""

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import torch
 
+from trainer.device_errors import is_out_of_memory
+
 # Where this many images do not fit, the training does not.
 SMALLEST = 4
 
@@ -39,8 +41,3 @@ def accumulated(
 def can_halve(error: BaseException, images: int, parts: int) -> bool:
     """Whether smaller micro-batches could mend an error: memory ran out, and they are not the smallest yet."""
     return is_out_of_memory(error) and math.ceil(images / parts) > SMALLEST
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory has run out; on a CPU, torch has no class of its own for it."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

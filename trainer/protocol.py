@@ -197,6 +197,8 @@ class Conditions:
         checkpoint: Path of its state, a file or a folder as the task likes; the same when it is begun again. None for
             a training that need not go on after a kill.
         own_process: Whether the process is the engine's own, which may end it where a training takes too long.
+        alone: Whether no other training of the engine shares its device. Where memory runs out beside others, a task
+            raises `trainer.device_errors.CrowdedError` and is asked again alone: only then it is out of memory.
     """
 
     device: str
@@ -204,6 +206,7 @@ class Conditions:
     on_epoch: OnEpoch
     checkpoint: Path | None
     own_process: bool = False
+    alone: bool = True
 
 
 class TrainingTask(Protocol):
@@ -238,6 +241,7 @@ class TrainingTask(Protocol):
             OSError: If a file cannot be read or written.
             PausedError: If `trainer.pausing` asked for it, with what is done kept at `conditions.checkpoint`.
             TrainerError: If code of the user raised something.
+            CrowdedError: If memory ran out beside other trainings.
         """
 
 
