@@ -155,7 +155,7 @@ def checked_score(score: object, where: str, by: Score = ACCURACY) -> float:
 
 
 def _number(given: Any) -> float:
-    """A number, or that of an array or tensor of one; what torch still has gradients of (a loss) is cut off from them."""
+    """A number, or that of an array or tensor of one; a loss of torch is cut off from its gradients."""
     return float(given.detach() if hasattr(given, "detach") else given)
 
 
