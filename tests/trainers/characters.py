@@ -11,7 +11,7 @@ import planner
 
 TEXT = "".join(topics.values()).encode("ascii", "replace")[:200_000]
 CHARACTERS = torch.tensor([max(0, byte - 31) for byte in TEXT])  # 0 is the end of a line; 96 in all
-HEADS, INPUT = {"heads": {"follows": "width / 16"}}, lambda length: torch.zeros(1, length, dtype=torch.int64)
+HEADS, INPUT = {"heads": {"follows": "width / 8"}}, lambda length: torch.zeros(1, length, dtype=torch.int64)
 
 
 @planner.network(resolution=32, widths=(32,), depths=(2,), divisor=16, knobs=HEADS, input=INPUT)
