@@ -64,9 +64,9 @@ def test_a_notebook_is_kept_without_what_it_printed(path):
 @pytest.mark.slow
 def test_a_new_user_s_day(ran, tmp_path):
     shown, said = ran(ROOT / "docs" / "notebooks" / "own_network.ipynb")
-    # By hand: four convolutions of three taps over 64 samples, then two outputs of 32 channels.
-    macs = 64 * 3 * (32 + 3 * 32 * 32) + 32 * 2
-    params = (3 * 32 + 32) + 3 * (3 * 32 * 32 + 32) + (32 * 2 + 2)
+    # By hand: a convolution of five taps and stride two over 64 samples, four of three taps, two outputs of 32 channels.
+    macs = 32 * 5 * 32 + 4 * 32 * 3 * 32 * 32 + 32 * 2
+    params = (5 * 32 + 3 * 32) + 4 * (3 * 32 * 32 + 3 * 32) + (32 * 2 + 2)
     assert f"{macs:,} MACs, {params:,} parameters" in shown
     assert "rmse" in shown and "accuracy" not in shown.lower() and "Warning" not in said
     table = (tmp_path / "results" / "waves" / "trials.csv").read_text().splitlines()
