@@ -124,7 +124,7 @@ def photos():
     """A folder of images of three classes: handwritten digits."""
     pictures, labels = load_digits(return_X_y=True)
     for label in range(3):
-        for index, picture in enumerate(pictures[labels == label][:60]):
+        for index, picture in enumerate(pictures[labels == label][:45]):
             folder = Path("photos", "val" if index % 3 == 0 else "train", str(label))
             folder.mkdir(parents=True, exist_ok=True)
             small = Image.fromarray((picture.reshape(8, 8) * 15).astype(np.uint8))
