@@ -217,10 +217,13 @@ def _start(ledger: Ledger, resolution: int | None, options: SearchOptions) -> Ar
     """The study's base network, or a reduced one."""
     from sampler import scaled
 
-    space = ledger.space
-    return scaled(
-        space.base, resolution or space.resolution, options.width or 1.0, options.depth or 1.0, rule=space.rule
-    )
+    space, width = ledger.space, options.width or 1.0
+    asked = space.base, resolution or space.resolution, width, options.depth or 1.0
+    start, free = (scaled(*asked, rule=rule) for rule in (space.rule, "free"))
+    if width != 1 and any(abs(one / other - 1) > 0.2 for one, other in zip(start.widths, free.widths, strict=True)):
+        own, other = (" ".join(map(str, one.widths)) for one in (start, free))
+        _tell(f"width {width:g} by rule {space.rule} is {own} channels; for {other} make the study with --rule free")
+    return start
 
 
 def _wanted(method: str, macs: float | None, start: Architecture, options: SearchOptions, ledger: Ledger) -> Search:

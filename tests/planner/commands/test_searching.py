@@ -163,3 +163,15 @@ def test_seeds_are_trainings_of_each_network(new, run, closed_form):
 def test_what_a_search_chooses_by(method, settings, score, inherits, chosen):
     search = Search(method, scaled("efficientnet_b0", 64), 1e9, settings, score=score)
     assert chosen_by(search, inherits) == chosen
+
+
+def test_a_width_that_the_rule_rounds_far_away_is_said_with_the_rule_that_does_not(run, tmp_path):
+    def started(rule):
+        made = ("--study", rule, "--base", "resnet20_cifar", "--data", "fractal:classes=2,train=60,validation=4")
+        assert run("sample", *made, "--rule", rule, "--trials", 1)[0] == 0
+        # Ends at once: grows from a network that costs more already.
+        arguments = ("--study", rule, "--width", "0.75", "--flops", "1M")
+        return run("scale", "resnet20_cifar", "--method", "greedy", *arguments)[2]
+
+    words = "width 0.75 by rule inverse is 16 24 48 channels; for 12 24 48 make the study with --rule free"
+    assert words in started("inverse") and "make the study" not in started("free")
