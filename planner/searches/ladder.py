@@ -41,8 +41,8 @@ class GreedyOptions:
         reading: Whole that a share is of: `increment`, the MACs to be added, or `literal`, the target as printed.
         tolerance_of: `final`, the budget T as printed, or `step`, the iteration's target T_i.
         shortlist: How many candidates of an iteration are scored, the best by a ranking; 0 for all.
-        parts: What moves: each `stage` alone, or all stages of one spatial `size` together, a step each (five groups
-            for EfficientNet-B0), as the paper names them; how it shares a step among them, it does not say.
+        parts: Parts that move: each `stage` alone, or all stages of one spatial `size` together, a step each (five
+            groups for EfficientNet-B0), as the paper has them; how a step is shared among them, it does not say.
         controls: Whether in every iteration all parents are trained on, unchanged, as their children are. Else, as the
             paper has it, a later network's children have more trainings behind them than an earlier one's.
 
