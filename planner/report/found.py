@@ -66,8 +66,8 @@ def searches_section(numbers: Numbers) -> str:
         begun = [one["method"], format_count(one["budget"]), one["trainings"], _CHOSEN[one["chosen_by"]] + seeds]
         rows.append([*begun, *scores, told])
     about = (
-        "A network that inherits weights improves by training longer, too: what growing itself gained is what was found "
-        "less what the unchanged start reaches by as many epochs."
+        "A network that inherits weights improves by training longer, too: what growing itself gained is what was "
+        "found less what the unchanged start reaches by as many epochs."
     )
     return section(
         "searches", "What the searches found", html_table("Searches", _HEADER, rows, (0, 3)), paragraph(about)
