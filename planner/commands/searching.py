@@ -217,10 +217,13 @@ def _start(ledger: Ledger, resolution: int | None, options: SearchOptions) -> Ar
     """The study's base network, or a reduced one."""
     from sampler import scaled
 
-    space = ledger.space
-    return scaled(
-        space.base, resolution or space.resolution, options.width or 1.0, options.depth or 1.0, rule=space.rule
-    )
+    space, width = ledger.space, options.width or 1.0
+    asked = space.base, resolution or space.resolution, width, options.depth or 1.0
+    start, free = (scaled(*asked, rule=rule) for rule in (space.rule, "free"))
+    if width != 1 and any(abs(one / other - 1) > 0.2 for one, other in zip(start.widths, free.widths, strict=True)):
+        own, other = (" ".join(map(str, one.widths)) for one in (start, free))
+        _tell(f"width {width:g} by rule {space.rule} is {own} channels; for {other} make the study with --rule free")
+    return start
 
 
 def _wanted(method: str, macs: float | None, start: Architecture, options: SearchOptions, ledger: Ledger) -> Search:
@@ -234,15 +237,17 @@ def _wanted(method: str, macs: float | None, start: Architecture, options: Searc
         refuse(("--fine-tune", "--noise"), "on adjust, which trains each network anew")
     if options.score in ("zen", "zen-per-block"):
         refuse(("--seeds",), "with a Zen-score, which trains nothing")
+    if options.neighbours and (method != "rbis" or options.sizes):
+        refuse(("--neighbours",), "beside --resolutions" if method == "rbis" else f"on {method}; it is of rbis")
     own = {"rbis": ("latency", "sizes")}.get(method, ())
     for name in ("latency", "sizes"):
         if getattr(options, name) is not None and name not in own:
             raise PlannerError(f"{method} takes no --{'resolutions' if name == 'sizes' else name}; leave it out")
     if macs is not None and options.latency is not None:
         raise PlannerError("give --flops or --latency, not both: the search has one cost")
-    result = Search(
-        method, start, macs, _settings(options.settings), sizes=options.sizes or (), score=as_score(options.score)
-    )
+    sizes, score = options.sizes or (), as_score(options.score)
+    settings = _settings(options.settings)
+    result = Search(method, start, macs, settings, sizes=sizes, score=score, neighbours=options.neighbours)
     if options.latency is None:
         return result
     limit = limit_of(options.latency, Path(options.latency_model or LATENCY_FILE))

@@ -209,6 +209,30 @@ def test_every_winner_is_the_best_of_all_candidates_of_all_earlier_networks():
     assert found.architecture == parents[-1]
 
 
+def test_stages_of_one_spatial_size_move_together():
+    options = GreedyOptions(width_step=8, parts="size")
+    together = ((0,), (1,), (2,), (3, 4), (5, 6))  # B0's are of 112, 56, 28, 14 and 7 px
+    made = [one.architecture for one in ladder_candidates([B0], B1_MACS, B1_MACS, options, 1000)]
+    found = set()
+    for one in made:
+        deeper = [a - b for a, b in zip(one.depths, B0.depths, strict=True)]
+        wider = [a - b for a, b in zip(one.widths, B0.widths, strict=True)]
+        moved = tuple(k for k in range(7) if deeper[k] or wider[k])
+        assert moved in {*together, ()} and len({(deeper[k], wider[k]) for k in moved}) <= 1
+        assert abs(macs_of(one) - B1_MACS) <= 0.01 * B1_MACS
+        found.add(moved)
+    assert {(3, 4), (5, 6)} <= found
+
+
+def test_stages_that_have_their_own_sizes_move_as_without_groups():
+    start = base("resnet18").architecture()
+    budget = 1.6 * macs_of(start)
+    apart, together = (
+        ladder_candidates([start], budget, budget, GreedyOptions(parts=parts), 1000) for parts in ("stage", "size")
+    )
+    assert apart == together and len(apart) > 4
+
+
 def test_an_earlier_network_can_be_the_parent_of_a_winner():
     # Two moves alone are worth anything, and the second is worth it on the base network only.
     def either(architecture):
