@@ -162,7 +162,8 @@ def stop_after(epochs):
 def stopped_once(tmp_path_factory):
     """The folder of the checkpoint of a training that was stopped after its first epoch."""
     path = tmp_path_factory.mktemp("stopped") / "deep" / "state.pt"
-    with pytest.raises(_Stop):
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(_Stop):
+        patch.setattr("trainer.proxy.CHECKPOINT_SECONDS", 0.0)
         train(training(), DATA, on_epoch=stop_after(1), checkpoint=path)
     return path.parent
 
@@ -250,6 +251,7 @@ def test_a_full_disk_leaves_the_older_checkpoint_and_names_the_file(stopped, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
+    monkeypatch.setattr("trainer.proxy.CHECKPOINT_SECONDS", 0.0)
     with pytest.raises(OSError, match="No space left on device.*state.pt"):
         train(training(), DATA, checkpoint=stopped)
     assert stopped.read_bytes() == before and list(stopped.parent.iterdir()) == [stopped]
@@ -284,3 +286,17 @@ def test_a_checkpoints_name_is_of_what_was_asked_and_not_of_where_the_images_are
     moved = replace(asked, data=replace(asked.data, cache="elsewhere"))
     names = [checkpoint_path(tmp_path, one) for one in (asked, moved, replace(asked, seed=9), training("rich"))]
     assert names[0] == names[1] and len(set(names)) == 3
+
+
+@pytest.mark.parametrize(("seconds", "written"), [(3600.0, 0), (0.0, 3 * 8 + 3)])
+def test_checkpoints_are_written_by_time_and_not_by_the_epoch(tmp_path, monkeypatch, seconds, written):
+    calls, write = [], write_checkpoint
+
+    def counted(*arguments):
+        calls.append(1)
+        write(*arguments)
+
+    monkeypatch.setattr("trainer.proxy.write_checkpoint", counted)
+    monkeypatch.setattr("trainer.proxy.CHECKPOINT_SECONDS", seconds)
+    train(training(), DATA, checkpoint=tmp_path / "state.pt")
+    assert len(calls) == written
