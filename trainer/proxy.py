@@ -41,6 +41,8 @@ from trainer.weights import save_network
 
 # A kill loses at most this much of a training.
 CHECKPOINT_SECONDS = 60.0
+# At an epoch's end it is written earlier, if the last one took so small a part of the time since.
+CHECKPOINTS_APART = 20
 
 # Told every epoch so far; True stops the training there.
 _OnEpoch = Callable[[tuple[EpochRecord, ...]], bool | None]
@@ -65,9 +67,10 @@ def train(
         device: A torch device.
         on_epoch: Called after every epoch with what was seen in each so far; where it answers True, the
             training ends there, as `stopped`.
-        checkpoint: File of the training's state, written every `CHECKPOINT_SECONDS`, inside epochs and at their ends,
-            from which it goes on where it is the same training's: on a CPU, with as many threads, to the bit as if it
-            had never been interrupted. Removing it, when the observation is safe, is the caller's. None for none.
+        checkpoint: File of the training's state, written every `CHECKPOINT_SECONDS`, and after epochs where writing
+            takes little of the time, from which it goes on where it is the same training's: on a CPU, with as many
+            threads, to the bit as if it had never been interrupted. Removing it, when the observation is safe, is the
+            caller's. None for none.
         weights: A state dict to start from (an inherited network's); None for random weights.
         keep: Where the trained (averaged) network is written, for `trainer.weights.load_trained`; None for nowhere.
         alone: Whether no other training shares the device. Beside others a batch is never cut: it is not known whether
@@ -197,7 +200,7 @@ class _Run:
         self.total = torch.zeros((), device=device)  # of this epoch's losses
         self.evaluation_batch = EVALUATION_BATCH.get(device.type, EVALUATION_BATCH["cpu"])
         self.checkpoint: Path | None = None
-        self.identity, self.saved = "", time.monotonic()
+        self.identity, self.saved, self.save_seconds = "", time.monotonic(), 0.0
 
     def _channel_dropout(self, classes: int) -> ChannelDropout | None:
         """Hooks, which the average and what is kept of the network do not have."""
@@ -263,7 +266,8 @@ class _Run:
         self.outcome.history.append(EpochRecord(done, mean_loss, accuracy, loss))
         self.epoch, self.step = done, 0
         self.total.zero_()
-        if self.checkpoint and time.monotonic() - self.saved >= CHECKPOINT_SECONDS:
+        apart = min(CHECKPOINT_SECONDS, CHECKPOINTS_APART * self.save_seconds)
+        if self.checkpoint and time.monotonic() - self.saved >= apart:
             self._save()
 
     def _gradients(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -311,6 +315,7 @@ class _Run:
 
     def _save(self) -> None:
         assert self.checkpoint
+        began = time.monotonic()
         state = {
             "epoch": self.epoch,
             "step": self.step,
@@ -326,6 +331,7 @@ class _Run:
         }
         write_checkpoint(self.checkpoint, self.identity, state)
         self.saved = time.monotonic()
+        self.save_seconds = self.saved - began
 
     def resume(self, checkpoint: Path | None, identity: str) -> None:
         """Goes on from a checkpoint where it is this training's; else notes why not and begins."""
