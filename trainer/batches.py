@@ -8,6 +8,7 @@ from functools import cache
 import torch
 from torch.nn import functional
 
+from trainer.devices import has_all_kernels
 from trainer.image_data import MEAN, STD, ImageSplit, PickedImages, chunk_of
 
 
@@ -29,7 +30,7 @@ class DeviceImages:
             stop = min(n, start + at_once)
             # A copy: the source may be a read-only memory map, which torch does not take.
             chunk = torch.from_numpy(split.taken(start, stop)).permute(0, 3, 1, 2)
-            self.images[start:stop] = resized(chunk.to(device), side)
+            self.images[start:stop] = resized(chunk.to(device) if has_all_kernels(device) else chunk, side)
 
     def __len__(self) -> int:
         return len(self.labels)

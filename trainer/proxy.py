@@ -27,6 +27,7 @@ from trainer.channel_units import units_of
 from trainer.checkpoint import identity_of, read_checkpoint, write_checkpoint
 from trainer.declared.images import fit_colours
 from trainer.device_errors import CrowdedError, first_line, is_out_of_memory
+from trainer.devices import half_type
 from trainer.distillation import Distillation
 from trainer.image_data import kept_side
 from trainer.images import ImageData
@@ -40,6 +41,8 @@ from trainer.weights import save_network
 
 # A kill loses at most this much of a training.
 CHECKPOINT_SECONDS = 60.0
+# At an epoch's end it is written earlier, if the last one took so small a part of the time since.
+CHECKPOINTS_APART = 20
 
 # Told every epoch so far; True stops the training there.
 _OnEpoch = Callable[[tuple[EpochRecord, ...]], bool | None]
@@ -65,9 +68,10 @@ def train(
         device: A torch device.
         on_epoch: Called after every epoch with what was seen in each so far; where it answers True, the
             training ends there, as `stopped`.
-        checkpoint: File of the training's state, written after every epoch and every `CHECKPOINT_SECONDS`, from
-            which it goes on where it is the same training's: on a CPU, with as many threads, to the bit as if it
-            had never been interrupted. Removing it, when the observation is safe, is the caller's. None for none.
+        checkpoint: File of the training's state, written every `CHECKPOINT_SECONDS`, and after epochs where writing
+            takes little of the time, from which it goes on where it is the same training's: on a CPU, with as many
+            threads, to the bit as if it had never been interrupted. Removing it, when the observation is safe, is the
+            caller's. None for none.
         weights: A state dict to start from (an inherited network's); None for random weights.
         keep: Where the trained (averaged) network is written, for `trainer.weights.load_trained`; None for nowhere.
         best: Where, likewise, the network of the epoch of the highest accuracy is written (of several, of the first).
@@ -181,6 +185,7 @@ class _Run:
         torch.manual_seed(training.seed)
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
+            torch.backends.cudnn.benchmark = True  # shapes stay the same: the fastest kernels are worth the search
         fit, score = splits(training, data)
         self.images = DeviceImages(fit, kept_side(data.side, resolution), device)
         self.scoring = DeviceImages(score, resolution, device)
@@ -194,6 +199,7 @@ class _Run:
         self.model = prepared(training, classes, total_steps, weights).to(device)
         self.augment = Augmentation(recipe, resolution, classes, device)
         self.optimizer = optimizer(self.model, recipe)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=half_type(device) == torch.float16)
         self.scheduler = schedule(self.optimizer, recipe, total_steps)
         self.ema = averaged(self.model, recipe, total_steps)
         self.channel_dropout = self._channel_dropout(classes)
@@ -203,7 +209,7 @@ class _Run:
         self.total = torch.zeros((), device=device)  # of this epoch's losses
         self.evaluation_batch = EVALUATION_BATCH.get(device.type, EVALUATION_BATCH["cpu"])
         self.checkpoint: Path | None = None
-        self.identity, self.saved = "", time.monotonic()
+        self.identity, self.saved, self.save_seconds = "", time.monotonic(), 0.0
 
     def _channel_dropout(self, classes: int) -> ChannelDropout | None:
         """Hooks, which the average and what is kept of the network do not have."""
@@ -245,7 +251,8 @@ class _Run:
             self.scheduler.step_update(number)
             images, labels = self.augment(images, labels, seed_of(seed, self.epoch, self.step, 0))
             self.total += self._gradients(images, labels)  # summed on the device: no wait for it at every step
-            self.optimizer.step()
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
             if self.ema:
                 self.ema.update(self.model, step=number)
             self.step += 1
@@ -270,7 +277,8 @@ class _Run:
         self.outcome.history.append(EpochRecord(done, mean_loss, accuracy, loss))
         self.epoch, self.step = done, 0
         self.total.zero_()
-        if self.checkpoint:
+        apart = min(CHECKPOINT_SECONDS, CHECKPOINTS_APART * self.save_seconds)
+        if self.checkpoint and time.monotonic() - self.saved >= apart:
             self._save()
 
     def _most_accurate(self) -> float:
@@ -290,7 +298,7 @@ class _Run:
             # Dropout's numbers: the same however often the batch is tried.
             torch.manual_seed(seed_of(self.training.seed, self.epoch, self.step, 1))
             try:
-                return accumulated(self._loss, self.optimizer, images, labels, parts)
+                return accumulated(self._loss, self.optimizer, images, labels, parts, self.scaler.scale)
             except (RuntimeError, MemoryError) as error:
                 if not (self.outcome.alone and can_halve(error, len(images), parts)):
                     raise
@@ -323,6 +331,7 @@ class _Run:
 
     def _save(self) -> None:
         assert self.checkpoint
+        began = time.monotonic()
         state = {
             "epoch": self.epoch,
             "step": self.step,
@@ -334,9 +343,11 @@ class _Run:
             "model": self.model.state_dict(),
             "ema": self.ema.module.state_dict() if self.ema else {},
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
         }
         write_checkpoint(self.checkpoint, self.identity, state)
         self.saved = time.monotonic()
+        self.save_seconds = self.saved - began
 
     def resume(self, checkpoint: Path | None, identity: str) -> None:
         """Goes on from a checkpoint where it is this training's; else notes why not and begins."""
@@ -360,6 +371,7 @@ class _Run:
         self.outcome.history += [EpochRecord(*record) for record in state["history"]]
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state.get("scaler") or self.scaler.state_dict())  # an older checkpoint has none
         if self.ema:
             self.ema.module.load_state_dict(state["ema"])
 

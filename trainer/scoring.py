@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from trainer import pausing
 from trainer.batches import DeviceImages
+from trainer.devices import half_type, sum_type
 from trainer.image_data import SPLIT_SEED, ImageData, ImageSplit, PickedImages, held_out, stratified_share
 from trainer.observation import Training
 
@@ -49,8 +50,9 @@ def evaluation_interval(fitted: int, scoring: int) -> int:
 
 
 def precision(device: torch.device) -> AbstractContextManager[object]:
-    """Autocast to bfloat16 on a GPU; on a CPU float32 is faster for depthwise convolutions."""
-    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
+    """Autocast to 16 bits where a GPU is fast in them; on a CPU float32 is faster for depthwise convolutions."""
+    half = half_type(device)
+    return nullcontext() if half is None else torch.autocast(device.type, half)
 
 
 @torch.inference_mode()
@@ -58,7 +60,7 @@ def evaluate(model: nn.Module, images: DeviceImages, device: torch.device, batch
     """Top-1 accuracy in [0, 1] and mean cross-entropy in nats."""
     model.eval()
     correct = torch.zeros((), device=device)
-    loss = torch.zeros((), dtype=torch.float64, device=device)
+    loss = torch.zeros((), dtype=sum_type(device), device=device)
     for batch, labels in images.in_order(batch_size):
         pausing.alive()
         with precision(device):
