@@ -34,7 +34,7 @@ def cells(path, kind):
 
 @pytest.fixture
 def ran(tmp_path):
-    """A function: what a notebook shows and writes to stderr, run in an empty folder in a process of its own."""
+    """A function: what a notebook shows, run in an empty folder by a process of its own; and its stderr."""
 
     def run(path):
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -64,7 +64,7 @@ def test_a_notebook_is_kept_without_what_it_printed(path):
 @pytest.mark.slow
 def test_a_new_user_s_day(ran, tmp_path):
     shown, said = ran(ROOT / "docs" / "notebooks" / "own_network.ipynb")
-    # By hand: a convolution of five taps and stride two over 64 samples, four of three taps, two outputs of 32.
+    # By hand: a convolution of five taps, stride two, over 64 samples; four of three taps; two outputs of 32 channels.
     macs = 32 * 5 * 32 + 4 * 32 * 3 * 32 * 32 + 32 * 2
     params = (5 * 32 + 3 * 32) + 4 * (3 * 32 * 32 + 3 * 32) + (32 * 2 + 2)
     assert f"{macs:,} MACs, {params:,} parameters" in shown
