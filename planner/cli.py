@@ -24,6 +24,7 @@ COMMANDS = (
     "front",
     "fit",
     "predict",
+    "finish",
     "export",
     "scale",
     "compare",

@@ -16,7 +16,7 @@ FLOORS = (
     ("surrogates", "study"),
     ("formulas",),
     ("rules", "allocation", "proposers", "latency", "exports", "scores", "training", "doctor"),
-    ("searches", "answers", "fitting", "table_formulas", "advice"),
+    ("searches", "answers", "fitting", "table_formulas", "finishing", "advice"),
     ("report", "compare"),
     ("workbench",),
     ("commands", "cli", "__main__", "resources"),

@@ -18,6 +18,7 @@ import torch
 
 from trainer.files import write_atomically
 from trainer.observation import Training
+from trainer.weights import network_file
 
 _SCHEMA = "training-checkpoint/1"
 DIGEST_BYTES = 32
@@ -30,7 +31,7 @@ def identity_of(training: Training, fingerprint: str, device: str, weights: Mapp
     """
     asked = training.key()
     del asked["data"]["cache"], asked["data"]["source"], asked["parent"], asked["keep"]
-    teacher = training.recipe.teacher
+    teacher, asked["recipe"]["teacher"] = asked["recipe"]["teacher"], ""
     facts = {
         **asked,
         "schema": _SCHEMA,
@@ -39,7 +40,7 @@ def identity_of(training: Training, fingerprint: str, device: str, weights: Mapp
         "torch": torch.__version__,
         "timm": timm.__version__,
         "weights": "" if weights is None else weights_sha256(weights),
-        "teacher": hashlib.sha256(Path(teacher).read_bytes()).hexdigest() if teacher else "",
+        "teacher": hashlib.sha256(network_file(Path(teacher)).read_bytes()).hexdigest() if teacher else "",
     }
     return json.dumps(facts, sort_keys=True)
 

@@ -184,9 +184,8 @@ class _Attempt:
 
         Raises:
             PausedError: If it was paused.
-            InputError: If what it reports or returns is no score.
             CrowdedError: If memory ran out beside other trainings.
-            TrainerError: If it raised anything else.
+            TrainerError: If it raised anything else, or what it reports or returns is no score.
         """
         try:
             self._call()
@@ -196,8 +195,8 @@ class _Attempt:
             self.over = True
         except NoScore as error:
             return _Ending("diverged", str(error))
-        except InputError:
-            raise
+        except InputError as error:
+            raise TrainerError(str(error)) from error
         except TrainerError:
             raise
         except Exception as error:

@@ -69,4 +69,4 @@ def observe_images(training: Training, images: ImageData, conditions: Conditions
     weights = trainer.inherited_weights(training, len(images.classes)) if training.parent else None
     keep = Path(training.keep) if training.keep else None
     where = conditions.device, conditions.on_epoch, conditions.checkpoint
-    return trainer.train(training, images, *where, weights, keep, conditions.alone)
+    return trainer.train(training, images, *where, weights, keep, alone=conditions.alone)

@@ -36,8 +36,6 @@ from trainer.network import build
 from trainer.observation import Training
 from trainer.weights import load_trained
 
-# Of the weights that lead to or from a repeated channel: without it equal channels stay equal under fine-tuning.
-INHERITANCE_NOISE = 0.1
 Pattern = tuple[tuple[bool, Skip, int], ...]
 # Of torch's, by their names.
 _DRAWING = ("normal_", "uniform_", "trunc_normal_")
@@ -54,7 +52,7 @@ def inherited_weights(training: Training, classes: int) -> dict[str, torch.Tenso
     parent, architecture, known = load_trained(Path(training.parent))
     if known != classes:
         raise InputError(f"{training.parent}: a network of {known} classes, but the images have {classes}")
-    child = inherit(parent, architecture, training.architecture, classes, training.seed, INHERITANCE_NOISE)
+    child = inherit(parent, architecture, training.architecture, classes, training.seed, training.noise)
     return child.state_dict()
 
 

@@ -57,6 +57,7 @@ def train(
     checkpoint: Path | None = None,
     weights: Weights | None = None,
     keep: Path | None = None,
+    best: Path | None = None,
     alone: bool = True,
 ) -> Observation:
     """Trains one architecture on a proxy task.
@@ -73,6 +74,7 @@ def train(
             caller's. None for none.
         weights: A state dict to start from (an inherited network's); None for random weights.
         keep: Where the trained (averaged) network is written, for `trainer.weights.load_trained`; None for nowhere.
+        best: Where, likewise, the network of the epoch of the highest accuracy is written (of several, of the first).
         alone: Whether no other training shares the device. Beside others a batch is never cut: it is not known whether
             this network or its neighbours take the memory.
 
@@ -89,7 +91,7 @@ def train(
     cpu_start = time.process_time() if device == "cpu" else None
     outcome = _Outcome(time.perf_counter(), cpu_start, alone)
     try:
-        run = _Run(training, data, torch.device(device), weights, outcome)
+        run = _Run(training, data, torch.device(device), weights, outcome, best)
         run.resume(checkpoint, identity_of(training, data.fingerprint, _name(device), weights))
         outcome.accuracy, outcome.loss = run.scores(on_epoch)
         if keep:
@@ -169,10 +171,17 @@ class _Run:
     """The state of one training."""
 
     def __init__(
-        self, training: Training, data: ImageData, device: torch.device, weights: Weights | None, outcome: _Outcome
+        self,
+        training: Training,
+        data: ImageData,
+        device: torch.device,
+        weights: Weights | None,
+        outcome: _Outcome,
+        best: Path | None,
     ) -> None:
-        self.training, self.device, self.outcome = training, device, outcome
+        self.training, self.device, self.outcome, self.best = training, device, outcome, best
         recipe, resolution, classes = training.recipe, training.architecture.resolution, len(data.classes)
+        self.scored_classes = classes
         torch.manual_seed(training.seed)
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
@@ -263,12 +272,19 @@ class _Run:
                 if last:
                     raise _DivergedError(f"the loss on the scoring images is {loss}")
                 accuracy = loss = None
+        if self.best and accuracy is not None and accuracy > self._most_accurate():
+            save_network(self.best, self.scored, self.training.architecture, self.scored_classes)
         self.outcome.history.append(EpochRecord(done, mean_loss, accuracy, loss))
         self.epoch, self.step = done, 0
         self.total.zero_()
         apart = min(CHECKPOINT_SECONDS, CHECKPOINTS_APART * self.save_seconds)
         if self.checkpoint and time.monotonic() - self.saved >= apart:
             self._save()
+
+    def _most_accurate(self) -> float:
+        """The highest accuracy of the epochs before."""
+        scored = (record.accuracy for record in self.outcome.history)
+        return max((accuracy for accuracy in scored if accuracy is not None), default=-math.inf)
 
     def _gradients(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Leaves the batch's gradients in the network; gives its mean loss.

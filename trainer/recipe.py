@@ -53,7 +53,8 @@ class Recipe:
         norm_momentum: Weight of a new batch in batch norm's statistics (1 - TensorFlow's momentum); at least
             10 / steps (but at most 0.1) is taken, so that the statistics of a short training are its own.
         ema: Share of all steps over which weights are averaged (the decay is 1 - 1 / (ema * steps)); 0 for none.
-        teacher: File of a trained network (`trainer.weights`) to distil from; "" for none.
+        teacher: File of a trained network (`trainer.weights`) to distil from, or a folder of `planner finish`; "" for
+            none.
         distillation: Share of the loss that comes from the teacher.
         temperature: Temperature of the teacher's and the student's softmax in that share.
 
@@ -169,6 +170,21 @@ RECIPES = {
             weight_decay=1e-5,
             warmup=0.0,
             ema=0.0,
+        ),
+        # For the one network that is kept, trained for long: the fast recipe with the usual regularisation of long
+        # trainings (timm's), of half its strength, for its images are few. By custom, not by measurement.
+        Recipe(
+            name="long",
+            learning_rate=4e-3,
+            weight_decay=0.05,
+            warmup=0.05,
+            final=0.01,
+            crop=0.25,
+            randaugment=7,
+            mixup=0.1,
+            erasing=0.1,
+            dropout=0.1,
+            ema=0.01,
         ),
     )
 }

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+# In the folder that `planner finish` writes: what was planned, and what came of it.
+FINISH_FILE = "finish.json"
+
+
 def save_network(path: Path, model: nn.Module, architecture: Architecture, classes: int) -> None:
     """Writes a network, whole or not at all.
 
@@ -33,8 +37,27 @@ def packed_network(model: nn.Module, architecture: Architecture, classes: int) -
     return save(tensors, metadata=about)
 
 
+def network_file(path: Path) -> Path:
+    """The file of a trained network: itself, or the best weights of a folder that `planner finish` wrote.
+
+    Raises:
+        InputError: If a folder is given that it did not finish.
+    """
+    if not path.is_dir():
+        return path
+    try:
+        name = json.loads((path / FINISH_FILE).read_text(encoding="utf-8"))["plan"]["name"]
+        return path / f"{Path(name).name}.safetensors"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: no folder of `planner finish`; name one, or a network saved by a training"
+        ) from error
+
+
 def load_trained(path: Path) -> tuple[nn.Module, Architecture, int]:
     """The network that `save_network` wrote, its architecture and its number of classes.
+
+    A folder that `planner finish` wrote will do as well.
 
     Raises:
         InputError: If the file is missing, damaged or holds something else.
@@ -42,6 +65,7 @@ def load_trained(path: Path) -> tuple[nn.Module, Architecture, int]:
     import torch
     from safetensors import SafetensorError, safe_open
 
+    path = network_file(path)
     try:
         with safe_open(path, framework="pt") as file:
             about = file.metadata() or {}

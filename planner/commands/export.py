@@ -28,6 +28,7 @@ _KINDS = ("timm", "torch", "onnx")
     short_help="The network for a budget, for people without the planner.",
 )
 @needs("--extrapolate", "--flops")
+@needs("--untrained", "--to torch")
 @budgets
 @click.option("--to", type=click.Choice(_KINDS), required=True, help="timm code, safetensors, or ONNX.")
 @click.option("--out", metavar="FILE", help="The file; by default BASE_BUDGET in this folder.")
@@ -37,6 +38,7 @@ _KINDS = ("timm", "torch", "onnx")
 )
 @click.option("--formula", metavar="FILE", help="A formula written by `planner fit`.")
 @click.option("--study", metavar="NAME", help="The study whose formula answers, and whose trials are exported.")
+@click.option("--untrained", is_flag=True, help="With --to torch: also where there are no trained weights.")
 @applied
 @click.option("--space", type=click.Choice(["uniform", "stage"]), default="uniform", show_default=True)
 @as_json
@@ -48,6 +50,7 @@ def command(
     trial: int | None,
     architecture: str | None,
     study: str | None,
+    untrained: bool,
     json_: bool,
     **how: Any,
 ) -> None:
@@ -56,7 +59,8 @@ def command(
     timm: a Python file that builds it with timm alone and registers it as one of timm's models. torch: its weights as
     safetensors, a JSON description, and that file. onnx: a graph of any batch size, compared with torch by ONNX
     Runtime. Of a network of yours, torch writes your file beside the weights. The weights are those that the study kept
-    of this network; where there are none, it says so.
+    of this network; where there are none, it says so, and torch is refused unless --untrained. `planner finish` makes
+    some.
     """
     from planner.exports.paths import export_path
 
@@ -71,6 +75,11 @@ def command(
         network = _given(study, architecture, classes)
     else:
         network = _for_budget(flops, limits, study, **how)
+    if to == "torch" and network.training is None and not untrained:
+        raise PlannerError(
+            f"--to torch: {_UNTRAINED.partition(': ')[2]}; train it by `planner finish`, or give --untrained for an "
+            "initialisation that has learned nothing"
+        )
     from planner.exports.files import write
 
     files = write(network, to, out)

@@ -10,6 +10,7 @@ import click
 from planner.commands.options import REPEATS, TRIALS, as_json, budgets, echo_first, echo_json, study, warn_of_guessing
 from planner.commands.resource_options import resources
 from planner.commands.study_options import made_with
+from planner.text.quantities import format_count
 
 if TYPE_CHECKING:
     from planner.study.options import StudyOptions
@@ -79,3 +80,6 @@ def command(
     click.echo("\nPrediction")
     echo_first(formula.warnings)
     show_answer(answer, str(path))
+    if not ledger.settings.trainer:
+        budget = format_count(answer.prediction.macs if flops is None else flops)
+        click.echo(f"\nNext: `planner finish --study {ledger.folder.name} --flops {budget}` trains it fully")

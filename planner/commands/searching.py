@@ -11,24 +11,35 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from planner.commands.options import EPOCH_RANGE, LATENCY_FILE, Quantity, echo_json, integers, study, widths_words
+from planner.commands.options import (
+    EPOCH_RANGE,
+    LATENCY_FILE,
+    REPEATS,
+    Quantity,
+    echo_json,
+    integers,
+    study,
+    widths_words,
+)
 from planner.commands.options import latency_limit as limit_of
 from planner.commands.resource_options import resources
 from planner.commands.together import refuse
+from planner.commands.types import Number
 from planner.errors import PlannerError
 from planner.searches.names import SEARCH_NAMES
 from planner.text.quantities import format_count, parse_ms
 
 if TYPE_CHECKING:
     from planner.searches.running import Search
-    from planner.searches.scoring import SearchResult
-    from planner.searches.trained import TrainedScorer
+    from planner.searches.scoring import ChosenBy, SearchResult
+    from planner.searches.trained import FineTune, TrainedScorer
     from planner.study.ledger import Ledger
     from planner.training.resources import Resources
     from sampler import Architecture
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_NAMES = ("study", "where", "fine_tune", "settings", "score", "sizes", "latency", "latency_model", "width", "depth")
+_OWN = ("study", "fine_tune", "settings", "score", "sizes", "latency", "width", "depth", "pretrain", "noise", "seeds")
+_NAMES = (*_OWN, "neighbours", "where", "latency_model")
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,10 @@ class SearchOptions:
         latency_model: File of a latency model.
         width: Width multiplier of the start.
         depth: Depth multiplier of the start.
+        pretrain: Epochs of the start, or a file of weights for it.
+        noise: Noise on inherited weights.
+        seeds: Trainings of each network.
+        neighbours: Whether resolutions beside those before a jump are candidates, too.
     """
 
     study: str | None
@@ -58,6 +73,10 @@ class SearchOptions:
     latency_model: str | None
     width: float | None
     depth: float | None
+    pretrain: str | None
+    noise: float | None
+    seeds: int | None
+    neighbours: bool
 
     def refuse(self, method: str) -> None:
         """Refuses what only a search can use.
@@ -65,8 +84,8 @@ class SearchOptions:
         Raises:
             PlannerError: Naming the option.
         """
-        for name in ("study", "fine_tune", "settings", "score", "sizes", "latency", "width", "depth"):
-            if getattr(self, name):
+        for name in (*_OWN, "neighbours"):
+            if getattr(self, name) not in (None, ()) and getattr(self, name) is not False:
                 option = {"settings": "set", "sizes": "resolutions"}.get(name, name.replace("_", "-"))
                 raise PlannerError(
                     f"{method} is a rule and takes no --{option}; searches do: {', '.join(SEARCH_NAMES)}"
@@ -86,6 +105,17 @@ def searching(command: _F) -> _F:
         click.option("--depth", type=float, help="Of searches: depth multiplier of the start."),
         click.option("--fine-tune", type=EPOCH_RANGE, metavar="EPOCHS", help="Of greedy, rbis: epochs; 20."),
         click.option(
+            "--pretrain",
+            metavar="EPOCHS|FILE",
+            help="Of greedy: epochs of the start, the study's by default; or weights for it, such as timm's.",
+        ),
+        click.option(
+            "--noise",
+            type=Number(0),
+            help="Of greedy, rbis: noise on weights of repeated channels, in standard deviations; 0.001.",
+        ),
+        click.option("--seeds", type=REPEATS, help="Of searches: trainings of each network, whose mean scores it; 1."),
+        click.option(
             "--set",
             "settings",
             multiple=True,
@@ -97,6 +127,7 @@ def searching(command: _F) -> _F:
         click.option(
             "--resolutions", "sizes", callback=integers, metavar="PX,..", help="Of rbis; before a jump by default."
         ),
+        click.option("--neighbours", is_flag=True, help="Of rbis: also the sizes beside those before a jump."),
         click.option(
             "--score",
             type=click.Choice(["accuracy", "zen", "zen-per-block"]),
@@ -114,8 +145,8 @@ def search_on_ledger(
 ) -> None:
     """Runs a search on a study's ledger, or goes on with it, and shows what it found."""
     from planner.commands.progress import TerminalProgress
-    from planner.searches.running import run
-    from planner.searches.trained import FINE_TUNE_EPOCHS, TrainedScorer
+    from planner.searches.running import chosen_by, run
+    from planner.searches.trained import TrainedScorer
     from planner.study.folder import cache_of
     from planner.study.opening import open_ledger
 
@@ -125,19 +156,35 @@ def search_on_ledger(
             f"study {ledger.folder.name} is of {ledger.settings.base}, not of {base}; name it, or another"
         )
     wanted = _wanted(method, macs, _start(ledger, resolution, options), options, ledger)
-    cache, epochs = cache_of(ledger.folder), options.fine_tune or FINE_TUNE_EPOCHS
-    scorer = TrainedScorer(ledger, cache, options.where, TerminalProgress(), method, _tell, epochs)
+    how = _fine_tune(wanted, options, ledger)
+    scorer = TrainedScorer(ledger, cache_of(ledger.folder), options.where, TerminalProgress(), method, _tell, how)
     found = run(wanted, scorer, _tell)
     seconds = sum(ledger.seconds_of(trial) for trial in scorer.trials)
-    paths = _written(ledger, found, macs, scorer.trials, seconds)
+    paths = _written(ledger, found, macs, scorer, seconds, chosen_by(wanted, scorer.inherits))
     if json_:
         echo_json(_as_dict(found, scorer, seconds, paths))
     else:
         _show(found, scorer, seconds, paths)
 
 
+def _fine_tune(search: Search, options: SearchOptions, ledger: Ledger) -> FineTune:
+    """How networks are trained, by what was said."""
+    from planner.searches.pretraining import pretraining
+    from planner.searches.trained import FINE_TUNE_EPOCHS, FineTune
+    from trainer.observation import INHERITANCE_NOISE
+
+    first = None if options.pretrain is None else pretraining(options.pretrain, search.start, ledger)
+    noise = INHERITANCE_NOISE if options.noise is None else options.noise
+    return FineTune(options.fine_tune or FINE_TUNE_EPOCHS, noise, options.seeds or 1, first)
+
+
 def _written(
-    ledger: Ledger, found: SearchResult, macs: float | None, trials: dict[int, str], seconds: float
+    ledger: Ledger,
+    found: SearchResult,
+    macs: float | None,
+    scorer: TrainedScorer,
+    seconds: float,
+    chosen: ChosenBy,
 ) -> tuple[Path, ...]:
     """What was found as JSON; its iterations, and all that it trained, as CSV."""
     import pandas as pd
@@ -149,7 +196,8 @@ def _written(
 
     classes = ledger.settings.data.classes
     aim = macs or architecture_complexity(found.architecture, classes).macs  # of a budget in time, what it came to
-    path = write_found(ledger.folder / FOLDER, found, aim, classes, len(trials), seconds)
+    trials, seeds = scorer.trials, scorer.how.seeds
+    path = write_found(ledger.folder / FOLDER, found, aim, classes, len(trials), seconds, chosen, seeds)
     trace = path.with_suffix(".csv")
     rows = pd.DataFrame([step.as_row() for step in found.steps])
     lists = [name for name in ("widths", "depths", "layers") if name in rows]
@@ -169,10 +217,13 @@ def _start(ledger: Ledger, resolution: int | None, options: SearchOptions) -> Ar
     """The study's base network, or a reduced one."""
     from sampler import scaled
 
-    space = ledger.space
-    return scaled(
-        space.base, resolution or space.resolution, options.width or 1.0, options.depth or 1.0, rule=space.rule
-    )
+    space, width = ledger.space, options.width or 1.0
+    asked = space.base, resolution or space.resolution, width, options.depth or 1.0
+    start, free = (scaled(*asked, rule=rule) for rule in (space.rule, "free"))
+    if width != 1 and any(abs(one / other - 1) > 0.2 for one, other in zip(start.widths, free.widths, strict=True)):
+        own, other = (" ".join(map(str, one.widths)) for one in (start, free))
+        _tell(f"width {width:g} by rule {space.rule} is {own} channels; for {other} make the study with --rule free")
+    return start
 
 
 def _wanted(method: str, macs: float | None, start: Architecture, options: SearchOptions, ledger: Ledger) -> Search:
@@ -180,17 +231,23 @@ def _wanted(method: str, macs: float | None, start: Architecture, options: Searc
 
     if method != "rbis":
         refuse(("--score", "--latency-model"), f"on {method}; it is of rbis")
+    if method != "greedy":
+        refuse(("--pretrain",), f"on {method}; it is of greedy, whose networks inherit from the start")
     if method == "adjust":
-        refuse(("--fine-tune",), "on adjust, which trains each network anew")
+        refuse(("--fine-tune", "--noise"), "on adjust, which trains each network anew")
+    if options.score in ("zen", "zen-per-block"):
+        refuse(("--seeds",), "with a Zen-score, which trains nothing")
+    if options.neighbours and (method != "rbis" or options.sizes):
+        refuse(("--neighbours",), "beside --resolutions" if method == "rbis" else f"on {method}; it is of rbis")
     own = {"rbis": ("latency", "sizes")}.get(method, ())
     for name in ("latency", "sizes"):
         if getattr(options, name) is not None and name not in own:
             raise PlannerError(f"{method} takes no --{'resolutions' if name == 'sizes' else name}; leave it out")
     if macs is not None and options.latency is not None:
         raise PlannerError("give --flops or --latency, not both: the search has one cost")
-    result = Search(
-        method, start, macs, _settings(options.settings), sizes=options.sizes or (), score=as_score(options.score)
-    )
+    sizes, score = options.sizes or (), as_score(options.score)
+    settings = _settings(options.settings)
+    result = Search(method, start, macs, settings, sizes=sizes, score=score, neighbours=options.neighbours)
     if options.latency is None:
         return result
     limit = limit_of(options.latency, Path(options.latency_model or LATENCY_FILE))
@@ -221,6 +278,8 @@ def _as_dict(found: SearchResult, scorer: TrainedScorer, seconds: float, paths: 
         "architecture": asdict(found.architecture),
         "steps": [step.as_row() for step in found.steps],
         "notes": list(found.notes),
+        "gain": found.gain and asdict(found.gain),
+        "seeds": scorer.how.seeds,
         "trainings": len(scorer.trials),
         "seconds": seconds,
         "files": [str(path) for path in paths],
@@ -231,7 +290,8 @@ def _show(found: SearchResult, scorer: TrainedScorer, seconds: float, paths: tup
     one = found.architecture
     for step in found.steps:
         accuracy = "no score" if step.accuracy is None else f"{step.accuracy:.4g}"
-        click.echo(f"{step.iteration:3d}  {format_count(step.macs):>8s} MACs  {accuracy:>8s}  {step.move}")
+        control = "" if step.control is None else f" (control {step.control:.4g})"
+        click.echo(f"{step.iteration:3d}  {format_count(step.macs):>8s} MACs  {accuracy:>8s}{control}  {step.move}")
     click.echo(f"{found.method}: {one.base} at {one.resolution} px")
     click.echo(f"  depths  {' '.join(map(str, one.depths))}")
     click.echo(f"  widths  {widths_words(one)}")

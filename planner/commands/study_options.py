@@ -92,7 +92,12 @@ def made_or_asked_with(command: _F) -> _F:
             type=Number(0, 0.9),
             help="Share of the training images that scores; 0.2 by default. 0 scores on the validation images.",
         ),
-        click.option("--recipe", metavar="NAME", help="Recipe: fast (default), tinynet, resnet, adjust, amplify."),
+        click.option(
+            "--recipe", metavar="NAME", help="Recipe: fast (default), tinynet, resnet, adjust, amplify, long."
+        ),
+        click.option(
+            "--keep", type=Whole(0, 1000), metavar="K", help="Keep the weights of the K most accurate trainings."
+        ),
         click.option("--seed", type=SEED, help="Of designs and trainings; 0 by default."),
         click.option(
             "--trainer",

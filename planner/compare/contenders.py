@@ -13,6 +13,7 @@ from planner.errors import PlannerError
 from planner.rules import METHODS, at_budget
 from planner.rules.rays import pycls_ray
 from planner.searches.names import SEARCH_NAMES
+from planner.searches.scoring import ChosenBy
 from planner.text.quantities import format_count
 from sampler import architecture_complexity
 from sampler.solve import TOLERANCE
@@ -121,5 +122,17 @@ def _searched(method: str, budget: float, background: Background) -> Contender:
     ended = [f"the search ended at {format_count(costs[i])} MACs"] if off[i] > TOLERANCE else []
     more = len(runs[i].notes) - SEVERAL
     said = [*runs[i].notes[:SEVERAL], *([f"{more} more notes in the search's file"] if more > 0 else [])]
-    one = made(method, budget, runs[i].architecture, background, [*ended, *said], for_its_score=True)
+    chosen, own = _CHOSEN[runs[i].chosen_by], runs[i].chosen_by == "trainings"
+    notes = [*ended, *([chosen] if chosen else []), *said]
+    one = made(method, budget, runs[i].architecture, background, notes, for_its_score=own)
     return replace(one, trainings=runs[i].trainings, seconds=runs[i].seconds)
+
+
+# Of a training from scratch the measure says it, where that may be one of the comparison's own.
+_CHOSEN: dict[ChosenBy, str] = {
+    "trainings": "",
+    "fine-tunes": "chosen by fine-tunes of inherited weights, not by trainings from scratch",
+    "zen": "chosen by the Zen-score of untrained networks",
+    "zen-per-block": "chosen by the Zen-score per block of untrained networks",
+    "": "how it was chosen is not recorded: search again to know",
+}

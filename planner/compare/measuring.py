@@ -118,10 +118,12 @@ class Trained:
             for one, repeat in wanted:
                 if (one, repeat) not in known:
                     self.ledger.ask_for(one, _ORIGIN, self.asks, self.ledger.settings.seed + repeat)
-        if self.missing(architectures):
-            train_queued(self.ledger, self.cache, self.resources, self.progress)
-        if left := self.missing(architectures):
-            raise PlannerError(f"{left} of {len(wanted)} trainings remain; the same command goes on with them")
+        known = self._attempts(wanted)
+        if left := [number for number, status in known.values() if status is None]:
+            with self.ledger.training_only(left):
+                train_queued(self.ledger, self.cache, self.resources, self.progress)
+        if missing := self.missing(architectures):
+            raise PlannerError(f"{missing} of {len(wanted)} trainings remain; the same command goes on with them")
         return self._scores(self._attempts(wanted))
 
     def missing(self, architectures: Sequence[Architecture]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 from dataclasses import asdict, dataclass
@@ -19,7 +20,7 @@ from trainer.declared.torch_family import arguments_of
 from trainer.image_data import MEAN, STD
 from trainer.network import build
 from trainer.score import ACCURACY, Score
-from trainer.weights import load_trained
+from trainer.weights import FINISH_FILE, load_trained, network_file
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,24 +36,31 @@ class KeptTraining:
 
     Attributes:
         study: Name of the study.
-        trial: Number of the trial.
-        accuracy: Accuracy that the trial reached, in [0, 1], or merit of another score.
+        trial: Number of the trial; None of a network that was finished (`planner.finishing`).
+        accuracy: Accuracy that it reached, in [0, 1], or merit of another score: on the study's data, of finished ones
+            on validation images.
         weights: The file that the training kept.
         score: Number that it is judged by.
     """
 
     study: str
-    trial: int
+    trial: int | None
     accuracy: float | None
     weights: Path
     score: Score = ACCURACY
 
     @property
+    def whose(self) -> str:
+        """The training that kept them."""
+        return "a finished one" if self.trial is None else f"trial {self.trial}"
+
+    @property
     def words(self) -> str:
         """For people."""
-        reached = (
-            "" if self.accuracy is None else f", {self.score.name} {self.score.text(self.accuracy)} on the study's data"
-        )
+        where = "on validation images" if self.trial is None else "on the study's data"
+        reached = "" if self.accuracy is None else f", {self.score.name} {self.score.text(self.accuracy)} {where}"
+        if self.trial is None:
+            return f"finished for study {self.study}{reached}"
         return f"study {self.study}, trial {self.trial}{reached}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -122,8 +130,8 @@ class ExportedNetwork:
         model, architecture, classes = load_trained(self.training.weights)
         if (architecture, classes) != (self.architecture, self.classes):
             raise PlannerError(
-                f"{self.training.weights}: weights of another network than trial {self.training.trial} of study "
-                f"{self.training.study}; remove the file to export it untrained"
+                f"{self.training.weights}: weights of another network than {self.training.whose} of study "
+                f"{self.training.study}; remove the file, and the network is untrained"
             )
         return model.eval()
 
@@ -201,8 +209,26 @@ def kept_training(ledger: Records, number: int) -> KeptTraining | None:
     return KeptTraining(ledger.folder.name, number, ledger.accuracy_of(number), path, ledger.settings.score)
 
 
+def finished_training(ledger: Records, architecture: Architecture) -> KeptTraining | None:
+    """The most accurate weights of an architecture that `planner finish` trained for a study, or None."""
+    wanted, found = json.loads(json.dumps(asdict(architecture))), []
+    for file in sorted((ledger.folder / "finished").glob(f"*/{FINISH_FILE}")):
+        try:
+            document = json.loads(file.read_text(encoding="utf-8"))
+            plan, accuracy = document["plan"], float(document["validation"]["accuracy"])
+            same = plan["architecture"] == wanted and len(document["images"]["classes"]) == ledger.settings.data.classes
+            weights = network_file(file.parent)
+        except (OSError, ValueError, KeyError, TypeError):  # not finished yet, or damaged: `planner finish` says so
+            continue
+        if same and weights.is_file():
+            found.append(KeptTraining(ledger.folder.name, None, accuracy, weights))
+    return max(found, key=lambda training: training.accuracy or 0.0, default=None)
+
+
 def best_training(ledger: Records, architecture: Architecture) -> KeptTraining | None:
-    """The weights of the most accurate trial of an architecture among those that kept theirs, or None."""
+    """The weights of an architecture: finished ones, or else of its most accurate trial that kept its own; or None."""
+    if (finished := finished_training(ledger, architecture)) is not None:
+        return finished
     kept = [kept_training(ledger, number) for number in ledger.numbers(architecture)]
     return max(
         filter(None, kept),

@@ -19,6 +19,7 @@ from planner.formulas.selection import rows_of
 from planner.front.pareto import front_mask
 from planner.report.answers import answers_of, budgets_of, front_accuracy
 from planner.report.curves import Band, bands_of
+from planner.report.found import searches_of
 from planner.report.source import ReportSource
 from planner.rules import compound
 from planner.surrogates.fit import held_out_predictions
@@ -46,6 +47,7 @@ def numbers_of(source: ReportSource) -> dict[str, Any]:
     answers, missing = answers_of(source)
     low, high = float(table.frame["c"].min()), float(table.frame["c"].max())
     reference = compound(table.base, table.resolution, table.classes)
+    searches = searches_of(source)
     return {
         "name": source.name,
         "base": {"name": table.base, "resolution": table.resolution, "classes": table.classes, "macs": table.base_macs},
@@ -66,6 +68,7 @@ def numbers_of(source: ReportSource) -> dict[str, Any]:
         "time": time_of(source.finished),
         "lost": lost_of(source.finished),
         "calibration": calibration_of(source),
+        **({"searches": searches} if searches else {}),
         **({} if table.score.is_accuracy else {"score": table.score.as_dict()}),
         **(_standing(source.situation) if source.situation else {"status": None, "next": None}),
     }

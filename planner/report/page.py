@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from planner.formulas.codec import dumps
 from planner.formulas.formula import FormulaCurves
-from planner.report import evidence, sections
+from planner.report import evidence, found, sections
 from planner.report.markup import embedded, inert
 from planner.report.plots import Numbers
 
@@ -30,6 +30,7 @@ def page_of(numbers: Numbers, formula: FormulaCurves | None, command: str) -> st
         sections.front_section(numbers),
         sections.curves_section(numbers),
         sections.parts_section(numbers),
+        found.searches_section(numbers),
         evidence.trust_section(numbers),
         evidence.time_section(numbers),
         evidence.data_section(numbers),

@@ -14,8 +14,8 @@ from planner.study.reader import Records
 from sampler import Architecture, rule_named
 from trainer.files import write_atomically
 from trainer.images import ImageData, load_images
-from trainer.inherit import INHERITANCE_NOISE, inherit
-from trainer.observation import Fidelity, Observation, Training
+from trainer.inherit import inherit
+from trainer.observation import INHERITANCE_NOISE, Fidelity, Observation, Training
 from trainer.proxy import train
 from trainer.recipe import recipe_named
 from trainer.weights import load_trained

@@ -11,6 +11,10 @@ known as greedy network enlarging, https://arxiv.org/abs/2108.00177. Notation:
 Each iteration makes candidates of every parent: larger images until T_i, or one stage deeper and wider until T_i, for
 every p in P. Those within the tolerance are scored, and the best joins S. Stem and head stay as they are.
 
+In the paper an earlier network's children have fewer fine-tunes behind them than a later one's, so that the newest
+network's win by their age. Here each iteration fine-tunes all of S once more, too, unchanged: these are the controls of
+their children's scores, and what the next iteration's children inherit from, so that all have the same age.
+
 The text is mended where it cannot be followed: every candidate starts from a fresh copy of its parent; parents that
 cost T_i or more are not changed; of depth see `planner.searches.growth.by_stage`. Where nothing lies within the
 tolerance, which the paper does not foresee, the networks one step before they pass T_i are candidates, those nearest
@@ -21,13 +25,13 @@ does, the resolution takes finer steps.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeGuard
 
 from planner.errors import PlannerError
 from planner.searches.ladder import GreedyOptions, Pool, as_candidates, ladder_candidates, pool_of, targets
-from planner.searches.scoring import Candidate, Scorer, SearchResult, Step, Tell
+from planner.searches.scoring import Candidate, Gain, Scorer, SearchResult, Step, Tell
 from planner.text.quantities import format_count
 from sampler import Architecture
 from sampler.architecture import IntArray, stack
@@ -48,7 +52,7 @@ def greedy(
 ) -> SearchResult:
     """Grows a network to a budget of MACs.
 
-    The start is scored first, from scratch, since every other network inherits from it; its score decides nothing.
+    The start is scored first, since every other network inherits from it; its score decides nothing.
     Of equal accuracies the network of fewer MACs wins, then the one made first.
 
     Args:
@@ -68,7 +72,8 @@ def greedy(
         raise PlannerError("greedy search: a shortlist needs a ranking of candidates; fit a surrogate, or leave it 0")
     growth = options.growth(start, classes)
     ladder = targets(int(growth.macs(stack([start]).integers())[0]), budget, options.iterations)
-    scorer([Candidate(start, None, "base network")])
+    first = scorer([Candidate(start, None, "base network")])[0]
+    controls: dict[Architecture, float | None] = {}
     winners, steps, notes = [start], list[Step](), list[str]()
     offered, asked = set[Architecture](), set[Architecture]()
     for i, target in enumerate(ladder, start=1):
@@ -77,14 +82,23 @@ def greedy(
         made = [_named(one, i, winners) for one in as_candidates(growth, winners, pool)]
         chosen = _shortlist(made, pool.macs, options.shortlist, rank)
         tell(f"iteration {i} of {len(ladder)}: {len(chosen)} candidates at {format_count(target)} MACs")
-        few = [made[k] for k in chosen]
-        step, remark = _step(i, target, len(made), few, pool.macs[chosen], scorer(few))
+        few, same = [made[k] for k in chosen], _controls(i, winners) if options.controls else []
+        scores = scorer([*few, *same])
+        controls = dict(zip(winners, scores[len(few) :], strict=True)) if same else {}
+        step, remark = _step(i, target, len(made), few, pool.macs[chosen], scores[: len(few)], controls)
         tell(f"iteration {i}: {step.move}, {format_count(step.macs)} MACs, accuracy {step.accuracy:.4f}")
         steps, notes, winners = [*steps, step], [*notes, *remark], [*winners, step.architecture]
         offered |= {one.architecture for one in made}
         asked |= {one.architecture for one in few}
     closing = _closing(steps[-1], budget, len(asked), len(offered))
-    return SearchResult("greedy", winners[-1], tuple(steps), (*notes, *closing))
+    gain = _gain(first, controls.get(start), steps[-1].accuracy)
+    notes += [str(gain)] if gain else []
+    return SearchResult("greedy", winners[-1], tuple(steps), (*notes, *closing), gain)
+
+
+def _gain(start: float | None, control: float | None, found: float | None) -> Gain | None:
+    """What growing gave, where all three are known."""
+    return Gain(start, control, found) if _known(start) and _known(control) and _known(found) else None
 
 
 def _step(
@@ -94,13 +108,33 @@ def _step(
     scored: Sequence[Candidate],
     macs: IntArray,
     scores: Sequence[float | None],
+    controls: Mapping[Architecture, float | None],
 ) -> tuple[Step, list[str]]:
     """The iteration with its winner, and what the user should know of the scores."""
     best = _best(scores, macs.tolist(), iteration)
     won, cost, move = scored[best].architecture, int(macs[best]), scored[best].label.partition(": ")[2]
-    step = Step(iteration, target, made, len(scored), move, won, scores[best], cost, float(cost))
+    parent = scored[best].parent
+    control = controls.get(parent) if parent else None
+    step = Step(iteration, target, made, len(scored), move, won, scores[best], cost, float(cost), control)
     unknown = sum(not _known(score) for score in scores)
-    return step, [f"iteration {iteration}: {unknown} of {len(scored)} candidates had no score"] * (unknown > 0)
+    remarks = [f"iteration {iteration}: {unknown} of {len(scored)} candidates had no score"] * (unknown > 0)
+    unaged = sum(not _known(score) for score in controls.values())
+    remarks += [f"iteration {iteration}: {unaged} of {len(controls)} controls had no score"] * (unaged > 0)
+    if _known(step.accuracy) and _known(control) and step.accuracy <= control:
+        remarks.append(
+            f"iteration {iteration}: growing gained nothing: {step.accuracy:.4g}, and the parent, unchanged and "
+            f"trained as long, {control:.4g}"
+        )
+    return step, remarks
+
+
+def _controls(iteration: int, parents: Sequence[Architecture]) -> list[Candidate]:
+    """All parents, to be trained on as they are."""
+    names = ("the base network", *(f"iteration {number}'s network" for number in range(1, len(parents))))
+    return [
+        Candidate(one, one, f"iteration {iteration}: {name}, unchanged")
+        for one, name in zip(parents, names, strict=True)
+    ]
 
 
 def _named(candidate: Candidate, iteration: int, winners: Sequence[Architecture]) -> Candidate:

@@ -5,7 +5,8 @@ Notation:
 
     n            rows
     s            stages
-    columns      (n,) the column that each row moves: 0 resolution, 2 + j width and 2 + s + j depth of stage j (from 0)
+    columns      (n,) the column that each row moves: 0 resolution, 2 + j width and 2 + s + j depth of stage j (from 0);
+                 where stages are grouped, a group's first stage stands for all of it
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class Growth:
         resolution_step: Pixels.
         width_step: Channels; where a family's blocks cannot have the width, up to the next that they can.
         depth_step: Blocks.
+        grouped: Whether stages of one spatial size move together, a step each.
     """
 
     network: BaseNetwork
@@ -58,11 +60,19 @@ class Growth:
     resolution_step: int
     width_step: int
     depth_step: int
+    grouped: bool = False
 
     @property
     def stages(self) -> int:
         """Stages of the base network."""
         return len(self.network.stages)
+
+    @property
+    def firsts(self) -> IntArray:
+        """Numbers from 0 of the stages that groups begin with: of all stages where none are grouped."""
+        strides = [stage.stride for stage in self.network.stages]
+        found = [stage for stage in range(self.stages) if not self.grouped or stage == 0 or strides[stage] > 1]
+        return np.array(found, dtype=np.int64)
 
     def macs(self, rows: IntArray) -> IntArray:
         """`(n,)` exact MACs of `(n, 3 + 2 s)` rows."""
@@ -99,9 +109,9 @@ class Growth:
             Numbers of the rows that are still below.
         """
         rows, each = self._path(grown.rows[active], columns, ahead), np.arange(len(active))
-        allowed = rows[:, each, columns] <= self._most[columns]
+        allowed = np.all(rows <= np.maximum(self._most, grown.rows[active]), axis=2)
         macs = np.full(rows.shape[:2], grown.macs[active])
-        inside = allowed.copy()
+        inside = np.array(allowed)
         inside[0] = False
         macs[inside] = self.macs(rows[inside])
         stop = allowed & (macs >= least)
@@ -128,9 +138,7 @@ class Growth:
     def _path(self, rows: IntArray, columns: IntArray, steps: int) -> IntArray:
         """`(1 + steps, m, 3 + 2 s)` rows before and after every step of their columns."""
         if takes_every_width(self.network):
-            moves = np.zeros_like(rows)
-            moves[np.arange(len(rows)), columns] = self._steps[columns]
-            path: IntArray = rows + np.arange(1 + steps)[:, None, None] * moves
+            path: IntArray = rows + np.arange(1 + steps)[:, None, None] * self._moves[columns]
             return path
         one_by_one = [rows]
         for _ in range(steps):
@@ -139,13 +147,14 @@ class Growth:
 
     def _stepped(self, rows: IntArray, columns: IntArray) -> IntArray:
         """Rows after one step of their columns; where a width is moved, to one that can be built."""
-        result, each = rows.copy(), np.arange(len(rows))
-        result[each, columns] += self._steps[columns]
-        wider = each[(columns >= 2) & (columns < 2 + self.stages)]
+        moves, widths = self._moves[columns], slice(2, 2 + self.stages)
+        result = rows + moves
+        moved = moves[:, widths] > 0
+        wider = np.flatnonzero(moved.any(axis=1))
         while len(wider):
-            built = buildable(self.network, result[wider, 2 : 2 + self.stages])
-            wider = wider[built[np.arange(len(wider)), columns[wider] - 2] != result[wider, columns[wider]]]
-            result[wider, columns[wider]] += 1
+            off = (buildable(self.network, result[wider, widths]) != result[wider, widths]) & moved[wider]
+            result[wider, widths] += off
+            wider = wider[off.any(axis=1)]
         return result
 
     @property
@@ -153,6 +162,17 @@ class Growth:
         """The step of each column; stem and head have none."""
         steps = [self.resolution_step, 0, *[self.width_step] * self.stages, *[self.depth_step] * self.stages, 0]
         return np.array(steps, dtype=np.int64)
+
+    @property
+    def _moves(self) -> IntArray:
+        """`(3 + 2 s, 3 + 2 s)`: by the column that is moved, what a step adds to each."""
+        moves = np.diag(self._steps)
+        ends = [*self.firsts[1:].tolist(), self.stages]
+        for first, end in zip(self.firsts.tolist(), ends, strict=True):
+            for offset in (2, 2 + self.stages):
+                own = slice(offset + first, offset + end)
+                moves[offset + first, own] = self._steps[own]
+        return moves
 
     @property
     def _most(self) -> IntArray:
@@ -192,7 +212,7 @@ def by_stage(
         The `n` grown, equal ones of one stage once, and the `(n,)` rows they come from.
     """
     start, shares = growth.macs(rows), np.asarray(ratios, dtype=np.float64)
-    grid = np.meshgrid(np.flatnonzero(start < target), np.arange(growth.stages), np.arange(len(shares)), indexing="ij")
+    grid = np.meshgrid(np.flatnonzero(start < target), growth.firsts, np.arange(len(shares)), indexing="ij")
     parents, stages, which = (part.ravel() for part in grid)
     done = np.zeros(len(rows)) if literal else start
     wanted = done[parents] + shares[which] * (target - done[parents])

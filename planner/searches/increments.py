@@ -45,8 +45,11 @@ class RbisOptions:
         width_reading: Whole that it is a share of: the width that the search started with, which reproduces the 104
             and 384 channels of Table 5.1, or, `"compounding"`, the width so far.
         divisor: Widths go to the nearest multiple of it, halves up. None for the one of the base network's scaling
-            rule; the thesis has 4. Where the network has steps of its own, a pick is at least one of them.
+            rule, mostly 8, at which small widths often do not move; the thesis has 4. Where the network has steps of
+            its own, a pick is at least one of them.
         depth_step: Blocks by which a picked depth grows.
+        sizes: Resolutions that are taken where none are named: the first so many above the start's own that lie just
+            before a jump of the cost. The thesis has four.
         inherit: Whether candidates inherit the weights of the network that they grew from; the thesis trains each
             from scratch.
 
@@ -61,10 +64,11 @@ class RbisOptions:
     width_reading: Literal["of_base", "compounding"] = "of_base"
     divisor: int | None = None
     depth_step: int = 1
+    sizes: int = 4
     inherit: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("picks", "keep", "depth_step"):
+        for name in ("picks", "keep", "depth_step", "sizes"):
             if getattr(self, name) < 1:
                 raise PlannerError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.divisor is not None and self.divisor < 1:

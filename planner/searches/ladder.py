@@ -41,6 +41,10 @@ class GreedyOptions:
         reading: Whole that a share is of: `increment`, the MACs to be added, or `literal`, the target as printed.
         tolerance_of: `final`, the budget T as printed, or `step`, the iteration's target T_i.
         shortlist: How many candidates of an iteration are scored, the best by a ranking; 0 for all.
+        parts: Parts that move: each `stage` alone, or all stages of one spatial `size` together, a step each (five
+            groups for EfficientNet-B0), as the paper has them; how a step is shared among them, it does not say.
+        controls: Whether in every iteration all parents are trained on, unchanged, as their children are. Else, as the
+            paper has it, a later network's children have more trainings behind them than an earlier one's.
 
     Raises:
         PlannerError: If a value is impossible.
@@ -55,6 +59,8 @@ class GreedyOptions:
     reading: Literal["increment", "literal"] = "increment"
     tolerance_of: Literal["final", "step"] = "final"
     shortlist: int = 0
+    parts: Literal["stage", "size"] = "stage"
+    controls: bool = True
 
     def __post_init__(self) -> None:
         steps = ("iterations", "resolution_step", "width_step", "depth_step")
@@ -68,7 +74,8 @@ class GreedyOptions:
             )
         if not self.ratios or not all(0 <= ratio <= 1 for ratio in self.ratios):
             raise PlannerError(f"greedy search: ratios must be numbers from 0 to 1, got {list(self.ratios)}")
-        for name, known in (("reading", ("increment", "literal")), ("tolerance_of", ("final", "step"))):
+        choices = {"reading": ("increment", "literal"), "tolerance_of": ("final", "step"), "parts": ("stage", "size")}
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise PlannerError(f"greedy search: {name} is {getattr(self, name)!r}; known: {', '.join(known)}")
 
@@ -81,7 +88,7 @@ class GreedyOptions:
         network = base_named(start.base)
         own = rule_named(network.rule).step  # of a network that has steps of its own; else 1
         pixels = -(-self.resolution_step // own) * own
-        growth = Growth(network, classes, pixels, self.width_step or 1, self.depth_step)
+        growth = Growth(network, classes, pixels, self.width_step or 1, self.depth_step, self.parts == "size")
         if self.width_step is not None:
             return growth
         large = growth.macs(stack([start]).integers())[0] >= LARGE

@@ -92,7 +92,7 @@ class TrainedProbe:
         accuracy = self.scorer([Candidate(architecture, label=label)])[0]
         if accuracy is None:
             return ProxyProbe(None)
-        trial = self.scorer.scored_by[architecture]
+        trial = self.scorer.scored_by[architecture][0]  # of several seeds the first tells what channels are worth
         units = self._known(trial) or self._measured(trial)
         return ProxyProbe(
             accuracy,

@@ -2,7 +2,8 @@
 
 1. Candidate resolutions: those just before the cost jumps (section 4.1).
 2. At each of them the network grows by turns in width and depth, two stages at a time. Of all combinations the
-   cheapest are scored, and the best becomes the next parent, until no more fits the budget (section 4.2):
+   cheapest are scored, and the best becomes the next parent, until no more fits the budget (section 4.2). All
+   resolutions take their iterations side by side, so that what they want scored is trained together:
 
        score = max(accuracy - parent's accuracy, 0) / (cost - parent's cost)                              Eq. 4.1
 
@@ -20,11 +21,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
 from planner.errors import PlannerError
-from planner.latency.staircase import staircase
 from planner.searches.increments import (
     HEAD,
     INCREMENT_KINDS,
@@ -36,63 +36,13 @@ from planner.searches.increments import (
     notation,
 )
 from planner.searches.scoring import Candidate, Scorer, SearchResult, Step, Tell
-from sampler import Architecture, architecture_complexity, rule_named, stack
+from planner.searches.sizes import Cost
+from sampler import Architecture, architecture_complexity, stack
 from sampler import base as base_named
-from sampler.architecture import Architectures, FloatArray, IntArray
-from sampler.moves import just_before_jumps
-from sampler.scaling import own_steps
 
-__all__ = ["Cost", "RbisOptions", "rbis", "resolutions"]
+__all__ = ["Cost", "RbisOptions", "rbis"]
 
-# Of `n` architectures, `(n,)`: MACs, or milliseconds.
-Cost = Callable[[Architectures], FloatArray | IntArray]
-MOST_SIZES = 8  # candidates where no jump chooses them
-
-
-def resolutions(
-    start: Architecture, lowest: int, highest: int, cost: Cost | None = None, step: int = 4, neighbours: bool = False
-) -> list[int]:
-    """Step 1: resolutions just before a jump of the cost, strictly between two.
-
-    Args:
-        start: The network that is swept.
-        lowest: First size of the grid, in pixels.
-        highest: Last size of the grid at most.
-        cost: Cost that jumps, such as `LatencyModel.of`; None for the exact MACs of the base network, which need no
-            sweep.
-        step: Pixels between the grid's sizes.
-        neighbours: Whether the sizes beside them on the grid are candidates, too.
-
-    Where the network has steps of its own, the grid has no finer ones, and without a cost its sizes are candidates, 8
-    of them at most.
-
-    Raises:
-        InputError: If the range is empty or impossible, or holds no jump.
-
-    Example:
-        >>> from sampler import base
-        >>> resolutions(base("efficientnet_b0").architecture(), 224, 304)
-        [240, 256, 272, 288]
-    """
-    if step < 1 or lowest + step >= highest:
-        raise PlannerError(f"no size lies between {lowest} and {highest} px by steps of {step}; widen the range")
-    network = base_named(start.base)
-    own = rule_named(network.rule).step  # of a network that has steps of its own; else 1
-    step, lowest = -(-step // own) * own, max(-(-lowest // own) * own, network.stride if own > 1 else 1)
-    grid = list(range(lowest, highest + 1, step))
-    if cost is None and own_steps(network):  # nobody knows its strides: every step may be a jump
-        inner = grid[1:-1]
-        found = [inner[i] for i in sorted({i * len(inner) // MOST_SIZES for i in range(MOST_SIZES)})] if inner else []
-    elif cost is None:
-        jumps = just_before_jumps(base_named(start.base), lowest, highest)
-        before = {lowest + (int(jump) - lowest) // step * step for jump in jumps}
-        found = [size for size in grid[1:-1] if size in before]
-    else:
-        found = list(staircase(grid, cost(stack([replace(start, resolution=size) for size in grid]))).candidates)
-    if not found:
-        raise PlannerError(f"the cost of {start.base} has no jump between {lowest} and {highest} px; name resolutions")
-    beside = {size + sign * step for size in found for sign in (-1, 0, 1)} if neighbours else set(found)
-    return [size for size in grid if size in beside]
+Growing = Generator[list[Candidate], list[float | None], "_Network"]  # asks for scores, and gives its last network
 
 
 def rbis(
@@ -132,11 +82,12 @@ def rbis(
     if not resolutions:
         raise PlannerError("no resolution is given; give at least one, in pixels")
     search = _Search(budget, cost, scorer, Increments(start, chosen), classes, tell)
-    ends = [search.grow(one) for one in search.starts(sorted(set(resolutions)))]
+    ends = search.grown(search.starts(sorted(set(resolutions))))
     if not ends:
         raise PlannerError(f"{start.base} could be scored at no resolution; {'; '.join(search.notes)}")
     best = max(ends, key=lambda end: (end.accuracy, -end.cost))
-    return SearchResult("rbis", best.architecture, tuple(search.steps), tuple(dict.fromkeys(search.notes)))
+    steps = sorted(search.steps, key=lambda step: step.architecture.resolution)  # which are the same at each, in order
+    return SearchResult("rbis", best.architecture, tuple(steps), tuple(dict.fromkeys(search.notes)))
 
 
 @dataclass(frozen=True)
@@ -161,6 +112,14 @@ class _Network:
         """What the best candidate has most of."""
         score = self.score(parent)
         return score, self.accuracy if math.isinf(score) else 0.0, -self.cost
+
+
+_Asked = tuple[Architecture, float, str]  # with its cost and its label
+
+
+def _candidates(asked: Sequence[_Asked], parent: Architecture | None) -> list[Candidate]:
+    """What is wanted of the scorer."""
+    return [Candidate(one, parent, label) for one, _, label in asked]
 
 
 @dataclass(frozen=True)
@@ -205,10 +164,28 @@ class _Search:
             if price > self.budget:
                 self.note(f"{one.resolution} px: skipped, the network to grow costs {price:.6g} there")
         fitting = [(one, price) for one, price in zip(each, costs, strict=True) if price <= self.budget]
-        return self.scored([(one, price, f"{one.resolution} px: start") for one, price in fitting], None)
+        asked = [(one, price, f"{one.resolution} px: start") for one, price in fitting]
+        return self.known(asked, self.scorer(_candidates(asked, None)))
 
-    def grow(self, network: _Network) -> _Network:
-        """Step 2: the last network at one resolution that fits the budget."""
+    def grown(self, starts: Sequence[_Network]) -> list[_Network]:
+        """Step 2: the last network at each resolution; an iteration of all of them is scored in one call."""
+        growing = {k: self.grow(one) for k, one in enumerate(starts)}
+        ends: dict[int, _Network] = {}
+        answers: dict[int, list[float | None] | None] = dict.fromkeys(growing)
+        while growing:
+            asked: dict[int, list[Candidate]] = {}
+            for k, one in list(growing.items()):
+                try:
+                    asked[k] = one.send(answers[k])  # type: ignore[arg-type]  # None begins it
+                except StopIteration as end:
+                    ends[k] = end.value
+                    del growing[k]
+            scores = iter(self.scorer([one for many in asked.values() for one in many])) if asked else iter(())
+            answers = {k: [next(scores) for _ in many] for k, many in asked.items()}
+        return [ends[k] for k in sorted(ends)]
+
+    def grow(self, network: _Network) -> Growing:
+        """Step 2 at one resolution: the last network that fits the budget."""
         here, idle_turns = network, 0
         for kind in itertools.cycle(INCREMENT_KINDS):
             if kind == "width":
@@ -219,7 +196,7 @@ class _Search:
                 break
             if not choice.considered:
                 continue
-            after = self.best(here, kind, choice) if choice.fitting else None
+            after = (yield from self.best(here, kind, choice)) if choice.fitting else None
             here = after or here
             if after is None or choice.last:
                 break
@@ -245,12 +222,15 @@ class _Search:
             last = True
         return _Choice(considered, [], last)
 
-    def best(self, parent: _Network, kind: IncrementKind, choice: _Choice) -> _Network | None:
-        """Scores the candidates of one iteration, and tells of the best; None if none has a score."""
+    def best(
+        self, parent: _Network, kind: IncrementKind, choice: _Choice
+    ) -> Generator[list[Candidate], list[float | None], _Network | None]:
+        """Has the candidates of one iteration scored, and tells of the best; None if none has a score."""
         size, iteration = parent.architecture.resolution, parent.iterations + 1
         moves = {one: f"{size} px: {in_words(kind, how)}" for one, how, _ in choice.fitting}
         asked = [(one, price, f"iteration {iteration}, {moves[one]}") for one, _, price in choice.fitting]
-        scored = self.scored(asked, parent.architecture if self.options.inherit else None)
+        answers = yield _candidates(asked, parent.architecture if self.options.inherit else None)
+        scored = self.known(asked, answers)
         if not scored:
             self.note(f"{size} px: ended, no candidate of iteration {iteration} has a score")
             return None
@@ -264,9 +244,8 @@ class _Search:
         both = (parent.widths + how, parent.depths) if kind == "width" else (parent.widths, parent.depths + how)
         return _Network(best.architecture, best.accuracy, best.cost, *both, iteration)
 
-    def scored(self, asked: Sequence[tuple[Architecture, float, str]], parent: Architecture | None) -> list[_Network]:
+    def known(self, asked: Sequence[_Asked], answers: Sequence[float | None]) -> list[_Network]:
         """Those of some architectures, with their costs and labels, that have a score."""
-        answers = self.scorer([Candidate(one, parent, label) for one, _, label in asked])
         networks = []
         for (one, price, label), answer in zip(asked, answers, strict=True):
             if answer is None or not math.isfinite(answer):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Annotated
 from annotated_types import Ge, Gt
 from pydantic import PlainValidator, Strict, TypeAdapter
 
-from planner.searches.scoring import SearchResult
+from planner.searches.scoring import ChosenBy, Gain, SearchResult
 from planner.text.documents import Format, read_as, write_own
 from sampler import Architecture, architecture_from
 
@@ -33,6 +32,9 @@ class SearchRecord:
         trainings: How many trainings it needed, fine-tunes included.
         seconds: How long those took, summed up.
         notes: Remarks of the search, a line each.
+        chosen_by: Scores that its networks were chosen by; "" in records that do not say.
+        seeds: How many trainings each score is the mean of.
+        gain: Gain of the growth beside a control; None where no control was scored.
     """
 
     method: str
@@ -42,6 +44,9 @@ class SearchRecord:
     trainings: Annotated[int, Strict(), Ge(0)]
     seconds: Annotated[float, Strict()]
     notes: tuple[str, ...] = ()
+    chosen_by: ChosenBy = ""
+    seeds: Annotated[int, Strict(), Ge(1)] = 1
+    gain: Gain | None = None
 
 
 def write_found(
@@ -51,7 +56,8 @@ def write_found(
     classes: int,
     trainings: int,
     seconds: float,
-    notes: Sequence[str] = (),
+    chosen_by: ChosenBy = "",
+    seeds: int = 1,
 ) -> Path:
     """Writes what a search found; the same search for the same budget is replaced.
 
@@ -62,7 +68,8 @@ def write_found(
         classes: Outputs of the classifier.
         trainings: How many trainings it needed.
         seconds: How long those took, summed up.
-        notes: More lines than its own.
+        chosen_by: Scores that its networks were chosen by.
+        seeds: How many trainings each score is the mean of.
 
     Returns:
         The file.
@@ -71,7 +78,16 @@ def write_found(
         PlannerError: If the file cannot be written.
     """
     record = SearchRecord(
-        found.method, float(budget), classes, found.architecture, trainings, float(seconds), (*found.notes, *notes)
+        found.method,
+        float(budget),
+        classes,
+        found.architecture,
+        trainings,
+        float(seconds),
+        found.notes,
+        chosen_by,
+        seeds,
+        found.gain,
     )
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", found.method)
     path = folder / f"{name}-{round(budget)}.json"

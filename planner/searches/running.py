@@ -15,8 +15,9 @@ from planner.searches.adjust import AdjustOptions, adjust
 from planner.searches.greedy import GreedyOptions, Rank, greedy
 from planner.searches.increments import RbisOptions
 from planner.searches.probing import TrainedProbe
-from planner.searches.rbis import Cost, rbis, resolutions
-from planner.searches.scoring import Scorer, SearchResult, Tell
+from planner.searches.rbis import Cost, rbis
+from planner.searches.scoring import ChosenBy, Scorer, SearchResult, Tell
+from planner.searches.sizes import sizes_above
 from planner.searches.trained import TrainedScorer
 from planner.searches.widths import width_vector
 from planner.searches.zen import ZenScorer
@@ -46,7 +47,9 @@ class Search:
         budget: The most it may cost, in the unit of `cost`; None only where adjusting.
         settings: Values of the method's options, by name, as text.
         cost: Cost that the budget limits, in a search by RBIS; None for MACs.
-        sizes: Resolutions of RBIS, in pixels; by default those just before a jump within the study's bounds.
+        sizes: Resolutions of RBIS, in pixels; by default those just before a jump, from the start's own to the study's
+            largest.
+        neighbours: Whether the sizes beside those are candidates, too.
         score: Score that ranks candidates of RBIS.
     """
 
@@ -57,6 +60,7 @@ class Search:
     cost: Cost | None = None
     sizes: Sequence[int] = ()
     score: _Score = "accuracy"
+    neighbours: bool = False
 
 
 def as_score(name: str | None) -> _Score:
@@ -83,6 +87,14 @@ def run(search: Search, scorer: TrainedScorer, tell: Tell) -> SearchResult:
     return greedy(search.start, search.budget, scorer, options, classes, tell, rank)
 
 
+def chosen_by(search: Search, inherits: bool) -> ChosenBy:
+    """The scores that a search chooses by; `inherits` says whether its networks have weights to inherit."""
+    if search.score != "accuracy":
+        return search.score
+    heirs = search.method == "greedy" or (_is_rbis(search) and _made(RbisOptions, search.settings).inherit)
+    return "fine-tunes" if heirs and inherits else "trainings"
+
+
 RBIS_TOO = " or --latency"
 
 
@@ -100,8 +112,9 @@ def _adjust(search: Search, scorer: TrainedScorer, classes: int, tell: Tell) -> 
 
 def _rbis(search: Search, budget: float, scorer: TrainedScorer, classes: int, tell: Tell) -> SearchResult:
     space = scorer.ledger.space
-    low, high = (round(space.resolution * r) for r in space.r)
-    sizes = search.sizes or resolutions(search.start, low, min(high, scorer.ledger.settings.data.side), search.cost)
+    options = _made(RbisOptions, search.settings)
+    highest = min(round(space.resolution * space.r[1]), scorer.ledger.settings.data.side)
+    sizes = search.sizes or sizes_above(search.start, highest, search.cost, options.sizes, search.neighbours)
     tell(f"resolutions: {', '.join(map(str, sizes))} px")
     chosen: Scorer = scorer
     if search.score != "accuracy":
@@ -110,7 +123,7 @@ def _rbis(search: Search, budget: float, scorer: TrainedScorer, classes: int, te
         # Scores of different sizes do not compare: all are taken at the study's.
         chosen = ZenScorer(classes, 0, per_block, device, resolution=space.resolution, memory=memory)
     cost = search.cost or partial(_macs, classes=classes)
-    return rbis(search.start, budget, cost, chosen, sizes, _made(RbisOptions, search.settings), classes, tell)
+    return rbis(search.start, budget, cost, chosen, sizes, options, classes, tell)
 
 
 def _macs(architectures: Any, classes: int) -> Any:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from sampler import Architecture
 
 Tell = Callable[[str], None]
+# Trainings from scratch, fine-tunes of inherited weights, or Zen-scores of untrained networks; "" where nobody knows.
+ChosenBy = Literal["trainings", "fine-tunes", "zen", "zen-per-block", ""]
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Candidate:
     Attributes:
         architecture: Network to score.
         parent: The architecture, scored before, whose weights it inherits and fine-tunes; None trains from scratch.
+            Itself where it is trained on, unchanged: the control of those that grow from it.
         label: Place of it in the search, such as `iteration 2: stage 3 +1 block`.
     """
 
@@ -51,6 +54,7 @@ class Step:
         accuracy: Score of that; None where it has none.
         macs: Exact MACs of it.
         cost: Cost of it in the search's unit.
+        control: Score of the network that it grew from, unchanged and trained on as long; None where none was trained.
     """
 
     iteration: int
@@ -62,12 +66,40 @@ class Step:
     accuracy: float | None
     macs: int
     cost: float
+    control: float | None = None
 
     def as_row(self) -> dict[str, Any]:
         """In JSON's types, the architecture's integers as columns of their own."""
         facts = asdict(self)
         facts.update(facts.pop("architecture"))
         return facts
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What growing gave, and what training longer would have given without it.
+
+    Attributes:
+        start: First score of the network that was grown.
+        control: Score of the same network, unchanged, once it was trained as long as what was found.
+        found: Score of what was found.
+    """
+
+    start: float
+    control: float
+    found: float
+
+    @property
+    def over_control(self) -> float:
+        """What the growth itself gave; 0 or less where it gave nothing."""
+        return self.found - self.control
+
+    def __str__(self) -> str:
+        start, control, found = (f"{one:.4g}" for one in (self.start, self.control, self.found))
+        begun = f"the start, unchanged and trained as long, goes from {start} to {control}"
+        if self.over_control <= 0:
+            return f"growing gained nothing: {begun}, the network found reaches {found}"
+        return f"{begun}, the network found reaches {found}: growing itself gained {self.over_control:.4g}"
 
 
 @dataclass(frozen=True)
@@ -79,9 +111,11 @@ class SearchResult:
         architecture: The network it ends with.
         steps: Iterations of it, in order.
         notes: Lines that the user should know.
+        gain: Gain of the growth beside a control; None where no control was scored.
     """
 
     method: str
     architecture: Architecture
     steps: tuple[Step, ...]
     notes: tuple[str, ...] = ()
+    gain: Gain | None = None

@@ -65,7 +65,8 @@ class AskedFacts(TypedDict, total=False):
     epochs: Count
     recipe: str
     holdout: float
-    parent: Count
+    parent: Count | Annotated[str, Field(pattern=r"^pretrained-[0-9a-f]{12}$")]
+    noise: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     keep: bool
 
 

@@ -9,7 +9,7 @@ import itertools
 import json
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
@@ -218,7 +218,8 @@ class Ledger(Records):
             architecture: Network to train; its r, d, w are the effective ones.
             origin: Name of what asks for it, such as `greedy`.
             asks: Wishes of its own: `epochs`, `recipe` (a name), `holdout`, `parent` (the trial whose kept network
-                it inherits from), `keep` (whether its network is kept).
+                it inherits from, or the name of a network that was given), `noise` (on what it inherits), `keep`
+                (whether its network is kept).
             seed: Random seed of the training; the study's by default.
         """
         cost = architecture_complexity(architecture, self.settings.data.classes)
@@ -251,6 +252,19 @@ class Ledger(Records):
             asked.append({"architecture": wanted["architecture"], "facts": facts})
         self._enqueue_all(asked)
 
+    @contextmanager
+    def training_only(self, numbers: Collection[int]) -> Iterator[None]:
+        """Of what waits, only some trials and their further tries are claimed meanwhile; the rest waits on.
+
+        Args:
+            numbers: The trials.
+        """
+        self._alone = frozenset(numbers)
+        try:
+            yield
+        finally:
+            self._alone = None
+
     @patient
     def claim(self, by: str = COORDINATOR, until: float = 0.0) -> tuple[int, Architecture, int] | None:
         """Takes the oldest queued trial: its number, architecture and seed; None where the queue is empty.
@@ -264,23 +278,37 @@ class Ledger(Records):
         # Under the lock, because `ask` makes up a trial where another coordinator took the last one in between, and
         # because a running trial without its coordinator's number would look like a dead one's.
         with self.locks.claiming():
-            every = self._every((TrialState.WAITING,))
-            waiting = self._ours(every)
-            for other in every:
+            for other in self._every((TrialState.WAITING,)):
                 if not is_ours(other.user_attrs):
                     # Queued by another program: there is nothing that could be trained.
                     annotate(self.study, other, {"message": "no architecture: not queued by the planner"})
                     set_state(self.study, other, TrialState.FAIL)
+            waiting = self._queue()
             if not waiting:
                 return None
             reach("claim.before")
-            trial = self.study.ask(widened(self.distributions(), self._fixed(waiting[0])))
+            trial = self._begun(waiting[0])
             if until or trial.user_attrs.get(ASKED_UNTIL):
                 trial.set_user_attr(ASKED_UNTIL, until)
             if self.locks.number is not None:
                 trial.set_user_attr(by, self.locks.number)
             reach("claim.done")
         return trial.number, architecture_of(trial.user_attrs), trial.user_attrs.get("seed", self.settings.seed)
+
+    def _begun(self, waiting: optuna.trial.FrozenTrial) -> optuna.trial.Trial:
+        """A waiting trial as one that runs."""
+        from optuna.distributions import IntDistribution
+        from optuna.trial import Trial, TrialState
+
+        ranges = widened(self.distributions(), self._fixed(waiting))
+        if self._alone is None:
+            return self.study.ask(ranges)
+        set_state(self.study, waiting, TrialState.RUNNING)  # `ask` would take the oldest that waits
+        trial = Trial(self.study, waiting._trial_id)
+        for name, range_ in ranges.items():
+            assert isinstance(range_, IntDistribution)
+            trial.suggest_int(name, range_.low, range_.high, step=range_.step)
+        return trial
 
     def _fixed(self, trial: optuna.trial.FrozenTrial) -> dict[str, int]:
         """The parameters that a waiting trial was queued with, which Optuna would else draw.

@@ -60,6 +60,7 @@ class StudyOptions:
         recipe: Name of the recipe; `fast`.
         seed: Random seed of designs and trainings; 0.
         storage: URL of an Optuna storage; SQLite in the study's folder.
+        keep: Most accurate trainings whose weights are kept; 0.
         trainer: Name of the trainer, as `trainer.trainers.trainer_named` takes it; the image trainer.
         command: Command line of a program that trains, instead of a trainer, as `trainer.command_line` takes it.
         score_file: Path of the file that holds its score; what it prints.
@@ -85,6 +86,7 @@ class StudyOptions:
     recipe: str | None = None
     seed: int | None = None
     storage: str | None = None
+    keep: int | None = None
     trainer: str | None = None
     command: str | None = None
     score_file: str | None = None
@@ -151,7 +153,7 @@ def _check_beside_trainer(options: StudyOptions) -> None:
     given = f"--trainer {options.trainer}" if options.command is None else "--command"
     if options.command is not None and options.trainer is not None:
         raise PlannerError(f"--command and --trainer {options.trainer} are two trainers; leave one out")
-    for name in ("data", "side", "holdout", "recipe"):
+    for name in ("data", "side", "holdout", "recipe", "keep"):
         if getattr(options, name) is not None:
             option = given.split()[0]
             raise PlannerError(f"--{name} has no effect beside {option}, which looks after its own data; leave it out")
@@ -185,7 +187,7 @@ def _settings(options: StudyOptions, images: dict[str, Any]) -> StudySettings:
     document = {
         "base": network.name,
         "network": declared,
-        **_renamed(options, seed="seed", storage="storage", trainer="trainer"),
+        **_renamed(options, seed="seed", storage="storage", trainer="trainer", keep="keep"),
         **({} if options.score is None else {"score": options.score.as_dict()}),
         **_command(options),
         "data": {"side": side, **_renamed(options, holdout="holdout"), **images},
@@ -253,6 +255,7 @@ def options_of(settings: StudySettings) -> StudyOptions:
         trainer=settings.trainer,
         command=settings.command.line if settings.command else None,
         score_file=settings.command.score_file if settings.command else None,
+        keep=settings.keep,
         vary=tuple(space.knobs),
         score=settings.score,
     )

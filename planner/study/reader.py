@@ -7,7 +7,7 @@ One trial is one observation. A trial's parameters are the resolution and the pe
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +76,14 @@ def _stacked(trials: Sequence[optuna.trial.FrozenTrial], varied: Sequence[str]) 
     return stacked
 
 
+def _tries(number: int, before: Mapping[int, int | None]) -> Iterator[int]:
+    """A trial and those that it is a further try of; `before` says of each which one that is."""
+    one: int | None = number
+    while one is not None:
+        yield one
+        one = before.get(one)
+
+
 class Records(OpenedLedger):
     """What a study's trials say.
 
@@ -84,6 +92,7 @@ class Records(OpenedLedger):
 
     def __init__(self, folder: Path, settings: StudySettings) -> None:
         self._exported = -1  # how many finished trials the tables on disk have
+        self._alone: frozenset[int] | None = None  # of what waits, trials that are trained now; None for all
         self._frame: pd.DataFrame | None = None
         self._table: Table | None = None
         super().__init__(folder, settings)
@@ -157,6 +166,10 @@ class Records(OpenedLedger):
         """Numbers of the trials of an architecture, however they were trained."""
         return [one.number for one in self._trials() if architecture_of(one.user_attrs) == architecture]
 
+    def finished_numbers(self) -> list[int]:
+        """Numbers of the trials that have ended, however they did."""
+        return [one.number for one in self._finished()]
+
     def accuracy_of(self, number: int) -> float | None:
         """Accuracy of a trial, or the merit of another score; None where it has none."""
         trial = self._frozen(number)
@@ -172,10 +185,18 @@ class Records(OpenedLedger):
 
     def waiting_work(self) -> list[float]:
         """The work (`work_of`) of what waits, in the order of the queue."""
+        waiting = [trial.user_attrs for trial in self._queue()]
+        return [work_of(facts, self.settings) for facts in waiting if "macs" in facts]
+
+    def _queue(self) -> list[optuna.trial.FrozenTrial]:
+        """What waits, in its order; while only some trials are trained, those and their further tries."""
         from optuna.trial import TrialState
 
-        waiting = [trial.user_attrs for trial in self._trials((TrialState.WAITING,))]
-        return [work_of(facts, self.settings) for facts in waiting if "macs" in facts]
+        waiting = self._trials((TrialState.WAITING,))
+        if self._alone is None or not waiting:
+            return waiting
+        before = {trial.number: trial.user_attrs.get("retry_of") for trial in self._trials()}
+        return [trial for trial in waiting if not self._alone.isdisjoint(_tries(trial.number, before))]
 
     def timings(self) -> tuple[FloatArray, FloatArray]:
         """The work of finished trainings, and the seconds that it takes on cores of its own."""
@@ -186,7 +207,10 @@ class Records(OpenedLedger):
         return curves_of(self._finished(), self._frozen(number).user_attrs, self.settings)
 
     def counts(self) -> dict[str, int]:
-        """The planner's trials by what became of them: ok, failed, running, waiting."""
+        """The planner's trials by what became of them: ok, failed, running, waiting.
+
+        While only some of what waits is trained, the others do not count as waiting.
+        """
         from optuna.trial import TrialState
 
         names = {
@@ -199,7 +223,7 @@ class Records(OpenedLedger):
         counts = dict.fromkeys(("ok", "failed", "running", "waiting"), 0)
         for trial in self._trials():
             counts[names[trial.state]] += 1
-        return counts
+        return counts if self._alone is None else {**counts, "waiting": len(self._queue())}
 
     def foreign(self) -> int:
         """Trials of other programs, such as Optuna's own `optimize`; nothing else counts or reads them."""

@@ -145,8 +145,10 @@ def _asks(one: Observation, asked: Mapping[str, Any], settings: StudySettings) -
     if holdout != settings.data.holdout:
         asks["holdout"] = holdout
     if asked.get("parent"):
-        asks["parent"] = int(asked["parent"])
-    if asked.get("keep"):
+        asks["parent"] = int(asked["parent"]) if asked["parent"].isdigit() else asked["parent"]
+        if "noise" in asked:
+            asks["noise"] = asked["noise"]
+    if asked.get("keep") and not settings.keep:
         asks["keep"] = True
     return asks
 

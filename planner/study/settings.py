@@ -38,6 +38,7 @@ Bounds = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 Side = Annotated[int, Field(ge=SIDES[0], le=SIDES[1])]
 _LARGEST = 1_000_000  # bytes of a file
 _LARGEST_BATCH = 1_000_000
+MOST_KEPT = 1000
 CLOSED = ConfigDict(extra="forbid", frozen=True)
 # What the fields of a training's records may be; what they are is told there.
 _FIDELITY = {"epochs": Field(ge=1, le=MOST_EPOCHS), "data_share": Field(gt=0, le=1)}
@@ -144,6 +145,7 @@ class StudySettings(BaseModel):
     trainer: str = ""  # "" for the image trainer
     score: Annotated[Score, _Table({})] = ACCURACY
     command: Annotated[Command, _Table({})] | None = None  # of the trainer that is a program
+    keep: Annotated[int, Field(ge=0, le=MOST_KEPT)] = 0  # weights of so many of the most accurate networks
     data: DataSettings
     space: SpaceSettings
     fidelity: Annotated[Fidelity, _Table(_FIDELITY)] = Fidelity()
@@ -171,7 +173,8 @@ class StudySettings(BaseModel):
 
     def left_out(self) -> dict[str, Any]:
         """Settings that are not written, because an older version's study has none."""
-        without: dict[str, Any] = {name: True for name in ("trainer", "command", "network") if not getattr(self, name)}
+        some = ("trainer", "command", "network", "keep")
+        without: dict[str, Any] = {name: True for name in some if not getattr(self, name)}
         without |= {"score": True} if self.score.is_accuracy else {}
         return without if self.space.knobs else {**without, "space": {"knobs"}}
 

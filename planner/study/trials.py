@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 NEWER = ("cpu_seconds", "threads", "micro_batches", "alone", "peak_bytes")
 COSTS = ("macs", "params", "activations", "memory")
-_APART = ("epochs", "recipe", "holdout", "parent")  # of that, what makes its accuracy one of another kind
+_APART = ("epochs", "recipe", "holdout", "parent", "noise")  # of that, what makes its accuracy one of another kind
+_UNTOLD_NOISE = 0.1  # of inherited weights, in studies from before trials said it
 _WHOLE = {
     "base_resolution",
     "classes",
@@ -261,9 +262,10 @@ def architecture_of(attributes: dict[str, Any]) -> Architecture:
     return architecture_from(attributes["architecture"])
 
 
-def network_path(folder: Path, number: int) -> Path:
-    """Where a trial's trained network is kept, if it was asked to be."""
-    return folder / "networks" / f"{number:06d}.safetensors"
+def network_path(folder: Path, number: int | str) -> Path:
+    """Where a trial's trained network is kept, if it was asked to be; or one that was given, by its name."""
+    name = number if isinstance(number, str) else f"{number:06d}"
+    return folder / "networks" / f"{name}.safetensors"
 
 
 def trial_training(number: int, facts: Mapping[str, Any], settings: StudySettings, folder: Path) -> Training:
@@ -295,8 +297,9 @@ def trial_training(number: int, facts: Mapping[str, Any], settings: StudySetting
     if "holdout" in asks:
         training = replace(training, data=replace(training.data, holdout=asks["holdout"]))
     if "parent" in asks:
-        training = replace(training, parent=str(network_path(folder, asks["parent"])))
-    if asks.get("keep"):
+        parent, noise = str(network_path(folder, asks["parent"])), asks.get("noise", _UNTOLD_NOISE)
+        training = replace(training, parent=parent, noise=noise)
+    if asks.get("keep") or (settings.keep and not settings.trainer):
         training = replace(training, keep=str(network_path(folder, number)))
     return training
 

@@ -12,6 +12,7 @@ from planner.study.ledger import IN_LEDGER, Ledger
 from planner.study.trials import LearningCurve, merits_of
 from planner.training.hours import Hours
 from planner.training.interruption import Interruption
+from planner.training.keeping import forget_networks
 from planner.training.progress import Listener, tell_begun, tell_epoch
 from planner.training.resources import MakeEngine, Resources
 from planner.training.stopping import cannot_reach_front
@@ -211,6 +212,7 @@ class Coordinator:
         self.ledger.record(number, observation, again=True)
         self.running.discard(number)
         self.progress.done(number, observation)
+        forget_networks(self.ledger)
         if (began := time.monotonic()) < self.export_at:
             return
         try:

@@ -45,6 +45,7 @@ def create_study(
     seed: int | None = None,
     storage: str | None = None,
     score: Score | Mapping[str, Any] | None = None,
+    keep: int | None = None,
 ) -> Study:
     """Makes a study in `results/NAME`; nothing is queued in it yet. Images are decoded, which may take a while.
 
@@ -75,11 +76,12 @@ def create_study(
         epochs: Epochs of a training; 3 by default.
         share: Share of the images, in (0, 1]; all by default.
         holdout: Share of the training images that scores, in [0, 0.9]; 0.2 by default.
-        recipe: Name of the recipe: `fast` (default), `tinynet`, `resnet`, `adjust`, `amplify`.
+        recipe: Name of the recipe: `fast` (default), `tinynet`, `resnet`, `adjust`, `amplify`, `long`.
         seed: Random seed of designs and trainings; 0 by default.
         storage: URL of an Optuna storage; SQLite in the study's folder by default.
         score: Number that another trainer's trainings are judged by: `planner.Score("rmse", lower=True)`, or its
             fields in a dict; accuracy by default.
+        keep: Trainings, the most accurate, whose weights are kept; none by default.
 
     Raises:
         PlannerError: If there is a study of that name (and it is not to be loaded, or was made otherwise), or the
@@ -109,6 +111,7 @@ def create_study(
         seed=seed,
         storage=storage,
         score=None if score is None else _score(score),
+        keep=keep,
     )
     folder, function = folder_of(name), None if isinstance(trainer, str) else trainer
     with known_trainer(function):

@@ -131,7 +131,7 @@ KILLED = """
 @pytest.mark.parametrize(
     ("recipe", "seconds_between", "kills"),
     [
-        ("rich", 0.0, 1),
+        pytest.param("rich", 0.0, 1, marks=pytest.mark.slow),
         *(pytest.param(recipe, seconds, 5, marks=pytest.mark.slow) for recipe in RECIPE_OF for seconds in (0.0, 60.0)),
     ],
 )
@@ -265,6 +265,7 @@ def test_other_start_weights_are_another_training():
     assert len(identities) == 3
 
 
+@pytest.mark.slow
 def test_a_training_whose_worker_was_killed_goes_on_under_another_key(tmp_path):
     asked = replace(training(fidelity=Fidelity(30)), data=DataSpec("fractal:classes=2,train=40,validation=4", 40))
     checkpoints, epochs, ends = tmp_path / "checkpoints", {0: [], 7: []}, []

@@ -154,6 +154,7 @@ def test_scoring_does_not_influence_the_training(data, monkeypatch):
     assert [a.training_loss for a in unscored.history] == [b.training_loss for b in scored.history]
 
 
+@pytest.mark.slow
 def test_other_scoring_images_change_the_scores_and_nothing_else(data):
     asked = replace(training(epochs=2), data=DataSpec("stripes", 40, holdout=0.0))
     other = replace(data, validation=stripes(40, 9))
@@ -302,6 +303,7 @@ def test_the_network_that_was_scored_is_kept_and_can_be_started_from(data, tmp_p
     assert tuned.history[0].training_loss < long.history[0].training_loss
 
 
+@pytest.mark.slow
 def test_a_teacher_changes_what_is_learned(data, tmp_path):
     path = tmp_path / "teacher.safetensors"
     train(training(epochs=4), data, keep=path)

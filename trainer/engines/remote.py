@@ -31,6 +31,7 @@ from trainer.observation import DataSpec, Observation, Training
 from trainer.protocol import Conditions, OnEpoch
 from trainer.tasks import task_named
 from trainer.trainers import file_of_trainer
+from trainer.weights import network_file
 
 # Of the checkpoint folder: a node that reads the same token there sees the coordinator's own folder.
 SHARED_MARK = "shared-with"
@@ -50,6 +51,7 @@ class Assignment:
         threads: Torch threads.
         device: A torch device of the node.
         trainer: Text of the user's file that trains, b"" where it is none.
+        teacher: The file of the network to distil from, b"" for none.
         alone: Whether it shares its GPU, or its machine where it has none, with no other training of ours.
     """
 
@@ -62,6 +64,7 @@ class Assignment:
     threads: int
     device: str
     trainer: bytes = b""
+    teacher: bytes = b""
     alone: bool = True
 
 
@@ -115,6 +118,9 @@ def _trained(assignment: Assignment, images: ImageData, on_epoch: OnEpoch) -> Ou
             training = replace(training, parent=str(parent))
         if training.keep:
             training = replace(training, keep=str(keep))
+        if assignment.teacher:
+            (teacher := Path(name) / "teacher.safetensors").write_bytes(assignment.teacher)
+            training = replace(training, recipe=replace(training.recipe, teacher=str(teacher)))
         observation = observe_images(training, images, conditions)
         # A training that diverged leaves none.
         return Outcome("done", observation.to_json(), keep.read_bytes() if keep.is_file() else b"")
@@ -170,15 +176,18 @@ class Desk:
 
         Raises:
             InputError: If its images cannot be used.
-            OSError: If the network that it inherits from cannot be read.
+            OSError: If the network that it inherits from, or its teacher, cannot be read.
         """
         parent = Path(training.parent).read_bytes() if training.parent else b""
         checkpoint = str(checkpoint_path(self.checkpoints, training)) if self.checkpoints else ""
         state = checkpoint, self.token, self.threads, self.device
         if training.trainer:
             file = file_of_trainer(training.trainer)
-            return Assignment(key, training, None, parent, *state, file.read_bytes() if file else b"", self.alone)
-        return Assignment(key, training, self._shipped(training.data), parent, *state, alone=self.alone)
+            return Assignment(key, training, None, parent, *state, file.read_bytes() if file else b"", alone=self.alone)
+        named = training.recipe.teacher
+        teacher = network_file(Path(named)).read_bytes() if named else b""
+        shipped = self._shipped(training.data)
+        return Assignment(key, training, shipped, parent, *state, teacher=teacher, alone=self.alone)
 
     def _shipped(self, spec: DataSpec) -> ShippedImages:
         what = spec.source, spec.side

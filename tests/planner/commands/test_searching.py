@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from planner.searches.record import read_found
+from planner.searches.running import Search, chosen_by
 from sampler import architecture_complexity, scaled
 
 START = ("--study", "mine", "--width", "0.5", "--depth", "0.5", "--resolution", "64")
@@ -80,7 +81,7 @@ def test_a_shortlist_is_ranked_by_the_studys_own_trainings(new, run, closed_form
     code, printed, _ = run(*GREEDY, "--set", "shortlist=3", "--json")
     answer = json.loads(printed)
     assert code == 0 and [step["scored"] for step in answer["steps"]] == [3, 3]
-    assert answer["trainings"] == 7 and any("trainings saved" in note for note in answer["notes"])
+    assert answer["trainings"] == 10 and any("trainings saved" in note for note in answer["notes"])
 
 
 def test_rbis_keeps_to_its_budget(new, run, closed_form):
@@ -102,6 +103,12 @@ def test_rbis_keeps_to_its_budget(new, run, closed_form):
         (("greedy", "--flops", "14M", "--set", "iterations=many"), "--set iterations=many: not a value of it"),
         (("greedy", "--set", "iterations"), "NAME=VALUE is wanted"),
         (("greedy", "--resolutions", "64"), "greedy takes no --resolutions"),
+        (("greedy", "--flops", "14M", "--neighbours"), "--neighbours has no effect on greedy; it is of rbis"),
+        (("rbis", "--flops", "14M", "--resolutions", "64", "--neighbours"), "no effect beside --resolutions"),
+        (("rbis", "--flops", "14M", "--pretrain", "3"), "--pretrain has no effect on rbis; it is of greedy"),
+        (("rbis", "--flops", "14M", "--score", "zen", "--seeds", "3"), "--seeds has no effect with a Zen-score"),
+        (("adjust", "--noise", "0"), "--noise has no effect on adjust"),
+        (("compound", "--flops", "14M", "--noise", "0"), "compound is a rule and takes no --noise"),
         (("rbis", "--flops", "14M", "--latency", "3ms"), "give --flops or --latency"),
         (("compound", "--flops", "14M", "--set", "a=1"), "compound is a rule and takes no --set"),
         (("greedy",), "greedy grows a network to a budget; give --flops"),
@@ -117,3 +124,54 @@ def test_what_cannot_be_searched_is_said_in_one_line(arguments, words, new, run,
 def test_a_study_of_another_base_network_is_refused(new, run):
     code, _, told = run("scale", "resnet18", "--method", "greedy", "--study", "mine", "--flops", "1G")
     assert code == 2 and "study mine is of efficientnet_b0, not of resnet18" in told
+
+
+def test_what_growing_gained_is_in_text_json_and_record(new, run, closed_form):
+    code, printed, told = run(*GREEDY, "--pretrain", "5")
+    assert code == 0 and "(control 0." in printed and "growing itself gained" in printed
+    (found,) = read_found(new.folder / "searches")
+    answer = json.loads(run(*GREEDY, "--pretrain", "5", "--json")[1])
+    assert answer["gain"]["found"] == answer["steps"][-1]["accuracy"] == found.gain.found
+    assert (found.chosen_by, found.seeds, answer["seeds"]) == ("fine-tunes", 1, 1)
+    trace = pd.read_csv(new.folder / "searches" / "greedy-14000000.csv")
+    assert trace["control"].notna().all() and found.gain.start == found.gain.control  # trainings by a formula
+    each = pd.read_csv(new.folder / "searches" / "greedy-14000000.trainings.csv")
+    unchanged = each[each["candidate"].str.endswith("unchanged")]
+    assert len(unchanged) == 3 and unchanged["asks"].str.contains("parent=").all()
+    assert each.loc[each["candidate"] == "base network", "asks"].tolist() == ["epochs=5"]
+
+
+def test_seeds_are_trainings_of_each_network(new, run, closed_form):
+    code, printed, _ = run(*GREEDY, "--seeds", "2", "--set", "iterations=1", "--json")
+    answer = json.loads(printed)
+    assert code == 0 and answer["seeds"] == 2 and answer["trainings"] == closed_form["trained"]
+    assert answer["trainings"] == 2 * (2 + answer["steps"][0]["scored"])  # with the start and its control
+    assert sorted(new.frame()["seed"].unique()) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "score", "inherits", "chosen"),
+    [
+        ("greedy", {}, "accuracy", True, "fine-tunes"),
+        ("greedy", {}, "accuracy", False, "trainings"),
+        ("rbis", {}, "accuracy", True, "trainings"),
+        ("rbis", {"inherit": "true"}, "accuracy", True, "fine-tunes"),
+        ("rbis", {}, "zen", True, "zen"),
+        ("adjust", {}, "accuracy", True, "trainings"),
+    ],
+)
+def test_what_a_search_chooses_by(method, settings, score, inherits, chosen):
+    search = Search(method, scaled("efficientnet_b0", 64), 1e9, settings, score=score)
+    assert chosen_by(search, inherits) == chosen
+
+
+def test_a_width_that_the_rule_rounds_far_away_is_said_with_the_rule_that_does_not(run, tmp_path):
+    def started(rule):
+        made = ("--study", rule, "--base", "resnet20_cifar", "--data", "fractal:classes=2,train=60,validation=4")
+        assert run("sample", *made, "--rule", rule, "--trials", 1)[0] == 0
+        # Ends at once: grows from a network that costs more already.
+        arguments = ("--study", rule, "--width", "0.75", "--flops", "1M")
+        return run("scale", "resnet20_cifar", "--method", "greedy", *arguments)[2]
+
+    words = "width 0.75 by rule inverse is 16 24 48 channels; for 12 24 48 make the study with --rule free"
+    assert words in started("inverse") and "make the study" not in started("free")

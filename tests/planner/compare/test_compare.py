@@ -26,7 +26,7 @@ from planner.fitting.fit import fit
 from planner.report.answers import answers_of
 from planner.rules import METHODS, compound
 from planner.searches.record import SearchRecord, read_found, write_found
-from planner.searches.scoring import SearchResult
+from planner.searches.scoring import Gain, SearchResult
 from planner.study.folder import folder_of
 from planner.study.ledger import Ledger
 from planner.study.settings import StudySettings
@@ -486,16 +486,46 @@ def test_a_network_below_the_budget_is_kept_and_says_so(run, mine, trainings):
 def test_what_a_search_found_competes_and_is_charged_its_own_trainings(run, mine, trainings, tmp_path):
     folder = tmp_path / "results" / "mine" / "searches"
     one = contender("fast", BUDGET, study_background(mine, 3)).architecture
-    path = write_found(folder, SearchResult("greedy", one, (), ("it stopped",)), BUDGET, 4, 17, 7200.0)
+    path = write_found(
+        folder, SearchResult("greedy", one, (), ("it stopped",)), BUDGET, 4, 17, 7200.0, "fine-tunes", seeds=3
+    )
     assert path.name == "greedy-5000000.json"
     (record,) = read_found(folder)
     assert (record.architecture, record.trainings, record.seconds, record.notes) == (one, 17, 7200.0, ("it stopped",))
     found = contender("greedy", BUDGET, study_background(mine, 3))
     assert (found.architecture, found.trainings, found.seconds) == (one, 17, 7200.0)
     _, out, _ = run("compare", "--flops", "5M", "--methods", "compound,fast,greedy", "--seeds", 2)
-    assert trainings == [4] and "greedy: the network of fast; it stopped" in out
+    said = "greedy: the network of fast; chosen by fine-tunes of inherited weights, not by trainings from scratch"
+    assert trainings == [4] and f"{said}; it stopped" in " ".join(out.split()) and "on these very images" not in out
     other = contender("greedy", 2 * BUDGET, study_background(mine, 3))
     assert other.architecture is None and "greedy searched for 5M" in other.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("chosen_by", "words"),
+    [
+        ("trainings", "chosen by its training of seed 0 on these very images"),
+        ("fine-tunes", "chosen by fine-tunes of inherited weights, not by trainings from scratch"),
+        ("zen", "chosen by the Zen-score of untrained networks"),
+        ("zen-per-block", "chosen by the Zen-score per block of untrained networks"),
+        ("", "how it was chosen is not recorded"),
+    ],
+)
+def test_what_a_search_chose_by_is_said_and_nothing_else(mine, tmp_path, chosen_by, words):
+    one = contender("fast", BUDGET, study_background(mine, 3)).architecture
+    write_found(mine.folder / "searches", SearchResult("rbis", one, ()), BUDGET, 4, 3, 60.0, chosen_by)
+    found = contender("rbis", BUDGET, study_background(mine, 3))
+    row = rows_of_contenders([found], {}, measure(mine), "efficientnet_b0", 4)[0]
+    assert words in row.note and row.note.count("chosen") == 1
+
+
+def test_a_gain_over_a_control_is_in_the_record(mine):
+    one = scaled("efficientnet_b0", 48, 0.25, 0.25, rule="inverse")
+    found = SearchResult("greedy", one, (), (), Gain(0.2, 0.4, 0.35))
+    path = write_found(mine.folder / "searches", found, BUDGET, 4, 3, 60.0, "fine-tunes", seeds=3)
+    assert json.loads(path.read_text())["gain"] == {"start": 0.2, "control": 0.4, "found": 0.35}
+    (record,) = read_found(mine.folder / "searches")
+    assert record.gain == found.gain and record.seeds == 3 and record.gain.over_control < 0
 
 
 def test_a_search_that_ended_off_the_budget_has_a_row_that_says_so(run, mine, trainings, tmp_path):

@@ -203,7 +203,11 @@ def test_a_trial_without_weights_is_exported_untrained_and_says_so(mine, run, tm
     assert code == 0 and "weights: untrained: no study has kept this network's weights" in out
     assert "no trained weights" in (tmp_path / "efficientnet_b0_trial_2.py").read_text()
     assert not list(tmp_path.glob("*.safetensors"))
-    code, out, _ = run("export", "--trial", 2, "--to", "torch", "--json")
+    code, out, err = run("export", "--trial", 2, "--to", "torch")
+    assert (
+        (code, out) == (2, "") and "train it by `planner finish`, or give --untrained" in err and err.count("\n") == 1
+    )
+    code, out, _ = run("export", "--trial", 2, "--to", "torch", "--json", "--untrained")
     assert json.loads(out)["trained"] is None
     assert "NOT trained weights" in (tmp_path / "efficientnet_b0_trial_2.py").read_text()
 

@@ -11,7 +11,8 @@ from planner.rules import at_budget, by_factor
 from planner.searches.greedy import greedy
 from planner.searches.increments import Increments, RbisOptions
 from planner.searches.ladder import GreedyOptions, ladder_candidates
-from planner.searches.rbis import rbis, resolutions
+from planner.searches.rbis import rbis
+from planner.searches.sizes import resolutions
 from sampler import architecture_complexity, rule_named, stack
 from sampler.complexity import count
 

@@ -209,6 +209,30 @@ def test_every_winner_is_the_best_of_all_candidates_of_all_earlier_networks():
     assert found.architecture == parents[-1]
 
 
+def test_stages_of_one_spatial_size_move_together():
+    options = GreedyOptions(width_step=8, parts="size")
+    together = ((0,), (1,), (2,), (3, 4), (5, 6))  # B0's are of 112, 56, 28, 14 and 7 px
+    made = [one.architecture for one in ladder_candidates([B0], B1_MACS, B1_MACS, options, 1000)]
+    found = set()
+    for one in made:
+        deeper = [a - b for a, b in zip(one.depths, B0.depths, strict=True)]
+        wider = [a - b for a, b in zip(one.widths, B0.widths, strict=True)]
+        moved = tuple(k for k in range(7) if deeper[k] or wider[k])
+        assert moved in {*together, ()} and len({(deeper[k], wider[k]) for k in moved}) <= 1
+        assert abs(macs_of(one) - B1_MACS) <= 0.01 * B1_MACS
+        found.add(moved)
+    assert {(3, 4), (5, 6)} <= found
+
+
+def test_stages_that_have_their_own_sizes_move_as_without_groups():
+    start = base("resnet18").architecture()
+    budget = 1.6 * macs_of(start)
+    apart, together = (
+        ladder_candidates([start], budget, budget, GreedyOptions(parts=parts), 1000) for parts in ("stage", "size")
+    )
+    assert apart == together and len(apart) > 4
+
+
 def test_an_earlier_network_can_be_the_parent_of_a_winner():
     # Two moves alone are worth anything, and the second is worth it on the base network only.
     def either(architecture):
@@ -239,6 +263,75 @@ def test_the_base_network_is_scored_first_and_parents_before_their_children():
     for one in asked:
         assert one.parent is None or one.parent in seen
         seen.add(one.architecture)
+
+
+class Ageing:
+    """A scorer of networks whose every fine-tune adds to a merit that is their own, as much as each other's."""
+
+    def __init__(self, merit, each):
+        self.merit, self.each = merit, each
+        self.ages, self.asked = {}, []
+
+    def __call__(self, offered):
+        self.asked.append(offered)
+        born = {one: 0 if one.parent is None else self.ages[one.parent] + 1 for one in offered}
+        self.ages.update({one.architecture: age for one, age in born.items()})
+        return [self.merit(one.architecture) + self.each * age for one, age in born.items()]
+
+
+def aged(merit, each=0.05, **options):
+    scorer = Ageing(merit, each)
+    found = greedy(B0, B1_MACS, scorer, GreedyOptions(width_step=8, **options), 1000, lambda line: None)
+    return found, scorer
+
+
+def test_all_that_an_iteration_scores_have_the_same_age():
+    found, scorer = aged(concave, iterations=3)
+    ages = {}
+    for iteration, offered in enumerate(scorer.asked):
+        born = {one.architecture: ages[one.parent] + 1 if one.parent else 0 for one in offered}
+        assert set(born.values()) == {iteration}
+        ages |= born
+    parents = [B0, *(step.architecture for step in found.steps)]
+    for iteration, offered in enumerate(scorer.asked[1:], start=1):  # every parent is among them, unchanged
+        assert [one.architecture for one in offered if one.parent == one.architecture] == parents[:iteration]
+
+
+def test_without_controls_age_wins_and_with_them_merit_does():
+    # As in the literal procedure's fault: of equal age, the children of the base network win in iteration 2.
+    def merit(one):
+        return 0.5 + 0.02 * (one.widths[:3] == B0.widths[:3] and macs_of(one) > 480e6)
+
+    with_controls, _ = aged(merit, iterations=3)
+    assert all(step.move.endswith("from the base network") for step in with_controls.steps[1:2])
+    without, _ = aged(merit, iterations=3, controls=False, ratios=(0,))
+    assert without.steps[1].move.endswith("from iteration 1's network") and without.gain is None
+    assert {step.control for step in without.steps} == {None}
+
+
+def test_growing_that_gains_nothing_over_the_control_is_said():
+    found, _ = aged(lambda one: 0.3 if one == B0 else 0.25, iterations=2)
+    assert [step.control for step in found.steps] == pytest.approx([0.35, 0.4])
+    assert (found.gain.start, found.gain.control, found.gain.found) == pytest.approx((0.3, 0.4, 0.35))
+    assert found.gain.over_control == pytest.approx(-0.05)
+    said = "growing gained nothing: the start, unchanged and trained as long, goes from 0.3 to 0.4, the network found "
+    assert said + "reaches 0.35" in found.notes
+    assert any(note.startswith("iteration 2: growing gained nothing: 0.35, and the parent") for note in found.notes)
+
+
+def test_what_growing_gains_is_told_apart_from_what_training_longer_gains():
+    found, _ = aged(lambda one: 0.3 if one == B0 else 0.32, iterations=2)
+    assert found.gain.over_control == pytest.approx(0.02)
+    assert any(note.endswith("the network found reaches 0.42: growing itself gained 0.02") for note in found.notes)
+    assert not any("nothing" in note for note in found.notes)
+
+
+def test_a_control_without_a_score_is_said():
+    def scorer(offered):
+        return [None if one.parent == one.architecture else concave(one.architecture) for one in offered]
+
+    found = greedy(B0, B1_MACS, scorer, GreedyOptions(iterations=1, width_step=8), 1000, lambda line: None)
+    assert found.gain is None and "iteration 1: 1 of 1 controls had no score" in found.notes
 
 
 def test_equal_scores_are_won_by_the_fewest_macs():
@@ -273,7 +366,7 @@ def test_a_perfect_ranking_finds_the_same_network_with_few_trainings():
     assert found.architecture == whole.architecture
     assert [step.scored for step in found.steps] == [4, 4, 4]
     assert [step.candidates for step in found.steps] == [step.candidates for step in whole.steps]
-    trained = len({one.architecture for one in asked[1:]})
+    trained = len({one.architecture for one in asked[1:] if one.parent != one.architecture})
     assert trained <= 12 < sum(step.candidates for step in found.steps)
     note = next(note for note in found.notes if "trainings saved" in note)
     assert note.startswith(f"the ranking left {trained} of ")
@@ -283,7 +376,7 @@ def test_a_shortlist_holds_the_best_ranked_only():
     asked = []
     grow(concave, iterations=1, shortlist=3, rank=lambda many: [-concave(one) for one in many], asked=asked)
     worst = sorted(by_definition(B0, B1_MACS, 0.01 * B1_MACS), key=concave)[:3]
-    assert {one.architecture for one in asked[1:]} == set(worst)
+    assert {one.architecture for one in asked[1:]} == {*worst, B0}  # and the control
 
 
 def test_where_nothing_is_within_the_tolerance_the_nearest_below_are_taken():

@@ -19,8 +19,9 @@ from planner.errors import InputError, PlannerError
 from planner.latency.departure import Departure
 from planner.latency.model import LatencyModel
 from planner.searches.increments import HEAD, Increments, in_words, notation
-from planner.searches.rbis import RbisOptions, rbis, resolutions
+from planner.searches.rbis import RbisOptions, rbis
 from planner.searches.scoring import Candidate
+from planner.searches.sizes import resolutions, sizes_above
 from planner.searches.zen import ZenScorer
 from sampler import Architecture, base, stack
 from sampler.complexity import count
@@ -169,6 +170,18 @@ def test_the_resolutions_of_the_thesis_are_those_before_a_jump_of_the_macs():
 def test_neighbours_are_the_grids():
     assert resolutions(B0, 236, 264, neighbours=True) == [236, 240, 244, 252, 256, 260]
     assert resolutions(B0, 224, 272, macs, neighbours=True) == [236, 240, 244, 252, 256, 260]
+
+
+def test_by_default_the_first_four_above_the_start_are_taken_not_those_below_it():
+    assert sizes_above(B0, 314) == [240, 256, 272, 288]
+    assert sizes_above(B0, 314, most=5) == [240, 256, 272, 288, 304]
+    assert sizes_above(B0, 314, macs, most=2) == [240, 256]
+    assert sizes_above(replace(B0, resolution=128), 179) == [144, 160]  # 176 is the grid's end
+    assert sizes_above(replace(B0, resolution=222), 314) == [240, 256, 272, 288]  # its grid begins at 224, too
+    found = sizes_above(B0, 314, most=2, neighbours=True)  # of which none is counted
+    assert found == [236, 240, 244, 252, 256, 260]
+    cifar = base("resnet20_cifar").architecture()
+    assert (cifar.resolution, sizes_above(cifar, 45)) == (32, [36, 40])
 
 
 def test_a_jump_between_two_sizes_of_a_coarse_grid_counts_for_the_size_before():
@@ -393,6 +406,21 @@ def test_an_impossible_budget_is_refused(budget):
 def test_no_resolution_is_refused():
     with pytest.raises(PlannerError, match="no resolution is given"):
         rbis(B0, 1e9, macs, lambda many: [0.5] * len(many), [])
+
+
+def test_all_resolutions_of_an_iteration_are_scored_in_one_call():
+    calls = []
+
+    def scorer(candidates):
+        calls.append([one.architecture.resolution for one in candidates])
+        return answer(candidates, saturating(0))
+
+    found = rbis(B0, 650e6, macs, scorer, [240, 256, 288], THESIS)
+    assert calls[0] == [240, 256, 288] and calls[1] == [240] * 10 + [256] * 10 + [288] * 3  # that fit
+    last = {step.architecture.resolution: step.iteration for step in found.steps}
+    assert len(calls) == 1 + max(last.values())  # as many calls as the longest growth has iterations
+    for iteration, call in enumerate(calls[1:], start=1):
+        assert list(dict.fromkeys(call)) == [size for size in calls[0] if last[size] >= iteration]
 
 
 # Killed and started anew

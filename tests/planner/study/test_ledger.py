@@ -135,6 +135,21 @@ def test_repeats_differ_in_their_seed_and_count_as_one_architecture(make):
     assert table.noise_variance == pytest.approx(0.01)
 
 
+@pytest.mark.parametrize("own", [{"epochs": 12}, {"recipe": "amplify", "parent": 0}, {"holdout": 0.0}])
+def test_a_training_asked_apart_is_not_judged_by_the_studys_curves(ledger, own):
+    """Of `--stop-early`: one of twelve epochs is low after the first, beside those of three."""
+    while (claimed := ledger.claim()) is not None:
+        number, one, _ = claimed
+        seen = replace(observed(one), history=(EpochRecord(1, 1.0, 0.3), EpochRecord(2, 1.0, 0.5)))
+        ledger.record(number, seen)
+    for asks in ({}, own, own):
+        ledger.ask_for(one, "greedy", asks)
+    numbers = [ledger.claim()[0] for _ in range(3)]
+    assert [len(ledger.curves(trial)) for trial in numbers] == [number + 1, 0, 0]
+    ledger.record(numbers[1], seen)
+    assert len(ledger.curves(numbers[2])) == 1  # but by those that asked for the same
+
+
 def test_epochs_are_recorded_and_make_curves(ledger, tmp_path):
     number, architecture, _ = ledger.claim()
     history = tuple(

@@ -11,8 +11,9 @@ from sampler import Architecture
 from trainer.engines.engine import observation_path
 from trainer.engines.remote import SHARED_MARK, Desk, _images, perform
 from trainer.engines.shipping import ShippedImages
+from trainer.network import build
 from trainer.observation import COMMAND, Command, DataSpec, Fidelity, Observation, Recipe, Training
-from trainer.weights import load_trained
+from trainer.weights import load_trained, save_network
 
 SMALL = Architecture("efficientnet_b0", 32, 8, (8, 8, 8, 8, 8, 8, 8), (1, 1, 1, 1, 1, 1, 1), 16)
 DATA = DataSpec("fractal:classes=2,train=20,validation=4", 32)
@@ -63,6 +64,20 @@ def test_a_machine_that_sees_nothing_trains_the_same_and_its_network_comes_back(
     # A training that inherits from it carries it along.
     second = desk.assignment(1, training(tmp_path, parent=first.training.keep))
     assert perform(elsewhere(second), lambda: desk.arrays(second), quiet).kind == "done"
+
+
+def test_a_teacher_travels_and_teaches_the_same_there(desk, tmp_path):
+    save_network(tmp_path / "teacher.safetensors", build(SMALL, 2), SMALL, 2)
+    recipe = replace(training(tmp_path).recipe, teacher=str(tmp_path / "teacher.safetensors"))
+    asked = training(tmp_path), replace(training(tmp_path), recipe=recipe)
+    alone, taught = (perform(desk.assignment(0, one), None, quiet) for one in asked)
+    sent = desk.assignment(1, replace(training(tmp_path), recipe=recipe))
+    away = elsewhere(sent)
+    lost = replace(recipe, teacher="/nowhere/teacher.safetensors")
+    away = replace(away, training=replace(away.training, recipe=lost))
+    there = perform(away, lambda: desk.arrays(sent), quiet)
+    histories = [Observation.from_json(one.text).history for one in (alone, taught, there)]
+    assert histories[0] != histories[1] == histories[2]
 
 
 def test_a_checkpoint_is_used_only_in_the_coordinators_own_folder(desk, tmp_path):
