@@ -68,7 +68,7 @@ DAYS = {
         file="shapes.py",
         beside=("networks/unet.py",),
     ),
-    # Three equally likely shapes would be told apart by chance in 1.58 bits; single characters take 5.0 here.
+    # Who knows only how frequent each character is needs 5.0 bits here.
     "characters": Day(
         "--base characters.py:writer --trainer characters.py:train --classes 96 --window 0.2M 3M "
         "--score bits_per_character --lower --unit bits",
