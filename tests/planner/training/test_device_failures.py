@@ -8,6 +8,7 @@ from planner.study.options import StudyOptions
 from planner.training.loop import train_queued
 from planner.training.making import Wanted, queue_in
 from planner.training.resources import Resources
+from trainer.tasks import task_named
 
 # Errors that end once the training is alone or tried again: its folder is the same, its process is another one.
 PRETENDS = """
@@ -108,3 +109,28 @@ def test_the_study_goes_on_and_records_what_was_tried_alone(ended):
     told = frame["message"].dropna().str.cat()
     assert "said once more" not in told, "a process whose device had failed was given another training"
     assert any("begins again when it has cpu for itself" in line for line in lines)
+
+
+def test_memory_is_planned_for_each_kind_of_what_waits(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = "fractal:classes=2,train=20,validation=10"
+    asked = {"base": "resnet18", "resolution": 32, "data": source, "epochs": 1}
+    ledger, _ = queue_in("mine", StudyOptions(**asked), Wanted(3))
+    network = ledger.pending_trainings()[0].architecture
+    ledger.ask_for(network, "again", {"epochs": 2})
+    ledger.ask_for(network, "again", {"holdout": 0.0})
+    kinds = ledger.pending_kinds()
+    assert sorted(len(networks.resolution) for _, networks in kinds) == [1, 1, 3]
+    task = task_named("")
+    settings = ledger.settings
+    task.prepare(settings.data_spec(cache_of(ledger.folder)), settings.data.fingerprint, "mine")
+    needed = {
+        (one := ledger.training(number)).data.holdout: task.bytes_needed(networks, 2, one)
+        for number, networks in kinds
+        if len(networks.resolution) == 1
+    }
+    # Of 40 images all are fitted and the 20 of validation score, or 32 are fitted and 8 held out score.
+    assert sorted(needed) == [0.0, 0.2]
+    side = network.resolution
+    kept = min(ledger.settings.data.side, -(-5 * side // 4))
+    assert needed[0.0] - needed[0.2] == 3 * (8 * kept**2 + 12 * side**2)
