@@ -280,7 +280,8 @@ def test_what_the_system_refuses_is_one_line_with_what_mends_it(ledger, run, mon
     monkeypatch.setattr(Ledger, "claim", refuse)
     with pytest.raises(PlannerError, match=f"^{one_line}$"):
         train_queued(ledger, ledger.folder / "cache", Resources(1, "cpu"), silent)
-    monkeypatch.setattr("planner.study.opening.folder_of", refuse)
+    run("status")  # whatever it imports is imported before the fake is there, and does not keep it
+    monkeypatch.setattr("planner.study.folder.folder_of", refuse)
     code, _, err = run("status")
     assert code == 2 and re.fullmatch(f"planner: {one_line}\n", err)
 
