@@ -18,10 +18,8 @@ from torch.nn import functional
 from torchvision.transforms import v2  # type: ignore[import-untyped]
 
 from trainer.batches import normalised
+from trainer.devices import has_all_kernels
 from trainer.recipe import LARGEST_MAGNITUDE, Recipe
-
-# Images are kept a little larger than the input, so that a crop of part of the area is not blown up too much.
-CROP_MARGIN = 1.25
 
 
 def seed_of(*parts: int) -> int:
@@ -92,10 +90,17 @@ def crop_and_flip(
     The area kept is uniform in [crop, 1] and its aspect ratio log-uniform in [3/4, 4/3], clipped to the image
     (Szegedy et al. 2015), as torchvision's RandomResizedCrop, which draws one crop for a whole batch.
     """
-    boxes = crop_boxes(len(images), crop, flip, generator).to(images.device, non_blocking=True)
+    boxes = crop_boxes(len(images), crop, flip, generator)
+    if images.is_cuda:
+        boxes = boxes.pin_memory()  # else the copy would wait for all that the device has to do
+    boxes = boxes.to(images.device, non_blocking=True)
     grid = crop_grid(boxes, resolution)
     # Channels first: on a CPU three times as fast here as channels last.
-    return functional.grid_sample(images.float(), grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    padding = "reflection"
+    if not has_all_kernels(images.device):  # the same: crops lie inside, but for half a pixel of the outermost
+        edge = 1 - 1 / images.shape[-1]
+        grid, padding = grid.clamp(-edge, edge), "zeros"
+    return functional.grid_sample(images.float(), grid, mode="bilinear", padding_mode=padding, align_corners=False)
 
 
 def crop_boxes(n: int, crop: float, flip: float, generator: torch.Generator) -> torch.Tensor:

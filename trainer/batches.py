@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import torch
 from torch.nn import functional
 
-from trainer.image_data import MEAN, STD, ImageSplit
-
-RESIZE_CHUNK = 512
+from trainer.devices import has_all_kernels
+from trainer.image_data import MEAN, STD, ImageSplit, PickedImages, chunk_of
 
 
 class DeviceImages:
     """One split at one architecture's resolution, on the device.
 
     Args:
-        split: Decoded images, `(n, side, side, 3)` uint8.
+        split: Decoded images, `(n, side, side, 3)` uint8. They are read in pieces, and all that is kept of them is what
+            is made of each: memory for them is needed once.
         side: Side to which they are resized, in pixels (antialiased).
         device: Where they are kept, as uint8.
     """
 
-    def __init__(self, split: ImageSplit, side: int, device: torch.device) -> None:
+    def __init__(self, split: ImageSplit | PickedImages, side: int, device: torch.device) -> None:
         self.labels = torch.from_numpy(split.labels.copy()).to(device)
-        parts = []
-        for start in range(0, len(split.labels), RESIZE_CHUNK):
+        n, at_once = len(split), chunk_of(split.side)
+        self.images = torch.empty((n, 3, side, side), dtype=torch.uint8, device=device)
+        for start in range(0, n, at_once):
+            stop = min(n, start + at_once)
             # A copy: the source may be a read-only memory map, which torch does not take.
-            chunk = torch.from_numpy(split.images[start : start + RESIZE_CHUNK].copy()).permute(0, 3, 1, 2)
-            parts.append(resized(chunk.to(device), side))
-        self.images = torch.cat(parts).contiguous()
+            chunk = torch.from_numpy(split.taken(start, stop)).permute(0, 3, 1, 2)
+            self.images[start:stop] = resized(chunk.to(device) if has_all_kernels(device) else chunk, side)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -70,8 +72,17 @@ def resized(images: torch.Tensor, side: int) -> torch.Tensor:
 
 def normalised(images: torch.Tensor) -> torch.Tensor:
     """Images of 0 to 255 as float32 with ImageNet's mean and deviation taken out, channels last."""
-    # A product and a sum in one pass: images * scale + shift = (images - 255 mean) / (255 std).
-    shift = torch.tensor([-mean / std for mean, std in zip(MEAN, STD, strict=True)], device=images.device)
-    scale = torch.tensor([1 / (255 * std) for std in STD], device=images.device)
-    floats = images.to(torch.float32, memory_format=torch.channels_last)
-    return torch.addcmul(shift.view(1, 3, 1, 1), floats, scale.view(1, 3, 1, 1))
+    shift, scale = _shift_and_scale(images.device)
+    return torch.addcmul(shift, images.to(torch.float32, memory_format=torch.channels_last), scale)
+
+
+@cache
+def _shift_and_scale(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """For a product and a sum in one pass: images * scale + shift = (images - 255 mean) / (255 std).
+
+    Made once: a copy from the host at every step would wait for all that the device has to do.
+    """
+    with torch.inference_mode(False):  # the first to ask may be one who only scores
+        shift = torch.tensor([-mean / std for mean, std in zip(MEAN, STD, strict=True)], device=device)
+        scale = torch.tensor([1 / (255 * std) for std in STD], device=device)
+        return shift.view(1, 3, 1, 1), scale.view(1, 3, 1, 1)

@@ -17,6 +17,8 @@ from pathlib import Path
 from sampler import Architectures, InputError, architecture_complexity
 from trainer import pausing
 from trainer.declared.loading import know_shipped
+from trainer.device_errors import CrowdedError, first_line, is_out_of_memory
+from trainer.engines.placement import UNKNOWN_BYTES
 from trainer.files import write_atomically
 from trainer.observation import DataSpec, EpochRecord, Observation, Status, Training
 from trainer.protocol import Conditions, Job, NoScore, Stopped, TimeIsOver, Trainer, TrainerError, checked_score
@@ -30,8 +32,6 @@ _SIGN_SECONDS = 5.0
 OVERTIME = 30.0
 # Exit code of such a process, as of `timeout`.
 _TIMED_OUT = 124
-# More than any GPU has, so that one training has it for itself unless --per-device says otherwise.
-_ALL_MEMORY = 2**62
 
 
 class FunctionTask:
@@ -53,7 +53,7 @@ class FunctionTask:
 
     def bytes_needed(self, architectures: Architectures, classes: int, training: Training) -> int:
         """All of a GPU: nobody knows what a trainer keeps there."""
-        return _ALL_MEMORY
+        return UNKNOWN_BYTES
 
     def observe(self, training: Training, conditions: Conditions) -> Observation:
         """Does one training, as `TrainingTask` says."""
@@ -176,6 +176,7 @@ class _Attempt:
             asked=training.facts(),
             cpu_seconds=round(self.cpu_seconds(), 3) if cpu else None,
             threads=self.conditions.threads,
+            alone=self.conditions.alone,
         )
 
     def _ending(self) -> _Ending:
@@ -183,8 +184,8 @@ class _Attempt:
 
         Raises:
             PausedError: If it was paused.
-            InputError: If what it reports or returns is no score.
-            TrainerError: If it raised anything else.
+            CrowdedError: If memory ran out beside other trainings.
+            TrainerError: If it raised anything else, or what it reports or returns is no score.
         """
         try:
             self._call()
@@ -194,15 +195,15 @@ class _Attempt:
             self.over = True
         except NoScore as error:
             return _Ending("diverged", str(error))
-        except InputError:
-            raise
-        except MemoryError as error:
-            return _Ending("out_of_memory", _line(error))
+        except InputError as error:
+            raise TrainerError(str(error)) from error
         except TrainerError:
             raise
         except Exception as error:
-            if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported for its name
-                return _Ending("out_of_memory", _line(error))
+            if is_out_of_memory(error):
+                if not self.conditions.alone:
+                    raise CrowdedError(first_line(error)) from error
+                return _Ending("out_of_memory", first_line(error))
             raise TrainerError(_told_where(error)) from error
         if self.over:
             return _Ending("killed", f"it took longer than its limit, {self.training.limit:g} s")
@@ -258,18 +259,13 @@ def _read(path: Path) -> _Spent:
         return _Spent(0.0, 0.0, [])
 
 
-def _line(error: BaseException) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:300] if text else type(error).__name__
-
-
 def _told_where(error: Exception) -> str:
     """An exception of the user's code in one line: what, and the innermost place that is the user's."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = str(Path(__file__).parent)
     theirs = [one for one in frames if not one.filename.startswith(ours) and "site-packages" not in one.filename]
     place = f" ({Path(theirs[-1].filename).name}, line {theirs[-1].lineno})" if theirs else ""
-    return f"{type(error).__name__}: {_line(error)}{place}"
+    return f"{type(error).__name__}: {first_line(error)}{place}"
 
 
 @contextmanager

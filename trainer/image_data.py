@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,11 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 # Which images are held out and which share is used must not change with a training's own seed.
 SPLIT_SEED = 0
+# Images are kept a little larger than the input, so that a crop of part of the area is not blown up too much.
+CROP_MARGIN = 1.25
+# Pixels that are read and resized at once: 100 MB as floats, and no more than so many pictures.
+_CHUNK_PIXELS = 2**23
+_CHUNK = 512
 # Of another library's error, characters: some show all that they have read.
 _LONGEST = 300
 
@@ -61,6 +67,54 @@ class ImageSplit:
     def subset(self, index: Any) -> ImageSplit:
         """The pictures at `index` (integers, bools or a slice), in its order."""
         return ImageSplit(self.images[index], self.labels[index])
+
+    @property
+    def side(self) -> int:
+        """Side of the pictures, in pixels."""
+        return int(self.images.shape[1])
+
+    def taken(self, start: int, stop: int) -> np.ndarray:
+        """A copy of the pictures from one position to another, `(stop - start, side, side, 3)` uint8."""
+        taken: np.ndarray = self.images[start:stop].copy()
+        return taken
+
+
+@dataclass(frozen=True, eq=False)
+class PickedImages:
+    """Some pictures of a split, by their positions: none is copied before it is taken.
+
+    Attributes:
+        split: Pictures to pick from; they may be a memory map, which many processes share.
+        rows: `(n,)` int64 positions in it.
+    """
+
+    split: ImageSplit
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def side(self) -> int:
+        """Side of the pictures, in pixels."""
+        return self.split.side
+
+    @property
+    def labels(self) -> np.ndarray:
+        """`(n,)` int64 positions in the class names."""
+        labels: np.ndarray = self.split.labels[self.rows]
+        return labels
+
+    @property
+    def images(self) -> np.ndarray:
+        """All of them, `(n, side, side, 3)` uint8: a copy."""
+        images: np.ndarray = self.split.images[self.rows]
+        return images
+
+    def taken(self, start: int, stop: int) -> np.ndarray:
+        """A copy of those from one position to another, `(stop - start, side, side, 3)` uint8."""
+        taken: np.ndarray = self.split.images[self.rows[start:stop]]
+        return taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +196,21 @@ def one_line(error: Exception) -> str:
     """An error's text without its line breaks, its beginning if it is long, or its type where it has none."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} .."
+
+
+def kept_side(side: int, resolution: int) -> int:
+    """Side at which a training keeps the images that it fits, in pixels.
+
+    Args:
+        side: Side of the decoded images, in pixels.
+        resolution: Side of the network's input, in pixels.
+    """
+    return min(side, math.ceil(resolution * CROP_MARGIN))
+
+
+def chunk_of(side: int) -> int:
+    """Images of a side, in pixels, that are read at once."""
+    return max(1, min(_CHUNK, _CHUNK_PIXELS // side**2))
 
 
 # --- shares of a split ---

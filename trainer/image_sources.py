@@ -21,7 +21,7 @@ from trainer.image_archives import archive_notes, read_archive
 from trainer.image_data import DataError, Decoded, ImagePrep, ImageSplit, Progress, held_out
 from trainer.image_folders import Folders, read_folders
 from trainer.packed import check_card
-from trainer.pictures import Picture, Pixels, decode_pictures, file_picture, refuse_unread
+from trainer.pictures import Picture, Pixels, decode_pictures, file_picture, kept_of, refuse_unread
 
 # Of pictures that are not divided into train and validation; its choice is part of the data, so the seed is fixed.
 VALIDATION_SHARE, VALIDATION_SEED = 0.2, 0
@@ -167,7 +167,8 @@ def joined(where: str, parts: list[Part], classes: tuple[str, ...], skip: bool) 
     if len(splits) == 1:
         held = held_out(splits[0].labels, VALIDATION_SHARE, VALIDATION_SEED)
         order = np.argsort(held, kind="stable")  # train first, each in its order
-        splits = [splits[0].subset(~held), splits[0].subset(held)]
+        whole = splits[0]
+        splits = [ImageSplit(kept_of(whole.images, kept), whole.labels[kept]) for kept in (~held, held)]
         names, sizes = [names[index] for index in order.tolist()], sizes[order]
     if unread:
         _refuse_emptied(where, splits, classes)

@@ -37,6 +37,7 @@ from trainer.image_data import (
     stratified_share,
 )
 from trainer.image_sources import SOURCES, archive_prep, folder_prep
+from trainer.scratch import scratch_in
 
 __all__ = [
     "DataError",
@@ -85,7 +86,8 @@ def load_images(source: str, side: int, *, cache: Path | None = None, progress: 
     entry = CacheEntry(cache, prep, side)
     kept = entry.read()
     if kept is None:
-        fresh = _whole(prep, source, side, progress)
+        with scratch_in(cache):
+            fresh = _whole(prep, source, side, progress)
         entry.write(fresh)
         kept = entry.read() or fresh
     return replace(kept, source=source, notes=prep.notes)

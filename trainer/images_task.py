@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 import trainer
 from sampler import Architectures, InputError
 from trainer import pausing
 from trainer.declared.loading import know_shipped
 from trainer.engines.placement import training_bytes
-from trainer.image_data import ImageData
+from trainer.image_data import ImageData, fitted_labels
 from trainer.images import load_images
 from trainer.observation import DataSpec, Observation, Training
 from trainer.protocol import Conditions
@@ -19,7 +21,7 @@ class ImagesTask:
     """A `TrainingTask` of images; one data set in memory at a time."""
 
     def __init__(self) -> None:
-        self.pictures = 0
+        self.labels, self.validation = np.zeros(0, np.int64), 0  # of the training images; and how many others
         self._spec: DataSpec | None = None
         self._images: ImageData | None = None
 
@@ -35,12 +37,15 @@ class ImagesTask:
                 f"{data.source}: not the images that study {study} was made with (older versions read "
                 "hidden files and did not turn pictures by EXIF); put them back, or make another --study"
             )
-        self.pictures = len(found.train.labels) + len(found.validation.labels)
+        self.labels, self.validation = found.train.labels, len(found.validation)
 
     def bytes_needed(self, architectures: Architectures, classes: int, training: Training) -> int:
-        """What the largest network needs, beside all pictures: a training keeps them on its device at most."""
-        batch, side = training.recipe.batch_size, training.data.side
-        return training_bytes(architectures, classes, batch, self.pictures, side)
+        """What the largest of them needs, each with its images at its own resolution."""
+        data, batch = training.data, training.recipe.batch_size
+        fitted = len(fitted_labels(self.labels, data.holdout, training.fidelity.data_share))
+        held = len(self.labels) - len(fitted_labels(self.labels, data.holdout, 1))
+        scoring = held if data.holdout else self.validation
+        return int(training_bytes(architectures, classes, batch, fitted, scoring, data.side).max())
 
     def observe(self, training: Training, conditions: Conditions) -> Observation:
         """Does one training, as `TrainingTask` says."""
@@ -64,4 +69,4 @@ def observe_images(training: Training, images: ImageData, conditions: Conditions
     weights = trainer.inherited_weights(training, len(images.classes)) if training.parent else None
     keep = Path(training.keep) if training.keep else None
     where = conditions.device, conditions.on_epoch, conditions.checkpoint
-    return trainer.train(training, images, *where, weights, keep)
+    return trainer.train(training, images, *where, weights, keep, alone=conditions.alone)

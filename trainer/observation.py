@@ -194,6 +194,10 @@ class Observation:
         cpu_seconds: Processor time of all threads in those seconds, of a training on a CPU: beside the wall clock it
             tells a crowded machine. None on other devices, and in older records.
         threads: Torch threads; None in older records.
+        micro_batches: Parts in which each batch was done as memory was short, whose statistics batch norm then saw;
+            None in older records, and of other trainers.
+        alone: Whether no other training of ours shared its device; None where nobody knows.
+        peak_bytes: Most memory that its tensors took on a GPU at once; None on other devices.
     """
 
     architecture: Architecture
@@ -214,6 +218,9 @@ class Observation:
     asked: dict[str, Any] = field(default_factory=dict)
     cpu_seconds: float | None = field(default=None, compare=False)  # no two trainings that are the same have the same
     threads: int | None = None
+    micro_batches: int | None = None
+    alone: bool | None = field(default=None, compare=False)  # circumstances, which change nothing in its result
+    peak_bytes: int | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:

@@ -19,6 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from sampler.errors import printable
 from trainer.cores import cores
 from trainer.image_data import DataError, Unread, one_line
+from trainer.scratch import room_for
 
 _T = TypeVar("_T")
 # Pictures decoded between two calls of the progress function, and per task of a thread.
@@ -75,7 +76,7 @@ def decode_pictures(pictures: Sequence[Picture], side: int, report: Callable[[in
     Returns:
         The pixels, and which pictures could not be read.
     """
-    images = np.empty((len(pictures), side, side, 3), np.uint8)
+    images = room_for((len(pictures), side, side, 3))
     sizes = np.zeros((len(pictures), 2), np.int32)
 
     def work(index: int) -> Unread | None:
@@ -89,7 +90,18 @@ def decode_pictures(pictures: Sequence[Picture], side: int, report: Callable[[in
     answers = list(in_threads(work, len(pictures), report))
     readable = np.array([answer is None for answer in answers], bool)
     unread = tuple(answer for answer in answers if answer is not None)
-    return Pixels(images if readable.all() else images[readable], sizes[readable], readable, unread)
+    return Pixels(kept_of(images, readable), sizes[readable], readable, unread)
+
+
+def kept_of(images: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Those of some pictures that are kept, by `(n,)` bools: the same array for all, else a copy in `room_for` them."""
+    if kept.all():
+        return images
+    rows = np.flatnonzero(kept)
+    copy = room_for((len(rows), *images.shape[1:]))
+    for start in range(0, len(rows), PICTURES_AT_ONCE):
+        copy[start : start + PICTURES_AT_ONCE] = images[rows[start : start + PICTURES_AT_ONCE]]
+    return copy
 
 
 def in_threads(work: Callable[[int], _T], count: int, report: Callable[[int, int], None]) -> Iterator[_T]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from sampler import InputError
 from trainer import keeper
 from trainer.command_line import filled
+from trainer.device_errors import says_out_of_memory
 from trainer.observation import Command
 from trainer.protocol import Job, TimeIsOver, TrainerError
 from trainer.score_texts import ScoreLine, is_score, score_keys, score_of_file, score_of_line, whole_epoch
@@ -29,8 +30,6 @@ END_GRACE = 10.0
 _LOOK_SECONDS = 0.05
 _TAIL_BYTES = 20_000  # of the errors, in which their last line is looked for
 _LONGEST = 300  # characters of a message
-# How programs say that memory did not suffice.
-_OUT_OF_MEMORY = ("out of memory", "outofmemory", "memoryerror", "bad_alloc", "cannot allocate memory")
 
 
 class ProgramTrainer:
@@ -188,7 +187,7 @@ def _check_ending(code: int, program: str, errors: str) -> None:
     """
     if not code:
         return
-    if any(words in errors.lower() for words in _OUT_OF_MEMORY):
+    if says_out_of_memory(errors):
         raise MemoryError(errors)
     ending = f"exit code {code}"
     if code > 128 and (code - 128) in {*signal.Signals}:

@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trainer
 from sampler import Architecture, Architectures, InputError
@@ -100,7 +100,7 @@ class Job:
         Args:
             epoch: Epochs done, from 1 to `epochs`; each once, but again where a job began again before it.
             score: Score on data that was not trained on: an accuracy in [0, 1], or what the study's score is.
-            loss: Loss on the same data; None where there is none.
+            loss: Loss on the same data, which is shown; None where there is none, as of one that is not finite.
             facts: Further numbers, such as `energy_j=12.5`, each a column of the study's table with its last value;
                 those that are not finite are left out. `seconds` are those of the whole training so far, where the
                 trainer knows better than the clock.
@@ -116,8 +116,12 @@ class Job:
         if not math.isfinite(value):
             raise NoScore(f"the score is {value} after epoch {epoch}")
         kept = [record for record in self.history if record.epoch < epoch]
-        told = _checked_facts(facts, f"job.report({epoch}, ..)", self.score)
-        self.history[:] = [*kept, EpochRecord(epoch, None, value, None if loss is None else float(loss), told)]
+        where = f"job.report({epoch}, ..)"
+        told, shown_loss = (
+            _checked_facts(facts, where, self.score),
+            None if loss is None else _fact("loss", loss, where),
+        )
+        self.history[:] = [*kept, EpochRecord(epoch, None, value, shown_loss, told)]
         if self._told() and epoch < self.epochs:
             raise Stopped
 
@@ -134,7 +138,7 @@ def checked_score(score: object, where: str, by: Score = ACCURACY) -> float:
         InputError: If it is none, an accuracy is not in [0, 1], or another score is better than its limit.
     """
     try:
-        value = float(score)  # type: ignore[arg-type]
+        value = _number(score)
     except (TypeError, ValueError, OverflowError):
         wanted = "a number in [0, 1]; give the share that is right, say" if by.is_accuracy else "a number"
         raise InputError(f"{where}: a score is {wanted}") from None
@@ -150,6 +154,11 @@ def checked_score(score: object, where: str, by: Score = ACCURACY) -> float:
     return value
 
 
+def _number(given: Any) -> float:
+    """A number, or that of an array or tensor of one; a loss of torch is cut off from its gradients."""
+    return float(given.detach() if hasattr(given, "detach") else given)
+
+
 def _checked_facts(facts: Mapping[str, object], where: str, score: Score) -> dict[str, float]:
     """Further numbers that a trainer reports, without those that are not finite.
 
@@ -160,13 +169,23 @@ def _checked_facts(facts: Mapping[str, object], where: str, score: Score) -> dic
     for name, fact in facts.items():
         if name in (score.name, ACCURACY_NAME, "loss") or (is_taken(name) and name != "seconds"):
             raise InputError(f"{where}: {name} is a column of every study's table; report it by another name")
-        try:
-            value = float(fact)  # type: ignore[arg-type]
-        except (TypeError, ValueError, OverflowError):
-            raise InputError(f"{where}: {name} is {fact!r:.60}; a number is wanted") from None
-        if math.isfinite(value):
+        value = _fact(name, fact, where)
+        if value is not None:
             found[name] = value
     return found
+
+
+def _fact(name: str, fact: object, where: str) -> float | None:
+    """A further number; None where it is not finite.
+
+    Raises:
+        InputError: If it is none.
+    """
+    try:
+        value = _number(fact)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{where}: {name} is {fact!r:.60}; a number is wanted") from None
+    return value if math.isfinite(value) else None
 
 
 class Trainer(Protocol):
@@ -197,6 +216,8 @@ class Conditions:
         checkpoint: Path of its state, a file or a folder as the task likes; the same when it is begun again. None for
             a training that need not go on after a kill.
         own_process: Whether the process is the engine's own, which may end it where a training takes too long.
+        alone: Whether no other training of the engine shares its device. Where memory runs out beside others, a task
+            raises `trainer.device_errors.CrowdedError` and is asked again alone: only then it is out of memory.
     """
 
     device: str
@@ -204,6 +225,7 @@ class Conditions:
     on_epoch: OnEpoch
     checkpoint: Path | None
     own_process: bool = False
+    alone: bool = True
 
 
 class TrainingTask(Protocol):
@@ -238,6 +260,7 @@ class TrainingTask(Protocol):
             OSError: If a file cannot be read or written.
             PausedError: If `trainer.pausing` asked for it, with what is done kept at `conditions.checkpoint`.
             TrainerError: If code of the user raised something.
+            CrowdedError: If memory ran out beside other trainings.
         """
 
 

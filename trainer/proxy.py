@@ -20,16 +20,19 @@ from torch import nn
 
 from sampler import InputError, architecture_complexity
 from trainer import pausing
-from trainer.augment import CROP_MARGIN, Augmentation, seed_of
+from trainer.augment import Augmentation, seed_of
 from trainer.batches import DeviceImages, steps_per_epoch
 from trainer.channel_dropout import ChannelDropout
 from trainer.channel_units import units_of
 from trainer.checkpoint import identity_of, read_checkpoint, write_checkpoint
 from trainer.declared.images import fit_colours
+from trainer.device_errors import CrowdedError, first_line, is_out_of_memory
+from trainer.devices import half_type
 from trainer.distillation import Distillation
+from trainer.image_data import kept_side
 from trainer.images import ImageData
 from trainer.inheritance.stages import zero_init
-from trainer.micro_batches import accumulated, can_halve, is_out_of_memory
+from trainer.micro_batches import accumulated, can_halve
 from trainer.network import build
 from trainer.observation import EpochRecord, Observation, Training
 from trainer.optimization import averaged, label_loss, optimizer, schedule, set_drop_path, set_norm_momentum
@@ -38,6 +41,8 @@ from trainer.weights import save_network
 
 # A kill loses at most this much of a training.
 CHECKPOINT_SECONDS = 60.0
+# At an epoch's end it is written earlier, if the last one took so small a part of the time since.
+CHECKPOINTS_APART = 20
 
 # Told every epoch so far; True stops the training there.
 _OnEpoch = Callable[[tuple[EpochRecord, ...]], bool | None]
@@ -53,6 +58,7 @@ def train(
     weights: Weights | None = None,
     keep: Path | None = None,
     best: Path | None = None,
+    alone: bool = True,
 ) -> Observation:
     """Trains one architecture on a proxy task.
 
@@ -62,12 +68,15 @@ def train(
         device: A torch device.
         on_epoch: Called after every epoch with what was seen in each so far; where it answers True, the
             training ends there, as `stopped`.
-        checkpoint: File of the training's state, written after every epoch and every `CHECKPOINT_SECONDS`, from
-            which it goes on where it is the same training's: on a CPU, with as many threads, to the bit as if it
-            had never been interrupted. Removing it, when the observation is safe, is the caller's. None for none.
+        checkpoint: File of the training's state, written every `CHECKPOINT_SECONDS`, and after epochs where writing
+            takes little of the time, from which it goes on where it is the same training's: on a CPU, with as many
+            threads, to the bit as if it had never been interrupted. Removing it, when the observation is safe, is the
+            caller's. None for none.
         weights: A state dict to start from (an inherited network's); None for random weights.
         keep: Where the trained (averaged) network is written, for `trainer.weights.load_trained`; None for nowhere.
         best: Where, likewise, the network of the epoch of the highest accuracy is written (of several, of the first).
+        alone: Whether no other training shares the device. Beside others a batch is never cut: it is not known whether
+            this network or its neighbours take the memory.
 
     Returns:
         The observation. A loss that is not finite gives `diverged`, a device out of memory `out_of_memory`. A
@@ -77,8 +86,10 @@ def train(
         InputError: If there are fewer training images than one batch, or the teacher cannot be used.
         OSError: If the checkpoint or the network cannot be written.
         PausedError: If `trainer.pausing` asks for it, with the checkpoint written.
+        CrowdedError: If memory runs out and it is not alone; its checkpoint stays.
     """
-    outcome = _Outcome(time.perf_counter(), time.process_time() if device == "cpu" else None)
+    cpu_start = time.process_time() if device == "cpu" else None
+    outcome = _Outcome(time.perf_counter(), cpu_start, alone)
     try:
         run = _Run(training, data, torch.device(device), weights, outcome, best)
         run.resume(checkpoint, identity_of(training, data.fingerprint, _name(device), weights))
@@ -90,6 +101,8 @@ def train(
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
+        if not alone:
+            raise CrowdedError(first_line(error)) from error
         outcome.fail("out_of_memory", error)
     return outcome.observation(training, data, device)
 
@@ -105,10 +118,14 @@ class _Outcome:
     Attributes:
         start: When it began by the wall clock, in seconds; earlier by what it took before it was interrupted.
         cpu_start: Time when it began by the process's own clock; None where that is not known of what came before.
+        alone: Whether no other training shares its device.
+        micro_batches: Parts in which each batch is done, as memory is short; 1 for whole.
     """
 
     start: float
     cpu_start: float | None
+    alone: bool = True
+    micro_batches: int = 1
     history: list[EpochRecord] = field(default_factory=list)
     status: str = "ok"
     accuracy: float | None = None
@@ -116,7 +133,7 @@ class _Outcome:
     message: str = ""
 
     def fail(self, status: str, error: BaseException) -> None:
-        self.status, self.message = status, str(error).split("\n")[0]
+        self.status, self.message = status, first_line(error)
 
     def seconds(self) -> float:
         return time.perf_counter() - self.start
@@ -144,6 +161,9 @@ class _Outcome:
             memory=cost.memory,
             cpu_seconds=self.cpu_seconds(),
             threads=torch.get_num_threads(),
+            micro_batches=self.micro_batches,
+            alone=self.alone,
+            peak_bytes=_peak_bytes(device),
         )
 
 
@@ -163,8 +183,11 @@ class _Run:
         recipe, resolution, classes = training.recipe, training.architecture.resolution, len(data.classes)
         self.scored_classes = classes
         torch.manual_seed(training.seed)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+            torch.backends.cudnn.benchmark = True  # shapes stay the same: the fastest kernels are worth the search
         fit, score = splits(training, data)
-        self.images = DeviceImages(fit, min(data.side, math.ceil(resolution * CROP_MARGIN)), device)
+        self.images = DeviceImages(fit, kept_side(data.side, resolution), device)
         self.scoring = DeviceImages(score, resolution, device)
         self.steps = steps_per_epoch(len(self.images), recipe.batch_size)
         if self.steps < 1:
@@ -176,6 +199,7 @@ class _Run:
         self.model = prepared(training, classes, total_steps, weights).to(device)
         self.augment = Augmentation(recipe, resolution, classes, device)
         self.optimizer = optimizer(self.model, recipe)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=half_type(device) == torch.float16)
         self.scheduler = schedule(self.optimizer, recipe, total_steps)
         self.ema = averaged(self.model, recipe, total_steps)
         self.channel_dropout = self._channel_dropout(classes)
@@ -183,10 +207,9 @@ class _Run:
         self.distillation = Distillation(recipe, classes, device) if recipe.teacher else None
         self.epoch = self.step = 0
         self.total = torch.zeros((), device=device)  # of this epoch's losses
-        self.parts = 1  # micro-batches of a batch
         self.evaluation_batch = EVALUATION_BATCH.get(device.type, EVALUATION_BATCH["cpu"])
         self.checkpoint: Path | None = None
-        self.identity, self.saved = "", time.monotonic()
+        self.identity, self.saved, self.save_seconds = "", time.monotonic(), 0.0
 
     def _channel_dropout(self, classes: int) -> ChannelDropout | None:
         """Hooks, which the average and what is kept of the network do not have."""
@@ -228,7 +251,8 @@ class _Run:
             self.scheduler.step_update(number)
             images, labels = self.augment(images, labels, seed_of(seed, self.epoch, self.step, 0))
             self.total += self._gradients(images, labels)  # summed on the device: no wait for it at every step
-            self.optimizer.step()
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
             if self.ema:
                 self.ema.update(self.model, step=number)
             self.step += 1
@@ -253,7 +277,8 @@ class _Run:
         self.outcome.history.append(EpochRecord(done, mean_loss, accuracy, loss))
         self.epoch, self.step = done, 0
         self.total.zero_()
-        if self.checkpoint:
+        apart = min(CHECKPOINT_SECONDS, CHECKPOINTS_APART * self.save_seconds)
+        if self.checkpoint and time.monotonic() - self.saved >= apart:
             self._save()
 
     def _most_accurate(self) -> float:
@@ -264,19 +289,21 @@ class _Run:
     def _gradients(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Leaves the batch's gradients in the network; gives its mean loss.
 
-        Where memory runs out, micro-batches are halved and their gradients added up, weighted by their images: the
-        batch and the recipe stay as they are. Batch norm then sees the statistics of a micro-batch.
+        Where memory runs out though the device is its own, micro-batches are halved and their gradients added up,
+        weighted by their images: the batch and the recipe stay as they are. Batch norm then sees the statistics of a
+        micro-batch, which is why the observation says how many there were.
         """
         while True:
+            parts = self.outcome.micro_batches
             # Dropout's numbers: the same however often the batch is tried.
             torch.manual_seed(seed_of(self.training.seed, self.epoch, self.step, 1))
             try:
-                return accumulated(self._loss, self.optimizer, images, labels, self.parts)
+                return accumulated(self._loss, self.optimizer, images, labels, parts, self.scaler.scale)
             except (RuntimeError, MemoryError) as error:
-                if not can_halve(error, len(images), self.parts):
+                if not (self.outcome.alone and can_halve(error, len(images), parts)):
                     raise
             self._free()
-            self.parts *= 2
+            self.outcome.micro_batches *= 2
 
     def _loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         with precision(self.device):
@@ -304,20 +331,23 @@ class _Run:
 
     def _save(self) -> None:
         assert self.checkpoint
+        began = time.monotonic()
         state = {
             "epoch": self.epoch,
             "step": self.step,
             "total": self.total,
-            "parts": self.parts,
+            "parts": self.outcome.micro_batches,
             "seconds": self.outcome.seconds(),
             "cpu_seconds": self.outcome.cpu_seconds(),
             "history": [astuple(record) for record in self.outcome.history],
             "model": self.model.state_dict(),
             "ema": self.ema.module.state_dict() if self.ema else {},
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
         }
         write_checkpoint(self.checkpoint, self.identity, state)
         self.saved = time.monotonic()
+        self.save_seconds = self.saved - began
 
     def resume(self, checkpoint: Path | None, identity: str) -> None:
         """Goes on from a checkpoint where it is this training's; else notes why not and begins."""
@@ -329,7 +359,8 @@ class _Run:
             self._restore(state)
 
     def _restore(self, state: dict[str, Any]) -> None:
-        self.epoch, self.step, self.parts = state["epoch"], state["step"], state["parts"]
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.outcome.micro_batches = state["parts"]
         self.total = state["total"]
         self.outcome.start -= state["seconds"]
         before = state.get("cpu_seconds")  # which an older checkpoint lacks
@@ -340,6 +371,7 @@ class _Run:
         self.outcome.history += [EpochRecord(*record) for record in state["history"]]
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state.get("scaler") or self.scaler.state_dict())  # an older checkpoint has none
         if self.ema:
             self.ema.module.load_state_dict(state["ema"])
 
@@ -368,3 +400,8 @@ def prepared(training: Training, classes: int, total_steps: int, weights: Weight
 
 def _name(device: str) -> str:
     return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
+
+
+def _peak_bytes(device: str) -> int | None:
+    """The most memory that this training's tensors took on a GPU at once."""
+    return torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else None

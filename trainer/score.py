@@ -29,7 +29,8 @@ _LONGEST_UNIT = 20
 TAKEN_NAMES = frozenset(
     "trial status base rule origin base_resolution classes resolution stem head r d w c macs params activations memory "
     "latency_ms epochs epoch data_share proxy_resolution seed asks seconds cpu_seconds threads device message repeats "
-    "source front selected training_loss expected score reached mean lower upper gain points budget".split()
+    "micro_batches alone peak_bytes source front selected training_loss expected score reached mean lower upper gain "
+    "points budget".split()
 )
 _NUMBERED = re.compile(r"(width|depth)_\d+")
 

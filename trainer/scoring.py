@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from contextlib import AbstractContextManager, nullcontext
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
 from trainer import pausing
 from trainer.batches import DeviceImages
-from trainer.image_data import SPLIT_SEED
-from trainer.images import ImageData, ImageSplit, hold_out, stratified_share
+from trainer.devices import half_type, sum_type
+from trainer.image_data import SPLIT_SEED, ImageData, ImageSplit, PickedImages, held_out, stratified_share
 from trainer.observation import Training
 
 # What a CPU's cache holds: 256 images at once take three times as long each. A GPU wants more at once.
@@ -22,14 +23,17 @@ EVALUATION_SHARE = 0.1
 STEP_PER_FORWARD = 3
 
 
-def splits(training: Training, data: ImageData) -> tuple[ImageSplit, ImageSplit]:
-    """The images a training fits and those that score it."""
-    fit, score = data.train, data.validation
-    if training.data.holdout:
-        fit, score = hold_out(data.train, training.data.holdout, SPLIT_SEED)
-    if training.fidelity.data_share < 1:
-        fit = fit.subset(stratified_share(fit.labels, training.fidelity.data_share, SPLIT_SEED))
-    return fit, score
+def splits(training: Training, data: ImageData) -> tuple[ImageSplit | PickedImages, ImageSplit | PickedImages]:
+    """The images a training fits and those that score it, none of them copied."""
+    holdout, share = training.data.holdout, training.fidelity.data_share
+    if not holdout and share == 1:
+        return data.train, data.validation
+    held = held_out(data.train.labels, holdout, SPLIT_SEED) if holdout else np.zeros(len(data.train), bool)
+    fitted = np.flatnonzero(~held)
+    if share < 1:
+        fitted = fitted[stratified_share(data.train.labels[fitted], share, SPLIT_SEED)]
+    score = PickedImages(data.train, np.flatnonzero(held)) if holdout else data.validation
+    return PickedImages(data.train, fitted), score
 
 
 def evaluation_interval(fitted: int, scoring: int) -> int:
@@ -46,8 +50,9 @@ def evaluation_interval(fitted: int, scoring: int) -> int:
 
 
 def precision(device: torch.device) -> AbstractContextManager[object]:
-    """Autocast to bfloat16 on a GPU; on a CPU float32 is faster for depthwise convolutions."""
-    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
+    """Autocast to 16 bits where a GPU is fast in them; on a CPU float32 is faster for depthwise convolutions."""
+    half = half_type(device)
+    return nullcontext() if half is None else torch.autocast(device.type, half)
 
 
 @torch.inference_mode()
@@ -55,7 +60,7 @@ def evaluate(model: nn.Module, images: DeviceImages, device: torch.device, batch
     """Top-1 accuracy in [0, 1] and mean cross-entropy in nats."""
     model.eval()
     correct = torch.zeros((), device=device)
-    loss = torch.zeros((), dtype=torch.float64, device=device)
+    loss = torch.zeros((), dtype=sum_type(device), device=device)
     for batch, labels in images.in_order(batch_size):
         pausing.alive()
         with precision(device):

@@ -27,6 +27,7 @@ from sampler import InputError
 from sampler.architecture import check_range
 from trainer.batches import DeviceImages
 from trainer.channel_units import Site, Unit
+from trainer.devices import sum_type
 
 _BATCH = 256
 _MOST_TIMES = 10_000
@@ -189,7 +190,8 @@ def _score(model: nn.Module, images: DeviceImages) -> tuple[float, float]:
         raise InputError("utilisation needs scoring images, but there are none; hold some out")
     losses, hits = [], []
     for batch, labels in images.in_order(_BATCH):
-        logits = model(batch).double()
+        logits = model(batch)
+        logits = logits.to(sum_type(logits.device))
         losses.append(functional.cross_entropy(logits, labels, reduction="sum"))
         hits.append((logits.argmax(1) == labels).sum())
     return torch.stack(losses).sum().item() / len(images), torch.stack(hits).sum().item() / len(images)

@@ -31,6 +31,7 @@ from torch import nn
 
 from sampler import Architecture, BaseNetwork, InputError, architecture_complexity, base
 from sampler.architecture import check_range
+from trainer.devices import sum_type
 from trainer.families.protocol import ScorableFamily, lacking
 from trainer.families.registry import torch_family_of
 from trainer.network import build
@@ -150,10 +151,11 @@ def zen_scores(model: nn.Module, resolution: int, repeats: int, batch: int, seed
     pool = next((part for part in model.modules() if isinstance(part, SelectAdaptivePool2d)), None)
     if pool is None:
         raise InputError("zen-scores need timm's SelectAdaptivePool2d in a network, before which they read its maps")
-    maps: list[torch.Tensor] = []
-    hooks = [pool.register_forward_pre_hook(lambda _, inputs: maps.append(inputs[0].double()))]
-    hooks += [norm.register_forward_pre_hook(_track) for norm in norms if isinstance(norm, nn.LayerNorm)]
     device = next(model.parameters()).device
+    double = sum_type(device)
+    maps: list[torch.Tensor] = []
+    hooks = [pool.register_forward_pre_hook(lambda _, inputs: maps.append(inputs[0].to(double)))]
+    hooks += [norm.register_forward_pre_hook(_track) for norm in norms if isinstance(norm, nn.LayerNorm)]
     model.train()
     scores = []
     for _ in range(repeats):
@@ -164,7 +166,7 @@ def zen_scores(model: nn.Module, resolution: int, repeats: int, batch: int, seed
             model(one.to(device))
         difference = (maps[-2] - maps[-1]).abs().sum(dim=(1, 2, 3)).mean()
         maps.clear()
-        scales = torch.stack([norm.running_var.double().mean() for norm in norms])  # type: ignore[union-attr, operator]
+        scales = torch.stack([norm.running_var.to(double).mean() for norm in norms])  # type: ignore[union-attr, operator]
         scores.append((difference.log() + scales.sqrt().log().sum()).item())
     for hook in hooks:
         hook.remove()

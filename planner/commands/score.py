@@ -25,7 +25,7 @@ from planner.errors import PlannerError
     metavar="EPOCHS",
     help="Accuracy after so many epochs of fine-tuning weights inherited from a few small parents, trained once each.",
 )
-@click.option("--device", default="cpu", show_default=True, help="Torch device.")
+@click.option("--device", default="auto", show_default=True, help="Torch device; auto for a GPU where there is one.")
 @as_json
 def command(study: str | None, zen: bool, inherit: int, device: str, json_: bool) -> None:
     """Scores every architecture that a study has trained, and writes them with their accuracies to scores.csv.

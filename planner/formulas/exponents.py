@@ -162,8 +162,8 @@ def bend_words(formula: FormulaRecord, direction: Direction, found: Exponents) -
     """Which multipliers follow no power law, a sentence each."""
     low, high = (format_count(c * formula.base_macs) for c in formula.answered(direction))
     return [
-        f"{name} follows no power law (one would be off by up to {one.off:.0%}): it goes as c^{one.near_ends[0]:.2f} "
-        f"near {low} MACs and as c^{one.near_ends[1]:.2f} near {high}"
+        f"{name} follows no power law (one would be off by up to {one.off:.0%}): it goes as c^{one.near_ends[0]:z.2f} "
+        f"near {low} MACs and as c^{one.near_ends[1]:z.2f} near {high}"
         for name, one in found.items()
         if not one.power_law
     ]

@@ -17,6 +17,7 @@ from planner.tables.table import csv_text
 from planner.text.documents import write_own
 from sampler import Architecture
 from sampler.moves import stage_columns
+from trainer.devices import one_device
 from trainer.zero_cost import zen_score
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def score(ledger: Records, cache: Path, zen: bool, inherit: int, device: str, te
         cache: Folder of decoded images.
         zen: Whether to compute Zen-scores.
         inherit: Epochs of the fine-tune of inherited weights; 0 for none.
-        device: A torch device.
+        device: A torch device; `auto` for a GPU where there is one.
         tell: Told what is done.
 
     Returns:
@@ -48,8 +49,9 @@ def score(ledger: Records, cache: Path, zen: bool, inherit: int, device: str, te
         `scores.csv`.
 
     Raises:
-        PlannerError: If nothing was trained, or the images are not there.
+        PlannerError: If nothing was trained, or the images or the device are not there.
     """
+    device = one_device(device)
     frame = outward_frame(ledger.table().frame, ledger.settings.score)
     architectures = [_architecture_of(row, ledger.space.base, len(ledger.space.network.stages)) for row in rows(frame)]
     path = ledger.folder / "scores.csv"

@@ -27,6 +27,7 @@ from sampler import Architecture
 from sampler.architecture import stack
 from sampler.complexity import count
 from trainer.channel_units import check_units
+from trainer.devices import one_device
 
 if TYPE_CHECKING:
     from planner.study.ledger import Ledger
@@ -105,7 +106,7 @@ def _adjust(search: Search, scorer: TrainedScorer, classes: int, tell: Tell) -> 
     check_units(search.start)
     options = _made(AdjustOptions, search.settings)
     vector = width_vector(search.start, classes, options.padding, options.smallest, options.divisor)
-    probe = TrainedProbe(scorer, vector.architecture_of, options, scorer.resources.device.replace("auto", "cpu"))
+    probe = TrainedProbe(scorer, vector.architecture_of, options, one_device(scorer.resources.device))
     return adjust(vector, probe, options, tell, None if search.budget is None else round(search.budget))
 
 
@@ -118,7 +119,7 @@ def _rbis(search: Search, budget: float, scorer: TrainedScorer, classes: int, te
     chosen: Scorer = scorer
     if search.score != "accuracy":
         memory = scorer.ledger.folder / "searches" / "zen.jsonl"
-        per_block, device = search.score == "zen-per-block", scorer.resources.device.replace("auto", "cpu")
+        per_block, device = search.score == "zen-per-block", one_device(scorer.resources.device)
         # Scores of different sizes do not compare: all are taken at the study's.
         chosen = ZenScorer(classes, 0, per_block, device, resolution=space.resolution, memory=memory)
     cost = search.cost or partial(_macs, classes=classes)

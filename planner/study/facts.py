@@ -105,6 +105,9 @@ class Facts(TypedDict, total=False):
     seconds: float | None
     cpu_seconds: float | None
     threads: Count | None
+    micro_batches: Count | None
+    alone: bool | None
+    peak_bytes: Count | None
     message: str
     device: str
     versions: dict[str, str]

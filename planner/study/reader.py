@@ -6,6 +6,7 @@ One trial is one observation. A trial's parameters are the resolution and the pe
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -241,6 +242,15 @@ class Records(OpenedLedger):
     def pending(self) -> Architectures | None:
         """What waits and what is being trained; None where there is nothing."""
         return _stacked(self._pending(), self.space.knobs)
+
+    def pending_kinds(self) -> list[tuple[int, Architectures]]:
+        """The same by what else is asked of it, such as epochs: one trial's number of each kind, and the networks."""
+        kinds = defaultdict[str, list["optuna.trial.FrozenTrial"]](list)
+        for one in self._pending():
+            asks = one.user_attrs.get(ASKS, {})
+            kinds[asked_key({name: asks[name] for name in asks if name not in ("parent", "keep")})].append(one)
+        stacked = ((trials[0].number, _stacked(trials, self.space.knobs)) for trials in kinds.values())
+        return [(number, networks) for number, networks in stacked if networks is not None]
 
     def pending_epochs(self) -> list[int]:
         """The epochs of each of `pending`."""

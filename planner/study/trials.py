@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
-NEWER = ("cpu_seconds", "threads")
+NEWER = ("cpu_seconds", "threads", "micro_batches", "alone", "peak_bytes")
 COSTS = ("macs", "params", "activations", "memory")
 _APART = ("epochs", "recipe", "holdout", "parent", "noise")  # of that, what makes its accuracy one of another kind
 _UNTOLD_NOISE = 0.1  # of inherited weights, in studies from before trials said it
@@ -42,6 +42,8 @@ _WHOLE = {
     "proxy_resolution",
     "seed",
     "threads",
+    "micro_batches",
+    "peak_bytes",
     *COSTS,
 }
 
@@ -171,6 +173,9 @@ def _columns(stages: int, knobs: Sequence[str], reported: Sequence[str]) -> list
             "seconds",
             "cpu_seconds",
             "threads",
+            "micro_batches",
+            "alone",
+            "peak_bytes",
             "device",
             "message",
         ),

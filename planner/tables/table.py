@@ -46,7 +46,7 @@ _WORDS = ("base", "rule")
 # What our own tables hold beside what is fitted; of other columns a reader is told.
 MOST_TOLD = 10  # columns that are named
 _OWN = {"trial", "status", "origin", "loss", ASKS, "device", "message", "repeats", "c", "source", "front", "selected"}
-_OWN |= {"cpu_seconds", "threads"}
+_OWN |= {"cpu_seconds", "threads", "micro_batches", "alone", "peak_bytes"}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

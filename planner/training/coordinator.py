@@ -16,7 +16,7 @@ from planner.training.keeping import forget_networks
 from planner.training.progress import Listener, tell_begun, tell_epoch
 from planner.training.resources import MakeEngine, Resources
 from planner.training.stopping import cannot_reach_front
-from trainer.engines.engine import Event, Workplace
+from trainer.engines.engine import ON_THE_WAY, Event, Workplace
 from trainer.faults import reach
 from trainer.observation import Observation, Training
 from trainer.protocol import TrainingTask
@@ -134,12 +134,11 @@ class Coordinator:
         )
 
     def _bytes_needed(self) -> int:
-        """Memory on a GPU that the largest of the study's architectures needs."""
-        settings, architectures = self.ledger.settings, self.ledger.tried(otherwise=True)
-        assert architectures is not None, "nothing is queued"
-        asked = settings.fidelity, settings.recipe, settings.data_spec(self.cache)
-        training = Training(architectures[0], *asked, trainer=settings.trainer, classes=settings.data.classes)
-        return self.task.bytes_needed(architectures, settings.data.classes, training)
+        """Memory on a GPU that the largest of what waits needs, each kind with its own images and batch."""
+        classes = self.ledger.settings.data.classes
+        kinds = self.ledger.pending_kinds()
+        needed = (self.task.bytes_needed(networks, classes, self.ledger.training(one)) for one, networks in kinds)
+        return max(needed, default=1)
 
     def _others_left(self) -> bool:
         """Waits while other coordinators train; whether one of them died, and left something to do."""
@@ -234,7 +233,7 @@ class Coordinator:
             self.ledger.progress(number, done)
             tell_epoch(self.progress, number, event.history, self.epochs[number])
             return 0
-        if event.kind == "silent":
+        if event.kind in ON_THE_WAY:
             self.progress.note(f"trial {number}: {event.text}")
             return 0
         if event.kind == "refused":

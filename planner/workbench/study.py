@@ -240,7 +240,8 @@ class Study:
             PlannerError: If nothing was trained.
         """
         records = self.records
-        return outward_frame(Situation(records).front.reset_index(drop=True), records.settings.score)
+        front = Situation(records).front.reset_index(drop=True)
+        return outward_frame(front.astype({"macs": "int64"}), records.settings.score)  # models had them as floats
 
     def fit(
         self,

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import ANY
 
@@ -13,6 +14,7 @@ import pytest
 
 from sampler import Architecture, SearchSpace, random_design
 from sampler.complexity import architecture_complexity, count
+from trainer.score import ACCURACY, Score
 
 # Published networks: resolution, width and depth multipliers, rule; exact MACs and params of the released models.
 PUBLISHED = {
@@ -131,7 +133,9 @@ def test_where_compound_scaling_has_no_answer_the_prediction_stands_alone(run, m
     from planner.answers import question
     from sampler import InputError
 
+    @dataclass
     class Hopeless:
+        score: Score = ACCURACY
         macs_range = (1e6, 1e12)
 
         def predict(self, *_, **__):

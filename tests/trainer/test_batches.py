@@ -1,13 +1,21 @@
 """Batches: resized, cropped and flipped as described."""
 
+import tracemalloc
+import weakref
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+from sampler import scaled, stack
+from trainer import image_data
 from trainer.augment import crop_and_flip, crop_boxes, crop_grid
 from trainer.batches import MEAN, STD, DeviceImages, normalised, resized, steps_per_epoch
-from trainer.images import ImageSplit
+from trainer.engines.placement import PROCESS_BYTES, training_bytes
+from trainer.image_data import ImageSplit, PickedImages, chunk_of
 
 CPU = torch.device("cpu")
 
@@ -103,3 +111,79 @@ def test_the_whole_image_is_a_crop_that_changes_nothing():
     cropped = crop_and_flip(images, 24, 1.0, 0.0, torch.Generator().manual_seed(0))
     # aspect ratios other than 1 are clipped to the image, so some rows or columns are cut; none is invented
     assert cropped.min() >= images.min() - 1e-3 and cropped.max() <= images.max() + 1e-3
+
+
+class Counting(TorchDispatchMode):
+    """Counts the bytes of all tensors that live at once, with those of numpy arrays."""
+
+    def __init__(self):
+        super().__init__()
+        self.alive, self.most, self.storages = 0, 0, {}
+
+    def __torch_dispatch__(self, function, types, arguments=(), named=None):
+        found = function(*arguments, **(named or {}))
+        for one in tree_leaves(found):
+            if isinstance(one, torch.Tensor):
+                self.count(one)
+        self.most = max(self.most, self.alive + tracemalloc.get_traced_memory()[0])
+        return found
+
+    def count(self, tensor):
+        """Of a storage once, until the last tensor that looks at it has gone."""
+        place, size = tensor.untyped_storage().data_ptr(), tensor.untyped_storage().nbytes()
+        users = self.storages.get(place, 0)
+        self.alive += 0 if users or size == 0 else size
+        self.storages[place] = users + 1
+        weakref.finalize(tensor, self.gone, place, size)
+
+    def gone(self, place, size):
+        self.storages[place] -= 1
+        if not self.storages[place]:
+            del self.storages[place]
+            self.alive -= size
+
+
+@pytest.mark.parametrize("kept", [64, 48])
+def test_loading_takes_memory_for_the_images_once_and_for_one_piece_of_them(tmp_path, monkeypatch, kept):
+    n, side = 6000, 64
+    monkeypatch.setattr(image_data, "_CHUNK", 64)
+    np.save(tmp_path / "images.npy", np.random.default_rng(0).integers(0, 256, (n, side, side, 3), np.uint8))
+    images = np.load(tmp_path / "images.npy", mmap_mode="r")
+    picked = PickedImages(ImageSplit(images, np.zeros(n, np.int64)), np.flatnonzero(np.arange(n) % 6))
+    tracemalloc.start()
+    try:
+        with Counting() as counting:
+            loaded = DeviceImages(picked, kept, CPU)
+    finally:
+        tracemalloc.stop()
+    once = 3 * 5000 * kept**2
+    assert loaded.images.nbytes == once and len(loaded) == 5000
+    piece = 3 * 64 * (side**2 + kept**2)
+    assert once <= counting.most < 1.25 * once, counting.most / once
+    planned = training_bytes(stack([scaled("resnet20_cifar", resolution=kept, width=0.1)]), 2, 1, 5000, 0, side)
+    assert counting.most < planned[0] - PROCESS_BYTES + piece
+
+
+def test_picked_images_are_those_and_nothing_is_read_before_they_are_asked_for():
+    whole = split()
+    picked = PickedImages(whole, np.array([7, 2, 5]))
+    assert len(picked) == 3 and picked.labels.tolist() == [1, 2, 2] and picked.side == 24
+    assert np.array_equal(picked.taken(1, 3), whole.images[[2, 5]])
+    assert np.array_equal(picked.images[0], whole.images[7])
+    loaded = DeviceImages(picked, 24, CPU)
+    assert torch.equal(loaded.images.permute(0, 2, 3, 1), torch.from_numpy(whole.images[[7, 2, 5]]))
+    assert not any(np.shares_memory(one.taken(0, 3), whole.images) for one in (picked, whole))
+
+
+def test_pieces_are_no_more_than_so_many_pixels_and_one_image_at_least():
+    assert chunk_of(32) == 512 and chunk_of(314) * 314**2 <= 2**23 < (chunk_of(314) + 1) * 314**2
+    assert chunk_of(10_000) == 1
+
+
+def test_a_step_copies_nothing_from_the_host_for_normalising(monkeypatch):
+    batch = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+    with torch.inference_mode():
+        first = normalised(batch)  # whoever comes first, what is kept may be used in a training
+    monkeypatch.setattr(torch, "tensor", lambda *_, **__: pytest.fail("a tensor made of numbers on the host"))
+    again = normalised(batch)
+    assert torch.equal(first, again) and not again.is_inference()

@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -129,7 +131,7 @@ KILLED = """
 @pytest.mark.parametrize(
     ("recipe", "seconds_between", "kills"),
     [
-        ("rich", 0.0, 1),
+        pytest.param("rich", 0.0, 1, marks=pytest.mark.slow),
         *(pytest.param(recipe, seconds, 5, marks=pytest.mark.slow) for recipe in RECIPE_OF for seconds in (0.0, 60.0)),
     ],
 )
@@ -162,7 +164,8 @@ def stop_after(epochs):
 def stopped_once(tmp_path_factory):
     """The folder of the checkpoint of a training that was stopped after its first epoch."""
     path = tmp_path_factory.mktemp("stopped") / "deep" / "state.pt"
-    with pytest.raises(_Stop):
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(_Stop):
+        patch.setattr("trainer.proxy.CHECKPOINT_SECONDS", 0.0)
         train(training(), DATA, on_epoch=stop_after(1), checkpoint=path)
     return path.parent
 
@@ -250,6 +253,7 @@ def test_a_full_disk_leaves_the_older_checkpoint_and_names_the_file(stopped, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
+    monkeypatch.setattr("trainer.proxy.CHECKPOINT_SECONDS", 0.0)
     with pytest.raises(OSError, match="No space left on device.*state.pt"):
         train(training(), DATA, checkpoint=stopped)
     assert stopped.read_bytes() == before and list(stopped.parent.iterdir()) == [stopped]
@@ -261,6 +265,7 @@ def test_other_start_weights_are_another_training():
     assert len(identities) == 3
 
 
+@pytest.mark.slow
 def test_a_training_whose_worker_was_killed_goes_on_under_another_key(tmp_path):
     asked = replace(training(fidelity=Fidelity(30)), data=DataSpec("fractal:classes=2,train=40,validation=4", 40))
     checkpoints, epochs, ends = tmp_path / "checkpoints", {0: [], 7: []}, []
@@ -274,7 +279,7 @@ def test_a_training_whose_worker_was_killed_goes_on_under_another_key(tmp_path):
             else:
                 ends.append((event.kind, event.key))
     assert ends == [("died", 0), ("done", 7)]
-    assert epochs[7][0] > 3 and epochs[7][-1] == 30
+    assert epochs[7][0] > 1 and epochs[7][-1] == 30
     assert list(checkpoints.iterdir()) == []  # the observation is safe
     assert len(Observation.from_json(observation_path(tmp_path, 7).read_text()).history) == 30
 
@@ -284,3 +289,23 @@ def test_a_checkpoints_name_is_of_what_was_asked_and_not_of_where_the_images_are
     moved = replace(asked, data=replace(asked.data, cache="elsewhere"))
     names = [checkpoint_path(tmp_path, one) for one in (asked, moved, replace(asked, seed=9), training("rich"))]
     assert names[0] == names[1] and len(set(names)) == 3
+
+
+@pytest.mark.parametrize(("cost", "most", "written"), [(0.1, 60.0, 6), (1.0, 60.0, 2), (100.0, 10.0, 3)])
+def test_checkpoints_take_a_small_part_of_the_time_however_short_epochs_are(tmp_path, monkeypatch, cost, most, written):
+    """By a clock on which an epoch takes 8 s and a checkpoint `cost`."""
+    calls, clock = [], [1000.0]
+
+    def write(*_):
+        calls.append(1)
+        clock[0] += cost
+
+    def epoch(_):
+        clock[0] += 8.0
+
+    told = SimpleNamespace(monotonic=lambda: clock[0], perf_counter=time.perf_counter, process_time=time.process_time)
+    monkeypatch.setattr("trainer.proxy.time", told)
+    monkeypatch.setattr("trainer.proxy.write_checkpoint", write)
+    monkeypatch.setattr("trainer.proxy.CHECKPOINT_SECONDS", most)
+    train(training(fidelity=Fidelity(6)), DATA, on_epoch=epoch, checkpoint=tmp_path / "state.pt")
+    assert len(calls) == written

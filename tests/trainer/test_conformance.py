@@ -90,7 +90,7 @@ def test_a_source_that_is_registered_is_read_by_its_name_and_conforms(tmp_path):
         data = load_images("squares:5", 32, cache=tmp_path)
         assert (data.classes, len(data.train)) == (("light", "dark"), 10)
         assert load_images("squares:5", 32, cache=tmp_path).fingerprint == data.fingerprint
-        with pytest.raises(ValueError, match=r"cifar100:PATH, squares:\.\.$"):
+        with pytest.raises(ValueError, match=r"hf:PATH, squares:\.\.$"):
             load_images("circles:5", 32)
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sampler import Architecture, InputError, architecture_complexity, base
+from trainer.device_errors import CrowdedError
 from trainer.images import ImageData, ImageSplit
 from trainer.micro_batches import accumulated
 from trainer.network import build
@@ -153,6 +154,7 @@ def test_scoring_does_not_influence_the_training(data, monkeypatch):
     assert [a.training_loss for a in unscored.history] == [b.training_loss for b in scored.history]
 
 
+@pytest.mark.slow
 def test_other_scoring_images_change_the_scores_and_nothing_else(data):
     asked = replace(training(epochs=2), data=DataSpec("stripes", 40, holdout=0.0))
     other = replace(data, validation=stripes(40, 9))
@@ -208,7 +210,16 @@ def test_micro_batches_add_up_to_the_gradient_of_the_whole_batch(parts):
         assert torch.allclose(one.grad, expected, rtol=1e-5, atol=1e-7)
 
 
-def limited(most, seen):
+MEMORY_ERRORS = (
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"),
+    torch.AcceleratorError("CUDA error: out of memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("GET was unable to find an engine to execute this computation"),
+)
+
+
+def limited(most, seen, error=MEMORY_ERRORS[0]):
     """The builder of a network that fits no more than `most` images into memory while it trains."""
 
     def building(architecture, classes, dropout):
@@ -216,7 +227,7 @@ def limited(most, seen):
 
         def refuse(module, inputs):
             if module.training and len(inputs[0]) > most:
-                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+                raise error
             seen.append(len(inputs[0]))
 
         model.register_forward_pre_hook(refuse)
@@ -232,8 +243,28 @@ def test_where_memory_is_short_micro_batches_keep_the_batch_and_the_recipe(data,
     monkeypatch.setattr("torch.optim.AdamW.step", count_calls(torch.optim.AdamW.step, steps))
     observation = train(training(), data)
     assert observation.status == "ok" and len(observation.history) == 2
+    assert observation.micro_batches == 4 and observation.alone
     assert set(seen) <= {4, 32}  # a quarter of a batch of 16, and the scoring images
     assert len(steps) == 2 * 8  # one step per batch of 16, as without it
+
+
+@pytest.mark.parametrize("error", MEMORY_ERRORS, ids=lambda error: type(error).__name__)
+def test_each_librarys_word_for_it_cuts_batches_of_a_training_that_is_alone(data, monkeypatch, error):
+    monkeypatch.setattr("trainer.proxy.build", limited(8, [], error))
+    observation = train(training(epochs=1), data)
+    assert (observation.status, observation.micro_batches) == ("ok", 2)
+
+
+def test_beside_others_no_batch_is_cut_and_nothing_is_recorded(data, monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr("trainer.proxy.build", limited(7, seen))
+    with pytest.raises(CrowdedError, match="Tried to allocate"):
+        train(training(), data, checkpoint=tmp_path / "state.pt", alone=False)
+    assert not seen
+    monkeypatch.setattr("trainer.proxy.build", build)
+    beside = train(training(), data, alone=False)
+    assert beside.history == train(training(), data).history
+    assert (beside.alone, beside.micro_batches) == (False, 1)
 
 
 def count_calls(function, calls):
@@ -272,6 +303,7 @@ def test_the_network_that_was_scored_is_kept_and_can_be_started_from(data, tmp_p
     assert tuned.history[0].training_loss < long.history[0].training_loss
 
 
+@pytest.mark.slow
 def test_a_teacher_changes_what_is_learned(data, tmp_path):
     path = tmp_path / "teacher.safetensors"
     train(training(epochs=4), data, keep=path)

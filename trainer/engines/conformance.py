@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from trainer.conformance import SMALL_NETWORK
-from trainer.engines.engine import Engine, Event, Workplace, checkpoint_path, observation_path
+from trainer.engines.engine import ON_THE_WAY, Engine, Event, Workplace, checkpoint_path, observation_path
 from trainer.files import write_atomically
 from trainer.observation import DataSpec, Fidelity, Observation, Training
 from trainer.protocol import Job
@@ -101,7 +101,7 @@ def _run(make: MakeChecked, place: Workplace, trainings: Sequence[Training]) -> 
 
 def _check_order(events: Sequence[Event], n: int) -> None:
     for key in range(n):
-        own = [event for event in events if event.key == key and event.kind != "silent"]
+        own = [event for event in events if event.key == key and event.kind not in ("silent", "crowded")]
         ends = [event.kind for event in own if event.kind != "epoch"]
         assert len(ends) == 1, f"training {key} had {len(ends)} ends: {', '.join(ends)}"
         assert own[-1].kind != "epoch", f"training {key} reported an epoch after its end"
@@ -118,7 +118,7 @@ def _check_all_ends(make: MakeChecked, folder: Path) -> None:
     place = _place(folder)
     asked = [_training(0), _training(1, "diverging"), _training(2, "nobody"), _training(3, "faulty"), _training(4)]
     events = _run(make, place, asked)
-    ends = {event.key: event for event in events if event.kind not in ("epoch", "silent")}
+    ends = {event.key: event for event in events if event.kind not in ON_THE_WAY}
     kinds = {key: event.kind for key, event in ends.items()}
     wanted = {0: "done", 1: "done", 2: "refused", 3: "raised", 4: "done"}
     assert kinds == wanted, f"five trainings ended as {sorted(kinds.items())}, not as {sorted(wanted.items())}"
@@ -175,13 +175,13 @@ def _check_pause(make: MakeChecked, folder: Path) -> None:
     engines.append(make(replace(place, stops=pauses)))
     with engines[0] as engine:
         events = list(engine.run(lambda: queue.pop(0) if queue else None))
-    ends = [event for event in events if event.kind not in ("epoch", "silent") and event.key == 0]
+    ends = [event for event in events if event.kind not in ON_THE_WAY and event.key == 0]
     assert all(event.kind == "paused" for event in ends), f"asked to pause, the training ended as {ends[0].kind}"
     assert not observation_path(place.observations, 0).exists(), "a paused training left an observation"
     again = _run(make, place, [training])
     first = next((len(event.history) for event in again if event.kind == "epoch"), _LONG)
     assert first > 1, "begun again after a pause, the training began with its first epoch: its folder was another one"
-    (event,) = [one for one in again if one.kind not in ("epoch", "silent")]
+    (event,) = [one for one in again if one.kind not in ON_THE_WAY]
     assert event.kind == "done", f"begun again after a pause, the training ended as {event.kind}: {event.text}"
     found = _observation(place, 0, training)
     assert len(found.history) == _LONG, f"begun again after a pause, it knows {len(found.history)} epochs of {_LONG}"

@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Literal, Protocol, Self
 
 from sampler import InputError
+from trainer.device_errors import CrowdedError, first_line, is_device_failure
 from trainer.files import write_atomically
 from trainer.mending import told
 from trainer.observation import EpochRecord, Observation, Training
 from trainer.protocol import TrainerError
 
-EventKind = Literal["epoch", "silent", "done", "died", "paused", "refused", "raised", "failed"]
+EventKind = Literal["epoch", "silent", "crowded", "done", "died", "paused", "refused", "raised", "failed"]
+# Of the kinds those after which a training goes on; each has one of the others in the end.
+ON_THE_WAY = ("epoch", "silent", "crowded")
 NextTraining = Callable[[], tuple[int, Training] | None]
 
 
@@ -31,13 +34,14 @@ class Event:
     """Something an engine reports.
 
     Attributes:
-        kind: `epoch` (one more epoch), `silent` (no sign of life for a while), `done` (the observation is written),
+        kind: `epoch` (one more epoch), `silent` (no sign of life for a while), `crowded` (memory ran out
+            beside others; it begins again alone on its device), `done` (the observation is written),
             `died` (its process or its machine was lost without an observation), `paused` (it was asked to, and its
             checkpoint is written), `refused` (the user can mend it: one line in `text`), `raised` (the user's trainer
             raised something: one line in `text`), `failed` (a defect: the traceback in `text`).
         key: Key of the training.
         history: Records of each epoch so far, of an `epoch` event.
-        text: Reason of `silent`, `died`, `refused`, `raised` and `failed`.
+        text: Reason of `silent`, `crowded`, `died`, `refused`, `raised` and `failed`.
     """
 
     kind: EventKind
@@ -98,7 +102,7 @@ class Engine(Protocol):
                 again after every event.
 
         Yields:
-            Events, in the order in which they arrive; exactly one per training that is neither `epoch` nor `silent`.
+            Events, in the order in which they arrive; exactly one per training of no kind in `ON_THE_WAY`.
         """
 
     def pause(self) -> None:
@@ -150,11 +154,18 @@ def clear_checkpoint(path: Path) -> None:
 
 
 def explained(key: int, error: Exception) -> Event:
-    """One line for what the user can mend, and for what the user's trainer raised; the traceback for a defect."""
-    if isinstance(error, TrainerError):
-        return Event("raised", key, text=str(error))
+    """What an error means, in one line; the traceback for a defect.
+
+    Where its device failed, the training has `died`: no other can be done in the same process, which has to end.
+    """
+    if isinstance(error, CrowdedError):
+        return Event("crowded", key, text=f"memory ran out beside other trainings ({error})")
     if isinstance(error, InputError):
         return Event("refused", key, text=str(error))
     if isinstance(error, OSError):
         return Event("refused", key, text=told(error))
+    if is_device_failure(error):
+        return Event("died", key, text=f"its device failed ({first_line(error)})")
+    if isinstance(error, TrainerError):
+        return Event("raised", key, text=str(error))
     return Event("failed", key, text="".join(traceback.format_exception(error)))

@@ -77,10 +77,17 @@ class InlineEngine:
         except pausing.PausedError:
             return Event("paused", key)
         except Exception as error:
-            return explained(key, error)
+            return _told(explained(key, error))
         return Event("done", key)
 
     def _stops(self, key: int, epochs: list[Event], history: tuple[EpochRecord, ...]) -> bool:
         event = Event("epoch", key, history)
         epochs.append(event)
         return self.place.stops is not None and self.place.stops(event)
+
+
+def _told(event: Event) -> Event:
+    """Where a device failed, this process can do nothing more on it, and there is no other: the user begins one."""
+    if event.kind != "died":
+        return event
+    return Event("refused", event.key, text=f"{event.text}: run the same command again, in a new process")

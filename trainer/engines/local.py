@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -24,6 +24,7 @@ from typing import Self
 
 from trainer import pausing
 from trainer.engines import own_packages
+from trainer.engines.crowding import Crowding
 from trainer.engines.engine import (
     Event,
     NextTraining,
@@ -34,7 +35,7 @@ from trainer.engines.engine import (
 )
 from trainer.engines.vigil import LOOK_SECONDS, Vigil, is_stopped
 from trainer.faults import reach
-from trainer.observation import EpochRecord
+from trainer.observation import EpochRecord, Training
 from trainer.protocol import Conditions, TrainingTask
 from trainer.tasks import task_named
 
@@ -45,9 +46,14 @@ class _Worker:
     pipe: Connection
     device: str
     signs: ctypes.c_ulonglong
-    key: int | None = None
+    job: tuple[int, Training] | None = None
+    away: bool = False  # its process was ended, so that another training has the device for itself
     vigil: Vigil = field(default_factory=Vigil)
     ended: str = ""  # why we ended it
+
+    @property
+    def key(self) -> int | None:
+        return self.job[0] if self.job else None
 
 
 class LocalEngine:
@@ -79,6 +85,7 @@ class LocalEngine:
         self.pausing = self.context.RawValue("b", 0)  # without a lock, which a killed worker would keep
         self.devices = tuple(devices)
         self.workers: list[_Worker] = []
+        self.crowding = Crowding(self.devices)
 
     @property
     def at_once(self) -> int:
@@ -113,11 +120,8 @@ class LocalEngine:
         looked = time.monotonic()
         while True:
             for worker in self.workers:
-                if worker.key is None and (job := next_training()) is not None:
-                    worker.key, worker.vigil = job[0], Vigil()
-                    with suppress(BrokenPipeError, ConnectionResetError):  # it died meanwhile, which comes as an event
-                        worker.pipe.send(job)
-                    reach("worker.sent")
+                if worker.job is None:
+                    self._give(worker, next_training)
             busy = [worker for worker in self.workers if worker.key is not None]
             if not busy:
                 return
@@ -130,24 +134,65 @@ class LocalEngine:
                 looked += passed
                 yield from (event for worker in busy if (event := _watched(worker, passed)))
 
+    def _give(self, worker: _Worker, next_training: NextTraining) -> None:
+        """Gives a worker what is next for it, if anything may begin on its device."""
+        others = [one for one in self.workers if one.device == worker.device and one is not worker]
+        busy = sum(one.job is not None for one in others)
+        job = None
+        if self.crowding.waits(worker.device):
+            if not busy and not self.pausing.value:
+                job = self.crowding.taken(worker.device)
+                for one in others:
+                    self._send_away(one)
+                worker = self._replace(worker)  # of its memory some may be in pieces
+        elif self.crowding.admits(worker.device, busy):
+            job = next_training()
+        if job is None:
+            return
+        if worker.away:
+            worker = self._replace(worker)
+        worker.job, worker.vigil = job, Vigil()
+        alone = not others or self.crowding.is_alone(worker.device)
+        with suppress(BrokenPipeError, ConnectionResetError):  # it died meanwhile, which comes as an event
+            worker.pipe.send((*job, alone))
+        reach("worker.sent")
+
+    def _send_away(self, worker: _Worker) -> None:
+        worker.process.kill()
+        worker.process.join(timeout=10)
+        worker.away = True
+
+    def _replace(self, worker: _Worker) -> _Worker:
+        """Puts a new process in the place of a worker's, whatever that is doing."""
+        worker.process.kill()
+        worker.process.join(timeout=10)
+        worker.pipe.close()
+        new = self.workers[self.workers.index(worker)] = self._start(worker.device)
+        return new
+
     def _receive(self, worker: _Worker) -> Event:
-        key = worker.key
-        assert key is not None
+        job = worker.job
+        assert job is not None
         try:
             event: Event = worker.pipe.recv()
         except (EOFError, ConnectionResetError):
             worker.process.join(timeout=10)
             why = worker.ended or f"its process ended with exit code {worker.process.exitcode}"
-            if self.pausing.value:
-                worker.key = None
-            else:
-                self.workers[self.workers.index(worker)] = self._start(worker.device)
-            return Event("died", key, text=why)
-        if event.kind != "epoch":
-            worker.key = None
-        elif self.stops:
-            with suppress(BrokenPipeError, ConnectionResetError):  # it died meanwhile, which comes as an event
-                worker.pipe.send(self.stops(event))
+            event = Event("died", job[0], text=why)
+        if event.kind == "epoch":
+            if self.stops:
+                with suppress(BrokenPipeError, ConnectionResetError):  # it died meanwhile, which comes as an event
+                    worker.pipe.send(self.stops(event))
+            return event
+        if event.kind == "crowded":
+            busy = sum(one.job is not None and one.device == worker.device for one in self.workers)
+            self.crowding.add(worker.device, job, busy)
+            event = replace(event, text=f"{event.text}; it begins again when it has {worker.device} for itself")
+        else:
+            self.crowding.ended(worker.device)
+        worker.job = None
+        if event.kind == "died" and not self.pausing.value:
+            self._replace(worker)
         return event
 
     def _start(self, device: str) -> _Worker:
@@ -208,7 +253,7 @@ def _work(
     tasks: dict[str, TrainingTask] = {}
     while True:
         try:
-            key, training = pipe.recv()
+            key, training, alone = pipe.recv()
         except (EOFError, ConnectionResetError):
             return
         reach("worker.received")
@@ -216,7 +261,7 @@ def _work(
         try:
             if training.trainer not in tasks:
                 tasks = {training.trainer: task_named(training.trainer)}
-            conditions = Conditions(device, threads, partial(_report_epoch, pipe, key, asks), checkpoint, True)
+            conditions = Conditions(device, threads, partial(_report_epoch, pipe, key, asks), checkpoint, True, alone)
             observation = tasks[training.trainer].observe(training, conditions)
             reach("worker.trained")
             write_observation(folder, key, training, observation)
@@ -229,7 +274,10 @@ def _work(
         except pausing.PausedError:
             pipe.send(Event("paused", key))
         except Exception as error:
-            pipe.send(explained(key, error))
+            event = explained(key, error)
+            pipe.send(event)
+            if event.kind == "died":
+                return
 
 
 def _count(signs: ctypes.c_ulonglong) -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import dataclass
 
+import numpy as np
+
 from sampler import Architectures, InputError
+from sampler.architecture import IntArray
 from sampler.complexity import count
-from trainer.cores import cores, shared_cores
+from trainer.cores import available_bytes, cores, shared_cores
+from trainer.image_data import chunk_of, kept_side
 
 # Bytes that a training under autocast keeps per element of its convolutions' outputs: input, output, batch norm's and
 # activation's in 16 bits, the mask of what was cut off, and the allocator's rounding. Rather too many.
@@ -17,8 +24,18 @@ BYTES_PER_PARAM = 20
 PROCESS_BYTES = 1_500_000_000
 # Of the memory that is free, what trainings together may plan with.
 USABLE = 0.9
+# The same on a host: torch's libraries, and what CUDA keeps there beside a process on a GPU.
+HOST_PROCESS_BYTES = 600_000_000
+GPU_HOST_BYTES = 2_500_000_000
+# A GPU of which others have more than the rest is busy: where nothing fits beside them, nothing begins there.
+IDLE = 0.8
+# What a training needs of which nobody knows: a GPU for itself, unless --per-device says otherwise.
+UNKNOWN_BYTES = 2**62
 # More at once only wait for each other: small networks keep a GPU busy from about this many on.
 MOST_PER_DEVICE = 16
+
+
+_ASK = "import json, torch; print(json.dumps([torch.cuda.mem_get_info(n) for n in range(torch.cuda.device_count())]))"
 
 
 @dataclass(frozen=True)
@@ -34,24 +51,55 @@ class Placement:
     threads: int
 
 
-def training_bytes(architectures: Architectures, classes: int, batch_size: int, images: int, side: int) -> int:
-    """Memory on a GPU that the largest of some trainings needs, its process and its images included; an estimate.
+def training_bytes(
+    architectures: Architectures, classes: int, batch_size: int, fitted: int, scoring: int, side: int
+) -> IntArray:
+    """Memory on a GPU that each of some trainings needs, its process and its own images included; an estimate.
 
     Args:
         architectures: Networks that are trained.
         classes: Outputs of the classifier.
         batch_size: Images per step.
-        images: Images kept on the device, uint8.
-        side: Side of those images, in pixels.
+        fitted: Images that a training fits, kept as uint8 a little larger than its network's input.
+        scoring: Images that score it, kept at its network's resolution.
+        side: Side of the decoded images, in pixels.
+
+    Returns:
+        `(n,)` bytes, int64.
     """
     cost = count(architectures, classes)
     network = BYTES_PER_ACTIVATION * batch_size * cost.activations + BYTES_PER_PARAM * cost.params
-    return int(network.max()) + 3 * images * side**2 + PROCESS_BYTES
+    resolutions = architectures.resolution.astype(np.int64)
+    kept = np.array([kept_side(side, resolution) for resolution in resolutions.tolist()], dtype=np.int64)
+    images = 3 * (fitted * kept**2 + scoring * resolutions**2)
+    # While images are loaded there is no step yet: pieces of them, as floats before and after they are resized.
+    largest = np.maximum(kept, resolutions)
+    loading = 3 * 4 * chunk_of(side) * (side**2 + largest**2)
+    found: IntArray = images + np.maximum(network, loading) + PROCESS_BYTES
+    return found
 
 
-def per_device(free: int, need: int) -> int:
-    """Trainings at once on a GPU with so many free bytes, where each needs `need`; at least one."""
-    return max(1, min(MOST_PER_DEVICE, int(USABLE * free / need)))
+def per_device(free: int, total: int, need: int) -> int:
+    """Trainings at once on a GPU that has so many free bytes of a total, where each needs `need`.
+
+    None on one that others keep busy; one on one that is idle, however large the training: it may do with smaller
+    micro-batches.
+    """
+    fitting = min(MOST_PER_DEVICE, int(USABLE * free / need))
+    return fitting or int(free >= IDLE * total)
+
+
+def memory_of_gpus() -> list[tuple[int, int]]:
+    """Free and all bytes of each GPU, asked in a process of its own: asking takes memory there until it ends.
+
+    Raises:
+        InputError: If the driver does not answer.
+    """
+    asked = subprocess.run([sys.executable, "-c", _ASK], capture_output=True, text=True, check=False)
+    if asked.returncode:
+        reason = (asked.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise InputError(f"the GPUs do not answer ({reason[:200]}); see nvidia-smi, or use --device cpu")
+    return [(free, total) for free, total in json.loads(asked.stdout)]
 
 
 def place(device: str, workers: int, trainings_per_device: int, need: int, threads: int = 0) -> Placement:
@@ -59,39 +107,77 @@ def place(device: str, workers: int, trainings_per_device: int, need: int, threa
 
     Args:
         device: A torch device; `cuda` for all GPUs, `auto` for those or else the CPU.
-        workers: Processes in all; 0 for one per core on a CPU (or for every `threads` cores), and as many as the memory
-            holds on GPUs.
+        workers: Processes in all; 0 for one per core on a CPU (or for every `threads` cores) as far as memory goes, for
+            as many as the memory holds on GPUs, and for one on any other device.
         trainings_per_device: Processes on each GPU; 0 for as many as its memory holds.
-        need: Bytes of one training (`training_bytes`).
+        need: Bytes of one training on a GPU (`training_bytes`), or `UNKNOWN_BYTES`.
         threads: Torch threads of each process; 0 for its share of the cores, and no more than OMP_NUM_THREADS says.
 
     Raises:
-        InputError: If the device is not there.
+        InputError: If the device is not there, or all GPUs are busy.
     """
     if device != "cpu":  # which needs no torch
         import torch
 
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
-    if not device.startswith("cuda"):
-        if device != "cpu":
-            _check_device(device)
-        processes = workers or max(1, cores() // max(1, threads))
-        return Placement((device,) * processes, threads or shared_cores(processes))
+    if device.startswith("cuda"):
+        devices = _on_gpus(device, workers, trainings_per_device, need)
+    elif device == "cpu":
+        devices = ("cpu",) * (workers or _most_on_host(need, threads))
+    else:
+        _check_device(device)
+        devices = (device,) * (workers or 1)
+    return Placement(devices, threads or shared_cores(len(devices)))
+
+
+def _most_on_host(need: int, threads: int) -> int:
+    """Processes on the CPU: by its cores, and by the memory that trainings in 32 bits take there."""
+    most, free = max(1, cores() // max(1, threads)), available_bytes()
+    if free is None or need >= UNKNOWN_BYTES:
+        return most
+    each = HOST_PROCESS_BYTES + 2 * max(0, need - PROCESS_BYTES)
+    return max(1, min(most, int(USABLE * free / each)))
+
+
+def _on_gpus(device: str, workers: int, trainings_per_device: int, need: int) -> tuple[str, ...]:
+    """Devices of processes on one GPU or on all of them, in turns, so that fewer workers still use all GPUs.
+
+    Raises:
+        InputError: If there is none, or all are busy.
+    """
+    import torch
+
     found = torch.cuda.device_count()
     if not found or (device != "cuda" and device not in {f"cuda:{number}" for number in range(found)}):
         raise InputError(f"--device {device}: this machine has {found or 'no'} CUDA devices; use --device cpu")
-    names = [f"cuda:{number}" for number in range(found)] if device == "cuda" else [device]
-    spread = [
-        name
-        for name in names
-        for _ in range(trainings_per_device or per_device(torch.cuda.mem_get_info(name)[0], need))
-    ]
-    # Every process needs a core to launch its kernels from; in turns, so that fewer workers still use all GPUs.
-    turns = sorted(range(len(spread)), key=lambda row: (spread[:row].count(spread[row]), row))
-    most = workers or (len(spread) if trainings_per_device else max(len(names), min(len(spread), cores())))
-    devices = tuple(spread[row] for row in turns)[:most]
-    return Placement(devices, threads or shared_cores(len(devices)))
+    numbers = range(found) if device == "cuda" else [int(device.partition(":")[2])]
+    if trainings_per_device:
+        room = dict.fromkeys(numbers, trainings_per_device)
+    else:
+        memory = memory_of_gpus()
+        room = {number: per_device(*memory[number], need) for number in numbers}
+        if not any(room.values()):
+            raise InputError(_busy([memory[number] for number in numbers], need))
+    spread = sorted((turn, number) for number, most in room.items() for turn in range(most))
+    most = workers or (len(spread) if trainings_per_device else _fed(len(spread), sum(map(bool, room.values()))))
+    return tuple(f"cuda:{number}" for _, number in spread[:most])
+
+
+def _fed(processes: int, gpus: int) -> int:
+    """Of so many processes those that have a core to launch their kernels from, and room on the host; one per GPU."""
+    free = available_bytes()
+    fitting = processes if free is None else int(USABLE * free / GPU_HOST_BYTES)
+    return max(gpus, min(processes, cores(), fitting))
+
+
+def _busy(memory: list[tuple[int, int]], need: int) -> str:
+    free, total = max(memory)
+    wanted = "" if need >= UNKNOWN_BYTES else f", a training needs about {need / 2**30:.1f}"
+    return (
+        f"every GPU is busy: the freest has {free / 2**30:.1f} of {total / 2**30:.1f} GiB free{wanted}; wait, or say "
+        "--per-device 1 to train beside what is there"
+    )
 
 
 def _check_device(device: str) -> None:

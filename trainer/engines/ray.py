@@ -12,6 +12,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -93,7 +94,9 @@ class RayEngine:
             _connect(ray, self.address, math.ceil(max(self.workers, 1) * self.cpus))
         if self.gpus is None:
             self.gpus = 1.0 if ray.cluster_resources().get("GPU") else 0.0
-        self.desk = Desk(self.folder, self.checkpoints, max(1, int(self.cpus)), "cuda" if self.gpus else "cpu")
+        self.desk = Desk(
+            self.folder, self.checkpoints, max(1, int(self.cpus)), "cuda" if self.gpus else "cpu", self.gpus >= 1
+        )
         self.reports = _beside_us(ray, _Reports)
         options: dict[str, Any] = {"num_cpus": self.cpus, "num_gpus": self.gpus, "max_retries": MOST_RETRIES}
         self.task = ray.remote(**options)(_do)
@@ -154,7 +157,15 @@ class RayEngine:
         # In a list, so that a machine fetches the images only when it needs them.
         wanted = assignment.images.fingerprint if assignment.images else ""
         images = [self.sent[wanted]] if wanted in self.sent else []
-        self.running[self.task.remote(self.work, assignment, images, self.reports)] = assignment
+        task = self.task if assignment.alone == self.desk.alone else self.task.options(**self._all_of_one())
+        self.running[task.remote(self.work, assignment, images, self.reports)] = assignment
+
+    def _all_of_one(self) -> dict[str, float]:
+        """What a training asks for so that it has its GPU, or without one its machine, for itself."""
+        if self.gpus:
+            return {"num_gpus": 1.0}
+        cores_of = (node["Resources"].get("CPU", 0.0) for node in _ray().nodes() if node["Alive"])
+        return {"num_cpus": max(self.cpus, *cores_of)}
 
     def _heard(self, event: Event) -> Event:
         if self.stops and self.stops(event):
@@ -171,6 +182,9 @@ class RayEngine:
         except ray.exceptions.RayError as error:
             lost = f"its machine or process was lost {MOST_RETRIES + 1} times ({type(error).__name__})"
             return Event("died", assignment.key, text=lost)
+        if outcome.kind == "crowded":
+            self._submit(replace(assignment, alone=True))
+            return Event("crowded", assignment.key, text=f"{outcome.text}; it begins again alone")
         if outcome.kind != "unseen":
             return self.desk.filed(assignment, outcome)
         assert assignment.images is not None

@@ -52,6 +52,7 @@ class Assignment:
         device: A torch device of the node.
         trainer: Text of the user's file that trains, b"" where it is none.
         teacher: The file of the network to distil from, b"" for none.
+        alone: Whether it shares its GPU, or its machine where it has none, with no other training of ours.
     """
 
     key: int
@@ -64,6 +65,7 @@ class Assignment:
     device: str
     trainer: bytes = b""
     teacher: bytes = b""
+    alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,9 @@ def perform(assignment: Assignment, fetch: Callable[[], Arrays] | None, on_epoch
 
 def _trained(assignment: Assignment, images: ImageData, on_epoch: OnEpoch) -> Outcome:
     training = assignment.training
-    conditions = Conditions(assignment.device, assignment.threads, on_epoch, _seen_checkpoint(assignment))
+    conditions = Conditions(
+        assignment.device, assignment.threads, on_epoch, _seen_checkpoint(assignment), alone=assignment.alone
+    )
     with tempfile.TemporaryDirectory() as name:
         parent, keep = Path(name) / "parent.safetensors", Path(name) / "network.safetensors"
         if assignment.parent:
@@ -125,7 +129,9 @@ def _trained(assignment: Assignment, images: ImageData, on_epoch: OnEpoch) -> Ou
 def _trained_elsewise(assignment: Assignment, on_epoch: OnEpoch) -> Outcome:
     """Does a training of another trainer, whose file was sent where this machine does not see the same one."""
     training = assignment.training
-    conditions = Conditions(assignment.device, assignment.threads, on_epoch, _seen_checkpoint(assignment), True)
+    conditions = Conditions(
+        assignment.device, assignment.threads, on_epoch, _seen_checkpoint(assignment), True, assignment.alone
+    )
     with tempfile.TemporaryDirectory() as name:
         trainer, file = training.trainer, file_of_trainer(training.trainer)
         if file is not None and not (file.is_file() and file.read_bytes() == assignment.trainer):
@@ -155,10 +161,11 @@ class Desk:
         checkpoints: Where trainings keep what they have done so far; None for nowhere.
         threads: Torch threads of a training.
         device: The torch device of a training, on its node.
+        alone: Whether trainings share that with no other.
     """
 
-    def __init__(self, folder: Path, checkpoints: Path | None, threads: int, device: str) -> None:
-        self.folder, self.threads, self.device = folder.absolute(), threads, device
+    def __init__(self, folder: Path, checkpoints: Path | None, threads: int, device: str, alone: bool = True) -> None:
+        self.folder, self.threads, self.device, self.alone = folder.absolute(), threads, device, alone
         self.checkpoints = checkpoints.absolute() if checkpoints else None
         self.token = self._marked() if self.checkpoints else ""
         self.images: dict[tuple[str, int], ImageData] = {}
@@ -176,10 +183,11 @@ class Desk:
         state = checkpoint, self.token, self.threads, self.device
         if training.trainer:
             file = file_of_trainer(training.trainer)
-            return Assignment(key, training, None, parent, *state, file.read_bytes() if file else b"")
+            return Assignment(key, training, None, parent, *state, file.read_bytes() if file else b"", alone=self.alone)
         named = training.recipe.teacher
         teacher = network_file(Path(named)).read_bytes() if named else b""
-        return Assignment(key, training, self._shipped(training.data), parent, *state, teacher=teacher)
+        shipped = self._shipped(training.data)
+        return Assignment(key, training, shipped, parent, *state, teacher=teacher, alone=self.alone)
 
     def _shipped(self, spec: DataSpec) -> ShippedImages:
         what = spec.source, spec.side

@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
+import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -22,6 +23,9 @@ from trainer.observation import EpochRecord
 # Jobs submitted at once, where nothing is said.
 MOST_JOBS = 32
 _POLL_SECONDS = 0.5
+_SINFO_SECONDS = 30.0
+# Options of sbatch by which a user asks for GPUs himself.
+GPU_OPTIONS = {"gres", "gpus", "gpus_per_node", "gpus_per_task"}
 MINUTES = 24 * 60
 _INSTALL = "pip install 'scaling-planner[slurm]'"
 
@@ -64,7 +68,7 @@ class SlurmEngine:
         stops: Asked at every `epoch` event whether that training shall end; its answer counts from the epoch after.
         workers: Jobs submitted at once; 0 for `MOST_JOBS`.
         cpus: CPUs of a training, which are its torch threads.
-        gpus: GPUs of a training; whole ones.
+        gpus: GPUs of a training; whole ones. None for one where the cluster, or the partition asked for, has any.
         options: Options of sbatch, as `partition=gpu`; `timeout_min=90`, and `cluster=local` for jobs on this machine.
     """
 
@@ -83,6 +87,7 @@ class SlurmEngine:
         self.jobs = jobs.absolute()
         self.workers, self.cpus, self.gpus = workers or MOST_JOBS, max(1, int(cpus)), _whole(gpus)
         self.options = _parsed(options)
+        self.said = gpus is not None or not GPU_OPTIONS.isdisjoint(self.options)  # whether GPUs were spoken of
         self.paused, self.at_once = False, workers or 1
 
     def __enter__(self) -> Self:
@@ -92,8 +97,11 @@ class SlurmEngine:
             InputError: If submitit is not installed, Slurm is not there, or an option is wrong.
         """
         submitit = _submitit()
-        self.desk = Desk(self.folder, self.checkpoints, self.cpus, "cuda" if self.gpus else "cpu")
         cluster = str(self.options.pop("cluster", "slurm"))
+        if not self.said and cluster == "slurm":
+            self.gpus = int(has_gpus(self.options))
+        on_gpu = self.gpus or not GPU_OPTIONS.isdisjoint(self.options)
+        self.desk = Desk(self.folder, self.checkpoints, self.cpus, "cuda" if on_gpu else "cpu")
         _end_orphans(self.jobs, submitit)
         self.own = self.jobs / uuid.uuid4().hex[:12]
         self.own.mkdir(parents=True)
@@ -217,6 +225,17 @@ def _parsed(options: Sequence[str]) -> dict[str, Any]:
             raise InputError(f"--slurm-option {text!r} is no NAME=VALUE such as partition=gpu")
         parsed[name] = int(value) if value.isdecimal() else value
     return parsed
+
+
+def has_gpus(options: Mapping[str, Any]) -> bool:
+    """Whether Slurm's nodes have GPUs, those of the partition that options of sbatch name; False where it is silent."""
+    partition = options.get("partition")
+    command = ["sinfo", "--noheader", "--format=%G", *([f"--partition={partition}"] if partition else [])]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=_SINFO_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return asked.returncode == 0 and "gpu" in asked.stdout
 
 
 def _whole(gpus: float | None) -> int:

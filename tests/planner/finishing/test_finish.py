@@ -153,6 +153,7 @@ class KilledError(Exception):
 
 
 def test_one_that_is_killed_goes_on_to_the_same_weights(here, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainer.proxy.CHECKPOINT_SECONDS", 0.0)
     one, epochs = plan(), []
     whole = finish(one, tmp_path / "whole", loader(one))
 

@@ -63,7 +63,7 @@ def check_parents(name, kind):
         check_inherits(parent, child)
 
 
-@pytest.mark.parametrize("name", ["efficientnet_b0", "resnet18"])
+@pytest.mark.parametrize("name", [pytest.param("efficientnet_b0", marks=pytest.mark.slow), "resnet18"])
 def test_nearly_all_random_architectures_inherit_from_one_of_few_cheaper_parents(name):
     check_parents(name, "uniform")
 

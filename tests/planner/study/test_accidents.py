@@ -119,13 +119,15 @@ def killed_at(point, studies):
 
 
 @pytest.mark.parametrize("studies", ["images"], indirect=True)
-@pytest.mark.parametrize("point", FEW)
+@pytest.mark.parametrize("point", [FEW[0], *(pytest.param(one, marks=pytest.mark.slow) for one in FEW[1:-1]), FEW[-1]])
 def test_a_study_killed_at_a_point_ends_where_it_would_have_ended(studies, uninterrupted, point):
     check(killed_at(point, studies), uninterrupted)
 
 
 @pytest.mark.parametrize(
-    ("studies", "point"), [("function", "worker.observed:1"), ("command", "file.part:2")], indirect=["studies"]
+    ("studies", "point"),
+    [pytest.param("function", "worker.observed:1", marks=pytest.mark.slow), ("command", "file.part:2")],
+    indirect=["studies"],
 )
 def test_so_does_a_study_whose_trainer_is_a_function_or_a_program(studies, uninterrupted, point):
     check(killed_at(point, studies), uninterrupted)
@@ -276,6 +278,7 @@ def test_hours_are_a_hard_stop_even_for_a_training_that_does_not_pause(queued):
     assert ledger_in(queued).counts()["waiting"] == TRIALS
 
 
+@pytest.mark.slow
 def test_a_defect_stops_the_study_with_its_traceback_and_everything_recorded(queued):
     code, _, err = Command(queued, *TRAIN, CLOSED_FORM_DEFECT="2").end()
     assert code == 1 and "ZeroDivisionError: a defect on purpose" in err and "which is a defect" in err

@@ -23,7 +23,7 @@ def apart_in(architectures, space=SPACE):
     return int((~uniform_rows(space.network, rule_named(space.rule), architectures)).sum())
 
 
-@pytest.mark.parametrize("n", [3, 8, 24, 61])
+@pytest.mark.parametrize("n", [3, 8, 24, pytest.param(61, marks=pytest.mark.slow)])
 def test_a_quarter_of_a_stratified_design_scales_stages_apart(n):
     found = draw_design(SPACE, n, "stratified", 3, apart=APART)
     assert len(found) == n and len({tuple(row) for row in found.integers()}) == n

@@ -2,11 +2,14 @@
 
 import json
 
+import pytest
+
 from planner.study.ledger import Ledger
 from planner.study.settings import StudySettings, write_settings
 from sampler import stratified_design
 
 
+@pytest.mark.slow
 def test_every_command_works_where_resolution_and_depth_are_held(run, train, tmp_path):
     folder = tmp_path / "results" / "s"
     folder.mkdir(parents=True)

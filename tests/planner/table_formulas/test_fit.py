@@ -149,6 +149,7 @@ def test_dimensions_without_a_grid_answer_with_rows_of_the_table():
     assert answer.by == "training" and truth_of(table, answer.dims)["ms"] <= 80
 
 
+@pytest.mark.slow
 def test_a_large_table_keeps_its_best_rows(monkeypatch):
     monkeypatch.setattr(fit, "MOST_KEPT_ROWS", 100)
     monkeypatch.setattr(fit, "_BINS", 50)

@@ -7,6 +7,7 @@ import sys
 import time
 
 import pandas as pd
+import pytest
 
 COMMAND = [sys.executable, "-c", "from planner.cli import main; main()"]
 RUN = "run --study s --data fractal:classes=2,train=60,validation=4 --trials 12 --epochs 3 --window 1M 4M".split()
@@ -16,6 +17,7 @@ def finished(folder):
     return sorted(path.name for path in (folder / "results/s/observations").glob("*.json"))
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_the_middle_goes_on_where_it_was(tmp_path):
     first = subprocess.Popen([*COMMAND, *RUN], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120

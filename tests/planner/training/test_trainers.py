@@ -183,13 +183,25 @@ def test_a_score_that_is_no_number_is_a_training_that_diverged():
     ],
 )
 @pytest.mark.usefixtures("run")
-def test_what_is_no_score_is_refused_in_one_line_and_waits(name, words):
+def test_what_is_no_score_is_tried_again_and_told_in_one_line(name, words):
     Path("faulty.py").write_text(FAULTY)
-    ledger = study(f"faulty.py:{name}", 2)
-    with pytest.raises(PlannerError, match=words) as error:
+    ledger = study(f"faulty.py:{name}", 4)
+    with pytest.raises(PlannerError, match=f"{words}.*; 3 trainings in a row ended so") as error:
         train(ledger)
     assert "\n" not in str(error.value)
-    assert ledger.counts() == {"ok": 0, "failed": 0, "running": 0, "waiting": 2}
+    assert ledger.counts() == {"ok": 0, "failed": 3, "running": 0, "waiting": 4}
+
+
+@pytest.mark.usefixtures("run")
+def test_one_score_that_is_none_does_not_stop_the_others():
+    Path("faulty.py").write_text(
+        "def at_times(job):\n    return 73.1 if job.architecture.resolution % 3 == 0 else 0.5\n"
+    )
+    ledger = study("faulty.py:at_times", 9)
+    train(ledger)
+    frame = ledger.frame()
+    odd = frame["resolution"] % 3 == 0
+    assert 0 < odd.sum() < len(frame) and (frame["status"].eq("ok") == ~odd).all()
 
 
 @pytest.mark.parametrize(

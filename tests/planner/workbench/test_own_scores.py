@@ -142,6 +142,7 @@ def test_the_front_is_what_no_other_beats_in_both(errors):
     front = errors.front()
     assert front["trial"].tolist() == expected and 1 < len(expected)
     assert front["rmse"].is_monotonic_decreasing and front["macs"].is_monotonic_increasing
+    assert front["macs"].dtype == "int64"
 
 
 @pytest.mark.slow

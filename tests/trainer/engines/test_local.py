@@ -25,6 +25,7 @@ def training(epochs=1, data=DATA):
     return Training(SMALL, Fidelity(epochs), Recipe(batch_size=8), data)
 
 
+@pytest.mark.slow
 def test_observations_are_on_disk_when_they_are_reported_and_the_same_for_the_same_training(tmp_path):
     found = {}
     with LocalEngine(tmp_path, ("cpu", "cpu")) as engine:

@@ -10,7 +10,7 @@ import pytest
 from sampler import Architecture, InputError
 from trainer.engines.engine import observation_path
 from trainer.engines.remote import SHARED_MARK, Desk, Outcome
-from trainer.engines.slurm import SlurmEngine, _parsed
+from trainer.engines.slurm import SlurmEngine, _parsed, has_gpus
 from trainer.observation import DataSpec, Fidelity, Observation, Recipe, Training
 
 SMALL = Architecture("efficientnet_b0", 32, 8, (8, 8, 8, 8, 8, 8, 8), (1, 1, 1, 1, 1, 1, 1), 16)
@@ -122,3 +122,27 @@ def test_a_machine_without_the_images_is_named(tmp_path, training):
     event = desk.filed(desk.assignment(3, training()), Outcome("unseen", "node7"))
     assert (event.kind, event.key) == ("refused", 3)
     assert "machine node7 does not see it" in event.text and str(tmp_path / "cache") in event.text
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "expected"), [("(null)\ngpu:a100:4(S:0-1)", 0, True), ("(null)", 0, False), ("gpu", 1, False)]
+)
+def test_slurm_is_asked_whether_there_are_gpus(monkeypatch, tmp_path, answer, code, expected):
+    program = tmp_path / "sinfo"
+    program.write_text(f"#!/bin/sh\necho \"$@\" > {tmp_path}/asked\necho '{answer}'\nexit {code}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert has_gpus({"partition": "fast"}) is expected
+    assert (tmp_path / "asked").read_text() == "--noheader --format=%G --partition=fast\n"
+
+
+def test_without_slurm_there_are_no_gpus_of_its(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not has_gpus({})
+
+
+def test_gpus_that_a_user_asks_for_by_options_are_used(engine):
+    with engine(options=("cluster=local", "gres=gpu:1")) as made:
+        assert made.desk.device == "cuda" and made.gpus == 0
+    with engine() as made:
+        assert made.desk.device == "cpu"
