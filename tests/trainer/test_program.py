@@ -161,8 +161,8 @@ def test_a_program_without_memory_is_not_tried_again(training, observe):
         ('{"score": "good"}', "a score is a number"),
     ],
 )
-def test_a_score_that_cannot_be_is_refused_in_one_line(training, observe, told, words):
-    with pytest.raises(InputError, match=words) as error:
+def test_a_score_that_cannot_be_is_told_in_one_line(training, observe, told, words):
+    with pytest.raises(TrainerError, match=words) as error:
         observe(training(f"print({told!r})"))
     assert "\n" not in str(error.value)
 

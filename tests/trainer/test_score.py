@@ -6,7 +6,7 @@ import pytest
 from planner.errors import PlannerError
 from trainer.conformance import SMALL_NETWORK, check_trainer
 from trainer.observation import DataSpec, EpochRecord, Fidelity, Observation, Training
-from trainer.protocol import Job, NoScore, checked_score
+from trainer.protocol import Job, NoScore, TrainerError, checked_score
 from trainer.recipe import Recipe
 from trainer.score import ACCURACY, Score, score_from
 
@@ -154,5 +154,5 @@ def test_a_trainer_of_another_score_is_checked_as_one():
             job.report(epoch, 812.5 / epoch)
 
     check_trainer(train, score=RMSE)
-    with pytest.raises(PlannerError, match=r"a score is in \[0, 1\]"):
+    with pytest.raises(TrainerError, match=r"a score is in \[0, 1\]"):
         check_trainer(train)
