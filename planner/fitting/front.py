@@ -36,7 +36,10 @@ class FrontSelection:
     def as_dict(self) -> dict[str, Any]:
         """In JSON's types, with the rank correlations of r, d and w with MACs on those selected."""
         names = [name for name in SHOWN_COLUMNS if name in self.rows]
-        rows = [{name: _finite(value) for name, value in row.items()} for row in self.rows[names].to_dict("records")]
+        shown = self.rows[names]
+        whole = [name for name in names if name == "macs" and (shown[name] % 1 == 0).all()]  # models had them as floats
+        shown = shown.astype(dict.fromkeys(whole, "int64"))
+        rows = [{name: _finite(value) for name, value in row.items()} for row in shown.to_dict("records")]
         selected = self.rows[self.rows["selected"]]
         multipliers = [name for name in ("r", "d", "w") if name in selected]
         correlation = {name: pareto.spearman(selected[name], selected["macs"]) for name in multipliers}

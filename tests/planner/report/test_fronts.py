@@ -83,6 +83,7 @@ def test_report_notebook_and_command_show_the_same(mine, run, monkeypatch):
     monkeypatch.setattr("planner.report.answers.REPORT_RULES", ("compound",))
     assert run("fit", "--study", "mine")[0] == 0
     command = json.loads(run("front", "--study", "mine", "--json")[1])
+    assert all(isinstance(row["macs"], int) for row in command["front"])
     source = of_study("mine")
     numbers = numbers_of(source)
     for mark in ("front", "selected"):
