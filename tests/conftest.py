@@ -1,4 +1,4 @@
-"""Declared networks written by hand, whose widths, resolutions and knobs go in coarse steps."""
+"""Declared networks written by hand, whose widths, resolutions and knobs go in coarse steps; and images to learn."""
 
 from dataclasses import replace
 
@@ -8,6 +8,7 @@ import pytest
 from sampler.declared.description import Knob, NetworkDescription
 from sampler.declared.family import know_declared
 from sampler.families import unregister_family
+from trainer.image_data import ImageSplit
 
 
 def transformer(name, patch, width, depth, step, knobs):
@@ -133,3 +134,19 @@ def check_legal_of():
 def macs_by_hand_of():
     """A function that counts one network, written out."""
     return macs_by_hand
+
+
+def striped_images(n, seed, side=40):
+    """Two classes that a network can tell apart at once: horizontal and vertical stripes, with noise."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 2
+    ramp = np.arange(side) // 4 % 2 * 200.0
+    images = np.where(labels[:, None, None] == 0, ramp[None, :, None], ramp[None, None, :])
+    noisy = images[..., None] + rng.uniform(0, 55, (n, side, side, 3))
+    return ImageSplit(noisy.astype(np.uint8), labels.astype(np.int64))
+
+
+@pytest.fixture(scope="session", name="stripes")
+def stripes_of():
+    """`striped_images`, for all tests."""
+    return striped_images

@@ -12,6 +12,7 @@ from planner.commands.options import EPOCH_RANGE, PIXEL_RANGE, SEED, as_json, bu
 from planner.commands.together import refuse
 from planner.commands.types import Number, Whole
 from planner.errors import PlannerError
+from planner.study.ranges import FINISH_HOLDOUT, LONG_EPOCHS
 from planner.text.quantities import format_count
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from trainer.observation import EpochRecord
 
 _BUDGETS = ("--flops", "--params", "--latency", "--memory")
-_LONG_EPOCHS, _HOLDOUT = 100, 0.05  # as planner.finishing.plan, which needs numpy
 
 
 @click.command(
@@ -32,12 +32,12 @@ _LONG_EPOCHS, _HOLDOUT = 100, 0.05  # as planner.finishing.plan, which needs num
 @budgets
 @study
 @click.option("--trial", type=Whole(0), metavar="N", help="A trial's network, instead of a budget's.")
-@click.option("--epochs", type=EPOCH_RANGE, default=_LONG_EPOCHS, show_default=True)
+@click.option("--epochs", type=EPOCH_RANGE, default=LONG_EPOCHS, show_default=True)
 @click.option("--recipe", metavar="NAME", help="Recipe: long (default), fast, tinynet, resnet, adjust.")
 @click.option(
     "--holdout",
     type=Number(0, 0.5, min_open=True),
-    default=_HOLDOUT,
+    default=FINISH_HOLDOUT,
     show_default=True,
     help="Share of the training images that chooses the best epoch.",
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import PlannerError
+from planner.study.ranges import FINISH_HOLDOUT, LONG_EPOCHS
 from planner.study.reader import Records
 from planner.text.documents import parse, read_text, write_own
 from sampler import Architecture
@@ -19,8 +20,6 @@ from trainer.recipe import Recipe, recipe_named
 from trainer.weights import FINISH_FILE
 
 LONG = "long"  # the recipe, where nobody names another
-LONG_EPOCHS = 100
-FINISH_HOLDOUT = 0.05  # of the training images, by which the best epoch is known
 _LARGEST = 10_000_000
 
 

@@ -3,7 +3,6 @@
 import time
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -16,7 +15,7 @@ from trainer.devices import half_type
 from trainer.engines.engine import observation_path
 from trainer.engines.local import LocalEngine
 from trainer.engines.placement import PROCESS_BYTES, memory_of_gpus, place, training_bytes
-from trainer.image_data import ImageData, ImageSplit
+from trainer.image_data import ImageData
 from trainer.network import build
 from trainer.observation import DataSpec, Fidelity, Observation, Recipe, Training
 from trainer.proxy import train
@@ -31,18 +30,8 @@ SMALL = Architecture("efficientnet_b0", 32, 8, (8, 8, 8, 8, 8, 8, 8), (1, 1, 1, 
 SOURCE = "fractal:classes=2,train=80,validation=20"
 
 
-def stripes(n, seed, side=40):
-    """Two classes that a network can tell apart at once: horizontal and vertical stripes, with noise."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(n) % 2
-    ramp = np.arange(side) // 4 % 2 * 200.0
-    images = np.where(labels[:, None, None] == 0, ramp[None, :, None], ramp[None, None, :])
-    noisy = images[..., None] + rng.uniform(0, 55, (n, side, side, 3))
-    return ImageSplit(noisy.astype(np.uint8), labels.astype(np.int64))
-
-
 @pytest.fixture(scope="module")
-def data():
+def data(stripes):
     return ImageData(stripes(160, 0), stripes(40, 1), ("horizontal", "vertical"), "stripes", 40, "")
 
 

@@ -9,7 +9,7 @@ import torch
 
 from sampler import Architecture, InputError, architecture_complexity, base
 from trainer.device_errors import CrowdedError
-from trainer.images import ImageData, ImageSplit
+from trainer.images import ImageData
 from trainer.micro_batches import accumulated
 from trainer.network import build
 from trainer.observation import DataSpec, Fidelity, Observation, Training
@@ -22,18 +22,8 @@ SMALL = Architecture("efficientnet_b0", 32, 8, (8, 8, 8, 8, 8, 8, 8), (1, 1, 1, 
 OTHER = replace(SMALL, resolution=40, widths=(8, 8, 16, 8, 8, 8, 8))
 
 
-def stripes(n, seed, side=40):
-    """Two classes that a network can tell apart at once: horizontal and vertical stripes, with noise."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(n) % 2
-    ramp = (np.arange(side) // 4 % 2 * 200).astype(np.float64)
-    images = np.where(labels[:, None, None] == 0, ramp[None, :, None], ramp[None, None, :])
-    noisy = images[..., None] + rng.uniform(0, 55, (n, side, side, 3))
-    return ImageSplit(noisy.astype(np.uint8), labels.astype(np.int64))
-
-
 @pytest.fixture(scope="module")
-def data():
+def data(stripes):
     return ImageData(stripes(160, 0), stripes(40, 1), ("horizontal", "vertical"), "stripes", 40, "")
 
 
@@ -155,7 +145,7 @@ def test_scoring_does_not_influence_the_training(data, monkeypatch):
 
 
 @pytest.mark.slow
-def test_other_scoring_images_change_the_scores_and_nothing_else(data):
+def test_other_scoring_images_change_the_scores_and_nothing_else(stripes, data):
     asked = replace(training(epochs=2), data=DataSpec("stripes", 40, holdout=0.0))
     other = replace(data, validation=stripes(40, 9))
     one, two = train(asked, data), train(asked, other)
