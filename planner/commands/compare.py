@@ -47,9 +47,10 @@ def names(_: click.Context, __: click.Parameter, text: str | None) -> list[str] 
     "--methods",
     callback=names,
     metavar="NAME,..",
-    help="Rules of `planner scale` (compound, fast ..); of the study answer, formula, stages, best (its best "
-    "training), compound-fitted, compound-anchored (through its best training); random (three networks); greedy, "
-    "rbis, adjust (what a search found). By default all that have an answer.",
+    help="Rules of `planner scale` (compound, fast ..); of the study answer, confirmed (after `predict --confirm 3`), "
+    "formula, tinynet-fitted, stages, best (its best training), compound-fitted, compound-anchored (through its best "
+    "training); random (three networks); greedy, rbis, adjust (what a search found). By default all that have an "
+    "answer.",
 )
 @click.option("--seeds", type=REPEATS, help=f"Trainings of each network; {SEEDS} by default.")
 @click.option(

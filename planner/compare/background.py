@@ -63,9 +63,21 @@ class Background:
         Raises:
             PlannerError: If there are none, or too few.
         """
+        return fit(self._trainings(), "compound")
+
+    @cached_property
+    def literal_formula(self) -> Formula:
+        """TinyNet's curves through the front of these trainings as they were observed.
+
+        Raises:
+            PlannerError: If there are none, or too few.
+        """
+        return fit(self._trainings(), "tinynet", raw=True)
+
+    def _trainings(self) -> Table:
         if self.own is None:
             raise PlannerError(f"{self.name}: no finished training; run `planner train`")
-        return fit(self.own, "compound")
+        return self.own
 
 
 def study_background(ledger: Records, epochs: int) -> Background:

@@ -18,7 +18,7 @@ from planner.text.quantities import format_count
 from sampler import architecture_complexity
 from sampler.solve import TOLERANCE
 
-LEARNED = ("answer", "formula", "stages", "best", "compound-fitted", "compound-anchored")
+LEARNED = ("answer", "confirmed", "formula", "tinynet-fitted", "stages", "best", "compound-fitted", "compound-anchored")
 ALL = (*METHODS, *LEARNED, RANDOM, *SEARCH_NAMES)
 SEVERAL = 3  # searched budgets that a reason names, notes of a search that are shown
 
@@ -70,7 +70,9 @@ def contender(method: str, budget: float, background: Background, middle: float 
     """
     makers: dict[str, own.Maker] = {
         "answer": own.by_answer,
+        "confirmed": own.by_confirmed_answer,
         "formula": own.by_formula,
+        "tinynet-fitted": own.by_literal_formula,
         "stages": own.by_stages,
         "best": own.best,
         "compound-fitted": own.by_fitted_compound,
@@ -90,7 +92,7 @@ def _check(names: Sequence[str], background: Background) -> None:
     for name in names:
         if name not in ALL and pycls_ray(name) is None:
             raise PlannerError(f"method {name!r} is unknown; known: {', '.join(ALL)}, and pycls' strings such as dwr")
-        if name in ("answer", "formula", "stages"):
+        if name in ("answer", "confirmed", "formula", "stages"):
             own.formula_of_task(name, background)
 
 

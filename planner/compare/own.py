@@ -1,8 +1,9 @@
 """What a study's own trainings answer to a budget, and what stands beside them as a control.
 
-`answer`, `formula`, `stages` and `best` are the study's own. `compound-fitted` is the one compound rule that its
-trainings bear out best, `compound-anchored` the copied rule through its best training instead of the base network, and
-`random-1` and so on are networks of its space that nobody chose.
+`answer`, `formula`, `stages` and `best` are the study's own; `confirmed` is the answer after its best expected networks
+were trained, `tinynet-fitted` the paper's own curves through the front as observed. `compound-fitted` is the one
+compound rule that its trainings bear out best, `compound-anchored` the copied rule through its best training instead of
+the base network, and `random-1` and so on are networks of its space that nobody chose.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from planner.allocation.allocate import allocate
+from planner.answers.predict import answer_for
 from planner.compare.background import Background
 from planner.compare.contender import DRAWN, Contender, made
 from planner.errors import PlannerError
@@ -33,6 +36,7 @@ from sampler.solve import TOLERANCE
 if TYPE_CHECKING:
     import pandas as pd
 
+CONFIRMED = 3  # networks that are trained before one of them is the answer
 Maker = Callable[[str, float, Background], Contender]
 
 
@@ -62,9 +66,29 @@ def by_answer(method: str, budget: float, background: Background) -> Contender:
     return made(method, budget, one, background, (found.reason,), own=True, for_its_score=chosen)
 
 
+def by_confirmed_answer(method: str, budget: float, background: Background) -> Contender:
+    """The best measured of the answer's best expected networks, which `planner predict --confirm` has trained."""
+    known = _known(background)
+    found = [one.architecture for one in answer_for(formula_of_task("confirmed", background), budget, n=CONFIRMED)]
+    reached = dict(zip(_networks(known, background), known["accuracy"], strict=True))
+    if missing := [one for one in found if one not in reached]:
+        study = PurePath(background.name).name
+        command = f"`planner predict --study {study} --flops {budget:.0f} --confirm {CONFIRMED}`"
+        raise PlannerError(f"{len(missing)} of its {len(found)} best expected networks are not trained: run {command}")
+    place = max(range(len(found)), key=lambda i: reached[found[i]])
+    told = f"the best measured of the {len(found)} best expected networks, number {place + 1} of them"
+    return made(method, budget, found[place], background, (told,), own=True, for_its_score=True)
+
+
 def by_formula(method: str, budget: float, background: Background) -> Contender:
     """What the smooth curves give."""
     return made(method, budget, formula_of_task(method, background).predict(budget).architecture, background, own=True)
+
+
+def by_literal_formula(method: str, budget: float, background: Background) -> Contender:
+    """TinyNet's own curves of r and d, through the front of the accuracies as they were observed."""
+    one = background.literal_formula.predict(budget).architecture
+    return made(method, budget, one, background, (), own=True)
 
 
 def by_stages(method: str, budget: float, background: Background) -> Contender:

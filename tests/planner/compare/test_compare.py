@@ -34,7 +34,7 @@ from planner.study.trials import asked_key
 from planner.training.resources import Resources
 from sampler import LayeredArchitecture, architecture_complexity, base, scaled, stack
 from sampler.complexity import base_macs
-from sampler.moves import column_names
+from sampler.moves import column_names, from_rows
 
 BUDGET = 5e6
 
@@ -103,7 +103,7 @@ def test_every_rule_costs_the_budget(mine):
     assert {one.method for one in rules} == {*METHODS, *DRAWN} - {"regnet"} and all(one.at_budget for one in rules)
     assert all(one.macs == architecture_complexity(one.architecture, 4).macs for one in found)
     assert all((one.trainings, one.seconds) == (0, 0.0) for one in rules)
-    assert {"regnet", "answer", "formula", "stages", "compound-fitted", "greedy"} <= left_out.keys()
+    assert {"regnet", "answer", "confirmed", "formula", "stages", "compound-fitted", "greedy"} <= left_out.keys()
 
 
 def test_the_best_training_is_the_most_accurate_up_to_the_budget_and_charged_for(mine):
@@ -229,6 +229,32 @@ def test_the_fitted_compound_is_the_rule_of_the_studys_trainings(mine, monkeypat
     assert asked == [(known.own, "compound")]  # once for all budgets
     assert one.trainings == 10 and one.notes == (
         "alpha 1.200, beta 1.100, gamma 1.150, fitted to the study, through the base network",
+    )
+
+
+def test_the_literal_formula_is_tinynets_through_the_observed_front(mine, monkeypatch):
+    known, rule, asked = study_background(mine, 3), compound("efficientnet_b0", 64, 4), []
+    monkeypatch.setattr("planner.compare.background.fit", lambda *given, **how: asked.append((given, how)) or rule)
+    one, other = contenders(known, [4e6, 8e6], ["tinynet-fitted"])[0]
+    assert [one.architecture, other.architecture] == [rule.predict(budget).architecture for budget in (4e6, 8e6)]
+    assert asked == [((known.own, "tinynet"), {"raw": True})] and one.trainings == 10
+
+
+def test_a_confirmed_answer_is_the_best_measured_of_the_best_expected(mine, monkeypatch):
+    known = study_background(mine, 3)
+    rows = known.own.frame.sort_values("accuracy")
+    names = list(column_names(7))
+    low, high = (from_rows(base("efficientnet_b0"), rows[names].to_numpy(dtype=np.int64))[i] for i in (0, -1))
+    expected = [SimpleNamespace(architecture=one) for one in (low, high)]
+    monkeypatch.setattr("planner.compare.own.formula_of_task", lambda *_: None)
+    monkeypatch.setattr("planner.compare.own.answer_for", lambda _, budget, n: expected)
+    found = contender("confirmed", BUDGET, known)
+    assert found.architecture == high and found.for_its_score and "number 2 of them" in found.notes[0]
+    expected.append(SimpleNamespace(architecture=replace(low, resolution=96)))
+    found = contender("confirmed", BUDGET, known)
+    assert found.architecture is None and found.notes == (
+        f"1 of its 3 best expected networks are not trained: run `planner predict --study {mine.folder.name} "
+        "--flops 5000000 --confirm 3`",
     )
 
 
