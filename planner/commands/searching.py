@@ -38,7 +38,20 @@ if TYPE_CHECKING:
     from sampler import Architecture
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_OWN = ("study", "fine_tune", "settings", "score", "sizes", "latency", "width", "depth", "pretrain", "noise", "seeds")
+_OWN = (
+    "study",
+    "fine_tune",
+    "settings",
+    "score",
+    "sizes",
+    "latency",
+    "width",
+    "depth",
+    "pretrain",
+    "recipe",
+    "noise",
+    "seeds",
+)
 _NAMES = (*_OWN, "neighbours", "where", "latency_model")
 
 
@@ -58,6 +71,7 @@ class SearchOptions:
         width: Width multiplier of the start.
         depth: Depth multiplier of the start.
         pretrain: Epochs of the start, or a file of weights for it.
+        recipe: Recipe of fine-tunes.
         noise: Noise on inherited weights.
         seeds: Trainings of each network.
         neighbours: Whether resolutions beside those before a jump are candidates, too.
@@ -74,6 +88,7 @@ class SearchOptions:
     width: float | None
     depth: float | None
     pretrain: str | None
+    recipe: str | None
     noise: float | None
     seeds: int | None
     neighbours: bool
@@ -108,6 +123,11 @@ def searching(command: _F) -> _F:
             "--pretrain",
             metavar="EPOCHS|FILE",
             help="Of greedy: epochs of the start, the study's by default; or weights for it, such as timm's.",
+        ),
+        click.option(
+            "--recipe",
+            metavar="NAME[,VALUE=X..]",
+            help="Of greedy, rbis: how weights are fine-tuned; amplify by default, or amplify,batch_size=128,crop=0.3.",
         ),
         click.option(
             "--noise",
@@ -170,12 +190,14 @@ def search_on_ledger(
 def _fine_tune(search: Search, options: SearchOptions, ledger: Ledger) -> FineTune:
     """How networks are trained, by what was said."""
     from planner.searches.pretraining import pretraining
-    from planner.searches.trained import FINE_TUNE_EPOCHS, FineTune
+    from planner.searches.trained import FINE_TUNE, FINE_TUNE_EPOCHS, FineTune
+    from planner.study.recipes import recipe_from, recipe_text
     from trainer.observation import INHERITANCE_NOISE
 
     first = None if options.pretrain is None else pretraining(options.pretrain, search.start, ledger)
     noise = INHERITANCE_NOISE if options.noise is None else options.noise
-    return FineTune(options.fine_tune or FINE_TUNE_EPOCHS, noise, options.seeds or 1, first)
+    recipe = recipe_text(recipe_from(options.recipe or FINE_TUNE))
+    return FineTune(options.fine_tune or FINE_TUNE_EPOCHS, recipe, noise, options.seeds or 1, first)
 
 
 def _written(
@@ -234,7 +256,7 @@ def _wanted(method: str, macs: float | None, start: Architecture, options: Searc
     if method != "greedy":
         refuse(("--pretrain",), f"on {method}; it is of greedy, whose networks inherit from the start")
     if method == "adjust":
-        refuse(("--fine-tune", "--noise"), "on adjust, which trains each network anew")
+        refuse(("--fine-tune", "--recipe", "--noise"), "on adjust, which trains each network anew")
     if options.score in ("zen", "zen-per-block"):
         refuse(("--seeds",), "with a Zen-score, which trains nothing")
     if options.neighbours and (method != "rbis" or options.sizes):

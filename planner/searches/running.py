@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _Score = Literal["accuracy", "zen", "zen-per-block"]
 _FEWEST = 20  # trainings that a ranking of candidates is learned from
+# Numbers of an adjustment that go with the study's recipe, as the released code takes them on ImageNet.
+_OF_RECIPE: dict[str, dict[str, str]] = {"adjust-imagenet": {"base_rate": "0.2", "rate": "0.1"}}
 _T = TypeVar("_T")
 
 
@@ -104,7 +106,8 @@ def _is_rbis(search: Search) -> bool:
 
 def _adjust(search: Search, scorer: TrainedScorer, classes: int, tell: Tell) -> SearchResult:
     check_units(search.start)
-    options = _made(AdjustOptions, search.settings)
+    usual = _OF_RECIPE.get(scorer.ledger.settings.recipe.name, {})
+    options = _made(AdjustOptions, {**usual, **search.settings})
     vector = width_vector(search.start, classes, options.padding, options.smallest, options.divisor)
     probe = TrainedProbe(scorer, vector.architecture_of, options, one_device(scorer.resources.device))
     return adjust(vector, probe, options, tell, None if search.budget is None else round(search.budget))

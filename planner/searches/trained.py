@@ -1,7 +1,7 @@
 """A scorer that trains: every score is a trial of a study's ledger, and none is trained twice.
 
 A candidate without a parent is a training of the study like any other. One with a parent inherits the weights of the
-network that the parent was last scored by, and is fine-tuned by the recipe `amplify`: a score beside other fine-tunes
+network that the parent was last scored by, and is fine-tuned by the recipe `amplify`, or another: a score beside other fine-tunes
 only, which fits and fronts leave out. A candidate that is its own parent is trained on in the same way: the control of
 those that grew from it, and from then on the network that its children inherit from, so that all networks of an
 iteration have the same epochs behind them. Where a family's networks have no weights to inherit, all are trained from
@@ -28,7 +28,7 @@ from trainer.inheritance.stages import inheritable
 from trainer.observation import INHERITANCE_NOISE
 
 # Network Amplification, section 4.1.
-_FINE_TUNE, FINE_TUNE_EPOCHS = "amplify", 20
+FINE_TUNE, FINE_TUNE_EPOCHS = "amplify", 20
 Asks = Mapping[str, Any]
 Attempts = dict[int, dict[tuple[Architecture, str], tuple[int, str | None]]]  # by seed, as `Records.attempts`
 
@@ -39,6 +39,7 @@ class FineTune:
 
     Attributes:
         epochs: Number of epochs of the fine-tune of inherited weights.
+        recipe: Recipe of it, a text of `planner.study.recipes`.
         noise: Noise on these, as `trainer.inherit.inherit` takes it.
         seeds: How often each network is trained, from the study's seed upwards; its score is their mean, and each
             inherits from the training of its parent with its own seed.
@@ -47,6 +48,7 @@ class FineTune:
     """
 
     epochs: int = FINE_TUNE_EPOCHS
+    recipe: str = FINE_TUNE
     noise: float = INHERITANCE_NOISE
     seeds: int = 1
     pretraining: int | str | None = None
@@ -148,7 +150,7 @@ class TrainedScorer:
 
     def _heir_of(self, parent: int | str) -> Asks:
         how = self.how
-        return {"keep": True, "parent": parent, "epochs": how.epochs, "recipe": _FINE_TUNE, "noise": how.noise}
+        return {"keep": True, "parent": parent, "epochs": how.epochs, "recipe": how.recipe, "noise": how.noise}
 
     def _attempts(self) -> Attempts:
         return {seed: self.ledger.attempts(seed) for seed in self.seeds}
