@@ -195,8 +195,8 @@ RECIPES = {
             dropout=0.1,
             ema=0.01,
         ),
-        # Network Adjustment on ImageNet, as its released code searches there: 0.2 at batches of 8 x 64, crops as Inception's, and
-        # no ramp over the units. To which rate the cosine falls is not said.
+        # Network Adjustment on ImageNet, as its released code searches there: 0.2 at batches of 8 x 64, crops as
+        # Inception's, and no ramp over the units. To which rate the cosine falls is not said.
         Recipe(
             name="adjust-imagenet",
             zero_init=False,

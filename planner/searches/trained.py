@@ -1,11 +1,11 @@
 """A scorer that trains: every score is a trial of a study's ledger, and none is trained twice.
 
 A candidate without a parent is a training of the study like any other. One with a parent inherits the weights of the
-network that the parent was last scored by, and is fine-tuned by the recipe `amplify`, or another: a score beside other fine-tunes
-only, which fits and fronts leave out. A candidate that is its own parent is trained on in the same way: the control of
-those that grew from it, and from then on the network that its children inherit from, so that all networks of an
-iteration have the same epochs behind them. Where a family's networks have no weights to inherit, all are trained from
-scratch.
+network that the parent was last scored by, and is fine-tuned by the recipe `amplify`, or another: a score beside other
+fine-tunes only, which fits and fronts leave out. A candidate that is its own parent is trained on in the same way: the
+control of those that grew from it, and from then on the network that its children inherit from, so that all networks of
+an iteration have the same epochs behind them. Where a family's networks have no weights to inherit, all are trained
+from scratch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from planner.study.ledger import Ledger
 from planner.study.trials import asked_key
 from planner.training.loop import train_queued
 from planner.training.progress import Listener
-from planner.training.resources import Resources
+from planner.training.resources import MakeEngine, Resources
 from sampler import Architecture, base
 from trainer.inherit import refusal
 from trainer.inheritance.stages import inheritable
@@ -78,6 +78,7 @@ class TrainedScorer:
         origin: Name of the search, which its trials carry.
         tell: Told what could not be scored.
         how: How they are trained.
+        engine: Makes the engine of each call, such as one whose workers are kept; as `resources` name it by default.
     """
 
     def __init__(
@@ -89,9 +90,10 @@ class TrainedScorer:
         origin: str,
         tell: Tell,
         how: FineTune | None = None,
+        engine: MakeEngine | None = None,
     ) -> None:
         self.ledger, self.cache, self.resources, self.progress = ledger, cache, resources, progress
-        self.origin, self.tell, self.how = origin, tell, how or FineTune()
+        self.origin, self.tell, self.how, self.engine = origin, tell, how or FineTune(), engine
         network = base(ledger.settings.base)
         self.inherits = inheritable(network)
         if not self.inherits:
@@ -166,7 +168,7 @@ class TrainedScorer:
         if not self._unfinished(wishes.values()):
             return
         with self.ledger.training_only(self._unfinished(wishes.values())):
-            train_queued(self.ledger, self.cache, self.resources, self.progress)
+            train_queued(self.ledger, self.cache, self.resources, self.progress, self.engine)
         if left := len(self._unfinished(wishes.values())):
             raise PlannerError(f"{left} trainings of {self.origin} remain; the same command goes on with them")
 
