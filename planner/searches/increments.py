@@ -147,9 +147,9 @@ class Increments:
         return {mover: _width(parent, mover) for mover in movers if self._wider(parent, mover) == parent}
 
     def standstill(self) -> str:
-        """A line where at most half of the widths can move from the start; "" where more can."""
+        """A line where a third of the widths or more cannot move from the start; "" where more can."""
         idle, movers = self.idle(self.start), self.options.movers(self.network)
-        if 2 * len(idle) < len(movers):
+        if 3 * len(idle) < len(movers):
             return ""
         finer = "" if self.divisor <= THESIS_DIVISOR else f"; --set divisor={THESIS_DIVISOR} is the thesis' own"
         return f"{len(idle)} of {len(movers)} widths do not move at multiples of {self.divisor}{finer}"
