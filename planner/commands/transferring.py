@@ -23,7 +23,7 @@ def transfer_found(
         PlannerError: If there is no file, both a width and a budget are given, or it cannot be carried over.
     """
     from planner.exports.given import read_given
-    from planner.searches.transfer import at_macs, transferred
+    from planner.searches.transfer import at_macs, carried_over
     from sampler import architecture_complexity
     from sampler import base as base_named
 
@@ -35,7 +35,7 @@ def transfer_found(
     classes, before = found.classes, found.architecture
     if macs is None:
         times = width or 1.0
-        after = transferred(before, network, times, resolution, classes)
+        after = carried_over(before, network, times, resolution, classes)
     else:
         after, times = at_macs(before, network, macs, resolution, classes)
     cost = architecture_complexity(after, classes)

@@ -32,11 +32,11 @@ class Memory:
         self.known: dict[str, tuple[float, ...]] = {} if path is None else self._read(path)
 
     def __contains__(self, facts: Mapping[str, Any]) -> bool:
-        return key_of(facts) in self.known
+        return _key(facts) in self.known
 
     def get(self, facts: Mapping[str, Any]) -> tuple[float, ...]:
         """The numbers of facts that it holds."""
-        return self.known[key_of(facts)]
+        return self.known[_key(facts)]
 
     def keep(self, facts: Mapping[str, Any], numbers: tuple[float, ...]) -> None:
         """Adds numbers, to the file as well.
@@ -46,7 +46,7 @@ class Memory:
         """
         if self.path is not None:
             _append(self.path, {**facts, **dict(zip(self.names, numbers, strict=True))})
-        self.known[key_of(facts)] = numbers
+        self.known[_key(facts)] = numbers
 
     def _read(self, path: Path) -> dict[str, tuple[float, ...]]:
         """Lines of a file; a last one that was cut off by a kill is left out."""
@@ -63,11 +63,11 @@ class Memory:
                 numbers = tuple(number(facts.pop(name), name) for name in self.names)
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 raise PlannerError(f"{path}: line {line_number} is no {self.what}; name another file") from error
-            known[key_of(facts)] = numbers
+            known[_key(facts)] = numbers
         return known
 
 
-def key_of(facts: Mapping[str, Any]) -> str:
+def _key(facts: Mapping[str, Any]) -> str:
     """Equal for equal facts, whether they were tuples or the lists that JSON makes of them."""
     return json.dumps(facts, sort_keys=True)
 

@@ -21,13 +21,13 @@ from sampler.architecture import FloatArray
 _BRACKET, _HALVINGS = (1 / 64, 64.0), 40
 
 
-def transferred(
+def carried_over(
     found: Architecture, network: BaseNetwork, width: float = 1.0, resolution: int | None = None, classes: int = 1000
 ) -> Architecture:
     """The network whose layers or stages have the ratios of one that was found.
 
     Args:
-        found: What a search found, of any network with as many stages.
+        found: Network that a search found, of any network with as many stages.
         network: Base network that it is carried over to; its depths are taken, or those found where it is the same.
         width: Number that all widths are multiplied by.
         resolution: Input side in pixels; that of `found` by default.
@@ -39,7 +39,7 @@ def transferred(
 
     Example:
         >>> found = LayeredArchitecture.of(base("resnet20_cifar"), [16] * 6 + [32] * 6 + [64] * 4 + [80, 80])
-        >>> transferred(found, base("resnet20_cifar"), width=2).layers[-3:]
+        >>> carried_over(found, base("resnet20_cifar"), width=2).layers[-3:]
         (128, 160, 160)
     """
     if not 0 < width < math.inf:
@@ -59,17 +59,17 @@ def transferred(
 def at_macs(
     found: Architecture, network: BaseNetwork, budget: float, resolution: int | None = None, classes: int = 1000
 ) -> tuple[Architecture, float]:
-    """The transferred network of so many MACs, and its width multiplier.
+    """The network carried over, of so many MACs, and its width multiplier.
 
     Single widths move by a step where the multiplier alone misses the budget by more than 1 %.
 
     Raises:
-        InputError: As `transferred`; or if no multiplier from 1/64 to 64 comes near the budget.
+        InputError: As `carried_over`; or if no multiplier from 1/64 to 64 comes near the budget.
     """
     low, high = _BRACKET
     for _ in range(_HALVINGS):
         middle = math.sqrt(low * high)
-        too_large = _macs(transferred(found, network, middle, resolution, classes), classes) > budget
+        too_large = _macs(carried_over(found, network, middle, resolution, classes), classes) > budget
         low, high = (low, middle) if too_large else (middle, high)
     source, pixels = base(found.base), resolution or found.resolution
     vector, wanted = _wanted(found, source, network, low, pixels, classes)

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from planner.errors import PlannerError
-from planner.searches.transfer import at_macs, transferred
+from planner.searches.transfer import at_macs, carried_over
 from sampler import LayeredArchitecture, architecture_complexity, base, scaled
 
 CIFAR = base("resnet20_cifar")
@@ -19,13 +19,13 @@ def macs(one, classes=100):
 
 
 def test_the_uniform_network_becomes_the_uniform_one_of_that_width():
-    doubled = transferred(UNIFORM, CIFAR, 2, classes=100)
+    doubled = carried_over(UNIFORM, CIFAR, 2, classes=100)
     assert macs(doubled) == macs(scaled("resnet20_cifar", width=2, rule="free")) == 161_329_664
-    assert transferred(UNIFORM, CIFAR) == UNIFORM
+    assert carried_over(UNIFORM, CIFAR) == UNIFORM
 
 
 def test_twice_the_channels_keep_every_ratio():
-    doubled = transferred(FOUND, CIFAR, 2)
+    doubled = carried_over(FOUND, CIFAR, 2)
     assert doubled.layers == tuple(2 * width for width in FOUND.layers) and doubled.stem == 32
     # Every convolution but the first, which reads three channels, and the last layer costs four times as much.
     stem, last = 32 * 32 * 9 * 3 * 16, 70 * 100
@@ -34,7 +34,7 @@ def test_twice_the_channels_keep_every_ratio():
 
 def test_a_deeper_network_takes_the_ratios_of_the_same_place():
     steep = LayeredArchitecture.of(CIFAR, [16] * 6 + [32] * 6 + [64, 64, 64, 64, 96, 128])
-    deeper = transferred(steep, base("resnet56_cifar"))
+    deeper = carried_over(steep, base("resnet56_cifar"))
     assert deeper.depths == (9, 9, 9) and deeper.layers[:36] == (16,) * 18 + (32,) * 18
     assert deeper.layers[-2:] == (96, 128) and deeper.layers[36:38] == (64, 64)
     seconds = deeper.layers[37::2]
@@ -47,14 +47,14 @@ def test_a_budget_is_met_within_a_percent():
 
 
 def test_other_images_cost_what_they_count():
-    assert transferred(FOUND, CIFAR, resolution=64).resolution == 64
-    assert macs(transferred(FOUND, CIFAR, resolution=64)) > 3.9 * macs(FOUND)
+    assert carried_over(FOUND, CIFAR, resolution=64).resolution == 64
+    assert macs(carried_over(FOUND, CIFAR, resolution=64)) > 3.9 * macs(FOUND)
 
 
 def test_stages_keep_their_ratios_too_and_what_can_be_built():
     small = scaled("efficientnet_b0", 64, width=0.5, rule="inverse")
     found = replace(small, widths=(*small.widths[:-1], 2 * small.widths[-1]))
-    one = transferred(found, base("efficientnet_b0"), 2)
+    one = carried_over(found, base("efficientnet_b0"), 2)
     assert one.depths == found.depths and one.resolution == 64 and (one.stem, one.head) == (32, 1280)
     assert one.widths == tuple(2 * width for width in found.widths)
 
@@ -69,7 +69,7 @@ def test_stages_keep_their_ratios_too_and_what_can_be_built():
 )
 def test_what_cannot_be_carried_over_is_refused(found, name, width, told):
     with pytest.raises(PlannerError, match=told):
-        transferred(found, base(name), width)
+        carried_over(found, base(name), width)
 
 
 def test_the_command_reads_a_searchs_record_and_its_answer_can_be_exported(run, tmp_path):
@@ -78,7 +78,7 @@ def test_the_command_reads_a_searchs_record_and_its_answer_can_be_exported(run, 
     arguments = ("scale", "resnet20_cifar", "--method", "transfer", "--found", str(tmp_path / "adjust.json"))
     code, printed, _ = run(*arguments, "--width", "2", "--json")
     answer = json.loads(printed)
-    assert code == 0 and answer["macs"] == macs(transferred(FOUND, CIFAR, 2)) and answer["found_macs"] == macs(FOUND)
+    assert code == 0 and answer["macs"] == macs(carried_over(FOUND, CIFAR, 2)) and answer["found_macs"] == macs(FOUND)
     (tmp_path / "answer.json").write_text(printed)
     code, printed, _ = run("export", "--architecture", "answer.json", "--to", "onnx", "--out", "out.onnx", "--json")
     assert code == 0 and json.loads(printed)["macs"] == answer["macs"]
