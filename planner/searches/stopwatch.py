@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from trainer.runtimes import Setting
 
 _SECONDS = 6.0  # of one network at most; it ends as soon as its median is known to 0.5 %
+_STEADY = 0.1  # apart as a share of the median; an increment of RBIS is about as much
 _NAMES = ("low_ms", "median_ms", "high_ms")
 
 
@@ -71,4 +72,6 @@ class MeasuredCost:
         """How steady the timings of this run were, in words."""
         if not self.spreads:
             return "all latencies were known"
-        return f"quartiles {100 * statistics.median(self.spreads):.1f} % of the median apart"
+        apart = statistics.median(self.spreads)
+        doubt = ", too far to rank networks that grow by less: something else runs here" if apart > _STEADY else ""
+        return f"quartiles {100 * apart:.1f} % of the median apart{doubt}"

@@ -8,6 +8,7 @@ import pytest
 from planner.commands import searching
 from planner.searches.record import read_found
 from planner.searches.running import Search, chosen_by
+from planner.searches.stopwatch import MeasuredCost
 from planner.study.opening import open_ledger
 from sampler import architecture_complexity, scaled
 from trainer.latency import Timing
@@ -217,6 +218,7 @@ def test_candidates_are_timed_once_on_the_device(new, run, closed_form, monkeypa
     known = [json.loads(line) for line in (new.folder / "searches" / "latency.jsonl").read_text().splitlines()]
     assert len(known) == len(timed) and {one["runtime"] for one in known} == {"torch"}
     again = run("scale", "efficientnet_b0", "--method", "rbis", *START, *arguments, "--set", "keep=3")
+    assert "too far" not in printed
     assert again[0] == 0 and len(known) == len(timed) and "all latencies were known" in again[1]
 
 
@@ -227,3 +229,9 @@ def test_widths_that_stand_still_are_said_once_with_the_divisor_that_moves_them(
     assert line in printed and line in told
     _, printed, _ = run("scale", "efficientnet_b0", "--method", "rbis", *START, *arguments, "--set", "divisor=4")
     assert "thesis' own" not in printed
+
+
+def test_unsteady_timings_are_said_to_be():
+    cost = object.__new__(MeasuredCost)
+    cost.spreads = [0.3, 0.7, 0.69]
+    assert cost.disturbance().startswith("quartiles 69.0 % of the median apart, too far to rank networks")
