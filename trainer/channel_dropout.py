@@ -1,7 +1,8 @@
 """Channel dropout in training, so that a network is used to what its utilisation is measured by.
 
 Network Adjustment (https://arxiv.org/abs/2004.02767, section 3.5), with the two ramps of its released code: in epoch
-e of E (from 0), unit l of L (from 1) discards a channel with probability rate * e / E * l / L.
+e of E (from 0), unit l of L (from 1) discards a channel with probability rate * e / E * l / L. On ImageNet that leaves
+out the ramp over the units, l / L.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ class ChannelDropout:
         model: The network; copies made of it before this have no dropout.
         units: Units whose channels are dropped, input side first.
         rate: Probability for the last unit at the end of the training.
+        ramp: Whether earlier units have less.
     """
 
-    def __init__(self, model: nn.Module, units: Sequence[Unit], rate: float) -> None:
-        self.most = [rate * place / len(units) for place in range(1, len(units) + 1)]
+    def __init__(self, model: nn.Module, units: Sequence[Unit], rate: float, ramp: bool = True) -> None:
+        self.most = [rate * (place / len(units) if ramp else 1.0) for place in range(1, len(units) + 1)]
         self.share = 0.0
         self.masks: list[list[torch.Tensor]] = [[] for _ in units]
         model.register_forward_pre_hook(lambda *_: self._clear())

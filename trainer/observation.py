@@ -117,14 +117,14 @@ class Training:
         kept = {"parent": Path(self.parent).stem, "keep": Path(self.keep).stem, **self._noise()}
         other = {"trainer": self.trainer} if self.trainer else {}
         own = {**self._score(), **self._command(), **self._network()}
-        return {"recipe": asdict(self.recipe), "data": data, **kept, **other, **own}
+        return {"recipe": self.recipe.facts(), "data": data, **kept, **other, **own}
 
     def key(self) -> dict[str, Any]:
         """All fields by their names, in JSON's types, but for what only another trainer has, where it has none.
 
         Of a declared network its digest; nothing where there is none.
         """
-        asked = asdict(self)
+        asked = {**asdict(self), "recipe": self.recipe.facts()}
         if not self.trainer:
             del asked["trainer"], asked["classes"]
         del asked["network"], asked["score"], asked["command"], asked["limit"], asked["noise"]

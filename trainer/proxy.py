@@ -216,7 +216,8 @@ class _Run:
         rate = self.training.recipe.channel_dropout
         if not rate:
             return None
-        return ChannelDropout(self.model, units_of(self.model, self.training.architecture, classes), rate)
+        units = units_of(self.model, self.training.architecture, classes)
+        return ChannelDropout(self.model, units, rate, self.training.recipe.channel_ramp)
 
     @property
     def scored(self) -> nn.Module:

@@ -7,8 +7,8 @@ they were given for, take smaller batches, and scale the rate in proportion (Goy
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
 from sampler import InputError
 
@@ -50,6 +50,7 @@ class Recipe:
         drop_path: Drop path (stochastic depth) of the last block, growing linearly from the first.
         channel_dropout: Probability that a channel of the last unit (`trainer.channel_units`) is discarded at the end,
             growing linearly with the unit and the epoch; 0 for none.
+        channel_ramp: Whether it grows with the unit; without, every unit has the last one's.
         norm_momentum: Weight of a new batch in batch norm's statistics (1 - TensorFlow's momentum); at least
             10 / steps (but at most 0.1) is taken, so that the statistics of a short training are its own.
         ema: Share of all steps over which weights are averaged (the decay is 1 - 1 / (ema * steps)); 0 for none.
@@ -89,6 +90,7 @@ class Recipe:
     distillation: float = 0.5
     temperature: float = 4.0
     channel_dropout: float = 0.0
+    channel_ramp: bool = True
 
     def __post_init__(self) -> None:
         for name, known in (("optimizer", get_args(Optimizer)), ("schedule", get_args(Schedule))):
@@ -101,6 +103,13 @@ class Recipe:
     def scaled_learning_rate(self) -> float:
         """Peak learning rate at this batch size."""
         return self.learning_rate * self.batch_size / self.reference_batch
+
+    def facts(self) -> dict[str, Any]:
+        """All values by their names, but for those that were added since and are as they were before."""
+        facts = asdict(self)
+        if self.channel_ramp:
+            del facts["channel_ramp"]
+        return facts
 
 
 RECIPES = {
@@ -185,6 +194,22 @@ RECIPES = {
             erasing=0.1,
             dropout=0.1,
             ema=0.01,
+        ),
+        # Network Adjustment on ImageNet, as its released code searches there: 0.2 at batches of 8 x 64, crops as
+        # Inception's, and no ramp over the units. To which rate the cosine falls is not said.
+        Recipe(
+            name="adjust-imagenet",
+            zero_init=False,
+            optimizer="momentum",
+            learning_rate=0.2,
+            reference_batch=512,
+            weight_decay=4e-5,
+            warmup=0.0,
+            label_smoothing=0.0,
+            crop=0.08,
+            ema=0.0,
+            channel_dropout=0.05,
+            channel_ramp=False,
         ),
     )
 }

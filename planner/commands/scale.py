@@ -11,6 +11,7 @@ from planner.commands.options import BASE_NETWORK, EPOCH_RANGE, Quantity, as_jso
 from planner.commands.resource_options import RESOURCES
 from planner.commands.searching import search_on_ledger, searching
 from planner.commands.together import needs, refuse
+from planner.commands.transferring import TRANSFER, transfer_found
 from planner.commands.types import Number
 from planner.errors import PlannerError
 from planner.searches.names import SEARCH_NAMES
@@ -22,7 +23,13 @@ if TYPE_CHECKING:
     from planner.rules import RuleAnswer
 
 # Options that searches do nothing with.
-RULES_OWN = ("--scale", "--pure", "--alpha", "--beta", "--gamma", "--formula", "--epochs", "--classes", "--rule")
+RULES_OWN = ("--scale", "--pure", "--alpha", "--beta", "--gamma", "--formula", "--epochs", "--classes")
+
+_NOT_OF_TRANSFER = (
+    *("--scale", "--pure", "--alpha", "--beta", "--gamma", "--formula", "--epochs", "--rule", "--classes", "--study"),
+    *("--depth", "--fine-tune", "--recipe", "--pretrain", "--noise", "--seeds", "--set", "--latency", "--resolutions"),
+    *("--neighbours", "--score", "--latency-model", "--measured"),
+)
 
 
 @click.command(
@@ -32,13 +39,14 @@ RULES_OWN = ("--scale", "--pure", "--alpha", "--beta", "--gamma", "--formula", "
 )
 @needs("--pure", "--flops")
 @needs("--latency-model", "--latency")
+@needs("--measured", "--latency")
 @click.argument("base", metavar="BASE", type=BASE_NETWORK)
 @click.option(
     "--method",
     required=True,
     metavar="NAME",
     help="compound, fast, resnet-rs, regnet, tinynet, width, depth, resolution, or pycls' strings (d1_w8_g8_r1, dwr); "
-    "searches: greedy, rbis, adjust.",
+    "searches: greedy, rbis, adjust; transfer carries over what a search found.",
 )
 @click.option("--flops", type=Quantity(parse_macs), help="Budget in MACs, which papers call FLOPs, such as 400M.")
 @click.option(
@@ -63,9 +71,18 @@ RULES_OWN = ("--scale", "--pure", "--alpha", "--beta", "--gamma", "--formula", "
     metavar="N",
     help="Of resnet-rs: how long the networks will be trained; deeper from 100 on, else wider; 350 by default.",
 )
+@click.option(
+    "--found",
+    metavar="FILE",
+    help="Of transfer: the .json that a search wrote; carried over to --width times its widths, or to --flops.",
+)
 @click.option("--resolution", type=int, metavar="PX", help="Pixels of the base network; its own by default.")
 @click.option("--classes", type=int, default=1000, show_default=True, help="Outputs of the classifier.")
-@click.option("--rule", metavar="NAME", help="How products become integers, instead of as the method has it.")
+@click.option(
+    "--rule",
+    metavar="NAME",
+    help="How products become integers, instead of as the method, or a search's study, has it.",
+)
 @searching
 @as_json
 def command(
@@ -74,6 +91,7 @@ def command(
     flops: float | None,
     resolution: int | None,
     search: SearchOptions,
+    found: str | None,
     json_: bool,
     **options: Any,
 ) -> None:
@@ -86,13 +104,21 @@ def command(
 
     A search (greedy, rbis, adjust) trains networks on the images of a --study, from its base network or a reduced one
     (--width, --depth). Stop it at any time: the same command goes on, and trains nothing twice.
+
+    transfer trains nothing: it gives what a search found at other widths (--width 2, or --flops), another --resolution,
+    or in a deeper BASE of as many stages.
     """
     if method in SEARCH_NAMES:
-        refuse(RULES_OWN, f"on the search {method}")
-        search_on_ledger(method, base, flops, resolution, search, json_)
+        refuse((*RULES_OWN, "--found"), f"on the search {method}")
+        search_on_ledger(method, base, flops, resolution, search, options["rule"], json_)
         return
+    if method == TRANSFER:
+        refuse((*_NOT_OF_TRANSFER, *RESOURCES), f"on {TRANSFER}, which carries over what a search found")
+        transfer_found(base, found, flops, search.width, resolution, json_)
+        return
+    refuse(("--found",), f"on {method}; it is of {TRANSFER}")
     search.refuse(method)
-    refuse((*RESOURCES, "--latency-model"), f"on {method}, a rule, which trains nothing")
+    refuse((*RESOURCES, "--latency-model", "--measured"), f"on {method}, a rule, which trains nothing")
     own = RuleOptions(**options)
     answer = _answer(base, method, flops, resolution, own)
     if json_:

@@ -32,14 +32,28 @@ from planner.text.quantities import format_count, parse_ms
 if TYPE_CHECKING:
     from planner.searches.running import Search
     from planner.searches.scoring import ChosenBy, SearchResult
+    from planner.searches.stopwatch import MeasuredCost
     from planner.searches.trained import FineTune, TrainedScorer
     from planner.study.ledger import Ledger
     from planner.training.resources import Resources
     from sampler import Architecture
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_OWN = ("study", "fine_tune", "settings", "score", "sizes", "latency", "width", "depth", "pretrain", "noise", "seeds")
-_NAMES = (*_OWN, "neighbours", "where", "latency_model")
+_OWN = (
+    "study",
+    "fine_tune",
+    "settings",
+    "score",
+    "sizes",
+    "latency",
+    "width",
+    "depth",
+    "pretrain",
+    "recipe",
+    "noise",
+    "seeds",
+)
+_NAMES = (*_OWN, "neighbours", "where", "latency_model", "measured")
 
 
 @dataclass(frozen=True)
@@ -55,9 +69,11 @@ class SearchOptions:
         sizes: Resolutions in pixels.
         latency: Budget in milliseconds.
         latency_model: File of a latency model.
+        measured: Name of the runtime by which each candidate is timed.
         width: Width multiplier of the start.
         depth: Depth multiplier of the start.
         pretrain: Epochs of the start, or a file of weights for it.
+        recipe: Recipe of fine-tunes.
         noise: Noise on inherited weights.
         seeds: Trainings of each network.
         neighbours: Whether resolutions beside those before a jump are candidates, too.
@@ -71,9 +87,11 @@ class SearchOptions:
     sizes: list[int] | None
     latency: float | None
     latency_model: str | None
+    measured: str | None
     width: float | None
     depth: float | None
     pretrain: str | None
+    recipe: str | None
     noise: float | None
     seeds: int | None
     neighbours: bool
@@ -110,6 +128,11 @@ def searching(command: _F) -> _F:
             help="Of greedy: epochs of the start, the study's by default; or weights for it, such as timm's.",
         ),
         click.option(
+            "--recipe",
+            metavar="NAME[,VALUE=X..]",
+            help="Of greedy, rbis: how weights are fine-tuned; amplify by default, or amplify,batch_size=128,crop=0.3.",
+        ),
+        click.option(
             "--noise",
             type=Number(0),
             help="Of greedy, rbis: noise on weights of repeated channels, in standard deviations; 0.001.",
@@ -124,6 +147,11 @@ def searching(command: _F) -> _F:
         ),
         click.option("--latency", type=Quantity(parse_ms), help="Of rbis: a budget in time, instead of --flops."),
         click.option("--latency-model", metavar="FILE", help=f"Of rbis: the device's; {LATENCY_FILE} by default."),
+        click.option(
+            "--measured",
+            type=click.Choice(["torch", "compile", "onnxruntime"]),
+            help="Of rbis with --latency: time each candidate by this runtime on --device, instead of by a model.",
+        ),
         click.option(
             "--resolutions", "sizes", callback=integers, metavar="PX,..", help="Of rbis; before a jump by default."
         ),
@@ -141,7 +169,13 @@ def searching(command: _F) -> _F:
 
 
 def search_on_ledger(
-    method: str, base: str, macs: float | None, resolution: int | None, options: SearchOptions, json_: bool
+    method: str,
+    base: str,
+    macs: float | None,
+    resolution: int | None,
+    options: SearchOptions,
+    rule: str | None,
+    json_: bool,
 ) -> None:
     """Runs a search on a study's ledger, or goes on with it, and shows what it found."""
     from planner.commands.progress import TerminalProgress
@@ -149,16 +183,20 @@ def search_on_ledger(
     from planner.searches.trained import TrainedScorer
     from planner.study.folder import cache_of
     from planner.study.opening import open_ledger
+    from planner.training.kept import KeptWorkers
 
     ledger = open_ledger(options.study)
     if ledger.settings.base != base:
         raise PlannerError(
             f"study {ledger.folder.name} is of {ledger.settings.base}, not of {base}; name it, or another"
         )
-    wanted = _wanted(method, macs, _start(ledger, resolution, options), options, ledger)
+    start = start_of(ledger, resolution, options.width or 1.0, options.depth or 1.0, rule or _rule(method, ledger))
+    wanted = _wanted(method, macs, start, options, ledger)
     how = _fine_tune(wanted, options, ledger)
-    scorer = TrainedScorer(ledger, cache_of(ledger.folder), options.where, TerminalProgress(), method, _tell, how)
-    found = run(wanted, scorer, _tell)
+    with KeptWorkers() as kept:
+        told, cache = TerminalProgress(), cache_of(ledger.folder)
+        scorer = TrainedScorer(ledger, cache, options.where, told, method, _tell, how, kept)
+        found = run(wanted, scorer, _tell)
     seconds = sum(ledger.seconds_of(trial) for trial in scorer.trials)
     paths = _written(ledger, found, macs, scorer, seconds, chosen_by(wanted, scorer.inherits))
     if json_:
@@ -170,12 +208,14 @@ def search_on_ledger(
 def _fine_tune(search: Search, options: SearchOptions, ledger: Ledger) -> FineTune:
     """How networks are trained, by what was said."""
     from planner.searches.pretraining import pretraining
-    from planner.searches.trained import FINE_TUNE_EPOCHS, FineTune
+    from planner.searches.trained import FINE_TUNE, FINE_TUNE_EPOCHS, FineTune
+    from planner.study.recipes import recipe_from, recipe_text
     from trainer.observation import INHERITANCE_NOISE
 
     first = None if options.pretrain is None else pretraining(options.pretrain, search.start, ledger)
     noise = INHERITANCE_NOISE if options.noise is None else options.noise
-    return FineTune(options.fine_tune or FINE_TUNE_EPOCHS, noise, options.seeds or 1, first)
+    recipe = recipe_text(recipe_from(options.recipe or FINE_TUNE))
+    return FineTune(options.fine_tune or FINE_TUNE_EPOCHS, recipe, noise, options.seeds or 1, first)
 
 
 def _written(
@@ -213,16 +253,27 @@ def _spaced(numbers: list[int]) -> str:
     return " ".join(map(str, numbers))
 
 
-def _start(ledger: Ledger, resolution: int | None, options: SearchOptions) -> Architecture:
-    """The study's base network, or a reduced one."""
-    from sampler import scaled
+def _rule(method: str, ledger: Ledger) -> str:
+    """The rule that the start of a search is rounded by: the study's, but where layers have any width anyway."""
+    from sampler.families.residual import has_layers
 
-    space, width = ledger.space, options.width or 1.0
-    asked = space.base, resolution or space.resolution, width, options.depth or 1.0
-    start, free = (scaled(*asked, rule=rule) for rule in (space.rule, "free"))
+    return "free" if method == "adjust" and has_layers(ledger.space.network) else ledger.space.rule
+
+
+def start_of(ledger: Ledger, resolution: int | None, width: float, depth: float, rule: str) -> Architecture:
+    """The study's base network, or a reduced one; tells what it costs where rounding changes widths much."""
+    from sampler import architecture_complexity, scaled
+
+    space, classes = ledger.space, ledger.settings.data.classes
+    start, free = (scaled(space.base, resolution or space.resolution, width, depth, rule=one) for one in (rule, "free"))
     if width != 1 and any(abs(one / other - 1) > 0.2 for one, other in zip(start.widths, free.widths, strict=True)):
-        own, other = (" ".join(map(str, one.widths)) for one in (start, free))
-        _tell(f"width {width:g} by rule {space.rule} is {own} channels; for {other} make the study with --rule free")
+        (own, cost), (other, usual) = (
+            (" ".join(map(str, one.widths)), format_count(architecture_complexity(one, classes).macs))
+            for one in (start, free)
+        )
+        _tell(
+            f"width {width:g} by rule {rule} is {own} channels, {cost} MACs; --rule free starts from {other}, {usual}"
+        )
     return start
 
 
@@ -230,11 +281,11 @@ def _wanted(method: str, macs: float | None, start: Architecture, options: Searc
     from planner.searches.running import Search, as_score
 
     if method != "rbis":
-        refuse(("--score", "--latency-model"), f"on {method}; it is of rbis")
+        refuse(("--score", "--latency-model", "--measured"), f"on {method}; it is of rbis")
     if method != "greedy":
         refuse(("--pretrain",), f"on {method}; it is of greedy, whose networks inherit from the start")
     if method == "adjust":
-        refuse(("--fine-tune", "--noise"), "on adjust, which trains each network anew")
+        refuse(("--fine-tune", "--recipe", "--noise"), "on adjust, which trains each network anew")
     if options.score in ("zen", "zen-per-block"):
         refuse(("--seeds",), "with a Zen-score, which trains nothing")
     if options.neighbours and (method != "rbis" or options.sizes):
@@ -250,12 +301,25 @@ def _wanted(method: str, macs: float | None, start: Architecture, options: Searc
     result = Search(method, start, macs, settings, sizes=sizes, score=score, neighbours=options.neighbours)
     if options.latency is None:
         return result
+    if options.measured is not None:
+        refuse(("--latency-model",), "beside --measured, which times the networks themselves")
+        return replace(result, budget=options.latency, cost=_measured(options.measured, options.where.device, ledger))
     limit = limit_of(options.latency, Path(options.latency_model or LATENCY_FILE))
     return replace(
         result,
         budget=options.latency,
         cost=lambda architectures: limit.cost(architectures, ledger.settings.data.classes),
     )
+
+
+def _measured(runtime: str, device: str, ledger: Ledger) -> MeasuredCost:
+    """The latency of networks as this machine has it; kept in the study's folder."""
+    from planner.searches.record import FOLDER
+    from planner.searches.stopwatch import MeasuredCost
+    from trainer.runtimes import Setting, find_device
+
+    setting = Setting(cast(Any, runtime), find_device(device, runtime))
+    return MeasuredCost(setting, ledger.settings.data.classes, ledger.folder / FOLDER / "latency.jsonl", _tell)
 
 
 def _settings(texts: tuple[str, ...]) -> dict[str, str]:

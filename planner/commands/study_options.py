@@ -93,7 +93,9 @@ def made_or_asked_with(command: _F) -> _F:
             help="Share of the training images that scores; 0.2 by default. 0 scores on the validation images.",
         ),
         click.option(
-            "--recipe", metavar="NAME", help="Recipe: fast (default), tinynet, resnet, adjust, amplify, long."
+            "--recipe",
+            metavar="NAME",
+            help="Recipe: fast (default), tinynet, resnet, adjust, amplify, long, adjust-imagenet.",
         ),
         click.option(
             "--keep", type=Whole(0, 1000), metavar="K", help="Keep the weights of the K most accurate trainings."

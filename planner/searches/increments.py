@@ -27,6 +27,7 @@ Combination = tuple[Mover, ...]
 HEAD: Literal["head"] = "head"
 INCREMENT_KINDS: tuple[IncrementKind, IncrementKind] = ("width", "depth")  # the first iteration is of widths
 MOVERS = 5
+THESIS_DIVISOR = 4
 _TIMES = {1: "", 2: " twice"}
 
 
@@ -144,6 +145,14 @@ class Increments:
         """Movers that no width move widens, with the channels that they stay at."""
         movers = self.options.movers(self.network)
         return {mover: _width(parent, mover) for mover in movers if self._wider(parent, mover) == parent}
+
+    def standstill(self) -> str:
+        """A line where a third of the widths or more cannot move from the start; "" where more can."""
+        idle, movers = self.idle(self.start), self.options.movers(self.network)
+        if 3 * len(idle) < len(movers):
+            return ""
+        finer = "" if self.divisor <= THESIS_DIVISOR else f"; --set divisor={THESIS_DIVISOR} is the thesis' own"
+        return f"{len(idle)} of {len(movers)} widths do not move at multiples of {self.divisor}{finer}"
 
     def grown(self, width: int, start: int) -> int:
         """The next width: nearest multiple of the divisor, halves up, and never fewer channels.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -92,12 +93,16 @@ class TrainedProbe:
         accuracy = self.scorer([Candidate(architecture, label=label)])[0]
         if accuracy is None:
             return ProxyProbe(None)
-        trial = self.scorer.scored_by[architecture][0]  # of several seeds the first tells what channels are worth
-        units = self._known(trial) or self._measured(trial)
+        trials = self.scorer.scored_by[architecture]
+        units = [self._known(trial) or self._measured(trial) for trial in trials]
+        increases = [
+            [math.nan if one["loss_increase"] is None else one["loss_increase"] for one in each] for each in units
+        ]
         return ProxyProbe(
             accuracy,
-            tuple(math.nan if unit["loss_increase"] is None else unit["loss_increase"] for unit in units),
-            tuple(unit["name"] for unit in units if unit["capped"]),
+            tuple(statistics.fmean(of_seeds) for of_seeds in zip(*increases, strict=True)),
+            tuple(one["name"] for one in units[0] if one["capped"]),  # which their costs decide, not their weights
+            tuple(value for trial in trials if (value := self.ledger.accuracy_of(trial)) is not None),
         )
 
     @property

@@ -13,11 +13,12 @@ from planner.errors import PlannerError
 from planner.proposers.pool import architectures_frame
 from planner.searches.adjust import AdjustOptions, adjust
 from planner.searches.greedy import GreedyOptions, Rank, greedy
-from planner.searches.increments import RbisOptions
+from planner.searches.increments import Increments, RbisOptions
 from planner.searches.probing import TrainedProbe
 from planner.searches.rbis import Cost, rbis
 from planner.searches.scoring import ChosenBy, Scorer, SearchResult, Tell
 from planner.searches.sizes import sizes_above
+from planner.searches.stopwatch import MeasuredCost
 from planner.searches.trained import TrainedScorer
 from planner.searches.widths import width_vector
 from planner.searches.zen import ZenScorer
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 _Score = Literal["accuracy", "zen", "zen-per-block"]
 _FEWEST = 20  # trainings that a ranking of candidates is learned from
+# Numbers of an adjustment that go with the study's recipe, as the released code takes them on ImageNet.
+_OF_RECIPE: dict[str, dict[str, str]] = {"adjust-imagenet": {"base_rate": "0.2", "rate": "0.1"}}
 _T = TypeVar("_T")
 
 
@@ -104,7 +107,8 @@ def _is_rbis(search: Search) -> bool:
 
 def _adjust(search: Search, scorer: TrainedScorer, classes: int, tell: Tell) -> SearchResult:
     check_units(search.start)
-    options = _made(AdjustOptions, search.settings)
+    usual = _OF_RECIPE.get(scorer.ledger.settings.recipe.name, {})
+    options = _made(AdjustOptions, {**usual, **search.settings})
     vector = width_vector(search.start, classes, options.padding, options.smallest, options.divisor)
     probe = TrainedProbe(scorer, vector.architecture_of, options, one_device(scorer.resources.device))
     return adjust(vector, probe, options, tell, None if search.budget is None else round(search.budget))
@@ -114,8 +118,14 @@ def _rbis(search: Search, budget: float, scorer: TrainedScorer, classes: int, te
     space = scorer.ledger.space
     options = _made(RbisOptions, search.settings)
     highest = min(round(space.resolution * space.r[1]), scorer.ledger.settings.data.side)
-    sizes = search.sizes or sizes_above(search.start, highest, search.cost, options.sizes, search.neighbours)
+    timed = search.cost if isinstance(search.cost, MeasuredCost) else None
+    # Jumps of what is timed would need every size timed well: `planner latency --sweep` does that.
+    jumps = None if timed else search.cost
+    sizes = search.sizes or sizes_above(search.start, highest, jumps, options.sizes, search.neighbours)
     tell(f"resolutions: {', '.join(map(str, sizes))} px")
+    still = Increments(search.start, options).standstill()
+    if still:
+        tell(still)
     chosen: Scorer = scorer
     if search.score != "accuracy":
         memory = scorer.ledger.folder / "searches" / "zen.jsonl"
@@ -123,7 +133,13 @@ def _rbis(search: Search, budget: float, scorer: TrainedScorer, classes: int, te
         # Scores of different sizes do not compare: all are taken at the study's.
         chosen = ZenScorer(classes, 0, per_block, device, resolution=space.resolution, memory=memory)
     cost = search.cost or partial(_macs, classes=classes)
-    return rbis(search.start, budget, cost, chosen, sizes, options, classes, tell)
+    found = rbis(search.start, budget, cost, chosen, sizes, options, classes, tell)
+    about = (
+        [f"latencies timed by {timed.setting.runtime} on {timed.setting.device_name}; {timed.disturbance()}"]
+        if timed
+        else []
+    )
+    return replace(found, notes=(*found.notes, *about, *([still] if still else [])))
 
 
 def _macs(architectures: Any, classes: int) -> Any:

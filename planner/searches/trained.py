@@ -1,11 +1,11 @@
 """A scorer that trains: every score is a trial of a study's ledger, and none is trained twice.
 
 A candidate without a parent is a training of the study like any other. One with a parent inherits the weights of the
-network that the parent was last scored by, and is fine-tuned by the recipe `amplify`: a score beside other fine-tunes
-only, which fits and fronts leave out. A candidate that is its own parent is trained on in the same way: the control of
-those that grew from it, and from then on the network that its children inherit from, so that all networks of an
-iteration have the same epochs behind them. Where a family's networks have no weights to inherit, all are trained from
-scratch.
+network that the parent was last scored by, and is fine-tuned by the recipe `amplify`, or another: a score beside other
+fine-tunes only, which fits and fronts leave out. A candidate that is its own parent is trained on in the same way: the
+control of those that grew from it, and from then on the network that its children inherit from, so that all networks of
+an iteration have the same epochs behind them. Where a family's networks have no weights to inherit, all are trained
+from scratch.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from planner.study.ledger import Ledger
 from planner.study.trials import asked_key
 from planner.training.loop import train_queued
 from planner.training.progress import Listener
-from planner.training.resources import Resources
+from planner.training.resources import MakeEngine, Resources
 from sampler import Architecture, base
 from trainer.inherit import refusal
 from trainer.inheritance.stages import inheritable
 from trainer.observation import INHERITANCE_NOISE
 
 # Network Amplification, section 4.1.
-_FINE_TUNE, FINE_TUNE_EPOCHS = "amplify", 20
+FINE_TUNE, FINE_TUNE_EPOCHS = "amplify", 20
 Asks = Mapping[str, Any]
 Attempts = dict[int, dict[tuple[Architecture, str], tuple[int, str | None]]]  # by seed, as `Records.attempts`
 
@@ -39,6 +39,7 @@ class FineTune:
 
     Attributes:
         epochs: Number of epochs of the fine-tune of inherited weights.
+        recipe: Recipe of it, a text of `planner.study.recipes`.
         noise: Noise on these, as `trainer.inherit.inherit` takes it.
         seeds: How often each network is trained, from the study's seed upwards; its score is their mean, and each
             inherits from the training of its parent with its own seed.
@@ -47,6 +48,7 @@ class FineTune:
     """
 
     epochs: int = FINE_TUNE_EPOCHS
+    recipe: str = FINE_TUNE
     noise: float = INHERITANCE_NOISE
     seeds: int = 1
     pretraining: int | str | None = None
@@ -76,6 +78,7 @@ class TrainedScorer:
         origin: Name of the search, which its trials carry.
         tell: Told what could not be scored.
         how: How they are trained.
+        engine: Makes the engine of each call, such as one whose workers are kept; as `resources` name it by default.
     """
 
     def __init__(
@@ -87,9 +90,10 @@ class TrainedScorer:
         origin: str,
         tell: Tell,
         how: FineTune | None = None,
+        engine: MakeEngine | None = None,
     ) -> None:
         self.ledger, self.cache, self.resources, self.progress = ledger, cache, resources, progress
-        self.origin, self.tell, self.how = origin, tell, how or FineTune()
+        self.origin, self.tell, self.how, self.engine = origin, tell, how or FineTune(), engine
         network = base(ledger.settings.base)
         self.inherits = inheritable(network)
         if not self.inherits:
@@ -148,7 +152,7 @@ class TrainedScorer:
 
     def _heir_of(self, parent: int | str) -> Asks:
         how = self.how
-        return {"keep": True, "parent": parent, "epochs": how.epochs, "recipe": _FINE_TUNE, "noise": how.noise}
+        return {"keep": True, "parent": parent, "epochs": how.epochs, "recipe": how.recipe, "noise": how.noise}
 
     def _attempts(self) -> Attempts:
         return {seed: self.ledger.attempts(seed) for seed in self.seeds}
@@ -164,7 +168,7 @@ class TrainedScorer:
         if not self._unfinished(wishes.values()):
             return
         with self.ledger.training_only(self._unfinished(wishes.values())):
-            train_queued(self.ledger, self.cache, self.resources, self.progress)
+            train_queued(self.ledger, self.cache, self.resources, self.progress, self.engine)
         if left := len(self._unfinished(wishes.values())):
             raise PlannerError(f"{left} trainings of {self.origin} remain; the same command goes on with them")
 

@@ -6,21 +6,15 @@ is a score, not an accuracy: it lies outside of [0, 1], and says nothing of how 
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from planner.errors import PlannerError
+from planner.searches.memory import Memory
 from planner.searches.scoring import Candidate
-from planner.text.documents import number, parse, read_text
 from sampler import Architecture
 from trainer.zero_cost import zen_score
-
-LARGEST_MEMORY = 100_000_000
-BEGINNING = '{"base": "'  # of every line, since keys are sorted
 
 
 class ZenScorer:
@@ -64,8 +58,7 @@ class ZenScorer:
             "image_side": resolution,
         }
         self.per_block = per_block
-        self.memory = None if memory is None else Path(memory)
-        self.known: dict[str, float] = {} if self.memory is None else _read(self.memory)
+        self.memory = Memory(None if memory is None else Path(memory), ("zen",), "remembered Zen-score")
 
     def __call__(self, candidates: Sequence[Candidate]) -> list[float | None]:
         """The score of each, which is no accuracy."""
@@ -77,55 +70,12 @@ class ZenScorer:
         Raises:
             InputError: If it cannot be built.
         """
-        key = _key({**asdict(architecture), **self.settings})
-        if key not in self.known:
-            zen = self._zen(architecture)
-            if self.memory is not None:
-                _append(self.memory, key, zen)
-            self.known[key] = zen
-        return self.known[key] / sum(architecture.depths) if self.per_block else self.known[key]
+        facts = {**asdict(architecture), **self.settings}
+        if facts not in self.memory:
+            self.memory.keep(facts, (self._zen(architecture),))
+        (zen,) = self.memory.get(facts)
+        return zen / sum(architecture.depths) if self.per_block else zen
 
     def _zen(self, architecture: Architecture) -> float:
         wanted = dict(self.settings)
         return zen_score(architecture, resolution=wanted.pop("image_side"), **wanted).zen
-
-
-def _key(facts: dict[str, Any]) -> str:
-    """Equal for equal facts, whether they were tuples or the lists that JSON makes of them."""
-    return json.dumps(facts, sort_keys=True)
-
-
-def _read(path: Path) -> dict[str, float]:
-    """Scores of a memory; a last line that was cut off by a kill is left out."""
-    if not path.exists():
-        return {}
-    text = read_text(path, LARGEST_MEMORY, "no memory of scores", "name another file")
-    *lines, cut_off = text.split("\n")
-    if not BEGINNING.startswith(cut_off[: len(BEGINNING)]):  # some other file, which is not ours to cut
-        raise PlannerError(f"{path}: line {len(lines) + 1} is no remembered Zen-score; name another file")
-    known = {}
-    for line_number, line in enumerate(lines, start=1):
-        try:
-            facts = parse(line)
-            zen = number(facts.pop("zen"), "zen")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise PlannerError(f"{path}: line {line_number} is no remembered Zen-score; name another file") from error
-        known[_key(facts)] = zen
-    return known
-
-
-def _append(path: Path, key: str, zen: float) -> None:
-    """Adds a line, in place of one that was cut off."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab+") as file:
-            end = file.seek(0, os.SEEK_END)
-            file.seek(0)
-            whole = file.read().rfind(b"\n") + 1
-            if whole < end:
-                file.truncate(whole)
-            file.write(json.dumps({**json.loads(key), "zen": zen}, sort_keys=True).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise PlannerError(f"{path}: {error.strerror or error}; name another file") from error

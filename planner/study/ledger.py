@@ -217,9 +217,9 @@ class Ledger(Records):
         Args:
             architecture: Network to train; its r, d, w are the effective ones.
             origin: Name of what asks for it, such as `greedy`.
-            asks: Wishes of its own: `epochs`, `recipe` (a name), `holdout`, `parent` (the trial whose kept network
-                it inherits from, or the name of a network that was given), `noise` (on what it inherits), `keep`
-                (whether its network is kept).
+            asks: Wishes of its own: `epochs`, `recipe` (a text of `planner.study.recipes`), `holdout`, `parent` (the
+                trial whose kept network it inherits from, or the name of a network that was given), `noise` (on what
+                it inherits), `keep` (whether its network is kept).
             seed: Random seed of the training; the study's by default.
         """
         cost = architecture_complexity(architecture, self.settings.data.classes)

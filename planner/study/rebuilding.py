@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from planner.errors import PlannerError
 from planner.study.facts import problem_of
+from planner.study.recipes import recipe_text
 from planner.study.settings import StudySettings
 from planner.study.trials import parameters, recorded, trial_training, widened
 from planner.tables.table import ASKS
@@ -21,7 +21,7 @@ from sampler.knobs import knobs_among
 from sampler.scaling import effective_multipliers
 from trainer.engines.engine import observation_path
 from trainer.observation import Observation
-from trainer.recipe import RECIPES
+from trainer.recipe import RECIPES, Recipe
 
 if TYPE_CHECKING:
     import optuna
@@ -139,8 +139,8 @@ def _asks(one: Observation, asked: Mapping[str, Any], settings: StudySettings) -
     if one.fidelity.epochs != settings.fidelity.epochs:
         asks["epochs"] = one.fidelity.epochs
     recipe = asked.get("recipe") or {}
-    if recipe != asdict(settings.recipe) and recipe.get("name") in RECIPES:
-        asks["recipe"] = recipe["name"]
+    if recipe.get("name") in RECIPES and (own := recipe_text(Recipe(**recipe))) != recipe_text(settings.recipe):
+        asks["recipe"] = own
     holdout = (asked.get("data") or {}).get("holdout")
     if holdout != settings.data.holdout:
         asks["holdout"] = holdout

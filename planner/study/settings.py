@@ -134,6 +134,9 @@ def _named(given: Any) -> Any:
     return {**asdict(recipe_named(name) if isinstance(name, str) else Recipe()), **given}
 
 
+RecipeTable = Annotated[Recipe, _Table(_RECIPE, _named)]
+
+
 class StudySettings(BaseModel):
     """Everything a study's results depend on; written once, when the study is made."""
 
@@ -149,7 +152,7 @@ class StudySettings(BaseModel):
     data: DataSettings
     space: SpaceSettings
     fidelity: Annotated[Fidelity, _Table(_FIDELITY)] = Fidelity()
-    recipe: Annotated[Recipe, _Table(_RECIPE, _named)] = Recipe()
+    recipe: RecipeTable = Recipe()
 
     @model_validator(mode="after")
     def _buildable(self) -> StudySettings:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from planner.study.pace import TIME_COLUMNS, own_seconds
+from planner.study.recipes import recipe_from
 from planner.study.settings import StudySettings
 from planner.tables.status import is_ok, ok_rows
 from planner.tables.table import ASKS
@@ -21,7 +22,6 @@ from sampler.knobs import knob_sizes, with_own_knobs
 from sampler.moves import column_names, stage_columns
 from trainer.declared.loading import shipped_network
 from trainer.observation import Observation, Training
-from trainer.recipe import recipe_named
 from trainer.score import ACCURACY_NAME
 
 if TYPE_CHECKING:
@@ -293,7 +293,7 @@ def trial_training(number: int, facts: Mapping[str, Any], settings: StudySetting
     if "epochs" in asks:
         training = replace(training, fidelity=replace(training.fidelity, epochs=asks["epochs"]))
     if "recipe" in asks:
-        training = replace(training, recipe=recipe_named(asks["recipe"]))
+        training = replace(training, recipe=recipe_from(asks["recipe"]))
     if "holdout" in asks:
         training = replace(training, data=replace(training.data, holdout=asks["holdout"]))
     if "parent" in asks:

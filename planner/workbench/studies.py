@@ -76,7 +76,8 @@ def create_study(
         epochs: Epochs of a training; 3 by default.
         share: Share of the images, in (0, 1]; all by default.
         holdout: Share of the training images that scores, in [0, 0.9]; 0.2 by default.
-        recipe: Name of the recipe: `fast` (default), `tinynet`, `resnet`, `adjust`, `amplify`, `long`.
+        recipe: Name of the recipe: `fast` (default), `tinynet`, `resnet`, `adjust`, `amplify`, `long`,
+            `adjust-imagenet`.
         seed: Random seed of designs and trainings; 0 by default.
         storage: URL of an Optuna storage; SQLite in the study's folder by default.
         score: Number that another trainer's trainings are judged by: `planner.Score("rmse", lower=True)`, or its

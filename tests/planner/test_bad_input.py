@@ -217,10 +217,10 @@ def observation_file(mine):
 
 
 def zen_memory(mine):
-    from planner.searches.zen import _read
+    from planner.searches.zen import ZenScorer
 
     text = '{"architecture": {"base": "x"}, "batch": 4, "zen": 3.5}\n'
-    return text * 3, lambda path: _read(path)
+    return text * 3, lambda path: ZenScorer(memory=path)
 
 
 def formula_file(mine):

@@ -40,6 +40,19 @@ def test_the_rate_grows_with_the_unit_and_the_epoch():
     assert dropout.rates() == pytest.approx([0.05 * 0.3 * place / 18 for place in range(1, 19)])
 
 
+def test_without_the_ramp_all_units_have_the_last_ones_rate():
+    model = build(LAYERED, 2)
+    dropout = ChannelDropout(model, units_of(model, LAYERED, 2), 0.05, ramp=False)
+    dropout.begin_epoch(3, 10)
+    assert dropout.rates() == pytest.approx([0.05 * 0.3] * 18)
+
+
+def test_the_ramp_of_the_recipe_reaches_the_training():
+    one = training(replace(RECIPE, channel_ramp=False))
+    with_ramp, without = (train(each, DATA) for each in (training(), one))
+    assert with_ramp.history != without.history
+
+
 def outputs(model, site, image):
     """What the next module gets from a site: hooks of the same module run in order."""
     seen = []

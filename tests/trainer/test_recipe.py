@@ -76,6 +76,12 @@ def test_adjusts_rate_falls_from_0_15_to_0_001():
     assert found == sorted(found, reverse=True)
 
 
+def test_a_value_that_was_added_since_is_no_fact_of_recipes_that_do_not_use_it():
+    assert "channel_ramp" not in RECIPES["adjust"].facts()
+    assert RECIPES["adjust-imagenet"].facts()["channel_ramp"] is False
+    assert replace(RECIPES["adjust-imagenet"], batch_size=512).scaled_learning_rate == pytest.approx(0.2)
+
+
 def test_the_rate_of_fast_warms_up_and_then_falls_to_nothing():
     found = rates(replace(Recipe(), learning_rate=1.0, warmup=0.2), 100)
     assert found[:20] == sorted(found[:20]) and found[20:] == sorted(found[20:], reverse=True)

@@ -94,9 +94,22 @@ class LocalEngine:
 
     def __enter__(self) -> Self:
         """Starts the processes."""
-        for device in self.devices:
-            self.workers.append(self._start(device))
+        self.start()
         return self
+
+    def start(self) -> None:
+        """Starts those processes that are not there yet."""
+        for device in self.devices[len(self.workers) :]:
+            self.workers.append(self._start(device))
+
+    def resize(self, devices: Sequence[str]) -> None:
+        """Says which processes there shall be from the next start on, while nothing runs; those there are stay.
+
+        Args:
+            devices: Torch device of each process, those of the present ones first.
+        """
+        self.devices = tuple(devices)
+        self.crowding = Crowding(self.devices)
 
     def __exit__(self, *_: object) -> None:
         for worker in self.workers:
@@ -104,6 +117,7 @@ class LocalEngine:
         for worker in self.workers:
             worker.process.join(timeout=10)
             worker.pipe.close()
+        self.workers = []
 
     def pause(self) -> None:
         """Asks every training to write its checkpoint and end, which comes as a `paused` event; takes a step's time."""

@@ -5,9 +5,13 @@ import json
 import pandas as pd
 import pytest
 
+from planner.commands import searching
 from planner.searches.record import read_found
 from planner.searches.running import Search, chosen_by
+from planner.searches.stopwatch import MeasuredCost
+from planner.study.opening import open_ledger
 from sampler import architecture_complexity, scaled
+from trainer.latency import Timing
 
 START = ("--study", "mine", "--width", "0.5", "--depth", "0.5", "--resolution", "64")
 GREEDY = ("scale", "efficientnet_b0", "--method", "greedy", *START, "--flops", "14M")
@@ -108,6 +112,10 @@ def test_rbis_keeps_to_its_budget(new, run, closed_form):
         (("rbis", "--flops", "14M", "--pretrain", "3"), "--pretrain has no effect on rbis; it is of greedy"),
         (("rbis", "--flops", "14M", "--score", "zen", "--seeds", "3"), "--seeds has no effect with a Zen-score"),
         (("adjust", "--noise", "0"), "--noise has no effect on adjust"),
+        (("adjust", "--recipe", "amplify"), "--recipe has no effect on adjust"),
+        (("greedy", "--flops", "14M", "--recipe", "amplify,lr=1"), "'lr=1' is no VALUE=NUMBER"),
+        (("greedy", "--flops", "14M", "--measured", "torch"), "--measured has no effect without --latency"),
+        (("rbis", "--latency", "3ms", "--measured", "torch", "--latency-model", "m"), "beside --measured"),
         (("compound", "--flops", "14M", "--noise", "0"), "compound is a rule and takes no --noise"),
         (("rbis", "--flops", "14M", "--latency", "3ms"), "give --flops or --latency"),
         (("compound", "--flops", "14M", "--set", "a=1"), "compound is a rule and takes no --set"),
@@ -173,5 +181,57 @@ def test_a_width_that_the_rule_rounds_far_away_is_said_with_the_rule_that_does_n
         arguments = ("--study", rule, "--width", "0.75", "--flops", "1M")
         return run("scale", "resnet20_cifar", "--method", "greedy", *arguments)[2]
 
-    words = "width 0.75 by rule inverse is 16 24 48 channels; for 12 24 48 make the study with --rule free"
-    assert words in started("inverse") and "make the study" not in started("free")
+    words = "width 0.75 by rule inverse is 16 24 48 channels, 117.7M MACs; --rule free starts from 12 24 48, 91.57M"
+    assert words in started("inverse") and "starts from" not in started("free")
+
+
+def test_per_layer_adjustments_start_from_the_papers_widths(run, tmp_path):
+    images = ("--data", "fractal:classes=2,train=8,validation=4", "--resolution", "32", "--epochs", "1")
+    assert run("sample", "--study", "thin", "--base", "resnet110_cifar", *images, "--trials", "1")[0] == 0
+    ledger = open_ledger("thin")
+    rule = searching._rule("adjust", ledger)
+    start = searching.start_of(ledger, None, 0.7, 1.0, rule)
+    assert rule == "free" and round(architecture_complexity(start, 100).macs / 1e6) == 121  # the paper's 119M
+    assert searching._rule("greedy", ledger) == "inverse"
+
+
+def test_candidates_are_timed_once_on_the_device(new, run, closed_form, monkeypatch):
+    timed = []
+
+    class Watch:
+        def __init__(self, architectures, setting, classes):
+            self.each = architectures
+
+        def run(self, seconds):
+            timed.extend(self.each)
+
+        def timings(self):
+            each = [architecture_complexity(one, 4).macs / 1e6 for one in self.each]
+            return [Timing(ms, 0.98 * ms, 1.02 * ms, 9, 0.0, 0.0) for ms in each]
+
+    monkeypatch.setattr("planner.searches.stopwatch.Stopwatch", Watch)
+    macs = architecture_complexity(scaled("efficientnet_b0", 64, 0.5, 0.5, rule="inverse"), 4).macs
+    arguments = ("--latency", f"{1.3e-6 * macs}ms", "--measured", "torch", "--device", "cpu", "--resolutions", "60,64")
+    code, printed, told = run("scale", "efficientnet_b0", "--method", "rbis", *START, *arguments, "--set", "keep=3")
+    assert code == 0 and "timed 2 networks on " in told and "latencies timed by torch on " in printed
+    assert len(timed) == len(set(timed)) > 5 and "quartiles 4.0 % of the median apart" in printed
+    known = [json.loads(line) for line in (new.folder / "searches" / "latency.jsonl").read_text().splitlines()]
+    assert len(known) == len(timed) and {one["runtime"] for one in known} == {"torch"}
+    again = run("scale", "efficientnet_b0", "--method", "rbis", *START, *arguments, "--set", "keep=3")
+    assert "too far" not in printed
+    assert again[0] == 0 and len(known) == len(timed) and "all latencies were known" in again[1]
+
+
+def test_widths_that_stand_still_are_said_once_with_the_divisor_that_moves_them(new, run, closed_form):
+    arguments = ("--flops", "4M", "--width", "0.25", "--resolutions", "64", "--set", "keep=1")
+    line = "2 of 5 widths do not move at multiples of 8; --set divisor=4 is the thesis' own"
+    _, printed, told = run("scale", "efficientnet_b0", "--method", "rbis", *START, *arguments)
+    assert line in printed and line in told
+    _, printed, _ = run("scale", "efficientnet_b0", "--method", "rbis", *START, *arguments, "--set", "divisor=4")
+    assert "thesis' own" not in printed
+
+
+def test_unsteady_timings_are_said_to_be():
+    cost = object.__new__(MeasuredCost)
+    cost.spreads = [0.3, 0.7, 0.69]
+    assert cost.disturbance().startswith("quartiles 69.0 % of the median apart, too far to rank networks")

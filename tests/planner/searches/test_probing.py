@@ -9,7 +9,7 @@ import pytest
 from planner.errors import PlannerError
 from planner.searches.adjust import AdjustOptions, adjust
 from planner.searches.probing import TrainedProbe
-from planner.searches.trained import TrainedScorer
+from planner.searches.trained import FineTune, TrainedScorer
 from planner.searches.widths import width_vector
 from planner.study.folder import cache_of
 from planner.study.ledger import Ledger
@@ -140,3 +140,17 @@ def test_stages_of_another_family_are_adjusted_as_well(tmp_path, silent):
     assert len(found.steps) == 2 and abs(found.steps[1].macs / found.steps[0].macs - 1) <= 0.02
     units = json.loads(next(tmp_path.glob("networks/*.json")).read_text())["units"]
     assert [unit["name"] for unit in units] == list(vector.names)
+
+
+def test_of_several_seeds_utilisation_is_the_mean(vector, tmp_path, silent):
+    ledger = ledger_of(tmp_path)
+    how = FineTune(seeds=2)
+    scorer = TrainedScorer(ledger, cache_of(tmp_path), Resources(workers=1, device="cpu"), silent, "adjust", print, how)
+    probed = TrainedProbe(scorer, vector.architecture_of, OPTIONS)(vector.initial, "iteration 1")
+    each = [
+        [unit["loss_increase"] for unit in json.loads(path.read_text())["units"]]
+        for path in sorted(tmp_path.glob("networks/*.json"))
+    ]
+    assert len(each) == 2 and each[0] != each[1]
+    assert probed.increases == pytest.approx([(one + other) / 2 for one, other in zip(*each, strict=True)])
+    assert len(probed.each) == 2 and probed.accuracy == pytest.approx(sum(probed.each) / 2)

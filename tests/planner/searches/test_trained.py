@@ -9,6 +9,7 @@ from planner.searches.scoring import Candidate
 from planner.searches.trained import FineTune, TrainedScorer
 from planner.training.resources import Resources
 from sampler import stratified_design
+from trainer.recipe import RECIPES
 
 
 @pytest.fixture
@@ -50,6 +51,20 @@ def test_a_child_asks_for_its_parents_network_and_a_fine_tune(scorer, one):
     assert scorer.ledger.asks_of(parent) == {"keep": True}
     asks = {"keep": True, "parent": parent, "epochs": 2, "recipe": "amplify", "noise": 0.001}
     assert scorer.ledger.asks_of(child) == asks and scorer.ledger.training(child).noise == 0.001
+
+
+def test_fine_tunes_have_the_recipe_that_was_asked_for(scorer, one, silent):
+    scorer([Candidate(grown(one), parent=one)])
+    how = FineTune(2, recipe="amplify,batch_size=32,crop=0.35")
+    other = TrainedScorer(scorer.ledger, scorer.cache, Resources(), silent, "greedy", print, how)
+    other([Candidate(grown(one), parent=one)])
+    (first,), (second,) = scorer.scored_by[grown(one)], other.scored_by[grown(one)]
+    assert first != second and scorer.scored_by[one] == other.scored_by[one]  # the parent is trained once
+    recipe = scorer.ledger.training(second).recipe
+    assert recipe == replace(RECIPES["amplify"], batch_size=32, crop=0.35)
+    assert scorer.ledger.training(first).recipe == RECIPES["amplify"]
+    asked = scorer.ledger.frame().set_index("trial")["asks"][second]
+    assert "recipe=amplify,crop=0.35" not in asked and "recipe=amplify,batch_size=32,crop=0.35" in asked
 
 
 def test_a_control_is_a_fine_tune_that_later_children_inherit_from(scorer, one):

@@ -1,0 +1,56 @@
+"""A recipe as one line of text, as trials and options say it: `amplify`, or `amplify,batch_size=128,crop=0.35`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+
+from pydantic import TypeAdapter, ValidationError
+
+from planner.errors import PlannerError
+from planner.study.settings import RecipeTable, first_problem
+from trainer.recipe import Recipe, recipe_named
+
+_TABLE: TypeAdapter[Recipe] = TypeAdapter(RecipeTable)
+
+
+def recipe_from(text: str) -> Recipe:
+    """The recipe of a name and of what differs from it.
+
+    Args:
+        text: `NAME` or `NAME,VALUE=NUMBER,..`; the values are the fields of `trainer.recipe.Recipe`.
+
+    Raises:
+        InputError: If there is no such recipe or value, or it is out of range.
+
+    Example:
+        >>> recipe_from("amplify,batch_size=128").batch_size
+        128
+    """
+    name, *pairs = [part.strip() for part in text.split(",")]
+    if not pairs:
+        return recipe_named(name)
+    recipe_named(name)
+    known, values = [one.name for one in fields(Recipe) if one.name != "name"], {}
+    for pair in pairs:
+        key, sign, value = (part.strip() for part in pair.partition("="))
+        if not sign or key not in known:
+            raise PlannerError(f"recipe {text!r}: {pair!r} is no VALUE=NUMBER of it; values are {', '.join(known)}")
+        values[key] = value
+    try:
+        return _TABLE.validate_python({"name": name, **values})
+    except ValidationError as error:
+        raise PlannerError(f"recipe {text!r}: {first_problem(error)}") from error
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """The text that `recipe_from` makes this recipe of.
+
+    Raises:
+        InputError: If no recipe has its name.
+
+    Example:
+        >>> recipe_text(recipe_from("amplify, crop=0.35,batch_size=64"))
+        'amplify,crop=0.35'
+    """
+    usual = asdict(recipe_named(recipe.name))
+    return ",".join([recipe.name, *(f"{key}={value}" for key, value in asdict(recipe).items() if value != usual[key])])
