@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
+    TypeAdapter,
     ValidationError,
     create_model,
     model_validator,
@@ -132,6 +133,29 @@ def _named(given: Any) -> Any:
         return given
     name = given.get("name", Recipe.name)
     return {**asdict(recipe_named(name) if isinstance(name, str) else Recipe()), **given}
+
+
+_RECIPES = TypeAdapter(
+    Annotated[Recipe, _Table(_RECIPE, _named)],
+)
+
+
+def recipe_from(asked: str | Mapping[str, Any], name: str = "recipe") -> Recipe:
+    """A recipe by its name, or by a document of its name and what differs from it.
+
+    Args:
+        asked: The name, or the document.
+        name: Place of it, in errors.
+
+    Raises:
+        InputError: If there is none of that name, or a value is unknown or impossible; names it.
+    """
+    if isinstance(asked, str):
+        return recipe_named(asked)
+    try:
+        return _RECIPES.validate_python(dict(asked))
+    except ValidationError as error:
+        raise InputError(f"{name}: {first_problem(error)}; mend that value") from error
 
 
 class StudySettings(BaseModel):
