@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from planner.scores.calibrated import Calibrated
-    from planner.scores.proxies import Proxy
+    from planner.scores.proxies import ProxyTraining
     from planner.study.ledger import Ledger
     from planner.training.resources import Resources
 
 _COLUMNS = 80
-_NAME_SHOWN = 22
+_NAME_SHOWN = 16
 
 
 @click.command(
@@ -101,7 +101,7 @@ def command(
 
 def _calibrated(
     study: str | None, architectures: str | None, proxies: Sequence[str], where: Resources
-) -> tuple[Ledger, list[Proxy], pd.DataFrame, Path]:
+) -> tuple[Ledger, list[ProxyTraining], pd.DataFrame, Path]:
     """Trains what is missing."""
     from planner.commands.progress import TerminalProgress, decoding
     from planner.scores.calibrate import SCORES, Field, calibrate, given_architectures, own_architectures
@@ -115,7 +115,7 @@ def _calibrated(
     ledger = open_ledger(study)
     asked = [read_proxy(text, ledger.settings) for text in proxies]
     if architectures is None or architectures.isdecimal():
-        n = None if architectures is None else TRIALS.convert(architectures, None, click.get_current_context())
+        n = None if architectures is None else TRIALS.convert(int(architectures), None, click.get_current_context())
         networks = own_architectures(ledger, n)
     else:
         networks = given_architectures(ledger, Path(architectures))
@@ -147,9 +147,9 @@ def _show(found: Calibrated) -> None:
         name = shortened(f"{one.name} *" if one.baseline else one.name, _NAME_SHOWN)
         cells = [estimate_cell(one.measures[measure]) for measure in ("spearman", "kendall")]
         rows.append([name.ljust(_NAME_SHOWN), *cells, *cost])
-    header = ["".ljust(_NAME_SHOWN), f"Spearman, {LEVEL:.0%}", "Kendall", "best in", "cost", "of all"]
+    header = ["".ljust(_NAME_SHOWN), f"Spearman, {LEVEL:.0%}", "Kendall", "best", "cost", "of all"]
     echo_table(header, rows)
-    _say("best in: share of bootstrap resamples with the highest Spearman; of all: of the target's cost; * baseline")
+    _say("best: share of bootstrap resamples with the highest Spearman; of all: of the target's cost; * baseline")
     _say(_chosen_in_words(found))
     chosen = next((one for one in found.audit.scores if one.name == found.choice.chosen), None)
     if chosen is not None:
@@ -175,7 +175,7 @@ def _chosen_in_words(found: Calibrated) -> str:
     )
 
 
-def _offer(found: Calibrated, chosen: Proxy | None, ledger: Ledger) -> None:
+def _offer(found: Calibrated, chosen: ProxyTraining | None, ledger: Ledger) -> None:
     """Prints how another study trains so."""
     import tomli_w
 

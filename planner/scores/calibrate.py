@@ -19,7 +19,7 @@ import numpy as np
 from planner.errors import PlannerError
 from planner.formulas.stages import architectures_of
 from planner.scores.parents import choose_parents
-from planner.scores.proxies import Proxy
+from planner.scores.proxies import ProxyTraining
 from planner.scores.ranks import FEWEST_RANKED
 from planner.study.ledger import Ledger
 from planner.study.pace import TIME_COLUMNS, own_seconds
@@ -41,10 +41,10 @@ from trainer.zero_cost import zen_score
 if TYPE_CHECKING:
     import pandas as pd
 
-Tell = Callable[[str], None]
+_Tell = Callable[[str], None]
 _ORIGIN = "calibrate"
 SCORES = "calibration.csv"  # in the study's folder
-SECONDS = " seconds"  # after the name of a score, the column of what it cost
+OF_SECONDS = " seconds"  # after the name of a score, the column of what it cost
 ZEN = "zen"
 
 
@@ -77,7 +77,7 @@ class Field:
     cache: Path
     resources: Resources
     progress: Listener
-    tell: Tell
+    tell: _Tell
     decoding: Progress | None = None
 
 
@@ -129,7 +129,7 @@ def given_architectures(ledger: Ledger, path: Path) -> list[Architecture]:
     return architectures
 
 
-def calibrate(field: Field, architectures: Sequence[Architecture], proxies: Sequence[Proxy]) -> pd.DataFrame:
+def calibrate(field: Field, architectures: Sequence[Architecture], proxies: Sequence[ProxyTraining]) -> pd.DataFrame:
     """Trains architectures by the study's own training and by every proxy; goes on where it was stopped.
 
     Args:
@@ -173,18 +173,18 @@ def _every(asked: Iterable[Sequence[_Wish | None]]) -> list[_Wish]:
     return [wish for each in asked for wish in each if wish is not None]
 
 
-def _images_of(proxy: Proxy, field: Field) -> dict[str, Any] | None:
+def _images_of(proxy: ProxyTraining, field: Field) -> dict[str, Any] | None:
     """The images of a proxy, as trials ask for them; None where they are the study's."""
     own = field.ledger.settings.data
-    wanted = {"source": proxy.data or own.source, "side": proxy.side or own.side}
-    if wanted == {"source": own.source, "side": own.side}:
+    source, side = proxy.data or own.source, proxy.side or own.side
+    if (source, side) == (own.source, own.side):
         return None
-    found = load_images(proxy.data or own.source, wanted["side"], cache=field.cache, progress=field.decoding)
-    return {**wanted, "classes": len(found.classes), "fingerprint": found.fingerprint}
+    found = load_images(source, side, cache=field.cache, progress=field.decoding)
+    return {"source": source, "side": side, "classes": len(found.classes), "fingerprint": found.fingerprint}
 
 
 def _asked(
-    proxy: Proxy, architectures: Sequence[Architecture], images: Mapping[str, Any] | None, field: Field
+    proxy: ProxyTraining, architectures: Sequence[Architecture], images: Mapping[str, Any] | None, field: Field
 ) -> list[_Wish | None]:
     """The trainings of a proxy, one per architecture; None for one that it cannot train."""
     settings = field.ledger.settings
@@ -201,7 +201,9 @@ def _asked(
     return found
 
 
-def _parents_of(proxy: Proxy, architectures: Sequence[Architecture], field: Field) -> dict[Architecture, Architecture]:
+def _parents_of(
+    proxy: ProxyTraining, architectures: Sequence[Architecture], field: Field
+) -> dict[Architecture, Architecture]:
     """The parent of each network that a proxy trains; those without one are left out."""
     settings = field.ledger.settings
     children = [proxy.architecture(one, settings) for one in architectures]
@@ -209,7 +211,7 @@ def _parents_of(proxy: Proxy, architectures: Sequence[Architecture], field: Fiel
 
 
 def _heirs(
-    proxy: Proxy,
+    proxy: ProxyTraining,
     architectures: Sequence[Architecture],
     parents: Mapping[Architecture, Architecture],
     raised: Mapping[Architecture, _Wish],
@@ -283,13 +285,13 @@ def _written(
         for name, wish in [(target, own[place]), *((name, wishes[place]) for name, wishes in asked.items())]:
             number = None if wish is None else known[wish.key][0]
             row[name] = None if number is None else ledger.accuracy_of(number)
-            row[name + SECONDS] = None if number is None else spent[number]
+            row[name + OF_SECONDS] = None if number is None else spent[number]
         rows.append(row)
     frame = pd.DataFrame(rows)
     for name, parents in raised.items():  # shared by those that inherit
         shared = sum(spent[known[wish.key][0]] for wish in parents.values())
         scored = frame[name].notna()
-        frame.loc[scored, name + SECONDS] += shared / max(int(scored.sum()), 1)
+        frame.loc[scored, name + OF_SECONDS] += shared / max(int(scored.sum()), 1)
     path = ledger.folder / SCORES
     _add_zen(frame, architectures, path, field)
     write_own(path, csv_text(frame))
@@ -313,8 +315,8 @@ def _add_zen(frame: pd.DataFrame, architectures: Sequence[Architecture], path: P
     settings = field.ledger.settings
     before = read_frame(path, "architecture", "scores") if path.is_file() else None
     known: dict[int, tuple[float, float]] = {}
-    if before is not None and {"trial", ZEN, ZEN + SECONDS} <= set(before):
-        kept = before[["trial", ZEN, ZEN + SECONDS]].dropna()
+    if before is not None and {"trial", ZEN, ZEN + OF_SECONDS} <= set(before):
+        kept = before[["trial", ZEN, ZEN + OF_SECONDS]].dropna()
         known = {int(trial): (float(zen), float(cost)) for trial, zen, cost in kept.itertuples(index=False)}
     found = []
     for trial, one in zip(frame["trial"], architectures, strict=True):
@@ -327,4 +329,4 @@ def _add_zen(frame: pd.DataFrame, architectures: Sequence[Architecture], path: P
                 return
             known[trial] = zen, time.process_time() - began
         found.append(known[trial])
-    frame[[ZEN, ZEN + SECONDS]] = found
+    frame[[ZEN, ZEN + OF_SECONDS]] = found

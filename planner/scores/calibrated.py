@@ -10,8 +10,8 @@ import numpy as np
 from planner.errors import PlannerError
 from planner.scores.audit import Audit, audit
 from planner.scores.bootstrap import Trust
-from planner.scores.calibrate import SECONDS
-from planner.scores.choice import Choice, choose_score
+from planner.scores.calibrate import OF_SECONDS
+from planner.scores.choice import ScoreChoice, choose_score
 from planner.scores.ranks import FEWEST_RANKED
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Calibrated:
 
     target: str
     audit: Audit
-    choice: Choice
+    choice: ScoreChoice
     seconds: dict[str, float]
     left_out: dict[str, int]
 
@@ -74,9 +74,9 @@ def judge(frame: pd.DataFrame, name: str, resamples: int = 1000, seed: int = 0) 
     """Judges the scores of a table as `planner.scores.calibrate.calibrate` gives it.
 
     Args:
-        frame: A row per architecture. Each score is followed by a column of its name and `SECONDS`; the first of them
+        frame: A row per architecture. Each score is followed by a column of its name and `OF_SECONDS`; the first of them
             is the target.
-        name: What messages call the table.
+        name: Name of the table in messages.
         resamples: Number of resamples of the bootstrap.
         seed: Random seed of the bootstrap.
 
@@ -84,7 +84,7 @@ def judge(frame: pd.DataFrame, name: str, resamples: int = 1000, seed: int = 0) 
         PlannerError: If it has no two scores, a cell is no number, or too few rows have a target.
     """
     columns = [str(one) for one in frame]
-    pairs = [one for one in columns if one + SECONDS in columns]
+    pairs = [one for one in columns if one + OF_SECONDS in columns]
     if len(pairs) < 2:
         raise PlannerError(f"{name}: no table of `planner calibrate`: it lacks a target and a score, each with seconds")
     target, *names = pairs
@@ -97,7 +97,7 @@ def judge(frame: pd.DataFrame, name: str, resamples: int = 1000, seed: int = 0) 
         raise PlannerError(f"{name}: too few rows with a target and a score ({few}); {FEWEST_RANKED} are wanted")
     found = audit(frame, names, target, resamples=resamples, seed=seed)
     kept = frame.loc[found.frame.index]
-    seconds = {one: float(kept[one + SECONDS].astype(float).sum()) for one in (target, *names)}
+    seconds = {one: float(kept[one + OF_SECONDS].astype(float).sum()) for one in (target, *names)}
     return Calibrated(
         target, found, choose_score(found.frame, names, target, seconds, resamples, seed), seconds, left_out
     )

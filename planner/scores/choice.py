@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from planner.scores.bootstrap import KENDALL_ROWS, LEVEL, Estimate
-from planner.scores.ranks import codes_of, measures_in
+from planner.scores.bootstrap import LEVEL, Estimate
+from planner.scores.ranks import codes_of, spearman_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True)
-class Choice:
+class ScoreChoice:
     """Which score to take.
 
     Attributes:
@@ -47,30 +47,29 @@ def choose_score(
     seconds: Mapping[str, float],
     resamples: int = 1000,
     seed: int = 0,
-) -> Choice:
+) -> ScoreChoice:
     """Compares scores with each other by how they rank a target.
 
     Args:
         frame: `(n, columns)` numbers, none missing; larger is better.
         names: Columns of scores.
         target: Column that they should rank.
-        seconds: What each score costs, by its name.
+        seconds: Cost of each score, by its name.
         resamples: Number of resamples of the bootstrap.
         seed: Random seed of the bootstrap.
     """
-    values, y = np.unique(frame[target].to_numpy(dtype=np.float64), return_inverse=True)
+    y = codes_of(frame[target].to_numpy(dtype=np.float64))
     codes = {name: codes_of(frame[name].to_numpy(dtype=np.float64)) for name in names}
     rng, n = np.random.default_rng(seed), len(y)
 
     def spearmans(rows: np.ndarray) -> list[float]:
-        measure = measures_in(rows, {}, values, y, None, KENDALL_ROWS)
-        return [measure(codes[name])["spearman"] for name in names]
+        return [spearman_of(codes[name][rows], y[rows]) for name in names]
 
     point = dict(zip(names, spearmans(np.arange(n)), strict=True))
     usable = {name: value for name, value in point.items() if not np.isnan(value)}
     best = max(usable, key=lambda name: (usable[name], -seconds[name]), default=None)
     if best is None:
-        return Choice(None, None, False, {}, {})
+        return ScoreChoice(None, None, False, {}, {})
     drawn = np.array([spearmans(rng.integers(0, n, n)) for _ in range(resamples)])  # (resamples, names)
     behind = {
         name: Estimate(why="constant") if name not in usable else _interval(usable[best] - usable[name], gaps)
@@ -80,7 +79,7 @@ def choose_score(
     winner = bool(others) and all(one.lower is None or one.lower > 0 for one in others)
     near = [name for name in usable if name == best or (behind[name].lower or 0.0) <= 0]
     chosen = min(near, key=lambda name: (seconds[name], -usable[name]))
-    return Choice(best, chosen, winner, behind, dict(zip(names, _shares(drawn), strict=True)))
+    return ScoreChoice(best, chosen, winner, behind, dict(zip(names, _shares(drawn), strict=True)))
 
 
 def _interval(value: float, draws: np.ndarray) -> Estimate:

@@ -25,7 +25,7 @@ _OF_IMAGES = (_INHERIT, *_OF_HEIRS, "side", "recipe", "data")
 
 
 @dataclass(frozen=True)
-class Proxy:
+class ProxyTraining:
     """A cheap training, by what differs from the study's own.
 
     Attributes:
@@ -115,7 +115,7 @@ class Proxy:
         return found
 
 
-def read_proxy(text: str, settings: StudySettings) -> Proxy:
+def read_proxy(text: str, settings: StudySettings) -> ProxyTraining:
     """A proxy from a line such as `epochs=3,share=0.2`, `inherit,epochs=20,lr=0.01` or `epochs=9,data=npz:PATH`.
 
     `data=` comes last: a source may hold commas.
@@ -158,7 +158,7 @@ def _check_goes_together(text: str, given: Mapping[str, str], settings: StudySet
             raise _wrong(text, f"{key} is of the image trainer, and the study has another: vary epochs or share")
 
 
-def _proxy(text: str, given: Mapping[str, str]) -> Proxy:
+def _proxy(text: str, given: Mapping[str, str]) -> ProxyTraining:
     values: dict[str, Any] = {}
     changes: dict[str, Any] = {}
     for key, value in given.items():
@@ -181,7 +181,7 @@ def _proxy(text: str, given: Mapping[str, str]) -> Proxy:
         else:
             raise _wrong(text, f"{key!r} is unknown; known: {_INHERIT}, {_KNOWN}")
     named = {"name": " ".join(text.replace(",", " ").split()), **values}
-    return Proxy(**named, changes=changes)
+    return ProxyTraining(**named, changes=changes)
 
 
 def _number(text: str, key: str, value: str, low: float, high: float, kind: type = float) -> Any:
