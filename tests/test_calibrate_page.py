@@ -22,7 +22,7 @@ def test_the_page_s_commands_run(monkeypatch, tmp_path, capsys):
         monkeypatch.setattr(sys, "argv", [*shlex.split(line), *inline])
         main()
     names = {one["name"] for one in json.loads(capsys.readouterr().out.splitlines()[-1])["scores"]}
-    assert {"epochs=1", "few classes", "zen", "macs", "params"} <= names
+    assert {"epochs=2", "few classes", "zen", "macs", "params"} <= names
 
 
 def test_every_part_of_a_proxy_on_the_page_is_one(tmp_path):

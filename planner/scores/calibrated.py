@@ -74,7 +74,7 @@ def judge(frame: pd.DataFrame, name: str, resamples: int = 1000, seed: int = 0) 
     """Judges the scores of a table as `planner.scores.calibrate.calibrate` gives it.
 
     Args:
-        frame: A row per architecture. Each score is followed by a column of its name and `OF_SECONDS`; the first of them
+        frame: A row per architecture. Each score is followed by a column of its name and `OF_SECONDS`; the first one
             is the target.
         name: Name of the table in messages.
         resamples: Number of resamples of the bootstrap.
