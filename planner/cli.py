@@ -37,6 +37,7 @@ COMMANDS = (
     "data",
     "score",
     "audit",
+    "calibrate",
     "report",
     "doctor",
 )

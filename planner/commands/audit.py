@@ -119,7 +119,7 @@ def show_block(found: Audit, title: str, measures: dict[str, str]) -> None:
     rows = [(f"{one.name} *" if one.baseline else one.name, one.measures) for one in found.scores]
     if found.noise and "beyond" not in measures.values():
         rows.append(("(perfect score)", found.noise.measures))
-    cells = [[_cell(values[name], name) for name in measures.values()] for _, values in rows]
+    cells = [[estimate_cell(values[name], name) for name in measures.values()] for _, values in rows]
     taken = sum(2 + max(map(len, column)) for column in zip(measures, *cells, strict=True))
     room = max(8, _COLUMNS - taken)
     names = [shortened(name, room) for name in [title, *(name for name, _ in rows)]]
@@ -134,7 +134,7 @@ def shortened(name: str, room: int) -> str:
     return name if len(name) <= room else f"{name[: room - 2]}.."
 
 
-def _cell(one: Estimate, name: str = "") -> str:
+def estimate_cell(one: Estimate, name: str = "") -> str:
     """A number and its interval."""
     if one.value is None:
         return one.why
@@ -198,9 +198,9 @@ def noise_in_words(found: Audit) -> str:
     ceiling, regret = noise.measures["spearman"], noise.measures["regret_1"]
     return (
         f"noise of the target: one training varies by {noise.std:.2g} (standard deviation), {noise.trainings:.3g} of "
-        f"them are behind each row; a perfect score would reach Spearman {_cell(ceiling)}, and seem to "
-        f"have a regret of {_cell(regret, 'regret')}. One that is among the repeats shares their noise: it looks "
-        "better."
+        f"them are behind each row; a perfect score would reach Spearman {estimate_cell(ceiling)}, and seem to "
+        f"have a regret of {estimate_cell(regret, 'regret')}. One that is among the repeats shares their noise: it "
+        "looks better."
     )
 
 
@@ -228,7 +228,7 @@ def draw(found: Audit, path: Path) -> None:
         axes.plot(choice[score.name], choice[found.target], "*", markersize=11, color="tab:red", label="proxy's best")
         axes.set_xlabel(score.name)
         axes.set_ylabel(found.target)
-        axes.set_title(f"Spearman {_cell(score.measures['spearman'])}", fontsize=9)
+        axes.set_title(f"Spearman {estimate_cell(score.measures['spearman'])}", fontsize=9)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
     write_figure(figure, path)

@@ -54,6 +54,11 @@ def _cosine(a: FloatArray, b: FloatArray) -> float:
     return float(a @ b) / norm if norm > 0 else math.nan
 
 
+def spearman_of(x: IntArray, y: IntArray) -> float:
+    """Spearman of `(n,)` codes with `(n,)` codes; NaN where either is constant."""
+    return _cosine(_ranks(x), _ranks(y))
+
+
 def _partial(xy: float, xz: float, yz: float) -> float:
     """The correlation of x and y given z; NaN where z leaves nothing of one of them."""
     rest = (1 - xz**2) * (1 - yz**2)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from planner.errors import PlannerError
+from planner.study.asks import network_path
 from planner.study.ledger import Ledger
 from planner.study.ranges import MOST_EPOCHS
-from planner.study.trials import network_path
 from sampler import Architecture, base
 from trainer.checkpoint import weights_sha256
 from trainer.inheritance.stages import inheritable

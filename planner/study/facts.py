@@ -57,14 +57,27 @@ class EpochFacts(TypedDict):
     facts: NotRequired[dict[str, float]]
 
 
+class AskedDataFacts(TypedDict):
+    """Other images than the study's."""
+
+    __pydantic_config__ = STRICT  # type: ignore[misc]
+
+    source: str
+    side: Count
+    classes: NotRequired[Channels]
+    fingerprint: NotRequired[str]
+
+
 class AskedFacts(TypedDict, total=False):
     """What a training has of its own."""
 
     __pydantic_config__ = STRICT  # type: ignore[misc]
 
     epochs: Count
-    recipe: str
+    data_share: Annotated[float, Field(gt=0, le=1)]
+    recipe: str | dict[str, Any]
     holdout: float
+    data: AskedDataFacts
     parent: Count | Annotated[str, Field(pattern=r"^pretrained-[0-9a-f]{12}$")]
     noise: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     keep: bool

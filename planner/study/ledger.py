@@ -217,12 +217,14 @@ class Ledger(Records):
         Args:
             architecture: Network to train; its r, d, w are the effective ones.
             origin: Name of what asks for it, such as `greedy`.
-            asks: Wishes of its own: `epochs`, `recipe` (a text of `planner.study.recipes`), `holdout`, `parent` (the
-                trial whose kept network it inherits from, or the name of a network that was given), `noise` (on what
-                it inherits), `keep` (whether its network is kept).
+            asks: Wishes of its own: `epochs`, `data_share`, `recipe` (a text of `planner.study.recipes`), `holdout`,
+                `data` (other images: `source`, `side`, and what is known of them, `classes` and `fingerprint`),
+                `parent` (the trial whose kept network it inherits from, or the name of a network that was given),
+                `noise` (on what it inherits), `keep` (whether its network is kept).
             seed: Random seed of the training; the study's by default.
         """
-        cost = architecture_complexity(architecture, self.settings.data.classes)
+        classes = asks.get("data", {}).get("classes", self.settings.data.classes)
+        cost = architecture_complexity(architecture, classes)
         sizes = architecture.resolution, architecture.depths, architecture.widths
         multipliers = effective_multipliers(self.space.network, *(np.array([one]) for one in sizes))[0]
         facts: dict[str, Any] = {"origin": origin, "tries": 1, "repeat": 0, ASKS: dict(asks)}

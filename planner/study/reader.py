@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from planner.errors import PlannerError
+from planner.study.asks import network_path
 from planner.study.facts import is_ours
 from planner.study.opened import OpenedLedger
 from planner.study.rebuilding import LOST
@@ -26,7 +27,6 @@ from planner.study.trials import (
     asked_key,
     curves_of,
     epochs_frame,
-    network_path,
     parameters,
     timings_of,
     trials_frame,

@@ -113,7 +113,7 @@ def _facts(number: int, one: Observation, settings: StudySettings, listed: Mappi
     facts["repeat"] = max(0, first - settings.seed)
     if first != one.seed:
         facts["first_seed"] = first
-    if asks := _asks(one, one.asked, settings):
+    if asks := _asks(one, one.asked, settings, listed.get(ASKS) or ""):
         facts[ASKS] = asks
     return facts
 
@@ -133,17 +133,25 @@ def _drawn(one: Observation, settings: StudySettings, listed: Mapping[str, str])
     return {"origin": origin, **dict(zip("rdw", multipliers, strict=True))}
 
 
-def _asks(one: Observation, asked: Mapping[str, Any], settings: StudySettings) -> dict[str, Any]:
-    """What a training had of its own, by what its observation says was asked for."""
+def _asks(one: Observation, asked: Mapping[str, Any], settings: StudySettings, words: str) -> dict[str, Any]:
+    """What a training had of its own, by what its observation says was asked for.
+
+    Other images, or a share of them, are its own where trials.csv said so (`words`); else the settings were edited.
+    """
     asks: dict[str, Any] = {}
     if one.fidelity.epochs != settings.fidelity.epochs:
         asks["epochs"] = one.fidelity.epochs
+    if one.fidelity.data_share != settings.fidelity.data_share and "data_share=" in words:
+        asks["data_share"] = one.fidelity.data_share
     recipe = asked.get("recipe") or {}
     if recipe.get("name") in RECIPES and (own := recipe_text(Recipe(**recipe))) != recipe_text(settings.recipe):
         asks["recipe"] = own
-    holdout = (asked.get("data") or {}).get("holdout")
-    if holdout != settings.data.holdout:
-        asks["holdout"] = holdout
+    data = asked.get("data") or {}
+    if data.get("holdout") != settings.data.holdout:
+        asks["holdout"] = data.get("holdout")
+    images = {"source": settings.data.source, "side": settings.data.side}
+    if any(data.get(name, value) != value for name, value in images.items()) and f"data={data['source']}" in words:
+        asks["data"] = {name: data[name] for name in images}
     if asked.get("parent"):
         asks["parent"] = int(asked["parent"]) if asked["parent"].isdigit() else asked["parent"]
         if "noise" in asked:

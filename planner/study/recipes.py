@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -52,5 +53,14 @@ def recipe_text(recipe: Recipe) -> str:
         >>> recipe_text(recipe_from("amplify, crop=0.35,batch_size=64"))
         'amplify,crop=0.35'
     """
+    return ",".join([recipe.name, *(f"{name}={value}" for name, value in recipe_changes(recipe).items())])
+
+
+def recipe_changes(recipe: Recipe) -> dict[str, Any]:
+    """What differs in it from the recipe of its name.
+
+    Raises:
+        InputError: If no recipe has its name.
+    """
     usual = asdict(recipe_named(recipe.name))
-    return ",".join([recipe.name, *(f"{key}={value}" for key, value in asdict(recipe).items() if value != usual[key])])
+    return {name: value for name, value in asdict(recipe).items() if value != usual[name]}

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from planner.study.asks import asked_words, kind_of, network_path, with_asks
 from planner.study.pace import TIME_COLUMNS, own_seconds
-from planner.study.recipes import recipe_from
 from planner.study.settings import StudySettings
 from planner.tables.status import is_ok, ok_rows
 from planner.tables.table import ASKS
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 NEWER = ("cpu_seconds", "threads", "micro_batches", "alone", "peak_bytes")
 COSTS = ("macs", "params", "activations", "memory")
-_APART = ("epochs", "recipe", "holdout", "parent", "noise")  # of that, what makes its accuracy one of another kind
-_UNTOLD_NOISE = 0.1  # of inherited weights, in studies from before trials said it
 _WHOLE = {
     "base_resolution",
     "classes",
@@ -139,7 +137,7 @@ def _task(facts: Mapping[str, Any], settings: StudySettings) -> dict[str, Any]:
     fidelity = settings.fidelity
     usual = {"epochs": facts.get("epochs", fidelity.epochs), "holdout": settings.data.holdout}
     usual["data_share"] = facts.get("data_share", fidelity.data_share)
-    return {**usual, **{name: value for name, value in facts.get(ASKS, {}).items() if name in _APART}}
+    return {**usual, **kind_of(facts.get(ASKS, {}))}
 
 
 def work_of(facts: Mapping[str, Any], settings: StudySettings) -> float:
@@ -150,8 +148,12 @@ def work_of(facts: Mapping[str, Any], settings: StudySettings) -> float:
 
 
 def timings_of(trials: Sequence[optuna.trial.FrozenTrial], settings: StudySettings) -> tuple[FloatArray, FloatArray]:
-    """What finished trainings say of the time: `(n,)` their work (`work_of`), and `(n,)` their own seconds of it."""
-    timed = [one.user_attrs for one in trials if is_ok(one.user_attrs) and one.user_attrs.get("seconds")]
+    """What finished trainings say of the time: `(n,)` their work (`work_of`), and `(n,)` their own seconds of it.
+
+    Those on other images than the study's say nothing: nobody knows here how many these are.
+    """
+    every = (one.user_attrs for one in trials if is_ok(one.user_attrs) and one.user_attrs.get("seconds"))
+    timed = [facts for facts in every if "data" not in facts.get(ASKS, {})]
     columns = ([facts.get(name) for facts in timed] for name in TIME_COLUMNS)
     seconds, cpu_seconds, threads = (np.array(values, dtype=np.float64) for values in columns)
     return np.array([work_of(facts, settings) for facts in timed]), own_seconds(seconds, cpu_seconds, threads)
@@ -185,13 +187,13 @@ def _columns(stages: int, knobs: Sequence[str], reported: Sequence[str]) -> list
 def _row(trial: optuna.trial.FrozenTrial, settings: StudySettings, columns: Sequence[str]) -> dict[str, Any]:
     facts = trial.user_attrs
     architecture = architecture_of(facts)
-    value = facts.get(ACCURACY_NAME)
+    value, data = facts.get(ACCURACY_NAME), facts.get(ASKS, {}).get("data", {})
     return {
         "trial": trial.number,
         "base": architecture.base,
         "base_resolution": settings.space.resolution,
-        "classes": settings.data.classes,
-        "proxy_resolution": settings.data.side,
+        "classes": data.get("classes", settings.data.classes),
+        "proxy_resolution": data.get("side", settings.data.side),
         "stem": architecture.stem,
         "head": architecture.head,
         **parameters(architecture, settings.space.knobs),
@@ -224,7 +226,7 @@ def asked_apart(facts: dict[str, Any], varied: Sequence[str] = ()) -> str | None
         facts: Attributes of the trial.
         varied: Names of the knobs that the study varies.
     """
-    apart = {name: value for name, value in facts.get(ASKS, {}).items() if name in _APART}
+    apart = asked_words(facts.get(ASKS, {}))
     # Networks with other group widths are no points of the study's space, and their integers are no row of its table.
     knobs = facts.get("architecture", {}).get("knobs", {})
     apart.update({name: ",".join(map(str, values)) for name, values in knobs.items() if name not in varied})
@@ -262,12 +264,6 @@ def architecture_of(attributes: dict[str, Any]) -> Architecture:
     return architecture_from(attributes["architecture"])
 
 
-def network_path(folder: Path, number: int | str) -> Path:
-    """Where a trial's trained network is kept, if it was asked to be; or one that was given, by its name."""
-    name = number if isinstance(number, str) else f"{number:06d}"
-    return folder / "networks" / f"{name}.safetensors"
-
-
 def trial_training(number: int, facts: Mapping[str, Any], settings: StudySettings, folder: Path) -> Training:
     """The training of a trial: the study's, but for what the trial asks for itself.
 
@@ -290,15 +286,7 @@ def trial_training(number: int, facts: Mapping[str, Any], settings: StudySetting
         score=settings.score,
         command=settings.command,
     )
-    if "epochs" in asks:
-        training = replace(training, fidelity=replace(training.fidelity, epochs=asks["epochs"]))
-    if "recipe" in asks:
-        training = replace(training, recipe=recipe_from(asks["recipe"]))
-    if "holdout" in asks:
-        training = replace(training, data=replace(training.data, holdout=asks["holdout"]))
-    if "parent" in asks:
-        parent, noise = str(network_path(folder, asks["parent"])), asks.get("noise", _UNTOLD_NOISE)
-        training = replace(training, parent=parent, noise=noise)
+    training = with_asks(training, asks, folder)
     if asks.get("keep") or (settings.keep and not settings.trainer):
         training = replace(training, keep=str(network_path(folder, number)))
     return training

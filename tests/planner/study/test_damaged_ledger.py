@@ -280,6 +280,23 @@ def test_a_lost_ledger_is_not_a_new_study_and_is_made_anew_of_the_observations(r
     assert snapshot(mine.observations) == kept
 
 
+def test_what_a_training_had_of_its_own_is_made_anew_too(new, train):
+    one = new.space.network.architecture()
+    recipe = {"name": "amplify", "learning_rate": 0.02}
+    asks = {"epochs": 3, "recipe": recipe, "data": {"source": "fractal:classes=4,train=9", "side": 32}}
+    new.ask_for(one, "calibrate", asks)
+    train(new)
+    training = new.training(0)
+    assert training.recipe.learning_rate == 0.02 and training.data.source == asks["data"]["source"]
+    observe(new)
+    (new.folder / "ledger.db").unlink()
+    again = Ledger(new.folder, new.settings)
+    assert again.training(0) == training
+    assert again.asks_of(0) == {name: asks[name] for name in ("recipe", "data")}  # the study's epochs are no wish
+    shown = again.frame()["asks"][0]
+    assert shown == "data=fractal:classes=4,train=9 recipe=amplify;learning_rate=0.02"
+
+
 def test_numbers_without_an_observation_stay_free_of_others(mine):
     observe(mine)
     (mine.observations / "000002.json").unlink()
