@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 from planner.study.trials import LearningCurve as Curve
-from planner.training.stopping import EARLIEST, FEWEST_ALIKE, cannot_reach_front, upper_bound
+from planner.study.stopped import FEWEST_ALIKE
+from planner.training.stopping import EARLIEST, cannot_reach_front, upper_bound
 
 EPOCHS = 10
 
