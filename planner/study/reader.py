@@ -311,10 +311,13 @@ class Records(OpenedLedger):
         frame = self.frame()
         if self._table is None:
             self._table = self._usable(frame)
-            stopped = expected_rows(self._finished(), frame, self.settings)
-            if len(stopped):
+            if len(stopped := self.expected()):
                 self._table = replace(self._table, stopped=self._usable(stopped).frame)
         return replace(self._table, frame=self._table.frame.copy())
+
+    def expected(self) -> pd.DataFrame:
+        """Those rows of `frame` whose training was stopped, with what is expected of them (see `expected_rows`)."""
+        return expected_rows(self._finished(), self.frame(), self.settings)
 
     def _usable(self, frame: pd.DataFrame) -> Table:
         return usable(frame, frame_sha256(frame), str(self.folder), self.settings.base, self.settings.score)
