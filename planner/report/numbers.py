@@ -15,8 +15,7 @@ from planner.formulas.coefficients import EFFICIENTNET
 from planner.formulas.exponents import sentences
 from planner.formulas.formula import FormulaCurves
 from planner.formulas.networks import network_inputs
-from planner.formulas.selection import with_stopped
-from planner.formulas.selection import rows_of
+from planner.formulas.selection import rows_of, with_stopped
 from planner.front.pareto import front_mask
 from planner.report.answers import answers_of, budgets_of, front_accuracy
 from planner.report.curves import Band, bands_of

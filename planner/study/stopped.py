@@ -78,7 +78,9 @@ def expected_end(stopped: LearningCurve, finished: Sequence[LearningCurve]) -> t
     if not others or not 0 < done < min(len(one.accuracies) for one in others):
         return None
     last = slice(done - math.ceil(_LAST * done), done)
-    then, final = (np.array(part) for part in zip(*((_mean(one, last), one.accuracies[-1]) for one in others)))
+    then, final = (
+        np.array(part) for part in zip(*((_mean(one, last), one.accuracies[-1]) for one in others), strict=True)
+    )
     now, freedom = _mean(stopped, last), len(others) - 2
     mean, deviation = predicted(then, final, now)
     # A t distribution's variance; where it is stopped, it is not expected to become the best, nor less than it is.
