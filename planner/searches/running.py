@@ -16,13 +16,14 @@ from planner.searches.greedy import GreedyOptions, Rank, greedy
 from planner.searches.increments import RbisOptions
 from planner.searches.probing import TrainedProbe
 from planner.searches.rbis import Cost, rbis
-from planner.searches.scoring import ChosenBy, Scorer, SearchResult, Tell
+from planner.searches.scoring import ChosenBy, SearchResult, Tell
 from planner.searches.sizes import sizes_above
 from planner.searches.trained import TrainedScorer
 from planner.searches.widths import width_vector
 from planner.searches.zen import ZenScorer
 from planner.study.trials import trained
 from planner.surrogates.fit import fit_surrogate
+from planner.training.measuring import Jobs, zen_asked, zen_bytes
 from sampler import Architecture
 from sampler.architecture import stack
 from sampler.complexity import count
@@ -106,8 +107,9 @@ def _adjust(search: Search, scorer: TrainedScorer, classes: int, tell: Tell) -> 
     check_units(search.start)
     options = _made(AdjustOptions, search.settings)
     vector = width_vector(search.start, classes, options.padding, options.smallest, options.divisor)
-    probe = TrainedProbe(scorer, vector.architecture_of, options, one_device(scorer.resources.device))
-    return adjust(vector, probe, options, tell, None if search.budget is None else round(search.budget))
+    one_device(scorer.resources.device)  # refuses one that is not there, before anything is trained
+    with TrainedProbe(scorer, vector.architecture_of, options, tell) as probe:
+        return adjust(vector, probe, options, tell, None if search.budget is None else round(search.budget))
 
 
 def _rbis(search: Search, budget: float, scorer: TrainedScorer, classes: int, tell: Tell) -> SearchResult:
@@ -116,14 +118,24 @@ def _rbis(search: Search, budget: float, scorer: TrainedScorer, classes: int, te
     highest = min(round(space.resolution * space.r[1]), scorer.ledger.settings.data.side)
     sizes = search.sizes or sizes_above(search.start, highest, search.cost, options.sizes, search.neighbours)
     tell(f"resolutions: {', '.join(map(str, sizes))} px")
-    chosen: Scorer = scorer
-    if search.score != "accuracy":
-        memory = scorer.ledger.folder / "searches" / "zen.jsonl"
-        per_block, device = search.score == "zen-per-block", one_device(scorer.resources.device)
-        # Scores of different sizes do not compare: all are taken at the study's.
-        chosen = ZenScorer(classes, 0, per_block, device, resolution=space.resolution, memory=memory)
     cost = search.cost or partial(_macs, classes=classes)
-    return rbis(search.start, budget, cost, chosen, sizes, options, classes, tell)
+    if search.score == "accuracy":
+        return rbis(search.start, budget, cost, scorer, sizes, options, classes, tell)
+    ledger, resources = scorer.ledger, scorer.resources
+    memory = ledger.folder / "searches" / "zen.jsonl"
+    per_block, device = search.score == "zen-per-block", one_device(resources.device)
+    with Jobs(ledger.folder, resources, tell, zen_bytes) as jobs:
+        # Scores of different sizes do not compare: all are taken at the study's.
+        where: dict[str, Any] = {"resolution": space.resolution, "memory": memory, "measure": partial(_zens, jobs)}
+        zen = ZenScorer(classes, 0, per_block, device, **where)
+        return rbis(search.start, budget, cost, zen, sizes, options, classes, tell)
+
+
+def _zens(jobs: Jobs, architectures: Sequence[Architecture], how: Mapping[str, Any]) -> list[float | None]:
+    """Zen-scores by an engine's workers, by the settings of a `ZenScorer`; None for what was given up."""
+    named = {name: how[name] for name in ("classes", "seed", "repeats", "batch")}
+    found = jobs([zen_asked(one, **named, resolution=how["image_side"]) for one in architectures])
+    return [one.accuracy for one in found]
 
 
 def _macs(architectures: Any, classes: int) -> Any:

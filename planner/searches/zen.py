@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,10 @@ from trainer.zero_cost import zen_score
 
 LARGEST_MEMORY = 100_000_000
 BEGINNING = '{"base": "'  # of every line, since keys are sorted
+
+
+# Zen-scores of several architectures by the settings of a scorer; None for one that could not be computed.
+ZenMeasure = Callable[[Sequence[Architecture], Mapping[str, Any]], list[float | None]]
 
 
 class ZenScorer:
@@ -37,6 +41,8 @@ class ZenScorer:
         repeats: Draws of weights and images, at least 2.
         batch: Images of a draw.
         resolution: Side of the images in pixels; each architecture's own by default.
+        measure: Computes the scores of several architectures at once, by the scorer's settings; one by one in this
+            process by default.
         memory: A JSON-lines file that remembers scores between runs; it is made where it is missing, and lines of
             other settings are kept but not used. Plain and divided scores share it.
 
@@ -54,6 +60,7 @@ class ZenScorer:
         batch: int = 16,
         resolution: int | None = None,
         memory: str | Path | None = None,
+        measure: ZenMeasure | None = None,
     ) -> None:
         self.settings: dict[str, Any] = {
             "classes": classes,
@@ -63,12 +70,20 @@ class ZenScorer:
             "batch": batch,
             "image_side": resolution,
         }
-        self.per_block = per_block
+        self.per_block, self.measure = per_block, measure
         self.memory = None if memory is None else Path(memory)
         self.known: dict[str, float] = {} if self.memory is None else _read(self.memory)
 
     def __call__(self, candidates: Sequence[Candidate]) -> list[float | None]:
-        """The score of each, which is no accuracy."""
+        """The score of each, which is no accuracy; None where it could not be computed."""
+        architectures = list(dict.fromkeys(one.architecture for one in candidates))
+        unknown = [one for one in architectures if self._key_of(one) not in self.known]
+        if self.measure is not None and unknown:
+            for one, zen in zip(unknown, self.measure(unknown, self.settings), strict=True):
+                if zen is not None:
+                    self._remember(one, zen)
+            lost = {one for one in unknown if self._key_of(one) not in self.known}
+            return [None if one.architecture in lost else self.score(one.architecture) for one in candidates]
         return [self.score(one.architecture) for one in candidates]
 
     def score(self, architecture: Architecture) -> float:
@@ -77,13 +92,19 @@ class ZenScorer:
         Raises:
             InputError: If it cannot be built.
         """
-        key = _key({**asdict(architecture), **self.settings})
+        key = self._key_of(architecture)
         if key not in self.known:
-            zen = self._zen(architecture)
-            if self.memory is not None:
-                _append(self.memory, key, zen)
-            self.known[key] = zen
+            self._remember(architecture, self._zen(architecture))
         return self.known[key] / sum(architecture.depths) if self.per_block else self.known[key]
+
+    def _key_of(self, architecture: Architecture) -> str:
+        return _key({**asdict(architecture), **self.settings})
+
+    def _remember(self, architecture: Architecture, zen: float) -> None:
+        key = self._key_of(architecture)
+        if self.memory is not None:
+            _append(self.memory, key, zen)
+        self.known[key] = zen
 
     def _zen(self, architecture: Architecture) -> float:
         wanted = dict(self.settings)

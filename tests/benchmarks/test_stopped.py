@@ -90,9 +90,7 @@ def study(table, part, networks, seed):
         "expected, said exact": (imputed, None),
         "all trained": (pool.iloc[:networks], None),
     }
-    best = {
-        row: max(curves[o].accuracies[-1] for o in ended if curves[o].macs <= curves[row].macs) for row in stopped
-    }
+    best = {row: max(curves[o].accuracies[-1] for o in ended if curves[o].macs <= curves[row].macs) for row in stopped}
     found = {name: judged(*what, pool.iloc[networks:], pool, seed) for name, what in rows.items()}
     facts = {
         "stopped": len(stopped),
