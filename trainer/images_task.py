@@ -68,7 +68,8 @@ def observe_images(training: Training, images: ImageData | None, conditions: Con
     if training.network is not None:
         know_shipped(training.network)
     if training.measure is not None:
-        return trainer.measured(training, images if training.measure.what == "utilization" else None, conditions)
+        where = conditions.device, conditions.threads, conditions.alone
+        return trainer.measured(training, images if training.measure.what == "utilization" else None, *where)
     assert images is not None
     torch.set_num_threads(conditions.threads)
     weights = trainer.inherited_weights(training, len(images.classes)) if training.parent else None

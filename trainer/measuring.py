@@ -17,20 +17,23 @@ from trainer.channel_units import units_of
 from trainer.device_errors import CrowdedError, first_line, is_out_of_memory
 from trainer.image_data import ImageData
 from trainer.observation import EpochRecord, Observation, Status, Training
-from trainer.protocol import Conditions
 from trainer.scoring import splits
 from trainer.utilization import utilization
 from trainer.weights import load_trained
 from trainer.zero_cost import zen_score
 
 
-def measured(training: Training, images: ImageData | None, conditions: Conditions) -> Observation:
+def measured(
+    training: Training, images: ImageData | None, device: str, threads: int, alone: bool = True
+) -> Observation:
     """Measures what `training.measure` says, of its network or of the trained one that is its parent.
 
     Args:
-        training: What is asked; its recipe says nothing here.
+        training: Measurement that is asked for; its recipe says nothing here.
         images: Images of the study; None where a measurement needs none.
-        conditions: Device and threads.
+        device: Torch device.
+        threads: Threads to compute with.
+        alone: Whether nothing else of the engine shares the device.
 
     Returns:
         An observation whose one epoch holds the numbers as its facts, those that are finite, with an `accuracy` that
@@ -39,17 +42,17 @@ def measured(training: Training, images: ImageData | None, conditions: Condition
     Raises:
         CrowdedError: If memory ran out beside others.
     """
-    torch.set_num_threads(conditions.threads)
+    torch.set_num_threads(threads)
     began = time.perf_counter()
     status: Status = "ok"
     facts, message = {}, ""
     try:
-        found = _zen(training, conditions) if images is None else _utilization(training, images, conditions)
+        found = _zen(training, device) if images is None else _utilization(training, images, device)
         facts = {name: value for name, value in found.items() if math.isfinite(value)}
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        if not conditions.alone:
+        if not alone:
             raise CrowdedError(first_line(error)) from error
         status, message = "out_of_memory", first_line(error)
     architecture = training.architecture
@@ -67,29 +70,29 @@ def measured(training: Training, images: ImageData | None, conditions: Condition
         params=cost.params,
         activations=cost.activations,
         seconds=time.perf_counter() - began,
-        device=conditions.device,
+        device=device,
         message=message,
         history=(EpochRecord(1, None, mean, None, facts),) if status == "ok" else (),
         memory=cost.memory,
-        threads=conditions.threads,
+        threads=threads,
     )
 
 
-def _zen(training: Training, conditions: Conditions) -> dict[str, float]:
+def _zen(training: Training, device: str) -> dict[str, float]:
     wanted = training.measure
     assert wanted is not None
-    where = conditions.device, wanted.resolution or None
+    where = device, wanted.resolution or None
     found = zen_score(training.architecture, training.classes, wanted.repeats, wanted.batch, training.seed, *where)
     return {"zen": found.zen, "zen_std": found.zen_std, "zen_per_block": found.zen_per_block}
 
 
-def _utilization(training: Training, images: ImageData, conditions: Conditions) -> dict[str, float]:
+def _utilization(training: Training, images: ImageData, device: str) -> dict[str, float]:
     wanted = training.measure
     assert wanted is not None
     model, architecture, classes = load_trained(Path(training.parent))
     _, score = splits(training, images)
-    on_device = DeviceImages(score, architecture.resolution, torch.device(conditions.device))
-    model = model.to(conditions.device)
+    on_device = DeviceImages(score, architecture.resolution, torch.device(device))
+    model = model.to(device)
     how = wanted.base_rate, wanted.cap, wanted.repeats, training.seed
     found = utilization(model, on_device, units_of(model, architecture, classes), *how, only=wanted.units)
     return {

@@ -71,7 +71,7 @@ class Command:
 
 
 @dataclass(frozen=True)
-class Measure:
+class NetworkMeasure:
     """What is measured of a network instead of training it (`trainer.measuring`).
 
     Attributes:
@@ -118,7 +118,7 @@ class Training:
         command: Program that trains; None where `trainer` is not `COMMAND`.
         limit: Seconds after which it is ended, those before it was interrupted included; 0 for never. Its result does
             not depend on it.
-        measure: What is measured instead of training; None for a training.
+        measure: Quantity that is measured instead of training; None for a training.
     """
 
     architecture: Architecture
@@ -135,7 +135,7 @@ class Training:
     score: Score = ACCURACY
     command: Command | None = None
     limit: float = 0.0
-    measure: Measure | None = None
+    measure: NetworkMeasure | None = None
 
     def facts(self) -> dict[str, Any]:
         """What was asked for beside architecture, fidelity and seed, in JSON's types; wherever the study's folder is.

@@ -26,7 +26,7 @@ from trainer.channel_units import check_units, units_of
 from trainer.declared.loading import shipped_network
 from trainer.files import write_atomically
 from trainer.measuring import units_measured
-from trainer.observation import Measure, Training
+from trainer.observation import NetworkMeasure, Training
 from trainer.weights import load_trained
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class TrainedProbe:
         names = [unit.name for unit in units_of(model, architecture, classes)]
         parts = [tuple(names[first : first + UNITS_A_JOB]) for first in range(0, len(names), UNITS_A_JOB)]
         measures = [
-            Measure("utilization", options.times, units=part, base_rate=options.base_rate, cap=options.cap)
+            NetworkMeasure("utilization", options.times, units=part, base_rate=options.base_rate, cap=options.cap)
             for part in parts
         ]
         data, network = settings.data_spec(self.scorer.cache), shipped_network(settings.base)

@@ -68,7 +68,7 @@ def expected_end(stopped: LearningCurve, finished: Sequence[LearningCurve]) -> t
     """The final accuracy that is expected of a training that was stopped, and the variance of that.
 
     Args:
-        stopped: Its curve as far as it goes.
+        stopped: Curve as far as it goes.
         finished: Trainings of the same task that went through all epochs.
 
     Returns:

@@ -216,10 +216,10 @@ class Coordinator:
         if (observation.micro_batches or 1) > 1 and not self.parts_told:
             self.parts_told = True
             self.progress.note(
-                f"trial {number}: memory was short, so its batches were done in {observation.micro_batches} parts. Batch "
-                "norm, where a network has it, saw the statistics of the parts: its accuracy is not quite comparable "
-                "with others'. The column micro_batches says which trials these are; a smaller batch_size in study.toml, "
-                "in another study, treats all alike"
+                f"trial {number}: memory was short, so its batches were done in {observation.micro_batches} parts, "
+                "whose statistics batch norm saw (where the network has it): its accuracy is not quite comparable with "
+                "others'. The column micro_batches says which trials these are; a smaller batch_size, in another "
+                "study, treats all alike"
             )
         forget_networks(self.ledger)
         if (began := time.monotonic()) < self.export_at:

@@ -30,14 +30,14 @@ from trainer.declared.loading import shipped_network
 from trainer.engines.engine import ON_THE_WAY, Engine, Event, Workplace, observation_path, write_observation
 from trainer.engines.placement import training_bytes
 from trainer.mending import told
-from trainer.observation import DataSpec, Fidelity, Measure, Observation, Training
+from trainer.observation import DataSpec, Fidelity, NetworkMeasure, Observation, Training
 from trainer.recipe import Recipe
 from trainer.tasks import task_named
 
 MEASURED = "measured"  # the folder in a study's
 _AT_ONCE = 8  # workers that are begun for what is asked first, and may be few; as many as fit where more is asked
 _DIGITS = 12  # hexadecimal, of a key
-Tell = Callable[[str], None]
+_Tell = Callable[[str], None]
 
 
 class Jobs:
@@ -51,7 +51,7 @@ class Jobs:
     """
 
     def __init__(
-        self, folder: Path, resources: Resources, tell: Tell, bytes_needed: Callable[[Sequence[Training]], int]
+        self, folder: Path, resources: Resources, tell: _Tell, bytes_needed: Callable[[Sequence[Training]], int]
     ) -> None:
         self.folder, self.resources, self.tell, self.bytes_needed = folder / MEASURED, resources, tell, bytes_needed
         self.waiting: deque[int] = deque()
@@ -75,7 +75,7 @@ class Jobs:
         """Does what was not done before.
 
         Args:
-            wanted: What is asked: trainings, or what is measured instead.
+            wanted: Trainings, or measurements of networks.
             done: Told of each that ends.
 
         Returns:
@@ -181,7 +181,7 @@ def zen_asked(
     resolution: int | None = None,
 ) -> Training:
     """What is asked of a job that computes a Zen-score, as `trainer.zero_cost.zen_score` does."""
-    measure = Measure("zen", repeats, batch, resolution or 0)
+    measure = NetworkMeasure("zen", repeats, batch, resolution or 0)
     usual, network = (Fidelity(), Recipe(), DataSpec()), shipped_network(architecture.base)
     return Training(architecture, *usual, seed, classes=classes, network=network, measure=measure)
 
@@ -196,7 +196,7 @@ def zen_bytes(wanted: Sequence[Training]) -> int:
     return int(training_bytes(sized, classes, batch, 0, 0, int(sized.resolution.max())).max())
 
 
-def with_images(ledger: Records, cache: Path, resources: Resources, tell: Tell) -> Jobs:
+def with_images(ledger: Records, cache: Path, resources: Resources, tell: _Tell) -> Jobs:
     """Jobs that need the images of a study, which are decoded first.
 
     Raises:

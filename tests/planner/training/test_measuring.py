@@ -125,7 +125,6 @@ def test_a_record_of_another_question_is_not_taken_for_an_answer(tmp_path):
 def test_where_memory_runs_out_beside_others_it_waits_until_it_is_alone():
     from trainer.device_errors import CrowdedError
     from trainer.measuring import measured
-    from trainer.protocol import Conditions
 
     def full(*_):
         raise MemoryError("no more")
@@ -133,8 +132,8 @@ def test_where_memory_runs_out_beside_others_it_waits_until_it_is_alone():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trainer.measuring.zen_score", full)
         with pytest.raises(CrowdedError):
-            measured(asked(), None, Conditions("cpu", 1, refuse, None, alone=False))
-        found = measured(asked(), None, Conditions("cpu", 1, refuse, None))
+            measured(asked(), None, "cpu", 1, alone=False)
+        found = measured(asked(), None, "cpu", 1)
     assert (found.status, found.accuracy, found.message) == ("out_of_memory", None, "no more")
 
 
