@@ -68,8 +68,8 @@ def observe_images(training: Training, images: ImageData | None, conditions: Con
     if training.network is not None:
         know_shipped(training.network)
     if training.measure is not None:
-        where = conditions.device, conditions.threads, conditions.alone
-        return trainer.measured(training, images if training.measure.what == "utilization" else None, *where)
+        needed = images if training.measure.what == "utilization" else None
+        return trainer.measured(training, needed, conditions.device, conditions.threads, conditions.alone)
     assert images is not None
     torch.set_num_threads(conditions.threads)
     weights = trainer.inherited_weights(training, len(images.classes)) if training.parent else None
