@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainer.inherit import inherited_weights
+    from trainer.measuring import measured
     from trainer.network import build
     from trainer.proxy import train
 
 # Where each name lives.
-_PUBLIC = {"build": "trainer.network", "inherited_weights": "trainer.inherit", "train": "trainer.proxy"}
+_PUBLIC = {
+    "build": "trainer.network",
+    "inherited_weights": "trainer.inherit",
+    "measured": "trainer.measuring",
+    "train": "trainer.proxy",
+}
 
-__all__ = ["build", "inherited_weights", "train"]
+__all__ = ["build", "inherited_weights", "measured", "train"]
 
 
 def __getattr__(name: str) -> Any:

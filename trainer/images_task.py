@@ -48,7 +48,9 @@ class ImagesTask:
         return int(training_bytes(architectures, classes, batch, fitted, scoring, data.side).max())
 
     def observe(self, training: Training, conditions: Conditions) -> Observation:
-        """Does one training, as `TrainingTask` says."""
+        """Does one training, or measures something, as `TrainingTask` says."""
+        if training.measure is not None and training.measure.what == "zen":
+            return observe_images(training, None, conditions)
         spec = training.data
         if self._images is None or spec != self._spec:
             self._spec = self._images = None
@@ -59,12 +61,16 @@ class ImagesTask:
         return observe_images(training, self._images, conditions)
 
 
-def observe_images(training: Training, images: ImageData, conditions: Conditions) -> Observation:
-    """Does one training on images that are there, as `ImagesTask.observe` does."""
+def observe_images(training: Training, images: ImageData | None, conditions: Conditions) -> Observation:
+    """Does one training on images that are there, as `ImagesTask.observe` does; None for what needs none."""
     import torch
 
     if training.network is not None:
         know_shipped(training.network)
+    if training.measure is not None:
+        needed = images if training.measure.what == "utilization" else None
+        return trainer.measured(training, needed, conditions.device, conditions.threads, conditions.alone)
+    assert images is not None
     torch.set_num_threads(conditions.threads)
     weights = trainer.inherited_weights(training, len(images.classes)) if training.parent else None
     keep = Path(training.keep) if training.keep else None

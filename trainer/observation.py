@@ -71,6 +71,33 @@ class Command:
 
 
 @dataclass(frozen=True)
+class NetworkMeasure:
+    """What is measured of a network instead of training it (`trainer.measuring`).
+
+    Attributes:
+        what: Zen-score of the architecture, or utilisation of the channels of the trained network that is the parent.
+        repeats: Draws of weights and images, or of masks; at least 2.
+        batch: Images of a draw; of Zen-scores alone, as is
+        resolution: Side of these images in pixels; 0 for the architecture's own.
+        units: Names of the units that are measured, of all of which the drop rates depend; of utilisation alone, as are
+        base_rate: Drop rate of a unit of mean cost, and
+        cap: largest drop rate.
+    """
+
+    what: Literal["zen", "utilization"]
+    repeats: int
+    batch: int = 0
+    resolution: int = 0
+    units: tuple[str, ...] = ()
+    base_rate: float = 0.0
+    cap: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it in JSON's types."""
+        return {**asdict(self), "units": list(self.units)}
+
+
+@dataclass(frozen=True)
 class Training:
     """One training asked for: everything its result depends on.
 
@@ -91,6 +118,7 @@ class Training:
         command: Program that trains; None where `trainer` is not `COMMAND`.
         limit: Seconds after which it is ended, those before it was interrupted included; 0 for never. Its result does
             not depend on it.
+        measure: Quantity that is measured instead of training; None for a training.
     """
 
     architecture: Architecture
@@ -107,6 +135,7 @@ class Training:
     score: Score = ACCURACY
     command: Command | None = None
     limit: float = 0.0
+    measure: NetworkMeasure | None = None
 
     def facts(self) -> dict[str, Any]:
         """What was asked for beside architecture, fidelity and seed, in JSON's types; wherever the study's folder is.
@@ -116,7 +145,7 @@ class Training:
         data = {"source": self.data.source, "side": self.data.side, "holdout": self.data.holdout}
         kept = {"parent": Path(self.parent).stem, "keep": Path(self.keep).stem, **self._noise()}
         other = {"trainer": self.trainer} if self.trainer else {}
-        own = {**self._score(), **self._command(), **self._network()}
+        own = {**self._score(), **self._command(), **self._network(), **self._measure()}
         return {"recipe": self.recipe.facts(), "data": data, **kept, **other, **own}
 
     def key(self) -> dict[str, Any]:
@@ -127,8 +156,8 @@ class Training:
         asked = {**asdict(self), "recipe": self.recipe.facts()}
         if not self.trainer:
             del asked["trainer"], asked["classes"]
-        del asked["network"], asked["score"], asked["command"], asked["limit"], asked["noise"]
-        return asked | self._noise() | self._score() | self._command() | self._network()
+        del asked["network"], asked["score"], asked["command"], asked["limit"], asked["noise"], asked["measure"]
+        return asked | self._noise() | self._score() | self._command() | self._network() | self._measure()
 
     def _noise(self) -> dict[str, float]:
         return {"noise": self.noise} if self.parent else {}
@@ -138,6 +167,9 @@ class Training:
 
     def _command(self) -> dict[str, str]:
         return {} if self.command is None else {"command": self.command.line, "score_file": self.command.score_file}
+
+    def _measure(self) -> dict[str, Any]:
+        return {} if self.measure is None else {"measure": self.measure.as_dict()}
 
     def _network(self) -> dict[str, str]:
         if self.network is None:

@@ -13,7 +13,7 @@ unit reaches p = 1; a unit at the cap loses fewer MACs, and says so. Channels th
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -68,8 +68,11 @@ def utilization(
     cap: float = 0.5,
     times: int = 5,
     seed: int = 0,
+    only: Collection[str] | None = None,
 ) -> list[Utilization]:
-    """Utilisation of every unit, in the order given; the network is left in evaluation mode, and otherwise as it was.
+    """Utilisation of every unit, in the order given, or of some of them.
+
+    The network is left in evaluation mode, and otherwise as it was.
 
     Args:
         model: A trained network, on the device of the images.
@@ -79,6 +82,7 @@ def utilization(
         cap: Largest drop rate.
         times: Passes over the images, each with new masks.
         seed: Random seed of the masks. A unit's masks depend on its own shapes and rate only.
+        only: Names of the units that are measured; None for all.
 
     Raises:
         InputError: If there are no units or images, a rate is not between 0 and 1, or times is below 2.
@@ -89,6 +93,8 @@ def utilization(
     whole_loss, whole_accuracy = _score(model, images)
     results = []
     for unit, rate in zip(units, rates, strict=True):
+        if only is not None and unit.name not in only:
+            continue
         with discarding(model, unit, rate, torch.Generator().manual_seed(seed)):
             scores = [_score(model, images) for _ in range(times)]
         increases = [loss - whole_loss for loss, _ in scores]

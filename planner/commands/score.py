@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from planner.commands.options import as_json, echo_json, study
+from planner.commands.options import WORKERS, as_json, echo_json, study
 from planner.commands.types import Whole
 from planner.errors import PlannerError
 
@@ -25,9 +25,10 @@ from planner.errors import PlannerError
     metavar="EPOCHS",
     help="Accuracy after so many epochs of fine-tuning weights inherited from a few small parents, trained once each.",
 )
-@click.option("--device", default="auto", show_default=True, help="Torch device; auto for a GPU where there is one.")
+@click.option("--workers", type=WORKERS, default=0, help="Processes; one per core by default.")
+@click.option("--device", default="auto", show_default=True, help="Torch device; cuda for all GPUs, cuda:1 for one.")
 @as_json
-def command(study: str | None, zen: bool, inherit: int, device: str, json_: bool) -> None:
+def command(study: str | None, zen: bool, inherit: int, workers: int, device: str, json_: bool) -> None:
     """Scores every architecture that a study has trained, and writes them with their accuracies to scores.csv.
 
     Stop it at any time: the same command goes on. `planner audit` then says whether a score can be trusted.
@@ -36,6 +37,7 @@ def command(study: str | None, zen: bool, inherit: int, device: str, json_: bool
     from planner.scores.score import cost_of_inheritance, score
     from planner.study.folder import cache_of
     from planner.study.opening import read_ledger
+    from planner.training.resources import Resources
 
     if not (zen or inherit):
         raise PlannerError("no score asked for: give --zen, --inherit EPOCHS or both")
@@ -44,7 +46,8 @@ def command(study: str | None, zen: bool, inherit: int, device: str, json_: bool
     def tell(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    frame = score(ledger, cache_of(ledger.folder), zen, inherit, device, tell)
+    where = Resources(workers=workers, device=device)
+    frame = score(ledger, cache_of(ledger.folder), zen, inherit, where, tell)
     path = ledger.folder / "scores.csv"
     if json_:
         echo_json({"study": ledger.folder.name, "scores": str(path), "rows": len(frame)})

@@ -30,7 +30,15 @@ from planner.fitting.transfer import prior_named
 from planner.formulas.formula import FormulaCurves
 from planner.formulas.kinds import FORMULA_KINDS, FormulaKind
 from planner.formulas.networks import stages_varied, with_integers
-from planner.formulas.selection import FitSelection, belief, learned_rows, noise_variances, observed_accuracy, select
+from planner.formulas.selection import (
+    FitSelection,
+    belief,
+    learned_rows,
+    noise_variances,
+    observed_accuracy,
+    select,
+    with_stopped,
+)
 from planner.formulas.stages import column_ranges
 from planner.front import pareto
 from planner.gaussian.curve import Curve
@@ -184,9 +192,10 @@ def _answers(table: Table, selection: FitSelection, seed: int) -> AnswerModel | 
     surrogate = selection.surrogate
     if surrogate is None or not set(surrogate.inputs) <= set(integer_names(base_named(table.base))):
         return None
-    rows, noise = learned_rows(len(table.frame), seed), noise_variances(table)
+    taught = with_stopped(table)
+    rows, noise = learned_rows(len(taught.frame), seed), noise_variances(taught)
     noise = None if noise is None else noise[rows]
-    return answer_model(table.frame.iloc[rows], surrogate.inputs, noise_variance=noise, seed=seed, surrogate=surrogate)
+    return answer_model(taught.frame.iloc[rows], surrogate.inputs, noise_variance=noise, seed=seed, surrogate=surrogate)
 
 
 def _check(table: Table) -> None:
@@ -301,6 +310,7 @@ def _provenance(table: Table, selection: FitSelection, seed: int, share: float) 
         "stage_varied": [stages_varied(table), len(table.frame)],  # so many rows scaled stages apart, of so many
         "ranges": column_ranges(table.frame, base_named(table.base)),
         "left_out": table.left_out,
+        **({} if table.stopped is None else {"expected_of_stopped": len(table.stopped)}),  # rows of the surrogate, too
         "table_sha256": table.sha256,
         "seed": seed,
         "share": share,

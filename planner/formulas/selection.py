@@ -7,7 +7,7 @@ What a training is worth lies between what it expects and what was measured: see
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from planner.front import pareto
 from planner.surrogates.fit import fit_surrogate
 from planner.surrogates.rows import varying
 from planner.surrogates.surrogate import Surrogate
-from planner.tables.table import Table
+from planner.tables.table import NOISE, Table
 from sampler.architecture import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -114,14 +114,16 @@ def _as_observed(table: Table) -> tuple[FloatArray, FloatArray]:
 
 def _believed(table: Table, seed: int) -> tuple[Surrogate | None, FloatArray, FloatArray, str | None]:
     """The surrogate, what the trainings are worth by it and what it expects; or the observed accuracies, and why."""
-    frame, columns = network_inputs(table)
+    taught = with_stopped(table)
+    frame, columns = network_inputs(taught)
     try:
-        surrogate = _surrogate(table, frame, columns, seed)
+        surrogate = _surrogate(taught, frame, columns, seed)
+        frame = frame.iloc[: len(table.frame)]
         expected = np.asarray(surrogate.posterior(frame)[0], dtype=np.float64)
     except PlannerError as error:
         return None, *_as_observed(table), str(error)
     # Of very many it saw some, and what the others are worth by their own results would favour these.
-    worth = expected if len(frame) > MANY_ROWS else surrogate.worth()
+    worth = expected if len(taught.frame) > MANY_ROWS else surrogate.worth()[: len(frame)]
     return surrogate, worth, expected, None
 
 
@@ -131,7 +133,17 @@ def belief(table: Table, seed: int = 0) -> _Belief:
     Raises:
         PlannerError: If the table is too small for one, or the surrogate refuses it.
     """
-    return _Belief(_surrogate(table, table.frame, varying(MULTIPLIERS, table.frame), seed), table.base_macs)
+    taught = with_stopped(table)
+    return _Belief(_surrogate(taught, taught.frame, varying(MULTIPLIERS, taught.frame), seed), table.base_macs)
+
+
+def with_stopped(table: Table) -> Table:
+    """All that a surrogate learns from: the rows of a table, and after them those of trainings that were stopped."""
+    import pandas as pd
+
+    if table.stopped is None:
+        return table
+    return replace(table, frame=pd.concat([table.frame, table.stopped], ignore_index=True), stopped=None)
 
 
 def _inputs_of(c: ArrayLike, r: ArrayLike, d: ArrayLike, base_macs: int) -> pd.DataFrame:
@@ -166,7 +178,16 @@ def learned_rows(n: int, seed: int) -> IntArray:
 
 
 def noise_variances(table: Table) -> FloatArray | None:
-    """Variance `(n,)` of each row's accuracy between seeds; None where nobody measured it, and it is fitted."""
-    if table.noise_variance is None:
+    """Known variance `(n,)` of each row's accuracy, between seeds or of what is expected of a stopped training.
+
+    Zeros where nobody measured it, and it is fitted; None where all would be.
+    """
+    if table.noise_variance is None and NOISE not in table.frame:
         return None
-    return np.asarray(table.noise_variance / table.frame["repeats"].to_numpy(), dtype=np.float64)
+    between_seeds = np.zeros(len(table.frame))
+    if table.noise_variance is not None:
+        between_seeds = np.asarray(table.noise_variance / table.frame["repeats"].to_numpy(), dtype=np.float64)
+    if NOISE not in table.frame:
+        return between_seeds
+    expected = table.frame[NOISE].to_numpy(dtype=np.float64)
+    return np.where(np.isnan(expected), between_seeds, expected)

@@ -18,7 +18,7 @@ from planner.proposers.proposal import propose
 from planner.proposers.protocol import GainPer, ProposalTask
 from planner.proposers.registry import PROPOSERS
 from planner.study.trials import trained
-from planner.tables.table import ASKS
+from planner.tables.table import ASKS, NOISE
 from sampler import Architectures, SearchSpace
 from sampler.knobs import knob_sizes
 from sampler.moves import column_names, from_rows
@@ -84,8 +84,23 @@ class StudyRows:
 
     @property
     def observed(self) -> pd.DataFrame:
-        """What was trained as the study trains, whatever became of it, and after it what waits, without accuracy."""
-        return self.with_waiting(self.finished[~self._otherwise].reset_index(drop=True))
+        """What was trained as the study trains, whatever became of it, and after it what waits, without accuracy.
+
+        Trainings that were stopped have the accuracy that their curves lead to expect; where there are any, a column
+        `noise_variance` says how well each is known.
+        """
+        import pandas as pd
+
+        rows, expected = self.finished[~self._otherwise], self.expected
+        if len(expected):
+            others = rows[~rows["trial"].isin(expected["trial"])]
+            rows = pd.concat([others.assign(**{NOISE: noise_variance(self.ledger) or 0.0}), expected])
+        return self.with_waiting(rows.reset_index(drop=True))
+
+    @cached_property
+    def expected(self) -> pd.DataFrame:
+        """The trainings that were stopped, as they would have ended."""
+        return self.ledger.expected()
 
     @property
     def others(self) -> pd.DataFrame:
@@ -118,7 +133,7 @@ class StudyRows:
         return ProposalTask(
             inputs,
             seed=seed,
-            noise_variance=noise_variance(self.ledger) if len(rows) else None,
+            noise_variance=NOISE if len(self.expected) else noise_variance(self.ledger) if len(rows) else None,
             per=per,
             budgets=budgets or None,
             alike=uniform_where_untried(rows, pool, space, [*inputs, "macs"]),

@@ -44,7 +44,7 @@ def propose(
     target: str = "accuracy",
     cost: str = "macs",
     seed: int = 0,
-    noise_variance: float | None = None,
+    noise_variance: float | str | None = None,
     noise_share: float | None = None,
     limits: Mapping[str, float] | None = None,
     per: GainPer = "trial",
@@ -69,7 +69,8 @@ def propose(
         target: Column that is measured, to be made large.
         cost: Column of what a row costs: positive, known exactly, to be made small.
         seed: Random seed of the first rows, while nothing is known, and of the surrogate's fit.
-        noise_variance: Variance of the target between repeated measurements of one row, where that is known.
+        noise_variance: Variance of the target between repeated measurements of one row, where that is known; or the
+            name of a column of `observed` that says it row by row (the least is that of what is measured next).
         noise_share: How much of the variation that the inputs do not explain, beyond `noise_variance`, is noise of
             measuring too: 0 if a measurement says what a row is worth, the default; 1 if only the inputs say that, the
             default with `budgets`, whose answers are mostly rows that were not measured.
@@ -202,9 +203,13 @@ class _Observed:
         rows, values = tried[done][kept], values[kept]
         *inputs, cost = self.names
         table = pd.DataFrame(rows, columns=self.names).assign(**{task.target: values})
-        surrogate = fit_surrogate(table, inputs, task.target, cost, task.noise_variance, task.seed, validate=False)
+        noise: Any = task.noise_variance
+        if isinstance(noise, str):
+            noise = numbers_in(self.frame.iloc[done[kept]], noise)
+        surrogate = fit_surrogate(table, inputs, task.target, cost, noise, task.seed, validate=False)
         assert task.noise_share is not None  # which was checked
-        known = Known(surrogate, rows, task.noise_share, self.fidelity, task.noise_variance or 0.0, task.alike)
+        least = 0.0 if noise is None else float(np.min(noise))
+        known = Known(surrogate, rows, task.noise_share, self.fidelity, least, task.alike)
         for row in tried[self._pending()]:
             known = known.believing(row[None])
         return known

@@ -36,7 +36,9 @@ class ProposalTask:
         target: Column of what is measured, to be made large.
         cost: Column of what a row costs: positive, known exactly, to be made small.
         seed: Random seed of the choice: same seed, same rows.
-        noise_variance: Variance of the target between repeated measurements of one row; None where nobody knows.
+        noise_variance: Variance of the target between repeated measurements of one row; None where nobody knows. Or the
+            name of a column of the observed rows: some are known less well than others, such as trainings that were
+            stopped.
         noise_share: Share of the variation that the inputs do not explain that is noise of measuring; None for the
             proposer's own.
         limits: Largest values of columns of the pool; rows beyond any of them are not chosen. A study's pool has none
@@ -56,7 +58,7 @@ class ProposalTask:
     target: str = "accuracy"
     cost: str = "macs"
     seed: int = 0
-    noise_variance: float | None = None
+    noise_variance: float | str | None = None
     noise_share: float | None = None
     limits: Mapping[str, float] | None = None
     per: GainPer = "trial"

@@ -15,7 +15,7 @@ from planner.formulas.coefficients import EFFICIENTNET
 from planner.formulas.exponents import sentences
 from planner.formulas.formula import FormulaCurves
 from planner.formulas.networks import network_inputs
-from planner.formulas.selection import rows_of
+from planner.formulas.selection import rows_of, with_stopped
 from planner.front.pareto import front_mask
 from planner.report.answers import answers_of, budgets_of, front_accuracy
 from planner.report.curves import Band, bands_of
@@ -184,13 +184,14 @@ def calibration_of(source: ReportSource) -> dict[str, Any] | None:
     if source.surrogate is None:
         return None
 
-    frame = source.table.frame
-    inputs, _ = network_inputs(source.table)
+    taught = with_stopped(source.table)
+    inputs, _ = network_inputs(taught)
     try:
-        used, found = held_out_predictions(source.surrogate, inputs.assign(accuracy=frame["accuracy"]))
+        used, found = held_out_predictions(source.surrogate, inputs.assign(accuracy=taught.frame["accuracy"]))
     except PlannerError:  # a formula's own surrogate, of columns that this version would not choose
         return None
-    measured, inside = frame["accuracy"].to_numpy(dtype=np.float64)[used], covered(found, 0.9)
+    used, found = used[: len(source.table.frame)], found.first(len(source.table.frame))  # those that were measured
+    measured, inside = source.table.frame["accuracy"].to_numpy(dtype=np.float64)[used], covered(found, 0.9)
     shown = range(0, len(used), math.ceil(len(used) / MOST_ROWS))
     rows = [
         {

@@ -11,14 +11,12 @@ from pathlib import Path
 from planner.errors import PlannerError
 from planner.scores.parents import choose_parents
 from planner.study.reader import Records
+from planner.text.documents import write_own
+from planner.training.measuring import Jobs
 from sampler import Architecture, rule_named
-from trainer.files import write_atomically
-from trainer.images import ImageData, load_images
-from trainer.inherit import inherit
-from trainer.observation import INHERITANCE_NOISE, Fidelity, Observation, Training
-from trainer.proxy import train
+from trainer.declared.loading import shipped_network
+from trainer.observation import Fidelity, Observation, Training
 from trainer.recipe import recipe_named
-from trainer.weights import load_trained
 
 _Tell = Callable[[str], None]
 HeirScore = dict[str, float | str]
@@ -70,7 +68,7 @@ class Heirs:
         cache: Folder of decoded images.
         architectures: Architectures to score.
         epochs: Number of epochs of the fine-tune.
-        device: A torch device.
+        jobs: Trains them, several at a time.
         tell: Told what is done.
 
     Raises:
@@ -78,14 +76,13 @@ class Heirs:
     """
 
     def __init__(
-        self, ledger: Records, cache: Path, architectures: Sequence[Architecture], epochs: int, device: str, tell: _Tell
+        self, ledger: Records, cache: Path, architectures: Sequence[Architecture], epochs: int, jobs: Jobs, tell: _Tell
     ) -> None:
         settings = ledger.settings
-        self.device, self.tell, self.epochs = device, tell, epochs
+        self.jobs, self.tell, self.epochs = jobs, tell, epochs
         self.folder = ledger.folder / "parents"
-        self.data: ImageData = load_images(settings.data.source, settings.data.side, cache=cache)
         self.parents = read_parents(self.folder)
-        for digest in self.parents:  # of one that was killed at its end
+        for digest in self.parents:  # of one that was killed at its end, by an older version
             (self.folder / f"{digest}.pt").unlink(missing_ok=True)
         kept = [one.architecture for one in self.parents.values() if one.accuracy is not None]
         rule, classes = rule_named(settings.space.rule), settings.data.classes
@@ -96,49 +93,75 @@ class Heirs:
             settings.recipe,
             settings.data_spec(cache),
             settings.seed,
+            network=shipped_network(settings.base),
         )
         different = len(set(self.parent_of.values()))
         tell(f"{different} parents for {len(self.parent_of)} of {len(set(architectures))} architectures")
 
-    def score(self, architecture: Architecture) -> HeirScore:
-        """Accuracy after the fine-tune; nothing where no parent is possible, or its training failed."""
-        parent = self.parent_of.get(architecture)
-        if parent is None:
-            self.tell("not inherited: no parent is small enough and begins its stages as this architecture does")
-            return {}
-        digest = digest_of(parent)
-        if digest not in self.parents:
-            self.parents[digest] = self._train_parent(parent, digest)
-        if self.parents[digest].accuracy is None:
-            self.tell(f"not inherited: the training of its parent ended as {self.parents[digest].status}")
-            return {}
-        return self._fine_tuned(architecture, digest)
+    def scores(self, done: Callable[[Architecture, HeirScore], None]) -> None:
+        """Trains the parents that are missing, then fine-tunes every architecture that has one.
 
-    def _train_parent(self, parent: Architecture, digest: str) -> Observation:
-        asked = replace(self.training, architecture=parent)
-        weights, checkpoint, record = (self.folder / f"{digest}.{end}" for end in ("safetensors", "pt", "json"))
-        try:
-            self.folder.mkdir(exist_ok=True)
-            found = train(asked, self.data, self.device, checkpoint=checkpoint, keep=weights)
-            write_atomically(record, found.to_json())  # last: what it names is there
-        except OSError as error:
-            raise PlannerError(f"{error.filename}: {error.strerror or error}; free space, then run again") from error
-        checkpoint.unlink(missing_ok=True)
+        Args:
+            done: Told of each that ends; not of one without a parent, or whose training or parent's failed.
+        """
+        self._train_parents()
+        asked = {one: self._heir(one, parent) for one, parent in self.parent_of.items() if self._is_there(parent)}
+        if asked:
+            found = self.jobs(list(asked.values()), lambda one: self._tuned(one, done))
+            for one in found:  # also what was known before
+                self._tuned(one, done, told=True)
+
+    def _train_parents(self) -> None:
+        missing = [one for one in dict.fromkeys(self.parent_of.values()) if digest_of(one) not in self.parents]
+        if not missing:
+            return
+        self.folder.mkdir(exist_ok=True)
+        asked = [
+            replace(self.training, architecture=one, keep=str(self.folder / f"{digest_of(one)}.safetensors"))
+            for one in missing
+        ]
+        for found in self.jobs(asked, self._raised):
+            self._raised(found)
+
+    def _raised(self, found: Observation) -> None:
+        """Records a parent that was trained."""
+        digest = digest_of(found.architecture)
+        if digest in self.parents:
+            return
+        write_own(self.folder / f"{digest}.json", found.to_json())  # last: what it names is there
+        self.parents[digest] = found
         outcome = found.status if found.accuracy is None else f"accuracy {found.accuracy:.1%}"
         self.tell(f"parent {digest}: {found.macs:,} MACs, {outcome}, {found.seconds:.0f} s")
-        return found
 
-    def _fine_tuned(self, architecture: Architecture, digest: str) -> HeirScore:
-        network, parent, classes = load_trained(self.folder / f"{digest}.safetensors")
-        child = inherit(network, parent, architecture, classes, self.training.seed, INHERITANCE_NOISE)
-        asked = replace(
+    def _is_there(self, parent: Architecture) -> bool:
+        return self.parents[digest_of(parent)].accuracy is not None
+
+    def _heir(self, architecture: Architecture, parent: Architecture) -> Training:
+        return replace(
             self.training,
             architecture=architecture,
             fidelity=Fidelity(self.epochs, self.training.fidelity.data_share),
             recipe=recipe_named(_FINE_TUNE),
+            parent=str(self.folder / f"{digest_of(parent)}.safetensors"),
         )
-        found = train(asked, self.data, self.device, weights=child.state_dict())
+
+    def _tuned(self, found: Observation, done: Callable[[Architecture, HeirScore], None], told: bool = False) -> None:
         if found.accuracy is None:
-            self.tell(f"not inherited: the fine-tune ended as {found.status}")
-            return {}
-        return {"inherited": found.accuracy, "inherited_seconds": found.seconds, "inherited_parent": digest}
+            if not told:
+                self.tell(f"not inherited: the fine-tune ended as {found.status}")
+            return
+        parent = digest_of(self.parent_of[found.architecture])
+        done(
+            found.architecture,
+            {"inherited": found.accuracy, "inherited_seconds": found.seconds, "inherited_parent": parent},
+        )
+
+    def why_not(self, architecture: Architecture) -> str:
+        """Why an architecture has no score before it is fine-tuned, in words; "" where it may get one."""
+        parent = self.parent_of.get(architecture)
+        if parent is None:
+            return "not inherited: no parent is small enough and begins its stages as this architecture does"
+        found = self.parents.get(digest_of(parent))
+        if found is not None and found.accuracy is None:
+            return f"not inherited: the training of its parent ended as {found.status}"
+        return ""

@@ -15,10 +15,12 @@ from planner.study.reader import Records
 from planner.tables.scored import outward_frame
 from planner.tables.table import csv_text
 from planner.text.documents import write_own
+from planner.training.measuring import Jobs, with_images, zen_asked, zen_bytes
+from planner.training.resources import Resources
 from sampler import Architecture
 from sampler.moves import stage_columns
 from trainer.devices import one_device
-from trainer.zero_cost import zen_score
+from trainer.observation import Observation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,15 +32,15 @@ _WORDS = ("inherited_parent",)
 UNTOLD = (*_WORDS, "inherited_parent_seconds")
 
 
-def score(ledger: Records, cache: Path, zen: bool, inherit: int, device: str, tell: _Tell) -> pd.DataFrame:
-    """Scores every architecture that a study has trained; goes on where it was stopped.
+def score(ledger: Records, cache: Path, zen: bool, inherit: int, resources: Resources, tell: _Tell) -> pd.DataFrame:
+    """Scores every architecture that a study has trained, several at a time; goes on where it was stopped.
 
     Args:
         ledger: The study's ledger.
         cache: Folder of decoded images.
         zen: Whether to compute Zen-scores.
         inherit: Epochs of the fine-tune of inherited weights; 0 for none.
-        device: A torch device; `auto` for a GPU where there is one.
+        resources: Where, as trainings are placed.
         tell: Told what is done.
 
     Returns:
@@ -51,26 +53,74 @@ def score(ledger: Records, cache: Path, zen: bool, inherit: int, device: str, te
     Raises:
         PlannerError: If nothing was trained, or the images or the device are not there.
     """
-    device = one_device(device)
-    frame = outward_frame(ledger.table().frame, ledger.settings.score)
-    architectures = [_architecture_of(row, ledger.space.base, len(ledger.space.network.stages)) for row in rows(frame)]
-    path = ledger.folder / "scores.csv"
-    known = read_scores(path)
-    waiting = [
-        one for trial, one in zip(frame["trial"], architectures, strict=True) if "inherited" not in known.get(trial, {})
-    ]
-    heirs = Heirs(ledger, cache, waiting, inherit, device, tell) if inherit and waiting else None
-    for place, (trial, architecture) in enumerate(zip(frame["trial"], architectures, strict=True), start=1):
-        scores = known.setdefault(int(trial), {})
-        if zen and "zen" not in scores:
-            scores.update(_zen(architecture, ledger, device))
-        if heirs and "inherited" not in scores:
-            scores.update(heirs.score(architecture))
-        known = with_shares(known, heirs.parents if heirs else read_parents(ledger.folder / "parents"))
-        _write(path, frame, known)
-        numbers = ((name, value) for name, value in scores.items() if name not in UNTOLD)
-        tell(f"[{place}/{len(frame)}] trial {trial}: " + ", ".join(f"{name} {value:.4g}" for name, value in numbers))
-    return _joined(frame, known)
+    one_device(resources.device)  # refuses one that is not there, whatever is left to do
+    table = _Scores(ledger, tell)
+    if zen and (waiting := table.without("zen")):
+        settings = ledger.settings
+        with Jobs(ledger.folder, resources, tell, zen_bytes) as jobs:
+            asked = [zen_asked(one, settings.data.classes, settings.seed) for one in waiting]
+            for found in jobs(asked, table.add_zen):
+                table.add_zen(found)
+    if inherit and (waiting := table.without("inherited")):
+        with with_images(ledger, cache, resources, tell) as jobs:
+            heirs = Heirs(ledger, cache, waiting, inherit, jobs, tell)
+            heirs.scores(table.add)
+            for why in filter(None, map(heirs.why_not, waiting)):
+                tell(why)
+    return table.written()
+
+
+class _Scores:
+    """The scores of a study's trials, and their table.
+
+    Args:
+        ledger: The study's ledger.
+        tell: Told of each score.
+
+    Raises:
+        PlannerError: If nothing was trained, or the table is none.
+    """
+
+    def __init__(self, ledger: Records, tell: _Tell) -> None:
+        self.ledger, self.tell = ledger, tell
+        self.frame = outward_frame(ledger.table().frame, ledger.settings.score)
+        self.path = ledger.folder / "scores.csv"
+        self.known = read_scores(self.path)
+        base, stages = ledger.space.base, len(ledger.space.network.stages)
+        self.trials: dict[Architecture, list[int]] = {}
+        for trial, row in zip(self.frame["trial"], rows(self.frame), strict=True):
+            self.trials.setdefault(_architecture_of(row, base, stages), []).append(int(trial))
+
+    def without(self, name: str) -> list[Architecture]:
+        """The architectures that lack a score."""
+        return [
+            one for one, trials in self.trials.items() if any(name not in self.known.get(trial, {}) for trial in trials)
+        ]
+
+    def add_zen(self, found: Observation) -> None:
+        """Adds Zen-scores; nothing of a job that failed."""
+        if found.history:
+            self.add(found.architecture, dict(found.history[-1].facts))
+
+    def add(self, architecture: Architecture, scores: HeirScore) -> None:
+        """Adds scores to an architecture's trials, writes the table, and tells of it; once."""
+        for trial in self.trials[architecture]:
+            mine = self.known.setdefault(trial, {})
+            if scores.keys() <= mine.keys():
+                continue
+            mine.update(scores)
+            self.written()
+            numbers = ((name, value) for name, value in scores.items() if name not in UNTOLD)
+            done = sum(next(iter(scores)) in one for one in self.known.values())
+            text = ", ".join(f"{name} {value:.4g}" for name, value in numbers)
+            self.tell(f"[{done}/{len(self.frame)}] trial {trial}: {text}")
+
+    def written(self) -> pd.DataFrame:
+        """Writes the table, and gives it."""
+        self.known = with_shares(self.known, read_parents(self.ledger.folder / "parents"))
+        found = _joined(self.frame, self.known)
+        write_own(self.path, csv_text(found))
+        return found
 
 
 def cost_of_inheritance(scores: pd.DataFrame, parents: Mapping[str, Any]) -> str:
@@ -118,18 +168,8 @@ def read_scores(path: Path) -> dict[int, HeirScore]:
         raise PlannerError(f"{path}: not a table of scores ({error}); remove it and score again") from error
 
 
-def _zen(architecture: Architecture, ledger: Records, device: str) -> HeirScore:
-
-    found = zen_score(architecture, ledger.settings.data.classes, seed=ledger.settings.seed, device=device)
-    return {"zen": found.zen, "zen_std": found.zen_std, "zen_per_block": found.zen_per_block}
-
-
 def _joined(frame: pd.DataFrame, known: dict[int, HeirScore]) -> pd.DataFrame:
     import pandas as pd
 
     scores = pd.DataFrame.from_dict(known, orient="index").rename_axis("trial").reset_index()
     return frame.merge(scores, on="trial", how="left") if len(scores.columns) > 1 else frame
-
-
-def _write(path: Path, frame: pd.DataFrame, known: dict[int, HeirScore]) -> None:
-    write_own(path, csv_text(_joined(frame, known)))

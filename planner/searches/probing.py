@@ -10,32 +10,32 @@ import json
 import math
 import statistics
 from collections.abc import Callable
-from dataclasses import asdict
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import torch
+from typing import TYPE_CHECKING, Any, Self
 
 from planner.errors import PlannerError
 from planner.searches.adjust import AdjustOptions, ProxyProbe
-from planner.searches.scoring import Candidate
+from planner.searches.scoring import Candidate, Tell
 from planner.searches.trained import TrainedScorer
 from planner.searches.widths import Widths
 from planner.text.documents import Format, number, shown
+from planner.training.measuring import Jobs, with_images
 from sampler import Architecture
-from trainer.batches import DeviceImages
 from trainer.channel_units import check_units, units_of
+from trainer.declared.loading import shipped_network
 from trainer.files import write_atomically
-from trainer.images import ImageData, load_images
-from trainer.observation import Training
-from trainer.scoring import splits
-from trainer.utilization import utilization
+from trainer.measuring import units_measured
+from trainer.observation import NetworkMeasure, Training
 from trainer.weights import load_trained
 
 if TYPE_CHECKING:
     from planner.study.ledger import Ledger
 
 _SCHEMA = "utilization/1"
+# Of one network, so many are measured by one worker at a time; before them each passes over the images once more.
+UNITS_A_JOB = 4
 Record = dict[str, Any]
 
 
@@ -64,7 +64,9 @@ class TrainedProbe:
         scorer: Trains on a study's ledger; its recipe says whether with the channel dropout of the recipe `adjust`.
         architecture_of: The network of some widths, such as `WidthVector.architecture_of`.
         options: The drop rates and repeats.
-        device: A torch device, on which utilisation is measured.
+        tell: Told of a utilisation that could not be measured.
+
+    A context manager: the workers that measure stay until it is left.
 
     Raises:
         PlannerError: If the study holds no training images out.
@@ -75,12 +77,22 @@ class TrainedProbe:
         scorer: TrainedScorer,
         architecture_of: Callable[[Widths], Architecture],
         options: AdjustOptions,
-        device: str = "cpu",
+        tell: Tell = print,
     ) -> None:
         if not scorer.ledger.settings.data.holdout:
             raise PlannerError("utilisation needs training images that are held out; make a study with --holdout 0.2")
-        self.scorer, self.architecture_of, self.options, self.device = scorer, architecture_of, options, device
-        self._images: ImageData | None = None
+        self.scorer, self.architecture_of, self.options, self.tell = scorer, architecture_of, options, tell
+        self._jobs: Jobs | None = None
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Begins; workers begin with the first network to measure."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the workers."""
+        self._open.close()
+        self._jobs = None
 
     def __call__(self, widths: Widths, label: str) -> ProxyProbe:
         """What is known of the network, or what its training gives.
@@ -95,6 +107,9 @@ class TrainedProbe:
             return ProxyProbe(None)
         trials = self.scorer.scored_by[architecture]
         units = [self._known(trial) or self._measured(trial) for trial in trials]
+        if lost := [trial for trial, each in zip(trials, units, strict=True) if not each]:
+            self.tell(f"{label}: the utilisation of trial {lost[0]} could not be measured")
+            return ProxyProbe(None)
         increases = [
             [math.nan if one["loss_increase"] is None else one["loss_increase"] for one in each] for each in units
         ]
@@ -121,29 +136,28 @@ class TrainedProbe:
         return FORMAT.load(path, FORMAT.again) if path.is_file() else None
 
     def _measured(self, trial: int) -> list[Record]:
+        """The units as the workers measure them, some at a time; none where one was given up."""
         settings, options = self.ledger.settings, self.options
-        model, architecture, classes = load_trained(self.ledger.network_path(trial))
-        data = settings.data_spec(self.scorer.cache)
-        training = Training(architecture, settings.fidelity, settings.recipe, data, settings.seed)
-        _, score = splits(training, self._loaded())
-        images = DeviceImages(score, architecture.resolution, torch.device(self.device))
-        model = model.to(self.device)
-        units = units_of(model, architecture, classes)
-        found = utilization(model, images, units, options.base_rate, options.cap, options.times, settings.seed)
-        facts = [_finite(asdict(unit)) for unit in found]
+        kept = self.ledger.network_path(trial)
+        model, architecture, classes = load_trained(kept)
+        names = [unit.name for unit in units_of(model, architecture, classes)]
+        parts = [tuple(names[first : first + UNITS_A_JOB]) for first in range(0, len(names), UNITS_A_JOB)]
+        measures = [
+            NetworkMeasure("utilization", options.times, units=part, base_rate=options.base_rate, cap=options.cap)
+            for part in parts
+        ]
+        data, network = settings.data_spec(self.scorer.cache), shipped_network(settings.base)
+        asked = Training(architecture, settings.fidelity, settings.recipe, data, settings.seed, parent=str(kept))
+        asked = replace(asked, classes=classes, network=network)
+        if self._jobs is None:
+            jobs = with_images(self.ledger, self.scorer.cache, self.scorer.resources, self.tell)
+            self._jobs = self._open.enter_context(jobs)
+        found = self._jobs([replace(asked, measure=measure) for measure in measures])
+        if any(one.status != "ok" for one in found):
+            return []
+        facts = [
+            unit for one, part in zip(found, parts, strict=True) for unit in units_measured(one.history[-1].facts, part)
+        ]
         record = {"schema": _SCHEMA, "trial": trial, "units": facts}
         write_atomically(self.path(trial), json.dumps(record, indent=1, sort_keys=True, allow_nan=False))
         return facts
-
-    def _loaded(self) -> ImageData:
-        if self._images is None:
-            data = self.ledger.settings.data
-            self._images = load_images(data.source, data.side, cache=self.scorer.cache)
-        return self._images
-
-
-def _finite(facts: Record) -> Record:
-    """Facts with None for numbers that JSON does not have."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in facts.items()
-    }

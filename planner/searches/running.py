@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_type_hints
@@ -24,6 +25,7 @@ from planner.searches.widths import width_vector
 from planner.searches.zen import ZenScorer
 from planner.study.trials import trained
 from planner.surrogates.fit import fit_surrogate
+from planner.training.measuring import Jobs, zen_asked, zen_bytes
 from sampler import Architecture
 from sampler.architecture import stack
 from sampler.complexity import count
@@ -110,8 +112,9 @@ def _adjust(search: Search, scorer: TrainedScorer, classes: int, tell: Tell) -> 
     usual = _OF_RECIPE.get(scorer.ledger.settings.recipe.name, {})
     options = _made(AdjustOptions, {**usual, **search.settings})
     vector = width_vector(search.start, classes, options.padding, options.smallest, options.divisor)
-    probe = TrainedProbe(scorer, vector.architecture_of, options, one_device(scorer.resources.device))
-    return adjust(vector, probe, options, tell, None if search.budget is None else round(search.budget))
+    one_device(scorer.resources.device)  # refuses one that is not there, before anything is trained
+    with TrainedProbe(scorer, vector.architecture_of, options, tell) as probe:
+        return adjust(vector, probe, options, tell, None if search.budget is None else round(search.budget))
 
 
 def _rbis(search: Search, budget: float, scorer: TrainedScorer, classes: int, tell: Tell) -> SearchResult:
@@ -126,20 +129,35 @@ def _rbis(search: Search, budget: float, scorer: TrainedScorer, classes: int, te
     still = Increments(search.start, options).standstill()
     if still:
         tell(still)
-    chosen: Scorer = scorer
-    if search.score != "accuracy":
-        memory = scorer.ledger.folder / "searches" / "zen.jsonl"
-        per_block, device = search.score == "zen-per-block", one_device(scorer.resources.device)
-        # Scores of different sizes do not compare: all are taken at the study's.
-        chosen = ZenScorer(classes, 0, per_block, device, resolution=space.resolution, memory=memory)
     cost = search.cost or partial(_macs, classes=classes)
-    found = rbis(search.start, budget, cost, chosen, sizes, options, classes, tell)
+    with ExitStack() as open_:
+        chosen: Scorer = scorer
+        if search.score != "accuracy":
+            chosen = _by_zen(search.score == "zen-per-block", scorer, classes, tell, open_)
+        found = rbis(search.start, budget, cost, chosen, sizes, options, classes, tell)
     about = (
         [f"latencies timed by {timed.setting.runtime} on {timed.setting.device_name}; {timed.disturbance()}"]
         if timed
         else []
     )
     return replace(found, notes=(*found.notes, *about, *([still] if still else [])))
+
+
+def _by_zen(per_block: bool, scorer: TrainedScorer, classes: int, tell: Tell, open_: ExitStack) -> ZenScorer:
+    """Zen-scores by the engine's workers, which stay until the stack is left; remembered in the study's folder."""
+    ledger, resources = scorer.ledger, scorer.resources
+    jobs = open_.enter_context(Jobs(ledger.folder, resources, tell, zen_bytes))
+    memory, device = ledger.folder / "searches" / "zen.jsonl", one_device(resources.device)
+    # Scores of different sizes do not compare: all are taken at the study's.
+    where: dict[str, Any] = {"resolution": ledger.space.resolution, "memory": memory, "measure": partial(_zens, jobs)}
+    return ZenScorer(classes, 0, per_block, device, **where)
+
+
+def _zens(jobs: Jobs, architectures: Sequence[Architecture], how: Mapping[str, Any]) -> list[float | None]:
+    """Zen-scores by an engine's workers, by the settings of a `ZenScorer`; None for what was given up."""
+    named = {name: how[name] for name in ("classes", "seed", "repeats", "batch")}
+    found = jobs([zen_asked(one, **named, resolution=how["image_side"]) for one in architectures])
+    return [one.accuracy for one in found]
 
 
 def _macs(architectures: Any, classes: int) -> Any:

@@ -20,6 +20,7 @@ from planner.study.facts import is_ours
 from planner.study.opened import OpenedLedger
 from planner.study.rebuilding import LOST
 from planner.study.settings import StudySettings
+from planner.study.stopped import expected_rows
 from planner.study.trials import (
     LearningCurve,
     architecture_of,
@@ -302,15 +303,24 @@ class Records(OpenedLedger):
         return path
 
     def table(self) -> Table:
-        """The finished trials that can be fitted.
+        """The finished trials that can be fitted, and what is expected of those that were stopped.
 
         Raises:
             PlannerError: If there are none.
         """
         frame = self.frame()
         if self._table is None:
-            self._table = usable(frame, frame_sha256(frame), str(self.folder), self.settings.base, self.settings.score)
+            self._table = self._usable(frame)
+            if len(stopped := self.expected()):
+                self._table = replace(self._table, stopped=self._usable(stopped).frame)
         return replace(self._table, frame=self._table.frame.copy())
+
+    def expected(self) -> pd.DataFrame:
+        """Those rows of `frame` whose training was stopped, with what is expected of them (see `expected_rows`)."""
+        return expected_rows(self._finished(), self.frame(), self.settings)
+
+    def _usable(self, frame: pd.DataFrame) -> Table:
+        return usable(frame, frame_sha256(frame), str(self.folder), self.settings.base, self.settings.score)
 
     def distributions(self) -> dict[str, optuna.distributions.IntDistribution]:
         """The range of every parameter: what the space's lowest and highest corner make of it."""

@@ -134,7 +134,8 @@ def answer_model(
         target: Name of the column that is to be large.
         cost: Name of the positive cost column.
         noise_variance: Variance of the target between trainings that differ in their seed alone, where it was measured.
-            The rest of what the inputs do not explain then is what sets one row apart; otherwise a quarter of it.
+            The rest of what the inputs do not explain then is what sets one row apart; otherwise, and where it is zero
+            for some rows alone, a quarter of it.
         seed: Random seed of the fit and the folds.
         surrogate: Surrogate that was fitted to this table before, with these columns and this noise.
 
@@ -154,7 +155,9 @@ def answer_model(
     def score(some: FloatArray, mean: FloatArray) -> FloatArray:
         return mean - _PULL * error * curves.distances(features_but_cost(surrogate.mixture, some), some[:, -1])
 
-    own = _own_results(surrogate, _NOISE_SHARE if noise_variance is None else 0.0)
+    known = surrogate.mixture.seen.noise
+    partly = bool(known.any() and not known.all())  # of rows that were stopped, say
+    own = _own_results(surrogate, _NOISE_SHARE if noise_variance is None or partly else 0.0)
     tried, reached, deviations = _by_row(matrix, *own)
     optimism, doubt = optimism_of(surrogate, matrix, values, score, seed), doubt_of(surrogate, matrix, values)
     return AnswerModel(surrogate, tried, reached, deviations, curves, _PULL * error, optimism, doubt)

@@ -255,11 +255,11 @@ class Surrogate:
     def worth(self) -> FloatArray:
         """`(n,)` what each row that it has seen is worth: between what was measured and what is expected of it.
 
-        Where the noise of measuring is known, it is what is taken off. Else `UNMEASURED` of the variation that the
-        inputs do not explain counts as noise: on tables whose truth is known the best row within a budget is found so
-        as well as by measurements or by means, whichever are better there (tests/benchmarks/test_worth.py).
+        Where the noise of measuring is known of every row, it is what is taken off. Else `UNMEASURED` of the variation
+        that the inputs do not explain counts as noise: on tables whose truth is known the best row within a budget is
+        found so as well as by measurements or by means, whichever are better there (tests/benchmarks/test_worth.py).
         """
-        return self.reached(0.0 if self.mixture.seen.noise.any() else UNMEASURED)
+        return self.reached(0.0 if self.mixture.seen.noise.all() else UNMEASURED)
 
     @cached_property
     def scale(self) -> float:

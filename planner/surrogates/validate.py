@@ -34,6 +34,10 @@ class HeldOutPredictions:
     residuals: FloatArray
     folds: IntArray
 
+    def first(self, n: int) -> HeldOutPredictions:
+        """Those of the first n rows."""
+        return HeldOutPredictions(self.mean[:n], self.residuals[:n], self.folds[:n])
+
 
 def folds_of(inputs: FloatArray, seed: int, folds: int | None = None) -> IntArray:
     """`(n,)` fold of each row; rows with equal inputs share one, so that a repeat is no help.

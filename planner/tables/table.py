@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ASKS = "asks"
+NOISE = "noise_variance"  # the column of rows whose accuracy is known less exactly than the others'
 _WORDS = ("base", "rule")
 # What our own tables hold beside what is fitted; of other columns a reader is told.
 MOST_TOLD = 10  # columns that are named
@@ -63,6 +64,9 @@ class TrainingRows:
             over all that were repeated; None where none was. Rows are means over the seeds (`repeats` of them).
         remarks: How its cells were understood, where that is not plain.
         score: Number that the trainings are judged by.
+        stopped: Rows as those of `frame`, of trainings that were stopped: `accuracy` is what their curves lead to
+            expect at the end, `noise_variance` the variance of that. Surrogates learn from them, fronts do not hold
+            them; None where there is none.
     """
 
     frame: pd.DataFrame
@@ -73,6 +77,7 @@ class TrainingRows:
     noise_variance: float | None = None
     remarks: tuple[str, ...] = ()
     score: Score = ACCURACY
+    stopped: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -64,6 +64,7 @@ class Coordinator:
         self.answered = 0  # trainings whose observations were there before they began
         self.export_at, self.export_failed = 0.0, False
         self.raised = 0  # trainings in a row in which the user's trainer raised something
+        self.parts_told = False  # whether it was said that batches were done in parts
         self.worked = ledger.counts()["ok"] > 0  # whether it ever trained anything
         left = self.hours.left if self.hours else None
         self.interruption = Interruption(None, left, progress.note)
@@ -212,6 +213,14 @@ class Coordinator:
         self.ledger.record(number, observation, again=True)
         self.running.discard(number)
         self.progress.done(number, observation)
+        if (observation.micro_batches or 1) > 1 and not self.parts_told:
+            self.parts_told = True
+            self.progress.note(
+                f"trial {number}: memory was short, so its batches were done in {observation.micro_batches} parts, "
+                "whose statistics batch norm saw (where the network has it): its accuracy is not quite comparable with "
+                "others'. The column micro_batches says which trials these are; a smaller batch_size, in another "
+                "study, treats all alike"
+            )
         forget_networks(self.ledger)
         if (began := time.monotonic()) < self.export_at:
             return

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from planner.study.ledger import Ledger
+from planner.training.measuring import MEASURED
 from trainer.engines.engine import checkpoint_path, clear_checkpoint
 
 # Files that are being written, under the names that `trainer.files` and `planner.study.ledger_file` give them.
@@ -15,7 +16,7 @@ PART = re.compile(r".+\.(\d+|[0-9a-f]{16})\.part(-journal)?")
 CHECKPOINT = re.compile(r"[0-9a-f]{16}(\.pt)?")  # the image trainer's file, or another trainer's folder
 # Where only a coordinator and its workers write; and what only they write in the study's folder itself.
 FOLDERS = ("observations", "checkpoints", "networks", "parents")
-CACHE = "cache"  # images are decoded by commands that train nothing, too
+CACHE = "cache"  # images are decoded by commands that train nothing, too; and others measure while this one trains
 FILES = ("trials.csv.", "epochs.csv.", "queueing.json.", "ledger.db.")
 OLD = 3600.0  # seconds; nobody writes one file for so long
 
@@ -32,7 +33,7 @@ def remove_left(ledger: Ledger, alone: bool) -> None:
 
 
 def _parts(folder: Path, alone: bool) -> Iterator[Path]:
-    for place in (folder, *(folder / name for name in (*FOLDERS, CACHE))):
+    for place in (folder, *(folder / name for name in (*FOLDERS, CACHE, MEASURED))):
         if place.is_symlink() or not place.is_dir():
             continue
         for path in place.iterdir():

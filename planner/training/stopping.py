@@ -1,26 +1,20 @@
 """Which trainings cannot pay any more: their curves, compared with those of networks of similar cost.
 
 Optuna's pruners compare trainings whatever they cost, and would stop all small networks. Here a training's final
-accuracy is predicted from those that cost about the same, and compared with the front where it stands.
-
-Notation, over the finished trainings of a band of MACs:
-
-    a, f (m,)   accuracy after the epoch in question, and at the end
-    b, s        f ~ b0 + b1 a by least squares, and the standard deviation of its residuals (m - 2 degrees of freedom)
+accuracy is predicted from those that cost about the same (`planner.study.stopped`), and compared with the front where
+it stands.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
+from planner.study.stopped import alike, predicted
 from planner.study.trials import LearningCurve
+from sampler.architecture import FloatArray
 
-# MACs within a factor of two: curves of like networks look alike, and a band this wide holds some of them.
-BAND = math.log(2)
-FEWEST_ALIKE = 6
 # Of the epochs: earlier the order of accuracies says little.
 EARLIEST = 0.3
 CONFIDENCE = 0.95
@@ -39,18 +33,15 @@ def cannot_reach_front(running: LearningCurve, finished: Sequence[LearningCurve]
     """
     done = len(running.accuracies)
     cheaper = [one.accuracies[-1] for one in finished if one.macs <= running.macs]
-    alike = [one for one in finished if abs(math.log(one.macs / running.macs)) <= BAND]
-    if not EARLIEST * epochs <= done < epochs or not cheaper or len(alike) < FEWEST_ALIKE:
+    if not EARLIEST * epochs <= done < epochs or not cheaper or not (others := alike(running, finished)):
         return False
-    then = np.array([one.accuracies[done - 1] for one in alike])
-    final = np.array([one.accuracies[-1] for one in alike])
+    then = np.array([one.accuracies[done - 1] for one in others])
+    final = np.array([one.accuracies[-1] for one in others])
     return upper_bound(then, final, running.accuracies[-1]) < max(cheaper)
 
 
-def upper_bound(then: np.ndarray, final: np.ndarray, now: float) -> float:
+def upper_bound(then: FloatArray, final: FloatArray, now: float) -> float:
     """The final accuracy that a training now at some accuracy passes with a probability of 5 % only.
-
-    The one-sided prediction bound of simple linear regression (Draper & Smith 1998, section 3.1).
 
     Args:
         then: `(m,)` accuracies of finished trainings at the same epoch.
@@ -59,11 +50,5 @@ def upper_bound(then: np.ndarray, final: np.ndarray, now: float) -> float:
     """
     from scipy.stats import t
 
-    m, centred = len(then), then - then.mean()
-    spread = float(centred @ centred)
-    slope = float(centred @ (final - final.mean())) / spread if spread else 0.0
-    residuals = final - final.mean() - slope * centred
-    deviation = math.sqrt(float(residuals @ residuals) / (m - 2))
-    leverage = 1 / m + ((now - then.mean()) ** 2 / spread if spread else 0.0)
-    predicted = float(final.mean()) + slope * (now - float(then.mean()))
-    return predicted + float(t.ppf(CONFIDENCE, m - 2)) * deviation * math.sqrt(1 + leverage)
+    mean, deviation = predicted(then, final, now)
+    return mean + float(t.ppf(CONFIDENCE, len(then) - 2)) * deviation

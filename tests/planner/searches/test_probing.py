@@ -2,13 +2,15 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
+import torch
 
+import trainer
 from planner.errors import PlannerError
 from planner.searches.adjust import AdjustOptions, adjust
-from planner.searches.probing import TrainedProbe
+from planner.searches.probing import UNITS_A_JOB, TrainedProbe
 from planner.searches.trained import FineTune, TrainedScorer
 from planner.searches.widths import width_vector
 from planner.study.folder import cache_of
@@ -61,7 +63,8 @@ def refuse(*_, **__):
 
 
 def test_an_adjustment_trains_every_network_layer_by_layer(found, vector, folder, silent):
-    assert len(found.steps) == 2 and not found.notes
+    assert len(found.steps) == 2
+    assert [note[:44] for note in found.notes] == ["chosen as the best of 2 single trainings, wh"]
     probe = probe_of(vector, folder, silent)
     assert probe.ledger.counts()["ok"] == 2
     for trial, step in enumerate(found.steps):
@@ -78,7 +81,7 @@ def test_an_adjustment_trains_every_network_layer_by_layer(found, vector, folder
 
 def test_the_same_search_again_is_replayed(found, vector, folder, silent, monkeypatch):
     monkeypatch.setattr("planner.searches.trained.train_queued", refuse)
-    monkeypatch.setattr("planner.searches.probing.utilization", refuse)
+    monkeypatch.setattr("planner.searches.probing.with_images", refuse)
     assert adjust(vector, probe_of(vector, folder, silent), OPTIONS) == found
 
 
@@ -117,11 +120,68 @@ def test_a_damaged_record_is_refused_in_words(found, vector, folder, silent):
 def test_a_utilisation_that_is_no_number_survives_the_record(found, vector, folder, silent, monkeypatch):
     from trainer import utilization as measured
 
-    scores = iter([(1.0, 0.5)])
-    monkeypatch.setattr(measured, "_score", lambda *_: next(scores, (math.nan, 0.0)))
+    monkeypatch.setattr(measured, "_score", lambda *_: (math.nan, 0.0))
     probe = probe_of(vector, folder, silent, AdjustOptions(times=3))
     assert all(math.isnan(one) for one in probe(vector.initial, "iteration 1").increases)
     assert all(math.isnan(one) for one in probe(vector.initial, "iteration 1").increases)
+
+
+def test_the_parts_of_a_network_measured_apart_are_the_whole(found, vector, folder, silent):
+    """Each worker measures a few units, with the drop rates of all: as one process would, all at once."""
+    from trainer.batches import DeviceImages
+    from trainer.channel_units import units_of
+    from trainer.images import load_images
+    from trainer.scoring import splits
+    from trainer.utilization import utilization
+
+    probe = probe_of(vector, folder, silent)
+    training = probe.ledger.training(0)
+    model, architecture, classes = load_trained(probe.ledger.network_path(0))
+    data = probe.ledger.settings.data
+    images = load_images(data.source, data.side, cache=cache_of(folder))
+    _, score = splits(training, images)
+    units = units_of(model, architecture, classes)
+    assert len(units) > UNITS_A_JOB
+    whole = utilization(model, DeviceImages(score, architecture.resolution, torch.device("cpu")), units, times=2)
+    kept = json.loads(probe.path(0).read_text())["units"]
+    assert kept == json.loads(json.dumps([asdict(one) for one in whole]))
+
+
+def test_what_was_measured_before_an_accident_is_not_measured_again(found, vector, folder, silent, monkeypatch):
+    """The record of a network is gone, those of its parts are there, but for one."""
+    measured = [
+        path
+        for path in sorted((folder / "measured").glob("*.json"))
+        if (asked := json.loads(path.read_text())["asked"])["parent"] == "000000" and asked["measure"]["repeats"] == 2
+    ]
+    probe = probe_of(vector, folder, silent)
+    before = probe.path(0).read_text()
+    probe.path(0).unlink()
+    measured[0].unlink()
+    asked = []
+    original = trainer.measured
+    monkeypatch.setattr(
+        "trainer.images_task.trainer.measured", lambda *a: asked.append(a) or original(*a), raising=False
+    )
+    probe(vector.initial, "iteration 1")
+    assert probe.path(0).read_text() == before and len(asked) == 1
+
+
+def test_a_utilisation_that_is_given_up_leaves_the_network_without_a_score(found, vector, folder, silent, monkeypatch):
+    options = AdjustOptions(times=4)
+    monkeypatch.setattr("trainer.measuring.utilization", _out_of_memory)
+    told = []
+    probe = probe_of(vector, folder, silent, options)
+    probe.tell = told.append
+    assert probe(vector.initial, "iteration 1").accuracy is None
+    assert told == ["iteration 1: the utilisation of trial 0 could not be measured"]
+    again = probe_of(vector, folder, silent, options)
+    monkeypatch.setattr("trainer.measuring.utilization", refuse)
+    assert again(vector.initial, "iteration 1").accuracy is None  # it was recorded
+
+
+def _out_of_memory(*_, **__):
+    raise MemoryError("no more")
 
 
 def test_images_must_be_held_out(vector, tmp_path, silent):

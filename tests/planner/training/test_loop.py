@@ -359,3 +359,21 @@ def test_a_server_that_stays_away_and_other_errors_are_not_asked_for_ever(monkey
     with pytest.raises(ZeroDivisionError):
         patience.again(lambda: tries.append(1) or 1 / 0, lambda: None, tries.append)
     assert tries == [1]
+
+
+@pytest.mark.parametrize(("parts", "said"), [(1, 0), (4, 1)])
+def test_batches_done_in_parts_are_said_once(ledger, monkeypatch, silent, parts, said):
+    """Batch norm sees other statistics then, so accuracies are not quite comparable."""
+
+    class Short(Engine):
+        def run(self, next_training):
+            for event in super().run(next_training):
+                path = observation_path(ledger.observations, event.key)
+                path.write_text(json.dumps(json.loads(path.read_text()) | {"micro_batches": parts}))
+                yield event
+
+    made, _ = coordinator(ledger, silent, Short(ledger))
+    lines = []
+    monkeypatch.setattr(made.progress, "note", lines.append, raising=False)
+    assert made.run() == 3
+    assert sum("done in 4 parts" in line and "micro_batches" in line for line in lines) == said == len(lines)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from planner.study.stopped import FEWEST_ALIKE
 from planner.study.trials import LearningCurve as Curve
-from planner.training.stopping import EARLIEST, FEWEST_ALIKE, cannot_reach_front, upper_bound
+from planner.training.stopping import EARLIEST, cannot_reach_front, upper_bound
 
 EPOCHS = 10
 
