@@ -167,7 +167,8 @@ def _validate(plan: FinishPlan, folder: Path, images: ImageData, result: dict[st
         return
     model, _, _ = load_trained(weights_of(folder, plan.name))
     where = torch.device(device)
-    scoring = DeviceImages(images.validation, plan.architecture.resolution, where)
+    crop_pct = plan.training.recipe.crop_pct
+    scoring = DeviceImages(images.validation, plan.architecture.resolution, where, crop_pct)
     batch = EVALUATION_BATCH.get(where.type, EVALUATION_BATCH["cpu"])
     accuracy, loss = evaluate(model.to(where), scoring, where, batch)
     result["validation"] = {"accuracy": accuracy, "loss": loss, "images": len(images.validation)}

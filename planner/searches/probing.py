@@ -121,7 +121,7 @@ class TrainedProbe:
         data = settings.data_spec(self.scorer.cache)
         training = Training(architecture, settings.fidelity, settings.recipe, data, settings.seed)
         _, score = splits(training, self._loaded())
-        images = DeviceImages(score, architecture.resolution, torch.device(self.device))
+        images = DeviceImages(score, architecture.resolution, torch.device(self.device), settings.recipe.crop_pct)
         model = model.to(self.device)
         units = units_of(model, architecture, classes)
         found = utilization(model, images, units, options.base_rate, options.cap, options.times, settings.seed)
