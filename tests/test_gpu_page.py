@@ -9,9 +9,9 @@ import pytest
 
 from trainer.devices import _BFLOAT16_FROM
 from trainer.engines.placement import MOST_PER_DEVICE, USABLE
-
 from trainer.observation import STATUSES
 from trainer.proxy import CHECKPOINT_SECONDS, CHECKPOINTS_APART
+from trainer.recipe import Recipe
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "gpu.md").read_text()
 

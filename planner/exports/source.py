@@ -73,6 +73,7 @@ def timm_source(network: ExportedNetwork, weights: bool) -> str:
         file=file,
         side=side,
         classes=network.classes,
+        crop_pct=network.crop_pct,
         first=code.first,
         classifier=code.classifier,
         features=f", feature_cfg={code.features}" if code.features else "",

@@ -178,7 +178,8 @@ def _validate(plan: FinishPlan, folder: Path, images: ImageData, result: dict[st
 def _write(plan: FinishPlan, folder: Path, result: dict[str, Any]) -> None:
     """Writes what others use, and last of all that it is there."""
     weights = weights_of(folder, plan.name)
-    training = KeptTraining(plan.study, None, result["validation"]["accuracy"], weights)
+    accuracy, crop_pct = result["validation"]["accuracy"], plan.training.recipe.crop_pct
+    training = KeptTraining(plan.study, None, accuracy, weights, crop_pct=crop_pct)
     network = ExportedNetwork(plan.name, plan.architecture, len(result["images"]["classes"]), training)
     files, left_out = [last_of(folder, plan.name)], {}
     try:
