@@ -201,7 +201,7 @@ def side_needed(resolution: int, margin: float) -> int:
 
     Args:
         resolution: Side of the network's input, in pixels.
-        margin: Of the recipe (`Recipe.margin`).
+        margin: Side of what is kept over the input's (`Recipe.margin`).
     """
     return math.ceil(round(resolution * margin, 6))  # 100 x 1.1 is a little more than 110
 
@@ -212,7 +212,7 @@ def kept_side(side: int, resolution: int, margin: float) -> int:
     Args:
         side: Side of the decoded images, in pixels.
         resolution: Side of the network's input, in pixels.
-        margin: Of the recipe (`Recipe.margin`).
+        margin: Side of what is kept over the input's (`Recipe.margin`).
     """
     return min(side, side_needed(resolution, margin))
 
@@ -224,7 +224,7 @@ def scored_side(resolution: int, crop_pct: float) -> int:
 
     Args:
         resolution: Side of the network's input, in pixels.
-        crop_pct: Of the recipe (`Recipe.crop_pct`).
+        crop_pct: Share of the side that is scored (`Recipe.crop_pct`).
     """
     return max(resolution, math.floor(resolution / crop_pct))
 

@@ -7,6 +7,8 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
+from planner.exports.network import ExportedNetwork, KeptTraining
+from planner.exports.source import timm_source
 from planner.finishing.plan import _recipe
 from planner.study import options as module
 from planner.study.options import StudyOptions, settings_of
@@ -107,3 +109,11 @@ def test_all_trainings_of_a_study_are_fitted_and_scored_on_the_same_crops(tmp_pa
     assert found == replace(recipe_named("amplify"), margin=1.5, crop_pct=0.875)
     finished = _recipe(one.recipe, None, "")
     assert (finished.name, finished.margin, finished.crop_pct) == ("long", 1.5, 0.875)
+
+
+def test_files_that_are_exported_say_the_share_that_was_scored(tmp_path):
+    kept = KeptTraining("mine", 3, 0.5, tmp_path / "kept.safetensors", crop_pct=0.875)
+    trained, untrained = (ExportedNetwork("one", ONE, 4, training) for training in (kept, None))
+    assert "crop_pct=0.875," in timm_source(trained, True) and "crop_pct=1.0," in timm_source(untrained, False)
+    crops = [network.config()["input"]["crop"] for network in (trained, untrained)]
+    assert crops == ["the central square, of its side the central 0.875", "the central square"]
