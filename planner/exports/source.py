@@ -45,7 +45,7 @@ default_cfgs = generate_default_cfgs(
             mean=MEAN,
             std=STD,
             interpolation="bicubic",
-            crop_pct=1.0,
+            crop_pct={crop_pct!r},
             first_conv="{first}",
             classifier="{classifier}",
         )
