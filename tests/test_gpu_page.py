@@ -9,9 +9,9 @@ import pytest
 
 from trainer.devices import _BFLOAT16_FROM
 from trainer.engines.placement import MOST_PER_DEVICE, USABLE
-from trainer.image_data import CROP_MARGIN
 from trainer.observation import STATUSES
 from trainer.proxy import CHECKPOINT_SECONDS, CHECKPOINTS_APART
+from trainer.recipe import Recipe
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "gpu.md").read_text()
 
@@ -33,7 +33,7 @@ def test_the_page_s_commands_run_and_the_table_says_how_memory_was(monkeypatch, 
 
 
 def test_the_page_s_numbers_are_those_of_the_program():
-    assert f"{CROP_MARGIN:g} times its own resolution" in PAGE and f"never more than {MOST_PER_DEVICE}" in PAGE
+    assert f"{Recipe().margin:g} times its own resolution" in PAGE and f"never more than {MOST_PER_DEVICE}" in PAGE
     assert "a tenth of the free memory" in PAGE and USABLE == 0.9
     assert "every minute" in PAGE and CHECKPOINT_SECONDS == 60
     assert "less than a twentieth" in PAGE and CHECKPOINTS_APART == 20

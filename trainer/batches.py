@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from trainer.devices import has_all_kernels
-from trainer.image_data import MEAN, STD, ImageSplit, PickedImages, chunk_of
+from trainer.image_data import MEAN, STD, ImageSplit, PickedImages, chunk_of, scored_side
 
 
 class DeviceImages:
@@ -20,17 +20,23 @@ class DeviceImages:
             is made of each: memory for them is needed once.
         side: Side to which they are resized, in pixels (antialiased).
         device: Where they are kept, as uint8.
+        crop_pct: Share of a picture's side that is kept, around its centre; the rest is cut off.
     """
 
-    def __init__(self, split: ImageSplit | PickedImages, side: int, device: torch.device) -> None:
+    def __init__(
+        self, split: ImageSplit | PickedImages, side: int, device: torch.device, crop_pct: float = 1.0
+    ) -> None:
         self.labels = torch.from_numpy(split.labels.copy()).to(device)
-        n, at_once = len(split), chunk_of(split.side)
+        n, at_once, whole = len(split), chunk_of(split.side), scored_side(side, crop_pct)
+        first = round((whole - side) / 2)
+        centre = slice(first, first + side)
         self.images = torch.empty((n, 3, side, side), dtype=torch.uint8, device=device)
         for start in range(0, n, at_once):
             stop = min(n, start + at_once)
             # A copy: the source may be a read-only memory map, which torch does not take.
             chunk = torch.from_numpy(split.taken(start, stop)).permute(0, 3, 1, 2)
-            self.images[start:stop] = resized(chunk.to(device) if has_all_kernels(device) else chunk, side)
+            chunk = resized(chunk.to(device) if has_all_kernels(device) else chunk, whole)
+            self.images[start:stop] = chunk[..., centre, centre]
 
     def __len__(self) -> int:
         return len(self.labels)

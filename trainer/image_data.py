@@ -22,8 +22,6 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 # Which images are held out and which share is used must not change with a training's own seed.
 SPLIT_SEED = 0
-# Images are kept a little larger than the input, so that a crop of part of the area is not blown up too much.
-CROP_MARGIN = 1.25
 # Pixels that are read and resized at once: 100 MB as floats, and no more than so many pictures.
 _CHUNK_PIXELS = 2**23
 _CHUNK = 512
@@ -198,14 +196,37 @@ def one_line(error: Exception) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} .."
 
 
-def kept_side(side: int, resolution: int) -> int:
+def side_needed(resolution: int, margin: float) -> int:
+    """Side that images have so that crops of them have their margin at a network's resolution, in pixels.
+
+    Args:
+        resolution: Side of the network's input, in pixels.
+        margin: Side of what is kept over the input's (`Recipe.margin`).
+    """
+    return math.ceil(round(resolution * margin, 6))  # 100 x 1.1 is a little more than 110
+
+
+def kept_side(side: int, resolution: int, margin: float) -> int:
     """Side at which a training keeps the images that it fits, in pixels.
 
     Args:
         side: Side of the decoded images, in pixels.
         resolution: Side of the network's input, in pixels.
+        margin: Side of what is kept over the input's (`Recipe.margin`).
     """
-    return min(side, math.ceil(resolution * CROP_MARGIN))
+    return min(side, side_needed(resolution, margin))
+
+
+def scored_side(resolution: int, crop_pct: float) -> int:
+    """Side to which images are resized of which the central square at a network's resolution is scored, in pixels.
+
+    As timm's evaluation does: the largest whole number of pixels of which the input is no smaller a share.
+
+    Args:
+        resolution: Side of the network's input, in pixels.
+        crop_pct: Share of the side that is scored (`Recipe.crop_pct`).
+    """
+    return max(resolution, math.floor(resolution / crop_pct))
 
 
 def chunk_of(side: int) -> int:

@@ -41,11 +41,11 @@ class ImagesTask:
 
     def bytes_needed(self, architectures: Architectures, classes: int, training: Training) -> int:
         """What the largest of them needs, each with its images at its own resolution."""
-        data, batch = training.data, training.recipe.batch_size
+        data = training.data
         fitted = len(fitted_labels(self.labels, data.holdout, training.fidelity.data_share))
         held = len(self.labels) - len(fitted_labels(self.labels, data.holdout, 1))
         scoring = held if data.holdout else self.validation
-        return int(training_bytes(architectures, classes, batch, fitted, scoring, data.side).max())
+        return int(training_bytes(architectures, classes, training.recipe, fitted, scoring, data.side).max())
 
     def observe(self, training: Training, conditions: Conditions) -> Observation:
         """Does one training, or measures something, as `TrainingTask` says."""

@@ -91,7 +91,7 @@ def _utilization(training: Training, images: ImageData, device: str) -> dict[str
     assert wanted is not None
     model, architecture, classes = load_trained(Path(training.parent))
     _, score = splits(training, images)
-    on_device = DeviceImages(score, architecture.resolution, torch.device(device))
+    on_device = DeviceImages(score, architecture.resolution, torch.device(device), training.recipe.crop_pct)
     model = model.to(device)
     how = wanted.base_rate, wanted.cap, wanted.repeats, training.seed
     found = utilization(model, on_device, units_of(model, architecture, classes), *how, only=wanted.units)

@@ -187,8 +187,8 @@ class _Run:
             torch.cuda.reset_peak_memory_stats(device)
             torch.backends.cudnn.benchmark = True  # shapes stay the same: the fastest kernels are worth the search
         fit, score = splits(training, data)
-        self.images = DeviceImages(fit, kept_side(data.side, resolution), device)
-        self.scoring = DeviceImages(score, resolution, device)
+        self.images = DeviceImages(fit, kept_side(data.side, resolution, recipe.margin), device)
+        self.scoring = DeviceImages(score, resolution, device, recipe.crop_pct)
         self.steps = steps_per_epoch(len(self.images), recipe.batch_size)
         if self.steps < 1:
             raise InputError(

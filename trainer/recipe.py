@@ -7,7 +7,8 @@ they were given for, take smaller batches, and scale the rate in proportion (Goy
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from sampler import InputError
@@ -40,6 +41,9 @@ class Recipe:
         decay_every: Share of all steps between two of them.
         label_smoothing: Probability spread over the other classes.
         crop: Smallest share of an image's area that a random resized crop keeps.
+        margin: Side at which images that are fitted are kept, over the network's, as far as the decoded images are that
+            large: a crop of part of the area is then not blown up much.
+        crop_pct: Share of an image's side, around its centre, that is scored, as timm's.
         flip: Probability of a horizontal flip.
         randaugment: Magnitude of two operations of RandAugment, of torchvision's 30; 0 for none.
         mixup: Alpha of mixup's Beta distribution; 0 for none.
@@ -91,6 +95,8 @@ class Recipe:
     temperature: float = 4.0
     channel_dropout: float = 0.0
     channel_ramp: bool = True
+    margin: float = 1.25
+    crop_pct: float = 1.0
 
     def __post_init__(self) -> None:
         for name, known in (("optimizer", get_args(Optimizer)), ("schedule", get_args(Schedule))):
@@ -104,12 +110,26 @@ class Recipe:
         """Peak learning rate at this batch size."""
         return self.learning_rate * self.batch_size / self.reference_batch
 
-    def facts(self) -> dict[str, Any]:
-        """All values by their names, but for those that were added since and are as they were before."""
-        facts = asdict(self)
-        if self.channel_ramp:
-            del facts["channel_ramp"]
-        return facts
+    def as_dict(self) -> dict[str, Any]:
+        """Fields by their names; without those that older versions did not have, where they say what those did.
+
+        What a training is known by (records, digests, settings in a storage) stays as it was written before there were
+        such fields.
+        """
+        return {name: value for name, value in asdict(self).items() if name not in _LATER or value != _LATER[name]}
+
+    @classmethod
+    def recorded(cls, fields: Mapping[str, Any]) -> Recipe:
+        """The recipe that `as_dict` made these fields of."""
+        return cls(**{**_LATER, **fields})
+
+    def seen_as(self, own: Recipe) -> Recipe:
+        """This recipe on images as another one keeps and scores them: accuracies of one study are of one kind."""
+        return replace(self, margin=own.margin, crop_pct=own.crop_pct)
+
+
+# Fields that older versions did not have, and what those did.
+_LATER: dict[str, Any] = {"margin": 1.25, "crop_pct": 1.0, "channel_ramp": True}
 
 
 RECIPES = {

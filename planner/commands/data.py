@@ -18,7 +18,7 @@ from sampler.errors import printable
 # Folders of pictures that are taken as they are; the other names are trainer.proxies.IMAGENET.
 _FOLDER = "folder"
 _NAMES = ("imagenet100", "imagenet100-500", "imagenet1000-100", _FOLDER)
-# Holds a training at 112 px with its margin of 1.4, as PyTorch's own 256 px hold one at 224.
+# Holds a training at 128 px with its margin of 1.25, as PyTorch's own 256 px hold one at 224 with 1.14.
 PROXY_SIDE = 160
 INFO_SIDE = 64
 UNREADABLE_SHOWN = 20

@@ -57,7 +57,7 @@ def made_or_asked_with(command: _F) -> _F:
             help="Leave out images that cannot be read, instead of stopping.",
         ),
         click.option("--resolution", type=PIXEL_RANGE, help="Pixels of the base network here; 64 by default."),
-        click.option("--side", type=PIXEL_RANGE, help="Pixels images are decoded to; 1.4 x resolution."),
+        click.option("--side", type=PIXEL_RANGE, help="Pixels images are decoded to; 1.25 x the largest r by default."),
         click.option(
             "--window",
             nargs=2,

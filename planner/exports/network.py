@@ -41,6 +41,7 @@ class KeptTraining:
             on validation images.
         weights: The file that the training kept.
         score: Number that it is judged by.
+        crop_pct: Share of an image's side, around its centre, that was scored.
     """
 
     study: str
@@ -48,6 +49,7 @@ class KeptTraining:
     accuracy: float | None
     weights: Path
     score: Score = ACCURACY
+    crop_pct: float = 1.0
 
     @property
     def whose(self) -> str:
@@ -84,6 +86,11 @@ class ExportedNetwork:
     architecture: Architecture
     classes: int
     training: KeptTraining | None = None
+
+    @property
+    def crop_pct(self) -> float:
+        """Share of an image's side that it is to be given, as timm's."""
+        return 1.0 if self.training is None else self.training.crop_pct
 
     @property
     def base(self) -> BaseNetwork:
@@ -166,7 +173,8 @@ class ExportedNetwork:
             "range": [0, 1],
             "mean": list(self.mean),
             "std": list(self.std),
-            "crop": "the central square",
+            "crop": "the central square"
+            + ("" if self.crop_pct == 1 else f", of its side the central {self.crop_pct:g}"),
         }
 
     def _declared(self, shipped: ShippedNetwork) -> dict[str, Any]:
@@ -206,7 +214,9 @@ def kept_training(ledger: Records, number: int) -> KeptTraining | None:
     path = ledger.network_path(number)
     if not path.is_file():
         return None
-    return KeptTraining(ledger.folder.name, number, ledger.accuracy_of(number), path, ledger.settings.score)
+    settings = ledger.settings
+    accuracy, crop_pct = ledger.accuracy_of(number), settings.recipe.crop_pct
+    return KeptTraining(ledger.folder.name, number, accuracy, path, settings.score, crop_pct)
 
 
 def finished_training(ledger: Records, architecture: Architecture) -> KeptTraining | None:
@@ -217,11 +227,17 @@ def finished_training(ledger: Records, architecture: Architecture) -> KeptTraini
             document = json.loads(file.read_text(encoding="utf-8"))
             plan, accuracy = document["plan"], float(document["validation"]["accuracy"])
             same = plan["architecture"] == wanted and len(document["images"]["classes"]) == ledger.settings.data.classes
-            weights = network_file(file.parent)
-        except (OSError, ValueError, KeyError, TypeError):  # not finished yet, or damaged: `planner finish` says so
+            weights, crop_pct = network_file(file.parent), float(plan["recipe"].get("crop_pct", 1.0))
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+        ):  # not finished yet, or damaged: `planner finish` says so
             continue
         if same and weights.is_file():
-            found.append(KeptTraining(ledger.folder.name, None, accuracy, weights))
+            found.append(KeptTraining(ledger.folder.name, None, accuracy, weights, crop_pct=crop_pct))
     return max(found, key=lambda training: training.accuracy or 0.0, default=None)
 
 

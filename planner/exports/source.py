@@ -45,7 +45,7 @@ default_cfgs = generate_default_cfgs(
             mean=MEAN,
             std=STD,
             interpolation="bicubic",
-            crop_pct=1.0,
+            crop_pct={crop_pct!r},
             first_conv="{first}",
             classifier="{classifier}",
         )
@@ -73,6 +73,7 @@ def timm_source(network: ExportedNetwork, weights: bool) -> str:
         file=file,
         side=side,
         classes=network.classes,
+        crop_pct=network.crop_pct,
         first=code.first,
         classifier=code.classifier,
         features=f", feature_cfg={code.features}" if code.features else "",

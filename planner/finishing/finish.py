@@ -167,7 +167,8 @@ def _validate(plan: FinishPlan, folder: Path, images: ImageData, result: dict[st
         return
     model, _, _ = load_trained(weights_of(folder, plan.name))
     where = torch.device(device)
-    scoring = DeviceImages(images.validation, plan.architecture.resolution, where)
+    crop_pct = plan.training.recipe.crop_pct
+    scoring = DeviceImages(images.validation, plan.architecture.resolution, where, crop_pct)
     batch = EVALUATION_BATCH.get(where.type, EVALUATION_BATCH["cpu"])
     accuracy, loss = evaluate(model.to(where), scoring, where, batch)
     result["validation"] = {"accuracy": accuracy, "loss": loss, "images": len(images.validation)}
@@ -177,7 +178,8 @@ def _validate(plan: FinishPlan, folder: Path, images: ImageData, result: dict[st
 def _write(plan: FinishPlan, folder: Path, result: dict[str, Any]) -> None:
     """Writes what others use, and last of all that it is there."""
     weights = weights_of(folder, plan.name)
-    training = KeptTraining(plan.study, None, result["validation"]["accuracy"], weights)
+    accuracy, crop_pct = result["validation"]["accuracy"], plan.training.recipe.crop_pct
+    training = KeptTraining(plan.study, None, accuracy, weights, crop_pct=crop_pct)
     network = ExportedNetwork(plan.name, plan.architecture, len(result["images"]["classes"]), training)
     files, left_out = [last_of(folder, plan.name)], {}
     try:

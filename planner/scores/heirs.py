@@ -141,7 +141,7 @@ class Heirs:
             self.training,
             architecture=architecture,
             fidelity=Fidelity(self.epochs, self.training.fidelity.data_share),
-            recipe=recipe_named(_FINE_TUNE),
+            recipe=recipe_named(_FINE_TUNE).seen_as(self.training.recipe),
             parent=str(self.folder / f"{digest_of(parent)}.safetensors"),
         )
 

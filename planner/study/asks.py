@@ -50,7 +50,7 @@ def with_asks(training: Training, asks: Mapping[str, Any], folder: Path) -> Trai
     if fidelity:
         training = replace(training, fidelity=replace(training.fidelity, **fidelity))
     if "recipe" in asks:
-        training = replace(training, recipe=recipe_from(asks["recipe"]))
+        training = replace(training, recipe=recipe_from(asks["recipe"]).seen_as(training.recipe))
     if "data" in asks:
         images = {name: asks["data"][name] for name in ("source", "side")}
         training = replace(training, data=replace(training.data, **images))

@@ -11,6 +11,7 @@ from planner.errors import PlannerError
 from planner.study.designs import APART
 from planner.study.folder import cache_of
 from planner.study.network import network_settings
+from planner.study.ranges import SIDES
 from planner.study.settings import StudySettings, checked
 from planner.study.urls import safe_url
 from planner.study.windows import is_multiples, window_multiples
@@ -20,19 +21,18 @@ from sampler.complexity import base_macs
 from trainer.command_line import check_command, check_program
 from trainer.declared.images import check_images
 from trainer.declared.loading import load_network
-from trainer.image_data import ImageData, Progress, fitted_labels
+from trainer.image_data import ImageData, Progress, fitted_labels, side_needed
 from trainer.images import load_images, skipping
 from trainer.observation import COMMAND
 from trainer.pictures import first_names
-from trainer.recipe import recipe_named
+from trainer.recipe import Recipe, recipe_named
 from trainer.score import ACCURACY, Score
 from trainer.trainers import trainer_named
 
 _BASE = "efficientnet_b0"
 _RESOLUTION = 64
 _HARDLY_SMALLER = 0.5  # what r can be at least, in most studies
-_SIDE = 1.4  # decoded side over the base resolution: the largest r drawn
-_MOST_R = 2.8
+_USUAL_R, _MOST_R = 1.4, 2.8  # the largest r drawn
 _UNKNOWN_CLASSES = 2  # until the images are read
 
 
@@ -47,7 +47,7 @@ class StudyOptions:
             the images.
         skip_corrupt: Whether images that cannot be read are left out.
         resolution: Pixels of the base network here; 64, or a declared network's own.
-        side: Pixels that images are decoded to; 1.4 x resolution.
+        side: Pixels that images are decoded to; the recipe's margin (1.25) x the largest r x resolution.
         window: Lowest and highest MACs: quantities (`1M`), or multiples of the base network's (`0.03`).
         space: `uniform` (one d and w for all stages) or `stage`.
         r: Lowest and highest resolution multiplier.
@@ -172,12 +172,11 @@ def _settings(options: StudyOptions, images: dict[str, Any]) -> StudySettings:
     declared = network_settings(network.name, options.base)
     usual_side = _RESOLUTION if declared is None else network.resolution
     resolution = usual_side if options.resolution is None else options.resolution
-    usual = _SIDE if options.classes is None else _MOST_R  # others' data are as large as they like
-    side = round(usual * resolution) if options.side is None else options.side
+    side, most_r = _side_and_r(options, resolution)
     space: dict[str, Any] = {
         **({"rule": network.rule} if rule_named(network.rule).stepped else {}),
         "resolution": resolution,
-        "r": (0.35, min(_MOST_R, side / resolution)),
+        "r": (0.35, most_r),
         "apart": 0.0 if options.space == "stage" else APART,
         **_renamed(options, rule="rule", r="r", d="d", w="w", space="kind"),
         **({"knobs": sorted(options.vary)} if options.vary else {}),
@@ -196,6 +195,24 @@ def _settings(options: StudyOptions, images: dict[str, Any]) -> StudySettings:
         "recipe": _renamed(options, recipe="name"),
     }
     return checked(document, "study")
+
+
+def _side_and_r(options: StudyOptions, resolution: int) -> tuple[int, float]:
+    """Pixels that images are decoded to, and the largest r drawn where nothing is said.
+
+    At the largest r crops have the recipe's margin, too; else a larger r would also mean more blurred images. A side
+    that is given bounds r as it is: `_margin_doubts` say what it leaves without.
+    """
+    if options.side is not None:
+        return options.side, min(_MOST_R, options.side / resolution)
+    if options.classes is not None:  # others' data are as large as they like
+        side = round(_MOST_R * resolution)
+        return side, min(_MOST_R, side / resolution)
+    largest_r = _USUAL_R if options.r is None else options.r[1]
+    if not 0 < largest_r * resolution <= SIDES[1]:  # of which is said elsewhere what is wrong
+        largest_r = _USUAL_R
+    margin, largest = recipe_named(options.recipe or Recipe.name).margin, round(largest_r * resolution)
+    return min(SIDES[1], side_needed(largest, margin)), largest / resolution
 
 
 def _command(options: StudyOptions) -> dict[str, Any]:
@@ -222,12 +239,25 @@ def _bound_doubts(settings: StudySettings, r_given: bool) -> Iterator[str]:
 def _doubts(settings: StudySettings, data: ImageData, r_given: bool) -> Iterator[str]:
     """What a study that is made will not do as one may expect."""
     yield from _bound_doubts(settings, r_given)
+    yield from _margin_doubts(settings)
     images = len(fitted_labels(data.train.labels, settings.data.holdout, settings.fidelity.data_share))
     batch = settings.recipe.batch_size
     if images < batch:
         yield (
             f"{images} images to train on make no batch of {batch}, and no training will begin: give more images or "
             f"--share, or set batch_size in [recipe] of study.toml to {max(2, images // 2)} or so"
+        )
+
+
+def _margin_doubts(settings: StudySettings) -> Iterator[str]:
+    """From where on the images leave no margin."""
+    side, space, margin = settings.data.side, settings.space, settings.recipe.margin
+    needed = side_needed(round(space.r[1] * space.resolution), margin)
+    if side < needed:
+        yield (
+            f"images of {side} px leave crops their margin ({margin:g} x the input) up to r = "
+            f"{side / margin / space.resolution:.3g} only; above it a larger r also means more blurred images: give "
+            f"--side {needed} or none, or a smaller --r"
         )
 
 

@@ -144,8 +144,8 @@ def _asks(one: Observation, asked: Mapping[str, Any], settings: StudySettings, w
     if one.fidelity.data_share != settings.fidelity.data_share and "data_share=" in words:
         asks["data_share"] = one.fidelity.data_share
     recipe = asked.get("recipe") or {}
-    if recipe.get("name") in RECIPES and (own := recipe_text(Recipe(**recipe))) != recipe_text(settings.recipe):
-        asks["recipe"] = own
+    if recipe != settings.recipe.as_dict() and recipe.get("name") in RECIPES:
+        asks["recipe"] = recipe_text(Recipe.recorded(recipe))
     data = asked.get("data") or {}
     if data.get("holdout") != settings.data.holdout:
         asks["holdout"] = data.get("holdout")

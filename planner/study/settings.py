@@ -38,6 +38,7 @@ Bounds = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 Side = Annotated[int, Field(ge=SIDES[0], le=SIDES[1])]
 _LARGEST = 1_000_000  # bytes of a file
 _LARGEST_BATCH = 1_000_000
+_LARGEST_MARGIN, _LEAST_CROP_PCT = 4, 0.25
 MOST_KEPT = 1000
 CLOSED = ConfigDict(extra="forbid", frozen=True)
 # What the fields of a training's records may be; what they are is told there.
@@ -65,6 +66,8 @@ _RECIPE = {
     "distillation": Field(ge=0, le=1),
     "temperature": Field(gt=0, allow_inf_nan=False),
     "channel_dropout": Field(ge=0, lt=1),
+    "margin": Field(ge=1, le=_LARGEST_MARGIN),
+    "crop_pct": Field(ge=_LEAST_CROP_PCT, le=1),
 }
 
 
@@ -122,8 +125,9 @@ class _Table:
 
 
 def _known(record: Any) -> dict[str, Any]:
-    """The fields of a record, but for those that are None, which TOML cannot say."""
-    return {name: value for name, value in asdict(record).items() if value is not None}
+    """The fields of a record, but for those that are None, which TOML cannot say; of a recipe what it is known by."""
+    found = record.as_dict() if isinstance(record, Recipe) else asdict(record)
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _named(given: Any) -> Any:

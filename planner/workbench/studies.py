@@ -65,7 +65,7 @@ def create_study(
             they are asked for and told.
         skip_corrupt: Whether images that cannot be read are left out, instead of refused.
         resolution: Pixels of the base network here; 64 by default, or a declared network's own.
-        side: Pixels that images are decoded to, which bounds r; 1.4 x resolution by default.
+        side: Pixels that images are decoded to, which bounds r; 1.25 x the largest r x resolution by default.
         window: Lowest and highest MACs of networks: quantities (`"1M"`), or multiples of the base network's (`0.03`).
         space: `"uniform"` (default): one d and one w for all stages; `"stage"`: each stage its own.
         r: Lowest and highest resolution multiplier; equal ones hold it.

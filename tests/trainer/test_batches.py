@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from timm.data import create_transform
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -15,7 +16,8 @@ from trainer import image_data
 from trainer.augment import crop_and_flip, crop_boxes, crop_grid
 from trainer.batches import MEAN, STD, DeviceImages, normalised, resized, steps_per_epoch
 from trainer.engines.placement import PROCESS_BYTES, training_bytes
-from trainer.image_data import ImageSplit, PickedImages, chunk_of
+from trainer.image_data import ImageSplit, PickedImages, chunk_of, kept_side, scored_side, side_needed
+from trainer.recipe import Recipe
 
 CPU = torch.device("cpu")
 
@@ -30,6 +32,40 @@ def test_resizing_agrees_with_pillows_antialiased_bilinear_filter():
     ours = resized(torch.from_numpy(images).permute(0, 3, 1, 2), 20).permute(0, 2, 3, 1).numpy().astype(int)
     theirs = np.stack([np.asarray(Image.fromarray(one).resize((20, 20), Image.Resampling.BILINEAR)) for one in images])
     assert np.abs(ours - theirs.astype(int)).max() <= 1  # a rounding apart
+
+
+@pytest.mark.parametrize(("side", "crop_pct"), [(24, 0.875), (21, 0.9), (24, 1.0), (40, 0.8), (8, 0.3)])
+def test_what_is_scored_is_the_centre_that_timm_scores(side, crop_pct):
+    pictures = split(n=3, side=48)
+    with_timm = create_transform((3, side, side), interpolation="bilinear", crop_pct=crop_pct)
+    theirs = torch.stack([with_timm(Image.fromarray(one)) for one in pictures.images])
+    ((ours, _),) = DeviceImages(pictures, side, CPU, crop_pct).in_order(3)
+    assert ours.shape == theirs.shape == (3, 3, side, side)
+    assert (ours - theirs).abs().max() <= 1.01 / 255 / min(STD)  # a rounding apart
+
+
+def source_pixels(side, resolution, margin):
+    """Pixels of the kept images per pixel of the input, and the share of their width that is seen; means of crops."""
+    kept = kept_side(side, resolution, margin)
+    grid = crop_grid(crop_boxes(2000, 0.5, 0.0, torch.Generator().manual_seed(0)), resolution)
+    apart = (grid[:, 0, 1, 0] - grid[:, 0, 0, 0]).mean().item() * kept / 2
+    return apart, (grid[:, 0, -1, 0] - grid[:, 0, 0, 0]).mean().item() / 2
+
+
+def test_crops_have_as_many_pixels_of_the_images_at_every_r_and_show_the_same_share_of_them():
+    margin, sizes = 1.25, [round(64 * r) for r in (0.35, 0.7, 1.0, 1.12, 1.4)]
+    found = [source_pixels(side_needed(sizes[-1], margin), size, margin) for size in sizes]
+    assert [apart for apart, _ in found] == pytest.approx([1.08] * 5, abs=0.03)
+    assert [share for _, share in found] == pytest.approx([0.85] * 5, abs=0.04)
+    # As it was: images of 1.4 x 64 px, whose margin is gone at r = 1.4, where crops were enlarged.
+    before = [source_pixels(90, size, margin)[0] for size in sizes]
+    assert before[:3] == pytest.approx([1.08] * 3, abs=0.03) and before[-1] == pytest.approx(0.86, abs=0.02)
+
+
+def test_sides_are_whole_pixels_and_no_larger_than_needed():
+    assert [side_needed(size, 1.1) for size in (100, 101, 10)] == [110, 112, 11]
+    assert kept_side(90, 64, 1.25) == 80 and kept_side(70, 64, 1.25) == 70
+    assert [scored_side(224, share) for share in (1.0, 0.875, 0.95)] == [224, 256, 235]
 
 
 def test_normalised_images_have_imagenets_statistics_taken_out():
@@ -160,7 +196,9 @@ def test_loading_takes_memory_for_the_images_once_and_for_one_piece_of_them(tmp_
     assert loaded.images.nbytes == once and len(loaded) == 5000
     piece = 3 * 64 * (side**2 + kept**2)
     assert once <= counting.most < 1.25 * once, counting.most / once
-    planned = training_bytes(stack([scaled("resnet20_cifar", resolution=kept, width=0.1)]), 2, 1, 5000, 0, side)
+    planned = training_bytes(
+        stack([scaled("resnet20_cifar", resolution=kept, width=0.1)]), 2, Recipe(batch_size=1), 5000, 0, side
+    )
     assert counting.most < planned[0] - PROCESS_BYTES + piece
 
 

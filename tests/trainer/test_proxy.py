@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sampler import Architecture, InputError, architecture_complexity, base
+from trainer import proxy
 from trainer.device_errors import CrowdedError
 from trainer.images import ImageData
 from trainer.micro_batches import accumulated
@@ -350,3 +351,20 @@ def test_inherited_weights_are_not_silenced(data, tmp_path):
     inherited = prepared(training(), 2, 10, model[0].state_dict())
     assert trained.status == "ok"
     assert all(torch.equal(a, b) for a, b in zip(model[0].parameters(), inherited.parameters(), strict=True))
+
+
+def test_a_training_fits_images_with_the_recipe_s_margin_and_scores_the_centre_that_it_says(data, monkeypatch):
+    seen = []
+    whole = proxy.DeviceImages
+
+    def noted(*arguments):
+        seen.append(whole(*arguments))
+        return seen[-1]
+
+    monkeypatch.setattr(proxy, "DeviceImages", noted)
+    scores = [train(training(epochs=1, margin=1.1, crop_pct=share), data).loss for share in (1.0, 0.8)]
+    fitted, scoring, _, centre = seen
+    assert fitted.images.shape[-1] == 36 and scoring.images.shape == centre.images.shape == (32, 3, 32, 32)
+    _, held = splits(training(), data)  # of 40 px, 32 of which are 0.8
+    assert torch.equal(centre.images, torch.from_numpy(held.images[:, 4:36, 4:36]).permute(0, 3, 1, 2))
+    assert scores[0] != scores[1]

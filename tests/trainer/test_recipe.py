@@ -77,8 +77,8 @@ def test_adjusts_rate_falls_from_0_15_to_0_001():
 
 
 def test_a_value_that_was_added_since_is_no_fact_of_recipes_that_do_not_use_it():
-    assert "channel_ramp" not in RECIPES["adjust"].facts()
-    assert RECIPES["adjust-imagenet"].facts()["channel_ramp"] is False
+    assert "channel_ramp" not in RECIPES["adjust"].as_dict()
+    assert RECIPES["adjust-imagenet"].as_dict()["channel_ramp"] is False
     assert replace(RECIPES["adjust-imagenet"], batch_size=512).scaled_learning_rate == pytest.approx(0.2)
 
 

@@ -13,7 +13,8 @@ from sampler import Architectures, InputError
 from sampler.architecture import IntArray
 from sampler.complexity import count
 from trainer.cores import available_bytes, cores, shared_cores
-from trainer.image_data import chunk_of, kept_side
+from trainer.image_data import chunk_of, kept_side, scored_side
+from trainer.recipe import Recipe
 
 # Bytes that a training under autocast keeps per element of its convolutions' outputs: input, output, batch norm's and
 # activation's in 16 bits, the mask of what was cut off, and the allocator's rounding. Rather too many.
@@ -52,14 +53,14 @@ class Placement:
 
 
 def training_bytes(
-    architectures: Architectures, classes: int, batch_size: int, fitted: int, scoring: int, side: int
+    architectures: Architectures, classes: int, recipe: Recipe, fitted: int, scoring: int, side: int
 ) -> IntArray:
     """Memory on a GPU that each of some trainings needs, its process and its own images included; an estimate.
 
     Args:
         architectures: Networks that are trained.
         classes: Outputs of the classifier.
-        batch_size: Images per step.
+        recipe: Says how many images a step has, and how large they are kept.
         fitted: Images that a training fits, kept as uint8 a little larger than its network's input.
         scoring: Images that score it, kept at its network's resolution.
         side: Side of the decoded images, in pixels.
@@ -68,12 +69,13 @@ def training_bytes(
         `(n,)` bytes, int64.
     """
     cost = count(architectures, classes)
-    network = BYTES_PER_ACTIVATION * batch_size * cost.activations + BYTES_PER_PARAM * cost.params
+    network = BYTES_PER_ACTIVATION * recipe.batch_size * cost.activations + BYTES_PER_PARAM * cost.params
     resolutions = architectures.resolution.astype(np.int64)
-    kept = np.array([kept_side(side, resolution) for resolution in resolutions.tolist()], dtype=np.int64)
+    kept = np.array([kept_side(side, one, recipe.margin) for one in resolutions.tolist()], dtype=np.int64)
+    scored = np.array([scored_side(one, recipe.crop_pct) for one in resolutions.tolist()], dtype=np.int64)
     images = 3 * (fitted * kept**2 + scoring * resolutions**2)
     # While images are loaded there is no step yet: pieces of them, as floats before and after they are resized.
-    largest = np.maximum(kept, resolutions)
+    largest = np.maximum(kept, scored)
     loading = 3 * 4 * chunk_of(side) * (side**2 + largest**2)
     found: IntArray = images + np.maximum(network, loading) + PROCESS_BYTES
     return found

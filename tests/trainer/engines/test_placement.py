@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,8 +12,11 @@ from sampler import InputError, architecture_complexity, base, scaled, stack
 from sampler.architecture import concatenate
 from trainer.engines import placement
 from trainer.engines.placement import UNKNOWN_BYTES, Placement, per_device, place, training_bytes
+from trainer.image_data import chunk_of
+from trainer.recipe import Recipe
 
 GIB = 2**30
+RECIPE = Recipe()  # in batches of 64
 
 
 @pytest.fixture(autouse=True)
@@ -39,28 +43,40 @@ def gpus(monkeypatch):
 def test_a_larger_network_a_larger_batch_and_more_images_need_more_memory():
     small = stack([scaled("efficientnet_b0", resolution=64, width=0.25)])
     large = stack([scaled("efficientnet_b0", resolution=64)])
-    (need,) = training_bytes(small, 20, 64, 10_000, 0, 64)
-    assert need < training_bytes(large, 20, 64, 10_000, 0, 64)
-    assert need < training_bytes(small, 20, 128, 10_000, 0, 64)
-    assert training_bytes(small, 20, 64, 20_000, 0, 64) - need == 10_000 * 3 * 64 * 64
-    assert training_bytes(small, 20, 64, 10_000, 500, 64) - need == 500 * 3 * 64 * 64
-    both = training_bytes(concatenate([small, large]), 20, 64, 9, 0, 64)
-    assert both.tolist() == [*training_bytes(small, 20, 64, 9, 0, 64), *training_bytes(large, 20, 64, 9, 0, 64)]
+    (need,) = training_bytes(small, 20, RECIPE, 10_000, 0, 64)
+    assert need < training_bytes(large, 20, RECIPE, 10_000, 0, 64)
+    assert need < training_bytes(small, 20, replace(RECIPE, batch_size=128), 10_000, 0, 64)
+    assert training_bytes(small, 20, RECIPE, 20_000, 0, 64) - need == 10_000 * 3 * 64 * 64
+    assert training_bytes(small, 20, RECIPE, 10_000, 500, 64) - need == 500 * 3 * 64 * 64
+    both = training_bytes(concatenate([small, large]), 20, RECIPE, 9, 0, 64)
+    assert both.tolist() == [*training_bytes(small, 20, RECIPE, 9, 0, 64), *training_bytes(large, 20, RECIPE, 9, 0, 64)]
 
 
 def test_each_training_is_planned_with_the_images_that_it_keeps_at_its_own_resolution():
     sizes = (64, 128, 224)
     networks = stack([scaled("efficientnet_b0", resolution=size) for size in sizes])
-    without, those = (training_bytes(networks, 10, 64, n, 0, 180) for n in (0, 1000))
+    without, those = (training_bytes(networks, 10, RECIPE, n, 0, 180) for n in (0, 1000))
     assert (those - without).tolist() == [1000 * 3 * side**2 for side in (80, 160, 180)]  # 1.25 x, and no larger
-    scoring = training_bytes(networks, 10, 64, 0, 1000, 180)
+    scoring = training_bytes(networks, 10, RECIPE, 0, 1000, 180)
     assert (scoring - without).tolist() == [1000 * 3 * size**2 for size in sizes]
+
+
+def test_memory_is_planned_with_the_recipe_s_margin_and_for_the_larger_images_of_which_a_centre_is_scored():
+    tiny = stack([scaled("resnet18", resolution=64, width=0.1, depth=0.5)])  # less than loading takes
+
+    def need(fitted=0, scoring=0, **wanted):
+        return training_bytes(tiny, 10, replace(RECIPE, batch_size=2, **wanted), fitted, scoring, 180).item()
+
+    assert need(fitted=1000, margin=2.0) - need(margin=2.0) == 1000 * 3 * 128**2
+    # As many are scored, each as large as before; while they are read, they are 128 px and not 80.
+    assert need(scoring=1000, crop_pct=0.5) - need(crop_pct=0.5) == 1000 * 3 * 64**2
+    assert need(crop_pct=0.5) - need() == 3 * 4 * chunk_of(180) * (128**2 - 80**2)
 
 
 def test_the_estimate_grows_with_activations_and_params_by_what_is_kept_of_them():
     whole = base("efficientnet_b0").architecture()
     cost = architecture_complexity(whole)
-    need = training_bytes(stack([whole]), 1000, 64, 0, 0, 224)
+    need = training_bytes(stack([whole]), 1000, RECIPE, 0, 0, 224)
     assert need == 12 * 64 * cost.activations + 20 * cost.params + 1_500_000_000
 
 
