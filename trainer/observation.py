@@ -117,14 +117,14 @@ class Training:
         kept = {"parent": Path(self.parent).stem, "keep": Path(self.keep).stem, **self._noise()}
         other = {"trainer": self.trainer} if self.trainer else {}
         own = {**self._score(), **self._command(), **self._network()}
-        return {"recipe": asdict(self.recipe), "data": data, **kept, **other, **own}
+        return {"recipe": self.recipe.as_dict(), "data": data, **kept, **other, **own}
 
     def key(self) -> dict[str, Any]:
         """All fields by their names, in JSON's types, but for what only another trainer has, where it has none.
 
         Of a declared network its digest; nothing where there is none.
         """
-        asked = asdict(self)
+        asked = asdict(self) | {"recipe": self.recipe.as_dict()}
         if not self.trainer:
             del asked["trainer"], asked["classes"]
         del asked["network"], asked["score"], asked["command"], asked["limit"], asked["noise"]
@@ -241,7 +241,9 @@ class Observation:
         if self.asked:
             ours, wanted = {**ours, **_flat(self.asked)}, {**wanted, **_flat(training.facts())}
             ours = {"noise": wanted.get("noise"), **ours}  # older records of heirs do not say it
-        return next((name for name in wanted if ours.get(name) != wanted[name]), None)
+        # A field of the recipe that only one of them says has another value there (`Recipe.as_dict`).
+        names = (*wanted, *(name for name in ours if name.startswith("recipe.")))
+        return next((name for name in names if ours.get(name) != wanted.get(name)), None)
 
     def to_json(self) -> str:
         """One line of JSON; NaN is refused."""

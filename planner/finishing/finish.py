@@ -169,8 +169,9 @@ def _validate(plan: FinishPlan, folder: Path, images: ImageData, result: dict[st
     where = torch.device(device)
     scoring = DeviceImages(images.validation, plan.architecture.resolution, where)
     batch = EVALUATION_BATCH.get(where.type, EVALUATION_BATCH["cpu"])
-    accuracy, loss = evaluate(model.to(where), scoring, where, batch)
-    result["validation"] = {"accuracy": accuracy, "loss": loss, "images": len(images.validation)}
+    found = evaluate(model.to(where), scoring, where, batch)
+    scores = {"accuracy": found.accuracy, "loss": found.loss, **found.facts}
+    result["validation"] = {**scores, "images": len(images.validation)}
     keep_record(folder, result)
 
 

@@ -56,7 +56,7 @@ class FinishPlan:
             "architecture": asdict(self.architecture),
             "epochs": training.fidelity.epochs,
             "seed": training.seed,
-            "recipe": asdict(training.recipe),
+            "recipe": training.recipe.as_dict(),
             "data": training.data.source,
             "side": training.data.side,
             "holdout": training.data.holdout,
@@ -120,8 +120,9 @@ def plan_of(
 
 
 def _recipe(own: Recipe, name: str | None, teacher: str) -> Recipe:
-    """The recipe of a name with the study's batches; the study's own where that is named."""
-    wanted = own if name == own.name else replace(recipe_named(name or LONG), batch_size=own.batch_size)
+    """The recipe of a name with the study's batches and rules; the study's own where that is named."""
+    named = replace(recipe_named(name or LONG), batch_size=own.batch_size).seen_as(own)
+    wanted = own if name == own.name else named
     return replace(wanted, teacher=teacher) if teacher else wanted
 
 

@@ -135,7 +135,7 @@ class Heirs:
             self.training,
             architecture=architecture,
             fidelity=Fidelity(self.epochs, self.training.fidelity.data_share),
-            recipe=recipe_named(_FINE_TUNE),
+            recipe=recipe_named(_FINE_TUNE).seen_as(self.training.recipe),
         )
         found = train(asked, self.data, self.device, weights=child.state_dict())
         if found.accuracy is None:

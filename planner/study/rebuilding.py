@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,7 +138,7 @@ def _asks(one: Observation, asked: Mapping[str, Any], settings: StudySettings) -
     if one.fidelity.epochs != settings.fidelity.epochs:
         asks["epochs"] = one.fidelity.epochs
     recipe = asked.get("recipe") or {}
-    if recipe != asdict(settings.recipe) and recipe.get("name") in RECIPES:
+    if recipe != settings.recipe.as_dict() and recipe.get("name") in RECIPES:
         asks["recipe"] = recipe["name"]
     holdout = (asked.get("data") or {}).get("holdout")
     if holdout != settings.data.holdout:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -31,7 +31,7 @@ from sampler.seeds import LARGEST_SEED
 from sampler.space import BOUNDS, SHRINK_WINDOW
 from trainer.command_line import check_command
 from trainer.observation import COMMAND, Command, DataSpec, Fidelity
-from trainer.recipe import LARGEST_MAGNITUDE, Recipe, recipe_named
+from trainer.recipe import EDITION, LARGEST_MAGNITUDE, Recipe, recipe_named
 from trainer.score import ACCURACY, Score
 
 Bounds = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
@@ -65,6 +65,10 @@ _RECIPE = {
     "distillation": Field(ge=0, le=1),
     "temperature": Field(gt=0, allow_inf_nan=False),
     "channel_dropout": Field(ge=0, lt=1),
+    "randaugment_noise": Field(ge=0, le=LARGEST_MAGNITUDE),
+    "cutmix": Field(ge=0, allow_inf_nan=False),
+    "clip_grad": Field(ge=0, allow_inf_nan=False),
+    "edition": Field(ge=1, le=EDITION),
 }
 
 
@@ -122,16 +126,17 @@ class _Table:
 
 
 def _known(record: Any) -> dict[str, Any]:
-    """The fields of a record, but for those that are None, which TOML cannot say."""
-    return {name: value for name, value in asdict(record).items() if value is not None}
+    """The fields of a record, but for those that are None, which TOML cannot say; of a recipe what it is known by."""
+    found = record.as_dict() if isinstance(record, Recipe) else asdict(record)
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _named(given: Any) -> Any:
-    """A recipe by its name, with what differs from it: `name = "tinynet"` alone is that recipe."""
+    """A recipe by its name, with what differs from it: `name = "tinynet"` alone is that recipe, by the first rules."""
     if not isinstance(given, dict):
         return given
     name = given.get("name", Recipe.name)
-    return {**asdict(recipe_named(name) if isinstance(name, str) else Recipe()), **given}
+    return {**asdict(recipe_named(name) if isinstance(name, str) else Recipe()), "edition": 1, **given}
 
 
 class StudySettings(BaseModel):
@@ -238,7 +243,8 @@ def write_settings(path: Path, settings: StudySettings) -> None:
     """
     import tomli_w
 
-    usual = asdict(recipe_named(settings.recipe.name))  # only what differs, so that changing the name is enough
+    # Only what differs, so that changing the name is enough.
+    usual = asdict(replace(recipe_named(settings.recipe.name), edition=1))
     recipe = {name: value for name, value in asdict(settings.recipe).items() if value != usual[name]}
     document = {**settings.model_dump(exclude=settings.left_out()), "recipe": {"name": settings.recipe.name, **recipe}}
     mode = 0o600 if settings.storage and has_secret(settings.storage) else 0o666  # nobody else reads a password

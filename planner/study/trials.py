@@ -293,7 +293,7 @@ def trial_training(number: int, facts: Mapping[str, Any], settings: StudySetting
     if "epochs" in asks:
         training = replace(training, fidelity=replace(training.fidelity, epochs=asks["epochs"]))
     if "recipe" in asks:
-        training = replace(training, recipe=recipe_named(asks["recipe"]))
+        training = replace(training, recipe=recipe_named(asks["recipe"]).seen_as(settings.recipe))
     if "holdout" in asks:
         training = replace(training, data=replace(training.data, holdout=asks["holdout"]))
     if "parent" in asks:
