@@ -57,7 +57,7 @@ def drawn_operations(n: int, magnitude: float, noise: float, generator: torch.Ge
     return DrawnOperations(kinds, sign * magnitudes.clamp(0, LARGEST_MAGNITUDE) / LARGEST_MAGNITUDE)
 
 
-def applied(images: torch.Tensor, drawn: DrawnOperations) -> torch.Tensor:
+def operated(images: torch.Tensor, drawn: DrawnOperations) -> torch.Tensor:
     """Images after their operations.
 
     Args:
@@ -81,13 +81,13 @@ def randaugment(images: torch.Tensor, magnitude: float, noise: float, generator:
 
     Args:
         images: `(n, 3, s, s)` float32 from 0 to 255.
-        magnitude: As `drawn_operations` takes it.
-        noise: Likewise.
+        magnitude: Mean magnitude, of `LARGEST_MAGNITUDE`.
+        noise: Standard deviation of a magnitude.
         generator: A CPU generator.
     """
     images = images.round()  # some operations mean 8 bits
     for _ in range(PER_IMAGE):
-        images = applied(images, drawn_operations(len(images), magnitude, noise, generator))
+        images = operated(images, drawn_operations(len(images), magnitude, noise, generator))
     return images
 
 

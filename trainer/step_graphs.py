@@ -22,23 +22,23 @@ from torch import nn
 from trainer.device_errors import first_line
 
 # 0 does without.
-SWITCH = "SCALING_PLANNER_CUDA_GRAPHS"
+GRAPHS_SWITCH = "SCALING_PLANNER_CUDA_GRAPHS"
 # Steps that are done before: libraries choose their kernels, optimisers make their state.
 WARM_UP = 3
 # Distance of the two results, over the length of the step itself: kernels add in any order, 16 bits round.
-TOLERANCE = 0.1
+_TOLERANCE = 0.1
 
-Work = Callable[[], torch.Tensor]
-Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+_Work = Callable[[], torch.Tensor]
+_Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class Recorder(Protocol):
     """How a device records."""
 
-    def warm(self, work: Work) -> torch.Tensor:
+    def warm(self, work: _Work) -> torch.Tensor:
         """Does some work as it has to be done before it is recorded; gives what it gives."""
 
-    def record(self, work: Work) -> Work:
+    def record(self, work: _Work) -> _Work:
         """Records some work without doing it; what it gives does it, and gives the same tensor each time."""
 
 
@@ -48,7 +48,7 @@ class CudaRecorder:
     def __init__(self) -> None:
         self.side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
-    def warm(self, work: Work) -> torch.Tensor:
+    def warm(self, work: _Work) -> torch.Tensor:
         """On another stream than the usual one: what autograd remembers of that cannot be recorded."""
         now = torch.cuda.current_stream()
         self.side.wait_stream(now)
@@ -57,7 +57,7 @@ class CudaRecorder:
         now.wait_stream(self.side)
         return loss
 
-    def record(self, work: Work) -> Work:
+    def record(self, work: _Work) -> _Work:
         """As a `torch.cuda.CUDAGraph`."""
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, stream=self.side):
@@ -71,8 +71,8 @@ class CudaRecorder:
 
 
 def recorder_for(device: torch.device) -> Recorder | None:
-    """How a device records; None where it does not, or where `SWITCH` says so."""
-    if device.type != "cuda" or torch.version.hip is not None or os.environ.get(SWITCH) == "0":
+    """How a device records; None where it does not, or where `GRAPHS_SWITCH` says so."""
+    if device.type != "cuda" or torch.version.hip is not None or os.environ.get(GRAPHS_SWITCH) == "0":
         return None
     return CudaRecorder()
 
@@ -82,10 +82,10 @@ class RecordedStep:
 
     Args:
         step: Does a whole step with images and labels, and gives its loss; draws its seed anew itself.
-        recordable: The same without the seed, and without looking at any number on the host.
+        recordable: Function that does the same without the seed, and without looking at any number on the host.
         reseed: Seeds what the next step draws.
         model: Network that is trained.
-        optimizer: Its optimiser.
+        optimizer: Optimiser of its weights.
         recorder: How the device records.
 
     Attributes:
@@ -94,8 +94,8 @@ class RecordedStep:
 
     def __init__(
         self,
-        step: Step,
-        recordable: Step,
+        step: _Step,
+        recordable: _Step,
         reseed: Callable[[], None],
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
@@ -104,7 +104,7 @@ class RecordedStep:
         self.step, self.recordable, self.reseed = step, recordable, reseed
         self.model, self.optimizer, self.recorder = model, optimizer, recorder
         self.done, self.problem = 0, ""
-        self.replay: Work | None = None
+        self.replay: _Work | None = None
         self.rates: list[torch.Tensor] = []
         self.images = self.labels = torch.empty(0)
 
@@ -187,10 +187,10 @@ class RecordedStep:
         for part in parts:
             chosen = range(start, min(start + part, len(now)))
             moved = _distance((after[i], before[i]) for i in chosen)
-            if not _distance((after[i], now[i]) for i in chosen) <= TOLERANCE * moved:  # so that NaN is none, too
+            if not _distance((after[i], now[i]) for i in chosen) <= _TOLERANCE * moved:  # so that NaN is none, too
                 return False
             start += part
-        return abs(loss.item() - again.item()) <= TOLERANCE * abs(loss.item())
+        return abs(loss.item() - again.item()) <= _TOLERANCE * abs(loss.item())
 
 
 def _distance(pairs: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> float:

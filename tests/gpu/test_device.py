@@ -21,7 +21,7 @@ from trainer.network import build
 from trainer.observation import DataSpec, Fidelity, Observation, Recipe, Training
 from trainer.proxy import train
 from trainer.runtimes import Setting, make_forward
-from trainer.step_graphs import SWITCH, RecordedStep
+from trainer.step_graphs import GRAPHS_SWITCH, RecordedStep
 from trainer.utilization import utilization
 from trainer.zero_cost import zen_score
 
@@ -199,7 +199,7 @@ def test_steps_recorded_as_a_cuda_graph_train_as_plain_ones(data, monkeypatch, o
     asked = training(6, optimizer=optimizer, learning_rate=1e-3, dropout=0.2, mixup=0.2, clip_grad=1.0)
     recorded = train(asked, data, "cuda:0")
     assert runs[0].replay is not None and not recorded.message
-    monkeypatch.setenv(SWITCH, "0")
+    monkeypatch.setenv(GRAPHS_SWITCH, "0")
     plain = train(asked, data, "cuda:0")
     assert len(runs) == 1
     losses = [one.training_loss for one in plain.history]

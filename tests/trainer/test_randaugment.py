@@ -11,7 +11,7 @@ from torchvision.transforms.v2 import functional as transforms
 
 from trainer import randaugment as subject
 from trainer.image_data import MEAN
-from trainer.randaugment import OPERATIONS, DrawnOperations, applied, drawn_operations, randaugment
+from trainer.randaugment import OPERATIONS, DrawnOperations, operated, drawn_operations, randaugment
 
 SIDE = 24
 NAMES = list(OPERATIONS)
@@ -65,7 +65,7 @@ def test_a_group_of_images_is_changed_as_each_alone(name):
     strengths = torch.tensor([-1.0, -0.43, 0.0, 0.21, 0.77, 1.0])
     images = pictures(6)
     expected = torch.stack([alone(one, name, by) for one, by in zip(images, strengths.tolist(), strict=True)])
-    found = applied(images.clone(), DrawnOperations(torch.full((6,), NAMES.index(name)), strengths))
+    found = operated(images.clone(), DrawnOperations(torch.full((6,), NAMES.index(name)), strengths))
     apart = (found - expected).abs()
     # torchvision cuts fractions off in some operations, ours rounds.
     assert apart.max() <= 1.001, apart.max()
@@ -77,14 +77,14 @@ def test_a_batch_of_mixed_operations_is_each_image_with_its_own():
     n = 40
     drawn = drawn_operations(n, 9, 0.5, torch.Generator().manual_seed(0))
     images = pictures(n)
-    found = applied(images.clone(), drawn)
+    found = operated(images.clone(), drawn)
     pairs = zip(drawn.kinds.tolist(), drawn.strengths.tolist(), strict=True)
     expected = torch.stack([alone(images[i], NAMES[kind], by) for i, (kind, by) in enumerate(pairs)])
     assert (found - expected).abs().max() <= 1.001
     assert len(set(drawn.kinds.tolist())) > 8
     # to the bit what the same operations give in batches of one
     single = [
-        applied(images[i : i + 1].clone(), DrawnOperations(drawn.kinds[i : i + 1], drawn.strengths[i : i + 1]))
+        operated(images[i : i + 1].clone(), DrawnOperations(drawn.kinds[i : i + 1], drawn.strengths[i : i + 1]))
         for i in range(n)
     ]
     assert (found - torch.cat(single)).abs().max() <= 1  # a sum in another order may round to the next number
@@ -112,7 +112,7 @@ def test_without_noise_all_magnitudes_are_the_same_and_the_generator_decides_the
 
 def test_two_operations_one_after_the_other(monkeypatch):
     seen = []
-    monkeypatch.setattr(subject, "applied", lambda images, drawn: seen.append(drawn) or images + 1)
+    monkeypatch.setattr(subject, "operated", lambda images, drawn: seen.append(drawn) or images + 1)
     images = pictures(5) + 0.25
     assert torch.equal(randaugment(images, 9, 0.5, torch.Generator().manual_seed(0)), images.round() + 2)
     assert len(seen) == 2 and not torch.equal(seen[0].kinds, seen[1].kinds)
@@ -121,5 +121,5 @@ def test_two_operations_one_after_the_other(monkeypatch):
 def test_flat_images_have_no_contrast_to_stretch():
     flat = torch.full((2, 3, SIDE, SIDE), 90.0)
     for name in ("AutoContrast", "Equalize"):
-        found = applied(flat.clone(), DrawnOperations(torch.full((2,), NAMES.index(name)), torch.ones(2)))
+        found = operated(flat.clone(), DrawnOperations(torch.full((2,), NAMES.index(name)), torch.ones(2)))
         assert torch.equal(found, flat)

@@ -1,4 +1,4 @@
-"""Recorded steps: used where they do what the steps do, and never where they do not. A pretended recorder, on the CPU."""
+"""Recorded steps: used where they do what the steps do, and only there. A pretended recorder, on the CPU."""
 
 import pytest
 import torch
@@ -33,11 +33,9 @@ class Case:
 
     def __init__(self, optimizer="adamw", recorder=None):
         torch.manual_seed(0)
-        self.model = (
-            nn.Sequential(  # no bias before the norm: its gradient is nothing but rounding, which Adam makes large
-                nn.Linear(6, 16, bias=False), nn.BatchNorm1d(16), nn.Dropout(0.3), nn.ReLU(), nn.Linear(16, 3)
-            )
-        )
+        # No bias before the norm: its gradient is nothing but rounding, which Adam makes large.
+        first, norm = nn.Linear(6, 16, bias=False), nn.BatchNorm1d(16)
+        self.model = nn.Sequential(first, norm, nn.Dropout(0.3), nn.ReLU(), nn.Linear(16, 3))
         make = {
             "adamw": lambda all_: torch.optim.AdamW(all_, lr=0.01, fused=True),
             "sgd": lambda all_: torch.optim.SGD(all_, lr=0.01, momentum=0.9, nesterov=True, fused=True),
@@ -170,5 +168,5 @@ def test_no_recorder_on_a_cpu_nor_where_the_switch_says_so(monkeypatch):
     assert recorder_for(torch.device("cpu")) is None
     monkeypatch.setattr(step_graphs, "CudaRecorder", lambda: "a recorder")
     assert recorder_for(torch.device("cuda:0")) == "a recorder"
-    monkeypatch.setenv(step_graphs.SWITCH, "0")
+    monkeypatch.setenv(step_graphs.GRAPHS_SWITCH, "0")
     assert recorder_for(torch.device("cuda:0")) is None
