@@ -11,7 +11,7 @@ from torchvision.transforms.v2 import functional as transforms
 
 from trainer import randaugment as subject
 from trainer.image_data import MEAN
-from trainer.randaugment import OPERATIONS, DrawnOperations, operated, drawn_operations, randaugment
+from trainer.randaugment import OPERATIONS, DrawnOperations, drawn_operations, operated, randaugment
 
 SIDE = 24
 NAMES = list(OPERATIONS)
