@@ -1,4 +1,4 @@
-"""Augmentation of whole batches on the device: crop, flip, RandAugment, erasing, mixup.
+"""Augmentation of whole batches on the device: crop, flip, RandAugment, erasing, mixup or cutmix.
 
 Every random number of a step comes from one seed, so that a step is the same whether or not the steps before it
 were done by the same process. The libraries draw from the global generators of torch, numpy and Python: those are
@@ -18,7 +18,8 @@ from torch.nn import functional
 from torchvision.transforms import v2  # type: ignore[import-untyped]
 
 from trainer.batches import normalised
-from trainer.devices import has_all_kernels
+from trainer.devices import has_all_kernels, sent
+from trainer.randaugment import randaugment
 from trainer.recipe import LARGEST_MAGNITUDE, Recipe
 
 
@@ -41,13 +42,13 @@ class Augmentation:
         self.recipe, self.resolution = recipe, resolution
         self.generator = torch.Generator()
         self.randaugment = self.erasing = self.mixup = None
-        if recipe.randaugment:
+        if recipe.randaugment and recipe.edition == 1:
             self.randaugment = v2.RandAugment(magnitude=recipe.randaugment, num_magnitude_bins=LARGEST_MAGNITUDE + 1)
         if recipe.erasing:
             self.erasing = RandomErasing(recipe.erasing, mode="pixel", device=device)  # type: ignore[no-untyped-call]
-        if recipe.mixup:
+        if recipe.mixup or recipe.cutmix:
             self.mixup = Mixup(  # type: ignore[no-untyped-call]
-                recipe.mixup, label_smoothing=recipe.label_smoothing, num_classes=classes
+                recipe.mixup, recipe.cutmix, label_smoothing=recipe.label_smoothing, num_classes=classes
             )
 
     def __call__(self, images: torch.Tensor, labels: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -60,13 +61,16 @@ class Augmentation:
 
         Returns:
             Normalised float32 images, `(n, 3, resolution, resolution)`, channels last; and the labels, as
-            `(n, classes)` probabilities under mixup.
+            `(n, classes)` probabilities under mixup or cutmix.
         """
         self._seed(seed)
         if self.randaugment:  # an operation of its own for every image; a batch would get one for all
             images = torch.stack([self.randaugment(image) for image in images])
         recipe = self.recipe
-        cropped = normalised(crop_and_flip(images, self.resolution, recipe.crop, recipe.flip, self.generator))
+        cropped = crop_and_flip(images, self.resolution, recipe.crop, recipe.flip, self.generator)
+        if recipe.randaugment and not self.randaugment:
+            cropped = randaugment(cropped, recipe.randaugment, recipe.randaugment_noise, self.generator)
+        cropped = normalised(cropped)
         if self.erasing:
             cropped = self.erasing(cropped)
         if self.mixup:
@@ -90,10 +94,7 @@ def crop_and_flip(
     The area kept is uniform in [crop, 1] and its aspect ratio log-uniform in [3/4, 4/3], clipped to the image
     (Szegedy et al. 2015), as torchvision's RandomResizedCrop, which draws one crop for a whole batch.
     """
-    boxes = crop_boxes(len(images), crop, flip, generator)
-    if images.is_cuda:
-        boxes = boxes.pin_memory()  # else the copy would wait for all that the device has to do
-    boxes = boxes.to(images.device, non_blocking=True)
+    boxes = sent(crop_boxes(len(images), crop, flip, generator), images.device)
     grid = crop_grid(boxes, resolution)
     # Channels first: on a CPU three times as fast here as channels last.
     padding = "reflection"

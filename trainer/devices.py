@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from sampler import InputError
@@ -43,6 +47,43 @@ def has_all_kernels(device: torch.device) -> bool:
 def sum_type(device: torch.device) -> torch.dtype:
     """The type in which many numbers are added up on a device: float64 where it has that."""
     return torch.float32 if device.type in _NO_DOUBLE else torch.float64
+
+
+def sent(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Numbers of the host on a device, without waiting for what it has to do, as an ordinary copy would."""
+    if device.type == "cuda":
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
+
+
+def choose_kernels(deterministic: bool) -> None:
+    """How CUDA's libraries choose the kernels of this process from now on.
+
+    Args:
+        deterministic: Whether only those that give the same numbers every time; else the fastest, which are searched
+            for, as a training's shapes stay the same.
+    """
+    torch.backends.cudnn.benchmark = not deterministic
+    torch.backends.cudnn.deterministic = deterministic
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used
+    torch.use_deterministic_algorithms(deterministic)
+
+
+def is_not_repeatable(error: BaseException) -> bool:
+    """Whether an error says that an operation has no kernel that gives the same numbers every time."""
+    return "does not have a deterministic implementation" in str(error)
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """While it lasts, GPUs multiply float32 as such, not in the 19 bits of TF32, which torch allows in convolutions."""
+    convolutions, products = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = convolutions, products
 
 
 def half_type(device: torch.device) -> torch.dtype | None:

@@ -10,15 +10,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from torch import nn
 
-from sampler import InputError, architecture_complexity
+from sampler import InputError
 from trainer import pausing
 from trainer.augment import Augmentation, seed_of
 from trainer.batches import DeviceImages, steps_per_epoch
@@ -27,7 +26,7 @@ from trainer.channel_units import units_of
 from trainer.checkpoint import identity_of, read_checkpoint, write_checkpoint
 from trainer.declared.images import fit_colours
 from trainer.device_errors import CrowdedError, first_line, is_out_of_memory
-from trainer.devices import half_type
+from trainer.devices import choose_kernels, half_type, is_not_repeatable
 from trainer.distillation import Distillation
 from trainer.image_data import kept_side
 from trainer.images import ImageData
@@ -36,7 +35,9 @@ from trainer.micro_batches import accumulated, can_halve
 from trainer.network import build
 from trainer.observation import EpochRecord, Observation, Training
 from trainer.optimization import averaged, label_loss, optimizer, schedule, set_drop_path, set_norm_momentum
-from trainer.scoring import EVALUATION_BATCH, evaluate, evaluation_interval, precision, splits
+from trainer.outcome import TrainingOutcome, device_name
+from trainer.scoring import EVALUATION_BATCH, ClassificationScores, evaluate, evaluation_interval, precision, splits
+from trainer.step_graphs import RecordedStep, recorder_for
 from trainer.weights import save_network
 
 # A kill loses at most this much of a training.
@@ -83,22 +84,26 @@ def train(
         checkpoint that could not be used is named in its message.
 
     Raises:
-        InputError: If there are fewer training images than one batch, or the teacher cannot be used.
+        InputError: If there are fewer training images than one batch, the teacher cannot be used, or a deterministic
+            training is asked for and the GPU has no kernel that gives the same numbers every time.
         OSError: If the checkpoint or the network cannot be written.
         PausedError: If `trainer.pausing` asks for it, with the checkpoint written.
         CrowdedError: If memory runs out and it is not alone; its checkpoint stays.
     """
     cpu_start = time.process_time() if device == "cpu" else None
-    outcome = _Outcome(time.perf_counter(), cpu_start, alone)
+    outcome = TrainingOutcome(time.perf_counter(), cpu_start, alone)
     try:
         run = _Run(training, data, torch.device(device), weights, outcome, best)
-        run.resume(checkpoint, identity_of(training, data.fingerprint, _name(device), weights))
+        run.resume(checkpoint, identity_of(training, data.fingerprint, device_name(device), weights))
         outcome.accuracy, outcome.loss = run.scores(on_epoch)
         if keep:
             save_network(keep, run.scored, training.architecture, len(data.classes))
     except _DivergedError as error:
         outcome.fail("diverged", error)
     except (RuntimeError, MemoryError) as error:
+        if is_not_repeatable(error):
+            network = training.architecture.base
+            raise InputError(f"{network}: {first_line(error)}; make the study without --deterministic") from error
         if not is_out_of_memory(error):
             raise
         if not alone:
@@ -111,62 +116,6 @@ class _DivergedError(Exception):
     """The loss is not finite."""
 
 
-@dataclass
-class _Outcome:
-    """What is known of a training so far.
-
-    Attributes:
-        start: When it began by the wall clock, in seconds; earlier by what it took before it was interrupted.
-        cpu_start: Time when it began by the process's own clock; None where that is not known of what came before.
-        alone: Whether no other training shares its device.
-        micro_batches: Parts in which each batch is done, as memory is short; 1 for whole.
-    """
-
-    start: float
-    cpu_start: float | None
-    alone: bool = True
-    micro_batches: int = 1
-    history: list[EpochRecord] = field(default_factory=list)
-    status: str = "ok"
-    accuracy: float | None = None
-    loss: float | None = None
-    message: str = ""
-
-    def fail(self, status: str, error: BaseException) -> None:
-        self.status, self.message = status, first_line(error)
-
-    def seconds(self) -> float:
-        return time.perf_counter() - self.start
-
-    def cpu_seconds(self) -> float | None:
-        return None if self.cpu_start is None else round(time.process_time() - self.cpu_start, 3)
-
-    def observation(self, training: Training, data: ImageData, device: str) -> Observation:
-        cost = architecture_complexity(training.architecture, len(data.classes))
-        return Observation(
-            architecture=training.architecture,
-            fidelity=training.fidelity,
-            seed=training.seed,
-            status=self.status,  # type: ignore[arg-type]
-            accuracy=self.accuracy,
-            loss=self.loss,
-            macs=cost.macs,
-            params=cost.params,
-            activations=cost.activations,
-            seconds=round(self.seconds(), 3),
-            device=_name(device),
-            versions={"torch": torch.__version__, "timm": timm.__version__},
-            message=self.message,
-            history=tuple(self.history),
-            memory=cost.memory,
-            cpu_seconds=self.cpu_seconds(),
-            threads=torch.get_num_threads(),
-            micro_batches=self.micro_batches,
-            alone=self.alone,
-            peak_bytes=_peak_bytes(device),
-        )
-
-
 class _Run:
     """The state of one training."""
 
@@ -176,7 +125,7 @@ class _Run:
         data: ImageData,
         device: torch.device,
         weights: Weights | None,
-        outcome: _Outcome,
+        outcome: TrainingOutcome,
         best: Path | None,
     ) -> None:
         self.training, self.device, self.outcome, self.best = training, device, outcome, best
@@ -185,7 +134,7 @@ class _Run:
         torch.manual_seed(training.seed)
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-            torch.backends.cudnn.benchmark = True  # shapes stay the same: the fastest kernels are worth the search
+            choose_kernels(recipe.deterministic)
         fit, score = splits(training, data)
         self.images = DeviceImages(fit, kept_side(data.side, resolution, recipe.margin), device)
         self.scoring = DeviceImages(score, resolution, device, recipe.crop_pct)
@@ -203,6 +152,7 @@ class _Run:
         self.scheduler = schedule(self.optimizer, recipe, total_steps)
         self.ema = averaged(self.model, recipe, total_steps)
         self.channel_dropout = self._channel_dropout(classes)
+        self.recorded = self._recorded()
         self.label_loss = label_loss(recipe)
         self.distillation = Distillation(recipe, classes, device) if recipe.teacher else None
         self.epoch = self.step = 0
@@ -219,6 +169,13 @@ class _Run:
         units = units_of(self.model, self.training.architecture, classes)
         return ChannelDropout(self.model, units, rate, self.training.recipe.channel_ramp)
 
+    def _recorded(self) -> RecordedStep | None:
+        """Steps as graphs, where the device has them and nothing but images, labels and rates changes between steps."""
+        recorder = recorder_for(self.device)
+        if recorder is None or self.channel_dropout or self.scaler.is_enabled():
+            return None
+        return RecordedStep(self._eager_step, self._work, self._reseed, self.model, self.optimizer, recorder)
+
     @property
     def scored(self) -> nn.Module:
         """The network that is scored: the average where there is one."""
@@ -229,6 +186,7 @@ class _Run:
         epochs = self.training.fidelity.epochs
         while self.epoch < epochs:
             self._train_epoch()
+            self._tell_of_graphs()
             mean_loss = self.total.item() / self.steps
             if not math.isfinite(mean_loss):
                 raise _DivergedError(f"the training loss is {mean_loss} after epoch {self.epoch + 1}")
@@ -241,6 +199,12 @@ class _Run:
             return None, None
         return last.accuracy, last.loss
 
+    def _tell_of_graphs(self) -> None:
+        """Says once why steps are launched kernel by kernel, where they should not be."""
+        note = f"no CUDA graph: {self.recorded.problem}" if self.recorded and self.recorded.problem else ""
+        if note and note not in self.outcome.message:
+            self.outcome.message = "; ".join(filter(None, (self.outcome.message, note)))
+
     def _train_epoch(self) -> None:
         self.model.train()
         if self.channel_dropout:
@@ -251,9 +215,9 @@ class _Run:
             number = self.epoch * self.steps + self.step
             self.scheduler.step_update(number)
             images, labels = self.augment(images, labels, seed_of(seed, self.epoch, self.step, 0))
-            self.total += self._gradients(images, labels)  # summed on the device: no wait for it at every step
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
+            whole = self.recorded is not None and self.outcome.micro_batches == 1
+            step = self.recorded if whole and self.recorded else self._eager_step
+            self.total += step(images, labels)  # summed on the device: no wait for it at every step
             if self.ema:
                 self.ema.update(self.model, step=number)
             self.step += 1
@@ -264,18 +228,19 @@ class _Run:
                 raise pausing.PausedError
 
     def _end_epoch(self, mean_loss: float) -> None:
-        accuracy = loss = None
+        accuracy, loss, facts = None, None, {}
         done = self.epoch + 1
         last = done == self.training.fidelity.epochs
         if last or done % evaluation_interval(self.steps * self.training.recipe.batch_size, len(self.scoring)) == 0:
-            accuracy, loss = self._evaluate()
+            scores = self._evaluate()
+            accuracy, loss, facts = scores.accuracy, scores.loss, scores.facts
             if not math.isfinite(loss):
                 if last:
                     raise _DivergedError(f"the loss on the scoring images is {loss}")
-                accuracy = loss = None
+                accuracy, loss, facts = None, None, {}
         if self.best and accuracy is not None and accuracy > self._most_accurate():
             save_network(self.best, self.scored, self.training.architecture, self.scored_classes)
-        self.outcome.history.append(EpochRecord(done, mean_loss, accuracy, loss))
+        self.outcome.history.append(EpochRecord(done, mean_loss, accuracy, loss, facts))
         self.epoch, self.step = done, 0
         self.total.zero_()
         apart = min(CHECKPOINT_SECONDS, CHECKPOINTS_APART * self.save_seconds)
@@ -287,6 +252,30 @@ class _Run:
         scored = (record.accuracy for record in self.outcome.history)
         return max((accuracy for accuracy in scored if accuracy is not None), default=-math.inf)
 
+    def _eager_step(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """One step; gives its loss."""
+        loss = self._gradients(images, labels)
+        self._update()
+        return loss
+
+    def _work(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The same, as it can be recorded: the batch as a whole, and no seed."""
+        loss = accumulated(self._loss, self.optimizer, images, labels, parts=1)
+        self._update()
+        return loss
+
+    def _update(self) -> None:
+        """Moves the weights by their gradients."""
+        if self.training.recipe.clip_grad:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.training.recipe.clip_grad)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def _reseed(self) -> None:
+        """Seeds dropout: the same numbers however often a batch is tried."""
+        torch.manual_seed(seed_of(self.training.seed, self.epoch, self.step, 1))
+
     def _gradients(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Leaves the batch's gradients in the network; gives its mean loss.
 
@@ -296,8 +285,7 @@ class _Run:
         """
         while True:
             parts = self.outcome.micro_batches
-            # Dropout's numbers: the same however often the batch is tried.
-            torch.manual_seed(seed_of(self.training.seed, self.epoch, self.step, 1))
+            self._reseed()
             try:
                 return accumulated(self._loss, self.optimizer, images, labels, parts, self.scaler.scale)
             except (RuntimeError, MemoryError) as error:
@@ -315,7 +303,7 @@ class _Run:
                 loss = (1 - share) * loss + share * self.distillation(logits, images)
             return loss
 
-    def _evaluate(self) -> tuple[float, float]:
+    def _evaluate(self) -> ClassificationScores:
         while True:
             try:
                 return evaluate(self.scored, self.scoring, self.device, self.evaluation_batch)
@@ -390,19 +378,10 @@ def prepared(training: Training, classes: int, total_steps: int, weights: Weight
         model.load_state_dict(weights)
     elif recipe.zero_init:
         zero_init(model, training.architecture)
-    if recipe.drop_path and not set_drop_path(model, recipe.drop_path):
+    if recipe.drop_path and not set_drop_path(model, recipe.drop_path, recipe.edition):
         raise InputError(f"{training.architecture.base}: its blocks have no drop path; set recipe.drop_path to 0")
     set_norm_momentum(model, recipe, total_steps)
     for module in model.modules():
         if isinstance(module, nn.SiLU):
             module.inplace = False  # autograd keeps its input: in place, that is one more copy
     return model.to(memory_format=torch.channels_last)
-
-
-def _name(device: str) -> str:
-    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
-
-
-def _peak_bytes(device: str) -> int | None:
-    """The most memory that this training's tensors took on a GPU at once."""
-    return torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else None

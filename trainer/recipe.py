@@ -2,11 +2,13 @@
 
 A schedule is given in shares of the training, so that it means the same for 3 epochs and for 450. The papers'
 batches of 1024 would leave a proxy a handful of steps; the recipes keep the papers' learning rates with the batch
-they were given for, take smaller batches, and scale the rate in proportion (Goyal et al. 2017).
+they were given for, take smaller batches, and scale the rate: in proportion (Goyal et al. 2017), by the square root for
+adaptive optimisers, as timm does.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
@@ -15,7 +17,11 @@ from sampler import InputError
 
 Optimizer = Literal["adamw", "sgd", "momentum", "rmsproptf"]
 Schedule = Literal["cosine", "step"]
+Scaling = Literal["auto", "linear", "sqrt", "none"]
 LARGEST_MAGNITUDE = 30
+EDITION = 2  # of these rules; 1 is what studies have that were made before editions
+# Of those of the optimisers above that adapt a step to each weight, timm scales this one's rate by a square root.
+_ADAPTIVE = ("adamw",)
 
 # TinyNet's 450 epochs of 1,281,167 images in batches of 1024.
 TINYNET_EPOCHS = 450
@@ -29,8 +35,10 @@ class Recipe:
     Attributes:
         name: The recipe's name.
         optimizer: timm's name of an optimiser; `sgd` is Nesterov's, `momentum` is without.
-        learning_rate: Peak learning rate at a batch of `reference_batch`; scales with the batch size.
+        learning_rate: Peak learning rate at a batch of `reference_batch`.
         reference_batch: The batch size that `learning_rate` is for.
+        lr_scaling: How the rate goes with the batch: in proportion (`linear`), with its square root (`sqrt`), not at
+            all (`none`), or as timm does (`auto`): `sqrt` for AdamW, `linear` for the others.
         momentum: Momentum of the optimisers that have one.
         weight_decay: Decoupled in AdamW, an L2 penalty in the others; norms and biases are left out.
         batch_size: Images per step.
@@ -45,13 +53,15 @@ class Recipe:
             large: a crop of part of the area is then not blown up much.
         crop_pct: Share of an image's side, around its centre, that is scored, as timm's.
         flip: Probability of a horizontal flip.
-        randaugment: Magnitude of two operations of RandAugment, of torchvision's 30; 0 for none.
+        randaugment: Magnitude of two operations of RandAugment, of torchvision's 30, after crop and flip; 0 for none.
+        randaugment_noise: Standard deviation of that magnitude, drawn for every operation.
         mixup: Alpha of mixup's Beta distribution; 0 for none.
+        cutmix: Alpha of cutmix's Beta distribution; 0 for none. Beside mixup each batch has either, evenly.
         erasing: Probability that a rectangle of an image is erased.
         dropout: Dropout before the classifier.
         zero_init: Whether residual blocks begin as identities. Without it, deep networks hardly learn in a short
             training (measured: `results/studies/zero_init`), and depth looks worse than it is.
-        drop_path: Drop path (stochastic depth) of the last block, growing linearly from the first.
+        drop_path: Drop path (stochastic depth), growing linearly over all blocks, as timm gives it to the family.
         channel_dropout: Probability that a channel of the last unit (`trainer.channel_units`) is discarded at the end,
             growing linearly with the unit and the epoch; 0 for none.
         channel_ramp: Whether it grows with the unit; without, every unit has the last one's.
@@ -62,6 +72,10 @@ class Recipe:
             none.
         distillation: Share of the loss that comes from the teacher.
         temperature: Temperature of the teacher's and the student's softmax in that share.
+        clip_grad: Largest norm of all gradients together; longer ones are scaled down to it. 0 for none.
+        deterministic: Whether a GPU may only take kernels that give the same numbers every time; slower.
+        edition: Which rules hold. 1, in studies made before there was a second: `auto` scales every optimiser's rate in
+            proportion; RandAugment comes before the crop, without noise; drop path grows over blocks with a shortcut.
 
     Raises:
         InputError: If values do not fit together.
@@ -97,18 +111,33 @@ class Recipe:
     channel_ramp: bool = True
     margin: float = 1.25
     crop_pct: float = 1.0
+    lr_scaling: Scaling = "auto"
+    randaugment_noise: float = 0.5
+    cutmix: float = 0.0
+    clip_grad: float = 0.0
+    deterministic: bool = False
+    edition: int = EDITION
 
     def __post_init__(self) -> None:
-        for name, known in (("optimizer", get_args(Optimizer)), ("schedule", get_args(Schedule))):
+        words = (("optimizer", Optimizer), ("schedule", Schedule), ("lr_scaling", Scaling))
+        for name, known in ((name, get_args(kind)) for name, kind in words):
             if getattr(self, name) not in known:
                 raise InputError(f"{name} {getattr(self, name)!r} is unknown; known: {', '.join(known)}")
-        if self.mixup and self.batch_size % 2:
-            raise InputError(f"mixup pairs images, so batch_size={self.batch_size} must be even")
+        if (self.mixup or self.cutmix) and self.batch_size % 2:
+            mixing = "mixup" if self.mixup else "cutmix"
+            raise InputError(f"{mixing} pairs images, so batch_size={self.batch_size} must be even")
 
     @property
     def scaled_learning_rate(self) -> float:
         """Peak learning rate at this batch size."""
-        return self.learning_rate * self.batch_size / self.reference_batch
+        scaling, ratio = self.lr_scaling, self.batch_size / self.reference_batch
+        if scaling == "auto":
+            scaling = "sqrt" if self.edition > 1 and self.optimizer in _ADAPTIVE else "linear"
+        if ratio == 1 or scaling == "none":
+            return self.learning_rate
+        if scaling == "sqrt":
+            return self.learning_rate * math.sqrt(ratio)
+        return self.learning_rate * self.batch_size / self.reference_batch  # in this order, as before
 
     def as_dict(self) -> dict[str, Any]:
         """Fields by their names; without those that older versions did not have, where they say what those did.
@@ -124,12 +153,24 @@ class Recipe:
         return cls(**{**_LATER, **fields})
 
     def seen_as(self, own: Recipe) -> Recipe:
-        """This recipe on images as another one keeps and scores them: accuracies of one study are of one kind."""
-        return replace(self, margin=own.margin, crop_pct=own.crop_pct)
+        """This recipe with another one's values of `OF_STUDY`: accuracies of one study are of one kind."""
+        return replace(self, **{name: getattr(own, name) for name in OF_STUDY})
 
 
+# How images are kept and scored, and by which rules: alike in all trainings of a study.
+OF_STUDY = ("margin", "crop_pct", "deterministic", "edition")
 # Fields that older versions did not have, and what those did.
-_LATER: dict[str, Any] = {"margin": 1.25, "crop_pct": 1.0, "channel_ramp": True}
+_LATER: dict[str, Any] = {
+    "channel_ramp": True,
+    "margin": 1.25,
+    "crop_pct": 1.0,
+    "lr_scaling": "auto",
+    "randaugment_noise": 0.5,  # which edition 1 does not look at
+    "cutmix": 0.0,
+    "clip_grad": 0.0,
+    "deterministic": False,
+    "edition": 1,
+}
 
 
 RECIPES = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ EVALUATION_BATCH = {"cpu": 64, "cuda": 256}
 # Scoring after an epoch may cost this share of it; a forward pass costs about a third of a training step.
 EVALUATION_SHARE = 0.1
 STEP_PER_FORWARD = 3
+_TOP = 5
 
 
 def splits(training: Training, data: ImageData) -> tuple[ImageSplit | PickedImages, ImageSplit | PickedImages]:
@@ -55,16 +57,36 @@ def precision(device: torch.device) -> AbstractContextManager[object]:
     return nullcontext() if half is None else torch.autocast(device.type, half)
 
 
+@dataclass(frozen=True)
+class ClassificationScores:
+    """How well a network does.
+
+    Attributes:
+        accuracy: Top-1, in [0, 1].
+        loss: Mean cross-entropy, in nats.
+        facts: Further numbers: `top5`, the share of images whose class is among the five likeliest, in [0, 1], where
+            there are more than five.
+    """
+
+    accuracy: float
+    loss: float
+    facts: dict[str, float]
+
+
 @torch.inference_mode()
-def evaluate(model: nn.Module, images: DeviceImages, device: torch.device, batch_size: int) -> tuple[float, float]:
-    """Top-1 accuracy in [0, 1] and mean cross-entropy in nats."""
+def evaluate(model: nn.Module, images: DeviceImages, device: torch.device, batch_size: int) -> ClassificationScores:
+    """Scores of a network, which is left in evaluation mode."""
     model.eval()
-    correct = torch.zeros((), device=device)
+    correct, among = torch.zeros((), device=device), torch.zeros((), device=device)
+    classes = 0
     loss = torch.zeros((), dtype=sum_type(device), device=device)
     for batch, labels in images.in_order(batch_size):
         pausing.alive()
         with precision(device):
             logits = model(batch).float()
         correct += (logits.argmax(1) == labels).sum()
+        if (classes := logits.shape[1]) > _TOP:
+            among += (logits.topk(_TOP, 1).indices == labels[:, None]).sum()
         loss += functional.cross_entropy(logits, labels, reduction="sum")
-    return correct.item() / len(images), loss.item() / len(images)
+    facts = {f"top{_TOP}": among.item() / len(images)} if classes > _TOP else {}
+    return ClassificationScores(correct.item() / len(images), loss.item() / len(images), facts)

@@ -27,7 +27,7 @@ from sampler import InputError
 from sampler.architecture import check_range
 from trainer.batches import DeviceImages
 from trainer.channel_units import Site, Unit
-from trainer.devices import sum_type
+from trainer.devices import full_float32, sum_type
 
 _BATCH = 256
 _MOST_TIMES = 10_000
@@ -185,6 +185,7 @@ def without_channels(
     return output * (mask[:, :, None, None] if site.axis == 1 else mask[:, None, None, :])
 
 
+@full_float32()
 @torch.inference_mode()
 def _score(model: nn.Module, images: DeviceImages) -> tuple[float, float]:
     """Mean cross-entropy in nats and top-1 accuracy; float32 on every device, as the differences are small.

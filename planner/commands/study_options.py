@@ -98,6 +98,12 @@ def made_or_asked_with(command: _F) -> _F:
             help="Recipe: fast (default), tinynet, resnet, adjust, amplify, long, adjust-imagenet.",
         ),
         click.option(
+            "--deterministic",
+            is_flag=True,
+            default=None,
+            help="On a GPU, the same numbers every time, if more slowly; on a CPU they always are.",
+        ),
+        click.option(
             "--keep", type=Whole(0, 1000), metavar="K", help="Keep the weights of the K most accurate trainings."
         ),
         click.option("--seed", type=SEED, help="Of designs and trainings; 0 by default."),

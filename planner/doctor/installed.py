@@ -20,6 +20,7 @@ from typing import Any
 from planner.doctor.machine import DRIVER, Check
 from planner.text.quantities import format_bytes
 from planner.text.shipped import shipped
+from trainer.gpu_sharing import MPS_START, has_multi_process_service
 
 DISTRIBUTION = "scaling-planner"
 # A package, its versions, with or without brackets, and under which condition.
@@ -268,6 +269,8 @@ def gpu_check(probed: PackageProbe, good: dict[str, str]) -> Check:
         return Check("gpus", "cannot be told", probed.errors.get("torch's devices", ""), _anew("torch", good))
     found = ", ".join(f"{name} ({format_bytes(size)})" for name, size in facts["gpus"]) or "none"
     found += f"; torch for CUDA {cuda}" if cuda else "; torch for CPUs only"
+    if facts["gpus"] and not has_multi_process_service():
+        found += f"; no multi-process service: several trainings on one GPU take turns until `{MPS_START}` runs"
     if facts["gpus"] or not DRIVER.is_file() or "CUDA_VISIBLE_DEVICES" in os.environ:
         return Check("gpus", found)
     if cuda is None:

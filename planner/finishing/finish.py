@@ -170,8 +170,9 @@ def _validate(plan: FinishPlan, folder: Path, images: ImageData, result: dict[st
     crop_pct = plan.training.recipe.crop_pct
     scoring = DeviceImages(images.validation, plan.architecture.resolution, where, crop_pct)
     batch = EVALUATION_BATCH.get(where.type, EVALUATION_BATCH["cpu"])
-    accuracy, loss = evaluate(model.to(where), scoring, where, batch)
-    result["validation"] = {"accuracy": accuracy, "loss": loss, "images": len(images.validation)}
+    found = evaluate(model.to(where), scoring, where, batch)
+    scores = {"accuracy": found.accuracy, "loss": found.loss, **found.facts}
+    result["validation"] = {**scores, "images": len(images.validation)}
     keep_record(folder, result)
 
 

@@ -120,7 +120,7 @@ def plan_of(
 
 
 def _recipe(own: Recipe, name: str | None, teacher: str) -> Recipe:
-    """The recipe of a name with the study's batches and crops; the study's own where that is named."""
+    """The recipe of a name with the study's batches, crops and rules; the study's own where that is named."""
     named = replace(recipe_named(name or LONG), batch_size=own.batch_size).seen_as(own)
     wanted = own if name == own.name else named
     return replace(wanted, teacher=teacher) if teacher else wanted

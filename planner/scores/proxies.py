@@ -12,13 +12,13 @@ from planner.study.recipes import recipe_changes, recipe_from, recipe_text
 from planner.study.settings import StudySettings
 from sampler import Architecture, InputError, rule_named
 from trainer.observation import INHERITANCE_NOISE
-from trainer.recipe import Recipe, recipe_named
+from trainer.recipe import OF_STUDY, Recipe, recipe_named
 
 # Network Amplification, section 4.1: of inherited weights.
 _FINE_TUNE, _FINE_TUNE_EPOCHS = "amplify", 20
 _INHERIT = "inherit"
 _SHORT = {"lr": "learning_rate", "batch": "batch_size"}
-_KINDS = {name: kind for name, kind in get_type_hints(Recipe).items() if name not in ("name", "teacher")}
+_KINDS = {name: kind for name, kind in get_type_hints(Recipe).items() if name not in ("name", "teacher", *OF_STUDY)}
 _KNOWN = "name, epochs, share, resolution, side, recipe, lr, batch, schedule or another value of a recipe, data"
 _OF_HEIRS = ("parent_epochs", "noise")
 _OF_IMAGES = (_INHERIT, *_OF_HEIRS, "side", "recipe", "data")
@@ -63,7 +63,7 @@ class ProxyTraining:
         name = self.recipe or (_FINE_TUNE if self.inherit else "")
         start = recipe_named(name) if name else settings.recipe
         changes = {name: f"{name}={value}" for name, value in {**recipe_changes(start), **self.changes}.items()}
-        return recipe_from(",".join([start.name, *changes.values()]))
+        return recipe_from(",".join([start.name, *changes.values()])).seen_as(settings.recipe)
 
     def asks(self, settings: StudySettings, images: Mapping[str, Any] | None) -> dict[str, Any]:
         """What its trainings ask of the ledger, but for the parent that they inherit from.
@@ -107,7 +107,9 @@ class ProxyTraining:
         recipe = self.recipe_of(settings)
         found: dict[str, Any] = {"fidelity": fidelity}
         if self.recipe or self.changes:
-            found["recipe"] = {"name": recipe.name, **recipe_changes(recipe)}
+            own = settings.recipe.as_dict()
+            alike = {name: own[name] for name in OF_STUDY if name in own}
+            found["recipe"] = {"name": recipe.name, **recipe_changes(recipe), **alike}
         images = {"source": self.data, "side": self.side}
         if given := {name: value for name, value in images.items() if value}:
             found["data"] = given

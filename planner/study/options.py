@@ -25,7 +25,7 @@ from trainer.image_data import ImageData, Progress, fitted_labels, side_needed
 from trainer.images import load_images, skipping
 from trainer.observation import COMMAND
 from trainer.pictures import first_names
-from trainer.recipe import Recipe, recipe_named
+from trainer.recipe import EDITION, Recipe, recipe_named
 from trainer.score import ACCURACY, Score
 from trainer.trainers import trainer_named
 
@@ -58,6 +58,7 @@ class StudyOptions:
         share: Share of the images; all.
         holdout: Share of the training images that scores; 0.2.
         recipe: Name of the recipe; `fast`.
+        deterministic: Whether a GPU gives the same numbers every time, if more slowly; no.
         seed: Random seed of designs and trainings; 0.
         storage: URL of an Optuna storage; SQLite in the study's folder.
         keep: Most accurate trainings whose weights are kept; 0.
@@ -84,6 +85,7 @@ class StudyOptions:
     share: float | None = None
     holdout: float | None = None
     recipe: str | None = None
+    deterministic: bool | None = None
     seed: int | None = None
     storage: str | None = None
     keep: int | None = None
@@ -153,7 +155,7 @@ def _check_beside_trainer(options: StudyOptions) -> None:
     given = f"--trainer {options.trainer}" if options.command is None else "--command"
     if options.command is not None and options.trainer is not None:
         raise PlannerError(f"--command and --trainer {options.trainer} are two trainers; leave one out")
-    for name in ("data", "side", "holdout", "recipe", "keep"):
+    for name in ("data", "side", "holdout", "recipe", "deterministic", "keep"):
         if getattr(options, name) is not None:
             option = given.split()[0]
             raise PlannerError(f"--{name} has no effect beside {option}, which looks after its own data; leave it out")
@@ -192,7 +194,7 @@ def _settings(options: StudyOptions, images: dict[str, Any]) -> StudySettings:
         "data": {"side": side, **_renamed(options, holdout="holdout"), **images},
         "space": space,
         "fidelity": _renamed(options, epochs="epochs", share="data_share"),
-        "recipe": _renamed(options, recipe="name"),
+        "recipe": {**_renamed(options, recipe="name", deterministic="deterministic"), "edition": EDITION},
     }
     return checked(document, "study")
 
@@ -280,6 +282,7 @@ def options_of(settings: StudySettings) -> StudyOptions:
         share=settings.fidelity.data_share,
         holdout=settings.data.holdout,
         recipe=settings.recipe.name,
+        deterministic=settings.recipe.deterministic,
         seed=settings.seed,
         storage=settings.storage,
         trainer=settings.trainer,

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from planner.errors import PlannerError
 from planner.study.settings import RecipeTable, first_problem
-from trainer.recipe import Recipe, recipe_named
+from trainer.recipe import EDITION, OF_STUDY, Recipe, recipe_named
 
 _TABLE: TypeAdapter[Recipe] = TypeAdapter(RecipeTable)
 
@@ -18,7 +18,8 @@ def recipe_from(text: str) -> Recipe:
     """The recipe of a name and of what differs from it.
 
     Args:
-        text: `NAME` or `NAME,VALUE=NUMBER,..`; the values are the fields of `trainer.recipe.Recipe`.
+        text: `NAME` or `NAME,VALUE=NUMBER,..`; the values are the fields of `trainer.recipe.Recipe`, but for
+            those that are a study's (`OF_STUDY`).
 
     Raises:
         InputError: If there is no such recipe or value, or it is out of range.
@@ -31,14 +32,14 @@ def recipe_from(text: str) -> Recipe:
     if not pairs:
         return recipe_named(name)
     recipe_named(name)
-    known, values = [one.name for one in fields(Recipe) if one.name != "name"], {}
+    known, values = [one.name for one in fields(Recipe) if one.name not in ("name", *OF_STUDY)], {}
     for pair in pairs:
         key, sign, value = (part.strip() for part in pair.partition("="))
         if not sign or key not in known:
             raise PlannerError(f"recipe {text!r}: {pair!r} is no VALUE=NUMBER of it; values are {', '.join(known)}")
         values[key] = value
     try:
-        return _TABLE.validate_python({"name": name, **values})
+        return _TABLE.validate_python({"name": name, "edition": EDITION, **values})
     except ValidationError as error:
         raise PlannerError(f"recipe {text!r}: {first_problem(error)}") from error
 
@@ -57,10 +58,10 @@ def recipe_text(recipe: Recipe) -> str:
 
 
 def recipe_changes(recipe: Recipe) -> dict[str, Any]:
-    """What differs in it from the recipe of its name.
+    """What differs in it from the recipe of its name, but for what all trainings of a study have alike.
 
     Raises:
         InputError: If no recipe has its name.
     """
     usual = asdict(recipe_named(recipe.name))
-    return {name: value for name, value in asdict(recipe).items() if value != usual[name]}
+    return {name: one for name, one in asdict(recipe).items() if one != usual[name] and name not in OF_STUDY}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -31,7 +31,7 @@ from sampler.seeds import LARGEST_SEED
 from sampler.space import BOUNDS, SHRINK_WINDOW
 from trainer.command_line import check_command
 from trainer.observation import COMMAND, Command, DataSpec, Fidelity
-from trainer.recipe import LARGEST_MAGNITUDE, Recipe, recipe_named
+from trainer.recipe import EDITION, LARGEST_MAGNITUDE, Recipe, recipe_named
 from trainer.score import ACCURACY, Score
 
 Bounds = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
@@ -68,6 +68,10 @@ _RECIPE = {
     "channel_dropout": Field(ge=0, lt=1),
     "margin": Field(ge=1, le=_LARGEST_MARGIN),
     "crop_pct": Field(ge=_LEAST_CROP_PCT, le=1),
+    "randaugment_noise": Field(ge=0, le=LARGEST_MAGNITUDE),
+    "cutmix": Field(ge=0, allow_inf_nan=False),
+    "clip_grad": Field(ge=0, allow_inf_nan=False),
+    "edition": Field(ge=1, le=EDITION),
 }
 
 
@@ -131,11 +135,11 @@ def _known(record: Any) -> dict[str, Any]:
 
 
 def _named(given: Any) -> Any:
-    """A recipe by its name, with what differs from it: `name = "tinynet"` alone is that recipe."""
+    """A recipe by its name, with what differs from it: `name = "tinynet"` alone is that recipe, by the first rules."""
     if not isinstance(given, dict):
         return given
     name = given.get("name", Recipe.name)
-    return {**asdict(recipe_named(name) if isinstance(name, str) else Recipe()), **given}
+    return {**asdict(recipe_named(name) if isinstance(name, str) else Recipe()), "edition": 1, **given}
 
 
 RecipeTable = Annotated[Recipe, _Table(_RECIPE, _named)]
@@ -245,7 +249,8 @@ def write_settings(path: Path, settings: StudySettings) -> None:
     """
     import tomli_w
 
-    usual = asdict(recipe_named(settings.recipe.name))  # only what differs, so that changing the name is enough
+    # Only what differs, so that changing the name is enough.
+    usual = asdict(replace(recipe_named(settings.recipe.name), edition=1))
     recipe = {name: value for name, value in asdict(settings.recipe).items() if value != usual[name]}
     document = {**settings.model_dump(exclude=settings.left_out()), "recipe": {"name": settings.recipe.name, **recipe}}
     mode = 0o600 if settings.storage and has_secret(settings.storage) else 0o666  # nobody else reads a password

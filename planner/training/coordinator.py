@@ -18,6 +18,7 @@ from planner.training.resources import MakeEngine, Resources
 from planner.training.stopping import cannot_reach_front
 from trainer.engines.engine import ON_THE_WAY, Event, Workplace
 from trainer.faults import reach
+from trainer.gpu_sharing import sharing_advice
 from trainer.observation import Observation, Training
 from trainer.protocol import TrainingTask
 
@@ -70,6 +71,8 @@ class Coordinator:
         self.interruption = Interruption(None, left, progress.note)
         self.waiting = ledger.counts()["waiting"]
         self.engine = engine(resources, self._workplace())
+        if advice := sharing_advice(getattr(self.engine, "devices", ())):
+            progress.note(advice)
 
     def run(self) -> int:
         """Trains until nothing is left, or nothing may begin any more.

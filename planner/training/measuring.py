@@ -193,7 +193,7 @@ def zen_bytes(wanted: Sequence[Training]) -> int:
         [replace(one.architecture, resolution=how.resolution or one.architecture.resolution) for one, how in measures]
     )
     classes, batch = wanted[0].classes, max(how.batch for _, how in measures)
-    return int(training_bytes(sized, classes, batch, 0, 0, int(sized.resolution.max())).max())
+    return int(training_bytes(sized, classes, Recipe(batch_size=batch), 0, 0, int(sized.resolution.max())).max())
 
 
 def with_images(ledger: Records, cache: Path, resources: Resources, tell: _Tell) -> Jobs:

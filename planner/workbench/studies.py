@@ -42,6 +42,7 @@ def create_study(
     share: float | None = None,
     holdout: float | None = None,
     recipe: str | None = None,
+    deterministic: bool = False,
     seed: int | None = None,
     storage: str | None = None,
     score: Score | Mapping[str, Any] | None = None,
@@ -78,6 +79,7 @@ def create_study(
         holdout: Share of the training images that scores, in [0, 0.9]; 0.2 by default.
         recipe: Name of the recipe: `fast` (default), `tinynet`, `resnet`, `adjust`, `amplify`, `long`,
             `adjust-imagenet`.
+        deterministic: Whether a GPU gives the same numbers every time, if more slowly; on a CPU they always are.
         seed: Random seed of designs and trainings; 0 by default.
         storage: URL of an Optuna storage; SQLite in the study's folder by default.
         score: Number that another trainer's trainings are judged by: `planner.Score("rmse", lower=True)`, or its
@@ -109,6 +111,7 @@ def create_study(
         share=share,
         holdout=holdout,
         recipe=recipe,
+        deterministic=deterministic or None,
         seed=seed,
         storage=storage,
         score=None if score is None else _score(score),

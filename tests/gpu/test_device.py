@@ -8,6 +8,7 @@ import torch
 
 from sampler import Architecture, base, stack
 from trainer import proxy, scoring
+from trainer.augment import Augmentation
 from trainer.batches import DeviceImages
 from trainer.channel_units import units_of
 from trainer.device_errors import is_device_failure, is_out_of_memory
@@ -20,6 +21,7 @@ from trainer.network import build
 from trainer.observation import DataSpec, Fidelity, Observation, Recipe, Training
 from trainer.proxy import train
 from trainer.runtimes import Setting, make_forward
+from trainer.step_graphs import GRAPHS_SWITCH, RecordedStep
 from trainer.utilization import utilization
 from trainer.zero_cost import zen_score
 
@@ -181,3 +183,46 @@ def test_a_gpu_is_asked_for_its_memory_from_outside():
     assert len(memory) == torch.cuda.device_count() and all(0 < free <= total for free, total in memory)
     assert torch.cuda.memory_reserved(0) == before
     assert set(place("cuda:0", 0, 2, 1).devices) == {"cuda:0"}
+
+
+@needs_one
+@pytest.mark.parametrize("optimizer", ["adamw", "momentum", "rmsproptf"])
+def test_steps_recorded_as_a_cuda_graph_train_as_plain_ones(data, monkeypatch, optimizer):
+    runs = []
+
+    class Seen(RecordedStep):
+        def __init__(self, *given):
+            super().__init__(*given)
+            runs.append(self)
+
+    monkeypatch.setattr(proxy, "RecordedStep", Seen)
+    asked = training(6, optimizer=optimizer, learning_rate=1e-3, dropout=0.2, mixup=0.2, clip_grad=1.0)
+    recorded = train(asked, data, "cuda:0")
+    assert runs[0].replay is not None and not recorded.message
+    monkeypatch.setenv(GRAPHS_SWITCH, "0")
+    plain = train(asked, data, "cuda:0")
+    assert len(runs) == 1
+    losses = [one.training_loss for one in plain.history]
+    assert [one.training_loss for one in recorded.history] == pytest.approx(losses, rel=0.05)
+
+
+@needs_one
+def test_a_deterministic_training_gives_the_same_numbers_twice(data):
+    asked = training(2, deterministic=True, randaugment=9)
+    first, second = (train(asked, data, "cuda:0") for _ in range(2))
+    assert first.history == second.history and first.status == "ok"
+    train(training(1), data, "cuda:0")
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+@needs_one
+def test_augmentation_copies_nothing_that_has_to_be_waited_for(data):
+    images = DeviceImages(data.train, 40, torch.device("cuda:0"))
+    asked = Recipe(batch_size=16, randaugment=9, mixup=0.2, cutmix=1.0)
+    augment = Augmentation(asked, 32, 2, torch.device("cuda:0"))
+    augment(images.images[:16], images.labels[:16], 0)  # makes its constants
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        augment(images.images[:16], images.labels[:16], 1)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

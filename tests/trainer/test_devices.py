@@ -1,5 +1,6 @@
 """What devices can do, by pretending: Apple's without float64 and without some kernels, NVIDIA's older ones."""
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -12,8 +13,9 @@ from trainer import augment, batches, devices, proxy, scoring, utilization, zero
 from trainer.augment import crop_and_flip
 from trainer.batches import DeviceImages
 from trainer.channel_units import units_of
-from trainer.devices import half_type, one_device, sum_type
+from trainer.devices import choose_kernels, full_float32, half_type, one_device, sum_type
 from trainer.fractal import fractal_images
+from trainer.gpu_sharing import sharing_advice
 from trainer.image_data import ImageData, ImageSplit
 from trainer.network import build
 from trainer.observation import DataSpec, Fidelity, Recipe, Training
@@ -161,3 +163,59 @@ def test_auto_is_a_gpu_where_there_is_one(monkeypatch):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
         assert one_device("auto") == expected
     assert one_device("cpu") == "cpu"
+
+
+@pytest.fixture
+def kernels():
+    """Leaves the choice of kernels as it was."""
+    before = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
+    yield
+    torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = before
+    torch.use_deterministic_algorithms(False)
+
+
+def test_kernels_are_the_fastest_or_those_that_repeat(kernels, monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    choose_kernels(deterministic=True)
+    chosen = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
+    assert (*chosen, torch.are_deterministic_algorithms_enabled()) == (False, True, True)
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    choose_kernels(deterministic=False)
+    chosen = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
+    assert (*chosen, torch.are_deterministic_algorithms_enabled()) == (True, False, False)
+
+
+def test_an_operation_that_cannot_repeat_is_named_with_what_to_do(data, monkeypatch):
+    def raises(*_, **__):
+        raise RuntimeError("adaptive_pool_cuda does not have a deterministic implementation, but you set ..")
+
+    monkeypatch.setattr(proxy, "accumulated", raises)
+    with pytest.raises(InputError, match="efficientnet_b0: adaptive_pool_cuda does not .*without --deterministic"):
+        proxy.train(training(), data)
+
+
+def test_utilisation_is_measured_in_whole_float32_and_leaves_the_rest_as_it_was(data, monkeypatch):
+    seen, cross_entropy = [], utilization.functional.cross_entropy
+
+    def looking(*given, **named):
+        seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
+        return cross_entropy(*given, **named)
+
+    monkeypatch.setattr(utilization.functional, "cross_entropy", looking)
+    model, images = build(SMALL, 2), DeviceImages(data.validation, 32, CPU)
+    before = torch.backends.cudnn.allow_tf32
+    utilization.utilization(model, images, units_of(model, SMALL, 2)[:1], times=2)
+    assert set(seen) == {(False, False)} and before and torch.backends.cudnn.allow_tf32
+    with pytest.raises(KeyError), full_float32():
+        raise KeyError
+    assert torch.backends.cudnn.allow_tf32
+
+
+def test_the_multi_process_service_is_advised_where_trainings_share_a_gpu(monkeypatch, tmp_path):
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+    advice = sharing_advice(["cuda:0", "cuda:1", "cuda:0"])
+    assert advice.startswith("3 trainings take turns on 2 GPUs; `nvidia-cuda-mps-control -d`")
+    assert not sharing_advice(["cuda:0", "cuda:1"]) and not sharing_advice(["cpu", "cpu"])
+    (tmp_path / "control").touch()
+    assert not sharing_advice(["cuda:0", "cuda:0"])

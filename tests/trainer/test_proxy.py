@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sampler import Architecture, InputError, architecture_complexity, base
-from trainer import proxy
+from trainer import proxy, scoring
 from trainer.device_errors import CrowdedError
 from trainer.images import ImageData
 from trainer.micro_batches import accumulated
@@ -368,3 +368,82 @@ def test_a_training_fits_images_with_the_recipe_s_margin_and_scores_the_centre_t
     _, held = splits(training(), data)  # of 40 px, 32 of which are 0.8
     assert torch.equal(centre.images, torch.from_numpy(held.images[:, 4:36, 4:36]).permute(0, 3, 1, 2))
     assert scores[0] != scores[1]
+
+
+class Remembering:
+    """A pretended recorder of steps: replays do the work again on what lies in the buffers."""
+
+    made = 0
+
+    def warm(self, work):
+        return work()
+
+    def record(self, work):
+        Remembering.made += 1
+        return work
+
+
+@pytest.mark.parametrize("other", [{}, {"clip_grad": 0.1, "cutmix": 1.0, "optimizer": "momentum"}])
+def test_a_training_of_recorded_steps_is_one_of_plain_ones(data, monkeypatch, other):
+    plain = train(training(**other), data)
+    Remembering.made = 0
+    monkeypatch.setattr(proxy, "recorder_for", lambda _: Remembering())
+    recorded = train(training(**other), data)
+    assert Remembering.made == 1 and not recorded.message
+    losses = [one.training_loss for one in plain.history]
+    assert [one.training_loss for one in recorded.history] == pytest.approx(losses, rel=1e-3)
+
+
+def test_steps_whose_dropout_changes_with_the_epoch_are_not_recorded(data, monkeypatch):
+    Remembering.made = 0
+    monkeypatch.setattr(proxy, "recorder_for", lambda _: Remembering())
+    assert train(training(epochs=1, channel_dropout=0.1), data).status == "ok" and not Remembering.made
+
+
+def test_why_steps_are_not_recorded_is_said_once(data, monkeypatch):
+    class Refusing(Remembering):
+        def record(self, work):
+            raise RuntimeError("no such thing here")
+
+    monkeypatch.setattr(proxy, "recorder_for", lambda _: Refusing())
+    assert train(training(), data).message == "no CUDA graph: no such thing here"
+
+
+def test_gradients_are_clipped_to_the_length_that_the_recipe_says(data, monkeypatch):
+    lengths, update = [], proxy._Run._update
+
+    def looking(run):
+        update(run)
+        squares = [one.grad.square().sum() for one in run.model.parameters()]
+        lengths.append(torch.stack(squares).sum().sqrt().item())
+
+    monkeypatch.setattr(proxy._Run, "_update", looking)
+    train(training(epochs=1), data)
+    free, lengths[:] = list(lengths), []
+    assert min(free) > 0.05
+    train(training(epochs=1, clip_grad=0.05), data)
+    assert max(lengths) <= 0.05 * 1.001 and min(lengths) > 0.049
+
+
+def test_beside_top_1_there_is_top_5_where_there_are_more_classes(stripes, data):
+    assert all(not record.facts for record in train(training(epochs=1), data).history)
+    many = tuple(f"class {i}" for i in range(8))
+    found = train(training(epochs=1), ImageData(stripes(160, 0), stripes(40, 1), many, "stripes", 40, ""))
+    assert found.history[-1].accuracy <= found.history[-1].facts["top5"] <= 1
+
+
+def test_top_5_counts_images_whose_class_is_among_the_five_likeliest():
+    class Ranked(torch.nn.Module):  # the class that an image's brightness says, then its neighbours
+        def forward(self, images):
+            return -(images.mean((1, 2, 3))[:, None].round() - torch.arange(10)).abs() + 0.01 * torch.arange(10)
+
+    class Batches:
+        def __len__(self):
+            return 10
+
+        def in_order(self, size):
+            labels = torch.arange(10)
+            yield torch.full((10, 3, 2, 2), 4.0), labels
+
+    scores = scoring.evaluate(Ranked(), Batches(), torch.device("cpu"), 10)
+    assert scores.accuracy == pytest.approx(0.1) and scores.facts == {"top5": pytest.approx(0.5)}

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import timm
 import torch
 from torch import nn
 from torch.nn import functional
@@ -12,6 +13,7 @@ from sampler import Architecture, InputError, base
 from trainer.augment import Augmentation, seed_of
 from trainer.distillation import Distillation
 from trainer.network import build
+from trainer.observation import DataSpec, Fidelity, Observation, Training
 from trainer.optimization import averaged, label_loss, optimizer, schedule, set_drop_path, set_norm_momentum
 from trainer.recipe import RECIPES, Recipe, recipe_named
 from trainer.weights import load_trained, save_network
@@ -37,7 +39,7 @@ def test_an_unknown_recipe_is_refused_with_those_known():
         recipe_named("fats")
 
 
-@pytest.mark.parametrize(("field", "value"), [("optimizer", "adam9"), ("schedule", "linear")])
+@pytest.mark.parametrize(("field", "value"), [("optimizer", "adam9"), ("schedule", "linear"), ("lr_scaling", "cubic")])
 def test_an_unknown_word_is_refused_with_those_known(field, value):
     with pytest.raises(InputError, match=f"{field} '{value}' is unknown; known: "):
         replace(Recipe(), **{field: value})
@@ -48,6 +50,42 @@ def test_the_rate_of_a_paper_is_reached_at_the_batch_of_the_paper():
     assert replace(RECIPES["resnet"], batch_size=1024).scaled_learning_rate == pytest.approx(0.4)
     assert RECIPES["adjust"].scaled_learning_rate == pytest.approx(0.15)  # at its own batch of 128
     assert RECIPES["tinynet"].scaled_learning_rate == pytest.approx(0.048 / 16)
+
+
+# timm's training script: at a batch of `lr_base_size` the base rate, else times the ratio, or its square root for
+# optimisers whose name has `ada` or `lamb` in it.
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "momentum", "rmsproptf"])
+@pytest.mark.parametrize("batch", [16, 64, 512])
+def test_rates_scale_with_the_batch_as_in_timms_script(optimizer, batch):
+    asked = Recipe(optimizer=optimizer, batch_size=batch, learning_rate=0.1)
+    exponent = 0.5 if "ada" in optimizer else 1.0
+    assert asked.scaled_learning_rate == pytest.approx(0.1 * (batch / 64) ** exponent)
+    said = {"linear": batch / 64, "sqrt": (batch / 64) ** 0.5, "none": 1.0}
+    for name, factor in said.items():
+        assert replace(asked, lr_scaling=name).scaled_learning_rate == pytest.approx(0.1 * factor)
+    before = replace(asked, edition=1)
+    assert before.scaled_learning_rate == 0.1 * batch / 64  # to the bit
+
+
+def test_what_a_training_is_known_by_does_not_grow_with_the_fields_of_later_versions():
+    old = RECIPES["long"].seen_as(Recipe(edition=1)).as_dict()
+    assert not {"edition", "lr_scaling", "randaugment_noise", "cutmix", "clip_grad", "deterministic"} & old.keys()
+    assert len(old) == 27  # as many as there were
+    new = replace(RECIPES["long"], cutmix=1.0, deterministic=True).as_dict()
+    assert {name: new[name] for name in new.keys() - old.keys()} == {"edition": 2, "cutmix": 1.0, "deterministic": True}
+
+
+def test_a_record_from_before_is_of_the_same_training_by_the_rules_of_then_only():
+    def asked(**other):
+        return Training(SMALL, Fidelity(1), Recipe(**other), DataSpec("noise", 40))
+
+    cost = {"macs": 1, "params": 1, "activations": 1, "seconds": 1.0, "device": "cpu"}
+    facts = asked(edition=1).facts()
+    found = Observation(SMALL, Fidelity(1), 0, "ok", 0.5, 1.0, **cost, asked=facts)
+    assert found.other_than(asked(edition=1)) is None
+    assert found.other_than(asked()) == "recipe.edition"
+    newer = replace(found, asked=asked(edition=1, cutmix=1.0).facts())
+    assert newer.other_than(asked(edition=1)) == "recipe.cutmix"
 
 
 def test_tinynets_rate_falls_by_three_percent_every_2_4_epochs_of_450():
@@ -140,7 +178,7 @@ def test_the_loss_is_cross_entropy_with_smoothed_labels():
     # In EfficientNet-B0 the first block of every stage but those that keep shape lacks a shortcut.
     [("efficientnet_b0", 9), ("resnet18", 8), ("regnety_002", 13), ("convnext_atto", 12), ("resnet20_cifar", 9)],
 )
-def test_drop_path_grows_from_the_first_block_to_the_last_and_changes_nothing_in_eval(name, blocks):
+def test_drop_path_of_the_first_edition_counts_blocks_with_a_shortcut_and_changes_nothing_in_eval(name, blocks):
     network = base(name)
     torch.manual_seed(0)
     model = build(replace(network.architecture(), resolution=network.stride), 4).eval()
@@ -150,12 +188,26 @@ def test_drop_path_grows_from_the_first_block_to_the_last_and_changes_nothing_in
             if parameter_name.endswith(".gamma"):  # ConvNeXt's branches begin at a millionth of their size
                 parameter.fill_(1.0)
         before = model(images)
-        assert set_drop_path(model, 0.2) == blocks
+        assert set_drop_path(model, 0.2, edition=1) == blocks
         assert torch.allclose(model.eval()(images), before, atol=1e-5)
         torch.manual_seed(0)
         assert not torch.allclose(model.train()(images), before, atol=1e-3)
     dropped = [module.drop_prob for module in model.modules() if type(module).__name__ == "DropPath"]
     assert dropped == pytest.approx([0.2 * index / (blocks - 1) for index in range(1, blocks)])
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0", "mobilenetv2_100", "resnet18", "regnety_002", "convnext_atto"])
+def test_drop_path_is_that_of_timms_own_network(name):
+    network = base(name)
+    model = build(network.architecture(), 4)
+    set_drop_path(model, 0.2)
+    theirs = timm.create_model(name, drop_path_rate=0.2)
+
+    def rates(model):
+        places = (block for block in model.modules() if hasattr(block, "drop_path"))
+        return [getattr(block.drop_path, "drop_prob", 0.0) for block in places]
+
+    assert rates(model) == pytest.approx(rates(theirs)) and max(rates(model)) > 0.15
 
 
 def test_a_family_without_a_place_for_drop_path_has_none():
@@ -186,16 +238,44 @@ def test_neighbouring_steps_have_unrelated_seeds():
     assert len(seeds) == 125 and min(abs(a - b) for a, b in zip(sorted(seeds), sorted(seeds)[1:], strict=False)) > 1e9
 
 
-@pytest.mark.parametrize("change", [{"randaugment": 20}, {"mixup": 1.0}, {"erasing": 1.0}])
+@pytest.mark.parametrize(
+    "change",
+    [{"randaugment": 20}, {"randaugment": 20, "edition": 1}, {"mixup": 1.0}, {"cutmix": 1.0}, {"erasing": 1.0}],
+)
 def test_each_augmentation_changes_images_and_keeps_their_form(change):
     plain = Augmentation(Recipe(), 32, 4, CPU)(*batch(), 5)
     images, labels = Augmentation(replace(Recipe(), **change), 32, 4, CPU)(*batch(), 5)
     assert images.shape == (8, 3, 32, 32) and images.dtype == torch.float32
     assert images.is_contiguous(memory_format=torch.channels_last)
     assert not torch.equal(images, plain[0])
-    assert labels.shape == ((8, 4) if "mixup" in change else (8,))
-    if "mixup" in change:
+    mixes = "mixup" in change or "cutmix" in change
+    assert labels.shape == ((8, 4) if mixes else (8,))
+    if mixes:
         assert labels.sum(1).tolist() == pytest.approx([1.0] * 8)
+
+
+def test_cutmix_gives_a_class_the_share_of_the_area_that_its_image_has():
+    asked = Recipe(cutmix=1.0, crop=1.0, flip=0.0, label_smoothing=0.0, batch_size=8)
+    images = torch.zeros(8, 3, 40, 40, dtype=torch.uint8)
+    images[4:] = 255  # an image's partner is of the other half
+    shares = set()
+    for seed in range(20):
+        mixed, labels = Augmentation(asked, 40, 2, CPU)(images, torch.arange(8) // 4, seed)
+        bright = (mixed[:, 0] > 0).float().mean((1, 2))
+        assert labels[:, 1].tolist() == pytest.approx(bright.tolist(), abs=1e-6)
+        shares.add(round(labels[0, 1].item(), 3))
+    assert len(shares) > 10
+
+
+def test_beside_mixup_batches_have_either():
+    asked = Recipe(cutmix=1.0, mixup=1.0, crop=1.0, flip=0.0, batch_size=8)
+    images = torch.zeros(8, 3, 40, 40, dtype=torch.uint8)
+    images[4:] = 255
+    augment = Augmentation(asked, 40, 2, CPU)
+    mixed = [augment(images, torch.arange(8) // 4, seed)[0][0, 0] for seed in range(60)]
+    kinds = [1 + (one.max() - one.min() > 0.1).item() for one in mixed]
+    cut = sum(kind == 2 for kind in kinds)  # a mixture of two flat images is flat
+    assert 15 < cut < 45 and set(kinds) == {1, 2}
 
 
 def test_every_image_of_a_batch_gets_operations_of_its_own():
@@ -206,9 +286,10 @@ def test_every_image_of_a_batch_gets_operations_of_its_own():
     assert len({image.mean().item() for image in images}) > 8
 
 
-def test_mixup_needs_pairs():
-    with pytest.raises(InputError, match="mixup pairs images, so batch_size=33 must be even"):
-        replace(Recipe(), mixup=0.2, batch_size=33)
+@pytest.mark.parametrize("name", ["mixup", "cutmix"])
+def test_mixing_needs_pairs(name):
+    with pytest.raises(InputError, match=f"{name} pairs images, so batch_size=33 must be even"):
+        replace(Recipe(), **{name: 0.2}, batch_size=33)
 
 
 # --- distillation ---

@@ -180,7 +180,11 @@ def test_a_gpu_that_torch_does_not_see_is_a_problem(monkeypatch, tmp_path, cuda,
     check = gpu_check(seen, {})
     assert words in check.problem and check.mend == mend
     seen.torch["gpus"] = [["H200", 150_000_000_000]]
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
     assert gpu_check(seen, {}).found.startswith("H200 (150 GB)") and not gpu_check(seen, {}).problem
+    assert "until `nvidia-cuda-mps-control -d` runs" in gpu_check(seen, {}).found
+    (tmp_path / "control").touch()  # as the service makes it
+    assert "multi-process" not in gpu_check(seen, {}).found
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     seen.torch["gpus"] = []
     assert not gpu_check(seen, {}).problem

@@ -20,7 +20,7 @@ def test_what_a_line_says_is_what_its_trainings_ask(new):
     assert other.asks(settings, images) == {"epochs": 3, "data": images, "recipe": recipe}
     assert other.as_settings(settings) == {
         "fidelity": {"epochs": 3},
-        "recipe": {"name": "fast", "learning_rate": 0.01},
+        "recipe": {"name": "fast", "learning_rate": 0.01, "edition": 2},
         "data": {"source": other.data, "side": 32},
     }
 

@@ -282,7 +282,7 @@ def test_a_lost_ledger_is_not_a_new_study_and_is_made_anew_of_the_observations(r
 
 def test_what_a_training_had_of_its_own_is_made_anew_too(new, train):
     one = new.space.network.architecture()
-    recipe = {"name": "amplify", "learning_rate": 0.02}
+    recipe = "amplify,learning_rate=0.02"
     asks = {"epochs": 3, "recipe": recipe, "data": {"source": "fractal:classes=4,train=9", "side": 32}}
     new.ask_for(one, "calibrate", asks)
     train(new)

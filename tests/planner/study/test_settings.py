@@ -1,13 +1,15 @@
 """Settings of a study: there and back, and every mistake in one line."""
 
 import tomllib
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
 from planner import PlannerError
 from planner.study.folder import folder_of
 from planner.study.settings import StudySettings, read_settings, write_settings
+from planner.study.trials import trial_training
+from sampler import base
 from trainer.recipe import RECIPES, Recipe
 
 WHOLE = {
@@ -63,15 +65,15 @@ def test_the_file_says_every_value_that_was_given(tmp_path):
 def test_a_recipes_name_alone_selects_its_values(tmp_path, name):
     path = tmp_path / "study.toml"
     path.write_text(SHORT + f"[recipe]\nname = '{name}'\n")
-    assert read_settings(path).recipe == RECIPES[name]
+    assert read_settings(path).recipe == replace(RECIPES[name], edition=1)
     path.write_text(f"recipe.name = '{name}'\n" + SHORT)
-    assert read_settings(path).recipe == RECIPES[name]
+    assert read_settings(path).recipe == replace(RECIPES[name], edition=1)
 
 
 def test_a_field_beside_the_name_overrides_one_value(tmp_path):
     path = tmp_path / "study.toml"
     path.write_text(SHORT + "[recipe]\nname = 'tinynet'\ndropout = 0.5\n")
-    assert read_settings(path).recipe == replace(RECIPES["tinynet"], dropout=0.5)
+    assert read_settings(path).recipe == replace(RECIPES["tinynet"], dropout=0.5, edition=1)
 
 
 def test_changing_the_name_in_a_written_file_is_enough_to_change_the_recipe(tmp_path):
@@ -87,7 +89,30 @@ def test_a_file_from_before_recipes_had_names_of_their_own_still_reads(tmp_path)
 warmup = 0.1\nlabel_smoothing = 0.1\ncrop = 0.5\nflip = 0.5\ndropout = 0.0\nema = 0.02\n"""
     path = tmp_path / "study.toml"
     path.write_text(SHORT + "[recipe]\n" + old)
-    assert read_settings(path).recipe == Recipe()
+    assert read_settings(path).recipe == Recipe(edition=1)
+
+
+def test_a_study_from_before_editions_keeps_their_rules_and_what_its_trainings_are_known_by(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(SHORT + "[recipe]\nname = 'fast'\nbatch_size = 256\nrandaugment = 9\n")
+    settings = read_settings(path)
+    assert settings.recipe.scaled_learning_rate == pytest.approx(4 * Recipe.learning_rate)  # in proportion
+    known = settings.recipe.as_dict()
+    added = {"edition", "lr_scaling", "randaugment_noise", "cutmix", "clip_grad", "deterministic"}
+    assert not added & known.keys() and added < asdict(settings.recipe).keys()
+    write_settings(path, settings)
+    assert read_settings(path) == settings and "edition" not in path.read_text()
+    of_trial = {"architecture": asdict(base("efficientnet_b0").architecture()), "asks": {"recipe": "long"}}
+    assert trial_training(0, of_trial, settings, tmp_path).recipe == replace(RECIPES["long"], edition=1)
+
+
+def test_a_new_study_says_by_which_edition_it_trains(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(SHORT)
+    settings = read_settings(path).model_copy(update={"recipe": Recipe(batch_size=256)})
+    write_settings(path, settings)
+    assert "edition = 2" in path.read_text()
+    assert read_settings(path).recipe.scaled_learning_rate == pytest.approx(2 * Recipe.learning_rate)
 
 
 def test_what_is_left_out_is_the_default(tmp_path):
