@@ -54,6 +54,7 @@ def test_counts_are_torchs_on_a_few_random_sizes(trial, oracle, derived, name):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor")  # torch's, of an odd number of heads in seq2seq
 @pytest.mark.parametrize("name", FILES)
 def test_counts_are_torchs_on_two_hundred_random_sizes(trial, oracle, derived, name):
     spec, description = derived(name)
