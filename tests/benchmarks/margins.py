@@ -22,6 +22,7 @@ BASE, SEEDS, EPOCHS, SHARE = 64, (0, 1, 2), 4, 0.5
 # Side of the decoded images: 1.4 x the base resolution, as it was; 1.25 x that, as it is. The crop's margin is 1.25.
 SIDES = {"without": 90, "with": 113}
 CROP_PCT = 0.875  # of a second look at the same weights
+SCORES = (("accuracy", "accuracy in points", 100, 1), ("loss", "cross-entropy in nats", 1, 3))
 # Of a ResNet of one basic block a stage, `resnet18` at half its depth: widths by resolution.
 NETWORKS = {
     "same network": {resolution: (8, 8, 16, 32, 64) for resolution in (45, 64, 90)},
@@ -86,32 +87,38 @@ def train_all(source: str, folder: Path) -> None:
         print(row, flush=True)
 
 
-def interval(values: np.ndarray) -> str:
-    """Mean and 95 % t-interval in points."""
-    if len(values) < 2:
-        return "-"
+def interval(values: np.ndarray, places: int) -> str:
+    """Mean and 95 % t-interval."""
     half = t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    return f"{100 * np.mean(values):.1f} ± {100 * half:.1f}"
+    return f"{np.mean(values):+.{places}f} ± {half:.{places}f}"
 
 
 def tables(frame: pd.DataFrame) -> Iterator[str]:
     """The card's tables, as Markdown, line by line; differences are paired by seed."""
     for kind, by_resolution in NETWORKS.items():
-        found = _of(frame, by_resolution)
-        small, _, large = by_resolution
-        for score, crop in (("accuracy", 1.0), ("accuracy_cropped", CROP_PCT)):
-            grid = found.pivot_table(index=["margin", "seed"], columns="resolution", values=score)
-            sizes = " | ".join(f"{size} px" for size in by_resolution)
-            yield f"| {kind}, crop_pct {crop:g} | {sizes} | {large} - {small} px | {large} - {BASE} px |"
-            yield "| --- |" + " --- |" * 5
-            for margin in SIDES:
-                rows = grid.loc[margin]
-                cells = [rows[size] for size in by_resolution] + [rows[large] - rows[small], rows[large] - rows[BASE]]
-                yield f"| {margin} | {' | '.join(interval(cell.to_numpy()) for cell in cells)} |"
-            both = grid.loc["with"] - grid.loc["without"]
-            cells = [both[size] for size in by_resolution] + [both[large] - both[small], both[large] - both[BASE]]
-            yield f"| with minus without | {' | '.join(interval(cell.to_numpy()) for cell in cells)} |"
+        found, sizes = _of(frame, by_resolution), list(by_resolution)
+        more = [f"{sizes[-1]} - {size} px" for size in sizes[:-1]]
+        for score, unit, scale, places in SCORES:
+            grid, cropped = (
+                scale * found.pivot_table(index=["margin", "seed"], columns="resolution", values=name)
+                for name in (score, f"{score}_cropped")
+            )
+            yield f"| {kind}: {unit} | {' | '.join([*(f'{size} px' for size in sizes), *more])} |"
+            yield "| --- |" + " --- |" * (len(sizes) + len(more))
+            for crop, one in (("", grid), (f", crop_pct {CROP_PCT:g}", cropped)):
+                for margin in SIDES:
+                    yield _line(f"{margin}{crop}", one.loc[margin], places, signed=False)
+                yield _line(f"with minus without{crop}", one.loc["with"] - one.loc["without"], places)
+            yield _line(f"crop_pct {CROP_PCT:g} minus 1, with", (cropped - grid).loc["with"], places)
             yield ""
+
+
+def _line(name: str, rows: pd.DataFrame, places: int, signed: bool = True) -> str:
+    """A line of a table: means at each resolution, and what the largest has more than the others."""
+    *others, large = rows.columns
+    at = [interval(rows[size].to_numpy(), places) for size in rows.columns]
+    more = [interval((rows[large] - rows[other]).to_numpy(), places) for other in others]
+    return f"| {name} | {' | '.join([*(at if signed else [one.removeprefix('+') for one in at]), *more])} |"
 
 
 def _of(frame: pd.DataFrame, by_resolution: dict[int, tuple[int, ...]]) -> pd.DataFrame:
