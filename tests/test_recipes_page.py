@@ -32,7 +32,7 @@ def test_the_page_s_commands_run_with_its_settings(monkeypatch, tmp_path):
 
 
 def test_every_recipe_has_its_row_and_every_field_is_one():
-    assert re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE) == list(RECIPES)
+    assert re.findall(r"^\| `([\w-]+)` \|", PAGE, re.MULTILINE) == list(RECIPES)
     meant = PAGE.partition("## What the fields mean")[2].partition("Top-5")[0]
     named = set(re.findall(r"^- `(\w+)`", meant, re.MULTILINE))
     assert named <= {one.name for one in fields(Recipe)} and len(named) == 6

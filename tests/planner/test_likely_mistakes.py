@@ -126,6 +126,7 @@ MISTAKES = {
     "propose --study mine --method best": ("'--method': 'best' is not one of 'bayes'", "planner propose --help"),
     "scale efficientnet_b0 --method best --flops 200M": ("method 'best' is unknown", "known: compound, fast"),
     "compare --study mine": ("give the budgets to compare at", "such as --flops 60M,120M"),
+    "calibrate --study mine --proxy epoch=2": ("'epoch'", "epochs"),
     "audit t.csv --target acc --proxy r": ("t.csv: no column acc", "did you mean accuracy?"),
     "audit t.csv --proxy r": ("no target given", "--target"),
     "export --study mine --to timm --trial 99": ("results/mine: there is no trial 99", "`planner front` list them"),

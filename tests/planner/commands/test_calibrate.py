@@ -121,7 +121,7 @@ def test_heirs_are_tuned_from_parents_that_are_trained_first(mine, run, training
     parents = [number for number, asks in enumerate(asked) if asks.get("keep")]
     heirs = [asks for asks in asked if "parent" in asks]
     assert parents and heirs and {asks["parent"] for asks in heirs} <= set(parents)
-    assert all(asks["recipe"] == {"name": "amplify", "learning_rate": 0.02} for asks in heirs)
+    assert all(asks["recipe"] == "amplify,learning_rate=0.02" for asks in heirs)
     assert again.training(len(asked) - 1).recipe.learning_rate == 0.02 and len(trainings.done) == 2
     table = pd.read_csv(json.loads(out)["table"])
     frame = again.frame().set_index("trial")
