@@ -260,6 +260,7 @@ study.run(trials=4, log=(sys.argv[1],), callbacks=[dies])
 def test_processes_that_die_lose_and_double_nothing(tool, tmp_path):
     (tmp_path / "go.py").write_text(SCRIPT)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    environment.pop("WANDB_SERVICE", None)  # of these tests' own process, which would not know that a run's has died
     for place in ("1", "within", "-1"):
         if place == "within":
             (tmp_path / "die").touch()
