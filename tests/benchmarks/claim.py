@@ -38,6 +38,7 @@ from sampler.moves import column_names
 HERE = Path(__file__).resolve().parents[2] / "results" / "studies" / "claim"
 BASE, RESOLUTION, WINDOW = "mobilenetv3_small_100", 96, ("0.5M", "4M")
 BUDGETS, HELD_OUT, AWAY = (0.8e6, 1.25e6, 2e6, 3.2e6), (1.25e6, 2e6), 0.15
+NEARBY = tuple(one for one in BUDGETS if one not in HELD_OUT)  # budgets that may have trainings nearby
 FIRST, PROPOSED, BATCH = 30, 10, 5
 SEEDS = 3
 LEARNED = ["answer", "formula", "tinynet-fitted", "best", "compound-fitted", "compound-anchored"]
@@ -75,6 +76,12 @@ def learn(study: Study, where: Resources) -> None:
         study.run(resources=where)
 
 
+def taught(records: Records) -> pd.DataFrame:
+    """The trainings that teach, in order; not those that confirmed an answer."""
+    rows = trained(records.frame())
+    return rows[rows["origin"] != CONFIRM].sort_values("trial").head(FIRST + PROPOSED).reset_index(drop=True)
+
+
 def known(records: Records, rows: pd.DataFrame) -> tuple[Background, str]:
     """What methods may know who know these trainings alone; and why there is no formula, where there is none."""
     settings = records.settings
@@ -104,11 +111,9 @@ def learned(records: Records, rows: pd.DataFrame, budgets: Sequence[float], meth
 def of_study(study: Study) -> dict[str, list[Contender]]:
     """Every method's networks, by what is known: `all` (held-out budgets apart), the first trainings, or `none`."""
     records = study.records
-    rows = trained(records.frame())
-    rows = rows[rows["origin"] != CONFIRM].sort_values("trial").head(FIRST + PROPOSED).reset_index(drop=True)
+    rows = taught(records)
     near = np.array([(abs(rows["macs"] / budget - 1) <= AWAY).to_numpy() for budget in HELD_OUT]).any(axis=0)
-    open_ = [one for one in BUDGETS if one not in HELD_OUT]
-    found = {"all": learned(records, rows, open_, LEARNED) + learned(records, rows[~near], HELD_OUT, LEARNED)}
+    found = {"all": learned(records, rows, NEARBY, LEARNED) + learned(records, rows.loc[~near], HELD_OUT, LEARNED)}
     if study.settings.seed == 0:
         for count in BUYERS:
             found[str(count)] = learned(records, rows.head(count), BUDGETS, ["answer"])
@@ -119,18 +124,16 @@ def of_study(study: Study) -> dict[str, list[Contender]]:
 def confirmed(study: Study, where: Resources) -> list[Contender]:
     """Answers after three more trainings for each budget that is not held out; the formula stays as it was before."""
     records = study.records
-    rows = trained(records.frame())
-    before = rows[rows["origin"] != CONFIRM].sort_values("trial").head(FIRST + PROPOSED).reset_index(drop=True)
-    (background, why), budgets = known(records, before), [one for one in BUDGETS if one not in HELD_OUT]
+    background, why = known(records, taught(records))
     if background.formula is None:
-        return [Contender("confirmed", budget, None, notes=(why,)) for budget in budgets]
+        return [Contender("confirmed", budget, None, notes=(why,)) for budget in NEARBY]
     cache = cache_of(study.folder)
-    for budget in budgets:
+    for budget in NEARBY:
         confirm(study.ledger(), background.formula, budget, n=3, cache=cache, resources=where, progress=Notes())
     rows = trained(study.records.frame())
     own = usable(rows, frame_sha256(rows), str(study.folder), BASE)
     after = replace(background, own=own, trainings=len(rows))
-    return [contender("confirmed", budget, after) for budget in budgets]
+    return [contender("confirmed", budget, after) for budget in NEARBY]
 
 
 def networks(study: str, knowing: str, found: Iterable[Contender]) -> list[dict[str, object]]:
